@@ -1,0 +1,135 @@
+package dev.whence.attribution;
+
+import dev.whence.conversation.Span;
+import dev.whence.engine.ScorerDescription;
+import java.util.List;
+import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Where a response came from, as one scorer saw it. The JSON and Avro forms have the same names and
+ * units; log-likelihoods and tau are in nats and never NaN.
+ *
+ * @param responseId which response
+ * @param status how it ended
+ * @param reasonCode stable code in upper case, empty for a plain SCORED
+ * @param reason one sentence, empty for a plain SCORED; never holds user text
+ * @param method "exact-loo", "naive-loo", "hierarchical", ...
+ * @param scorer who scored; null where nothing was loaded or tried
+ * @param surrogate whether the scorer stands in for a production model that is not among its
+ *     aliases
+ * @param promptTokens length of the prompt in tokens
+ * @param responseTokens tokens scored, the end token included if it was
+ * @param endTokenScored whether the end token was scored
+ * @param logLikelihood L(C)
+ * @param logLikelihoodWithoutContext L(no attributable context)
+ * @param noiseFloor |tau| below this is numerical noise for this scorer's dtype, nats
+ * @param sources in order of the prompt
+ * @param statements of the response, in order
+ * @param matrix tau[source][statement]; rows sum to the sources' tau
+ * @param tokens per-token log-probabilities under the full prompt
+ * @param flags notes in upper case, for example NO_SOURCES_DECLARED, SPECIAL_TOKEN_IN_SEGMENT
+ * @param retokenizedBranches branches whose kept tokens changed at a cut
+ * @param truncated whether texts, matrix or sources were dropped to fit a limit
+ * @param cost what it cost
+ */
+public record AttributionResult(
+    String responseId,
+    AttributionStatus status,
+    String reasonCode,
+    String reason,
+    String method,
+    @Nullable ScorerDescription scorer,
+    boolean surrogate,
+    int promptTokens,
+    int responseTokens,
+    boolean endTokenScored,
+    OptionalDouble logLikelihood,
+    OptionalDouble logLikelihoodWithoutContext,
+    OptionalDouble noiseFloor,
+    List<SourceScore> sources,
+    List<Statement> statements,
+    List<List<Double>> matrix,
+    List<TokenScore> tokens,
+    List<String> flags,
+    int retokenizedBranches,
+    boolean truncated,
+    Cost cost) {
+
+  public AttributionResult {
+    sources = List.copyOf(sources);
+    statements = List.copyOf(statements);
+    matrix = matrix.stream().map(List::copyOf).toList();
+    tokens = List.copyOf(tokens);
+    flags = List.copyOf(flags);
+  }
+
+  /** Groundedness = L(C) - L(no attributable context), nats. */
+  public OptionalDouble groundedness() {
+    if (logLikelihood.isEmpty() || logLikelihoodWithoutContext.isEmpty()) {
+      return OptionalDouble.empty();
+    }
+    return OptionalDouble.of(
+        logLikelihood.getAsDouble() - logLikelihoodWithoutContext.getAsDouble());
+  }
+
+  /** Groundedness divided by the number of scored tokens, nats per token. */
+  public OptionalDouble groundednessPerToken() {
+    OptionalDouble whole = groundedness();
+    return whole.isEmpty() || responseTokens == 0
+        ? whole
+        : OptionalDouble.of(whole.getAsDouble() / responseTokens);
+  }
+
+  /**
+   * One source and its leave-one-out score.
+   *
+   * @param segment id of the part
+   * @param span range of the part's text, UTF-16 code units
+   * @param text the source's text
+   * @param tau L(C) - L(C without the source), nats
+   * @param exact whether tau is exact LOO on the full context by {@code scorer}
+   * @param method that gave tau
+   * @param scorer model that gave tau
+   * @param context "full" or "pruned"
+   */
+  public record SourceScore(
+      String segment,
+      Span span,
+      String text,
+      double tau,
+      boolean exact,
+      String method,
+      String scorer,
+      String context) {}
+
+  /**
+   * A statement (sentence) of the response.
+   *
+   * @param span range of the response, UTF-16 code units
+   * @param logLikelihood sum over its tokens under the full prompt, nats
+   */
+  public record Statement(Span span, double logLikelihood) {}
+
+  /**
+   * A token of the response.
+   *
+   * @param span range of the response, UTF-16 code units; empty at the end for the end token
+   * @param logProb nats
+   */
+  public record TokenScore(Span span, double logProb) {}
+
+  /**
+   * What the result cost.
+   *
+   * @param trunkTokens tokens run to build trunks
+   * @param branchTokens own tokens of all branches
+   * @param passes (trunk + branch tokens) / (prompt + response tokens)
+   * @param seconds wall time
+   * @param flops floating point operations
+   */
+  public record Cost(
+      long trunkTokens, long branchTokens, double passes, double seconds, double flops) {
+    public static final Cost NONE = new Cost(0, 0, 0, 0, 0);
+  }
+}

@@ -1,0 +1,76 @@
+package dev.whence.conversation;
+
+import java.time.Instant;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * One production response with the prompt it answered. Absent texts are empty strings.
+ *
+ * @param responseId unique name of the response
+ * @param model that gave it, as production names it, or empty
+ * @param occurredAt when
+ * @param messages the prompt; a raw prompt is one message of role {@link Message#RAW}
+ * @param reasoning what a reasoning model thought before it answered, or empty
+ * @param response the answer
+ * @param finishReason "stop", "length", "tool_calls", ..., or empty if unknown
+ * @param citations what the answer cites
+ * @param tools the tool definitions given to the template, as JSON text, or empty
+ * @param conversationId groups responses, or empty
+ * @param subjectId whom the data is about (for erasure), or empty
+ * @param traceparent W3C trace context, or empty
+ * @param attributes free texts by name
+ */
+public record Conversation(
+    String responseId,
+    String model,
+    Instant occurredAt,
+    List<Message> messages,
+    String reasoning,
+    String response,
+    String finishReason,
+    List<Citation> citations,
+    String tools,
+    String conversationId,
+    String subjectId,
+    String traceparent,
+    Map<String, String> attributes) {
+
+  public Conversation {
+    messages = List.copyOf(messages);
+    citations = List.copyOf(citations);
+    attributes = Map.copyOf(attributes);
+    if (responseId.isEmpty()) {
+      throw new IllegalArgumentException("responseId is empty");
+    }
+    if (messages.isEmpty()) {
+      throw new IllegalArgumentException("messages is empty");
+    }
+    Set<String> ids = new HashSet<>();
+    for (Message message : messages) {
+      for (Part part : message.parts()) {
+        if (!ids.add(part.id())) {
+          throw new IllegalArgumentException("two parts have the id '" + part.id() + "'");
+        }
+      }
+    }
+    for (Citation citation : citations) {
+      if (citation.span().end() > response.length()) {
+        throw new IllegalArgumentException(
+            "a citation of '" + citation.segment() + "' ends after the response");
+      }
+    }
+  }
+
+  /** Whether the prompt is raw text: no chat template is applied to it. */
+  public boolean isRaw() {
+    return messages.size() == 1 && messages.get(0).role().equals(Message.RAW);
+  }
+
+  public Stream<Part> parts() {
+    return messages.stream().flatMap(message -> message.parts().stream());
+  }
+}

@@ -1,0 +1,45 @@
+package dev.whence.engine;
+
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.Tokenizer;
+import java.util.List;
+
+/**
+ * Scores token sequences under one model: the single primitive of all context attribution (branch
+ * scoring). Not thread-safe: one model thread owns it.
+ */
+public interface Scorer extends AutoCloseable {
+  /** Who scores: goes into every result. */
+  ScorerDescription description();
+
+  Tokenizer tokenizer();
+
+  PromptTemplate template();
+
+  /**
+   * Runs a sequence once and keeps its keys and values.
+   *
+   * @param tokens the prompt and the response, length T
+   * @param scoredFrom first token whose log-probability is wanted, in [1, T]
+   * @throws EngineException if the sequence is longer than {@link ScorerDescription#maxPositions()}
+   *     ({@link EngineException.Kind#UNSUPPORTED}), the device is out of memory or broken ({@link
+   *     EngineException.Kind#ENVIRONMENT}), or the result is not finite ({@link
+   *     EngineException.Kind#RECORD})
+   */
+  Trunk trunk(int[] tokens, int scoredFrom);
+
+  /**
+   * Scores branches of one trunk, packed into as few forwards as the token budget allows.
+   *
+   * @return for each branch, in order, the natural-log probabilities of its tokens [scoredFrom,
+   *     length), nats
+   * @throws EngineException as {@link #trunk}
+   */
+  List<double[]> score(Trunk trunk, List<Branch> branches);
+
+  /** What a trunk of so many tokens and the given branches would cost, before it is spent. */
+  WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,25 @@
+package dev.whence.engine;
+
+/**
+ * A token sequence that was run once, with its keys and values kept on the device. Close it to free
+ * them.
+ */
+public interface Trunk extends AutoCloseable {
+  /** Number of tokens. */
+  int length();
+
+  /** The token ids, in order. */
+  int[] tokens();
+
+  /** Index of the first token whose log-probability was computed. */
+  int scoredFrom();
+
+  /** Natural-log probabilities of tokens [scoredFrom, length), nats. */
+  double[] logProbs();
+
+  /** Bytes of device memory held. */
+  long bytes();
+
+  @Override
+  void close();
+}

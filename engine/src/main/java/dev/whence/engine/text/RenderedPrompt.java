@@ -1,0 +1,36 @@
+package dev.whence.engine.text;
+
+import dev.whence.conversation.Part;
+import dev.whence.conversation.Span;
+import java.util.List;
+
+/**
+ * A prompt as the model saw it, and where each part stands in it.
+ *
+ * @param text everything before the response, generation prompt included; a beginning-of-sequence
+ *     token that the template writes is in it
+ * @param segments the parts with text, in order
+ * @param endToken what the template emits right after an assistant's turn, as one token's text, or
+ *     empty if there is none
+ */
+public record RenderedPrompt(String text, List<Segment> segments, String endToken) {
+  public RenderedPrompt {
+    segments = List.copyOf(segments);
+  }
+
+  /**
+   * Where a part stands.
+   *
+   * @param part the part
+   * @param message index of its message
+   * @param kept the range of the part's text that the template kept (templates trim), UTF-16
+   * @param rendered where that range stands in the rendered text; same length as {@code kept}
+   */
+  public record Segment(Part part, int message, Span kept, Span rendered) {
+    /** Position in the part's text to position in the rendered text; clamped to what was kept. */
+    public int toRendered(int positionInPart) {
+      int clamped = Math.min(Math.max(positionInPart, kept.start()), kept.end());
+      return rendered.start() + clamped - kept.start();
+    }
+  }
+}

@@ -1,0 +1,24 @@
+package dev.whence.engine.text;
+
+/** Text to tokens and back. Never adds special tokens, never truncates, never pads. */
+public interface Tokenizer extends AutoCloseable {
+  /**
+   * Encodes a text as it stands. Special tokens written out in it (for example {@code <|im_end|>})
+   * become those tokens, as they do in production.
+   */
+  Encoding encode(String text);
+
+  /** The text of the tokens, special tokens left out on request. */
+  String decode(int[] ids, boolean skipSpecialTokens);
+
+  int vocabularySize();
+
+  /** Whether the id is a special token. */
+  boolean isSpecial(int id);
+
+  /** The id of a token written out, or -1. */
+  int idOf(String token);
+
+  @Override
+  void close();
+}

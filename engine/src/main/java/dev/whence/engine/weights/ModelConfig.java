@@ -1,0 +1,80 @@
+package dev.whence.engine.weights;
+
+import java.util.List;
+
+/**
+ * What the maths of a decoder needs to know, the same for Hugging Face directories and GGUF. A key
+ * of config.json that would change the maths and is not here is refused by name when it is read.
+ *
+ * @param modelType llama, mistral, qwen2, qwen3, gpt_neox
+ * @param vocabularySize rows of the embedding
+ * @param hiddenSize width d
+ * @param layers decoder layers
+ * @param heads query heads
+ * @param keyValueHeads key and value heads (= heads without grouped-query attention)
+ * @param headDim width of a head
+ * @param intermediateSize width of the MLP
+ * @param normEpsilon of RMSNorm or LayerNorm
+ * @param activation "silu", "gelu" (exact) or "gelu_tanh"
+ * @param rotary position encoding
+ * @param maxPositions longest sequence
+ * @param slidingWindow a token sees itself and the slidingWindow - 1 tokens before it; 0 = no
+ *     window
+ * @param tiedEmbeddings whether the head is the embedding
+ * @param qkvBias whether query, key and value projections have biases
+ * @param outputBias whether the attention's output projection has a bias
+ * @param mlpBias whether the MLP's projections have biases
+ * @param queryKeyNorm Qwen3: RMSNorm over each head of q and k before rotation
+ * @param parallelResidual GPT-NeoX: attention and MLP both read the layer's input
+ * @param beginToken id, or -1
+ * @param endTokens ids that end generation
+ */
+public record ModelConfig(
+    String modelType,
+    int vocabularySize,
+    int hiddenSize,
+    int layers,
+    int heads,
+    int keyValueHeads,
+    int headDim,
+    int intermediateSize,
+    double normEpsilon,
+    String activation,
+    Rotary rotary,
+    int maxPositions,
+    int slidingWindow,
+    boolean tiedEmbeddings,
+    boolean qkvBias,
+    boolean outputBias,
+    boolean mlpBias,
+    boolean queryKeyNorm,
+    boolean parallelResidual,
+    int beginToken,
+    List<Integer> endTokens) {
+  public ModelConfig {
+    endTokens = List.copyOf(endTokens);
+  }
+
+  public boolean isGptNeoX() {
+    return modelType.equals("gpt_neox");
+  }
+
+  /**
+   * Rotary positions, non-interleaved ("rotate half").
+   *
+   * @param dimensions how many of the head's dimensions are rotated (partial rotary)
+   * @param inverseFrequencies dimensions / 2 values, scaling (linear, llama3, yarn) applied
+   * @param attentionFactor multiplies cos and sin (yarn); 1 otherwise
+   * @param lengthDependent whether the frequencies depend on the sequence's length (dynamic NTK,
+   *     longrope): then views must not be shifted
+   */
+  public record Rotary(
+      int dimensions,
+      List<Double> inverseFrequencies,
+      double attentionFactor,
+      boolean lengthDependent) {
+    public Rotary {
+      inverseFrequencies = List.copyOf(inverseFrequencies);
+    }
+  }
+}
