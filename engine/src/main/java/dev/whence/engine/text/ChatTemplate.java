@@ -34,8 +34,16 @@ public final class ChatTemplate implements PromptTemplate {
               .withNestedInterpretationEnabled(false)
               .withMaxOutputSize(64L << 20)
               .withLegacyOverrides(
-                  LegacyOverrides.Builder.from(LegacyOverrides.ALL)
-                      .withWhitespaceRequiredWithinTokens(false)
+                  LegacyOverrides.newBuilder()
+                      .withEvaluateMapKeys(true)
+                      .withIterateOverMapKeys(true)
+                      .withUsePyishObjectMapper(true)
+                      .withUseNaturalOperatorPrecedence(true)
+                      .withParseWhitespaceControlStrictly(true)
+                      .withAllowAdjacentTextNodes(true)
+                      .withUseTrimmingForNotesAndExpressions(true)
+                      .withKeepNullableLoopValues(true)
+                      .withHandleBackslashInQuotesOnly(true)
                       .build())
               .build());
 
