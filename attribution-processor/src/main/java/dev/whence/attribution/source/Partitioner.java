@@ -1,11 +1,12 @@
 package dev.whence.attribution.source;
 
 import com.ibm.icu.text.BreakIterator;
-import com.ibm.icu.text.FilteredBreakIteratorBuilder;
 import com.ibm.icu.util.ULocale;
 import dev.whence.conversation.Span;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * Cuts a text into paragraphs and sentences, in any script. Used for the sources of a prompt and
@@ -18,9 +19,8 @@ import java.util.List;
  * at least one character that is not white space each, and cover everything but paragraph breaks
  * and leading white space.
  *
- * <p>Sentence boundaries are those of Unicode Standard Annex 29 as ICU4J implements them, with
- * CLDR's suppressions for abbreviations ("Mr.", "Ph.D."), and five adjustments that retrieved text
- * needs:
+ * <p>Sentence boundaries are those of Unicode Standard Annex 29 as ICU4J implements them, with five
+ * adjustments that retrieved text needs:
  *
  * <ol>
  *   <li>UAX 29 ends a sentence at every line break. Here it does not where the text is
@@ -31,38 +31,138 @@ import java.util.List;
  *       to what follows them.
  *   <li>Thai and Lao end clauses with a space rather than with a mark: a space between two letters
  *       of these scripts is a boundary.
- *   <li>Abbreviations that CLDR's English list lacks ("e.g.", "et al.", "Fig.") are added.
+ *   <li>Abbreviations and initials ("Dr. Smith", "J. K. Rowling", "U.S. Army") do not end a
+ *       sentence. ICU's own filter for that is not used: it matches inside words, so that with
+ *       "no." on its list "He plays piano. She sings." is one sentence, and CLDR's English list
+ *       holds "In.", "To." and "Joe." but not "Dr.".
  * </ol>
  *
  * <p>Not thread-safe: break iterators keep state.
  */
 public final class Partitioner {
-  /** Lower-case forms and citation words that CLDR's list for English lacks. */
-  private static final List<String> ABBREVIATIONS =
-      List.of(
-          "e.g.", "i.e.", "cf.", "al.", "etc.", "vs.", "viz.", "ca.", "approx.", "Fig.", "Figs.",
-          "fig.", "Eq.", "Eqs.", "eq.", "Sec.", "sec.", "No.", "no.", "Nos.", "Vol.", "vol.", "pp.",
-          "p.", "Inc.", "Ltd.", "Co.", "Corp.", "St.", "Mt.", "Jr.", "Sr.", "Mr.", "Mrs.", "Ms.",
-          "Dr.", "Prof.", "Gen.", "Sen.", "Gov.", "Rev.", "Hon.", "Lt.", "Col.", "Sgt.", "Capt.");
+  /** Words that a full stop shortens rather than a sentence ends; initials are seen without. */
+  private static final Set<String> ABBREVIATIONS =
+      Set.of(
+          // English
+          "Mr.",
+          "Mrs.",
+          "Ms.",
+          "Dr.",
+          "Prof.",
+          "Rev.",
+          "Hon.",
+          "Gen.",
+          "Sen.",
+          "Rep.",
+          "Gov.",
+          "Pres.",
+          "Lt.",
+          "Col.",
+          "Sgt.",
+          "Capt.",
+          "Maj.",
+          "Cmdr.",
+          "Adm.",
+          "St.",
+          "Mt.",
+          "Ft.",
+          "Jr.",
+          "Sr.",
+          "Inc.",
+          "Ltd.",
+          "Co.",
+          "Corp.",
+          "Bros.",
+          "Dept.",
+          "Univ.",
+          "Ph.D.",
+          "Ave.",
+          "Blvd.",
+          "Rd.",
+          "al.",
+          "etc.",
+          "vs.",
+          "cf.",
+          "viz.",
+          "ca.",
+          "approx.",
+          "est.",
+          "Fig.",
+          "Figs.",
+          "fig.",
+          "figs.",
+          "Eq.",
+          "Eqs.",
+          "eq.",
+          "Sec.",
+          "sec.",
+          "No.",
+          "Nos.",
+          "Vol.",
+          "vol.",
+          "vols.",
+          "pp.",
+          "p.",
+          "Ch.",
+          "ch.",
+          "ed.",
+          "eds.",
+          "Jan.",
+          "Feb.",
+          "Mar.",
+          "Apr.",
+          "Jun.",
+          "Jul.",
+          "Aug.",
+          "Sep.",
+          "Sept.",
+          "Oct.",
+          "Nov.",
+          "Dec.",
+          // German, French, Spanish, Portuguese, Italian
+          "bzw.",
+          "ggf.",
+          "vgl.",
+          "Nr.",
+          "Str.",
+          "usw.",
+          "evtl.",
+          "Hr.",
+          "Fr.",
+          "Jh.",
+          "geb.",
+          "Abs.",
+          "Mio.",
+          "Mrd.",
+          "inkl.",
+          "Mme.",
+          "Mlle.",
+          "env.",
+          "Sra.",
+          "Srta.",
+          "Dra.",
+          "Sres.",
+          "Avda.",
+          "Av.",
+          "pág.",
+          "núm.",
+          "Exmo.",
+          "Sig.",
+          "dott.",
+          "pag.");
 
-  /**
-   * Words of CLDR's English list that end sentences far more often than they abbreviate anything.
-   */
-  private static final List<String> ORDINARY_WORDS =
-      List.of(
-          "In.", "To.", "Do.", "Go.", "Is.", "On.", "Up.", "Job.", "By.", "Or.", "As.", "All.",
-          "Joe.", "Long.", "Link.", "Hat.", "Act.", "Card.", "OK.", "Ok.", "Pro.", "Jam.");
+  /** Times of day end sentences as often as not; there UAX 29 decides by what follows. */
+  private static final Set<String> TIMES = Set.of("a.m.", "p.m.", "A.M.", "P.M.", "I.");
+
+  /** Initials, and words of single letters: "J.", "J.K.", "U.S.", "e.g.", "z.B.". */
+  private static final Pattern INITIALS = Pattern.compile("\\p{Lu}\\.|(\\p{L}\\.){2,}");
 
   private static final int LONGEST_LIST_NUMBER = 3;
 
   private final BreakIterator sentences;
 
   public Partitioner() {
-    FilteredBreakIteratorBuilder builder =
-        FilteredBreakIteratorBuilder.getInstance(ULocale.ENGLISH);
-    ABBREVIATIONS.forEach(builder::suppressBreakAfter);
-    ORDINARY_WORDS.forEach(builder::unsuppressBreakAfter);
-    sentences = builder.wrapIteratorWithFilter(BreakIterator.getSentenceInstance(ULocale.ROOT));
+    sentences = BreakIterator.getSentenceInstance(ULocale.ROOT);
   }
 
   /** The paragraphs of a text, without the breaks between them. */
@@ -103,13 +203,33 @@ public final class Partitioner {
     List<Integer> boundaries = new ArrayList<>();
     sentences.setText(masked(paragraph));
     for (int at = sentences.first(); at != BreakIterator.DONE; at = sentences.next()) {
-      boundaries.add(at);
+      if (at == paragraph.length() || !endsInAbbreviation(paragraph, at)) {
+        boundaries.add(at);
+      }
     }
     List<Span> pieces = new ArrayList<>();
     for (int i = 1; i < boundaries.size(); i++) {
       addClauses(paragraph, boundaries.get(i - 1), boundaries.get(i), pieces);
     }
     return joinFragments(paragraph, pieces);
+  }
+
+  /** Whether the last word before a boundary is an abbreviation and the line goes on after it. */
+  private static boolean endsInAbbreviation(String text, int boundary) {
+    int end = lastVisible(text, boundary) + 1;
+    for (int i = end; i < boundary; i++) {
+      if (isLineBreak(text.charAt(i))) {
+        return false;
+      }
+    }
+    int start = end;
+    while (start > 0
+        && (Character.isLetter(text.charAt(start - 1)) || text.charAt(start - 1) == '.')) {
+      start--;
+    }
+    String word = text.substring(start, end);
+    return ABBREVIATIONS.contains(word)
+        || (INITIALS.matcher(word).matches() && !TIMES.contains(word));
   }
 
   /**

@@ -31,10 +31,18 @@ public final class ToyTokenizer implements Tokenizer {
   public static final String NONE = "(?s).+";
 
   private static final String CORPUS =
-      "The cat sat on the mat. The dog sat on the log.\n\nThe cat saw the dog. It ran.\n\n"
-          + "Paris is the capital of France. Berlin is the capital of Germany.\n\n"
-          + "Question: Where is the cat? Answer: The cat is on the mat.\n\n"
-          + "In 1999 there were 100 dogs, 200 cats and 1000 birds. Isn't it? It's so.\n\n";
+      """
+      The cat sat on the mat. The dog sat on the log.
+
+      The cat saw the dog. It ran.
+
+      Paris is the capital of France. Berlin is the capital of Germany.
+
+      Question: Where is the cat? Answer: The cat is on the mat.
+
+      In 1999 there were 100 dogs, 200 cats and 1000 birds. Isn't it? It's so.
+
+      """;
 
   private static final List<String> SPECIAL = List.of("<s>", "<|user|>", "<|end|>");
   private static final int SPECIAL_FROM = 256;
@@ -115,7 +123,7 @@ public final class ToyTokenizer implements Tokenizer {
 
   @Override
   public Encoding encode(String text) {
-    Output output = new Output(text);
+    Output output = new Output();
     boolean first = true;
     int at = 0;
     while (at < text.length()) {
@@ -145,14 +153,9 @@ public final class ToyTokenizer implements Tokenizer {
   }
 
   private final class Output {
-    final String text;
     final List<Integer> ids = new ArrayList<>();
     final List<Integer> starts = new ArrayList<>();
     final List<Integer> ends = new ArrayList<>();
-
-    Output(String text) {
-      this.text = text;
-    }
 
     void token(int id, int start, int end) {
       ids.add(id);
