@@ -32,11 +32,13 @@ public final class ToyTemplate implements PromptTemplate {
       }
       int at = 0;
       for (Part part : message.parts()) {
-        int start = Math.min(Math.max(from, at), to) - at;
-        int end = Math.max(start, Math.min(to, at + part.text().length()) - at);
-        if (!part.text().isEmpty()) {
-          Span kept = new Span(Math.min(start, part.text().length()), end);
-          segments.add(new Segment(part, m, kept, kept.shift(text.length() + at - from)));
+        int length = part.text().length();
+        int start = Math.min(Math.max(from - at, 0), length);
+        int end = Math.max(start, Math.min(to - at, length));
+        if (length > 0) {
+          Span kept = new Span(start, end);
+          segments.add(
+              new Segment(part, m, kept, kept.shift(Math.max(at - from, -start) + text.length())));
         }
         at += part.text().length();
       }
