@@ -36,6 +36,8 @@ public record EngineOptions(
     FP32;
 
     /**
+     * The type of a name, as it stands on the command line.
+     *
      * @throws IllegalArgumentException if it is none of auto, bf16, fp32
      */
     public static Dtype of(String name) {

@@ -1,6 +1,5 @@
 package dev.whence.engine;
 
-import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.kernel.Decoder;
 import dev.whence.engine.kernel.NativeMemory;
 import dev.whence.engine.kernel.Sequence;
@@ -8,7 +7,7 @@ import dev.whence.engine.kernel.Work;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelConfig;
-import dev.whence.engine.weights.WeightSource;
+import dev.whence.engine.weights.ModelFiles;
 import java.util.List;
 
 /**
@@ -17,54 +16,50 @@ import java.util.List;
  */
 public final class LocalScorer implements Scorer {
   private final Decoder decoder;
-  private final Tokenizer tokenizer;
-  private final PromptTemplate template;
+  private final ModelFiles files;
   private final ScorerDescription description;
 
-  private LocalScorer(
-      Decoder decoder,
-      Tokenizer tokenizer,
-      PromptTemplate template,
-      ScorerDescription description) {
+  private LocalScorer(Decoder decoder, ModelFiles files, ScorerDescription description) {
     this.decoder = decoder;
-    this.tokenizer = tokenizer;
-    this.template = template;
+    this.files = files;
     this.description = description;
   }
 
   /**
-   * Opens a model from its parts. The weights are read to their end and not closed; tokenizer and
-   * template are closed with the scorer.
+   * Loads a model. The files belong to the scorer from here on: they are closed with it, or if it
+   * can not be opened.
    *
-   * @param name as it goes into results
-   * @param digest of the model files, hex
-   * @throws EngineException of kind MODEL if the weights do not fit the configuration, ENVIRONMENT
-   *     if the native library, device or memory fails
+   * @throws EngineException of kind MODEL if the weights can not be read or do not fit the
+   *     configuration, ENVIRONMENT if the native library, device or memory fails
    */
-  public static LocalScorer open(
-      String name,
-      String digest,
-      ModelConfig config,
-      WeightSource weights,
-      Tokenizer tokenizer,
-      PromptTemplate template,
-      EngineOptions options) {
-    Decoder decoder = Decoder.open(config, weights, options);
-    return new LocalScorer(
-        decoder,
-        tokenizer,
-        template,
-        new ScorerDescription(
-            name,
-            digest,
-            decoder.dtype(),
-            decoder.deviceName(),
-            config.modelType(),
-            config.layers(),
-            config.maxPositions(),
-            !config.rotary().lengthDependent(),
-            decoder.parameters(),
-            options.aliases()));
+  public static LocalScorer open(ModelFiles files, EngineOptions options) {
+    Decoder decoder = null;
+    boolean complete = false;
+    try {
+      ModelConfig config = files.config();
+      decoder = Decoder.open(config, files.weights(), options);
+      ScorerDescription description =
+          new ScorerDescription(
+              files.name(),
+              files.digest(),
+              decoder.dtype(),
+              decoder.deviceName(),
+              config.modelType(),
+              config.layers(),
+              config.maxPositions(),
+              !config.rotary().lengthDependent(),
+              decoder.parameters(),
+              options.aliases());
+      complete = true;
+      return new LocalScorer(decoder, files, description);
+    } finally {
+      if (!complete) {
+        if (decoder != null) {
+          decoder.close();
+        }
+        files.close();
+      }
+    }
   }
 
   @Override
@@ -74,12 +69,12 @@ public final class LocalScorer implements Scorer {
 
   @Override
   public Tokenizer tokenizer() {
-    return tokenizer;
+    return files.tokenizer();
   }
 
   @Override
   public PromptTemplate template() {
-    return template;
+    return files.template();
   }
 
   @Override
@@ -114,12 +109,6 @@ public final class LocalScorer implements Scorer {
   @Override
   public void close() {
     decoder.close();
-    try {
-      tokenizer.close();
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Exception e) {
-      throw new EngineException(Kind.ENVIRONMENT, "The tokenizer could not be closed.", e);
-    }
+    files.close();
   }
 }
