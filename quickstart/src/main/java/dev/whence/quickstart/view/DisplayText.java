@@ -45,16 +45,13 @@ final class DisplayText {
 
   private static void append(StringBuilder clean, int c) {
     switch (Character.getType(c)) {
-      case Character.CONTROL, Character.SURROGATE:
-        clean.appendCodePoint(REPLACEMENT);
-        break;
-      case Character.FORMAT:
+      case Character.CONTROL, Character.SURROGATE -> clean.appendCodePoint(REPLACEMENT);
+      case Character.FORMAT -> {
         if (c == ZERO_WIDTH_NON_JOINER || c == ZERO_WIDTH_JOINER) { // part of words and of emoji
           clean.appendCodePoint(c);
         }
-        break;
-      default:
-        clean.appendCodePoint(c);
+      }
+      default -> clean.appendCodePoint(c);
     }
   }
 
@@ -64,15 +61,14 @@ final class DisplayText {
   }
 
   private static int width(int c) {
-    switch (Character.getType(c)) {
-      case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.FORMAT:
-        return 0;
-      default:
-        int width = UCharacter.getIntPropertyValue(c, UProperty.EAST_ASIAN_WIDTH);
-        boolean wide =
-            width == UCharacter.EastAsianWidth.FULLWIDTH || width == UCharacter.EastAsianWidth.WIDE;
-        return wide ? 2 : 1;
-    }
+    return switch (Character.getType(c)) {
+      case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.FORMAT -> 0;
+      default ->
+          switch (UCharacter.getIntPropertyValue(c, UProperty.EAST_ASIAN_WIDTH)) {
+            case UCharacter.EastAsianWidth.FULLWIDTH, UCharacter.EastAsianWidth.WIDE -> 2;
+            default -> 1;
+          };
+    };
   }
 
   /** The first columns of cleaned text, with an ellipsis where it is cut. */

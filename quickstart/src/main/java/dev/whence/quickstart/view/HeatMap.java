@@ -139,10 +139,11 @@ final class HeatMap {
     String rest =
         String.format(
             Locale.ROOT,
-            " %s %d source%s, each below %.2f nats",
+            sources == 1
+                ? " %s %d source, below %.2f nats"
+                : " %s %d sources, each below %.2f nats",
             terminal.glyph("·", "-"),
             sources,
-            sources == 1 ? "" : "s",
             leastShown());
     int room = terminal.columns() - INDENT - DisplayText.width(rest);
     String line = DisplayText.fit(name, Math.max(8, room), terminal.glyph("…", "...")) + rest;
@@ -167,10 +168,9 @@ final class HeatMap {
     String clean = DisplayText.clean(text);
     runs.add(new Run(clean, style));
     if (level != 0) {
-      String tau = String.format(Locale.ROOT, "%+.2f", source.tau());
-      String share = rank == null ? "" : String.format(Locale.ROOT, "/%d%%", percent(source));
+      String tau = String.format(Locale.ROOT, rank == null ? "%+.2f" : "%+.2f nats", source.tau());
       runs.add(new Run(clean.endsWith(" ") ? "" : " ", Style.PLAIN));
-      runs.add(new Run(tau + share + " ", rank == null ? Style.FAINT : Style.BOLD));
+      runs.add(new Run(tau + " ", rank == null ? Style.FAINT : Style.BOLD));
     }
     return runs;
   }

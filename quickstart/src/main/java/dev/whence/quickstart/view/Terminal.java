@@ -5,9 +5,9 @@ import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntSupplier;
 
@@ -47,7 +47,7 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
     boolean refused =
         !environment.getOrDefault("NO_COLOR", "").isEmpty()
             || environment.getOrDefault("TERM", "dumb").equals("dumb");
-    return refused || System.console() == null ? plain(out) : colour(out, Terminal::columns);
+    return refused || !isTerminal() ? plain(out) : colour(out, Terminal::driverColumns);
   }
 
   /** Columns to write in. */
@@ -66,31 +66,39 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
         && Charset.forName(encoding).newEncoder().canEncode('\u2588');
   }
 
+  /** Asked of a child that inherits the stream; the JDK itself can not say it of one stream. */
+  private static boolean isTerminal() {
+    ProcessBuilder test =
+        new ProcessBuilder("test", "-t", "1").redirectOutput(ProcessBuilder.Redirect.INHERIT);
+    return ask(test).isPresent();
+  }
+
   /** What the terminal driver says; asked each time, since windows change their size. */
-  private static int columns() {
-    Path tty = Path.of("/dev/tty");
-    if (!Files.isReadable(tty)) {
-      return DEFAULT_WIDTH;
-    }
+  private static int driverColumns() {
+    ProcessBuilder stty =
+        new ProcessBuilder("stty", "size").redirectInput(Path.of("/dev/tty").toFile());
+    return ask(stty)
+        .filter(size -> size.matches("\\d{1,5} [1-9]\\d{0,4}"))
+        .map(size -> Integer.parseInt(size.substring(size.indexOf(' ') + 1)))
+        .orElse(DEFAULT_WIDTH);
+  }
+
+  /** The first bytes of what a program says, empty if it is not there or fails. */
+  private static Optional<String> ask(ProcessBuilder program) {
     try {
-      Process stty =
-          new ProcessBuilder("stty", "size")
-              .redirectInput(tty.toFile())
-              .redirectError(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      try (InputStream output = stty.getInputStream()) {
-        String size = new String(output.readNBytes(32), StandardCharsets.US_ASCII).strip();
-        if (stty.waitFor(1, TimeUnit.SECONDS) && size.matches("\\d{1,5} [1-9]\\d{0,4}")) {
-          return Integer.parseInt(size.substring(size.indexOf(' ') + 1));
-        }
+      Process process = program.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+      try (InputStream output = process.getInputStream()) {
+        String said = new String(output.readNBytes(32), StandardCharsets.US_ASCII).strip();
+        boolean done = process.waitFor(1, TimeUnit.SECONDS) && process.exitValue() == 0;
+        return done ? Optional.of(said) : Optional.empty();
       } finally {
-        stty.destroy();
+        process.destroy();
       }
-    } catch (IOException e) {
-      return DEFAULT_WIDTH;
+    } catch (IOException e) { // no such program, no terminal
+      return Optional.empty();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+      return Optional.empty();
     }
-    return DEFAULT_WIDTH;
   }
 }
