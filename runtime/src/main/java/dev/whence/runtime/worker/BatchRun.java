@@ -144,7 +144,9 @@ final class BatchRun {
     return new Ended(
         before,
         Optional.of(
-            "the model failed on " + inARow + " different records in a row and worked on none since"));
+            "the model failed on "
+                + inARow
+                + " different records in a row and worked on none since"));
   }
 
   private Finished exhausted(Candidate candidate) {
@@ -154,8 +156,7 @@ final class BatchRun {
             "the process died "
                 + candidate.attemptsBefore()
                 + " times while it worked on this record");
-    return finisher.failed(
-        candidate.record(), candidate.attemptsBefore(), failure, false, 0);
+    return finisher.failed(candidate.record(), candidate.attemptsBefore(), failure, false, 0);
   }
 
   private Work prepare(Candidate candidate) {

@@ -34,8 +34,5 @@ record Finished(
    */
   @SuppressWarnings("ArrayRecordComponent") // bytes as Kafka has them; never compared
   record DeadLetter(
-      String code,
-      byte @Nullable [] key,
-      byte @Nullable [] value,
-      List<EventHeader> headers) {}
+      String code, byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {}
 }

@@ -16,8 +16,8 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 
 /**
- * The records that were polled and are not yet committed, by partition. Owned by the poll thread.
- * A partition that is revoked or lost is struck here at once, so that what a transaction covers is
+ * The records that were polled and are not yet committed, by partition. Owned by the poll thread. A
+ * partition that is revoked or lost is struck here at once, so that what a transaction covers is
  * always what this member still owns; a partition that went and came back comes back empty.
  */
 final class Holding {
@@ -27,11 +27,16 @@ final class Holding {
     final Deque<SourceRecord> records = new ArrayDeque<>();
     final Map<Long, Finished> waiting = new HashMap<>();
     final Map<Long, Optional<Integer>> epochs = new HashMap<>();
-    Attempt attempt;
+    final Attempt attempt;
     Optional<OffsetAndMetadata> after = Optional.empty();
 
     Held(Attempt attempt) {
       this.attempt = attempt;
+    }
+
+    /** False for a record of a partition that went and came back: it was struck. */
+    boolean holds(SourceRecord record) {
+      return epochs.containsKey(record.offset());
     }
   }
 
@@ -81,8 +86,7 @@ final class Holding {
 
   /** Whether there are records that have not been run. */
   boolean hasFresh() {
-    return partitions.values().stream()
-        .anyMatch(held -> held.records.size() > held.waiting.size());
+    return partitions.values().stream().anyMatch(held -> held.records.size() > held.waiting.size());
   }
 
   boolean hasWaiting() {
@@ -125,8 +129,7 @@ final class Holding {
     for (Map.Entry<TopicPartition, Held> entry : partitions.entrySet()) {
       for (SourceRecord record : entry.getValue().records) {
         if (!entry.getValue().waiting.containsKey(record.offset())) {
-          return Optional.of(
-              candidate(entry.getKey(), entry.getValue(), record, Optional.empty()));
+          return Optional.of(candidate(entry.getKey(), entry.getValue(), record, Optional.empty()));
         }
       }
     }
@@ -153,7 +156,7 @@ final class Holding {
     Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
     for (BatchRun.Candidate candidate : candidates) {
       Held held = partitions.get(candidate.partition());
-      if (held == null || candidate.finished().isPresent()) {
+      if (held == null || !held.holds(candidate.record()) || candidate.finished().isPresent()) {
         continue;
       }
       long to =
@@ -180,16 +183,14 @@ final class Holding {
 
   private static OffsetAndMetadata at(Held held, long offset, Attempt attempt) {
     return new OffsetAndMetadata(
-        offset,
-        held.epochs.getOrDefault(offset, Optional.empty()),
-        attempt.metadata(offset));
+        offset, held.epochs.getOrDefault(offset, Optional.empty()), attempt.metadata(offset));
   }
 
   /** Keeps what has been run but is not decided, so that it is not run again. */
   void keepWaiting(List<Finished> finished) {
     for (Finished one : finished) {
       Held held = partitions.get(partition(one.record()));
-      if (held != null) {
+      if (held != null && held.holds(one.record())) {
         held.waiting.put(one.record().offset(), one);
       }
     }
@@ -218,7 +219,13 @@ final class Holding {
   /** Those of these records that this member still owns, by partition, in order. */
   Map<TopicPartition, List<Finished>> stillOwned(Map<TopicPartition, List<Finished>> finished) {
     Map<TopicPartition, List<Finished>> owned = new LinkedHashMap<>(finished);
-    owned.keySet().retainAll(partitions.keySet());
+    owned
+        .entrySet()
+        .removeIf(
+            entry -> {
+              Held held = partitions.get(entry.getKey());
+              return held == null || !held.holds(entry.getValue().get(0).record());
+            });
     return owned;
   }
 

@@ -52,7 +52,8 @@ final class RecordSizes {
   int limit(String topic) {
     Integer limit = largest.get(topic);
     if (limit == null) {
-      throw new IllegalArgumentException("the stage writes to " + topic + ", which it did not name");
+      throw new IllegalArgumentException(
+          "the stage writes to " + topic + ", which it did not name");
     }
     return limit;
   }

@@ -1,17 +1,13 @@
 package dev.whence.runtime.worker;
 
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ApplicationRecoverableException;
@@ -68,7 +64,7 @@ final class TransactionWriter {
   Try write(List<Finished> finished, Map<TopicPartition, OffsetAndMetadata> offsets) {
     try {
       producer.beginTransaction();
-      List<Future<RecordMetadata>> sent = send(finished);
+      send(finished);
       hook.inside();
       // Right before it is used: a rebalance may have happened since the batch began.
       ConsumerGroupMetadata member = group.get();
@@ -78,10 +74,8 @@ final class TransactionWriter {
       }
       producer.sendOffsetsToTransaction(offsets, member);
       hook.beforeCommit();
+      // What can fail without doubt fails here, and leaves to the commit only what can be in doubt.
       producer.flush();
-      for (Future<RecordMetadata> one : sent) {
-        acknowledged(one);
-      }
     } catch (KafkaException e) {
       if (isFatal(e)) {
         throw fatal("the transaction can not go on", e);
@@ -93,45 +87,28 @@ final class TransactionWriter {
     return commit();
   }
 
-  private List<Future<RecordMetadata>> send(List<Finished> finished) {
-    List<Future<RecordMetadata>> sent = new ArrayList<>();
+  /** A failed send makes the transaction fail; there is nothing to do for one alone. */
+  private void send(List<Finished> finished) {
     for (Finished one : finished) {
       for (Result result : one.results()) {
-        sent.add(
-            producer.send(
-                record(result.topic(), result.key(), result.value(), result.headers())));
+        var unused =
+            producer.send(record(result.topic(), result.key(), result.value(), result.headers()));
       }
-      one.deadLetter()
-          .ifPresent(
-              dead ->
-                  sent.add(
-                      producer.send(
-                          record(deadLetterTopic, dead.key(), dead.value(), dead.headers()))));
+      if (one.deadLetter().isPresent()) {
+        Finished.DeadLetter dead = one.deadLetter().get();
+        var unused =
+            producer.send(record(deadLetterTopic, dead.key(), dead.value(), dead.headers()));
+      }
     }
-    return sent;
   }
 
   private static ProducerRecord<byte[], byte[]> record(
-      String topic,
-      byte @Nullable [] key,
-      byte @Nullable [] value,
-      List<EventHeader> headers) {
+      String topic, byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
     ProducerRecord<byte[], byte[]> record = new ProducerRecord<>(topic, key, value);
     for (EventHeader header : headers) {
       record.headers().add(new RecordHeader(header.name(), header.value()));
     }
     return record;
-  }
-
-  private static void acknowledged(Future<RecordMetadata> sent) {
-    try {
-      sent.get();
-    } catch (ExecutionException e) {
-      throw e.getCause() instanceof KafkaException kafka ? kafka : new KafkaException(e.getCause());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new InterruptException(e);
-    }
   }
 
   /** Once a commit was begun, it may only be committed again: nobody knows whether it happened. */
