@@ -12,8 +12,8 @@ import java.util.Optional;
 
 /**
  * The questions that ship with the quickstart, asked over and over and answered by the model, as an
- * application with this model would. One is on its way at a time: on one machine, answering the next
- * one would only take the processor's cores away.
+ * application with this model would. One is on its way at a time: on one machine, answering the
+ * next one would only take the processor's cores away.
  */
 final class AnsweredQuestions implements Traffic {
   private static final String SAMPLES = "samples/qa-24.jsonl";

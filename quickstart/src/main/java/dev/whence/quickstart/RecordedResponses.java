@@ -18,8 +18,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Complete records of a JSONL file, replayed over and over: as they stand in the first round, with
- * {@code -2}, {@code -3}, ... after their ids in later ones. A line that can not be read is one line
- * on the error stream, in the first round, and is left out.
+ * {@code -2}, {@code -3}, ... after their ids in later ones. A line that can not be read is one
+ * line on the error stream, in the first round, and is left out.
  */
 final class RecordedResponses implements Traffic {
   private static final int MAX_LINE_BYTES = 64 << 20;
@@ -31,7 +31,6 @@ final class RecordedResponses implements Traffic {
   private int round = 1;
   private long line;
   private int readInRound;
-  private boolean clean = true;
 
   /**
    * @throws IOException if the file can not be read
@@ -73,7 +72,6 @@ final class RecordedResponses implements Traffic {
         }
       } catch (ConversationFormatException | IllegalArgumentException e) {
         if (round == 1) {
-          clean = false;
           errors.println(file + ", line " + line + ": " + e.getMessage());
         }
       }
@@ -115,11 +113,6 @@ final class RecordedResponses implements Traffic {
       b = in.read();
     }
     return bytes.toByteArray();
-  }
-
-  /** Whether every line so far could be read. */
-  boolean clean() {
-    return clean;
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.whence.quickstart;
 
+import dev.whence.attribution.stage.ModelLoader;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.Answerer;
 import dev.whence.engine.Branch;
@@ -9,11 +10,13 @@ import dev.whence.engine.Scorer;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.Trunk;
 import dev.whence.engine.WorkEstimate;
+import dev.whence.engine.kernel.NativeMemory;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelFiles;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -21,11 +24,17 @@ import java.util.concurrent.locks.ReentrantLock;
  * the answers. A model has one user at a time, so they take turns.
  */
 final class SharedModel implements AutoCloseable {
+  private static final int CLOSE_SECONDS = 3;
+
+  private final Path path;
+  private final EngineOptions options;
   private final LocalScorer model;
   private final Answerer answerer;
   private final ReentrantLock turn = new ReentrantLock(true);
 
-  private SharedModel(LocalScorer model) {
+  private SharedModel(Path path, EngineOptions options, LocalScorer model) {
+    this.path = path;
+    this.options = options;
     this.model = model;
     this.answerer = new Answerer(model);
   }
@@ -36,7 +45,13 @@ final class SharedModel implements AutoCloseable {
   static SharedModel open(Path path, EngineOptions options) {
     ModelFiles files = ModelFiles.open(path);
     // What this model answers, it also scores: it is no surrogate for itself.
-    return new SharedModel(LocalScorer.open(files, options.withAliases(List.of(files.name()))));
+    EngineOptions own = options.withAliases(List.of(files.name()));
+    return new SharedModel(path, options, LocalScorer.open(files, own));
+  }
+
+  /** Where it was loaded from. */
+  Path path() {
+    return path;
   }
 
   ScorerDescription description() {
@@ -53,19 +68,35 @@ final class SharedModel implements AutoCloseable {
     }
   }
 
-  /** The model as the processor sees it; closing it leaves the model open. */
-  Scorer scorer() {
-    return new TakingTurns();
+  /**
+   * What the processor loads models with: this one is there already, and stays open when the
+   * processor closes it; a release on the models topic is loaded from its own place.
+   */
+  ModelLoader loader() {
+    ModelLoader fromFiles = ModelLoader.local(options);
+    return (choice, beforeWeights) ->
+        choice.path().equals(path) && choice.digest().isEmpty()
+            ? new ModelLoader.Loaded(new TakingTurns(), () -> bytes(model.nativeMemory()))
+            : fromFiles.load(choice, beforeWeights);
   }
 
-  /** Waits for its user, then frees the model. */
+  private static long bytes(NativeMemory memory) {
+    return memory.weightBytes() + memory.trunkBytes();
+  }
+
+  /** Frees the model, unless an answer takes too long: then the end of the process frees it. */
   @Override
   public void close() {
-    turn.lock();
     try {
-      model.close();
-    } finally {
-      turn.unlock();
+      if (turn.tryLock(CLOSE_SECONDS, TimeUnit.SECONDS)) {
+        try {
+          model.close();
+        } finally {
+          turn.unlock();
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
