@@ -149,7 +149,7 @@ class AttributorTest {
 
   @Test
   void aContextPatternThatBacktracksWithoutEndIsStopped() {
-    for (String pattern : List.of("((?:a+)+)b", "((?:a|aa)+)$")) {
+    for (String pattern : List.of("((?:a+)+)b", "((?:a*)*)b")) {
       AttributionResult result =
           new Attributor(scorer, pattern(pattern))
               .attribute(Conversations.of(ANSWER, "stop", question("a".repeat(900) + "!")));
