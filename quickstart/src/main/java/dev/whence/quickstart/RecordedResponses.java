@@ -3,18 +3,14 @@ package dev.whence.quickstart;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
-import java.io.BufferedInputStream;
-import java.io.ByteArrayOutputStream;
+import dev.whence.ingest.LineReader;
+import dev.whence.ingest.LineReader.Line;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Complete records of a JSONL file, replayed over and over: as they stand in the first round, with
@@ -28,9 +24,10 @@ final class RecordedResponses implements Traffic {
   private final Path file;
   private final PrintStream errors;
   private InputStream in;
+  private LineReader lines;
   private int round = 1;
   private long line;
-  private int readInRound;
+  private boolean anyInRound;
 
   /**
    * @throws IOException if the file can not be read
@@ -39,80 +36,68 @@ final class RecordedResponses implements Traffic {
     this.file = file;
     this.errors = errors;
     this.in = open();
+    this.lines = new LineReader(in, MAX_LINE_BYTES);
   }
 
   private InputStream open() throws IOException {
     if (!Files.isRegularFile(file)) {
       throw new IOException("the input '" + file + "' is no file that can be read");
     }
-    return new BufferedInputStream(Files.newInputStream(file), 1 << 16);
+    return Files.newInputStream(file);
   }
 
   @Override
   public Optional<Conversation> next() throws IOException {
     while (true) {
-      byte @Nullable [] bytes = nextLine();
-      if (bytes == null) {
-        if (readInRound == 0) {
+      Line read = lines.next();
+      if (read == null) {
+        if (!anyInRound) {
           return Optional.empty();
         }
         in.close();
         in = open();
+        lines = new LineReader(in, MAX_LINE_BYTES);
         round++;
-        line = 0;
-        readInRound = 0;
+        anyInRound = false;
         continue;
       }
-      line++;
-      try {
-        Optional<Conversation> conversation = parse(bytes);
-        if (conversation.isPresent()) {
-          readInRound++;
-          return conversation;
-        }
-      } catch (ConversationFormatException | IllegalArgumentException e) {
-        if (round == 1) {
-          errors.println(file + ", line " + line + ": " + e.getMessage());
-        }
+      line = read.number();
+      Optional<Conversation> conversation = parse(read);
+      if (conversation.isPresent()) {
+        anyInRound = true;
+        return conversation;
       }
     }
   }
 
-  private Optional<Conversation> parse(byte[] bytes) {
-    if (bytes.length > MAX_LINE_BYTES) {
-      throw new IllegalArgumentException("longer than " + MAX_LINE_BYTES + " bytes");
-    }
-    String text;
-    try {
-      text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-    } catch (CharacterCodingException e) {
-      throw new IllegalArgumentException("not UTF-8", e);
+  private Optional<Conversation> parse(Line read) {
+    String text = read.text();
+    if (text == null) {
+      problem(read.problem());
+      return Optional.empty();
     }
     if (text.isBlank()) {
       return Optional.empty();
     }
-    Conversation conversation = ConversationCodec.read(text);
-    return Optional.of(
-        round == 1
-            ? conversation
-            : Conversations.with(
-                conversation, conversation.responseId() + "-" + round, conversation.occurredAt()));
+    try {
+      Conversation conversation = ConversationCodec.read(text);
+      return Optional.of(
+          round == 1
+              ? conversation
+              : Conversations.with(
+                  conversation,
+                  conversation.responseId() + "-" + round,
+                  conversation.occurredAt()));
+    } catch (ConversationFormatException | IllegalArgumentException e) {
+      problem(String.valueOf(e.getMessage()));
+      return Optional.empty();
+    }
   }
 
-  /** The bytes of a line, at most one more than the bound; null at the end of the file. */
-  private byte @Nullable [] nextLine() throws IOException {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    int b = in.read();
-    if (b < 0) {
-      return null;
+  private void problem(String sentence) {
+    if (round == 1) {
+      errors.println(file + ", line " + line + ": " + sentence);
     }
-    while (b >= 0 && b != '\n') {
-      if (bytes.size() <= MAX_LINE_BYTES) {
-        bytes.write(b);
-      }
-      b = in.read();
-    }
-    return bytes.toByteArray();
   }
 
   @Override
