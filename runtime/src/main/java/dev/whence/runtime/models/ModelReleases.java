@@ -38,10 +38,9 @@ public final class ModelReleases implements AutoCloseable {
   private final Clients clients;
   private final TopicPartition partition;
   private final ModelRole role;
-  private final Listener listener;
   private final Health health;
   private final Counter unreadable;
-  private final Thread thread;
+  private volatile Thread thread = new Thread();
   private final CountDownLatch caughtUp = new CountDownLatch(1);
   private final CountDownLatch stop = new CountDownLatch(1);
   private volatile Optional<Consumer<byte[], byte[]>> current = Optional.empty();
@@ -64,32 +63,30 @@ public final class ModelReleases implements AutoCloseable {
    * @param clients of the cluster and the registry
    * @param topic the topic of model releases
    * @param role whose live release is followed
-   * @param listener hears of changes once the reader has caught up
    * @param health is told when the reader has caught up
    * @param meters counts unreadable releases
    */
   public ModelReleases(
-      Clients clients,
-      String topic,
-      ModelRole role,
-      Listener listener,
-      Health health,
-      MeterRegistry meters) {
+      Clients clients, String topic, ModelRole role, Health health, MeterRegistry meters) {
     this.clients = clients;
     this.partition = new TopicPartition(topic, 0);
     this.role = role;
-    this.listener = listener;
     this.health = health;
     this.unreadable =
         Counter.builder("whence.model.releases.unreadable")
             .description("records of the model topic that are no model releases")
             .register(meters);
-    this.thread = new Thread(this::run, "model-releases");
-    thread.setDaemon(true);
     health.notReady(PART, topic + " is not read yet");
   }
 
-  public void start() {
+  /**
+   * Starts reading.
+   *
+   * @param listener hears of changes once the reader has caught up
+   */
+  public void start(Listener listener) {
+    thread = new Thread(() -> run(listener), "model-releases");
+    thread.setDaemon(true);
     thread.start();
   }
 
@@ -109,12 +106,12 @@ public final class ModelReleases implements AutoCloseable {
     throw new EnvironmentException(partition.topic() + " could not be read yet");
   }
 
-  private void run() {
+  private void run(Listener listener) {
     while (stop.getCount() > 0) {
       try (Consumer<byte[], byte[]> consumer = clients.reader("model-releases");
           AvroValues values = new AvroValues(clients.connection())) {
         current = Optional.of(consumer);
-        follow(consumer, values);
+        follow(consumer, values, listener);
       } catch (WakeupException e) {
         LOG.debug("stopped");
       } catch (KafkaException | EnvironmentException e) {
@@ -135,7 +132,7 @@ public final class ModelReleases implements AutoCloseable {
     }
   }
 
-  private void follow(Consumer<byte[], byte[]> consumer, AvroValues values) {
+  private void follow(Consumer<byte[], byte[]> consumer, AvroValues values, Listener listener) {
     LiveReleases releases = new LiveReleases();
     List<TopicPartition> all = List.of(partition);
     consumer.assign(all);
@@ -148,7 +145,7 @@ public final class ModelReleases implements AutoCloseable {
     while (stop.getCount() > 0) {
       boolean reached = consumer.position(partition, CLIENT_TIMEOUT) >= end;
       if (reached) {
-        announce(releases);
+        announce(releases, listener);
       }
       for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
         take(record, values, releases);
@@ -156,7 +153,7 @@ public final class ModelReleases implements AutoCloseable {
     }
   }
 
-  private void announce(LiveReleases releases) {
+  private void announce(LiveReleases releases, Listener listener) {
     Optional<ModelRelease> now = releases.live(role);
     if (caughtUp.getCount() > 0) {
       live = now;
