@@ -12,7 +12,7 @@ import java.util.stream.Stream;
  *
  * @param responseId unique name of the response
  * @param model that gave it, as production names it, or empty
- * @param occurredAt when
+ * @param occurredAt when; {@link Instant#EPOCH} if unknown
  * @param messages the prompt; a raw prompt is one message of role {@link Message#RAW}
  * @param reasoning what a reasoning model thought before it answered, or empty
  * @param response the answer
@@ -53,14 +53,18 @@ public record Conversation(
     for (Message message : messages) {
       for (Part part : message.parts()) {
         if (!ids.add(part.id())) {
-          throw new IllegalArgumentException("two parts have the id '" + part.id() + "'");
+          throw new IllegalArgumentException("two parts have the same id");
         }
       }
     }
     for (Citation citation : citations) {
       if (citation.span().end() > response.length()) {
         throw new IllegalArgumentException(
-            "a citation of '" + citation.segment() + "' ends after the response");
+            "a citation ends at "
+                + citation.span().end()
+                + ", after the response, which has "
+                + response.length()
+                + " UTF-16 code units");
       }
     }
   }

@@ -35,9 +35,7 @@ public record Part(
     for (Span span : sources) {
       if (span.end() > text.length()) {
         throw new IllegalArgumentException(
-            "sources of part '"
-                + id
-                + "': ["
+            "a span of sources, ["
                 + span.start()
                 + ", "
                 + span.end()
@@ -47,9 +45,7 @@ public record Part(
       }
       if (span.isEmpty() || span.start() < last) {
         throw new IllegalArgumentException(
-            "sources of part '"
-                + id
-                + "': ["
+            "a span of sources, ["
                 + span.start()
                 + ", "
                 + span.end()
@@ -57,9 +53,7 @@ public record Part(
       }
       if (splitsSurrogates(text, span.start()) || splitsSurrogates(text, span.end())) {
         throw new IllegalArgumentException(
-            "sources of part '"
-                + id
-                + "': ["
+            "a span of sources, ["
                 + span.start()
                 + ", "
                 + span.end()
