@@ -1,12 +1,14 @@
 package dev.whence.cli;
 
-import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.Answerer;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.LocalScorer;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -37,6 +39,32 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    throw new UsageException("");
+    InputFile.check(input);
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    AtomicBoolean failed = new AtomicBoolean();
+    try (LocalScorer scorer = model.open()) {
+      Answerer answerer = new Answerer(scorer);
+      boolean clean =
+          JsonLines.forEach(
+              input,
+              ConversationCodec::readPrompt,
+              prompt -> {
+                try {
+                  out.println(ConversationCodec.write(answerer.answer(prompt, maxNewTokens)));
+                  out.flush();
+                } catch (EngineException e) {
+                  if (e.kind() == Kind.MODEL || e.kind() == Kind.ENVIRONMENT) {
+                    throw e;
+                  }
+                  failed.set(true);
+                  err.println(
+                      input + ", response '" + prompt.responseId() + "': " + Failure.sentence(e));
+                }
+              },
+              (number, problem) ->
+                  err.println(input + ", line " + number + ": " + Failure.sentence(problem)));
+      return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+    }
   }
 }
