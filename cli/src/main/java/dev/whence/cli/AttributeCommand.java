@@ -8,10 +8,14 @@ import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.Scorer;
+import dev.whence.quickstart.view.AttributionCard;
+import dev.whence.quickstart.view.AttributionView;
+import dev.whence.quickstart.view.Terminal;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -103,6 +107,8 @@ final class AttributeCommand implements Callable<Integer> {
     InputFile.check(input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
+    Terminal terminal = Terminal.detect(System.out, System.getenv());
+    AtomicInteger number = new AtomicInteger();
     AtomicBoolean failed = new AtomicBoolean();
     try (Scorer scorer = model.open()) {
       Attributor attributor = attributor(scorer, options);
@@ -114,11 +120,17 @@ final class AttributeCommand implements Callable<Integer> {
               conversation -> {
                 AttributionResult result = attributor.attribute(conversation);
                 failed.compareAndSet(false, result.status() == AttributionStatus.FAILED);
-                out.println(json ? writer.write(result) : HeatMaps.lines(conversation, result));
+                if (json) {
+                  out.println(writer.write(result));
+                } else {
+                  AttributionView view = AttributionView.of(conversation, result);
+                  AttributionCard.lines(view, number.incrementAndGet(), terminal)
+                      .forEach(out::println);
+                }
                 out.flush();
               },
-              (number, problem) ->
-                  err.println(input + ", line " + number + ": " + Failure.sentence(problem)));
+              (line, problem) ->
+                  err.println(input + ", line " + line + ": " + Failure.sentence(problem)));
       return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
     }
   }

@@ -5,7 +5,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Where the Hugging Face libraries keep what they downloaded, by their own environment variables. */
+/**
+ * Where the Hugging Face libraries keep what they downloaded, by their own environment variables.
+ */
 final class HubCaches {
   private HubCaches() {}
 

@@ -32,8 +32,8 @@ final class JsonLines {
   /**
    * Reads every line that is not blank.
    *
-   * @param read from a line, without its end, to what it says; throws
-   *     ConversationFormatException or IllegalArgumentException
+   * @param read from a line, without its end, to what it says; throws ConversationFormatException
+   *     or IllegalArgumentException
    * @param action what is done with it
    * @return whether every line could be read
    */

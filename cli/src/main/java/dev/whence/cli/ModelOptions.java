@@ -47,7 +47,8 @@ final class ModelOptions {
   LocalScorer open() {
     EngineOptions options;
     try {
-      options = EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype)).withDevice(device);
+      options =
+          EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype)).withDevice(device);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

@@ -20,14 +20,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
-      QuickstartCommand.class,
       AttributeCommand.class,
       GenerateCommand.class,
-      ReplayCommand.class,
-      TopicsCommand.class,
-      DlqCommand.class,
-      ServeCommand.class,
-      BenchCommand.class,
       AutoComplete.GenerateCompletion.class,
       HelpCommand.class
     })
@@ -75,7 +69,7 @@ public final class Whence implements Runnable {
         .println(
             command.getCommandName()
                 + ": "
-                + oneLine(problem.getMessage())
+                + oneLine(Failure.sentence(problem))
                 + " ('"
                 + command.getCommandSpec().qualifiedName(" ")
                 + " --help' shows the usage)");

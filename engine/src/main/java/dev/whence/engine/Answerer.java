@@ -33,7 +33,7 @@ public final class Answerer {
   public Conversation answer(Conversation prompt, int maxNewTokens) {
     RenderedPrompt rendered = scorer.template().render(prompt);
     Tokenizer tokenizer = scorer.tokenizer();
-    Set<Integer> endTokens = new HashSet<>(scorer.endTokens());
+    Set<Integer> endTokens = new HashSet<>(scorer.config().endTokens());
     if (!rendered.endToken().isEmpty() && tokenizer.idOf(rendered.endToken()) >= 0) {
       endTokens.add(tokenizer.idOf(rendered.endToken()));
     }
