@@ -133,9 +133,13 @@ final class LiveTraffic implements AutoCloseable {
   }
 
   /** Sends nothing more; does not wait for an answer that the model is writing. */
-  @Override
-  public void close() {
+  void stop() {
     stopping = true;
     thread.interrupt();
+  }
+
+  @Override
+  public void close() {
+    stop();
   }
 }

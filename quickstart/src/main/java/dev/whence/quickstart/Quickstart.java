@@ -151,20 +151,23 @@ public final class Quickstart {
     // A daemon each: a stop does not wait for a model that is still being read.
     CompletableFuture<SharedModel> loading =
         inBackground("model", () -> SharedModel.open(options.model().orElseThrow(), engine));
+    boolean taken = false;
     try (EmbeddedCluster cluster = EmbeddedCluster.open(options, topics)) {
       view.activity("loading the model");
       while (!loading.isDone() && !stop.isAsked()) {
         Thread.sleep(POLL.toMillis());
       }
       if (!stop.isAsked()) {
+        taken = true;
         try (SharedModel model = loading.get()) {
           introduce(cluster.connection(), Optional.of(model.description()));
           attribute(cluster.connection(), model);
         }
       }
-    } catch (IOException | RuntimeException e) {
-      loading.thenAccept(SharedModel::close);
-      throw e;
+    } finally {
+      if (!taken) {
+        var unused = loading.thenAccept(SharedModel::close);
+      }
     }
   }
 
@@ -198,7 +201,7 @@ public final class Quickstart {
           }
         }
       }
-      application.close();
+      application.stop();
       sdk.close(SDK_GRACE);
     }
     view.line(view.throughput(", "));

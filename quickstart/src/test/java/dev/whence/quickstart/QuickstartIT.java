@@ -38,7 +38,10 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The quickstart as it is started, with a small random model; then its topics, as anyone reads them. */
+/**
+ * The quickstart as it is started, with a small random model; then its topics, as anyone reads
+ * them.
+ */
 class QuickstartIT {
   @TempDir static Path models;
   private static Path model;
@@ -72,14 +75,14 @@ class QuickstartIT {
       assertThat(attribution.getMatrix()).hasSameSizeAs(attribution.getSources());
       for (int i = 0; i < attribution.getSources().size(); i++) {
         double row = attribution.getMatrix().get(i).stream().mapToDouble(x -> x).sum();
-        assertThat(row)
-            .isCloseTo(attribution.getSources().get(i).getTau(), within(1e-9));
+        assertThat(row).isCloseTo(attribution.getSources().get(i).getTau(), within(1e-9));
       }
       assertThat(attribution.getGroundedness())
           .isEqualTo(attribution.getLogLikelihood() - attribution.getLogLikelihoodWithoutContext());
     }
     assertThat(output())
-        .contains("question: From 1945-1949 Dick Humbert played for an NFL team based in what state?")
+        .contains(
+            "question: From 1945-1949 Dick Humbert played for an NFL team based in what state?")
         .contains("groundedness ")
         .contains("kafka            127.0.0.1:")
         .contains("2 answers, ")
@@ -89,7 +92,8 @@ class QuickstartIT {
   @Test
   void aFileIsReplayedAndRepeatsWithNewIdsAndWhatIsNoRecordIsLeftOut() throws Exception {
     Path input = directory.resolve("input.jsonl");
-    Files.writeString(input, recorded("r-1") + "\n{\"responseId\":\"r-2\"}\n" + recorded("r-3") + "\n");
+    Files.writeString(
+        input, recorded("r-1") + "\n{\"responseId\":\"r-2\"}\n" + recorded("r-3") + "\n");
 
     assertThat(run(options(Optional.of(model), Optional.of(input), 5))).as(errors()).isZero();
 
@@ -196,7 +200,9 @@ class QuickstartIT {
     return ConversationCodec.write(answered);
   }
 
-  /** Everything committed on the topic, read by Confluent's deserializer after the quickstart ended. */
+  /**
+   * Everything committed on the topic, read by Confluent's deserializer after the quickstart ended.
+   */
   private List<ConsumerRecord<String, Attribution>> attributions() throws Exception {
     try (EmbeddedBroker broker = EmbeddedBroker.open(directory.resolve("data/kafka"));
         EmbeddedRegistry registry = EmbeddedRegistry.open(directory.resolve("data/registry"))) {

@@ -79,7 +79,8 @@ public final class AttributionCard {
       lines.addAll(labelled("!", note, Style.FAINT, columns));
     }
     lines.add("");
-    List<Run> figures = List.of(new Run(figures(view, elapsed, terminal.glyph(" · ", ", ")), Style.FAINT));
+    List<Run> figures =
+        List.of(new Run(figures(view, elapsed, terminal.glyph(" · ", ", ")), Style.FAINT));
     lines.addAll(DisplayText.wrap(figures, " ".repeat(INDENT), INDENT, columns, true));
     return lines;
   }
