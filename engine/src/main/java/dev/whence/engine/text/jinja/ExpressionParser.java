@@ -50,7 +50,7 @@ final class ExpressionParser {
       }
       items.add(item.get());
     }
-    return new Node.ListLiteral(line, items);
+    return new Node.ListLiteral(line, true, items);
   }
 
   Expression expression() {
@@ -194,13 +194,13 @@ final class ExpressionParser {
     return switch (token.text()) {
       case "(" -> {
         if (tokens.accept(Kind.OPERATOR, ")")) {
-          yield new Node.ListLiteral(line, List.of());
+          yield new Node.ListLiteral(line, true, List.of());
         }
         Expression inner = tuple();
         tokens.expect(Kind.OPERATOR, ")");
         yield inner;
       }
-      case "[" -> new Node.ListLiteral(line, items("]"));
+      case "[" -> new Node.ListLiteral(line, false, items("]"));
       case "{" -> dict(line);
       default -> throw notAnExpression(token);
     };

@@ -138,7 +138,7 @@ final class Filters {
           Values.text(
               attribute == null ? item : Renderer.attribute(item, Values.string(attribute))));
     }
-    return String.join(separator, texts);
+    return Strings.join(separator, texts);
   }
 
   private static @Nullable Object edge(@Nullable Object value, boolean first) {
@@ -247,6 +247,7 @@ final class Filters {
     }
     String margin = width instanceof String own ? own : " ".repeat((int) Math.max(0, spaces));
     List<Object> lines = Strings.split(text, "\n", -1);
+    Strings.bounded(text.length() + (long) lines.size() * margin.length());
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < lines.size(); i++) {
       String line = Values.string(lines.get(i));

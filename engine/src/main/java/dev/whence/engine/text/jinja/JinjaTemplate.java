@@ -33,7 +33,11 @@ public final class JinjaTemplate {
     if (source.length() > MAX_SOURCE) {
       throw new JinjaException("the template has more than " + MAX_SOURCE + " characters");
     }
-    return new JinjaTemplate(Parser.parse(source));
+    try {
+      return new JinjaTemplate(Parser.parse(source));
+    } catch (StackOverflowError e) {
+      throw new JinjaException("the template is nested too deeply");
+    }
   }
 
   /**
@@ -51,7 +55,11 @@ public final class JinjaTemplate {
     all.put("dict", (Callable) (positional, named) -> dict(positional, named));
     all.put("range", (Callable) (positional, named) -> range(positional));
     all.putAll(variables);
-    return new Renderer().render(statements, all);
+    try {
+      return new Renderer().render(statements, all);
+    } catch (StackOverflowError e) {
+      throw new JinjaException("the template is nested too deeply");
+    }
   }
 
   /** The template's own words are left out: it may build them from the conversation. */

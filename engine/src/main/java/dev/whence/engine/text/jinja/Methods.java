@@ -162,7 +162,7 @@ final class Methods {
     for (Object item : Values.items(items)) {
       texts.add(Values.string(item));
     }
-    return String.join(separator, texts);
+    return Strings.join(separator, texts);
   }
 
   private static long position(String text, int at) {
@@ -195,7 +195,7 @@ final class Methods {
   static List<Object> items(Map<?, ?> map) {
     List<Object> items = new ArrayList<>();
     for (Map.Entry<?, ?> entry : map.entrySet()) {
-      List<@Nullable Object> pair = new ArrayList<>();
+      Values.Tuple pair = new Values.Tuple();
       pair.add(entry.getKey());
       pair.add(entry.getValue());
       items.add(pair);

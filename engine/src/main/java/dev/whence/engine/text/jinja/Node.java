@@ -57,7 +57,7 @@ sealed interface Node {
 
   record Name(int line, String name) implements Expression {}
 
-  record ListLiteral(int line, List<Expression> items) implements Expression {}
+  record ListLiteral(int line, boolean tuple, List<Expression> items) implements Expression {}
 
   record DictLiteral(int line, List<Map.Entry<Expression, Expression>> entries)
       implements Expression {}

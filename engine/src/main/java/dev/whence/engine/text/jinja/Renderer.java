@@ -109,6 +109,7 @@ final class Renderer {
     }
     LoopState state = new LoopState(items);
     for (int i = 0; i < items.size(); i++) {
+      step();
       Scope inner = scope.inner();
       state.at(i);
       inner.variables().put("loop", state);
@@ -199,6 +200,22 @@ final class Renderer {
 
   private @Nullable Object value(Expression expression, Scope scope) {
     step();
+    Object value = evaluated(expression, scope);
+    // Making a list or a string costs as much as it is long: else one step could be any work.
+    boolean made =
+        expression instanceof Node.Call
+            || expression instanceof Node.Filter
+            || expression instanceof Node.Slice
+            || expression instanceof Node.Binary;
+    if (made && value instanceof List<?> items) {
+      steps += items.size() / 4;
+    } else if (made && value instanceof String text) {
+      steps += text.length() / 1024;
+    }
+    return value;
+  }
+
+  private @Nullable Object evaluated(Expression expression, Scope scope) {
     if (expression instanceof Node.Literal literal) {
       return literal.value();
     }
@@ -274,7 +291,7 @@ final class Renderer {
       };
     }
     if (expression instanceof Node.ListLiteral list) {
-      List<@Nullable Object> items = new ArrayList<>();
+      List<@Nullable Object> items = list.tuple() ? new Values.Tuple() : new ArrayList<>();
       for (Expression item : list.items()) {
         items.add(value(item, scope));
       }
@@ -289,6 +306,7 @@ final class Renderer {
 
   /** Every string that is made counts as output: doubling in a loop ends at the same bound. */
   private String joined(String left, String right) {
+    Strings.bounded(left.length() + (long) right.length());
     written += left.length() + (long) right.length();
     if (written > 8L * MAX_OUTPUT) {
       throw new JinjaException("the template builds more than " + 8L * MAX_OUTPUT + " characters");

@@ -134,6 +134,13 @@ public final class Strings {
   }
 
   static String replace(String text, String old, String replacement, long most) {
+    if (!old.isEmpty() && replacement.length() > old.length()) {
+      long times = 0;
+      for (int at = text.indexOf(old); at >= 0; at = text.indexOf(old, at + old.length())) {
+        times++;
+      }
+      bounded(text.length() + times * (replacement.length() - old.length()));
+    }
     if (most < 0 && !old.isEmpty()) {
       return text.replace(old, replacement);
     }
@@ -151,6 +158,23 @@ public final class Strings {
       from = at + old.length();
     }
     return out.append(text, from, text.length()).toString();
+  }
+
+  /** Refuses a string of such a length before it is made. */
+  static void bounded(long length) {
+    if (length > Values.MAX_TEXT) {
+      throw new JinjaException("a string of more than " + Values.MAX_TEXT + " characters");
+    }
+  }
+
+  /** Joins texts, bounded. */
+  static String join(String separator, List<String> texts) {
+    long length = 0;
+    for (String text : texts) {
+      length += text.length() + (long) separator.length();
+    }
+    bounded(length);
+    return String.join(separator, texts);
   }
 
   static String upper(String text) {

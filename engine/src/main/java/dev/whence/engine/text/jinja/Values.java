@@ -31,6 +31,16 @@ final class Values {
     private static final long serialVersionUID = 1L;
   }
 
+  /** A list that Python would write with parentheses. */
+  static final class Tuple extends ArrayList<@Nullable Object> {
+    private static final long serialVersionUID = 1L;
+  }
+
+  /** The longest string, in UTF-16 code units, and the longest list that a template may build. */
+  static final int MAX_TEXT = 16 << 20;
+
+  private static final int MAX_ITEMS = 1_000_000;
+
   private Values() {}
 
   static boolean truth(@Nullable Object value) {
@@ -72,8 +82,8 @@ final class Values {
   }
 
   private static void repr(@Nullable Object value, StringBuilder out, int depth) {
-    if (depth > 60) {
-      throw new JinjaException("a value is nested too deeply to be written out");
+    if (depth > 60 || out.length() > MAX_TEXT) {
+      throw new JinjaException("a value is too large or too deep to be written out");
     }
     if (value == null) {
       out.append("None");
@@ -93,7 +103,7 @@ final class Values {
         repr(item, out, depth + 1);
         separator = ", ";
       }
-      out.append(']');
+      out.append(!(value instanceof Tuple) ? "]" : items.size() == 1 ? ",)" : ")");
     } else if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
       out.append('{');
       String separator = "";
@@ -159,6 +169,14 @@ final class Values {
   }
 
   static boolean equal(@Nullable Object left, @Nullable Object right) {
+    return equal(left, right, new int[] {MAX_ITEMS});
+  }
+
+  /** The budget bounds comparisons of lists that share their items many times over. */
+  private static boolean equal(@Nullable Object left, @Nullable Object right, int[] budget) {
+    if (--budget[0] < 0) {
+      throw new JinjaException("a comparison of lists with more than " + MAX_ITEMS + " items");
+    }
     if (isNumber(left) && isNumber(right)) {
       return compareNumbers(left, right) == 0;
     }
@@ -170,7 +188,7 @@ final class Values {
         return false;
       }
       for (int i = 0; i < a.size(); i++) {
-        if (!equal(a.get(i), b.get(i))) {
+        if (!equal(a.get(i), b.get(i), budget)) {
           return false;
         }
       }
@@ -237,9 +255,12 @@ final class Values {
       }
     }
     if (operator.equals("+") && a instanceof String left && b instanceof String right) {
-      return left + right;
+      return checked(left.length() + (long) right.length(), left, right);
     }
     if (operator.equals("+") && a instanceof List<?> left && b instanceof List<?> right) {
+      if (left.size() + right.size() > MAX_ITEMS) {
+        throw new JinjaException("'+' makes a list of more than " + MAX_ITEMS + " items");
+      }
       List<@Nullable Object> joined = new ArrayList<>(left);
       joined.addAll(right);
       return joined;
@@ -258,6 +279,13 @@ final class Values {
     }
     throw new JinjaException(
         "'" + operator + "' between " + kind(a) + " and " + kind(b) + " is not supported");
+  }
+
+  private static String checked(long length, String left, String right) {
+    if (length > MAX_TEXT) {
+      throw new JinjaException("'+' makes a string of more than " + MAX_TEXT + " characters");
+    }
+    return left + right;
   }
 
   private static Object integers(String operator, long a, long b) {
@@ -342,8 +370,8 @@ final class Values {
 
   /** json.dumps(value, ensure_ascii=False, indent=indent); indent -1: on one line. */
   static void json(@Nullable Object value, int indent, int depth, StringBuilder out) {
-    if (depth > 60) {
-      throw new JinjaException("a value is nested too deeply for tojson");
+    if (depth > 60 || out.length() > MAX_TEXT) {
+      throw new JinjaException("a value is too large or too deep for tojson");
     }
     if (value == null) {
       out.append("null");
