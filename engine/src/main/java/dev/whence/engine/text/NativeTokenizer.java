@@ -1,0 +1,242 @@
+package dev.whence.engine.text;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The Hugging Face tokenizers library behind {@link Tokenizer}.
+ *
+ * <p>It is given a tokenizer.json without post-processor, truncation and padding: whatever special
+ * tokens a prompt has stand in its text, and offsets are not trimmed. Its offsets count code
+ * points; they come out here in UTF-16 code units, made to cover the text: characters that the
+ * normaliser drops belong to the token after them (at the end: before them), and tokens that share
+ * a character share one range.
+ *
+ * <p>Unpaired surrogates, which no UTF-8 transport can carry, are encoded as U+FFFD.
+ */
+public final class NativeTokenizer implements Tokenizer {
+  private final HuggingFaceTokenizer tokenizer;
+  private final Map<String, Integer> addedIds;
+  private final Set<Integer> special;
+  private final Map<String, Integer> vocabulary;
+  private final int size;
+
+  private NativeTokenizer(
+      HuggingFaceTokenizer tokenizer,
+      Map<String, Integer> vocabulary,
+      Map<String, Integer> addedIds,
+      Set<Integer> special,
+      int size) {
+    this.tokenizer = tokenizer;
+    this.vocabulary = vocabulary;
+    this.addedIds = addedIds;
+    this.special = special;
+    this.size = size;
+  }
+
+  /**
+   * Builds a tokenizer.
+   *
+   * @param json a tokenizer.json; not modified
+   * @param origin where it came from, for messages
+   * @throws EngineException of kind MODEL if the library refuses it, of kind ENVIRONMENT if the
+   *     native library can not be loaded
+   */
+  public static NativeTokenizer of(JsonNode json, String origin) {
+    if (!(json instanceof ObjectNode object)) {
+      throw new EngineException(Kind.MODEL, origin + " is not a JSON object");
+    }
+    Map<String, Integer> added = new HashMap<>();
+    Set<Integer> special = new HashSet<>();
+    int size = 0;
+    for (JsonNode token : object.path("added_tokens")) {
+      JsonNode id = token.path("id");
+      String content = token.path("content").asText("");
+      if (!id.isInt() || id.intValue() < 0 || content.isEmpty()) {
+        throw new EngineException(Kind.MODEL, origin + ": an added token has no id or content");
+      }
+      added.put(content, id.intValue());
+      if (token.path("special").asBoolean()) {
+        special.add(id.intValue());
+      }
+      size = Math.max(size, id.intValue() + 1);
+    }
+    Map<String, Integer> vocabulary = new HashMap<>();
+    JsonNode vocab = object.path("model").path("vocab");
+    if (vocab.isObject()) {
+      for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
+        size = Math.max(size, put(vocabulary, entry.getKey(), entry.getValue(), origin) + 1);
+      }
+    } else if (vocab.isArray()) {
+      int id = 0;
+      for (JsonNode entry : vocab) {
+        vocabulary.putIfAbsent(entry.path(0).asText(), id++);
+      }
+      size = Math.max(size, id);
+    } else {
+      throw new EngineException(Kind.MODEL, origin + " has no model.vocab");
+    }
+    ObjectNode bare = object.objectNode();
+    bare.setAll(object);
+    bare.putNull("post_processor");
+    bare.putNull("truncation");
+    bare.putNull("padding");
+    return new NativeTokenizer(library(bare, origin), vocabulary, added, special, size);
+  }
+
+  private static int put(
+      Map<String, Integer> vocabulary, String token, JsonNode id, String origin) {
+    if (!id.isInt() || id.intValue() < 0) {
+      throw new EngineException(Kind.MODEL, origin + ": a token's id is not an integer from 0 on");
+    }
+    vocabulary.put(token, id.intValue());
+    return id.intValue();
+  }
+
+  private static HuggingFaceTokenizer library(ObjectNode json, String origin) {
+    Map<String, String> options =
+        Map.of(
+            "addSpecialTokens", "false",
+            "truncation", "false",
+            "padding", "false");
+    byte[] bytes = json.toString().getBytes(StandardCharsets.UTF_8);
+    try {
+      return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(bytes), options);
+    } catch (ai.djl.engine.EngineException | UnsatisfiedLinkError e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT,
+          "the native tokenizers library can not be loaded (it is unpacked under ~/.djl.ai, or"
+              + " under the directory that DJL_CACHE_DIR names): "
+              + e.getMessage(),
+          e);
+    } catch (IOException | RuntimeException e) {
+      throw new EngineException(
+          Kind.MODEL, origin + " is not a tokenizer that can be loaded: " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public Encoding encode(String text) {
+    String whole = withoutLoneSurrogates(text);
+    ai.djl.huggingface.tokenizers.Encoding encoding = tokenizer.encode(whole, false, false);
+    long[] longs = encoding.getIds();
+    int[] ids = new int[longs.length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = Math.toIntExact(longs[i]);
+    }
+    return spans(whole, ids, encoding.getCharTokenSpans());
+  }
+
+  /** Code points to UTF-16, overlaps joined, gaps closed. */
+  private static Encoding spans(String text, int[] ids, CharSpan[] spans) {
+    int n = ids.length;
+    int[] units = utf16Positions(text);
+    // Groups of tokens that share a range, as a stack: a token that reaches back joins them.
+    int[] first = new int[n];
+    int[] starts = new int[n];
+    int[] ends = new int[n];
+    int groups = 0;
+    for (int i = 0; i < n; i++) {
+      int covered = groups == 0 ? 0 : ends[groups - 1];
+      CharSpan span = spans[i];
+      int start = span == null ? covered : units[span.getStart()];
+      int end = Math.max(covered, span == null ? covered : units[span.getEnd()]);
+      int group = groups;
+      while (group > 0 && start < ends[group - 1]) {
+        group--;
+        start = Math.min(start, starts[group]);
+      }
+      if (group == groups) {
+        first[group] = i;
+        start = covered; // what lies between was dropped by the normaliser
+      }
+      starts[group] = start;
+      ends[group] = end;
+      groups = group + 1;
+    }
+    if (groups > 0) {
+      ends[groups - 1] = text.length();
+    }
+    int[] tokenStarts = new int[n];
+    int[] tokenEnds = new int[n];
+    for (int group = 0; group < groups; group++) {
+      int next = group + 1 < groups ? first[group + 1] : n;
+      for (int i = first[group]; i < next; i++) {
+        tokenStarts[i] = starts[group];
+        tokenEnds[i] = ends[group];
+      }
+    }
+    return new Encoding(ids, tokenStarts, tokenEnds);
+  }
+
+  /** Position in UTF-16 code units of each code point, and of the end. */
+  private static int[] utf16Positions(String text) {
+    int[] positions = new int[text.codePointCount(0, text.length()) + 1];
+    int at = 0;
+    for (int i = 0; i < positions.length - 1; i++) {
+      positions[i] = at;
+      at += Character.charCount(text.codePointAt(at));
+    }
+    positions[positions.length - 1] = at;
+    return positions;
+  }
+
+  private static String withoutLoneSurrogates(String text) {
+    StringBuilder clean = null;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (Character.isSurrogate(c)) {
+        if (Character.isHighSurrogate(c)
+            && i + 1 < text.length()
+            && Character.isLowSurrogate(text.charAt(i + 1))) {
+          i++;
+        } else {
+          clean = clean == null ? new StringBuilder(text) : clean;
+          clean.setCharAt(i, '\uFFFD');
+        }
+      }
+    }
+    return clean == null ? text : clean.toString();
+  }
+
+  @Override
+  public String decode(int[] ids, boolean skipSpecialTokens) {
+    long[] longs = new long[ids.length];
+    for (int i = 0; i < ids.length; i++) {
+      longs[i] = ids[i];
+    }
+    return tokenizer.decode(longs, skipSpecialTokens);
+  }
+
+  @Override
+  public int vocabularySize() {
+    return size;
+  }
+
+  @Override
+  public boolean isSpecial(int id) {
+    return special.contains(id);
+  }
+
+  @Override
+  public int idOf(String token) {
+    Integer id = addedIds.get(token);
+    return id != null ? id : vocabulary.getOrDefault(token, -1);
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}

@@ -1,0 +1,69 @@
+package dev.whence.engine.weights;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import java.io.IOException;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+
+/**
+ * Files of a model directory that do not lead out of it. A name is one path element. A symbolic
+ * link may only point inside the directory or, for a snapshot of the Hugging Face hub cache ({@code
+ * models--org--name/snapshots/revision}), inside that model's own cache root, where the blobs lie.
+ */
+final class ContainedPath {
+  private ContainedPath() {}
+
+  static Path resolve(Path directory, String name) {
+    Path child;
+    try {
+      child = Path.of(name);
+    } catch (InvalidPathException e) {
+      throw refuse(directory, name);
+    }
+    if (name.isEmpty()
+        || name.indexOf('/') >= 0
+        || name.indexOf('\\') >= 0
+        || child.isAbsolute()
+        || child.getNameCount() != 1
+        || name.equals("..")
+        || name.equals(".")) {
+      throw refuse(directory, name);
+    }
+    try {
+      Path root = cacheRoot(directory.toRealPath());
+      Path real = directory.resolve(child).toRealPath();
+      if (!real.startsWith(root)) {
+        throw new EngineException(
+            Kind.MODEL,
+            directory.resolve(child) + " is a link to a file outside of the model's directory");
+      }
+      return real;
+    } catch (IOException e) {
+      throw new EngineException(
+          Kind.MODEL, directory.resolve(child) + " is missing or can not be read: " + e, e);
+    }
+  }
+
+  private static Path cacheRoot(Path directory) {
+    Path snapshots = directory.getParent();
+    Path model = snapshots == null ? null : snapshots.getParent();
+    if (snapshots != null
+        && model != null
+        && snapshots.endsWith("snapshots")
+        && model.getFileName() != null
+        && model.getFileName().toString().startsWith("models--")) {
+      return model;
+    }
+    return directory;
+  }
+
+  private static EngineException refuse(Path directory, String name) {
+    return new EngineException(
+        Kind.MODEL,
+        directory
+            + " refers to a file '"
+            + SafetensorsFile.printable(name)
+            + "', which is not a plain file name");
+  }
+}

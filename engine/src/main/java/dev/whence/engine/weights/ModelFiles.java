@@ -1,0 +1,256 @@
+package dev.whence.engine.weights;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.ChatTemplate;
+import dev.whence.engine.text.GgufTokenizer;
+import dev.whence.engine.text.NativeTokenizer;
+import dev.whence.engine.text.PlainTemplate;
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.SpecialTokens;
+import dev.whence.engine.text.Tokenizer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * A model on disk: a Hugging Face directory (config.json, tokenizer.json, safetensors) or one GGUF
+ * file. Opening it reads and checks everything but the tensors' values; those are read through
+ * {@link #weights()} in pieces.
+ *
+ * <p>Everything is checked before it is believed, and a model whose config, weights and tokenizer
+ * disagree is refused with all contradictions listed.
+ */
+public final class ModelFiles implements AutoCloseable {
+  private final String name;
+  private final ModelConfig config;
+  private final WeightSource weights;
+  private final Tokenizer tokenizer;
+  private final PromptTemplate template;
+  private final WeightDigest digest;
+
+  private ModelFiles(
+      String name,
+      ModelConfig config,
+      WeightSource weights,
+      Tokenizer tokenizer,
+      PromptTemplate template,
+      WeightDigest digest) {
+    this.name = name;
+    this.config = config;
+    this.weights = weights;
+    this.tokenizer = tokenizer;
+    this.template = template;
+    this.digest = digest;
+  }
+
+  /**
+   * Opens a Hugging Face directory or a .gguf file with the chat template that it brings.
+   *
+   * @throws EngineException of kind MODEL if the files are missing, damaged, not supported or
+   *     contradict each other; of kind ENVIRONMENT if they can not be read
+   */
+  public static ModelFiles open(Path path) {
+    return open(path, Optional.empty());
+  }
+
+  /**
+   * As {@link #open(Path)}.
+   *
+   * @param chatTemplate a Jinja chat template to use instead of the model's own
+   */
+  public static ModelFiles open(Path path, Optional<String> chatTemplate) {
+    if (Files.isDirectory(path)) {
+      return directory(path, chatTemplate);
+    }
+    if (!Files.exists(path)) {
+      throw new EngineException(Kind.MODEL, path + " does not exist");
+    }
+    if (!path.toString().toLowerCase(Locale.ROOT).endsWith(".gguf")) {
+      throw new EngineException(
+          Kind.MODEL, path + " is neither a Hugging Face directory nor a .gguf file");
+    }
+    return gguf(path, chatTemplate);
+  }
+
+  /**
+   * Finds a model by path or by its name in a Hugging Face hub cache.
+   *
+   * @param model a path, or {@code org/name} (or {@code org/name@revision})
+   * @param caches hub caches (directories that hold {@code models--org--name}), tried in order
+   * @return a directory or a .gguf file
+   * @throws EngineException of kind MODEL that says where it was looked for
+   */
+  public static Path resolve(String model, Path... caches) {
+    return HubCache.resolve(model, List.of(caches));
+  }
+
+  /** The model's name: {@code org/name} of a hub snapshot, else the directory's or file's name. */
+  public String name() {
+    return name;
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  public WeightSource weights() {
+    return weights;
+  }
+
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  public PromptTemplate template() {
+    return template;
+  }
+
+  /**
+   * Names the model by its content, in hex: SHA-256 over UTF-8 lines, each ended by a line feed.
+   * First {@code whence-model 1}; then for each tensor of {@link WeightSource#tensors()}, in order
+   * of its name (UTF-16 code units): {@code tensor}, the name, the element type as handed out, the
+   * dimensions joined by commas, and the SHA-256 of its bytes as handed out, separated by tabs;
+   * then {@code tokenizer}, {@code config} and {@code template}, each with the SHA-256 of its bytes
+   * after a tab. Those bytes are, of a directory, tokenizer.json, config.json and the chat
+   * template; of a GGUF file, the equivalent tokenizer.json, all other metadata as sorted {@code
+   * key=value} lines, and the chat template; no template has no bytes.
+   *
+   * <p>How tensors are spread over files and ordered in them makes no difference. The first call
+   * reads all weights once, in pieces; later calls return the same string.
+   */
+  public String digest() {
+    return digest.hex(weights);
+  }
+
+  @Override
+  public void close() {
+    try (weights) {
+      tokenizer.close();
+    }
+  }
+
+  private static ModelFiles directory(Path path, Optional<String> chatTemplate) {
+    byte[] configBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "config.json"));
+    String configOrigin = path.resolve("config.json").toString();
+    ModelConfig config =
+        HuggingFaceConfig.read(
+            UntrustedJson.object(configBytes, configOrigin),
+            optional(path, "generation_config.json"),
+            configOrigin);
+    if (!Files.exists(path.resolve("tokenizer.json"))) {
+      throw new EngineException(
+          Kind.MODEL,
+          path
+              + " has no tokenizer.json; write one with transformers:"
+              + " AutoTokenizer.from_pretrained(d).save_pretrained(d)");
+    }
+    String tokenizerOrigin = path.resolve("tokenizer.json").toString();
+    byte[] tokenizerBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "tokenizer.json"));
+    JsonNode tokenizerJson = UntrustedJson.object(tokenizerBytes, tokenizerOrigin);
+    JsonNode tokenizerConfig = optional(path, "tokenizer_config.json");
+    SpecialTokens special =
+        TokenizerSettings.specialTokens(
+            tokenizerConfig, optional(path, "special_tokens_map.json"), tokenizerJson);
+    Optional<String> template =
+        chatTemplate.or(() -> TokenizerSettings.template(path, tokenizerConfig));
+    return assemble(
+        HubCache.nameOf(path),
+        config,
+        new SafetensorsWeights(path),
+        tokenizerJson,
+        tokenizerOrigin,
+        special,
+        template,
+        WeightDigest.of(tokenizerBytes, configBytes, template));
+  }
+
+  private static ModelFiles gguf(Path path, Optional<String> chatTemplate) {
+    GgufFile file = GgufFile.open(path);
+    WeightSource weights;
+    ModelConfig config;
+    try {
+      config = GgufConfig.read(file);
+      weights = new GgufWeights(file, GgufConfig.architecture(file.metadata()), config);
+    } catch (RuntimeException e) {
+      file.close();
+      throw e;
+    }
+    try {
+      GgufMetadata metadata = file.metadata();
+      JsonNode tokenizerJson =
+          GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString());
+      Optional<String> template = chatTemplate.or(() -> metadata.text("tokenizer.chat_template"));
+      String fileName = String.valueOf(path.getFileName());
+      return assemble(
+          fileName.substring(0, fileName.length() - ".gguf".length()),
+          config,
+          weights,
+          tokenizerJson,
+          path.toString(),
+          TokenizerSettings.specialTokens(metadata),
+          template,
+          WeightDigest.of(
+              tokenizerJson.toString().getBytes(StandardCharsets.UTF_8),
+              TokenizerSettings.otherThanTokenizer(metadata).getBytes(StandardCharsets.UTF_8),
+              template));
+    } catch (RuntimeException e) {
+      weights.close();
+      throw e;
+    }
+  }
+
+  /** Takes over the weights: closes them if anything contradicts them. */
+  private static ModelFiles assemble(
+      String name,
+      ModelConfig config,
+      WeightSource weights,
+      JsonNode tokenizerJson,
+      String tokenizerOrigin,
+      SpecialTokens special,
+      Optional<String> template,
+      WeightDigest digest) {
+    try {
+      ExpectedTensors.check(config, weights.tensors(), name);
+      Tokenizer tokenizer = NativeTokenizer.of(tokenizerJson, tokenizerOrigin);
+      try {
+        if (tokenizer.vocabularySize() > config.vocabularySize()) {
+          throw new EngineException(
+              Kind.MODEL,
+              tokenizerOrigin
+                  + ": the tokenizer has ids up to "
+                  + (tokenizer.vocabularySize() - 1)
+                  + ", the model only "
+                  + config.vocabularySize()
+                  + " embeddings");
+        }
+        PromptTemplate prompts =
+            template.isPresent()
+                ? ChatTemplate.of(template.get(), special, tokenizer, name)
+                : new PlainTemplate(special);
+        return new ModelFiles(name, config, weights, tokenizer, prompts, digest);
+      } catch (RuntimeException e) {
+        tokenizer.close();
+        throw e;
+      }
+    } catch (RuntimeException e) {
+      weights.close();
+      throw e;
+    }
+  }
+
+  /** A JSON object of the directory, or a missing node if there is no such file. */
+  private static JsonNode optional(Path directory, String file) {
+    if (!Files.exists(directory.resolve(file))) {
+      return MissingNode.getInstance();
+    }
+    return UntrustedJson.object(
+        UntrustedJson.bytes(ContainedPath.resolve(directory, file)),
+        directory.resolve(file).toString());
+  }
+}

@@ -1,0 +1,159 @@
+package dev.whence.engine.weights;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.GgufTokenizer;
+import dev.whence.engine.text.SpecialTokens;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/** What model files say about special tokens and the chat template, in both file formats. */
+final class TokenizerSettings {
+  /** Names that templates may use; transformers passes exactly those that are set. */
+  private static final List<String> NAMES =
+      List.of(
+          "bos_token",
+          "eos_token",
+          "unk_token",
+          "sep_token",
+          "pad_token",
+          "cls_token",
+          "mask_token");
+
+  private TokenizerSettings() {}
+
+  /** Of a Hugging Face directory; missing nodes stand for files that are not there. */
+  static SpecialTokens specialTokens(
+      JsonNode tokenizerConfig, JsonNode specialTokensMap, JsonNode tokenizerJson) {
+    Map<String, String> named = new TreeMap<>();
+    for (String name : NAMES) {
+      for (JsonNode source : List.of(specialTokensMap, tokenizerConfig)) {
+        JsonNode token = source.path(name);
+        String content = token.isObject() ? token.path("content").asText("") : token.asText("");
+        if (!token.isNull() && !content.isEmpty()) {
+          named.put(name, content);
+        }
+      }
+    }
+    // An explicit add_bos_token makes transformers rewrite the post-processor.
+    JsonNode explicit = tokenizerConfig.path("add_bos_token");
+    String begin = named.getOrDefault("bos_token", "");
+    boolean adds =
+        explicit.isBoolean()
+            ? explicit.booleanValue()
+            : addsBegin(tokenizerJson.path("post_processor"), begin);
+    return new SpecialTokens(named, adds && !begin.isEmpty());
+  }
+
+  private static boolean addsBegin(JsonNode postProcessor, String begin) {
+    if (postProcessor.path("type").asText().equals("Sequence")) {
+      for (JsonNode step : postProcessor.path("processors")) {
+        if (addsBegin(step, begin)) {
+          return true;
+        }
+      }
+      return false;
+    }
+    return postProcessor.path("type").asText().equals("TemplateProcessing")
+        && postProcessor
+            .path("single")
+            .path(0)
+            .path("SpecialToken")
+            .path("id")
+            .asText("")
+            .equals(begin)
+        && !begin.isEmpty();
+  }
+
+  static SpecialTokens specialTokens(GgufMetadata metadata) {
+    List<String> tokens = metadata.texts("tokenizer.ggml.tokens").orElse(List.of());
+    Map<String, String> named = new TreeMap<>();
+    Map<String, String> keys =
+        Map.of(
+            "bos_token", "bos_token_id",
+            "eos_token", "eos_token_id",
+            "unk_token", "unknown_token_id",
+            "sep_token", "seperator_token_id",
+            "pad_token", "padding_token_id");
+    keys.forEach(
+        (name, key) -> {
+          String full = "tokenizer.ggml." + key;
+          if (metadata.has(full)) {
+            named.put(name, tokens.get(metadata.size(full, 0, tokens.size() - 1L)));
+          }
+        });
+    // llama.cpp's defaults where the file does not say.
+    boolean byDefault =
+        metadata.text("tokenizer.ggml.model").orElse("").equals("llama")
+            || metadata.text("tokenizer.ggml.pre").orElse("").equals("llama-bpe");
+    boolean adds = metadata.flag("tokenizer.ggml.add_bos_token").orElse(byDefault);
+    return new SpecialTokens(named, adds && named.containsKey("bos_token"));
+  }
+
+  static GgufTokenizer.Vocabulary vocabulary(GgufMetadata metadata) {
+    return new GgufTokenizer.Vocabulary(
+        metadata.requiredText("tokenizer.ggml.model"),
+        metadata.text("tokenizer.ggml.pre").orElse(""),
+        metadata.texts("tokenizer.ggml.tokens").orElse(List.of()),
+        metadata.integers("tokenizer.ggml.token_type").orElse(new long[0]),
+        metadata.numbers("tokenizer.ggml.scores").orElse(new double[0]),
+        metadata.texts("tokenizer.ggml.merges").orElse(List.of()),
+        metadata.flag("tokenizer.ggml.add_space_prefix").orElse(true));
+  }
+
+  /** All metadata but the tokenizer's, one {@code key=value} line each, sorted by key. */
+  static String otherThanTokenizer(GgufMetadata metadata) {
+    StringBuilder lines = new StringBuilder();
+    metadata
+        .values()
+        .forEach(
+            (key, value) -> {
+              if (!key.startsWith("tokenizer.")) {
+                String text =
+                    value instanceof long[] integers
+                        ? Arrays.toString(integers)
+                        : value instanceof double[] numbers
+                            ? Arrays.toString(numbers)
+                            : value.toString();
+                lines.append(key).append('=').append(text).append('\n');
+              }
+            });
+    return lines.toString();
+  }
+
+  /**
+   * The chat template of a directory: chat_template.jinja, else chat_template of
+   * tokenizer_config.json, a string or a list of named ones of which {@code default} is taken.
+   */
+  static Optional<String> template(Path directory, JsonNode tokenizerConfig) {
+    if (Files.exists(directory.resolve("chat_template.jinja"))) {
+      byte[] bytes = UntrustedJson.bytes(ContainedPath.resolve(directory, "chat_template.jinja"));
+      return Optional.of(new String(bytes, StandardCharsets.UTF_8));
+    }
+    JsonNode template = tokenizerConfig.path("chat_template");
+    if (template.isTextual()) {
+      return Optional.of(template.textValue());
+    }
+    if (template.isArray()) {
+      for (JsonNode named : template) {
+        if (named.path("name").asText().equals("default")) {
+          return Optional.of(named.path("template").asText());
+        }
+      }
+    }
+    if (!template.isMissingNode() && !template.isNull()) {
+      throw new EngineException(
+          Kind.MODEL,
+          directory.resolve("tokenizer_config.json")
+              + ": chat_template is neither a string nor a list with one named 'default'");
+    }
+    return Optional.empty();
+  }
+}

@@ -1,0 +1,139 @@
+package dev.whence.schemas;
+
+import dev.whence.schemas.Topic.Cleanup;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.Escalation;
+import dev.whence.schemas.avro.LlmResponse;
+import dev.whence.schemas.avro.ModelRelease;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import org.apache.avro.Schema;
+
+/** The topic catalogue. Creating the topics and comparing them with a cluster is done elsewhere. */
+public final class Topics {
+  public static final String DEFAULT_PREFIX = "whence.";
+
+  private static final int MIB = 1 << 20;
+
+  /**
+   * What a dead-letter topic takes beyond its source: a record that just fits the source would be
+   * refused with the headers that say what was wrong with it.
+   */
+  private static final int DEAD_LETTER_MARGIN_BYTES = MIB;
+
+  /** Kafka's own bound on names is 249; the longest suffix here is shorter than 49. */
+  private static final Pattern PREFIX = Pattern.compile("[a-zA-Z0-9._-]{0,200}");
+
+  private final Topic responses;
+  private final Topic attributions;
+  private final Topic escalations;
+  private final Topic models;
+  private final List<Topic> all;
+
+  /**
+   * @param prefix of every name, usually {@link #DEFAULT_PREFIX}
+   * @throws IllegalArgumentException if a topic's name could not start like this
+   */
+  public Topics(String prefix) {
+    if (!PREFIX.matcher(prefix).matches()) {
+      throw new IllegalArgumentException(
+          "the topic prefix may have up to 200 letters, digits, '.', '_' and '-'; '"
+              + prefix
+              + "' is something else");
+    }
+    responses = events(prefix, "responses", LlmResponse.getClassSchema(), Duration.ofDays(7));
+    attributions =
+        events(prefix, "attributions", Attribution.getClassSchema(), Duration.ofDays(30));
+    escalations =
+        events(prefix, "attributions.escalated", Escalation.getClassSchema(), Duration.ofDays(7));
+    models =
+        new Topic(
+            prefix + "models",
+            "modelId",
+            Optional.of(AvroSerdes.published(ModelRelease.getClassSchema())),
+            1,
+            Cleanup.COMPACT,
+            Optional.empty(),
+            MIB,
+            Optional.empty());
+    all =
+        List.of(
+            responses,
+            attributions,
+            escalations,
+            models,
+            deadLetters(responses),
+            deadLetters(attributions),
+            deadLetters(escalations));
+  }
+
+  private static Topic events(String prefix, String name, Schema value, Duration retention) {
+    return new Topic(
+        prefix + name,
+        "responseId",
+        Optional.of(AvroSerdes.published(value)),
+        12,
+        Cleanup.DELETE,
+        Optional.of(retention),
+        8 * MIB,
+        Optional.of(prefix + "dlq." + name));
+  }
+
+  private static Topic deadLetters(Topic source) {
+    return new Topic(
+        source.deadLetters().orElseThrow(),
+        source.key(),
+        Optional.empty(),
+        1,
+        Cleanup.DELETE,
+        Optional.of(Duration.ofDays(30)),
+        source.maxMessageBytes() + DEAD_LETTER_MARGIN_BYTES,
+        Optional.empty());
+  }
+
+  /** {@link LlmResponse} by responseId. */
+  public Topic responses() {
+    return responses;
+  }
+
+  /** {@link Attribution} by responseId. */
+  public Topic attributions() {
+    return attributions;
+  }
+
+  /** {@link Escalation} by responseId. */
+  public Topic escalations() {
+    return escalations;
+  }
+
+  /** {@link ModelRelease} by modelId, one partition, compacted. */
+  public Topic models() {
+    return models;
+  }
+
+  /**
+   * Where records of a topic go that could not be processed.
+   *
+   * @throws IllegalArgumentException if the topic is not of this catalogue or has none
+   */
+  public Topic deadLettersOf(Topic source) {
+    return source
+        .deadLetters()
+        .flatMap(this::find)
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "topic " + source.name() + " has no dead-letter topic"));
+  }
+
+  public Optional<Topic> find(String name) {
+    return all.stream().filter(topic -> topic.name().equals(name)).findFirst();
+  }
+
+  /** Every topic, dead-letter topics last. */
+  public List<Topic> all() {
+    return all;
+  }
+}
