@@ -1,0 +1,111 @@
+package dev.whence.quickstart.view;
+
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Span;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.ScorerProvenance;
+import java.util.List;
+import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What is shown of one attribution, whether it comes from a topic or straight from the attributor.
+ *
+ * @param conversation the prompt and the response that it is about
+ * @param status SCORED, SAMPLED_OUT, UNSUPPORTED or FAILED
+ * @param reason why, empty for a plain SCORED
+ * @param method "exact-loo", ...
+ * @param scorer model and dtype, empty if nothing was scored
+ * @param surrogate whether the scorer stands in for the production model
+ * @param sources in order of the prompt
+ * @param groundedness nats
+ * @param groundednessPerToken nats per token of the response
+ * @param noiseFloor |tau| below this is numerical noise, nats
+ * @param tokens tokens computed, trunks and branches
+ * @param seconds wall time of the model
+ */
+public record AttributionView(
+    Conversation conversation,
+    AttributionStatus status,
+    String reason,
+    String method,
+    String scorer,
+    boolean surrogate,
+    List<Source> sources,
+    OptionalDouble groundedness,
+    OptionalDouble groundednessPerToken,
+    OptionalDouble noiseFloor,
+    long tokens,
+    double seconds) {
+
+  /**
+   * A scored span.
+   *
+   * @param segment id of the part it is in
+   * @param span of the part's text
+   * @param tau nats
+   */
+  public record Source(String segment, Span span, double tau) {}
+
+  public AttributionView {
+    sources = List.copyOf(sources);
+  }
+
+  /** Of the attributor's own result. */
+  public static AttributionView of(Conversation conversation, AttributionResult result) {
+    ScorerDescription scorer = result.scorer();
+    return new AttributionView(
+        conversation,
+        result.status(),
+        result.reason(),
+        result.method(),
+        scorer == null ? "" : scorer.model() + " " + scorer.dtype(),
+        result.surrogate(),
+        result.sources().stream()
+            .map(source -> new Source(source.segment(), source.span(), source.tau()))
+            .toList(),
+        result.groundedness(),
+        result.groundednessPerToken(),
+        result.noiseFloor(),
+        result.cost().trunkTokens() + result.cost().branchTokens(),
+        result.cost().seconds());
+  }
+
+  /**
+   * Of a record on the attributions topic.
+   *
+   * @throws IllegalArgumentException if the record holds a status or a span that this version does
+   *     not know
+   */
+  public static AttributionView of(Conversation conversation, Attribution record) {
+    ScorerProvenance scorer = record.getScorer();
+    var cost = record.getCost();
+    return new AttributionView(
+        conversation,
+        AttributionStatus.valueOf(record.getStatus().name()),
+        record.getReason(),
+        record.getMethod(),
+        scorer == null ? "" : scorer.getModel() + " " + scorer.getDtype(),
+        scorer != null && scorer.getSurrogate(),
+        record.getSources().stream()
+            .map(
+                source ->
+                    new Source(
+                        source.getSegment(),
+                        new Span(source.getStart(), source.getEnd()),
+                        source.getTau()))
+            .toList(),
+        optional(record.getGroundedness()),
+        optional(record.getGroundednessPerToken()),
+        optional(record.getNoiseFloor()),
+        cost == null ? 0 : cost.getTrunkTokens() + cost.getBranchTokens(),
+        cost == null ? 0 : cost.getSeconds());
+  }
+
+  private static OptionalDouble optional(@Nullable Double value) {
+    return value == null ? OptionalDouble.empty() : OptionalDouble.of(value);
+  }
+}

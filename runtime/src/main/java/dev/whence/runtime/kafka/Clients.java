@@ -1,0 +1,121 @@
+package dev.whence.runtime.kafka;
+
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.config.GroupProtocol;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * Makes the Kafka clients of a process. All of them read committed records only, and none of them
+ * moves an offset on its own: a missing or expired offset is an error that its owner sees.
+ */
+public final class Clients {
+  /** A dead writer's open transaction holds up all read_committed readers for at most this long. */
+  public static final Duration TRANSACTION_TIMEOUT = Duration.ofSeconds(15);
+
+  /** More than any topic's max.message.bytes: what is too large is found before it is sent. */
+  public static final int LARGEST_REQUEST_BYTES = 128 << 20;
+
+  private final Connection connection;
+
+  public Clients(Connection connection) {
+    this.connection = connection;
+  }
+
+  public Connection connection() {
+    return connection;
+  }
+
+  /**
+   * The consumer of a worker. It never commits by itself.
+   *
+   * @param group consumer group
+   * @param protocol of the group
+   * @param clientId for logs and quotas
+   * @param maxPollRecords most records of one poll
+   */
+  public Consumer<byte[], byte[]> groupConsumer(
+      String group, GroupProtocol protocol, String clientId, int maxPollRecords) {
+    Map<String, Object> properties = consumerProperties(clientId);
+    properties.put(ConsumerConfig.GROUP_ID_CONFIG, group);
+    properties.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, maxPollRecords);
+    switch (protocol) {
+      case CONSUMER -> properties.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "consumer");
+      case CLASSIC -> {
+        properties.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "classic");
+        properties.put(
+            ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG,
+            CooperativeStickyAssignor.class.getName());
+      }
+    }
+    return new KafkaConsumer<>(
+        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+  }
+
+  /** A consumer for {@code assign}: it has no group and commits nothing. */
+  public Consumer<byte[], byte[]> reader(String clientId) {
+    return new KafkaConsumer<>(
+        consumerProperties(clientId), new ByteArrayDeserializer(), new ByteArrayDeserializer());
+  }
+
+  /** A consumer for {@code assign} that can read the offsets a group committed. */
+  public Consumer<byte[], byte[]> groupReader(String group, String clientId) {
+    Map<String, Object> properties = consumerProperties(clientId);
+    properties.put(ConsumerConfig.GROUP_ID_CONFIG, group);
+    properties.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "classic");
+    return new KafkaConsumer<>(
+        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+  }
+
+  private Map<String, Object> consumerProperties(String clientId) {
+    Map<String, Object> properties = new HashMap<>(connection.kafka().values());
+    properties.putAll(connection.consumer().values());
+    properties.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
+    properties.put(ConsumerConfig.CLIENT_ID_CONFIG, clientId);
+    properties.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, "false");
+    properties.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "none");
+    properties.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
+    return properties;
+  }
+
+  /**
+   * A transactional producer. The id is stable over restarts: {@code initTransactions} of the new
+   * process then ends what the old one left open at once.
+   */
+  public Producer<byte[], byte[]> transactionalProducer(String transactionalId) {
+    Map<String, Object> properties = new HashMap<>();
+    properties.put(ProducerConfig.COMPRESSION_TYPE_CONFIG, "zstd");
+    // A batch is sent when its transaction ends: waiting for more records would only add delay.
+    properties.put(ProducerConfig.LINGER_MS_CONFIG, "0");
+    // Shorter than the transaction's own timeout, so that a send fails before its transaction does.
+    properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, "14000");
+    properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, "10000");
+    properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, "10000");
+    properties.putAll(connection.kafka().values());
+    properties.putAll(connection.producer().values());
+    properties.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
+    properties.put(ProducerConfig.CLIENT_ID_CONFIG, transactionalId);
+    properties.put(ProducerConfig.TRANSACTIONAL_ID_CONFIG, transactionalId);
+    properties.put(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, (int) TRANSACTION_TIMEOUT.toMillis());
+    properties.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, LARGEST_REQUEST_BYTES);
+    properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 2L * LARGEST_REQUEST_BYTES);
+    return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+  }
+
+  public Admin admin() {
+    Map<String, Object> properties = new HashMap<>(connection.kafka().values());
+    properties.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
+    return Admin.create(properties);
+  }
+}

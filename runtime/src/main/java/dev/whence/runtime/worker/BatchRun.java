@@ -1,0 +1,221 @@
+package dev.whence.runtime.worker;
+
+import dev.whence.runtime.config.BatchLimits;
+import dev.whence.runtime.config.FailurePolicy;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.kafka.common.TopicPartition;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One batch on the model thread: runs records in order until the batch is done, its predicted model
+ * time is used up, the environment fails, or the worker stops. What is returned belongs to a prefix
+ * of the records; the rest is tried again.
+ */
+final class BatchRun {
+  private static final Logger LOG = LoggerFactory.getLogger(BatchRun.class);
+
+  private final Stage stage;
+  private final Finisher finisher;
+  private final ModelTrouble trouble;
+  private final Watchdog watchdog;
+  private final Halt halt;
+  private final BatchLimits limits;
+  private final FailurePolicy failures;
+  private final List<Candidate> candidates;
+  private final Set<TopicPartition> struck = ConcurrentHashMap.newKeySet();
+  private volatile boolean stop;
+
+  /**
+   * A record that is to be run.
+   *
+   * @param partition it is of
+   * @param record the record
+   * @param attemptsBefore how often it was begun by a process that died
+   * @param finished what it has already become, if it waits for a decision
+   */
+  record Candidate(
+      TopicPartition partition,
+      SourceRecord record,
+      int attemptsBefore,
+      Optional<Finished> finished) {}
+
+  /**
+   * What became of a batch.
+   *
+   * @param finished for a prefix of the candidates, in order; records of struck partitions are left
+   *     out
+   * @param environment why the rest could not be run, if it was the environment's fault
+   */
+  record Ended(List<Finished> finished, Optional<String> environment) {}
+
+  BatchRun(
+      Stage stage,
+      Finisher finisher,
+      ModelTrouble trouble,
+      Watchdog watchdog,
+      Halt halt,
+      BatchLimits limits,
+      FailurePolicy failures,
+      List<Candidate> candidates) {
+    this.stage = stage;
+    this.finisher = finisher;
+    this.trouble = trouble;
+    this.watchdog = watchdog;
+    this.halt = halt;
+    this.limits = limits;
+    this.failures = failures;
+    this.candidates = List.copyOf(candidates);
+  }
+
+  /** Another member owns these partitions now: their records need not be run. Any thread. */
+  void strike(Set<TopicPartition> partitions) {
+    struck.addAll(partitions);
+  }
+
+  /** Ends the run after the record that is running. Any thread. */
+  void stop() {
+    stop = true;
+  }
+
+  Ended run() {
+    List<Finished> done = new ArrayList<>();
+    Duration predicted = Duration.ZERO;
+    boolean first = true;
+    for (Candidate candidate : candidates) {
+      if (stop) {
+        break;
+      }
+      if (struck.contains(candidate.partition())) {
+        continue;
+      }
+      if (candidate.finished().isPresent()) {
+        done.add(candidate.finished().get());
+        continue;
+      }
+      try {
+        if (candidate.attemptsBefore() >= failures.attempts()) {
+          done.add(exhausted(candidate));
+          continue;
+        }
+        Work work = prepare(candidate);
+        predicted = predicted.plus(work.predicted());
+        boolean overTime = predicted.compareTo(limits.modelTime()) > 0;
+        if (overTime && !first && !trouble.modelSuspected()) {
+          break;
+        }
+        first = false;
+        done.add(run(candidate, work));
+        if (trouble.inARow() == 0 && !trouble.modelSuspected()) {
+          decide(done);
+        } else if (trouble.tooMany() && !trouble.modelSuspected()) {
+          return suspectModel(done);
+        }
+      } catch (EnvironmentException e) {
+        return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
+      }
+    }
+    return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
+        ? suspectModel(done)
+        : new Ended(done, Optional.empty());
+  }
+
+  /** The model worked after these had failed: they are bad records. */
+  private static void decide(List<Finished> done) {
+    done.replaceAll(Finished::decided);
+  }
+
+  /** Nothing that failed in the model is given up; what came before the first failure stands. */
+  private Ended suspectModel(List<Finished> done) {
+    int inARow = (int) done.stream().filter(Finished::undecided).count();
+    trouble.suspectModel();
+    List<Finished> before = new ArrayList<>();
+    for (Finished finished : done) {
+      if (finished.undecided()) {
+        break;
+      }
+      before.add(finished);
+    }
+    return new Ended(
+        before,
+        Optional.of(
+            "the model failed on "
+                + inARow
+                + " different records in a row and worked on none since"));
+  }
+
+  private Finished exhausted(Candidate candidate) {
+    Failure failure =
+        new Failure(
+            "ATTEMPTS_EXHAUSTED",
+            "the process died "
+                + candidate.attemptsBefore()
+                + " times while it worked on this record");
+    return finisher.failed(candidate.record(), candidate.attemptsBefore(), failure, false, 0);
+  }
+
+  private Work prepare(Candidate candidate) {
+    watchdog.begin("reading " + candidate.record().place(), failures.hangAtLeast());
+    try {
+      return stage.prepare(candidate.record());
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException | StackOverflowError e) {
+      return Work.done(new Outcome.Rejected(Failure.unexpected("UNREADABLE", e)));
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
+    } finally {
+      watchdog.end();
+    }
+  }
+
+  private Finished run(Candidate candidate, Work work) {
+    SourceRecord record = candidate.record();
+    boolean usesModel = !work.predicted().isZero();
+    watchdog.begin("model work on " + record.place(), allowed(work.predicted()));
+    long began = System.nanoTime();
+    Outcome outcome;
+    try {
+      outcome = work.run();
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
+      outcome = new Outcome.ModelFailed(Failure.unexpected("MODEL_FAILED", e));
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
+    } finally {
+      watchdog.end();
+    }
+    long nanos = usesModel ? System.nanoTime() - began : 0;
+    int attempt = candidate.attemptsBefore() + 1;
+    if (outcome instanceof Outcome.Written written) {
+      if (usesModel) {
+        trouble.worked();
+      }
+      return finisher.written(record, attempt, written.results(), nanos);
+    }
+    if (outcome instanceof Outcome.Rejected rejected) {
+      return finisher.failed(record, attempt, rejected.failure(), false, nanos);
+    }
+    Failure failure = ((Outcome.ModelFailed) outcome).failure();
+    LOG.warn("the model failed on {}: {} {}", record, failure.code(), failure.message());
+    trouble.failed();
+    return finisher.failed(record, attempt, failure, true, nanos);
+  }
+
+  private Duration allowed(Duration predicted) {
+    Duration most = Duration.ofNanos((long) (predicted.toNanos() * failures.hangFactor()));
+    return most.compareTo(failures.hangAtLeast()) > 0 ? most : failures.hangAtLeast();
+  }
+
+  /** A heap that is full may have broken any thread: only a new process is sound. */
+  private RuntimeException outOfMemory(OutOfMemoryError error) {
+    halt.halt("out of memory");
+    return new IllegalStateException("out of memory", error);
+  }
+}

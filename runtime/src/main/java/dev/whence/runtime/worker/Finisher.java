@@ -1,0 +1,89 @@
+package dev.whence.runtime.worker;
+
+import dev.whence.runtime.dlq.DeadLetterHeaders;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Turns what a stage says into records that are known to fit, on the model thread. */
+final class Finisher {
+  private final Stage stage;
+  private final String deadLetterTopic;
+  private final RecordSizes sizes;
+
+  Finisher(Stage stage, String deadLetterTopic, RecordSizes sizes) {
+    this.stage = stage;
+    this.deadLetterTopic = deadLetterTopic;
+    this.sizes = sizes;
+  }
+
+  /** Results as they are, or as small as they must be; too large even so: the record has failed. */
+  Finished written(SourceRecord record, int attempt, List<Result> results, long modelNanos) {
+    List<Result> fitting = new ArrayList<>(results.size());
+    for (Result result : results) {
+      Optional<Result> fits = shrunk(result);
+      if (fits.isEmpty()) {
+        return failed(
+            record,
+            attempt,
+            new Failure(
+                "RESULT_TOO_LARGE",
+                "the result has "
+                    + result.value().length
+                    + " bytes and can not be made to fit into "
+                    + result.topic()
+                    + ", which takes "
+                    + sizes.limit(result.topic())
+                    + " bytes"),
+            false,
+            modelNanos);
+      }
+      fitting.add(fits.get());
+    }
+    return new Finished(record, fitting, Optional.empty(), false, modelNanos);
+  }
+
+  /** What is written for a record that is given up. */
+  Finished failed(
+      SourceRecord record, int attempt, Failure failure, boolean undecided, long modelNanos) {
+    List<Result> fitting = new ArrayList<>();
+    for (Result result : stage.failed(record, failure)) {
+      fitting.add(
+          shrunk(result)
+              .orElseThrow(
+                  () ->
+                      new IllegalStateException(
+                          "the event that says that a record failed does not fit into "
+                              + result.topic())));
+    }
+    List<EventHeader> headers =
+        new ArrayList<>(DeadLetterHeaders.of(record, failure, attempt, stage.name()));
+    byte[] value = record.value();
+    if (!sizes.fitsCompressed(deadLetterTopic, record.key(), value, headers)) {
+      headers.add(
+          EventHeader.of(
+              DeadLetterHeaders.OMITTED_BYTES, Integer.toString(value == null ? 0 : value.length)));
+      value = null;
+    }
+    byte[] key = record.key();
+    if (!sizes.fitsCompressed(deadLetterTopic, key, value, headers)) {
+      // Key and source headers alone are larger than the queue takes: keep what says where it is.
+      key = null;
+      headers.removeIf(header -> !header.name().startsWith(DeadLetterHeaders.PREFIX));
+    }
+    return new Finished(
+        record,
+        fitting,
+        Optional.of(new Finished.DeadLetter(failure.code(), key, value, headers)),
+        undecided,
+        modelNanos);
+  }
+
+  private Optional<Result> shrunk(Result result) {
+    Optional<Result> next = Optional.of(result);
+    while (next.isPresent() && !sizes.fits(next.get())) {
+      next = next.get().shrink().smaller();
+    }
+    return next;
+  }
+}

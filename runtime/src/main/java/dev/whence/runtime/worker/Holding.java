@@ -1,0 +1,286 @@
+package dev.whence.runtime.worker;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+
+/**
+ * The records that were polled and are not yet committed, by partition. Owned by the poll thread. A
+ * partition that is revoked or lost is struck here at once, so that what a transaction covers is
+ * always what this member still owns; a partition that went and came back comes back empty.
+ */
+final class Holding {
+  private final Map<TopicPartition, Held> partitions = new LinkedHashMap<>();
+
+  private static final class Held {
+    final Deque<SourceRecord> records = new ArrayDeque<>();
+    final Map<Long, Finished> waiting = new HashMap<>();
+    final Map<Long, Optional<Integer>> epochs = new HashMap<>();
+    final Attempt attempt;
+    Optional<OffsetAndMetadata> after = Optional.empty();
+
+    Held(Attempt attempt) {
+      this.attempt = attempt;
+    }
+
+    /** False for a record of a partition that went and came back: it was struck. */
+    boolean holds(SourceRecord record) {
+      return epochs.containsKey(record.offset());
+    }
+  }
+
+  /** A partition was assigned; what its committed offset says about the records after it. */
+  void assign(TopicPartition partition, Attempt attempt) {
+    partitions.put(partition, new Held(attempt));
+  }
+
+  /** Another member owns these from now on. */
+  void strike(Iterable<TopicPartition> gone) {
+    gone.forEach(partitions::remove);
+  }
+
+  void add(ConsumerRecords<byte[], byte[]> polled) {
+    for (TopicPartition partition : polled.partitions()) {
+      Held held = partitions.get(partition);
+      if (held == null) {
+        throw new IllegalStateException(partition + " has records but was never assigned");
+      }
+      for (ConsumerRecord<byte[], byte[]> record : polled.records(partition)) {
+        held.records.add(source(record));
+        held.epochs.put(record.offset(), record.leaderEpoch());
+      }
+      held.after = Optional.ofNullable(polled.nextOffsets().get(partition));
+    }
+  }
+
+  private static SourceRecord source(ConsumerRecord<byte[], byte[]> record) {
+    List<EventHeader> headers = new ArrayList<>();
+    for (Header header : record.headers()) {
+      headers.add(
+          new EventHeader(header.key(), header.value() == null ? new byte[0] : header.value()));
+    }
+    return new SourceRecord(
+        record.topic(),
+        record.partition(),
+        record.offset(),
+        record.timestamp(),
+        record.key(),
+        record.value(),
+        headers);
+  }
+
+  int size() {
+    return partitions.values().stream().mapToInt(held -> held.records.size()).sum();
+  }
+
+  /** Whether there are records that have not been run. */
+  boolean hasFresh() {
+    return partitions.values().stream().anyMatch(held -> held.records.size() > held.waiting.size());
+  }
+
+  boolean hasWaiting() {
+    return partitions.values().stream().anyMatch(held -> !held.waiting.isEmpty());
+  }
+
+  /**
+   * The next records to run. A partition on which a process died gives one record at a time, and
+   * only when the others have nothing left; a record that waits for a decision comes along.
+   */
+  List<BatchRun.Candidate> next(int mostRecords, long mostBytes) {
+    List<BatchRun.Candidate> waiting = new ArrayList<>();
+    List<BatchRun.Candidate> fresh = new ArrayList<>();
+    long bytes = 0;
+    for (Map.Entry<TopicPartition, Held> entry : partitions.entrySet()) {
+      Held held = entry.getValue();
+      boolean open = fresh.size() < mostRecords && bytes < mostBytes;
+      for (SourceRecord record : held.records) {
+        Finished finished = held.waiting.get(record.offset());
+        if (finished != null) {
+          waiting.add(candidate(entry.getKey(), held, record, Optional.of(finished)));
+        } else if (!open || held.attempt.before(record.offset()) > 0) {
+          break;
+        } else {
+          fresh.add(candidate(entry.getKey(), held, record, Optional.empty()));
+          bytes += size(record);
+          open = fresh.size() < mostRecords && bytes < mostBytes;
+        }
+      }
+    }
+    if (fresh.isEmpty()) {
+      oneSuspect().ifPresent(fresh::add);
+    }
+    List<BatchRun.Candidate> all = new ArrayList<>(waiting);
+    all.addAll(fresh);
+    return all;
+  }
+
+  private Optional<BatchRun.Candidate> oneSuspect() {
+    for (Map.Entry<TopicPartition, Held> entry : partitions.entrySet()) {
+      for (SourceRecord record : entry.getValue().records) {
+        if (!entry.getValue().waiting.containsKey(record.offset())) {
+          return Optional.of(candidate(entry.getKey(), entry.getValue(), record, Optional.empty()));
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static BatchRun.Candidate candidate(
+      TopicPartition partition, Held held, SourceRecord record, Optional<Finished> finished) {
+    return new BatchRun.Candidate(
+        partition, record, held.attempt.before(record.offset()), finished);
+  }
+
+  private static long size(SourceRecord record) {
+    byte[] key = record.key();
+    byte[] value = record.value();
+    return (key == null ? 0 : key.length) + (long) (value == null ? 0 : value.length);
+  }
+
+  /**
+   * The offsets to commit before the candidates are run: where each partition stands, and that its
+   * records up to the last candidate are begun once more.
+   */
+  Map<TopicPartition, OffsetAndMetadata> begun(List<BatchRun.Candidate> candidates) {
+    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    for (BatchRun.Candidate candidate : candidates) {
+      Held held = partitions.get(candidate.partition());
+      if (held == null || !held.holds(candidate.record()) || candidate.finished().isPresent()) {
+        continue;
+      }
+      long to =
+          Math.max(
+              candidate.record().offset() + 1,
+              candidate.attemptsBefore() > 0 ? held.attempt.to() : 0);
+      Attempt attempt = new Attempt(candidate.attemptsBefore() + 1, to);
+      offsets.put(candidate.partition(), at(held, held.records.getFirst().offset(), attempt));
+    }
+    return offsets;
+  }
+
+  /** The offsets as they were before {@link #begun}: nobody died, the work was only given up. */
+  Map<TopicPartition, OffsetAndMetadata> notBegun(Set<TopicPartition> which) {
+    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    for (TopicPartition partition : which) {
+      Held held = partitions.get(partition);
+      if (held != null && !held.records.isEmpty()) {
+        offsets.put(partition, at(held, held.records.getFirst().offset(), held.attempt));
+      }
+    }
+    return offsets;
+  }
+
+  private static OffsetAndMetadata at(Held held, long offset, Attempt attempt) {
+    return new OffsetAndMetadata(
+        offset, held.epochs.getOrDefault(offset, Optional.empty()), attempt.metadata(offset));
+  }
+
+  /** Keeps what has been run but is not decided, so that it is not run again. */
+  void keepWaiting(List<Finished> finished) {
+    for (Finished one : finished) {
+      Held held = partitions.get(partition(one.record()));
+      if (held != null && held.holds(one.record())) {
+        held.waiting.put(one.record().offset(), one);
+      }
+    }
+  }
+
+  /** Forgets what was not decided: it is to be run again. */
+  void forgetWaiting() {
+    partitions.values().forEach(held -> held.waiting.clear());
+  }
+
+  /** Everything that waits for a decision, in order of each partition. */
+  List<Finished> waiting() {
+    List<Finished> all = new ArrayList<>();
+    for (Held held : partitions.values()) {
+      for (SourceRecord record : held.records) {
+        Finished finished = held.waiting.get(record.offset());
+        if (finished == null) {
+          break;
+        }
+        all.add(finished);
+      }
+    }
+    return all;
+  }
+
+  /** Those of these records that this member still owns, by partition, in order. */
+  Map<TopicPartition, List<Finished>> stillOwned(Map<TopicPartition, List<Finished>> finished) {
+    Map<TopicPartition, List<Finished>> owned = new LinkedHashMap<>(finished);
+    owned
+        .entrySet()
+        .removeIf(
+            entry -> {
+              Held held = partitions.get(entry.getKey());
+              return held == null || !held.holds(entry.getValue().get(0).record());
+            });
+    return owned;
+  }
+
+  /** The offset to commit once the given records of a partition are done. */
+  OffsetAndMetadata offsetAfter(TopicPartition partition, List<Finished> done) {
+    Held held = held(partition);
+    Optional<OffsetAndMetadata> after = held.after;
+    if (done.size() == held.records.size() && after.isPresent()) {
+      long offset = after.get().offset();
+      return new OffsetAndMetadata(
+          offset, after.get().leaderEpoch(), held.attempt.metadata(offset));
+    }
+    long last = done.get(done.size() - 1).record().offset();
+    return new OffsetAndMetadata(
+        last + 1,
+        held.epochs.getOrDefault(last, Optional.empty()),
+        held.attempt.metadata(last + 1));
+  }
+
+  /** The given records, the first ones of the partition, are committed. */
+  void committed(TopicPartition partition, List<Finished> done) {
+    Held held = held(partition);
+    for (Finished finished : done) {
+      SourceRecord first = held.records.removeFirst();
+      if (first.offset() != finished.record().offset()) {
+        throw new IllegalStateException(
+            "committed " + finished.record() + " while " + first + " is not done");
+      }
+      held.waiting.remove(first.offset());
+      held.epochs.remove(first.offset());
+    }
+  }
+
+  /** Lets go of a partition's records; returns where to read them again. */
+  Optional<Long> giveUp(TopicPartition partition) {
+    Held held = partitions.get(partition);
+    if (held == null || held.records.isEmpty()) {
+      return Optional.empty();
+    }
+    long first = held.records.getFirst().offset();
+    held.records.clear();
+    held.waiting.clear();
+    held.epochs.clear();
+    return Optional.of(first);
+  }
+
+  private Held held(TopicPartition partition) {
+    Held held = partitions.get(partition);
+    if (held == null) {
+      throw new IllegalStateException(partition + " is not owned");
+    }
+    return held;
+  }
+
+  static TopicPartition partition(SourceRecord record) {
+    return new TopicPartition(record.topic(), record.partition());
+  }
+}

@@ -1,0 +1,238 @@
+package dev.whence.runtime.worker;
+
+import dev.whence.runtime.config.Start;
+import dev.whence.runtime.health.WorkerMetrics;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Follows the group: gives each assigned partition its start, strikes what goes. Called by the
+ * consumer inside poll, on the poll thread.
+ */
+final class Partitions implements ConsumerRebalanceListener {
+  private static final Logger LOG = LoggerFactory.getLogger(Partitions.class);
+  private static final Duration LOOK_UP = Duration.ofSeconds(30);
+  private static final Duration HAND_BACK = Duration.ofSeconds(5);
+
+  private final Consumer<byte[], byte[]> consumer;
+  private final Holding holding;
+  private final Start start;
+  private final WorkerMetrics metrics;
+  private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
+
+  /** Partitions whose committed metadata says that their records are begun. */
+  private final Set<TopicPartition> begun = new HashSet<>();
+
+  private boolean busy;
+
+  Partitions(
+      Consumer<byte[], byte[]> consumer,
+      Holding holding,
+      Start start,
+      WorkerMetrics metrics,
+      java.util.function.Consumer<Set<TopicPartition>> onStruck) {
+    this.consumer = consumer;
+    this.holding = holding;
+    this.start = start;
+    this.metrics = metrics;
+    this.onStruck = onStruck;
+  }
+
+  /** Nothing is read from now on, also not of partitions that are assigned later. */
+  void pause() {
+    busy = true;
+    consumer.pause(consumer.assignment());
+  }
+
+  void resume() {
+    busy = false;
+    consumer.resume(consumer.assignment());
+  }
+
+  void begun(Set<TopicPartition> partitions) {
+    begun.addAll(partitions);
+  }
+
+  void ended(Set<TopicPartition> partitions) {
+    begun.removeAll(partitions);
+  }
+
+  @Override
+  public void onPartitionsAssigned(Collection<TopicPartition> assigned) {
+    if (assigned.isEmpty()) {
+      return;
+    }
+    Set<TopicPartition> partitions = new HashSet<>(assigned);
+    Map<TopicPartition, OffsetAndMetadata> committed =
+        awake(() -> consumer.committed(partitions, LOOK_UP));
+    Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
+    for (TopicPartition partition : partitions) {
+      OffsetAndMetadata offset = committed.get(partition);
+      if (offset == null) {
+        holding.assign(partition, Attempt.NONE);
+        first.put(partition, new OffsetAndMetadata(0));
+      } else {
+        Attempt attempt = Attempt.parse(offset.metadata());
+        if (attempt.before(offset.offset()) > 0) {
+          LOG.warn(
+              "a process died {} times on records of {} from offset {} to {}: they run one by one",
+              attempt.count(),
+              partition,
+              offset.offset(),
+              attempt.to());
+        }
+        holding.assign(partition, attempt);
+        consumer.seek(partition, offset);
+      }
+    }
+    if (!first.isEmpty()) {
+      begin(first);
+    }
+    if (busy) {
+      consumer.pause(partitions);
+    }
+  }
+
+  /** Where nothing was ever committed; committed at once, so that a restart starts there too. */
+  private void begin(Map<TopicPartition, OffsetAndMetadata> first) {
+    Set<TopicPartition> partitions = first.keySet();
+    Map<TopicPartition, Long> offsets =
+        awake(
+            () ->
+                start == Start.EARLIEST
+                    ? consumer.beginningOffsets(partitions, LOOK_UP)
+                    : consumer.endOffsets(partitions, LOOK_UP));
+    first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
+    first.forEach(consumer::seek);
+    LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
+    commitQuietly(first, "the first offsets");
+  }
+
+  @Override
+  public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
+    Set<TopicPartition> partitions = new HashSet<>(revoked);
+    Set<TopicPartition> handBack = new HashSet<>(begun);
+    handBack.retainAll(partitions);
+    Map<TopicPartition, OffsetAndMetadata> offsets = holding.notBegun(handBack);
+    if (!offsets.isEmpty()) {
+      // Else the next owner would think that this process died on them.
+      commitQuietly(offsets, "the offsets handed back");
+    }
+    strike(partitions);
+  }
+
+  @Override
+  public void onPartitionsLost(Collection<TopicPartition> lost) {
+    strike(new HashSet<>(lost));
+  }
+
+  private void strike(Set<TopicPartition> partitions) {
+    begun.removeAll(partitions);
+    holding.strike(partitions);
+    onStruck.accept(partitions);
+  }
+
+  private void commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {
+    try {
+      awake(
+          () -> {
+            consumer.commitSync(offsets, HAND_BACK);
+            return true;
+          });
+    } catch (KafkaException e) {
+      LOG.warn("{} could not be committed: {}", what, TransactionWriter.describe(e));
+    }
+  }
+
+  /** The work was given up, but nobody died: says so in the committed metadata. */
+  void handBack() {
+    Map<TopicPartition, OffsetAndMetadata> offsets = holding.notBegun(begun);
+    if (!offsets.isEmpty()) {
+      commitQuietly(offsets, "the offsets of a batch that was given up");
+    }
+    begun.clear();
+  }
+
+  /**
+   * The client looked for committed offsets by itself and found none. With the consumer protocol it
+   * does so beside {@link #onPartitionsAssigned}, which has set the positions meanwhile.
+   */
+  void withoutOffset(Set<TopicPartition> partitions) {
+    Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
+    for (TopicPartition partition : partitions) {
+      try {
+        var unused = awake(() -> consumer.position(partition, LOOK_UP));
+      } catch (NoOffsetForPartitionException e) {
+        first.put(partition, new OffsetAndMetadata(0));
+      } catch (IllegalStateException e) {
+        LOG.debug("{} is no longer assigned", partition);
+      }
+    }
+    if (!first.isEmpty()) {
+      begin(first);
+    }
+  }
+
+  /** Goes on where the log begins, and counts what is gone. */
+  void outOfRange(Map<TopicPartition, Long> positions) {
+    Map<TopicPartition, Long> begins =
+        awake(() -> consumer.beginningOffsets(positions.keySet(), LOOK_UP));
+    Map<TopicPartition, Long> ends = awake(() -> consumer.endOffsets(positions.keySet(), LOOK_UP));
+    positions.forEach(
+        (partition, position) -> {
+          long begin = known(begins, partition);
+          if (position < begin) {
+            metrics.expired(begin - position);
+            LOG.error(
+                "{}: retention deleted offsets {} to {} before they were read",
+                partition,
+                position,
+                begin);
+            consumer.seek(partition, begin);
+          } else {
+            long end = known(ends, partition);
+            LOG.error(
+                "{}: offset {} lies after the end of the log, {}: the broker lost records",
+                partition,
+                position,
+                end);
+            consumer.seek(partition, Math.min(position, end));
+          }
+        });
+  }
+
+  private static long known(Map<TopicPartition, Long> offsets, TopicPartition partition) {
+    Long offset = offsets.get(partition);
+    if (offset == null) {
+      throw new KafkaException("the broker says nothing about the offsets of " + partition);
+    }
+    return offset;
+  }
+
+  /** Calls the consumer again if a wake-up meant for a poll hit this call. */
+  static <T> T awake(Supplier<T> call) {
+    WakeupException last = new WakeupException();
+    for (int tried = 0; tried < 10; tried++) {
+      try {
+        return call.get();
+      } catch (WakeupException e) {
+        last = e;
+      }
+    }
+    throw last;
+  }
+}

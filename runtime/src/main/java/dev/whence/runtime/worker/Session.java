@@ -1,0 +1,418 @@
+package dev.whence.runtime.worker;
+
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.health.WorkerMetrics;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Function;
+import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.WakeupException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The life of one consumer and one producer: the poll loop.
+ *
+ * <pre>
+ * poll -> hold -> pause -> commit "begun" -> model thread runs the batch
+ *                                             | meanwhile: poll, paused; strike what is revoked
+ *                 resume <- commit results, dead letters and offsets in one short transaction
+ * </pre>
+ *
+ * Invariants: records are held until their results are committed or their partition is gone; what a
+ * transaction covers is held at that moment; model work happens in no poll and in no transaction,
+ * and is not repeated for an aborted transaction. Everything here runs on the poll thread.
+ */
+final class Session {
+  private static final Logger LOG = LoggerFactory.getLogger(Session.class);
+  private static final String PART = "environment";
+  private static final int TRIES = 5;
+  private static final Duration IDLE_POLL = Duration.ofSeconds(1);
+  private static final Duration LAG_EVERY = Duration.ofSeconds(1);
+  private static final Duration COMMIT_OFFSETS = Duration.ofSeconds(10);
+
+  private final WorkerOptions options;
+  private final FailurePolicy failures;
+  private final Consumer<byte[], byte[]> consumer;
+  private final TransactionWriter writer;
+  private final Holding holding = new Holding();
+  private final Partitions partitions;
+  private final Function<List<BatchRun.Candidate>, BatchRun> batches;
+  private final ModelThread model;
+  private final BetweenBatches betweenBatches;
+  private final ModelTrouble trouble;
+  private final Lifecycle lifecycle;
+  private final Health health;
+  private final WorkerMetrics metrics;
+  private final Backoff backoff;
+  private Optional<BatchRun> running = Optional.empty();
+  private Optional<Long> waitingSince = Optional.empty();
+  private long lagKnownAt;
+
+  Session(
+      WorkerOptions options,
+      Consumer<byte[], byte[]> consumer,
+      Producer<byte[], byte[]> producer,
+      Function<List<BatchRun.Candidate>, BatchRun> batches,
+      ModelThread model,
+      BetweenBatches betweenBatches,
+      ModelTrouble trouble,
+      Lifecycle lifecycle,
+      Health health,
+      WorkerMetrics metrics,
+      Backoff backoff,
+      TransactionHook hook) {
+    this.options = options;
+    this.failures = options.failures();
+    this.consumer = consumer;
+    this.writer =
+        new TransactionWriter(producer, options.deadLetterTopic(), consumer::groupMetadata, hook);
+    this.partitions =
+        new Partitions(
+            consumer,
+            holding,
+            options.start(),
+            metrics,
+            struck -> running.ifPresent(run -> run.strike(struck)));
+    this.batches = batches;
+    this.model = model;
+    this.betweenBatches = betweenBatches;
+    this.trouble = trouble;
+    this.lifecycle = lifecycle;
+    this.health = health;
+    this.metrics = metrics;
+    this.backoff = backoff;
+  }
+
+  /**
+   * Runs until the worker stops.
+   *
+   * @throws FatalClientException if only new clients can go on
+   */
+  void run() {
+    consumer.subscribe(List.of(options.sourceTopic()), partitions);
+    while (!lifecycle.stopping()) {
+      reportLag();
+      if (betweenBatches.waiting()) {
+        partitions.pause();
+        runBetweenBatches();
+      } else if (!backoff.left().isZero()) {
+        partitions.pause();
+        pollPaused(min(backoff.left(), IDLE_POLL));
+      } else if (holding.hasFresh() && !roomToProveModel()) {
+        runBatch();
+      } else if (waitedLongEnough()) {
+        partitions.pause();
+        commitAndGoOn(holding.waiting(), List.of());
+      } else {
+        pollForMore();
+        if (holding.hasFresh()) {
+          runBatch();
+        }
+      }
+    }
+  }
+
+  /** Whether one more record could show that a model works that failed on all it was given. */
+  private boolean roomToProveModel() {
+    return trouble.modelSuspected()
+        && holding.size() < options.batch().records()
+        && waitingSince.isEmpty();
+  }
+
+  private boolean waitedLongEnough() {
+    return holding.hasWaiting()
+        && waitingSince.isPresent()
+        && System.nanoTime() - waitingSince.get() > failures.undecidedFor().toNanos();
+  }
+
+  private void pollForMore() {
+    Duration longest = IDLE_POLL;
+    if (holding.size() > 0) {
+      longest = min(IDLE_POLL, failures.undecidedFor());
+    }
+    if (holding.size() == 0 && !trouble.modelSuspected()) {
+      health.ready(PART);
+    }
+    partitions.resume();
+    ConsumerRecords<byte[], byte[]> polled = poll(longest);
+    if (!polled.isEmpty()) {
+      holding.add(polled);
+    }
+  }
+
+  private void runBatch() {
+    partitions.pause();
+    List<BatchRun.Candidate> candidates =
+        holding.next(options.batch().records(), options.batch().bytes());
+    if (!commitBegun(candidates)) {
+      return;
+    }
+    BatchRun run = batches.apply(candidates);
+    running = Optional.of(run);
+    CompletableFuture<BatchRun.Ended> future = model.submit(run::run);
+    try {
+      if (!awaitModel(future, Optional.of(run))) {
+        LOG.warn("the running record did not end within {}: given up", options.shutdownGrace());
+        partitions.handBack();
+        return;
+      }
+    } finally {
+      running = Optional.empty();
+      // Where the clients have failed, the records will be read again: no need to run the rest.
+      run.stop();
+    }
+    BatchRun.Ended ended = result(future);
+    waitingSince = Optional.empty();
+    List<Finished> decided = new ArrayList<>();
+    List<Finished> waiting = new ArrayList<>();
+    Set<TopicPartition> stopped = new HashSet<>();
+    for (Finished finished : ended.finished()) {
+      TopicPartition partition = Holding.partition(finished.record());
+      if (finished.undecided() || stopped.contains(partition)) {
+        stopped.add(partition);
+        waiting.add(finished);
+      } else {
+        decided.add(finished);
+      }
+    }
+    if (!commitAndGoOn(decided, waiting)) {
+      return;
+    }
+    if (ended.environment().isPresent()) {
+      environmentFailed(ended.environment().get());
+    }
+  }
+
+  private static BatchRun.Ended result(CompletableFuture<BatchRun.Ended> future) {
+    try {
+      return future.join();
+    } catch (CompletionException e) {
+      Throwable cause = e.getCause() == null ? e : e.getCause();
+      return new BatchRun.Ended(
+          List.of(), Optional.of("the stage failed outside a record: " + Failure.describe(cause)));
+    }
+  }
+
+  /**
+   * Polls, paused, until the model thread is done. A poll takes part in rebalances and heartbeats;
+   * without it the group would take this member for dead.
+   *
+   * @return false if the worker is stopping and its grace is over
+   */
+  private boolean awaitModel(CompletableFuture<?> future, Optional<BatchRun> run) {
+    var unused = future.whenComplete((result, thrown) -> consumer.wakeup());
+    while (!future.isDone()) {
+      if (lifecycle.stopping()) {
+        run.ifPresent(BatchRun::stop);
+        if (lifecycle.graceIsOver()) {
+          return false;
+        }
+        pollPaused(min(lifecycle.graceLeft(), IDLE_POLL));
+      } else {
+        reportLag();
+        pollPaused(IDLE_POLL);
+      }
+    }
+    return true;
+  }
+
+  private void runBetweenBatches() {
+    CompletableFuture<Boolean> future =
+        model.submit(
+            () -> {
+              betweenBatches.run();
+              return true;
+            });
+    if (awaitModel(future, Optional.empty())) {
+      var unused =
+          future.exceptionally(
+              thrown -> {
+                LOG.error("between two batches: {}", Failure.describe(thrown));
+                return false;
+              });
+    }
+  }
+
+  /** Says, before the model sees the records, that they are begun once more. */
+  private boolean commitBegun(List<BatchRun.Candidate> candidates) {
+    for (int tried = 0; tried < TRIES; tried++) {
+      Map<TopicPartition, OffsetAndMetadata> begun = holding.begun(candidates);
+      if (begun.isEmpty()) {
+        return candidates.stream().anyMatch(candidate -> candidate.finished().isPresent());
+      }
+      try {
+        Partitions.awake(
+            () -> {
+              consumer.commitSync(begun, COMMIT_OFFSETS);
+              return true;
+            });
+        partitions.begun(begun.keySet());
+        return true;
+      } catch (CommitFailedException | RebalanceInProgressException e) {
+        pollPaused(Duration.ofMillis(tried * 100L));
+      } catch (RetriableException e) {
+        environmentFailed("offsets could not be committed: " + TransactionWriter.describe(e));
+        return false;
+      } catch (KafkaException e) {
+        throw new FatalClientException(
+            "offsets could not be committed: " + TransactionWriter.describe(e), false, e);
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Commits what is decided and keeps what is not.
+   *
+   * @return whether it is committed
+   */
+  private boolean commitAndGoOn(List<Finished> decided, List<Finished> waiting) {
+    if (!decided.isEmpty()) {
+      if (!commit(decided)) {
+        return false;
+      }
+      backoff.reset();
+    }
+    holding.keepWaiting(waiting);
+    waitingSince = holding.hasWaiting() ? Optional.of(System.nanoTime()) : Optional.empty();
+    if (!trouble.modelSuspected()) {
+      health.ready(PART);
+    }
+    return true;
+  }
+
+  private boolean commit(List<Finished> decided) {
+    Map<TopicPartition, List<Finished>> byPartition = new LinkedHashMap<>();
+    for (Finished finished : decided) {
+      byPartition
+          .computeIfAbsent(Holding.partition(finished.record()), unused -> new ArrayList<>())
+          .add(finished);
+    }
+    for (int tried = 0; tried < TRIES; tried++) {
+      Map<TopicPartition, List<Finished>> owned = holding.stillOwned(byPartition);
+      if (owned.isEmpty()) {
+        return true;
+      }
+      Map<TopicPartition, OffsetAndMetadata> offsets = new LinkedHashMap<>();
+      List<Finished> all = new ArrayList<>();
+      owned.forEach(
+          (partition, finished) -> {
+            offsets.put(partition, holding.offsetAfter(partition, finished));
+            all.addAll(finished);
+          });
+      long began = System.nanoTime();
+      switch (writer.write(all, offsets)) {
+        case COMMITTED -> {
+          owned.forEach(holding::committed);
+          partitions.ended(owned.keySet());
+          report(all, Duration.ofNanos(System.nanoTime() - began));
+          return true;
+        }
+        case ABORTED -> {
+          metrics.aborted();
+          // Gives a rebalance the chance to take what is no longer ours.
+          pollPaused(Duration.ofMillis(tried * 100L));
+        }
+        case NO_MEMBER -> pollPaused(Duration.ofMillis(100 + tried * 100L));
+      }
+    }
+    giveUp(byPartition.keySet());
+    return false;
+  }
+
+  private void giveUp(Set<TopicPartition> which) {
+    metrics.givenUp();
+    partitions.handBack();
+    for (TopicPartition partition : which) {
+      holding.giveUp(partition).ifPresent(offset -> consumer.seek(partition, offset));
+    }
+    environmentFailed("results could not be committed in " + TRIES + " tries");
+  }
+
+  private void environmentFailed(String reason) {
+    partitions.handBack();
+    holding.forgetWaiting();
+    waitingSince = Optional.empty();
+    metrics.environmentFailed();
+    Duration pause = backoff.begin();
+    health.notReady(PART, reason);
+    LOG.warn("{}; trying again in {} ms", reason, pause.toMillis());
+  }
+
+  private void report(List<Finished> all, Duration commit) {
+    long now = System.currentTimeMillis();
+    metrics.batch(all.size(), commit);
+    for (Finished finished : all) {
+      metrics.finished(finished.record().timestamp(), now, finished.modelNanos());
+      finished
+          .deadLetter()
+          .ifPresent(
+              dead -> {
+                metrics.deadLetter(dead.code());
+                LOG.warn(
+                    "{} went to {}: {}", finished.record(), options.deadLetterTopic(), dead.code());
+              });
+    }
+  }
+
+  private void pollPaused(Duration timeout) {
+    if (!poll(timeout).isEmpty()) {
+      throw new IllegalStateException(
+          "the consumer returned records of paused partitions; going on could lose them");
+    }
+  }
+
+  private ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
+    try {
+      return consumer.poll(timeout);
+    } catch (WakeupException e) {
+      return ConsumerRecords.empty();
+    } catch (NoOffsetForPartitionException e) {
+      partitions.withoutOffset(e.partitions());
+      return ConsumerRecords.empty();
+    } catch (OffsetOutOfRangeException e) {
+      partitions.outOfRange(e.offsetOutOfRangePartitions());
+      return ConsumerRecords.empty();
+    } catch (KafkaException e) {
+      throw new FatalClientException(
+          "the consumer can not go on: " + TransactionWriter.describe(e), false, e);
+    }
+  }
+
+  private void reportLag() {
+    long now = System.nanoTime();
+    if (now - lagKnownAt < LAG_EVERY.toNanos()) {
+      return;
+    }
+    lagKnownAt = now;
+    long lag = 0;
+    for (TopicPartition partition : consumer.assignment()) {
+      lag += consumer.currentLag(partition).orElse(0);
+    }
+    metrics.queue(lag + holding.size(), holding.size());
+  }
+
+  private static Duration min(Duration a, Duration b) {
+    return a.compareTo(b) < 0 ? a : b;
+  }
+}

@@ -1,0 +1,76 @@
+package dev.whence.runtime.worker;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A record as it came from its topic. {@link #toString} names its place and never its content.
+ *
+ * @param topic it stands in
+ * @param partition of the topic
+ * @param offset in the partition
+ * @param timestamp when it was written, milliseconds since 1970
+ * @param key bytes, or null
+ * @param value bytes, or null
+ * @param headers in order
+ */
+@SuppressWarnings("ArrayRecordComponent") // bytes as Kafka has them; never compared
+public record SourceRecord(
+    String topic,
+    int partition,
+    long offset,
+    long timestamp,
+    byte @Nullable [] key,
+    byte @Nullable [] value,
+    List<EventHeader> headers) {
+  private static final int LONGEST_ID = 256;
+
+  public SourceRecord {
+    headers = List.copyOf(headers);
+  }
+
+  /** The key, if it is valid UTF-8 of 1 to 256 characters. */
+  public Optional<String> keyText() {
+    byte[] bytes = key;
+    if (bytes == null || bytes.length == 0 || bytes.length > 4 * LONGEST_ID) {
+      return Optional.empty();
+    }
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      return text.codePointCount(0, text.length()) <= LONGEST_ID
+          ? Optional.of(text)
+          : Optional.empty();
+    } catch (CharacterCodingException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** What names this record where its value can not be read: its key, else its place. */
+  public String idWithoutValue() {
+    return keyText().orElseGet(this::place);
+  }
+
+  /** topic-partition-offset. */
+  public String place() {
+    return topic + "-" + partition + "-" + offset;
+  }
+
+  /** The last header of that name. */
+  public Optional<EventHeader> header(String name) {
+    for (int i = headers.size() - 1; i >= 0; i--) {
+      if (headers.get(i).name().equals(name)) {
+        return Optional.of(headers.get(i));
+      }
+    }
+    return Optional.empty();
+  }
+
+  @Override
+  public String toString() {
+    return place();
+  }
+}

@@ -1,0 +1,31 @@
+package dev.whence.runtime.worker;
+
+import java.util.List;
+
+/**
+ * Events in, events out: what a processor does with one record. Every method is called on the model
+ * thread and on no other, never inside a poll and never inside a transaction, so a stage may take
+ * its time. A stage knows no Kafka client.
+ *
+ * <p>An {@link EnvironmentException} from any method pauses the worker. Any other exception of
+ * {@link #prepare} is the record's fault, of {@link Work#run} the model's.
+ */
+public interface Stage extends AutoCloseable {
+  /** Short name for metrics and headers, for example {@code attribution}. */
+  String name();
+
+  /** Called once before the first record, for example to load a model. */
+  void open();
+
+  /** Reads a record and predicts its cost; does no model work. */
+  Work prepare(SourceRecord record);
+
+  /**
+   * What is written for a record that goes to the dead letter queue, in the same transaction. It
+   * must not read the record's value, which may be what kills the process.
+   */
+  List<Result> failed(SourceRecord record, Failure failure);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,172 @@
+package dev.whence.runtime.worker;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ApplicationRecoverableException;
+import org.apache.kafka.common.errors.AuthenticationException;
+import org.apache.kafka.common.errors.AuthorizationException;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.OutOfOrderSequenceException;
+import org.apache.kafka.common.errors.ProducerFencedException;
+import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.errors.UnsupportedVersionException;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Writes results, dead letters and offsets in one transaction. Owned by the poll thread. */
+final class TransactionWriter {
+  private static final Logger LOG = LoggerFactory.getLogger(TransactionWriter.class);
+
+  /** A commit that timed out is committed again for so long; then new clients find out. */
+  private static final Duration COMMIT_AGAIN = Duration.ofSeconds(60);
+
+  private final Producer<byte[], byte[]> producer;
+  private final String deadLetterTopic;
+  private final Supplier<ConsumerGroupMetadata> group;
+  private final TransactionHook hook;
+
+  /** How one try ended. */
+  enum Try {
+    COMMITTED,
+    /** Aborted; the same results may be sent again. */
+    ABORTED,
+    /** The consumer is no member of its group just now; nothing was sent. */
+    NO_MEMBER
+  }
+
+  TransactionWriter(
+      Producer<byte[], byte[]> producer,
+      String deadLetterTopic,
+      Supplier<ConsumerGroupMetadata> group,
+      TransactionHook hook) {
+    this.producer = producer;
+    this.deadLetterTopic = deadLetterTopic;
+    this.group = group;
+    this.hook = hook;
+  }
+
+  /**
+   * One transaction.
+   *
+   * @throws FatalClientException if only new clients can go on
+   */
+  Try write(List<Finished> finished, Map<TopicPartition, OffsetAndMetadata> offsets) {
+    try {
+      producer.beginTransaction();
+      send(finished);
+      hook.inside();
+      // Right before it is used: a rebalance may have happened since the batch began.
+      ConsumerGroupMetadata member = group.get();
+      if (member.generationId() < 0) {
+        producer.abortTransaction();
+        return Try.NO_MEMBER;
+      }
+      producer.sendOffsetsToTransaction(offsets, member);
+      hook.beforeCommit();
+      // What can fail without doubt fails here, and leaves to the commit only what can be in doubt.
+      producer.flush();
+    } catch (KafkaException e) {
+      if (isFatal(e)) {
+        throw fatal("the transaction can not go on", e);
+      }
+      LOG.warn("a transaction is aborted: {}", describe(e));
+      abort();
+      return Try.ABORTED;
+    }
+    return commit();
+  }
+
+  /** A failed send makes the transaction fail; there is nothing to do for one alone. */
+  private void send(List<Finished> finished) {
+    for (Finished one : finished) {
+      for (Result result : one.results()) {
+        var unused =
+            producer.send(record(result.topic(), result.key(), result.value(), result.headers()));
+      }
+      if (one.deadLetter().isPresent()) {
+        Finished.DeadLetter dead = one.deadLetter().get();
+        var unused =
+            producer.send(record(deadLetterTopic, dead.key(), dead.value(), dead.headers()));
+      }
+    }
+  }
+
+  private static ProducerRecord<byte[], byte[]> record(
+      String topic, byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
+    ProducerRecord<byte[], byte[]> record = new ProducerRecord<>(topic, key, value);
+    for (EventHeader header : headers) {
+      record.headers().add(new RecordHeader(header.name(), header.value()));
+    }
+    return record;
+  }
+
+  /** Once a commit was begun, it may only be committed again: nobody knows whether it happened. */
+  private Try commit() {
+    long giveUpAt = System.nanoTime() + COMMIT_AGAIN.toNanos();
+    while (true) {
+      try {
+        producer.commitTransaction();
+        return Try.COMMITTED;
+      } catch (TimeoutException | InterruptException e) {
+        if (System.nanoTime() > giveUpAt) {
+          throw fatal("a commit did not end", e);
+        }
+        LOG.warn("a commit timed out and is committed again");
+      } catch (KafkaException e) {
+        if (isFatal(e)) {
+          throw fatal("the transaction can not be committed", e);
+        }
+        LOG.warn("a transaction is aborted at its commit: {}", describe(e));
+        abort();
+        return Try.ABORTED;
+      }
+    }
+  }
+
+  private void abort() {
+    try {
+      producer.abortTransaction();
+    } catch (KafkaException e) {
+      throw fatal("the transaction can not be aborted", e);
+    }
+  }
+
+  private static FatalClientException fatal(String what, KafkaException cause) {
+    Throwable reason = cause.getCause() instanceof KafkaException inner ? inner : cause;
+    boolean fenced =
+        reason instanceof ProducerFencedException
+            || reason instanceof InvalidProducerEpochException
+            || cause instanceof ProducerFencedException
+            || cause instanceof InvalidProducerEpochException;
+    return new FatalClientException(what + ": " + describe(cause), fenced, cause);
+  }
+
+  private static boolean isFatal(KafkaException e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof ApplicationRecoverableException
+          || cause instanceof AuthorizationException
+          || cause instanceof AuthenticationException
+          || cause instanceof UnsupportedVersionException
+          || cause instanceof OutOfOrderSequenceException) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Kafka's own messages name topics, partitions and sizes, never content. */
+  static String describe(Throwable e) {
+    return e.getClass().getSimpleName() + ": " + e.getMessage();
+  }
+}

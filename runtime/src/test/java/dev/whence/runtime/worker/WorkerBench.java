@@ -1,0 +1,204 @@
+package dev.whence.runtime.worker;
+
+import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.runtime.config.BatchLimits;
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.config.Start;
+import dev.whence.runtime.kafka.Clients;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.UUID;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/** A broker with fresh topics for each test, and what a test asks of it. */
+final class WorkerBench implements AutoCloseable {
+  static final int PARTITIONS = 6;
+
+  /** Failures of the environment and hangs are waited for in milliseconds here. */
+  static final FailurePolicy QUICK =
+      new FailurePolicy(
+          3,
+          5,
+          Duration.ofMillis(500),
+          10,
+          Duration.ofSeconds(60),
+          Duration.ofMinutes(5),
+          Duration.ofMillis(100),
+          Duration.ofSeconds(1));
+
+  private static final List<WorkerBench> OPEN = new ArrayList<>();
+
+  final EmbeddedBroker broker;
+
+  private WorkerBench(EmbeddedBroker broker) {
+    this.broker = broker;
+  }
+
+  /** The broker of this JVM, started once. */
+  static synchronized WorkerBench shared() throws IOException {
+    if (OPEN.isEmpty()) {
+      Path directory = Files.createTempDirectory("whence-worker");
+      WorkerBench bench = new WorkerBench(EmbeddedBroker.open(directory));
+      OPEN.add(bench);
+      Runtime.getRuntime().addShutdownHook(new Thread(bench::close));
+    }
+    return OPEN.get(0);
+  }
+
+  @Override
+  public void close() {
+    try {
+      broker.close();
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+
+  /** Topics of one test. */
+  record Topics(String in, String out, String dlq, String group) {}
+
+  Topics topics() throws Exception {
+    return topics(PARTITIONS);
+  }
+
+  Topics topics(int partitions) throws Exception {
+    String id = UUID.randomUUID().toString().substring(0, 8);
+    Topics topics = new Topics("in-" + id, "out-" + id, "dlq-" + id, "group-" + id);
+    try (Admin admin = admin()) {
+      admin
+          .createTopics(
+              List.of(
+                  new NewTopic(topics.in, partitions, (short) 1),
+                  new NewTopic(topics.out, 2, (short) 1),
+                  new NewTopic(topics.dlq, 1, (short) 1)))
+          .all()
+          .get();
+    }
+    return topics;
+  }
+
+  Admin admin() {
+    return Admin.create(Map.of("bootstrap.servers", broker.bootstrapServers()));
+  }
+
+  Clients clients() {
+    return new Clients(Connection.of(broker.bootstrapServers(), "http://127.0.0.1:1"));
+  }
+
+  static WorkerOptions options(
+      Topics topics, GroupProtocol protocol, String instance, int records, FailurePolicy policy) {
+    return new WorkerOptions(
+        topics.in,
+        topics.dlq,
+        Set.of(topics.out),
+        topics.group,
+        protocol,
+        instance,
+        Start.EARLIEST,
+        new BatchLimits(records, 32L << 20, Duration.ofSeconds(30)),
+        policy,
+        Duration.ofSeconds(20));
+  }
+
+  /** Writes records k0, k1, ... to all partitions in turn. */
+  void produce(Topics topics, int count, IntFunction<byte[]> value) {
+    try (KafkaProducer<byte[], byte[]> producer = producer()) {
+      for (int i = 0; i < count; i++) {
+        var unused =
+            producer.send(
+                new ProducerRecord<>(
+                    topics.in, i % partitionsOf(topics.in), bytes("k" + i), value.apply(i)));
+      }
+    }
+  }
+
+  private int partitionsOf(String topic) {
+    try (Admin admin = admin()) {
+      return admin
+          .describeTopics(List.of(topic))
+          .allTopicNames()
+          .get()
+          .get(topic)
+          .partitions()
+          .size();
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  KafkaProducer<byte[], byte[]> producer() {
+    return new KafkaProducer<>(
+        Map.of(
+            "bootstrap.servers",
+            broker.bootstrapServers(),
+            "max.request.size",
+            128 << 20,
+            "buffer.memory",
+            256L << 20,
+            "compression.type",
+            "zstd"),
+        new ByteArraySerializer(),
+        new ByteArraySerializer());
+  }
+
+  /** Everything committed in a topic. */
+  List<ConsumerRecord<byte[], byte[]>> read(String topic) {
+    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+    try (Consumer<byte[], byte[]> reader = clients().reader("test-reader")) {
+      List<TopicPartition> partitions =
+          reader.partitionsFor(topic).stream()
+              .map(info -> new TopicPartition(topic, info.partition()))
+              .toList();
+      reader.assign(partitions);
+      reader.seekToBeginning(partitions);
+      // With read_committed this is the last stable offset: what is open is not waited for.
+      Map<TopicPartition, Long> ends = reader.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> reader.position(p) < ends.get(p))) {
+        reader.poll(Duration.ofMillis(100)).forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  /** How often each key stands in a topic. */
+  Map<String, Integer> counts(String topic) {
+    Map<String, Integer> counts = new TreeMap<>();
+    read(topic).forEach(record -> counts.merge(text(record.key()), 1, Integer::sum));
+    return counts;
+  }
+
+  /** k0 .. k(n-1), each once. */
+  static Map<String, Integer> once(int count) {
+    Map<String, Integer> counts = new HashMap<>();
+    IntStream.range(0, count).forEach(i -> counts.put("k" + i, 1));
+    return counts;
+  }
+
+  static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+
+  static String text(byte[] bytes) {
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+}
