@@ -1,0 +1,100 @@
+package dev.whence.engine;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * How an engine runs.
+ *
+ * @param dtype of weights, keys, values and activations; the residual stream and the logits are
+ *     fp32 in any case
+ * @param device "auto" (the first CUDA device that the native library finds, else the CPU), "cpu"
+ *     or "cuda:N"
+ * @param packTokens token budget of one forward: branches are packed up to it
+ * @param memoryBytes bound for native memory, weights included; 0 = no bound
+ * @param threads of one operation; 0 = the native library's choice (one per core)
+ * @param aliases production model names that the scorer is, rather than a surrogate for
+ * @param nativeDirectory where the native library is unpacked at the first start; empty: {@code
+ *     whence.native.dir}, else DJL's own choice (DJL_CACHE_DIR, else the home directory). The first
+ *     engine of a process decides
+ */
+public record EngineOptions(
+    Dtype dtype,
+    String device,
+    int packTokens,
+    long memoryBytes,
+    int threads,
+    List<String> aliases,
+    Optional<Path> nativeDirectory) {
+
+  /** Element type of the computation. */
+  public enum Dtype {
+    /** bf16 where one bf16 matrix product, timed at the start, is faster than one in fp32. */
+    AUTO,
+    BF16,
+    FP32;
+
+    /**
+     * The type of a name, as it stands on the command line.
+     *
+     * @throws IllegalArgumentException if it is none of auto, bf16, fp32
+     */
+    public static Dtype of(String name) {
+      return switch (name) {
+        case "auto" -> AUTO;
+        case "bf16" -> BF16;
+        case "fp32" -> FP32;
+        default ->
+            throw new IllegalArgumentException(
+                "dtype \"" + name + "\" is none of auto, bf16, fp32");
+      };
+    }
+  }
+
+  /** Token budget where none is given: large enough for matrix products at full speed. */
+  public static final int DEFAULT_PACK_TOKENS = 2048;
+
+  public EngineOptions {
+    aliases = List.copyOf(aliases);
+    if (!device.matches("auto|cpu|cuda:[0-9]{1,3}")) {
+      throw new IllegalArgumentException("device \"" + device + "\" is none of auto, cpu, cuda:N");
+    }
+    if (packTokens < 1) {
+      throw new IllegalArgumentException("packTokens " + packTokens + " is not positive");
+    }
+    if (memoryBytes < 0 || threads < 0) {
+      throw new IllegalArgumentException(
+          "memoryBytes " + memoryBytes + " or threads " + threads + " is negative");
+    }
+  }
+
+  /** Chosen by the machine. */
+  public static EngineOptions defaults() {
+    return new EngineOptions(
+        Dtype.AUTO, "auto", DEFAULT_PACK_TOKENS, 0, 0, List.of(), Optional.empty());
+  }
+
+  public EngineOptions withDtype(Dtype wanted) {
+    return new EngineOptions(
+        wanted, device, packTokens, memoryBytes, threads, aliases, nativeDirectory);
+  }
+
+  public EngineOptions withDevice(String wanted) {
+    return new EngineOptions(
+        dtype, wanted, packTokens, memoryBytes, threads, aliases, nativeDirectory);
+  }
+
+  public EngineOptions withPackTokens(int wanted) {
+    return new EngineOptions(dtype, device, wanted, memoryBytes, threads, aliases, nativeDirectory);
+  }
+
+  public EngineOptions withMemoryBytes(long wanted) {
+    return new EngineOptions(dtype, device, packTokens, wanted, threads, aliases, nativeDirectory);
+  }
+
+  public EngineOptions withAliases(List<String> wanted) {
+    return new EngineOptions(
+        dtype, device, packTokens, memoryBytes, threads, wanted, nativeDirectory);
+  }
+}

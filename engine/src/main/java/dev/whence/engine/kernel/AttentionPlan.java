@@ -1,0 +1,184 @@
+package dev.whence.engine.kernel;
+
+import dev.whence.engine.View;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which keys each block of own tokens attends to, as the kernel's method {@code attend} reads it.
+ *
+ * <p>The rule of sight: an own token at position p sees a viewed trunk token k iff k - shift < p,
+ * and an earlier own token (positions are increasing) and itself; with a sliding window of W, only
+ * those at p - W + 1 or later. So what a row sees of a range is an interval, whose ends move up
+ * with the position: a block of rows needs the keys from its first row's first to its last row's
+ * last, and a mask only where its rows differ. Keys that no row of a block sees are never touched.
+ *
+ * @param code blocks, then each block as the kernel text says
+ * @param limits of the masked blocks: per range and row the visible interval
+ * @param pairs pairs of a token and a key that it sees, over all blocks
+ */
+@SuppressWarnings("ArrayRecordComponent") // handed to the kernel; compared nowhere
+record AttentionPlan(long[] code, long[] limits, long pairs) {
+
+  /** Rows of one block: enough for a matrix product at full speed, few enough for the cache. */
+  static final int BLOCK_ROWS = 128;
+
+  /** Collects the blocks of the branches of a pack. */
+  static final class Builder {
+    private final int blockRows;
+    private final int window;
+    private final LongList code = new LongList();
+    private final LongList limits = new LongList();
+    private int blocks;
+    private int masks;
+    private long pairs;
+
+    /**
+     * @param blockRows most rows of a block
+     * @param window of sliding-window attention, 0 = none
+     */
+    Builder(int blockRows, int window) {
+      this.blockRows = blockRows;
+      this.window = window;
+      code.add(0);
+    }
+
+    /**
+     * Adds rows [from, to) of a branch.
+     *
+     * @param base the pack's row of the branch's first own token
+     * @param positions of the branch's own tokens
+     * @param views trunk ranges that it sees
+     * @param rotations number of the rotation for each view
+     */
+    void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
+      for (int start = from; start < to; start += blockRows) {
+        block(base, positions, start, Math.min(to, start + blockRows), views, rotations);
+      }
+    }
+
+    private void block(
+        int base, int[] positions, int start, int end, List<View> views, int[] rotations) {
+      List<Range> ranges = new ArrayList<>();
+      for (int v = 0; v < views.size(); v++) {
+        Range range = Range.ofView(views.get(v), rotations[v], positions, start, end, window);
+        if (range.to > range.from) {
+          ranges.add(range);
+        }
+      }
+      Range own = Range.ofOwn(base, positions, start, end, window);
+      // The causal triangle over the last columns is no mask of its own.
+      boolean masked = own.low[own.low.length - 1] > own.low[0];
+      masked |= ranges.stream().anyMatch(Range::ragged);
+      blocks++;
+      code.add(base + start, base + end, masked ? masks++ : -1);
+      int groupsAt = code.size();
+      code.add(0);
+      int groups = 0;
+      int most = ranges.stream().mapToInt(Range::rotation).max().orElse(0);
+      for (int rotation = most; rotation > 0; rotation--) {
+        groups += group(rotation, ranges, null, masked) ? 1 : 0;
+      }
+      group(0, ranges, own, masked); // own tokens come last: the triangle is over them
+      code.set(groupsAt, groups + 1);
+    }
+
+    /** Ranges that share a rotation, and own tokens; false where there are none. */
+    private boolean group(int rotation, List<Range> ranges, @Nullable Range own, boolean masked) {
+      List<Range> members = ranges.stream().filter(r -> r.rotation == rotation).toList();
+      if (members.isEmpty() && own == null) {
+        return false;
+      }
+      code.add(rotation, own == null ? 0 : own.from, own == null ? 0 : own.to, members.size());
+      for (Range member : members) {
+        code.add(member.from, member.to);
+        count(member, masked);
+      }
+      if (own != null) {
+        count(own, masked);
+      }
+      return true;
+    }
+
+    private void count(Range range, boolean masked) {
+      for (int row = 0; row < range.low.length; row++) {
+        pairs += Math.max(0, range.high[row] - range.low[row]);
+        if (masked) {
+          limits.add(range.low[row], range.high[row]);
+        }
+      }
+    }
+
+    AttentionPlan build() {
+      code.set(0, blocks);
+      return new AttentionPlan(code.toArray(), limits.toArray(), pairs);
+    }
+  }
+
+  /**
+   * Keys [from, to) that a block needs of one view, or of its own tokens; row i sees [low[i],
+   * high[i]) of them.
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Range(int rotation, long from, long to, long[] low, long[] high) {
+
+    static Range ofView(View view, int rotation, int[] positions, int start, int end, int window) {
+      long[] low = new long[end - start];
+      long[] high = new long[end - start];
+      for (int row = start; row < end; row++) {
+        // k - shift < p, and p - (k - shift) < window
+        long edge = (long) positions[row] + view.shift();
+        low[row - start] = window > 0 ? Math.max(view.from(), edge - window + 1) : view.from();
+        high[row - start] = Math.min(view.to(), edge);
+      }
+      return new Range(rotation, low[0], high[high.length - 1], low, high);
+    }
+
+    static Range ofOwn(int base, int[] positions, int start, int end, int window) {
+      long[] low = new long[end - start];
+      long[] high = new long[end - start];
+      int first = 0;
+      for (int row = start; row < end; row++) {
+        while (window > 0 && positions[row] - positions[first] >= window) {
+          first++;
+        }
+        low[row - start] = (long) base + first;
+        high[row - start] = (long) base + row + 1;
+      }
+      return new Range(0, low[0], (long) base + end, low, high);
+    }
+
+    /** Whether its rows see different keys. */
+    boolean ragged() {
+      return low[low.length - 1] > low[0] || high[0] < high[high.length - 1];
+    }
+  }
+
+  /** Growing list of longs. */
+  private static final class LongList {
+    private long[] values = new long[64];
+    private int size;
+
+    void add(long... more) {
+      if (size + more.length > values.length) {
+        values = Arrays.copyOf(values, Math.max(values.length * 2, size + more.length));
+      }
+      System.arraycopy(more, 0, values, size, more.length);
+      size += more.length;
+    }
+
+    void set(int index, long value) {
+      values[index] = value;
+    }
+
+    int size() {
+      return size;
+    }
+
+    long[] toArray() {
+      return Arrays.copyOf(values, size);
+    }
+  }
+}

@@ -1,0 +1,401 @@
+package dev.whence.engine.kernel;
+
+import ai.djl.Device;
+import ai.djl.engine.Engine;
+import ai.djl.pytorch.jni.IValue;
+import ai.djl.pytorch.jni.JniUtils;
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.WeightSource;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * A model on a device: runs stretches of a trunk, keeping their keys and values, and packs of
+ * branches over a trunk. One thread owns it.
+ */
+public final class Decoder implements AutoCloseable {
+  /** Most fp32 logits that exist at a time. */
+  private static final long LOGIT_BLOCK = 8L << 20;
+
+  /** Most attention scores of one block that exist at a time, in elements. */
+  private static final long SCORE_BLOCK = 32L << 20;
+
+  private final ModelConfig config;
+  private final Kernel kernel;
+  private final DecoderWeights weights;
+  private final Precision precision;
+  private final NativeMemory memory;
+  private final DeviceRate rate;
+  private final IValue shape;
+  private final IValue epsilon;
+  private final int budget;
+  private final long memoryBytes;
+  private IValue rotary;
+  private int rotaryPositions;
+  private Work done = Work.NONE;
+
+  private Decoder(
+      ModelConfig config,
+      Kernel kernel,
+      DecoderWeights weights,
+      Precision precision,
+      NativeMemory memory,
+      GemmPeak peak,
+      EngineOptions options) {
+    this.config = config;
+    this.kernel = kernel;
+    this.weights = weights;
+    this.precision = precision;
+    this.memory = memory;
+    this.budget = options.packTokens();
+    this.memoryBytes = options.memoryBytes();
+    this.rate =
+        new DeviceRate(
+            precision == Precision.BF16 ? peak.bf16() : peak.fp32(), peak.fp32(), config.layers());
+    this.shape =
+        IValue.listFrom(
+            (long) config.heads(),
+            (long) config.keyValueHeads(),
+            (long) config.headDim(),
+            config.parallelResidual() ? 1L : 0L,
+            config.activation().equals("gelu") ? 1L : 0L);
+    this.epsilon = IValue.from(config.normEpsilon());
+    this.rotaryPositions = Math.min(config.maxPositions(), 2048);
+    this.rotary = rotaryTable(rotaryPositions);
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @throws EngineException of kind MODEL if tensors are missing or misshapen, or the family is not
+   *     known, ENVIRONMENT if the native library, device or memory fails
+   */
+  public static Decoder open(ModelConfig config, WeightSource source, EngineOptions options) {
+    return open(config, source, options, text(config));
+  }
+
+  static KernelText text(ModelConfig config) {
+    String family =
+        switch (config.modelType()) {
+          case "llama", "mistral", "qwen2", "qwen3" -> "llama";
+          case "gpt_neox" -> "gpt_neox";
+          default ->
+              throw new EngineException(
+                  Kind.MODEL,
+                  "Model type \""
+                      + config.modelType()
+                      + "\" is none of llama, mistral, qwen2, qwen3, gpt_neox.");
+        };
+    boolean gelu = config.activation().startsWith("gelu");
+    if (gelu != config.isGptNeoX()) {
+      throw new EngineException(
+          Kind.MODEL,
+          "Activation \""
+              + config.activation()
+              + "\" is not known for model type "
+              + config.modelType()
+              + ".");
+    }
+    return KernelText.of(family);
+  }
+
+  static Decoder open(
+      ModelConfig config, WeightSource source, EngineOptions options, KernelText text) {
+    Engine engine = TorchRuntime.start(options);
+    Device device = TorchRuntime.device(engine, options.device());
+    WeightLayout layout = WeightLayout.of(config, source.tensors());
+    NativeMemory memory = new NativeMemory();
+    Kernel kernel = Kernel.load(text, device);
+    DecoderWeights weights = null;
+    try {
+      GemmPeak peak = GemmPeak.measure(kernel, 768, 3);
+      Precision precision =
+          switch (options.dtype()) {
+            case BF16 -> Precision.BF16;
+            case FP32 -> Precision.FP32;
+            case AUTO -> peak.bf16() > peak.fp32() ? Precision.BF16 : Precision.FP32;
+          };
+      long needed = DecoderWeights.bytes(layout, precision);
+      if (options.memoryBytes() > 0 && needed > options.memoryBytes()) {
+        throw new EngineException(
+            Kind.ENVIRONMENT,
+            String.format(
+                Locale.ROOT,
+                "The model's weights need %d bytes in %s, the memory budget is %d.",
+                needed,
+                precision.label(),
+                options.memoryBytes()));
+      }
+      weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
+      return new Decoder(config, kernel, weights, precision, memory, peak, options);
+    } catch (RuntimeException e) {
+      if (weights != null) {
+        weights.close();
+      }
+      kernel.close();
+      throw e;
+    }
+  }
+
+  /** A trunk to be filled by {@link #extend}. */
+  KeyValues room(int capacity) {
+    long bytes =
+        2L
+            * config.layers()
+            * config.keyValueHeads()
+            * capacity
+            * config.headDim()
+            * precision.bytes();
+    if (memoryBytes > 0 && memory.weightBytes() + memory.trunkBytes() + bytes > memoryBytes) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          String.format(
+              Locale.ROOT,
+              "The keys and values of %d tokens need %d bytes beside %d in use; the memory budget"
+                  + " is %d bytes.",
+              capacity,
+              bytes,
+              memory.weightBytes() + memory.trunkBytes(),
+              memoryBytes));
+    }
+    try (IValue like = kernel.allocate(precision, 0);
+        IValue layers = IValue.from((long) config.layers());
+        IValue kv = IValue.from((long) config.keyValueHeads());
+        IValue size = IValue.from((long) capacity);
+        IValue width = IValue.from((long) config.headDim())) {
+      return new KeyValues(
+          kernel.call("memory", like, layers, kv, size, width), capacity, bytes, memory);
+    }
+  }
+
+  /**
+   * Computes tokens [from, tokens.length) of a sequence whose earlier tokens are in memory, in
+   * stretches of the token budget, and keeps their keys and values.
+   *
+   * @return natural-log probabilities of tokens [scoredFrom, length), nats
+   */
+  double[] extend(KeyValues trunk, int[] tokens, int from, int scoredFrom) {
+    double[] scores = new double[tokens.length - scoredFrom];
+    int done = 0;
+    for (int start = from; start < tokens.length; start += budget) {
+      int end = Math.min(tokens.length, start + budget);
+      Pack pack = packer(end, end - start).stretch(tokens, start, end, scoredFrom);
+      for (float value : score(trunk, pack, start)) {
+        scores[done++] = value;
+      }
+    }
+    return scores;
+  }
+
+  /** The most probable token after a sequence whose tokens [0, from) are in memory. */
+  int next(KeyValues trunk, int[] tokens, int from) {
+    int start = from;
+    if (tokens.length - start > budget) {
+      int end = start + (tokens.length - start - 1) / budget * budget;
+      int[] head = Arrays.copyOf(tokens, end);
+      extend(trunk, head, start, end);
+      start = end;
+    }
+    int size = tokens.length - start;
+    // one more token, never read, makes the last row a wanted one
+    Pack pack =
+        packer(tokens.length, size)
+            .stretch(Arrays.copyOf(tokens, tokens.length + 1), start, tokens.length, tokens.length);
+    try (IValue block = IValue.from(logitBlock(1))) {
+      long[] best = kernel.longs(run("next", trunk, pack, start, block));
+      if (best[0] < 0) {
+        throw notFinite();
+      }
+      return (int) best[0];
+    }
+  }
+
+  /** Scores branches, pack by pack. */
+  List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
+    List<double[]> scores = new ArrayList<>(branches.size());
+    int longest = trunkTokens;
+    for (Branch branch : branches) {
+      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
+    }
+    Packer packer = packer(longest, longest);
+    for (Packer.Run run : packer.runs(branches)) {
+      List<Branch> members = branches.subList(run.from(), run.to());
+      Pack pack = packer.pack(members);
+      float[] values = pack.wanted().length == 0 ? new float[0] : score(trunk, pack, -1);
+      int at = 0;
+      for (Branch branch : members) {
+        double[] own = new double[branch.scored()];
+        for (int i = 0; i < own.length; i++) {
+          own[i] = values[at++];
+        }
+        scores.add(own);
+      }
+    }
+    return scores;
+  }
+
+  private float[] score(KeyValues trunk, Pack pack, int keepAt) {
+    long start = System.nanoTime();
+    float[] values;
+    try (IValue targets = IValue.listFrom(pack.targets());
+        IValue block = IValue.from(logitBlock(pack.wanted().length))) {
+      values = kernel.floats(run("score", trunk, pack, keepAt, targets, block));
+    }
+    Work work = Work.of(config, pack);
+    rate.record(work, (System.nanoTime() - start) * 1e-9);
+    done = done.plus(work);
+    for (float value : values) {
+      if (!Float.isFinite(value)) {
+        throw notFinite();
+      }
+    }
+    return values;
+  }
+
+  private static EngineException notFinite() {
+    return new EngineException(
+        Kind.RECORD, "The model's log-probabilities for this input are not finite numbers.");
+  }
+
+  private IValue run(String method, KeyValues trunk, Pack pack, int keepAt, IValue... last) {
+    IValue table = rotary(pack.highestPosition());
+    try (IValue ids = IValue.listFrom(pack.tokens());
+        IValue positions = IValue.listFrom(pack.positions());
+        IValue plan = IValue.listFrom(pack.plan().code());
+        IValue lastPlan = IValue.listFrom(pack.lastPlan().code());
+        IValue limits = IValue.listFrom(pack.plan().limits());
+        IValue lastLimits = IValue.listFrom(pack.lastPlan().limits());
+        IValue keep = IValue.from((long) keepAt);
+        IValue wanted = IValue.listFrom(pack.wanted())) {
+      List<IValue> arguments =
+          new ArrayList<>(
+              List.of(
+                  weights.list(),
+                  trunk.list(),
+                  table,
+                  ids,
+                  positions,
+                  plan,
+                  lastPlan,
+                  limits,
+                  lastLimits,
+                  keep,
+                  shape,
+                  epsilon,
+                  wanted));
+      arguments.addAll(List.of(last));
+      return kernel.call(method, arguments.toArray(new IValue[0]));
+    }
+  }
+
+  /** A table that reaches the position; grows by doubling. */
+  private IValue rotary(long highest) {
+    if (highest >= rotaryPositions) {
+      int wanted = Math.toIntExact(Math.max(highest + 1, 2L * rotaryPositions));
+      IValue larger = rotaryTable(wanted);
+      rotary.close();
+      rotary = larger;
+      rotaryPositions = wanted;
+    }
+    return rotary;
+  }
+
+  private IValue rotaryTable(int positions) {
+    double[] frequencies =
+        config.rotary().inverseFrequencies().stream().mapToDouble(Double::doubleValue).toArray();
+    try (IValue f = IValue.listFrom(frequencies);
+        IValue factor = IValue.from(config.rotary().attentionFactor());
+        IValue count = IValue.from((long) positions);
+        IValue place = IValue.from(kernel.deviceName())) {
+      return kernel.call("rotary", f, factor, count, place);
+    }
+  }
+
+  private Packer packer(long keys, int rows) {
+    long perRow = config.heads() * Math.max(1, keys);
+    int blockRows =
+        (int) Math.max(1, Math.min(AttentionPlan.BLOCK_ROWS, SCORE_BLOCK / Math.max(1, perRow)));
+    return new Packer(budget, config.slidingWindow(), Math.min(blockRows, Math.max(1, rows)));
+  }
+
+  /** Vocabulary entries per block of logits, for so many rows. */
+  private long logitBlock(int rows) {
+    long entries = LOGIT_BLOCK / Math.max(1, rows);
+    // the head's block is widened to fp32, too
+    entries = Math.min(entries, LOGIT_BLOCK / config.hiddenSize());
+    return Math.max(256, Math.min(entries, config.vocabularySize()));
+  }
+
+  /**
+   * What a trunk and branches over it cost, by formula.
+   *
+   * @param trunkTokens computed for the trunk; 0 = it exists
+   */
+  public Work work(int trunkTokens, int trunkScored, List<Branch> branches) {
+    Packer packer = packer(1, budget);
+    Work work = Work.NONE;
+    if (trunkTokens > 0) {
+      // pairs do not depend on the token ids, nor on how the trunk is cut
+      Pack whole = packer.stretch(new int[trunkTokens], 0, trunkTokens, trunkTokens - trunkScored);
+      work = Work.of(config, whole);
+    }
+    for (Branch branch : branches) {
+      if (branch.scored() > 0) {
+        work = work.plus(Work.of(config, packer.pack(List.of(branch))));
+      }
+    }
+    return work;
+  }
+
+  /** Predicted seconds, from the rates measured so far. */
+  public double seconds(Work work) {
+    return rate.seconds(work, (work.tokens() + budget - 1) / budget);
+  }
+
+  /** All work done so far. */
+  public Work done() {
+    return done;
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  /** "bf16" or "fp32". */
+  public String dtype() {
+    return precision.label();
+  }
+
+  public String deviceName() {
+    return kernel.deviceName();
+  }
+
+  public long parameters() {
+    return weights.parameters();
+  }
+
+  /** Bytes held on the device. */
+  public NativeMemory memory() {
+    return memory;
+  }
+
+  /** Threads of one operation. */
+  public static int threads() {
+    return JniUtils.getNumThreads();
+  }
+
+  @Override
+  public void close() {
+    rotary.close();
+    shape.close();
+    epsilon.close();
+    weights.close();
+    kernel.close();
+  }
+}

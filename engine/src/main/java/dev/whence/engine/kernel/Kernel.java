@@ -1,0 +1,166 @@
+package dev.whence.engine.kernel;
+
+import ai.djl.Device;
+import ai.djl.MalformedModelException;
+import ai.djl.Model;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.engine.PtNDArray;
+import ai.djl.pytorch.engine.PtNDManager;
+import ai.djl.pytorch.engine.PtSymbolBlock;
+import ai.djl.pytorch.jni.IValue;
+import ai.djl.pytorch.jni.IValueUtils;
+import ai.djl.pytorch.jni.JniUtils;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * A compiled kernel text on a device: calls its methods, and says whose fault a failure is. Tensors
+ * are held as {@link IValue}s throughout, since DJL's arrays know no bf16; whoever receives one
+ * closes it.
+ */
+final class Kernel implements AutoCloseable {
+  private final Model model;
+  private final PtSymbolBlock block;
+  private final PtNDManager host;
+  private final Device device;
+
+  private Kernel(Model model, Device device) {
+    this.model = model;
+    this.block = (PtSymbolBlock) model.getBlock();
+    this.host = (PtNDManager) model.getNDManager().newSubManager(Device.cpu());
+    this.device = device;
+  }
+
+  /** Compiles a text. */
+  static Kernel load(KernelText text, Device device) {
+    Model model = Model.newInstance("decoder", device, "PyTorch");
+    try (InputStream archive = text.archive()) {
+      model.load(archive, Map.of());
+      return new Kernel(model, device);
+    } catch (IOException | MalformedModelException | RuntimeException e) {
+      model.close();
+      throw new EngineException(
+          Kind.ENVIRONMENT, "The native library does not compile the kernel text.", e);
+    }
+  }
+
+  boolean onGpu() {
+    return device.isGpu();
+  }
+
+  /** "cpu" or "cuda:N", as the native library names it. */
+  String deviceName() {
+    return device.isGpu() ? "cuda:" + device.getDeviceId() : "cpu";
+  }
+
+  /**
+   * Calls a method. The caller closes arguments and result.
+   *
+   * @throws EngineException of kind ENVIRONMENT: memory or device
+   */
+  IValue call(String method, IValue... arguments) {
+    // The setting belongs to the thread. Shapes differ from pack to pack: specialising on them
+    // would compile again and again.
+    JniUtils.setGraphExecutorOptimize(false);
+    try {
+      return IValueUtils.runMethod(block, method, arguments);
+    } catch (RuntimeException e) {
+      throw translate(e);
+    }
+  }
+
+  /** What a failure of the native library means. */
+  static EngineException translate(RuntimeException failure) {
+    String message = String.valueOf(failure.getMessage()).toLowerCase(Locale.ROOT);
+    boolean memory =
+        message.contains("out of memory")
+            || message.contains("can't allocate memory")
+            || message.contains("not enough memory")
+            || message.contains("bad_alloc");
+    return new EngineException(
+        Kind.ENVIRONMENT,
+        memory
+            ? "The device ran out of memory: lower the token budget of a pack, use bf16, or free"
+                + " memory on the device."
+            : "The native library failed in the model's forward.",
+        failure);
+  }
+
+  /** An uninitialised tensor on the device. */
+  IValue allocate(Precision precision, long... shape) {
+    try (IValue size = IValue.listFrom(shape);
+        IValue type = IValue.from((long) precision.code());
+        IValue place = IValue.from(deviceName())) {
+      return call("allocate", size, type, place);
+    }
+  }
+
+  /**
+   * Copies raw elements into a tensor.
+   *
+   * @param bytes direct buffer, position to limit
+   */
+  void fill(IValue target, long firstElement, ByteBuffer bytes, int storedCode) {
+    // The array is a view of the buffer, whose memory must outlive it.
+    try (PtNDArray raw = host.create(bytes, new Shape(bytes.remaining()), DataType.UINT8);
+        IValue source = IValue.from(raw);
+        IValue at = IValue.from(firstElement);
+        IValue type = IValue.from((long) storedCode)) {
+      call("fill", target, at, source, type).close();
+    } finally {
+      Reference.reachabilityFence(bytes);
+    }
+  }
+
+  /** One list of tensors; closes the tensors, which the list keeps alive. */
+  IValue list(List<IValue> tensors) {
+    PtNDArray[] arrays = new PtNDArray[tensors.size()];
+    try {
+      for (int i = 0; i < arrays.length; i++) {
+        arrays[i] = tensors.get(i).toTensor(host);
+      }
+      return IValue.listFrom(arrays);
+    } finally {
+      for (int i = 0; i < arrays.length; i++) {
+        if (arrays[i] != null) {
+          arrays[i].close();
+        }
+        tensors.get(i).close();
+      }
+    }
+  }
+
+  /** An fp32 result; closes it. */
+  float[] floats(IValue value) {
+    try (value;
+        PtNDArray array = value.toTensor(host)) {
+      return array.toFloatArray();
+    } catch (RuntimeException e) {
+      throw translate(e);
+    }
+  }
+
+  /** An int64 result; closes it. */
+  long[] longs(IValue value) {
+    try (value;
+        PtNDArray array = value.toTensor(host)) {
+      return array.toLongArray();
+    } catch (RuntimeException e) {
+      throw translate(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    host.close();
+    model.close();
+  }
+}

@@ -1,0 +1,31 @@
+package dev.whence.engine.kernel;
+
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Bytes that a scorer holds on its device: weights and trunks. Read by metrics, from any thread.
+ */
+public final class NativeMemory {
+  private final AtomicLong weights = new AtomicLong();
+  private final AtomicLong trunks = new AtomicLong();
+
+  NativeMemory() {}
+
+  void addWeights(long bytes) {
+    weights.addAndGet(bytes);
+  }
+
+  void addTrunk(long bytes) {
+    trunks.addAndGet(bytes);
+  }
+
+  /** Bytes of weights and position tables. */
+  public long weightBytes() {
+    return weights.get();
+  }
+
+  /** Bytes of keys and values of trunks that are not closed. */
+  public long trunkBytes() {
+    return trunks.get();
+  }
+}

@@ -1,0 +1,135 @@
+package dev.whence.engine.kernel;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.Trunk;
+import dev.whence.engine.View;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/** A token sequence that a {@link Decoder} ran once, with its keys and values on the device. */
+public final class Sequence implements Trunk {
+  private final int[] tokens;
+  private final int scoredFrom;
+  private final double[] logProbs;
+  private final KeyValues keyValues;
+  private final Decoder decoder;
+
+  private Sequence(
+      int[] tokens, int scoredFrom, double[] logProbs, KeyValues keyValues, Decoder decoder) {
+    this.tokens = tokens;
+    this.scoredFrom = scoredFrom;
+    this.logProbs = logProbs;
+    this.keyValues = keyValues;
+    this.decoder = decoder;
+  }
+
+  /**
+   * Runs a sequence.
+   *
+   * @param scoredFrom first token whose log-probability is wanted, in [1, length]
+   */
+  public static Sequence run(Decoder decoder, int[] tokens, int scoredFrom) {
+    check(decoder, tokens, tokens.length);
+    if (scoredFrom < 1 || scoredFrom > tokens.length) {
+      throw new IllegalArgumentException(
+          "scoredFrom " + scoredFrom + " is not in [1, " + tokens.length + "]");
+    }
+    int[] own = tokens.clone();
+    KeyValues room = decoder.room(own.length);
+    boolean complete = false;
+    try {
+      double[] logProbs = decoder.extend(room, own, 0, scoredFrom);
+      complete = true;
+      return new Sequence(own, scoredFrom, logProbs, room, decoder);
+    } finally {
+      if (!complete) {
+        room.close();
+      }
+    }
+  }
+
+  /** Refuses ids that are no tokens of the model, and lengths that it was not made for. */
+  static void check(Decoder decoder, int[] tokens, long length) {
+    int longest = decoder.config().maxPositions();
+    if (length > longest) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          String.format(
+              Locale.ROOT,
+              "The sequence has %d tokens; the model takes at most %d.",
+              length,
+              longest));
+    }
+    int vocabulary = decoder.config().vocabularySize();
+    for (int token : tokens) {
+      if (token < 0 || token >= vocabulary) {
+        throw new IllegalArgumentException(
+            "token id " + token + " is not in the model's vocabulary of " + vocabulary);
+      }
+    }
+  }
+
+  /**
+   * Scores branches of this sequence.
+   *
+   * @return natural-log probabilities of each branch's tokens [scoredFrom, length), nats
+   */
+  public List<double[]> score(Decoder scoring, List<Branch> branches) {
+    if (scoring != decoder) {
+      throw new IllegalArgumentException("the trunk was made by another scorer");
+    }
+    for (Branch branch : branches) {
+      check(branch);
+    }
+    return decoder.score(keyValues, tokens.length, branches);
+  }
+
+  private void check(Branch branch) {
+    int[] positions = branch.positions();
+    check(decoder, branch.tokens(), (long) positions[positions.length - 1] + 1);
+    for (View view : branch.views()) {
+      if (view.to() > tokens.length) {
+        throw new IllegalArgumentException(
+            view + " reaches past the trunk's " + tokens.length + " tokens");
+      }
+      if (view.shift() != 0 && decoder.config().rotary().lengthDependent()) {
+        throw new EngineException(
+            Kind.UNSUPPORTED,
+            "This model's positions depend on the sequence's length: its keys can not be shifted.");
+      }
+    }
+  }
+
+  @Override
+  public int length() {
+    return tokens.length;
+  }
+
+  @Override
+  public int[] tokens() {
+    return tokens.clone();
+  }
+
+  @Override
+  public int scoredFrom() {
+    return scoredFrom;
+  }
+
+  @Override
+  public double[] logProbs() {
+    return Arrays.copyOf(logProbs, logProbs.length);
+  }
+
+  @Override
+  public long bytes() {
+    return keyValues.bytes();
+  }
+
+  @Override
+  public void close() {
+    keyValues.close();
+  }
+}

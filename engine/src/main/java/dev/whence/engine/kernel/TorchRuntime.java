@@ -1,0 +1,86 @@
+package dev.whence.engine.kernel;
+
+import ai.djl.Device;
+import ai.djl.engine.Engine;
+import ai.djl.pytorch.jni.JniUtils;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * The native library (libtorch by way of DJL), started silently: DJL's engine reads the cloud
+ * metadata address and reports its use unless told not to before its first class is loaded.
+ */
+public final class TorchRuntime {
+  private TorchRuntime() {}
+
+  /**
+   * Tells DJL to stay offline. Every launcher calls it (or sets the same properties) before
+   * anything else; it touches no DJL class.
+   */
+  public static void keepSilent() {
+    System.setProperty("OPT_OUT_TRACKING", "true");
+    System.setProperty("ai.djl.offline", "true");
+  }
+
+  /** Where the native library is unpacked, if that is configured; it touches no DJL class. */
+  static void chooseDirectory(Optional<Path> configured) {
+    Optional<String> directory =
+        configured
+            .map(Path::toString)
+            .or(() -> Optional.ofNullable(System.getProperty("whence.native.dir")));
+    directory.ifPresent(place -> System.setProperty("DJL_CACHE_DIR", place));
+  }
+
+  /**
+   * Starts the native library, once per process.
+   *
+   * @throws EngineException of kind ENVIRONMENT if it can not be loaded
+   */
+  static Engine start(EngineOptions options) {
+    keepSilent();
+    chooseDirectory(options.nativeDirectory());
+    try {
+      Engine engine = Engine.getEngine("PyTorch");
+      if (options.threads() > 0) {
+        JniUtils.setNumThreads(options.threads());
+      }
+      return engine;
+    } catch (ai.djl.engine.EngineException | IllegalStateException | LinkageError e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT,
+          "The native library (libtorch) could not be loaded: "
+              + e.getMessage()
+              + ". Check that its directory is writable (whence.native.dir) and that this system"
+              + " has a native build.",
+          e);
+    }
+  }
+
+  /**
+   * The device that the options name.
+   *
+   * @throws EngineException of kind ENVIRONMENT if the library does not find it
+   */
+  static Device device(Engine engine, String wanted) {
+    int found = engine.getGpuCount();
+    if (wanted.equals("cpu") || (wanted.equals("auto") && found == 0)) {
+      return Device.cpu();
+    }
+    int index = wanted.equals("auto") ? 0 : Integer.parseInt(wanted.substring("cuda:".length()));
+    if (index >= found) {
+      throw new EngineException(
+          Kind.ENVIRONMENT,
+          String.format(
+              Locale.ROOT,
+              "Device %s is not there: the native library found %d CUDA devices. Use --device cpu,"
+                  + " or a libtorch with CUDA (PYTORCH_LIBRARY_PATH).",
+              wanted,
+              found));
+    }
+    return Device.gpu(index);
+  }
+}

@@ -1,0 +1,50 @@
+package dev.whence.engine.kernel;
+
+import dev.whence.engine.weights.ModelConfig;
+
+/**
+ * Floating point operations of a pack, 2 per multiply-add, by kind. Norms, activations, softmax and
+ * rotations are not counted.
+ *
+ * @param tokens own tokens that linear layers see
+ * @param linear projections of attention and MLP
+ * @param attention queries with keys and weights with values, over the pairs that are visible
+ * @param logits of scored rows
+ */
+public record Work(long tokens, double linear, double attention, double logits) {
+  public static final Work NONE = new Work(0, 0, 0, 0);
+
+  static Work of(ModelConfig c, Pack pack) {
+    return of(c, pack.size(), pack.wanted().length, pack.plan().pairs(), pack.lastPlan().pairs());
+  }
+
+  /**
+   * @param tokens own tokens N
+   * @param scored wanted rows S; the last layer computes keys and values of all, the rest of S only
+   * @param pairs visible pairs of all rows
+   * @param scoredPairs visible pairs of the wanted rows
+   */
+  static Work of(ModelConfig c, long tokens, long scored, long pairs, long scoredPairs) {
+    double d = c.hiddenSize();
+    double q = (double) c.heads() * c.headDim();
+    double kv = (double) c.keyValueHeads() * c.headDim();
+    double in = d * (q + 2 * kv);
+    double rest = q * d + (c.isGptNeoX() ? 2 : 3) * d * c.intermediateSize();
+    double linear = 2 * ((c.layers() - 1) * (in + rest) * tokens + in * tokens + rest * scored);
+    double attention = 4 * q * ((c.layers() - 1) * (double) pairs + scoredPairs);
+    double logits = 2 * d * c.vocabularySize() * scored;
+    return new Work(tokens, linear, attention, logits);
+  }
+
+  public Work plus(Work other) {
+    return new Work(
+        tokens + other.tokens,
+        linear + other.linear,
+        attention + other.attention,
+        logits + other.logits);
+  }
+
+  public double flops() {
+    return linear + attention + logits;
+  }
+}
