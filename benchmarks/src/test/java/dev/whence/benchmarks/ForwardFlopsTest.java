@@ -23,7 +23,7 @@ class ForwardFlopsTest {
         m,
         1e-5,
         "silu",
-        new ModelConfig.Rotary(8, 10000, "default", List.of(), false),
+        new ModelConfig.Rotary(8, List.of(), 1, false),
         512,
         0,
         true,
