@@ -167,7 +167,7 @@ final class ConversationReader {
     JsonNode content = field(node, "content");
     List<Part> parts;
     if (content != null) {
-      parts = parts(content, index, path + ".content", kindOf(role, lastUser));
+      parts = parts(content, index, path + ".content", PartKind.ofRole(role, lastUser));
     } else if (toolCalls.isEmpty()) {
       throw new ConversationFormatException(
           path + ".content", "is missing, and the message has no tool_calls");
@@ -181,16 +181,6 @@ final class ConversationReader {
         optionalText(node, path, "name"),
         toolCalls,
         optionalText(node, path, "tool_call_id"));
-  }
-
-  private static PartKind kindOf(String role, boolean lastUser) {
-    return switch (role) {
-      case "system", "developer" -> PartKind.INSTRUCTION;
-      case "tool", "function" -> PartKind.TOOL_OUTPUT;
-      case "assistant" -> PartKind.HISTORY;
-      case "user" -> lastUser ? PartKind.QUESTION : PartKind.HISTORY;
-      default -> PartKind.UNKNOWN;
-    };
   }
 
   private List<Part> parts(JsonNode content, int message, String path, PartKind kind) {

@@ -18,6 +18,23 @@ public enum PartKind {
     return this == RETRIEVED || this == TOOL_OUTPUT || this == HISTORY;
   }
 
+  /**
+   * What a part is for if nobody says: system and developer instruct, tools and functions give tool
+   * output, the assistant's earlier words are history, and so are the user's but for the last
+   * message, which is the question.
+   *
+   * @param lastUser whether it is of the last message of role user
+   */
+  public static PartKind ofRole(String role, boolean lastUser) {
+    return switch (role) {
+      case "system", "developer" -> INSTRUCTION;
+      case "tool", "function" -> TOOL_OUTPUT;
+      case "assistant" -> HISTORY;
+      case "user" -> lastUser ? QUESTION : HISTORY;
+      default -> UNKNOWN;
+    };
+  }
+
   /** The name in JSON, for example {@code tool_output}. */
   public String jsonName() {
     return name().toLowerCase(Locale.ROOT);

@@ -1,0 +1,54 @@
+package dev.whence.attribution;
+
+import java.util.Collection;
+import java.util.stream.Collectors;
+
+/**
+ * What a reader of a SCORED result should know about it. A result with notes carries the first of
+ * them as its reason code, and the sentences of all as its reason.
+ */
+public enum AttributionNote {
+  /** A long prompt in which nothing is attributable: most likely a flattened one. */
+  NO_SOURCES_DECLARED(
+      "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
+          + " a context pattern or attributable all."),
+  /** The method asked for was too dear. */
+  COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
+  /** The text of a segment became a special token, as in production. */
+  SPECIAL_TOKEN_IN_SEGMENT(
+      "A segment writes out a special token of the model, which read it as that token."),
+  /** Nothing is left of a raw prompt without its context. */
+  NO_PROMPT_WITHOUT_CONTEXT(
+      "Without its attributable context nothing is left of the prompt, so groundedness is unknown."),
+  /** The response is empty: only the end token was scored. */
+  EMPTY_RESPONSE("The response is empty: only its end token was scored."),
+  /** The response was cut off; its end token was not generated and is not scored. */
+  RESPONSE_CUT_OFF("The response was cut off, so no end token is scored."),
+  /** The prompt opens a reasoning block, but the record has no reasoning. */
+  REASONING_MISSING(
+      "The prompt opens a reasoning block but the record holds no reasoning, so the response is"
+          + " scored as if there had been none."),
+  /** The record has reasoning, but the template has no place for it. */
+  REASONING_NOT_CONDITIONED(
+      "The record holds reasoning that the template does not render, so the response is scored"
+          + " without it."),
+  /** A cited segment does not exist or is not attributable. */
+  CITATION_WITHOUT_SOURCE("A citation names a segment that has no source."),
+  /** A cited segment did not make the citing statement more likely. */
+  CITATION_NOT_SUPPORTED("A cited segment did not make the statement that cites it more likely.");
+
+  private final String sentence;
+
+  AttributionNote(String sentence) {
+    this.sentence = sentence;
+  }
+
+  /** One sentence, without user text. */
+  public String sentence() {
+    return sentence;
+  }
+
+  static String sentences(Collection<AttributionNote> notes) {
+    return notes.stream().map(AttributionNote::sentence).collect(Collectors.joining(" "));
+  }
+}

@@ -1,0 +1,277 @@
+package dev.whence.attribution;
+
+import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.AttributionResult.Statement;
+import dev.whence.attribution.AttributionResult.TokenScore;
+import dev.whence.attribution.method.AttributionMethod;
+import dev.whence.attribution.method.ContextScores;
+import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.attribution.method.Hierarchical;
+import dev.whence.attribution.method.Meter;
+import dev.whence.attribution.method.ScoringTask;
+import dev.whence.attribution.source.Source;
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.engine.WorkEstimate;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.Set;
+
+/**
+ * Says which spans of a prompt drove its response: the door of this module.
+ *
+ * <p>Every conversation gets a result. What this scorer can not score (a template that fails, a
+ * media part, a prompt past its window, a cost over the bound) is UNSUPPORTED; what makes the model
+ * fail is FAILED. Only what is not the conversation's fault is thrown: {@link EngineException} of
+ * kind MODEL or ENVIRONMENT.
+ *
+ * <p>Not thread-safe, as the scorer is not: the model thread owns both.
+ */
+public final class Attributor {
+  private final Scorer scorer;
+  private final AttributionOptions options;
+  private final AttributionMethod method;
+  private final TaskReader reader;
+  private final NoiseFloor noise;
+
+  /**
+   * @param scorer stays the caller's to close
+   * @throws IllegalArgumentException if an option is not usable; the message says which
+   */
+  public Attributor(Scorer scorer, AttributionOptions options) {
+    this(scorer, options, NoiseFloor.of(scorer.description().dtype()));
+  }
+
+  /**
+   * @param noise of this scorer, where it was measured on the model at hand
+   */
+  public Attributor(Scorer scorer, AttributionOptions options, NoiseFloor noise) {
+    this.scorer = scorer;
+    this.options = options;
+    this.method = AttributionMethod.of(options.method(), options.keepParagraphs());
+    this.reader = new TaskReader(scorer, options);
+    this.noise = noise;
+  }
+
+  /**
+   * Attributes one response.
+   *
+   * @throws EngineException of kind MODEL or ENVIRONMENT; the same conversation may go through
+   *     later
+   */
+  public AttributionResult attribute(Conversation conversation) {
+    long started = System.nanoTime();
+    try {
+      TaskReader.ReadTask read = reader.read(conversation);
+      Set<AttributionNote> notes = read.notes();
+      AttributionMethod chosen = affordable(read.task());
+      if (!chosen.name().equals(method.name())) {
+        notes.add(AttributionNote.COST_BOUNDED);
+      }
+      Meter meter = new Meter();
+      ContextScores scores = chosen.score(scorer, read.task(), meter);
+      return result(conversation, read, chosen, scores, meter, started);
+    } catch (NotScorableException e) {
+      return unscored(conversation, AttributionStatus.UNSUPPORTED, e.code(), e.sentence());
+    } catch (EngineException e) {
+      return switch (e.kind()) {
+        case UNSUPPORTED ->
+            unscored(conversation, AttributionStatus.UNSUPPORTED, "SCORER_UNSUPPORTED", message(e));
+        case RECORD ->
+            unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e));
+        case MODEL, ENVIRONMENT -> throw e;
+      };
+    }
+  }
+
+  /**
+   * What {@link #attribute} would spend on a conversation: that of the method it would choose, and
+   * nothing for one it would refuse.
+   */
+  public WorkEstimate estimate(Conversation conversation) {
+    try {
+      ScoringTask task = reader.read(conversation).task();
+      return affordable(task).estimate(scorer, task);
+    } catch (NotScorableException e) {
+      return new WorkEstimate(0, 0, 0);
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.UNSUPPORTED || e.kind() == EngineException.Kind.RECORD) {
+        return new WorkEstimate(0, 0, 0);
+      }
+      throw e;
+    }
+  }
+
+  /** The method asked for, or the hierarchical one where only that keeps within the bound. */
+  private AttributionMethod affordable(ScoringTask task) throws NotScorableException {
+    double bound = options.maxCostSeconds();
+    if (bound <= 0) {
+      return method;
+    }
+    WorkEstimate asked = method.estimate(scorer, task);
+    if (asked.seconds() <= bound) {
+      return method;
+    }
+    String figures = figures(method, asked);
+    if (!(method instanceof Hierarchical)) {
+      AttributionMethod cheaper = new Hierarchical(options.keepParagraphs());
+      WorkEstimate estimate = cheaper.estimate(scorer, task);
+      if (estimate.seconds() <= bound) {
+        return cheaper;
+      }
+      figures += ", and " + figures(cheaper, estimate);
+    }
+    throw new NotScorableException(
+        "COST_OVER_BOUND",
+        String.format(
+            Locale.ROOT,
+            "%s for %d sources in %d tokens: more than the bound of %.1f s.",
+            figures,
+            task.sources().size(),
+            task.length(),
+            bound));
+  }
+
+  private static String figures(AttributionMethod method, WorkEstimate estimate) {
+    return String.format(
+        Locale.ROOT,
+        "%s is estimated at %.1f s (%d tokens, %.2e floating point operations)",
+        method.name(),
+        estimate.seconds(),
+        estimate.tokens(),
+        estimate.flops());
+  }
+
+  private AttributionResult result(
+      Conversation conversation,
+      TaskReader.ReadTask read,
+      AttributionMethod chosen,
+      ContextScores scores,
+      Meter meter,
+      long started)
+      throws NotScorableException {
+    ScoringTask task = read.task();
+    List<List<Double>> matrix = new ArrayList<>();
+    List<SourceScore> sources = new ArrayList<>();
+    String model = scorer.description().model();
+    for (int i = 0; i < task.sources().size(); i++) {
+      Source source = task.sources().get(i);
+      SourceTau tau = scores.sources().get(i);
+      List<Double> row = Arrays.stream(tau.byStatement()).boxed().toList();
+      matrix.add(row);
+      sources.add(
+          new SourceScore(
+              source.segment(),
+              source.span(),
+              source.text(),
+              finite(sum(tau.byStatement())),
+              tau.exact(),
+              tau.method(),
+              model,
+              tau.pruned() ? "pruned" : "full"));
+    }
+    List<Statement> statements = new ArrayList<>();
+    for (int j = 0; j < task.response().statements().size(); j++) {
+      statements.add(
+          new Statement(task.response().statements().get(j), finite(scores.byStatement()[j])));
+    }
+    List<TokenScore> tokens = new ArrayList<>();
+    for (int t = 0; t < task.response().length(); t++) {
+      tokens.add(new TokenScore(task.response().spans().get(t), finite(scores.tokenLogProbs()[t])));
+    }
+    OptionalDouble without =
+        scores.withoutContext().isPresent()
+            ? OptionalDouble.of(finite(sum(scores.withoutContext().get())))
+            : OptionalDouble.empty();
+    Set<AttributionNote> notes = read.notes();
+    if (without.isEmpty()) {
+      notes.add(AttributionNote.NO_PROMPT_WITHOUT_CONTEXT);
+    }
+    double floor = noise.nats(task.response().length());
+    notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
+    long spent = meter.trunkTokens() + meter.branchTokens();
+    Cost cost =
+        new Cost(
+            meter.trunkTokens(),
+            meter.branchTokens(),
+            (double) spent / task.length(),
+            (System.nanoTime() - started) / 1e9,
+            meter.flops());
+    return new AttributionResult(
+        conversation.responseId(),
+        AttributionStatus.SCORED,
+        notes.isEmpty() ? "" : notes.iterator().next().name(),
+        AttributionNote.sentences(notes),
+        chosen.name(),
+        scorer.description(),
+        isSurrogate(conversation),
+        task.prompt().length(),
+        task.response().length(),
+        task.response().hasEndToken(),
+        OptionalDouble.of(finite(sum(scores.byStatement()))),
+        without,
+        OptionalDouble.of(floor),
+        sources,
+        statements,
+        matrix,
+        tokens,
+        notes.stream().map(Enum::name).toList(),
+        scores.retokenized(),
+        false,
+        cost);
+  }
+
+  private static double sum(double[] values) {
+    return Arrays.stream(values).sum();
+  }
+
+  private static double finite(double value) {
+    if (!Double.isFinite(value)) {
+      throw new EngineException(
+          EngineException.Kind.RECORD, "the model gave a log-probability that is not finite");
+    }
+    return value;
+  }
+
+  private AttributionResult unscored(
+      Conversation conversation, AttributionStatus status, String code, String reason) {
+    ScorerDescription description = scorer.description();
+    return new AttributionResult(
+        conversation.responseId(),
+        status,
+        code,
+        reason,
+        method.name(),
+        description,
+        isSurrogate(conversation),
+        0,
+        0,
+        false,
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        List.of(),
+        List.of(),
+        List.of(),
+        List.of(),
+        List.of(),
+        0,
+        false,
+        Cost.NONE);
+  }
+
+  private boolean isSurrogate(Conversation conversation) {
+    return !scorer.description().aliases().contains(conversation.model());
+  }
+
+  private static String message(EngineException e) {
+    String message = e.getMessage();
+    return message == null || message.isEmpty() ? "the scorer gave no reason" : message;
+  }
+}

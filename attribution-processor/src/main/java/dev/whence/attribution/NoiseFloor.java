@@ -1,0 +1,48 @@
+package dev.whence.attribution;
+
+/**
+ * Below which |tau| a score is numerical noise.
+ *
+ * <p>A log-probability computed in a short floating point format differs from the true one by an
+ * error that is nearly independent from token to token, so the error of L, and of a difference of
+ * two of them, grows with the square root of the number of scored tokens:
+ *
+ * <pre>
+ *   floor = nats per square root of a token * sqrt(scored tokens)
+ * </pre>
+ *
+ * @param perRootToken nats for a response of one token
+ */
+public record NoiseFloor(double perRootToken) {
+  /** Single precision. */
+  public static final NoiseFloor FP32 = new NoiseFloor(1e-4);
+
+  /** bfloat16 with fp32 accumulation. */
+  public static final NoiseFloor BF16 = new NoiseFloor(0.1);
+
+  public NoiseFloor {
+    if (!(perRootToken >= 0) || Double.isInfinite(perRootToken)) {
+      throw new IllegalArgumentException("a noise floor of " + perRootToken + " nats is none");
+    }
+  }
+
+  /**
+   * The floor of a scorer's dtype.
+   *
+   * @param dtype "bf16" or "fp32"
+   * @throws IllegalArgumentException for another one: its noise has not been measured
+   */
+  public static NoiseFloor of(String dtype) {
+    return switch (dtype) {
+      case "fp32" -> FP32;
+      case "bf16" -> BF16;
+      default ->
+          throw new IllegalArgumentException("the noise of dtype '" + dtype + "' is not known");
+    };
+  }
+
+  /** For a response of so many scored tokens, nats. */
+  public double nats(int scoredTokens) {
+    return perRootToken * Math.sqrt(scoredTokens);
+  }
+}

@@ -1,0 +1,186 @@
+package dev.whence.attribution;
+
+import dev.whence.attribution.method.ScoringTask;
+import dev.whence.attribution.source.ContextPattern;
+import dev.whence.attribution.source.ContextReader;
+import dev.whence.attribution.source.Partitioner;
+import dev.whence.attribution.source.PromptReading;
+import dev.whence.attribution.tokens.CutWindow;
+import dev.whence.attribution.tokens.TokenizedPrompt;
+import dev.whence.attribution.tokens.TokenizedResponse;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.RenderedPrompt;
+import dev.whence.engine.text.RenderedPrompt.Segment;
+import dev.whence.engine.text.Tokenizer;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/** From a conversation to what methods are given, or the reason why it can not be scored. */
+final class TaskReader {
+  /** A prompt of at least so many tokens has most likely some context in it. */
+  static final int LONG_PROMPT_TOKENS = 256;
+
+  private static final Set<String> TOOL_CALL_REASONS =
+      Set.of("tool_calls", "tool_use", "function_call");
+  private static final Set<String> CUT_OFF_REASONS = Set.of("length", "max_tokens");
+
+  private final Scorer scorer;
+  private final Partitioner partitioner = new Partitioner();
+  private final ContextReader context;
+  private final CutWindow window = new CutWindow();
+
+  TaskReader(Scorer scorer, AttributionOptions options) {
+    this.scorer = scorer;
+    this.context = new ContextReader(options, partitioner);
+  }
+
+  /**
+   * A conversation ready to be scored.
+   *
+   * @param notes what has been noticed so far; may be added to
+   */
+  record ReadTask(ScoringTask task, Set<AttributionNote> notes) {}
+
+  ReadTask read(Conversation conversation) throws NotScorableException {
+    refuseMedia(conversation);
+    Tokenizer tokenizer = scorer.tokenizer();
+    RenderedPrompt prompt = render(conversation);
+    Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
+
+    int endToken = endToken(tokenizer, prompt, conversation);
+    TokenizedResponse response =
+        TokenizedResponse.of(
+            tokenizer, conversation.response(), endToken, statements(conversation));
+    if (response.length() == 0) {
+      throw new NotScorableException(
+          "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
+    }
+    TokenizedPrompt tokens = new TokenizedPrompt(tokenizer, prompt.text(), window);
+    refuseLengths(tokens, response);
+
+    PromptReading reading = readContext(prompt);
+    if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
+      notes.add(AttributionNote.NO_SOURCES_DECLARED);
+    }
+    if (hasSpecialToken(tokenizer, tokens.encoding(), prompt.segments())) {
+      notes.add(AttributionNote.SPECIAL_TOKEN_IN_SEGMENT);
+    }
+    if (conversation.response().isEmpty()) {
+      notes.add(AttributionNote.EMPTY_RESPONSE);
+    }
+    if (CUT_OFF_REASONS.contains(conversation.finishReason())) {
+      notes.add(AttributionNote.RESPONSE_CUT_OFF);
+    }
+    noteReasoning(conversation, prompt).ifPresent(notes::add);
+    return new ReadTask(
+        new ScoringTask(tokens, response, reading.sources(), reading.context()), notes);
+  }
+
+  private RenderedPrompt render(Conversation conversation) throws NotScorableException {
+    try {
+      return scorer.template().render(conversation);
+    } catch (EngineException e) {
+      if (e.kind() != EngineException.Kind.UNSUPPORTED) {
+        throw e;
+      }
+      throw new NotScorableException("TEMPLATE_UNSUPPORTED", String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static void refuseMedia(Conversation conversation) throws NotScorableException {
+    Optional<Part> media =
+        conversation.parts().filter(part -> part.kind() == PartKind.MEDIA).findFirst();
+    if (media.isPresent()) {
+      throw new NotScorableException(
+          "MEDIA_PART", "The prompt has an image, audio or other part without text.");
+    }
+  }
+
+  private void refuseLengths(TokenizedPrompt prompt, TokenizedResponse response)
+      throws NotScorableException {
+    if (prompt.length() == 0) {
+      throw new NotScorableException(
+          "EMPTY_PROMPT",
+          "The prompt has no token, so the first token of the response follows from nothing.");
+    }
+    int window = scorer.description().maxPositions();
+    if (prompt.length() + response.length() > window) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          "The prompt of "
+              + prompt.length()
+              + " tokens and the response of "
+              + response.length()
+              + " do not fit into the model's window of "
+              + window
+              + " tokens.");
+    }
+  }
+
+  private PromptReading readContext(RenderedPrompt prompt) throws NotScorableException {
+    try {
+      return context.read(prompt);
+    } catch (ContextPattern.TooSlowException e) {
+      throw new NotScorableException(
+          "CONTEXT_PATTERN_TOO_SLOW",
+          "The context pattern backtracks too much on this prompt; write it without nested"
+              + " repetitions.");
+    }
+  }
+
+  /** Sentences; a tool call is one statement, since JSON has no sentences. */
+  private List<Span> statements(Conversation conversation) {
+    return TOOL_CALL_REASONS.contains(conversation.finishReason())
+        ? List.of()
+        : partitioner.sentences(conversation.response());
+  }
+
+  /** The end token is scored exactly if the model stopped by itself and the template writes one. */
+  private static int endToken(
+      Tokenizer tokenizer, RenderedPrompt prompt, Conversation conversation) {
+    if (!conversation.finishReason().equals("stop") || prompt.endToken().isEmpty()) {
+      return -1;
+    }
+    return tokenizer.idOf(prompt.endToken());
+  }
+
+  private static boolean hasSpecialToken(
+      Tokenizer tokenizer, Encoding encoding, List<Segment> segments) {
+    int segment = 0;
+    for (int i = 0; i < encoding.length(); i++) {
+      if (!tokenizer.isSpecial(encoding.ids()[i]) || encoding.starts()[i] == encoding.ends()[i]) {
+        continue;
+      }
+      while (segment < segments.size()
+          && segments.get(segment).rendered().end() <= encoding.starts()[i]) {
+        segment++;
+      }
+      if (segment < segments.size()
+          && segments.get(segment).rendered().start() < encoding.ends()[i]) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static Optional<AttributionNote> noteReasoning(
+      Conversation conversation, RenderedPrompt prompt) {
+    String reasoning = conversation.reasoning().strip();
+    if (!reasoning.isEmpty()) {
+      return prompt.text().contains(reasoning)
+          ? Optional.empty()
+          : Optional.of(AttributionNote.REASONING_NOT_CONDITIONED);
+    }
+    return prompt.text().stripTrailing().endsWith("<think>")
+        ? Optional.of(AttributionNote.REASONING_MISSING)
+        : Optional.empty();
+  }
+}

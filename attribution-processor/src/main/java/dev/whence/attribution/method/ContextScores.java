@@ -1,0 +1,36 @@
+package dev.whence.attribution.method;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What a method found.
+ *
+ * @param tokenLogProbs log p(r_t | C, r_<t) under the full prompt, nats
+ * @param byStatement their sums by statement
+ * @param withoutContext log-likelihood by statement without any attributable context; empty if
+ *     nothing would be left of the prompt
+ * @param sources one per source, in order
+ * @param retokenized branches in which tokens outside the cut changed
+ */
+@SuppressWarnings("ArrayRecordComponent") // compared nowhere
+public record ContextScores(
+    double[] tokenLogProbs,
+    double[] byStatement,
+    Optional<double[]> withoutContext,
+    List<SourceTau> sources,
+    int retokenized) {
+  public ContextScores {
+    sources = List.copyOf(sources);
+  }
+
+  /**
+   * The score of one source.
+   *
+   * @param byStatement tau by statement, nats
+   * @param method that gave it
+   * @param exact whether it is exact LOO on the full context
+   * @param pruned whether the context was pruned before
+   */
+  public record SourceTau(double[] byStatement, String method, boolean exact, boolean pruned) {}
+}

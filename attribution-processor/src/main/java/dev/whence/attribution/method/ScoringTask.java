@@ -1,0 +1,43 @@
+package dev.whence.attribution.method;
+
+import dev.whence.attribution.source.Source;
+import dev.whence.attribution.tokens.TokenizedPrompt;
+import dev.whence.attribution.tokens.TokenizedResponse;
+import dev.whence.conversation.Span;
+import java.util.List;
+
+/**
+ * What a method is given: C, r, the sources s_i, and what "no attributable context" means.
+ *
+ * @param prompt C, as text and tokens
+ * @param response r, as tokens and statements; at least one token
+ * @param sources in order of the prompt, disjoint
+ * @param context what is deleted for L(no attributable context); sorted, disjoint
+ */
+public record ScoringTask(
+    TokenizedPrompt prompt, TokenizedResponse response, List<Source> sources, List<Span> context) {
+  public ScoringTask {
+    sources = List.copyOf(sources);
+    context = List.copyOf(context);
+    if (response.length() == 0) {
+      throw new IllegalArgumentException("the response has no token to score");
+    }
+  }
+
+  /** Prompt and response, the trunk's length T. */
+  public int length() {
+    return prompt.length() + response.length();
+  }
+
+  /** Tokens of prompt and response in one array. */
+  int[] tokens() {
+    return concatenate(prompt.encoding().ids(), response.ids());
+  }
+
+  static int[] concatenate(int[] first, int[] second) {
+    int[] all = new int[first.length + second.length];
+    System.arraycopy(first, 0, all, 0, first.length);
+    System.arraycopy(second, 0, all, first.length, second.length);
+    return all;
+  }
+}

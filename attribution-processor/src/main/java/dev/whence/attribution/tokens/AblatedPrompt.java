@@ -1,0 +1,26 @@
+package dev.whence.attribution.tokens;
+
+/**
+ * The tokens of a prompt from which characters were deleted.
+ *
+ * @param ids all token ids, as the tokenizer gives them for the shortened text
+ * @param sharedPrefix how many leading tokens are those of the full prompt
+ * @param retokenized whether tokens outside the cut changed, that is, the ids are not those of the
+ *     full prompt with one run of tokens left out
+ */
+@SuppressWarnings("ArrayRecordComponent") // compared nowhere
+public record AblatedPrompt(int[] ids, int sharedPrefix, boolean retokenized) {
+  static AblatedPrompt of(int[] full, int[] ids) {
+    int shorter = Math.min(full.length, ids.length);
+    int prefix = 0;
+    while (prefix < shorter && full[prefix] == ids[prefix]) {
+      prefix++;
+    }
+    int suffix = 0;
+    while (suffix < shorter - prefix
+        && full[full.length - 1 - suffix] == ids[ids.length - 1 - suffix]) {
+      suffix++;
+    }
+    return new AblatedPrompt(ids, prefix, prefix + suffix < ids.length);
+  }
+}

@@ -1,0 +1,182 @@
+package dev.whence.attribution.tokens;
+
+import dev.whence.conversation.Span;
+import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.Tokenizer;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Tokenises only the surroundings of a cut, for tokenizers where that gives the same tokens as
+ * tokenising everything.
+ *
+ * <p>A window reaches {@link #MARGIN} tokens to both sides of the cut. Its tokens replace those of
+ * the full prompt between two junctions, one on each side, where window and prompt agree on {@link
+ * #AGREEMENT} tokens to the left and to the right, with the same offsets. Byte-pair encodings make
+ * that sound: a sequence of tokens is the encoding of its text if every pair of neighbours is the
+ * encoding of theirs, and each pair of the spliced sequence stands in one of the two encodings; a
+ * pre-tokenizer scans from left to right and is in step again where its cuts agree. Without such
+ * junctions the window grows until it is the whole text.
+ *
+ * <p>Nothing in the interface of a tokenizer promises that it is such an encoding. So before the
+ * first window a tokenizer is put to the test on a text of many scripts, with cuts everywhere in
+ * it, and if any one of them comes out differently, windows are never used for it.
+ */
+public final class CutWindow {
+  private static final int MARGIN = 32;
+  private static final int AGREEMENT = 4;
+
+  /** Below so many characters a whole tokenisation costs less than a millisecond. */
+  private static final int WORTHWHILE_CHARACTERS = 8_000;
+
+  /** Each line has what breaks naive windows: digits, runs of spaces, marks, scripts, emoji. */
+  private static final String PROBE =
+      """
+      The 2nd prize, $1,234,567.89, wasn't theirs.  It's 3.14159265358979 or so...\n\n
+      \tindent    spaces \n \n\n mixed\r\n\r\nline ends.[12] Next (see "quotes")!?\n
+      東京は日本の首都です。人口は約1400万人。你好,世界!中文没有空格。
+      ประเทศไทย ภาษาไทยไม่มีช่องว่างระหว่างคำ हिन्दी में वाक्य। दूसरा वाक्य है।
+      العربية لغة جميلة. هل تفهم؟ naïve façade Straße ÅÄÖ e\u0301 \u00a0 nbsp
+      👍🏽 👩‍👩‍👧‍👦 🇩🇪🇫🇷 𝒳𝒴𝒵 x_y-z/w\\v http://a.b/c?d=e&f=1#g <b>tags</b> {"k": [1, 2]}
+      aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 11111111111111111111111111 ______________________
+      Supercalifragilisticexpialidocious; antidisestablishmentarianism? Yes. No. I'll we're
+      """;
+
+  private final int threshold;
+  private @Nullable Boolean local;
+
+  /** Windows for texts that are long enough to gain by them. */
+  public CutWindow() {
+    this(WORTHWHILE_CHARACTERS);
+  }
+
+  CutWindow(int threshold) {
+    this.threshold = threshold;
+  }
+
+  boolean worthwhile(int characters) {
+    return characters >= threshold;
+  }
+
+  /**
+   * The tokens of a text without a span, or null if they have to be computed from the whole text.
+   *
+   * @param full encoding of {@code text}
+   */
+  int @Nullable [] cut(Tokenizer tokenizer, String text, Encoding full, Span cut) {
+    Boolean known = local;
+    if (known == null) {
+      known = isLocal(tokenizer);
+      local = known;
+    }
+    return known ? splice(tokenizer, text, full, cut) : null;
+  }
+
+  /** Tries every cut of a few lengths in the probe text. */
+  static boolean isLocal(Tokenizer tokenizer) {
+    String probe = PROBE + PROBE;
+    Encoding full = tokenizer.encode(probe);
+    int[] lengths = {1, 7, 40};
+    for (int start = 0; start < PROBE.length(); start += 3) {
+      int length = lengths[(start / 3) % lengths.length];
+      int from = onBoundary(probe, start + PROBE.length() / 2);
+      int to = onBoundary(probe, Math.min(from + length, probe.length()));
+      int[] windowed = splice(tokenizer, probe, full, new Span(from, to));
+      int[] whole = tokenizer.encode(probe.substring(0, from) + probe.substring(to)).ids();
+      if (windowed != null && !Arrays.equals(windowed, whole)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static int onBoundary(String text, int at) {
+    return at > 0 && at < text.length() && Character.isLowSurrogate(text.charAt(at)) ? at + 1 : at;
+  }
+
+  private static int @Nullable [] splice(
+      Tokenizer tokenizer, String text, Encoding full, Span cut) {
+    int tokens = full.length();
+    int left = TokenizedPrompt.firstAtOrAfter(full.starts(), cut.start());
+    int right = TokenizedPrompt.firstAtOrAfter(full.starts(), cut.end());
+    for (int margin = MARGIN; ; margin *= 2) {
+      int first = Math.max(0, left - margin);
+      int last = Math.min(tokens, right + margin);
+      while (first > 0 && full.starts()[first] < full.ends()[first - 1]) {
+        first--;
+      }
+      while (last < tokens && full.starts()[last] < full.ends()[last - 1]) {
+        last++;
+      }
+      if (first == 0 && last == tokens) {
+        return null;
+      }
+      int from = first == 0 ? 0 : full.starts()[first];
+      int to = last == tokens ? text.length() : full.starts()[last];
+      Encoding window =
+          tokenizer.encode(text.substring(from, cut.start()) + text.substring(cut.end(), to));
+      int removed = cut.length();
+      Junction head =
+          first == 0
+              ? new Junction(0, 0)
+              : junction(full, window, first, left, from, Integer.MIN_VALUE, cut.start() - from);
+      Junction tail =
+          last == tokens
+              ? new Junction(tokens, window.length())
+              : junction(
+                  full, window, right, last, from + removed, cut.start() - from, Integer.MAX_VALUE);
+      if (head != null && tail != null && head.window() <= tail.window()) {
+        return spliced(full.ids(), window.ids(), head, tail);
+      }
+    }
+  }
+
+  /** The same place in both encodings. */
+  private record Junction(int full, int window) {}
+
+  /**
+   * A token of the prompt in [from, to) around which the window has the same tokens.
+   *
+   * @param offset where the window's text stands in the prompt's, on this side of the cut
+   * @param low all agreeing tokens of the window start at or after this position of the window
+   * @param high and end at or before this one
+   */
+  private static @Nullable Junction junction(
+      Encoding full, Encoding window, int from, int to, int offset, int low, int high) {
+    for (int at = from + AGREEMENT; at + AGREEMENT <= to; at++) {
+      int inWindow = TokenizedPrompt.firstAtOrAfter(window.starts(), full.starts()[at] - offset);
+      if (agrees(full, window, at, inWindow, offset, low, high)) {
+        return new Junction(at, inWindow);
+      }
+    }
+    return null;
+  }
+
+  private static boolean agrees(
+      Encoding full, Encoding window, int at, int inWindow, int offset, int low, int high) {
+    if (inWindow < AGREEMENT || inWindow + AGREEMENT > window.length()) {
+      return false;
+    }
+    for (int k = -AGREEMENT; k < AGREEMENT; k++) {
+      int w = inWindow + k;
+      if (full.ids()[at + k] != window.ids()[w]
+          || full.starts()[at + k] - offset != window.starts()[w]
+          || full.ends()[at + k] - offset != window.ends()[w]
+          || window.starts()[w] < low
+          || window.ends()[w] > high) {
+        return false;
+      }
+    }
+    // Not between tokens that share a character: there the index found need not be the same place.
+    return full.starts()[at] >= full.ends()[at - 1];
+  }
+
+  private static int[] spliced(int[] full, int[] window, Junction head, Junction tail) {
+    int middle = tail.window() - head.window();
+    int[] ids = new int[head.full() + middle + full.length - tail.full()];
+    System.arraycopy(full, 0, ids, 0, head.full());
+    System.arraycopy(window, head.window(), ids, head.full(), middle);
+    System.arraycopy(full, tail.full(), ids, head.full() + middle, full.length - tail.full());
+    return ids;
+  }
+}

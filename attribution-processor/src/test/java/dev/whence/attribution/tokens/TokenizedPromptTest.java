@@ -1,0 +1,208 @@
+package dev.whence.attribution.tokens;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.attribution.toy.ToyTokenizer;
+import dev.whence.conversation.Span;
+import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.Tokenizer;
+import java.util.List;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Test;
+
+class TokenizedPromptTest {
+  private static final Tokenizer LLAMA3 = new ToyTokenizer(ToyTokenizer.LLAMA3, 200);
+  private static final Tokenizer GPT2 = new ToyTokenizer(ToyTokenizer.GPT2, 200);
+  private static final Tokenizer NONE = new ToyTokenizer(ToyTokenizer.NONE, 200);
+  private static final Tokenizer PREFIXED = new ToyTokenizer(ToyTokenizer.NONE, 200, " ");
+
+  /** Cuts with windows wherever the text is long enough for one. */
+  private static TokenizedPrompt windowed(Tokenizer tokenizer, String text) {
+    return new TokenizedPrompt(tokenizer, text, new CutWindow(0));
+  }
+
+  @Test
+  void aMergeAcrossTheCutChangesKeptTokensAndIsCounted() {
+    // ".\n\n" is one token of this tokenizer, and the second sentence begins inside it.
+    String text = "The cat ran.\n\nThe dog sat on the mat.";
+    assertThat(LLAMA3.encode(".\n\n").length()).isEqualTo(1);
+    TokenizedPrompt prompt = windowed(LLAMA3, text);
+    int dot = text.indexOf('.');
+    AblatedPrompt ablated = prompt.without(List.of(new Span(0, dot)));
+    assertThat(ablated.retokenized()).isFalse();
+    ablated = prompt.without(List.of(new Span(0, dot + 1)));
+    assertThat(ablated.retokenized()).isTrue();
+    assertThat(ablated.ids()).isEqualTo(LLAMA3.encode(text.substring(dot + 1)).ids());
+  }
+
+  @Test
+  void aCutBetweenTokensLeavesTheOthersAsTheyAre() {
+    String text = "The cat sat. The dog sat. It ran.";
+    TokenizedPrompt prompt = windowed(LLAMA3, text);
+    AblatedPrompt ablated = prompt.without(List.of(new Span(12, 25)));
+    assertThat(ablated.retokenized()).isFalse();
+    assertThat(LLAMA3.decode(ablated.ids(), false)).isEqualTo("The cat sat. It ran.");
+    assertThat(ablated.sharedPrefix()).isGreaterThanOrEqualTo(prompt.tokenAt(12));
+  }
+
+  @Test
+  void theToyTokenizersAreLocal() {
+    for (Tokenizer tokenizer : List.of(LLAMA3, GPT2, NONE, PREFIXED)) {
+      assertThat(CutWindow.isLocal(tokenizer)).isTrue();
+    }
+  }
+
+  @Test
+  void aTokenizerThatLooksAtTheWholeTextIsFoundOutAndNeverGetsAWindow() {
+    Tokenizer parity = new LengthDependent();
+    assertThat(CutWindow.isLocal(parity)).isFalse();
+    String text = "The cat sat on the mat. ".repeat(40);
+    Span cut = new Span(480, 505);
+    assertThat(windowed(parity, text).without(List.of(cut)).ids())
+        .isEqualTo(parity.encode(text.substring(0, 480) + text.substring(505)).ids());
+  }
+
+  @Property(tries = 150)
+  void aWindowGivesTheTokensOfTheWholeTextWithLlama3Words(
+      @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
+    assertWindowIsWhole(LLAMA3, text, a, b);
+  }
+
+  @Property(tries = 150)
+  void aWindowGivesTheTokensOfTheWholeTextWithGpt2Words(
+      @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
+    assertWindowIsWhole(GPT2, text, a, b);
+  }
+
+  @Property(tries = 60)
+  void aWindowGivesTheTokensOfTheWholeTextWithoutWords(
+      @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
+    assertWindowIsWhole(NONE, text, a, b);
+    assertWindowIsWhole(PREFIXED, text, a, b);
+  }
+
+  @Property(tries = 100)
+  void severalCutsGiveTheTokensOfWhatIsLeft(
+      @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
+    Span first = span(text, a, b);
+    Span second = new Span(text.length(), text.length());
+    TokenizedPrompt prompt = windowed(LLAMA3, text);
+    String left = text.substring(0, first.start()) + text.substring(first.end());
+    assertThat(prompt.without(List.of(first, second)).ids()).isEqualTo(LLAMA3.encode(left).ids());
+    assertThat(prompt.textWithout(List.of(first, second))).isEqualTo(left);
+  }
+
+  private static void assertWindowIsWhole(Tokenizer tokenizer, String text, int a, int b) {
+    Span cut = span(text, a, b);
+    int[] whole =
+        tokenizer.encode(text.substring(0, cut.start()) + text.substring(cut.end())).ids();
+    AblatedPrompt ablated = windowed(tokenizer, text).without(List.of(cut));
+    assertThat(ablated.ids()).isEqualTo(whole);
+    int[] full = tokenizer.encode(text).ids();
+    for (int i = 0; i < ablated.sharedPrefix(); i++) {
+      assertThat(whole[i]).isEqualTo(full[i]);
+    }
+  }
+
+  private static Span span(String text, int a, int b) {
+    int start = whole(text, Math.floorMod(a, text.length() + 1));
+    int end = Math.min(text.length(), start + Math.floorMod(b, 60));
+    return new Span(start, whole(text, end));
+  }
+
+  private static int whole(String text, int at) {
+    return at > 0
+            && at < text.length()
+            && Character.isSurrogatePair(text.charAt(at - 1), text.charAt(at))
+        ? at - 1
+        : at;
+  }
+
+  @Provide
+  Arbitrary<String> texts() {
+    Arbitrary<String> pieces =
+        Arbitraries.of(
+            "The cat",
+            " sat",
+            " on the mat",
+            ".",
+            ". ",
+            ".\n\n",
+            "\n",
+            " ",
+            "   ",
+            "1999",
+            "1",
+            "11",
+            "'s",
+            "n't",
+            "Paris",
+            " capital",
+            "?",
+            "!",
+            "東京",
+            "。",
+            "🎉",
+            "e\u0301",
+            "\t",
+            "aaa",
+            "<|end|>",
+            "<|",
+            "capital of",
+            "France",
+            "\r\n",
+            "__",
+            "--");
+    Arbitrary<String> random = Arbitraries.strings().withCharRange(' ', '\u2fff').ofMaxLength(5);
+    return Arbitraries.frequencyOf(
+            net.jqwik.api.Tuple.of(8, pieces), net.jqwik.api.Tuple.of(1, random))
+        .list()
+        .ofMinSize(1)
+        .ofMaxSize(200)
+        .map(list -> String.join("", list))
+        .filter(text -> !text.isEmpty());
+  }
+
+  /** One token per character, whose ids depend on how long the text is. */
+  private static final class LengthDependent implements Tokenizer {
+    @Override
+    public Encoding encode(String text) {
+      int[] ids = new int[text.length()];
+      int[] starts = new int[text.length()];
+      int[] ends = new int[text.length()];
+      for (int i = 0; i < ids.length; i++) {
+        ids[i] = i % 100 == 50 && text.length() % 2 == 0 ? 1 : 0;
+        starts[i] = i;
+        ends[i] = i + 1;
+      }
+      return new Encoding(ids, starts, ends);
+    }
+
+    @Override
+    public String decode(int[] ids, boolean skipSpecialTokens) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public int vocabularySize() {
+      return 2;
+    }
+
+    @Override
+    public boolean isSpecial(int id) {
+      return false;
+    }
+
+    @Override
+    public int idOf(String token) {
+      return -1;
+    }
+
+    @Override
+    public void close() {}
+  }
+}

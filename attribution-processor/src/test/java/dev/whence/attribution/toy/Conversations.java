@@ -1,0 +1,72 @@
+package dev.whence.attribution.toy;
+
+import dev.whence.conversation.Citation;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/** Conversations for tests. */
+public final class Conversations {
+  private Conversations() {}
+
+  public static Part instruction(String text) {
+    return Part.of(PartKind.INSTRUCTION, "instruction", text);
+  }
+
+  public static Part question(String text) {
+    return Part.of(PartKind.QUESTION, "question", text);
+  }
+
+  public static Part document(String id, String text, Span... spans) {
+    return new Part(
+        PartKind.RETRIEVED, id, "", "", Trust.RETRIEVED, text, true, Arrays.asList(spans));
+  }
+
+  public static Conversation of(String response, String finishReason, Part... parts) {
+    return of("acme/toy", response, finishReason, List.of(), parts);
+  }
+
+  public static Conversation of(
+      String model, String response, String finishReason, List<Citation> citations, Part... parts) {
+    return conversation("user", model, "", response, finishReason, citations, parts);
+  }
+
+  public static Conversation raw(String response, Part... parts) {
+    return conversation(Message.RAW, "acme/toy", "", response, "stop", List.of(), parts);
+  }
+
+  public static Conversation reasoned(String reasoning, String response, Part... parts) {
+    return conversation("user", "acme/toy", reasoning, response, "stop", List.of(), parts);
+  }
+
+  private static Conversation conversation(
+      String role,
+      String model,
+      String reasoning,
+      String response,
+      String finishReason,
+      List<Citation> citations,
+      Part... parts) {
+    return new Conversation(
+        "r-1",
+        model,
+        Instant.EPOCH,
+        List.of(Message.of(role, Arrays.asList(parts))),
+        reasoning,
+        response,
+        finishReason,
+        citations,
+        "",
+        "",
+        "",
+        "",
+        Map.of());
+  }
+}

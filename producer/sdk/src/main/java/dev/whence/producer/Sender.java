@@ -1,0 +1,292 @@
+package dev.whence.producer;
+
+import dev.whence.producer.DeliveryException.Reason;
+import dev.whence.schemas.EventHeaders;
+import dev.whence.schemas.avro.LlmResponse;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.apache.avro.AvroRuntimeException;
+import org.apache.avro.io.BinaryEncoder;
+import org.apache.avro.io.EncoderFactory;
+import org.apache.avro.specific.SpecificDatumWriter;
+import org.apache.kafka.clients.producer.Callback;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.SerializationException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The one thread that serialises and sends. Whatever may block does so here: Kafka's producer waits
+ * for metadata, the serializer for the registry. What is the record's fault fails its future; what
+ * is the environment's (no broker, no registry, schema not registered yet, no permission yet) is
+ * tried again until it works or the SDK is closed.
+ */
+final class Sender implements Runnable {
+  private static final Logger LOG = LoggerFactory.getLogger(Sender.class);
+  private static final String STAGE = "sdk";
+  private static final long FIRST_PAUSE_MS = 100;
+  private static final long LONGEST_PAUSE_MS = 2_000;
+  private static final long QUIET_NANOS = TimeUnit.MINUTES.toNanos(1);
+
+  private final ProducerSettings settings;
+  private final SendQueue queue;
+  private final Tally tally;
+  private final Thread thread;
+  private final CountDownLatch givingUp = new CountDownLatch(1);
+
+  // Of the sending thread alone.
+  private @Nullable KafkaProducer<String, Object> producer;
+  private boolean troubled;
+  private long lastWarning;
+
+  Sender(ProducerSettings settings, SendQueue queue, Tally tally) {
+    this.settings = settings;
+    this.queue = queue;
+    this.tally = tally;
+    this.thread = new Thread(this, "whence-sdk");
+    thread.setDaemon(true);
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  /** Sends what is queued, then ends the thread; true if everything was delivered in time. */
+  boolean close(Duration atMost) {
+    queue.close();
+    boolean finished = false;
+    boolean interrupted = false;
+    try {
+      finished = queue.awaitFinished(atMost);
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    givingUp.countDown();
+    if (!finished) {
+      thread.interrupt();
+    }
+    try {
+      // The thread may sit in a read from the registry, which nothing interrupts.
+      thread.join(LONGEST_PAUSE_MS);
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    for (Pending rest : queue.drain()) {
+      failClosed(rest);
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    return finished;
+  }
+
+  @Override
+  public void run() {
+    try {
+      for (Pending next = queue.take(); next != null; next = queue.take()) {
+        deliver(next);
+      }
+      givingUp.await();
+    } catch (InterruptedException | InterruptException e) {
+      LOG.debug("Told to give up");
+    } finally {
+      // An error that ends this thread must not leave callers with futures that never complete.
+      queue.close();
+      for (Pending rest : queue.drain()) {
+        failClosed(rest);
+      }
+      // The producer's own thread is waited for, which an interrupt would cut short.
+      boolean interrupted = Thread.interrupted();
+      abandonProducer();
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private void deliver(Pending pending) throws InterruptedException {
+    boolean handedOver = false;
+    try {
+      handedOver = handOver(pending);
+    } finally {
+      if (!handedOver) {
+        failClosed(pending);
+      }
+    }
+  }
+
+  /** Tries until Kafka's producer has the response, or it is known to be at fault. */
+  private boolean handOver(Pending pending) throws InterruptedException {
+    for (long pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      try {
+        if (attempt(pending)) {
+          recovered();
+          return true;
+        }
+      } catch (InterruptException e) {
+        throw e;
+      } catch (SerializationException e) {
+        if (!encodes(pending.response())) {
+          fail(pending, Reason.INVALID, "the response can not be written as Avro", null);
+          return true;
+        }
+        trouble(e);
+      } catch (KafkaException | IllegalStateException e) {
+        // The producer is beyond use, or could not be made: the next attempt makes a new one.
+        trouble(e);
+        abandonProducer();
+      }
+      if (givingUp.await(pause, TimeUnit.MILLISECONDS)) {
+        return false;
+      }
+    }
+  }
+
+  /** Hands a response to Kafka's producer; false if it is to be tried again. */
+  private boolean attempt(Pending pending) {
+    LlmResponse response = pending.response();
+    ProducerRecord<String, Object> record =
+        new ProducerRecord<>(settings.topic().name(), response.getResponseId(), response);
+    headers(response).forEach((name, value) -> record.headers().add(name, value));
+    Handover handover = new Handover(pending);
+    Future<RecordMetadata> unused = producer().send(record, handover);
+    return handover.done();
+  }
+
+  /**
+   * What comes of one send. A problem that Kafka's producer has before it takes the record is
+   * reported by calling back from within send, and is tried again unless it is the record's own
+   * fault; any later problem is final, since the producer has retried it by itself.
+   */
+  private final class Handover implements Callback {
+    private final Pending pending;
+    private final Thread caller = Thread.currentThread();
+    private boolean sending = true;
+    private boolean again;
+
+    Handover(Pending pending) {
+      this.pending = pending;
+    }
+
+    @Override
+    public void onCompletion(RecordMetadata metadata, @Nullable Exception problem) {
+      if (problem == null) {
+        tally.delivered.increment();
+        queue.finished(pending);
+        pending
+            .delivery()
+            .complete(new Delivery(metadata.topic(), metadata.partition(), metadata.offset()));
+      } else if (Thread.currentThread() == caller && sending && !isRecordsFault(problem)) {
+        again = true;
+        trouble(problem);
+      } else {
+        fail(
+            pending,
+            reasonOf(problem),
+            "Kafka did not take the response: " + problem.getClass().getSimpleName(),
+            problem);
+      }
+    }
+
+    /** Whether the producer has the record, or it was refused for good. */
+    boolean done() {
+      sending = false;
+      return !again;
+    }
+  }
+
+  private static boolean isRecordsFault(Exception problem) {
+    return problem instanceof RecordTooLargeException || problem instanceof InvalidTopicException;
+  }
+
+  private static Reason reasonOf(Exception problem) {
+    if (problem instanceof RecordTooLargeException) {
+      return Reason.TOO_LARGE;
+    }
+    // Closing aborts what is in flight with the bare class.
+    return problem.getClass() == KafkaException.class ? Reason.CLOSED : Reason.REFUSED;
+  }
+
+  private Map<String, byte[]> headers(LlmResponse response) {
+    return EventHeaders.of(
+            LlmResponse.getClassSchema(),
+            STAGE,
+            settings.instanceId(),
+            response.getResponseId(),
+            0,
+            response.getTraceparent())
+        .toMap();
+  }
+
+  private KafkaProducer<String, Object> producer() {
+    KafkaProducer<String, Object> current = producer;
+    if (current == null) {
+      current = new KafkaProducer<>(settings.producer());
+      producer = current;
+    }
+    return current;
+  }
+
+  private void abandonProducer() {
+    if (producer != null) {
+      producer.close(Duration.ZERO);
+      producer = null;
+    }
+  }
+
+  private void fail(Pending pending, Reason reason, String message, @Nullable Exception cause) {
+    tally.failed.increment();
+    queue.finished(pending);
+    pending.delivery().completeExceptionally(new DeliveryException(reason, message, cause));
+  }
+
+  private void failClosed(Pending pending) {
+    fail(pending, Reason.CLOSED, "Whence was closed before the response was sent", null);
+  }
+
+  /** Whether the record's own content can be written, registry aside. */
+  private static boolean encodes(LlmResponse response) {
+    BinaryEncoder nowhere =
+        EncoderFactory.get().binaryEncoder(OutputStream.nullOutputStream(), null);
+    try {
+      new SpecificDatumWriter<>(LlmResponse.class).write(response, nowhere);
+      return true;
+    } catch (IOException | AvroRuntimeException | NullPointerException | ClassCastException e) {
+      return false;
+    }
+  }
+
+  private void trouble(Exception problem) {
+    long now = System.nanoTime();
+    if (!troubled || now - lastWarning > QUIET_NANOS) {
+      lastWarning = now;
+      // The class alone: messages of serializers may quote what they could not write.
+      LOG.warn(
+          "Responses wait in the queue: {}{}; trying on",
+          problem.getClass().getSimpleName(),
+          problem.getCause() == null
+              ? ""
+              : " after " + problem.getCause().getClass().getSimpleName());
+    }
+    troubled = true;
+  }
+
+  private void recovered() {
+    if (troubled) {
+      LOG.info("Responses are being sent again");
+      troubled = false;
+    }
+  }
+}

@@ -1,0 +1,195 @@
+package dev.whence.producer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.producer.DeliveryException.Reason;
+import dev.whence.schemas.avro.LlmResponse;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** With nothing there: no broker, no registry. */
+@Timeout(60)
+class WhenceTest {
+  /** Nothing listens on port 1 of the loopback address. */
+  private static final String NOWHERE = "127.0.0.1:1";
+
+  private static final int MIB = 1 << 20;
+
+  private final List<Whence> open = new ArrayList<>();
+
+  @AfterEach
+  void closeAll() {
+    open.forEach(whence -> whence.close(Duration.ZERO));
+  }
+
+  @Test
+  void recordingCostsTheCallerNextToNothingWhileBrokerAndRegistryAreDown() {
+    Whence whence = open(builder().maxQueueBytes(16 * MIB));
+    LlmResponse response = response("r", 10_000);
+    for (int i = 0; i < 2_000; i++) {
+      assertThat(whence.record(response)).isNotNull();
+    }
+
+    int calls = 20_000;
+    long[] nanos = new long[calls];
+    for (int i = 0; i < calls; i++) {
+      long start = System.nanoTime();
+      CompletableFuture<Delivery> delivery = whence.record(response);
+      nanos[i] = System.nanoTime() - start;
+      assertThat(delivery.isDone() && !delivery.isCompletedExceptionally()).isFalse();
+    }
+
+    Arrays.sort(nanos);
+    // The promise is 1 ms; the margin is for machines that do other things at the same time.
+    assertThat(nanos[calls / 100 * 99]).isLessThan(Duration.ofMillis(5).toNanos());
+    Counters counters = whence.counters();
+    assertThat(counters.recorded()).isEqualTo(22_000);
+    assertThat(counters.queuedBytes()).isBetween(15L * MIB, 16L * MIB);
+    assertThat(counters.dropped()).isEqualTo(22_000 - counters.queuedResponses());
+  }
+
+  @Test
+  void aFullQueueFailsTheFutureAtOnceAndIsCounted() {
+    Whence whence = open(builder().maxQueueBytes(MIB));
+    assertThat(whence.record(response("fits", 300_000))).isNotDone();
+
+    CompletableFuture<Delivery> second = whence.record(response("does not", 300_000));
+
+    assertThat(reasonOf(second)).isEqualTo(Reason.QUEUE_FULL);
+    assertThat(whence.counters().dropped()).isEqualTo(1);
+    assertThat(whence.counters().queuedResponses()).isEqualTo(1);
+  }
+
+  @Test
+  void aCallerThatAskedToBlockWaitsAsLongAsItSaidAndNoLonger() {
+    Duration patience = Duration.ofMillis(200);
+    Whence whence = open(builder().maxQueueBytes(MIB).overflow(Overflow.block(patience)));
+    assertThat(whence.record(response("fits", 300_000))).isNotDone();
+
+    long start = System.nanoTime();
+    CompletableFuture<Delivery> second = whence.record(response("does not", 300_000));
+    long waited = System.nanoTime() - start;
+
+    assertThat(reasonOf(second)).isEqualTo(Reason.QUEUE_FULL);
+    assertThat(waited).isBetween(patience.toNanos(), Duration.ofSeconds(20).toNanos());
+  }
+
+  @Test
+  void aResponseThatTheQueueCouldNeverHoldIsRefusedWithoutWaiting() {
+    Whence whence =
+        open(builder().maxQueueBytes(MIB).overflow(Overflow.block(Duration.ofHours(1))));
+
+    assertThat(reasonOf(whence.record(response("r", MIB)))).isEqualTo(Reason.TOO_LARGE);
+  }
+
+  @Test
+  void nothingThatIsWrongWithAResponseIsThrown() {
+    Whence whence = open(builder());
+
+    assertThat(reasonOf(whence.record((LlmResponse) null))).isEqualTo(Reason.INVALID);
+    assertThat(reasonOf(whence.record(new LlmResponse()))).isEqualTo(Reason.INVALID);
+    assertThat(reasonOf(whence.record(LlmResponse.newBuilder().setResponseId("").build())))
+        .isEqualTo(Reason.INVALID);
+    assertThat(reasonOf(whence.record(builder -> builder.answer("no message", "stop"))))
+        .isEqualTo(Reason.INVALID);
+    assertThat(
+            reasonOf(
+                whence.record(
+                    builder -> {
+                      throw new IllegalStateException("in the application");
+                    })))
+        .isEqualTo(Reason.INVALID);
+    assertThat(whence.counters().recorded()).isEqualTo(5);
+    assertThat(whence.counters().failed()).isEqualTo(5);
+  }
+
+  @Test
+  void closingGivesUpWhatCouldNotBeDeliveredAndSaysSo() {
+    Whence whence = open(builder());
+    List<CompletableFuture<Delivery>> deliveries = new ArrayList<>();
+    for (int i = 0; i < 10; i++) {
+      deliveries.add(whence.record(response("r-" + i, 10)));
+    }
+
+    boolean delivered = whence.close(Duration.ofMillis(100));
+
+    assertThat(delivered).isFalse();
+    assertThat(deliveries).allMatch(delivery -> reasonOf(delivery) == Reason.CLOSED);
+    assertThat(reasonOf(whence.record(response("late", 10)))).isEqualTo(Reason.CLOSED);
+    Counters counters = whence.counters();
+    assertThat(counters).isEqualTo(new Counters(11, 0, 0, 11, 0, 0));
+  }
+
+  @Test
+  void anEmptyQueueClosesAtOnceEvenWithoutABroker() {
+    Whence whence = open(builder());
+
+    assertThat(whence.close(Duration.ofMinutes(1))).isTrue();
+    assertThat(whence.close(Duration.ofMinutes(1))).isTrue();
+  }
+
+  @Test
+  void aThreadThatIsInterruptedWhileItWaitsKeepsItsInterrupt() {
+    Whence whence =
+        open(builder().maxQueueBytes(MIB).overflow(Overflow.block(Duration.ofHours(1))));
+    assertThat(whence.record(response("fits", 300_000))).isNotDone();
+
+    Thread.currentThread().interrupt();
+    CompletableFuture<Delivery> second = whence.record(response("does not", 300_000));
+
+    assertThat(Thread.interrupted()).isTrue();
+    assertThat(reasonOf(second)).isEqualTo(Reason.QUEUE_FULL);
+  }
+
+  @Test
+  void settingsThatCannotWorkAreRefusedAtTheStart() {
+    assertThatThrownBy(() -> Whence.builder().build())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("bootstrapServers and schemaRegistry must both be set");
+    assertThatThrownBy(() -> builder().maxQueueBytes(0).build())
+        .hasMessageContaining("maxQueueBytes is 0");
+    assertThatThrownBy(() -> builder().kafka(Map.of("acks", "0", "linger.ms", "7")).build())
+        .hasMessage("the Kafka settings have acks, which the SDK sets itself; remove it");
+    assertThatThrownBy(() -> builder().kafka(Map.of("linger.ms", "soon")).build())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("linger.ms");
+    assertThatThrownBy(() -> builder().topicPrefix("a b").build())
+        .hasMessageContaining("topic prefix");
+  }
+
+  private Whence open(Whence.Builder builder) {
+    Whence whence = builder.build();
+    open.add(whence);
+    return whence;
+  }
+
+  private static Whence.Builder builder() {
+    return Whence.builder().bootstrapServers(NOWHERE).schemaRegistry("http://" + NOWHERE);
+  }
+
+  private static LlmResponse response(String id, int characters) {
+    return new LlmResponseBuilder()
+        .responseId(id)
+        .user("x".repeat(characters))
+        .answer("a", "stop")
+        .build();
+  }
+
+  private static Reason reasonOf(CompletableFuture<Delivery> delivery) {
+    assertThat(delivery).isCompletedExceptionally();
+    try {
+      throw new AssertionError("delivered: " + delivery.join());
+    } catch (CompletionException e) {
+      return ((DeliveryException) e.getCause()).reason();
+    }
+  }
+}
