@@ -47,13 +47,11 @@ public final class BrokerProcess implements AutoCloseable {
             System.getProperty("java.class.path"),
             BrokerProcess.class.getName(),
             directory.toString()));
-    Process process =
-        new ProcessBuilder(command).redirectError(log.toFile()).start();
+    Process process = new ProcessBuilder(command).redirectError(log.toFile()).start();
     BufferedReader out =
-        new BufferedReader(
-            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+        new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
     for (String line = out.readLine(); line != null; line = out.readLine()) {
-      String[] words = line.split(" ");
+      String[] words = line.split(" ", -1);
       if (words.length == 3 && words[0].equals("serving")) {
         return new BrokerProcess(process, words[1], words[2]);
       }

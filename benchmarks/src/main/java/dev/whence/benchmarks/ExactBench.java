@@ -45,9 +45,9 @@ import java.util.stream.IntStream;
  * <ol>
  *   <li>the GEMM peak: the best matrix product of the native library, measured before every other
  *       measurement;
- *   <li>the whole forward of prompt and response, against that peak, and how its time splits: fitted
- *       as a T + b T^2 over four lengths, the first part being linear layers and norms, the second
- *       attention;
+ *   <li>the whole forward of prompt and response, against that peak, and how its time splits:
+ *       fitted as a T + b T^2 over four lengths, the first part being linear layers and norms, the
+ *       second attention;
  *   <li>exact leave-one-out with the KV cache and naive (AttriBoT, section 3), their difference in
  *       tau, and the noise of tau in bf16 against fp32.
  * </ol>
@@ -342,8 +342,7 @@ public final class ExactBench {
         RenderedPrompt prompt = scorer.template().render(conversation);
         int[] before = scorer.tokenizer().encode(prompt.text()).ids();
         int[] response = scorer.tokenizer().encode(conversation.response()).ids();
-        of.tokens =
-            IntStream.concat(Arrays.stream(before), Arrays.stream(response)).toArray();
+        of.tokens = IntStream.concat(Arrays.stream(before), Arrays.stream(response)).toArray();
         of.scored = response.length;
       }
       for (int part = 1; part <= LENGTHS; part++) {
@@ -361,7 +360,11 @@ public final class ExactBench {
     private double trunk(int[] tokens, int scoredFrom) {
       long start = System.nanoTime();
       try (Trunk trunk = scorer.trunk(tokens, scoredFrom)) {
-        return (System.nanoTime() - start) * 1e-9;
+        double seconds = (System.nanoTime() - start) * 1e-9;
+        if (trunk.logProbs().length != tokens.length - scoredFrom) {
+          throw new IllegalStateException("the forward did not score what was asked");
+        }
+        return seconds;
       }
     }
 
@@ -397,9 +400,7 @@ public final class ExactBench {
           of.naive.isPresent()
               ? OptionalDouble.of(of.naive.get().cost().seconds())
               : OptionalDouble.empty(),
-          of.naive.isPresent()
-              ? OptionalLong.of(computed(of.naive.get()))
-              : OptionalLong.empty(),
+          of.naive.isPresent() ? OptionalLong.of(computed(of.naive.get())) : OptionalLong.empty(),
           first.logLikelihood().orElseThrow(),
           first.sources().stream().map(Subject::tau).toList());
     }

@@ -43,12 +43,16 @@ public record ExactReport(
     OptionalLong peakResidentBytes) {
 
   /**
+   * How fast a matrix product is.
+   *
    * @param dtype "bf16" or "fp32"
    * @param flopsPerSecond of a square product of 2048; the best is the peak
    */
   public record GemmRate(String dtype, Spread flopsPerSecond) {}
 
   /**
+   * One forward over prompt and response.
+   *
    * @param dtype "bf16" or "fp32"
    * @param tokens of prompt and response
    * @param scored rows with logits
@@ -73,6 +77,8 @@ public record ExactReport(
       double quadraticSeconds) {}
 
   /**
+   * Leave-one-out of one prompt.
+   *
    * @param responseId which
    * @param tokens of prompt and response
    * @param responseTokens scored
@@ -82,6 +88,8 @@ public record ExactReport(
       String responseId, int tokens, int responseTokens, List<LeaveOneOutRun> runs) {}
 
   /**
+   * Leave-one-out of one prompt in one dtype.
+   *
    * @param dtype "bf16" or "fp32"
    * @param seconds exact leave-one-out with the KV cache, the trunk included
    * @param tokensComputed by it
@@ -117,9 +125,7 @@ public record ExactReport(
   /** One JSON object. */
   public String json() {
     try {
-      return new ObjectMapper()
-          .registerModule(new Jdk8Module())
-          .writeValueAsString(this);
+      return new ObjectMapper().registerModule(new Jdk8Module()).writeValueAsString(this);
     } catch (JsonProcessingException e) {
       throw new IllegalStateException("a report of plain records is always JSON", e);
     }

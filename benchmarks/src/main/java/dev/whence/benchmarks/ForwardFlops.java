@@ -5,8 +5,8 @@ import dev.whence.engine.weights.ModelConfig;
 /**
  * Floating point operations, 2 per multiply-add, that a forward over a sequence needs, by formula
  * and apart from the engine's own count. With N tokens, S scored rows, layers of width d, query
- * width q = heads * head dimension, key width k and MLP width m (three matrices with a gate, two
- * in GPT-NeoX):
+ * width q = heads * head dimension, key width k and MLP width m (three matrices with a gate, two in
+ * GPT-NeoX):
  *
  * <pre>
  *   linear    = 2 ((layers - 1) N (d (q + 2 k) + q d + 3 d m) + N d 2 k + S (d q + q d + 3 d m))
@@ -15,8 +15,8 @@ import dev.whence.engine.weights.ModelConfig;
  * </pre>
  *
  * The last layer needs keys and values of all tokens, and the rest only of the scored rows: token i
- * is scored from row i - 1. What an engine computes beyond that is its own loss. Norms, activations,
- * softmax and rotations are not counted.
+ * is scored from row i - 1. What an engine computes beyond that is its own loss. Norms,
+ * activations, softmax and rotations are not counted.
  *
  * @param linear projections of attention and MLP
  * @param attention queries with keys and weights with values, over visible pairs
@@ -25,6 +25,8 @@ import dev.whence.engine.weights.ModelConfig;
 public record ForwardFlops(double linear, double attention, double logits) {
 
   /**
+   * What one forward over a sequence needs.
+   *
    * @param tokens length N of the sequence
    * @param scored S, the last tokens, each scored from the row before it
    */

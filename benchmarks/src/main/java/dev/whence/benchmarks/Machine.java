@@ -19,12 +19,7 @@ import java.util.OptionalLong;
  *     the number of cores, times are worth little and only ratios of runs in turn count
  */
 public record Machine(
-    String processor,
-    int cores,
-    long memoryBytes,
-    String system,
-    String java,
-    double loadAverage) {
+    String processor, int cores, long memoryBytes, String system, String java, double loadAverage) {
 
   /** This machine, now. */
   public static Machine here() {

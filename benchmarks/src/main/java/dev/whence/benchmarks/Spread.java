@@ -13,6 +13,8 @@ import java.util.Locale;
  */
 public record Spread(double min, double median, double max, int runs) {
   /**
+   * The spread of some values.
+   *
    * @throws IllegalArgumentException if there is no value
    */
   public static Spread of(List<Double> values) {

@@ -94,8 +94,7 @@ public final class TinyModel {
     ObjectNode vocabulary = model.putObject("vocab");
     int fallback = 256;
     for (int value = 0; value < 256; value++) {
-      boolean printable =
-          (value >= '!' && value <= '~') || (value >= 0xA1 && value != 0xAD);
+      boolean printable = (value >= '!' && value <= '~') || (value >= 0xA1 && value != 0xAD);
       vocabulary.put(Character.toString(printable ? value : fallback++), value);
     }
     model.putArray("merges");
@@ -137,8 +136,7 @@ public final class TinyModel {
     }
     byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
     try (OutputStream out = Files.newOutputStream(file)) {
-      out.write(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
+      out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
       out.write(text);
       shapes.forEach((name, shape) -> write(out, shape, random));
     }
@@ -147,7 +145,7 @@ public final class TinyModel {
   private static void write(OutputStream out, long[] shape, Random random) {
     int count = Math.toIntExact(elements(shape));
     ByteBuffer bytes = ByteBuffer.allocate(4 * count).order(ByteOrder.LITTLE_ENDIAN);
-    double deviation = shape.length == 1 ? 0 : 1 / Math.sqrt(shape[1]);
+    double deviation = shape.length == 1 ? 0 : 1 / Math.sqrt((double) shape[1]);
     for (int i = 0; i < count; i++) {
       bytes.putFloat((float) (shape.length == 1 ? 1 : deviation * random.nextGaussian()));
     }

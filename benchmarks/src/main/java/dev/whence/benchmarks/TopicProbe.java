@@ -101,7 +101,8 @@ final class TopicProbe implements AutoCloseable {
       }
       if (ended.isCompletedExceptionally()) {
         throw new IllegalStateException(
-            thread.getName() + " could not read its topic", ended.handle((nothing, failure) -> failure).join());
+            thread.getName() + " could not read its topic",
+            ended.handle((nothing, failure) -> failure).join());
       }
       if (System.nanoTime() > deadline) {
         throw new IllegalStateException(

@@ -43,7 +43,6 @@ class ForwardFlopsTest {
     ModelConfig c = config("llama", 16, 3, 4, 2, 24);
     double linear = 0;
     double attention = 0;
-    double logits = 0;
     for (int layer = 0; layer < 3; layer++) {
       for (int row = 0; row < tokens; row++) {
         boolean needed = layer < 2 || (row >= tokens - scored - 1 && row <= tokens - 2);
@@ -54,7 +53,7 @@ class ForwardFlopsTest {
         }
       }
     }
-    logits = 2.0 * scored * 16 * 1000;
+    double logits = 2.0 * scored * 16 * 1000;
     ForwardFlops flops = ForwardFlops.of(c, tokens, scored);
     assertThat(flops.linear()).isCloseTo(linear, within(1e-6));
     assertThat(flops.attention()).isCloseTo(attention, within(1e-6));
