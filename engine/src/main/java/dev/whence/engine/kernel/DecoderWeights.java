@@ -63,6 +63,9 @@ final class DecoderWeights implements AutoCloseable {
           TensorInfo info = Objects.requireNonNull(tensors.get(piece.source()));
           copy(kernel, source, info, piece, columns(weight), tensor, buffer);
         }
+        if (weight.rotatedHeads() > 0) {
+          interleave(kernel, config, tensor, weight.rotatedHeads());
+        }
       }
       complete = true;
     } finally {
@@ -75,6 +78,14 @@ final class DecoderWeights implements AutoCloseable {
     }
     long parameters = layout.weights().stream().mapToLong(WeightLayout.Weight::elements).sum();
     return new DecoderWeights(kernel.list(loaded), bytes(layout, precision), parameters, memory);
+  }
+
+  private static void interleave(Kernel kernel, ModelConfig config, IValue tensor, int heads) {
+    try (IValue count = IValue.from((long) heads);
+        IValue width = IValue.from((long) config.headDim());
+        IValue half = IValue.from((long) config.rotary().dimensions() / 2)) {
+      kernel.call("interleave", tensor, count, width, half).close();
+    }
   }
 
   private static long columns(WeightLayout.Weight weight) {

@@ -22,9 +22,11 @@ record WeightLayout(List<Weight> weights) {
    *
    * @param shape (rows, columns), or (length) for vectors; empty for one that this model lacks
    * @param norm kept in fp32 whatever the precision: it is small, and meets the fp32 residual
+   * @param rotatedHeads how many heads, from row 0 on, are rotated by position: their rows are
+   *     interleaved after loading
    * @param pieces what it is made of
    */
-  record Weight(List<Long> shape, boolean norm, List<Piece> pieces) {
+  record Weight(List<Long> shape, boolean norm, int rotatedHeads, List<Piece> pieces) {
     long elements() {
       return shape.isEmpty() ? 0 : shape.stream().reduce(1L, Math::multiplyExact);
     }
@@ -63,21 +65,34 @@ record WeightLayout(List<Weight> weights) {
       String attention = layer + "self_attn.";
       String mlp = layer + "mlp.";
       b.norm(d, layer + "input_layernorm.weight");
-      b.stacked(d, List.of(q, kv, kv), attention, List.of("q_proj", "k_proj", "v_proj"), "weight");
+      b.stacked(
+          d,
+          c.heads() + c.keyValueHeads(),
+          List.of(q, kv, kv),
+          attention,
+          List.of("q_proj", "k_proj", "v_proj"),
+          "weight");
       if (c.qkvBias()) {
-        b.stacked(0, List.of(q, kv, kv), attention, List.of("q_proj", "k_proj", "v_proj"), "bias");
+        b.stacked(
+            0,
+            c.heads() + c.keyValueHeads(),
+            List.of(q, kv, kv),
+            attention,
+            List.of("q_proj", "k_proj", "v_proj"),
+            "bias");
       } else {
         b.absent();
       }
-      b.optional(c.queryKeyNorm(), () -> b.norm(c.headDim(), attention + "q_norm.weight"));
-      b.optional(c.queryKeyNorm(), () -> b.norm(c.headDim(), attention + "k_norm.weight"));
+      b.optional(c.queryKeyNorm(), () -> b.headNorm(c.headDim(), attention + "q_norm.weight"));
+      b.optional(c.queryKeyNorm(), () -> b.headNorm(c.headDim(), attention + "k_norm.weight"));
       b.matrix(d, q, attention + "o_proj.weight");
       b.optional(c.outputBias(), () -> b.vector(d, attention + "o_proj.bias"));
       b.norm(d, layer + "post_attention_layernorm.weight");
-      b.stacked(d, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "weight");
+      b.stacked(d, 0, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "weight");
       b.optional(
           c.mlpBias(),
-          () -> b.stacked(0, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "bias"));
+          () ->
+              b.stacked(0, 0, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "bias"));
       b.matrix(d, inner, mlp + "down_proj.weight");
       b.optional(c.mlpBias(), () -> b.vector(d, mlp + "down_proj.bias"));
     }
@@ -123,19 +138,25 @@ record WeightLayout(List<Weight> weights) {
     void matrix(long rows, long columns, String name) {
       weights.add(
           new Weight(
-              List.of(rows, columns), false, List.of(checked(name, List.of(rows, columns), 0))));
+              List.of(rows, columns), false, 0, List.of(checked(name, List.of(rows, columns), 0))));
     }
 
     void vector(long length, String name) {
-      weights.add(new Weight(List.of(length), false, List.of(checked(name, List.of(length), 0))));
+      weights.add(
+          new Weight(List.of(length), false, 0, List.of(checked(name, List.of(length), 0))));
     }
 
     void norm(long length, String name) {
-      weights.add(new Weight(List.of(length), true, List.of(checked(name, List.of(length), 0))));
+      weights.add(new Weight(List.of(length), true, 0, List.of(checked(name, List.of(length), 0))));
+    }
+
+    /** Norm over one head of q or k, whose dimensions are rotated. */
+    void headNorm(long length, String name) {
+      weights.add(new Weight(List.of(length), true, 1, List.of(checked(name, List.of(length), 0))));
     }
 
     void absent() {
-      weights.add(new Weight(List.of(), false, List.of()));
+      weights.add(new Weight(List.of(), false, 0, List.of()));
     }
 
     void optional(boolean present, Runnable weight) {
@@ -147,7 +168,13 @@ record WeightLayout(List<Weight> weights) {
     }
 
     /** Several projections below one another; columns = 0: their biases. */
-    void stacked(long columns, List<Long> rows, String prefix, List<String> names, String kind) {
+    void stacked(
+        long columns,
+        int rotatedHeads,
+        List<Long> rows,
+        String prefix,
+        List<String> names,
+        String kind) {
       List<Piece> pieces = new ArrayList<>();
       long target = 0;
       for (int i = 0; i < rows.size(); i++) {
@@ -155,7 +182,7 @@ record WeightLayout(List<Weight> weights) {
         pieces.add(checked(name, shape(rows.get(i), columns), target));
         target += rows.get(i);
       }
-      weights.add(new Weight(shape(target, columns), false, pieces));
+      weights.add(new Weight(shape(target, columns), false, rotatedHeads, pieces));
     }
 
     /** GPT-NeoX stores q, k, v head by head; the kernel wants all q, then all k, then all v. */
@@ -173,7 +200,7 @@ record WeightLayout(List<Weight> weights) {
                   part * width + (long) head * headDim));
         }
       }
-      weights.add(new Weight(shape(3 * width, columns), false, pieces));
+      weights.add(new Weight(shape(3 * width, columns), false, 2 * heads, pieces));
     }
 
     private static List<Long> shape(long rows, long columns) {
