@@ -5,6 +5,7 @@ import dev.whence.runtime.topics.TopicState.Kind;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.Topic;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -13,10 +14,12 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -71,14 +74,19 @@ public final class TopicAdmin {
           await(admin.describeTopics(wanted).allTopicNames());
       Map<ConfigResource, Config> configs =
           await(admin.describeConfigs(wanted.stream().map(TopicAdmin::resource).toList()).all());
+      Set<String> created = new HashSet<>();
       for (Topic topic : catalogue) {
         TopicDescription description = descriptions.get(topic.name());
         Config config = configs.get(resource(topic.name()));
         if (description == null || config == null) {
           states.add(change ? createTopic(admin, topic) : missing(topic));
+          created.add(topic.name());
         } else {
           states.addAll(compare(admin, topic, description.partitions().size(), config, change));
         }
+      }
+      if (change) {
+        awaitKnown(admin, created);
       }
     }
     states.addAll(new SubjectAdmin(clients.connection()).run(catalogue, change));
@@ -93,8 +101,9 @@ public final class TopicAdmin {
     NewTopic created =
         new NewTopic(topic.name(), Optional.of(topic.partitions()), Optional.empty())
             .configs(topic.config());
-    await(admin.createTopics(List.of(created)).all());
-    int replicas = replicas(admin, topic.name());
+    CreateTopicsResult result = admin.createTopics(List.of(created));
+    await(result.all());
+    int replicas = await(result.replicationFactor(topic.name()));
     if (replicas >= 3) {
       // With the broker's default of one replica in sync, losing one broker loses what it held.
       alter(admin, topic.name(), Map.of(TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, "2"));
@@ -105,10 +114,16 @@ public final class TopicAdmin {
         topic.partitions() + " partitions, " + replicas + " replicas each");
   }
 
-  private static int replicas(Admin admin, String topic) {
-    TopicDescription description =
-        await(admin.describeTopics(List.of(topic)).allTopicNames()).get(topic);
-    return description == null ? 0 : description.partitions().get(0).replicas().size();
+  /** A new topic is known to the controller first; whoever comes next should find it. */
+  private static void awaitKnown(Admin admin, Set<String> created) {
+    long giveUpAt = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
+    while (!await(admin.listTopics().names()).containsAll(created)) {
+      if (System.nanoTime() > giveUpAt) {
+        throw new EnvironmentException(
+            "the brokers do not know new topics after " + SECONDS + " s");
+      }
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(20));
+    }
   }
 
   private List<TopicState> compare(
