@@ -204,7 +204,9 @@ final class PlainDecoder {
     return linear(gate, layer + "mlp.down_proj", c.hiddenSize());
   }
 
-  /** The error function: 2 / sqrt(pi) times the sum of (-1)^n x^(2n+1) / (n! (2n+1)); +-1 beyond 5. */
+  /**
+   * The error function: 2 / sqrt(pi) times the sum of (-1)^n x^(2n+1) / (n! (2n+1)); +-1 beyond 5.
+   */
   private static double erf(double x) {
     if (Math.abs(x) > 5) {
       return Math.signum(x);
