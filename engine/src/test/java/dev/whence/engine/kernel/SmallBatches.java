@@ -5,6 +5,7 @@ import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,6 +21,45 @@ final class SmallBatches implements AutoCloseable {
           files.weights(),
           EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"));
   private final List<AutoCloseable> open = new ArrayList<>();
+
+  /**
+   * In a JVM of its own, where no earlier test has left free memory for a leak to hide in: warms
+   * up, runs batches ("closed" or "open"), prints by how many bytes resident memory grew.
+   */
+  public static void main(String[] args) {
+    int count = Integer.parseInt(args[1]);
+    try (SmallBatches batches = new SmallBatches()) {
+      batches.run(200);
+      long before = residentBytes();
+      if (args[0].equals("closed")) {
+        batches.run(count);
+      } else {
+        batches.leak(count);
+      }
+      System.out.println(residentBytes() - before);
+    }
+  }
+
+  /** Runs {@link #main} and reads what it prints. */
+  static long growth(String how, int count) {
+    ProcessBuilder builder =
+        new ProcessBuilder(
+            ProcessHandle.current().info().command().orElseThrow(),
+            "-Xmx128m",
+            "-XX:+UseSerialGC",
+            "-cp",
+            System.getProperty("java.class.path"),
+            SmallBatches.class.getName(),
+            how,
+            Integer.toString(count));
+    try {
+      Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
+      String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      return Long.parseLong(output.strip());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   void run(int batches) {
     for (int i = 0; i < batches; i++) {
