@@ -1,0 +1,400 @@
+package dev.whence.attribution;
+
+import static dev.whence.attribution.toy.Conversations.document;
+import static dev.whence.attribution.toy.Conversations.instruction;
+import static dev.whence.attribution.toy.Conversations.question;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.FailingScorer;
+import dev.whence.attribution.toy.ToyTokenizer;
+import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.conversation.Citation;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class AttributorTest {
+  private static final String ANSWER = "The cat. It is on the mat.";
+  private static final Part CONTEXT =
+      document("d", "The cat sat on the mat. The dog ran.\n\nParis is in France. It is.");
+  private static final Conversation CONVERSATION =
+      Conversations.of(ANSWER, "stop", CONTEXT, question("\nWhere is the cat?"));
+
+  private final ToyTransformer scorer =
+      new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 2048, 3);
+
+  private AttributionResult attribute(Conversation conversation) {
+    return new Attributor(scorer, AttributionOptions.DEFAULT).attribute(conversation);
+  }
+
+  private static AttributionOptions all() {
+    return new AttributionOptions("exact-loo", Granularity.SENTENCE, 3, 0, true, "");
+  }
+
+  private static AttributionOptions pattern(String pattern) {
+    return new AttributionOptions("exact-loo", Granularity.SENTENCE, 3, 0, false, pattern);
+  }
+
+  private static AttributionOptions bound(String method, double seconds) {
+    return new AttributionOptions(method, Granularity.SENTENCE, 1, seconds, false, "");
+  }
+
+  @Test
+  void aPlainResultHasNoReason() {
+    AttributionResult result = attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.reasonCode()).isEmpty();
+    assertThat(result.reason()).isEmpty();
+    assertThat(result.flags()).isEmpty();
+    assertThat(result.method()).isEqualTo("exact-loo");
+    assertThat(result.noiseFloor().getAsDouble())
+        .isCloseTo(1e-4 * Math.sqrt(result.responseTokens()), within(1e-12));
+  }
+
+  @Test
+  void aPromptWithoutContextIsScoredWithGroundednessZero() {
+    AttributionResult result =
+        attribute(Conversations.of(ANSWER, "stop", question("Where is the cat?")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.sources()).isEmpty();
+    assertThat(result.matrix()).isEmpty();
+    assertThat(result.groundedness()).hasValue(0);
+    assertThat(result.flags()).isEmpty();
+  }
+
+  @Test
+  void anEmptyDocumentIsNoContextEither() {
+    AttributionResult result =
+        attribute(Conversations.of(ANSWER, "stop", document("d", " \n\n "), question("Where?")));
+    assertThat(result.sources()).isEmpty();
+    assertThat(result.groundedness()).hasValue(0);
+  }
+
+  @Test
+  void aLongPromptWithoutAnySourceSaysSo() {
+    AttributionResult result =
+        attribute(Conversations.of(ANSWER, "stop", question("The cat sat. ".repeat(150))));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.reasonCode()).isEqualTo("NO_SOURCES_DECLARED");
+    assertThat(result.reason()).isNotEmpty();
+    assertThat(result.sources()).isEmpty();
+  }
+
+  @Test
+  void attributableAllTakesEverySegmentButQuestionAndInstructions() {
+    AttributionResult result =
+        new Attributor(scorer, all())
+            .attribute(
+                Conversations.of(
+                    ANSWER,
+                    "stop",
+                    instruction("Answer. "),
+                    Part.of(PartKind.UNKNOWN, "u", "The cat sat. "),
+                    question("Where?")));
+    assertThat(result.sources()).extracting(SourceScore::segment).containsExactly("u");
+  }
+
+  @Test
+  void attributableAllCutsUpAFlattenedPrompt() {
+    AttributionResult result =
+        new Attributor(scorer, all())
+            .attribute(
+                Conversations.of(
+                    ANSWER, "stop", question("The cat sat. The dog ran. Where is the cat?")));
+    assertThat(result.sources())
+        .extracting(SourceScore::text)
+        .containsExactly("The cat sat. ", "The dog ran. ", "Where is the cat?");
+  }
+
+  @Test
+  void attributableAllLeavesOutWhatTheCallerExcluded() {
+    Part excluded =
+        new Part(PartKind.RETRIEVED, "x", "", "", Trust.UNKNOWN, "It ran. ", false, List.of());
+    AttributionResult result =
+        new Attributor(scorer, all())
+            .attribute(
+                Conversations.of(
+                    ANSWER, "stop", excluded, Part.of(PartKind.UNKNOWN, "u", "The cat sat.")));
+    assertThat(result.sources()).extracting(SourceScore::segment).containsExactly("u");
+  }
+
+  @Test
+  void aContextPatternFindsEveryMatchOfItsGroup() {
+    String flattened =
+        "Context: The cat sat.\nIt ran.\nEnd.\nContext: The dog saw it.\nEnd.\nWhere is it?";
+    AttributionResult result =
+        new Attributor(scorer, pattern("Context: (.*?)\\nEnd\\."))
+            .attribute(Conversations.of(ANSWER, "stop", question(flattened)));
+    assertThat(result.sources())
+        .extracting(SourceScore::text)
+        .containsExactly("The cat sat.\n", "It ran.", "The dog saw it.");
+    for (SourceScore source : result.sources()) {
+      assertThat(source.span().in(flattened)).isEqualTo(source.text());
+    }
+  }
+
+  @Test
+  void aContextPatternThatBacktracksWithoutEndIsStopped() {
+    for (String pattern : List.of("((?:a+)+)b", "((?:a*)*)b")) {
+      AttributionResult result =
+          new Attributor(scorer, pattern(pattern))
+              .attribute(Conversations.of(ANSWER, "stop", question("a".repeat(900) + "!")));
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reasonCode()).isEqualTo("CONTEXT_PATTERN_TOO_SLOW");
+    }
+  }
+
+  @Test
+  void aContextPatternMustBeARegularExpressionWithOneGroup() {
+    assertThatThrownBy(() -> new Attributor(scorer, pattern("no group")))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("0 groups");
+    assertThatThrownBy(() -> new Attributor(scorer, pattern("(a)(b)")))
+        .hasMessageContaining("2 groups");
+    assertThatThrownBy(() -> new Attributor(scorer, pattern("(")))
+        .hasMessageContaining("not a regular expression");
+  }
+
+  @Test
+  void anUnknownMethodIsRefusedByName() {
+    assertThatThrownBy(() -> new Attributor(scorer, bound("guess", 0)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("guess")
+        .hasMessageContaining("hierarchical");
+  }
+
+  @Test
+  void boundsThatMakeNoSenseAreRefusedAtTheStart() {
+    assertThatThrownBy(() -> new Attributor(scorer, bound("exact-loo", Double.NaN)))
+        .hasMessageContaining("maxCostSeconds");
+    AttributionOptions keepsNothing =
+        new AttributionOptions("exact-loo", Granularity.SENTENCE, 0, 1, false, "");
+    assertThatThrownBy(() -> new Attributor(scorer, keepsNothing))
+        .hasMessageContaining("keepParagraphs");
+  }
+
+  @Test
+  void mediaPartsAreUnsupported() {
+    AttributionResult result =
+        attribute(Conversations.of(ANSWER, "stop", CONTEXT, Part.of(PartKind.MEDIA, "image", "")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("MEDIA_PART");
+    assertThat(result.logLikelihood()).isEmpty();
+    assertThat(result.scorer()).isNotNull();
+  }
+
+  @Test
+  void anEmptyResponseHasOnlyItsEndToken() {
+    AttributionResult stopped = attribute(Conversations.of("", "stop", CONTEXT));
+    assertThat(stopped.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(stopped.responseTokens()).isEqualTo(1);
+    assertThat(stopped.reasonCode()).isEqualTo("EMPTY_RESPONSE");
+    assertThat(stopped.statements()).hasSize(1);
+
+    AttributionResult cutOff = attribute(Conversations.of("", "length", CONTEXT));
+    assertThat(cutOff.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(cutOff.reasonCode()).isEqualTo("EMPTY_RESPONSE");
+  }
+
+  @Test
+  void aResponseThatWasCutOffSaysSo() {
+    AttributionResult result = attribute(Conversations.of(ANSWER, "length", CONTEXT));
+    assertThat(result.flags()).containsExactly("RESPONSE_CUT_OFF");
+    assertThat(result.endTokenScored()).isFalse();
+  }
+
+  @Test
+  void toolCallsAreOneStatement() {
+    String call = "{\"name\": \"find\", \"arguments\": {\"q\": \"Cat. Mat. Dog!\"}}";
+    AttributionResult result = attribute(Conversations.of(call, "tool_calls", CONTEXT));
+    assertThat(result.statements()).hasSize(1);
+    assertThat(result.statements().get(0).span()).isEqualTo(new Span(0, call.length()));
+    assertThat(result.endTokenScored()).isFalse();
+  }
+
+  @Test
+  void aSpecialTokenInADocumentIsKeptAndFlagged() {
+    AttributionResult result =
+        attribute(
+            Conversations.of(
+                ANSWER, "stop", document("d", "The cat <|end|> sat. It ran."), question("?")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).containsExactly("SPECIAL_TOKEN_IN_SEGMENT");
+    assertThat(result.reasonCode()).isEqualTo("SPECIAL_TOKEN_IN_SEGMENT");
+  }
+
+  @Test
+  void reasoningThatTheTemplateLeavesOutIsFlagged() {
+    AttributionResult result = attribute(Conversations.reasoned("The dog ran.", ANSWER, CONTEXT));
+    assertThat(result.flags()).isEmpty(); // it stands in the document, so in the prompt
+    result = attribute(Conversations.reasoned("Let me think.", ANSWER, CONTEXT));
+    assertThat(result.flags()).containsExactly("REASONING_NOT_CONDITIONED");
+  }
+
+  @Test
+  void aPromptPastTheWindowIsUnsupportedWithTheSizes() {
+    ToyTransformer small = new ToyTransformer(scorer.tokenizer(), 20, 3);
+    AttributionResult result =
+        new Attributor(small, AttributionOptions.DEFAULT).attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    int prompt = attribute(CONVERSATION).promptTokens();
+    assertThat(result.reason()).contains(" " + prompt + " tokens").contains(" 20 tokens");
+    assertThat(small.tokensRun).isZero();
+  }
+
+  @Test
+  void overTheCostBoundTheMethodIsHierarchicalAndThenNothing() {
+    Conversation many =
+        Conversations.of(
+            "It.",
+            "stop",
+            document("d", "The cat sat. It ran. So did I. We saw it.\n\n".repeat(12)),
+            question("Where?"));
+    CountingScorer counting = new CountingScorer(scorer);
+    double exact = new Attributor(counting, bound("exact-loo", 0)).estimate(many).seconds();
+    double hierarchical =
+        new Attributor(counting, bound("hierarchical", 0)).estimate(many).seconds();
+    assertThat(hierarchical).isLessThan(exact / 2);
+
+    AttributionResult result =
+        new Attributor(counting, bound("exact-loo", exact * 1.01)).attribute(many);
+    assertThat(result.method()).isEqualTo("exact-loo");
+
+    Attributor bounded = new Attributor(counting, bound("exact-loo", hierarchical * 1.01));
+    result = bounded.attribute(many);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.method()).isEqualTo("hierarchical");
+    assertThat(result.reasonCode()).isEqualTo("COST_BOUNDED");
+    assertThat(bounded.estimate(many).seconds()).isCloseTo(hierarchical, within(1e-9));
+
+    long before = counting.tokens;
+    result = new Attributor(counting, bound("exact-loo", hierarchical / 2)).attribute(many);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("COST_OVER_BOUND");
+    assertThat(result.reason())
+        .contains(String.format(Locale.ROOT, "%.1f s", exact))
+        .contains(String.format(Locale.ROOT, "%.1f s", hierarchical));
+    assertThat(counting.tokens).isEqualTo(before);
+  }
+
+  @Test
+  void theEstimateIsCloseToWhatIsSpent() {
+    Attributor attributor = new Attributor(scorer, AttributionOptions.DEFAULT);
+    AttributionResult result = attributor.attribute(CONVERSATION);
+    long spent = result.cost().trunkTokens() + result.cost().branchTokens();
+    assertThat(attributor.estimate(CONVERSATION).tokens())
+        .isBetween(Math.round(spent * 0.95), Math.round(spent * 1.05));
+    assertThat(attributor.estimate(Conversations.of("", "length", CONTEXT)).tokens()).isZero();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"UNSUPPORTED,UNSUPPORTED", "RECORD,FAILED"})
+  void theFaultOfARecordIsItsResult(Kind kind, AttributionStatus status) {
+    AttributionResult result =
+        new Attributor(new FailingScorer(scorer, kind), AttributionOptions.DEFAULT)
+            .attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(status);
+    assertThat(result.reason()).isEqualTo("the device said " + kind);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"MODEL", "ENVIRONMENT"})
+  void otherFaultsAreThrown(Kind kind) {
+    Attributor attributor =
+        new Attributor(new FailingScorer(scorer, kind), AttributionOptions.DEFAULT);
+    assertThatThrownBy(() -> attributor.attribute(CONVERSATION))
+        .isInstanceOfSatisfying(EngineException.class, e -> assertThat(e.kind()).isEqualTo(kind));
+  }
+
+  @Test
+  void aScorerIsASurrogateForEveryModelThatIsNotItsAlias() {
+    assertThat(attribute(CONVERSATION).surrogate()).isFalse();
+    assertThat(
+            attribute(Conversations.of("closed/giant", ANSWER, "stop", List.of(), CONTEXT))
+                .surrogate())
+        .isTrue();
+  }
+
+  @Test
+  void aRawPromptOfContextAloneHasNoGroundedness() {
+    Part first = document("a", "The cat sat. ");
+    Part second = document("b", "It ran.");
+    AttributionResult result = attribute(Conversations.raw("So.", first, second));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.sources()).hasSize(2);
+    assertThat(result.groundedness()).isEmpty();
+    assertThat(result.flags()).containsExactly("NO_PROMPT_WITHOUT_CONTEXT");
+
+    result = attribute(Conversations.raw("So.", first));
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reason()).contains("nothing is left of the prompt");
+  }
+
+  @Test
+  void citationsAreComparedWithScores() {
+    AttributionResult plain =
+        attribute(Conversations.of(ANSWER, "stop", CONTEXT, document("e", "It ran.")));
+    for (String segment : List.of("d", "e")) {
+      for (int j = 0; j < plain.statements().size(); j++) {
+        double support = 0;
+        for (int i = 0; i < plain.sources().size(); i++) {
+          if (plain.sources().get(i).segment().equals(segment)) {
+            support += plain.matrix().get(i).get(j);
+          }
+        }
+        Span statement = plain.statements().get(j).span();
+        Span cited = new Span(statement.start() + 1, statement.start() + 3);
+        AttributionResult result =
+            attribute(
+                Conversations.of(
+                    "acme/toy",
+                    ANSWER,
+                    "stop",
+                    List.of(new Citation(segment, cited)),
+                    CONTEXT,
+                    document("e", "It ran.")));
+        assertThat(result.flags().contains("CITATION_NOT_SUPPORTED"))
+            .isEqualTo(support <= plain.noiseFloor().getAsDouble());
+      }
+    }
+    AttributionResult unknown =
+        attribute(
+            Conversations.of(
+                "acme/toy",
+                ANSWER,
+                "stop",
+                List.of(new Citation("elsewhere", new Span(0, 4))),
+                CONTEXT));
+    assertThat(unknown.flags()).containsExactly("CITATION_WITHOUT_SOURCE");
+  }
+
+  @Test
+  void noUserTextIsInAnyReason() {
+    String canary = "zebrafish";
+    List<Conversation> refused =
+        Arrays.asList(
+            Conversations.of(canary, "length", Part.of(PartKind.MEDIA, "m", canary)),
+            Conversations.of("", "length", question(canary)),
+            Conversations.of(canary, "stop", question(canary.repeat(2000))));
+    for (Conversation conversation : refused) {
+      AttributionResult result = attribute(conversation);
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reason()).isNotEmpty().doesNotContain(canary);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+package dev.whence.attribution;
+
+import static dev.whence.attribution.toy.Conversations.document;
+import static dev.whence.attribution.toy.Conversations.instruction;
+import static dev.whence.attribution.toy.Conversations.question;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.toy.Conversations;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Span;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.weights.ModelFiles;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The engine's random models of every family, whose words are t0 to t159. */
+class ModelFamiliesTest {
+  private static final Path FIXTURES = Path.of("../engine/src/test/resources/fixtures/kernel");
+
+  private static final EngineOptions FP32 =
+      EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu");
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "llama2",
+        "llama3",
+        "smollm2",
+        "llama_biases",
+        "qwen2",
+        "qwen3",
+        "mistral",
+        "pythia",
+        "neox_serial"
+      })
+  void cachedScoresAreNaiveScoresWithinAThousandthOfANat(String family) {
+    Conversation conversation = conversation(new Random(family.hashCode()));
+    try (LocalScorer scorer =
+        LocalScorer.open(ModelFiles.open(FIXTURES.resolve(family)), FP32.withPackTokens(97))) {
+      AttributionResult exact = attribute(scorer, "exact-loo", conversation);
+      AttributionResult naive = attribute(scorer, "naive-loo", conversation);
+      AttributionResult kept = attribute(scorer, "hierarchical", conversation);
+      assertThat(exact.status()).isEqualTo(AttributionStatus.SCORED);
+      assertThat(exact.sources()).hasSize(8);
+      for (int i = 0; i < 8; i++) {
+        assertThat(exact.sources().get(i).tau())
+            .isCloseTo(naive.sources().get(i).tau(), within(1e-3));
+        assertThat(kept.sources().get(i).tau())
+            .isCloseTo(naive.sources().get(i).tau(), within(1e-3));
+        assertThat(exact.matrix().get(i).stream().mapToDouble(Double::doubleValue).sum())
+            .isCloseTo(exact.sources().get(i).tau(), within(1e-9));
+      }
+      assertThat(exact.groundedness().getAsDouble())
+          .isCloseTo(naive.groundedness().getAsDouble(), within(1e-3));
+      assertThat(
+              exact.sources().stream().mapToDouble(SourceScore::tau).map(Math::abs).max().orElse(0))
+          .isGreaterThan(1);
+    }
+  }
+
+  private static AttributionResult attribute(
+      LocalScorer scorer, String method, Conversation conversation) {
+    return new Attributor(
+            scorer, new AttributionOptions(method, Granularity.SENTENCE, 8, 0, false, ""))
+        .attribute(conversation);
+  }
+
+  /** Eight spans of five words each, the caller's own. */
+  private static Conversation conversation(Random random) {
+    StringBuilder context = new StringBuilder();
+    Span[] spans = new Span[8];
+    for (int i = 0; i < spans.length; i++) {
+      int start = context.length();
+      context.append(words(random, 5)).append(' ');
+      spans[i] = new Span(start, context.length());
+    }
+    return Conversations.of(
+        words(random, 12),
+        "length",
+        question(words(random, 3) + " "),
+        document("d", context.toString(), spans),
+        instruction(words(random, 4)));
+  }
+
+  private static String words(Random random, int count) {
+    List<Integer> ids = IntStream.range(0, count).mapToObj(i -> random.nextInt(160)).toList();
+    return ids.stream().map(id -> "t" + id).collect(Collectors.joining(" "));
+  }
+}

@@ -1,0 +1,121 @@
+package dev.whence.attribution.source;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.Granularity;
+import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.ToyTemplate;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.engine.text.RenderedPrompt;
+import java.util.List;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Test;
+
+class ContextReaderTest {
+  private static final String TEXT = "One is. Two is.\n\nThree is. Four is.\n\n\nFive.";
+
+  private static PromptReading read(Granularity granularity, Part... parts) {
+    RenderedPrompt prompt = new ToyTemplate().render(Conversations.of("So.", "stop", parts));
+    ContextReader reader =
+        new ContextReader(
+            new AttributionOptions("exact-loo", granularity, 3, 0, false, ""), new Partitioner());
+    try {
+      return reader.read(prompt);
+    } catch (ContextPattern.TooSlowException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static List<String> texts(PromptReading reading) {
+    return reading.sources().stream().map(Source::text).toList();
+  }
+
+  @Test
+  void theGranularityCutsSentencesParagraphsOrSegments() {
+    Part part = Conversations.document("d", TEXT);
+    assertThat(texts(read(Granularity.SENTENCE, part)))
+        .containsExactly("One is. ", "Two is.", "Three is. ", "Four is.", "Five.");
+    assertThat(texts(read(Granularity.PARAGRAPH, part)))
+        .containsExactly("One is. Two is.", "Three is. Four is.", "Five.");
+    assertThat(texts(read(Granularity.SEGMENT, part))).containsExactly(TEXT);
+  }
+
+  @Test
+  void sentencesKnowTheirParagraphOverTheWholePrompt() {
+    PromptReading reading =
+        read(
+            Granularity.SENTENCE,
+            Conversations.document("a", TEXT),
+            Conversations.question("What? "),
+            Conversations.document("b", "Six. Seven."));
+    assertThat(reading.sources())
+        .extracting(Source::paragraph)
+        .containsExactly(0, 0, 1, 1, 2, 3, 3);
+    assertThat(reading.paragraphs()).isEqualTo(4);
+  }
+
+  @Test
+  void theCallersSpansBelongToTheParagraphThatTheyBeginIn() {
+    PromptReading reading =
+        read(
+            Granularity.SENTENCE,
+            Conversations.document(
+                "a", TEXT, new Span(0, 3), new Span(8, 20), new Span(20, 25), new Span(38, 42)),
+            Conversations.document("b", "Six.", new Span(0, 2)));
+    assertThat(reading.sources()).extracting(Source::paragraph).containsExactly(0, 0, 1, 2, 3);
+    assertThat(reading.context()).hasSize(5);
+  }
+
+  @Test
+  void whatTheTemplateTrimsIsNoSource() {
+    PromptReading reading =
+        read(Granularity.SEGMENT, Conversations.document("a", " \n One is. \n"));
+    assertThat(texts(reading)).containsExactly("One is.");
+    assertThat(reading.sources().get(0).span()).isEqualTo(new Span(3, 10));
+  }
+
+  @Property(tries = 300)
+  void aSourceIsTheSameTextInItsPartAndInTheRenderedPrompt(
+      @ForAll("parts") List<String> texts, @ForAll Granularity granularity) {
+    Part[] parts = new Part[texts.size()];
+    for (int i = 0; i < parts.length; i++) {
+      parts[i] =
+          i % 3 == 2
+              ? Part.of(PartKind.UNKNOWN, "p" + i, texts.get(i))
+              : Conversations.document("p" + i, texts.get(i));
+    }
+    PromptReading reading = read(granularity, parts);
+    int end = 0;
+    int paragraph = 0;
+    for (Source source : reading.sources()) {
+      assertThat(source.rendered().in(reading.prompt().text())).isEqualTo(source.text());
+      int index = Integer.parseInt(source.segment().substring(1));
+      assertThat(source.span().in(texts.get(index))).isEqualTo(source.text());
+      assertThat(source.rendered().start()).isGreaterThanOrEqualTo(end);
+      assertThat(source.paragraph()).isGreaterThanOrEqualTo(paragraph);
+      assertThat(reading.context())
+          .anyMatch(
+              c -> c.start() <= source.rendered().start() && source.rendered().end() <= c.end());
+      end = source.rendered().end();
+      paragraph = source.paragraph();
+    }
+  }
+
+  @Provide
+  Arbitrary<List<String>> parts() {
+    return Arbitraries.of("One is. ", "Two", " ", "\n", "\n\n", "東京。", "🎉", ". ", "Dr. X")
+        .list()
+        .ofMaxSize(8)
+        .map(list -> String.join("", list))
+        .list()
+        .ofMinSize(1)
+        .ofMaxSize(5);
+  }
+}

@@ -1,0 +1,69 @@
+package dev.whence.ingest;
+
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Lines of UTF-8, none of them larger than a bound whatever the file holds: {@link
+ * java.io.BufferedReader} would take a file without line breaks into memory whole, and would
+ * replace what is not UTF-8 without a word.
+ */
+final class LineReader {
+  /** A line, or why it is none. */
+  record Line(long number, @Nullable String text, String problem) {}
+
+  private static final int BUFFER_BYTES = 1 << 16;
+
+  private final InputStream in;
+  private final int maxBytes;
+  private long number;
+
+  LineReader(InputStream in, int maxBytes) {
+    this.in = new BufferedInputStream(in, BUFFER_BYTES);
+    this.maxBytes = maxBytes;
+  }
+
+  /** The next line without its line break, or null at the end of the file. */
+  @Nullable Line next() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    long length = 0;
+    int read = in.read();
+    if (read < 0) {
+      return null;
+    }
+    for (; read >= 0 && read != '\n'; read = in.read()) {
+      length++;
+      if (length <= maxBytes) {
+        bytes.write(read);
+      }
+    }
+    number++;
+    if (length > maxBytes) {
+      return new Line(
+          number, null, "the line has " + length + " bytes; at most " + maxBytes + " are read");
+    }
+    try {
+      String text =
+          StandardCharsets.UTF_8
+              .newDecoder()
+              .decode(ByteBuffer.wrap(bytes.toByteArray()))
+              .toString();
+      return new Line(number, withoutMarks(text), "");
+    } catch (CharacterCodingException e) {
+      return new Line(number, null, "the line is not UTF-8");
+    }
+  }
+
+  /** Drops the carriage return of other systems' line breaks, and a byte order mark. */
+  private String withoutMarks(String text) {
+    int start = number == 1 && text.startsWith("\uFEFF") ? 1 : 0;
+    int end = text.endsWith("\r") ? text.length() - 1 : text.length();
+    return text.substring(start, Math.max(start, end));
+  }
+}

@@ -1,0 +1,85 @@
+package dev.whence.ingest;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How far a file has been replayed, kept beside it as {@code <input>.whence-progress}. Written only
+ * after acknowledgement, so what it counts as done is on Kafka.
+ *
+ * @param line every line up to this one is settled
+ * @param badLines how many of them were bad
+ * @param sha256 of the file as it lies on disk, in hex: the mark of another file is of no use
+ */
+record ReplayMark(long line, long badLines, String sha256) {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final int MAX_BYTES = 4096;
+
+  /**
+   * Reads the mark.
+   *
+   * @throws ReplayException if there is something else in the file
+   */
+  static Optional<ReplayMark> read(Path file) throws IOException {
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    JsonNode mark = Files.size(file) > MAX_BYTES ? null : parsed(Files.readAllBytes(file));
+    if (mark == null
+        || !mark.path("line").canConvertToLong()
+        || !mark.path("badLines").canConvertToLong()
+        || !mark.path("sha256").isTextual()) {
+      throw new ReplayException(
+          file + " is not the progress of a replay; delete it or replay with --from-start");
+    }
+    return Optional.of(
+        new ReplayMark(
+            mark.get("line").longValue(),
+            mark.get("badLines").longValue(),
+            mark.get("sha256").textValue()));
+  }
+
+  private static @Nullable JsonNode parsed(byte[] bytes) throws IOException {
+    try {
+      return JSON.readTree(bytes);
+    } catch (JsonProcessingException e) {
+      return null;
+    }
+  }
+
+  /** Replaces the file in one step: a process that dies leaves the old mark or the new one. */
+  void write(Path file) throws IOException {
+    String text =
+        JSON.createObjectNode()
+                .put("line", line)
+                .put("badLines", badLines)
+                .put("sha256", sha256)
+                .toString()
+            + "\n";
+    Path next = file.resolveSibling(file.getFileName() + ".new");
+    try (FileChannel channel =
+        FileChannel.open(
+            next,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+      while (bytes.hasRemaining()) {
+        channel.write(bytes);
+      }
+      channel.force(true);
+    }
+    Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+}
