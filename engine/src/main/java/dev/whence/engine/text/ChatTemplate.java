@@ -1,133 +1,183 @@
 package dev.whence.engine.text;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.hubspot.jinjava.Jinjava;
-import com.hubspot.jinjava.JinjavaConfig;
-import com.hubspot.jinjava.LegacyOverrides;
-import com.hubspot.jinjava.interpret.RenderResult;
 import dev.whence.conversation.Conversation;
-import dev.whence.conversation.Message;
-import dev.whence.conversation.Part;
-import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.jinja.JinjaException;
+import dev.whence.engine.text.jinja.JinjaTemplate;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
-/** A model's chat template, in Jinja, as transformers' apply_chat_template renders it. */
+/**
+ * A model's chat template, rendered as transformers' apply_chat_template renders it, with
+ * add_generation_prompt. A raw prompt is taken as it stands (see {@link PlainTemplate}).
+ *
+ * <p>Where the segments stand is found by rendering the same conversation with a marker in the
+ * place of each message's content: what is between the markers is what the template wrote. See
+ * {@link SegmentFinder}.
+ *
+ * <p>The reasoning of a response is put between {@code <think>} and {@code </think>} after the
+ * generation prompt, as models of that convention (DeepSeek-R1, QwQ, Qwen3) write it; a template
+ * that does not speak of {@code </think>} can not place it, and such a conversation is UNSUPPORTED.
+ */
 public final class ChatTemplate implements PromptTemplate {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String OPEN = "<think>";
+  private static final String CLOSE = "</think>";
 
-  private final String source;
+  private final @Nullable JinjaTemplate template;
+  private final String brokenBy;
+  private final boolean thinks;
   private final SpecialTokens special;
-  private final Tokenizer tokenizer;
   private final String model;
   private final PlainTemplate raw;
-  private final Jinjava jinjava =
-      new Jinjava(
-          JinjavaConfig.newBuilder()
-              .withTrimBlocks(true)
-              .withLstripBlocks(true)
-              .withNestedInterpretationEnabled(false)
-              .withMaxOutputSize(64L << 20)
-              .withLegacyOverrides(
-                  LegacyOverrides.newBuilder()
-                      .withEvaluateMapKeys(true)
-                      .withIterateOverMapKeys(true)
-                      .withUsePyishObjectMapper(true)
-                      .withUseNaturalOperatorPrecedence(true)
-                      .withParseWhitespaceControlStrictly(true)
-                      .withAllowAdjacentTextNodes(true)
-                      .withUseTrimmingForNotesAndExpressions(true)
-                      .withKeepNullableLoopValues(true)
-                      .withHandleBackslashInQuotesOnly(true)
-                      .build())
-              .build());
+  private final String endToken;
 
-  private ChatTemplate(String source, SpecialTokens special, Tokenizer tokenizer, String model) {
-    this.source = source;
+  private ChatTemplate(
+      @Nullable JinjaTemplate template,
+      String brokenBy,
+      boolean thinks,
+      SpecialTokens special,
+      Tokenizer tokenizer,
+      String model) {
+    this.template = template;
+    this.brokenBy = brokenBy;
+    this.thinks = thinks;
     this.special = special;
-    this.tokenizer = tokenizer;
     this.model = model;
     this.raw = new PlainTemplate(special);
+    this.endToken = endToken(tokenizer);
   }
 
-  /** A template of a model; the model's name is for messages. */
+  /**
+   * A template of a model. A source that can not be parsed is not an error here: raw prompts need
+   * no template. It is one when a conversation is rendered.
+   *
+   * @param source Jinja
+   * @param special what the template may name
+   * @param tokenizer finds the end token
+   * @param model its name, for messages
+   */
   public static ChatTemplate of(
       String source, SpecialTokens special, Tokenizer tokenizer, String model) {
-    return new ChatTemplate(source, special, tokenizer, model);
+    JinjaTemplate template = null;
+    String brokenBy = "";
+    try {
+      template = JinjaTemplate.parse(source);
+    } catch (JinjaException e) {
+      brokenBy = String.valueOf(e.getMessage());
+    }
+    return new ChatTemplate(template, brokenBy, source.contains(CLOSE), special, tokenizer, model);
   }
 
   @Override
   public RenderedPrompt render(Conversation conversation) {
-    if (conversation.isRaw()) {
-      return raw.render(conversation);
+    RenderedPrompt prompt = conversation.isRaw() ? raw(conversation) : rendered(conversation);
+    String reasoning = conversation.reasoning();
+    if (reasoning.isEmpty()) {
+      return prompt;
     }
-    if (!conversation.reasoning().isEmpty()) {
-      throw unsupported("can not place the reasoning of a response yet");
+    if (!thinks) {
+      throw unsupported(
+          "does not say where reasoning stands (it has no "
+              + CLOSE
+              + "), but the response has some");
     }
-    List<Map<String, Object>> messages = new ArrayList<>();
-    for (Message message : conversation.messages()) {
-      Map<String, Object> map = new LinkedHashMap<>();
-      map.put("role", message.role());
-      map.put("content", message.content());
-      messages.add(map);
-    }
-    String text = render(messages, true);
-    return new RenderedPrompt(text, segments(conversation, text), endToken(messages));
+    return new RenderedPrompt(
+        prompt.text() + thought(prompt.text(), reasoning, conversation.response()),
+        prompt.segments(),
+        prompt.endToken());
   }
 
-  private String render(List<Map<String, Object>> messages, boolean prompt) {
-    Map<String, Object> context = new LinkedHashMap<>(special.named());
-    context.put("messages", messages);
-    context.put("add_generation_prompt", prompt);
-    RenderResult result = jinjava.renderForResult(source, context);
-    if (!result.getErrors().isEmpty()) {
-      throw unsupported("fails: " + result.getErrors().get(0).getMessage());
-    }
-    return result.getOutput();
+  private RenderedPrompt raw(Conversation conversation) {
+    RenderedPrompt plain = raw.withoutReasoning(conversation);
+    return new RenderedPrompt(plain.text(), plain.segments(), endToken);
   }
 
-  private List<RenderedPrompt.Segment> segments(Conversation conversation, String text) {
-    List<RenderedPrompt.Segment> segments = new ArrayList<>();
-    int from = 0;
-    for (int i = 0; i < conversation.messages().size(); i++) {
-      for (Part part : conversation.messages().get(i).parts()) {
-        if (part.text().isEmpty()) {
-          continue;
-        }
-        String kept = part.text().strip();
-        int start = part.text().indexOf(kept);
-        int at = text.indexOf(part.text(), from);
-        Span whole = new Span(0, part.text().length());
-        if (at < 0) {
-          at = text.indexOf(kept, from);
-          whole = new Span(start, start + kept.length());
-        }
-        if (at < 0) {
-          throw unsupported("does not keep segment '" + part.id() + "' as it stands");
-        }
-        segments.add(new RenderedPrompt.Segment(part, i, whole, new Span(at, at + whole.length())));
-        from = at + whole.length();
-      }
+  private RenderedPrompt rendered(Conversation conversation) {
+    TemplateMessages messages = new TemplateMessages(conversation);
+    String text = render(messages.values(), messages.tools(), true, conversation.occurredAt());
+    List<String> markers = messages.markers();
+    Optional<String> skeleton;
+    try {
+      skeleton =
+          Optional.of(
+              render(
+                  messages.withContents(markers),
+                  messages.tools(),
+                  true,
+                  conversation.occurredAt()));
+    } catch (EngineException e) {
+      skeleton = Optional.empty(); // the template looks into contents: they are searched instead
     }
-    return segments;
+    try {
+      List<RenderedPrompt.Segment> segments =
+          SegmentFinder.find(conversation.messages(), text, skeleton, markers);
+      return new RenderedPrompt(text, segments, endToken);
+    } catch (SegmentFinder.NotFound e) {
+      throw unsupported(String.valueOf(e.getMessage()));
+    }
   }
 
-  private String endToken(List<Map<String, Object>> messages) {
-    List<Map<String, Object>> more = new ArrayList<>(messages);
-    String marker = "0123456789";
-    more.add(Map.of("role", "assistant", "content", marker));
-    String text = render(more, false);
-    int after = text.lastIndexOf(marker);
-    if (after < 0) {
+  private String render(
+      List<Map<String, @Nullable Object>> messages,
+      @Nullable Object tools,
+      boolean generationPrompt,
+      Instant now) {
+    if (template == null) {
+      throw unsupported("can not be read: " + brokenBy);
+    }
+    Map<String, @Nullable Object> variables = new LinkedHashMap<>(special.named());
+    variables.put("messages", messages);
+    variables.put("tools", tools);
+    variables.put("documents", null);
+    variables.put("add_generation_prompt", generationPrompt);
+    try {
+      return template.render(variables, now);
+    } catch (JinjaException e) {
+      throw unsupported("fails: " + e.getMessage());
+    }
+  }
+
+  /** What stands between the generation prompt and the answer. */
+  private static String thought(String prompt, String reasoning, String response) {
+    String text = reasoning.strip();
+    StringBuilder out = new StringBuilder();
+    String ending = prompt.stripTrailing();
+    if (!ending.endsWith(OPEN)) {
+      out.append(OPEN).append('\n');
+    } else if (ending.length() == prompt.length()) {
+      out.append('\n');
+    }
+    out.append(text).append('\n').append(CLOSE);
+    // Some servers hand the line feeds between thought and answer out with the answer.
+    return response.startsWith("\n") ? out.toString() : out.append("\n\n").toString();
+  }
+
+  /**
+   * Renders a question and an answer, and takes the first special token after the answer: what the
+   * template ends an assistant's turn with. Empty if it writes none, or can not render that.
+   */
+  private String endToken(Tokenizer tokenizer) {
+    String answer = "whenceanswer";
+    List<Map<String, @Nullable Object>> turns = new ArrayList<>();
+    turns.add(turn("user", "whencequestion"));
+    turns.add(turn("assistant", answer));
+    String text;
+    try {
+      text = render(turns, null, false, Instant.EPOCH);
+    } catch (EngineException e) {
       return "";
     }
-    Encoding encoding = tokenizer.encode(text.substring(after + marker.length()));
-    for (int id : encoding.ids()) {
+    int at = text.lastIndexOf(answer);
+    if (at < 0) {
+      return "";
+    }
+    for (int id : tokenizer.encode(text.substring(at + answer.length())).ids()) {
       if (tokenizer.isSpecial(id)) {
         return tokenizer.decode(new int[] {id}, false);
       }
@@ -135,16 +185,15 @@ public final class ChatTemplate implements PromptTemplate {
     return "";
   }
 
+  private static Map<String, @Nullable Object> turn(String role, String content) {
+    Map<String, @Nullable Object> turn = new LinkedHashMap<>();
+    turn.put("role", role);
+    turn.put("content", content);
+    return turn;
+  }
+
   private EngineException unsupported(String problem) {
     return new EngineException(
         Kind.UNSUPPORTED, "the chat template of model '" + model + "' " + problem);
-  }
-
-  static String json(Object value) {
-    try {
-      return JSON.writeValueAsString(value);
-    } catch (JsonProcessingException e) {
-      throw new IllegalArgumentException("not JSON", e);
-    }
   }
 }

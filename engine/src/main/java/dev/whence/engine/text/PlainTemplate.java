@@ -4,17 +4,20 @@ import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.Span;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * No template: for base models and for raw prompts.
  *
  * <p>The text is the contents of all messages in order, nothing between them; roles, names, tools
- * and tool calls have no trace in it. If the model's own tokenizer begins every text with a
- * beginning-of-sequence token, that token is put in front unless the text has it already. The
- * reasoning, if any, follows as it stands, as a base model would have gone on. The end token is
- * eos_token.
+ * and tool calls leave no trace in it. If the model's own tokenizer begins every text with a
+ * beginning-of-sequence token, that token is put in front unless the text begins with it already.
+ * The end token is eos_token. A response with reasoning is UNSUPPORTED: nothing says how the model
+ * would have set its reasoning apart.
  */
 public final class PlainTemplate implements PromptTemplate {
   private final SpecialTokens special;
@@ -25,12 +28,21 @@ public final class PlainTemplate implements PromptTemplate {
 
   @Override
   public RenderedPrompt render(Conversation conversation) {
-    StringBuilder text = new StringBuilder();
-    List<RenderedPrompt.Segment> segments = new ArrayList<>();
-    String content = conversation.parts().findFirst().map(Part::text).orElse("");
-    if (special.addsBegin() && !startsWithBegin(conversation, content)) {
-      text.append(special.begin());
+    if (!conversation.reasoning().isEmpty()) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          "the response has reasoning, but the model has no chat template that says where reasoning"
+              + " stands");
     }
+    return withoutReasoning(conversation);
+  }
+
+  RenderedPrompt withoutReasoning(Conversation conversation) {
+    String content =
+        conversation.messages().stream().map(Message::content).collect(Collectors.joining());
+    boolean begins = special.addsBegin() && !content.startsWith(special.begin());
+    StringBuilder text = new StringBuilder(begins ? special.begin() : "");
+    List<RenderedPrompt.Segment> segments = new ArrayList<>();
     List<Message> messages = conversation.messages();
     for (int i = 0; i < messages.size(); i++) {
       for (Part part : messages.get(i).parts()) {
@@ -41,13 +53,6 @@ public final class PlainTemplate implements PromptTemplate {
         }
       }
     }
-    text.append(conversation.reasoning());
     return new RenderedPrompt(text.toString(), segments, special.end());
-  }
-
-  private boolean startsWithBegin(Conversation conversation, String first) {
-    return first.startsWith(special.begin())
-        || (first.length() < special.begin().length()
-            && conversation.messages().get(0).content().startsWith(special.begin()));
   }
 }

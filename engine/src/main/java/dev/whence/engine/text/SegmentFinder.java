@@ -1,0 +1,186 @@
+package dev.whence.engine.text;
+
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.Span;
+import dev.whence.engine.text.jinja.Strings;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/**
+ * Finds each part's text in a rendered prompt.
+ *
+ * <p>The contents of messages are placed first. If the skeleton (the rendering with a marker for
+ * each content), with the contents put in place of the markers, whole or trimmed, yields exactly
+ * the rendered text, that is where they are, whatever order the template chose. A template may also
+ * write other things depending on contents; then they are searched for in order, and taken if there
+ * is only one way to place them all.
+ */
+final class SegmentFinder {
+  /** A segment that is not in the text as it stands, or in more than one place. */
+  static final class NotFound extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    NotFound(String message) {
+      super(message);
+    }
+  }
+
+  /** Where a content stands: [kept.start, kept.end) of it at a position of the text. */
+  private record Place(Span kept, int at) {}
+
+  private SegmentFinder() {}
+
+  static List<RenderedPrompt.Segment> find(
+      List<Message> messages, String text, Optional<String> skeleton, List<String> markers)
+      throws NotFound {
+    Optional<Place[]> bySkeleton =
+        skeleton.flatMap(found -> bySkeleton(messages, text, found, markers));
+    Place[] places = bySkeleton.isPresent() ? bySkeleton.get() : bySearch(messages, text);
+    List<RenderedPrompt.Segment> segments = new ArrayList<>();
+    for (int i = 0; i < messages.size(); i++) {
+      int start = 0;
+      for (Part part : messages.get(i).parts()) {
+        int end = start + part.text().length();
+        if (!part.text().isEmpty()) {
+          Span kept = places[i].kept();
+          int from = Math.min(Math.max(start, kept.start()), kept.end());
+          int to = Math.min(Math.max(end, kept.start()), kept.end());
+          int at = places[i].at() - kept.start();
+          segments.add(
+              new RenderedPrompt.Segment(
+                  part,
+                  i,
+                  new Span(clamp(from - start, part), clamp(to - start, part)),
+                  new Span(at + from, at + to)));
+        }
+        start = end;
+      }
+    }
+    return segments;
+  }
+
+  /** A part that was trimmed away altogether keeps an empty range at its nearer end. */
+  private static int clamp(int position, Part part) {
+    return Math.min(Math.max(position, 0), part.text().length());
+  }
+
+  private static Optional<Place[]> bySkeleton(
+      List<Message> messages, String text, String skeleton, List<String> markers) {
+    Place[] places = new Place[messages.size()];
+    Arrays.fill(places, new Place(new Span(0, 0), 0));
+    int[] at = new int[messages.size()];
+    List<Integer> order = new ArrayList<>();
+    for (int i = 0; i < at.length; i++) {
+      if (markers.get(i).isEmpty()) {
+        continue;
+      }
+      at[i] = skeleton.indexOf(markers.get(i));
+      if (at[i] < 0 || skeleton.indexOf(markers.get(i), at[i] + 1) >= 0) {
+        return Optional.empty();
+      }
+      order.add(i);
+    }
+    order.sort(Comparator.comparingInt(i -> at[i]));
+    int inText = 0;
+    int inSkeleton = 0;
+    for (int rank = 0; rank < order.size(); rank++) {
+      int i = order.get(rank);
+      String before = skeleton.substring(inSkeleton, at[i]);
+      if (!text.startsWith(before, inText)) {
+        return Optional.empty();
+      }
+      inText += before.length();
+      inSkeleton = at[i] + markers.get(i).length();
+      int next = rank + 1 < order.size() ? at[order.get(rank + 1)] : skeleton.length();
+      String after = skeleton.substring(inSkeleton, next);
+      boolean last = rank + 1 == order.size();
+      Place place = null;
+      for (Span kept : variants(messages.get(i).content())) {
+        String content = kept.in(messages.get(i).content());
+        int end = inText + content.length();
+        if (text.startsWith(content, inText)
+            && text.startsWith(after, end)
+            && (!last || end + after.length() == text.length())) {
+          place = new Place(kept, inText);
+          inText = end;
+          break;
+        }
+      }
+      if (place == null) {
+        return Optional.empty();
+      }
+      places[i] = place;
+    }
+    return Optional.of(places);
+  }
+
+  private static Place[] bySearch(List<Message> messages, String text) throws NotFound {
+    int n = messages.size();
+    Place[] first = new Place[n];
+    Arrays.fill(first, new Place(new Span(0, 0), 0));
+    Place[] last = first.clone();
+    int from = 0;
+    for (int i : IntStream.range(0, n).toArray()) {
+      String content = messages.get(i).content();
+      Span kept = content.isEmpty() ? new Span(0, 0) : keptAnywhere(messages.get(i), text, from);
+      int at = text.indexOf(kept.in(content), from);
+      first[i] = new Place(kept, at);
+      from = at + kept.length();
+    }
+    int to = text.length();
+    for (int i = n - 1; i >= 0; i--) {
+      String content = messages.get(i).content();
+      if (content.isEmpty()) {
+        last[i] = first[i];
+        continue;
+      }
+      String kept = first[i].kept().in(content);
+      int at = text.lastIndexOf(kept, to - kept.length());
+      last[i] = new Place(first[i].kept(), at);
+      to = at;
+      if (at != first[i].at()) {
+        throw new NotFound(
+            "leaves open where segment '"
+                + firstId(messages.get(i))
+                + "' stands: its text is in the prompt more than once, and the template writes"
+                + " other text depending on it");
+      }
+    }
+    return first;
+  }
+
+  private static Span keptAnywhere(Message message, String text, int from) throws NotFound {
+    for (Span kept : variants(message.content())) {
+      if (text.indexOf(kept.in(message.content()), from) >= 0) {
+        return kept;
+      }
+    }
+    throw new NotFound(
+        "does not keep segment '" + firstId(message) + "' as it stands, or moves or drops it");
+  }
+
+  private static String firstId(Message message) {
+    return message.parts().stream()
+        .filter(part -> !part.text().isBlank())
+        .findFirst()
+        .or(() -> message.parts().stream().findFirst())
+        .map(Part::id)
+        .orElse("");
+  }
+
+  /** Whole, trimmed on both sides, on the left only, on the right only. */
+  private static List<Span> variants(String content) {
+    int left = content.length() - Strings.strip(content, true, false).length();
+    int right = Strings.strip(content, false, true).length();
+    int n = content.length();
+    if (right == 0) {
+      return List.of(new Span(0, n), new Span(0, 0));
+    }
+    return List.of(new Span(0, n), new Span(left, right), new Span(left, n), new Span(0, right));
+  }
+}

@@ -1,0 +1,152 @@
+package dev.whence.engine.text;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A conversation as the values that a template sees: role, content, and name, tool_calls and
+ * tool_call_id where there are any. The content of a message without parts that has tool calls is
+ * none. Arguments of tool calls that are JSON in a string are given as values, as vLLM does.
+ */
+final class TemplateMessages {
+  private static final int MAX_NESTING = 50;
+
+  private static final ObjectMapper JSON =
+      new ObjectMapper(
+          JsonFactory.builder()
+              .streamReadConstraints(
+                  StreamReadConstraints.builder().maxNestingDepth(MAX_NESTING).build())
+              .build());
+
+  private final List<Message> messages;
+  private final List<@Nullable Object> toolCalls = new ArrayList<>();
+  private final @Nullable Object tools;
+
+  TemplateMessages(Conversation conversation) {
+    this.messages = conversation.messages();
+    for (Message message : messages) {
+      toolCalls.add(
+          message.toolCalls().isEmpty() ? null : calls(value(message.toolCalls(), "tool_calls")));
+    }
+    this.tools = conversation.tools().isEmpty() ? null : value(conversation.tools(), "tools");
+  }
+
+  @Nullable Object tools() {
+    return tools;
+  }
+
+  List<Map<String, @Nullable Object>> values() {
+    List<String> contents = new ArrayList<>();
+    for (Message message : messages) {
+      contents.add(message.content());
+    }
+    return withContents(contents);
+  }
+
+  /** The same messages with other contents; an empty content stays empty. */
+  List<Map<String, @Nullable Object>> withContents(List<String> contents) {
+    List<Map<String, @Nullable Object>> values = new ArrayList<>();
+    for (int i = 0; i < messages.size(); i++) {
+      Message message = messages.get(i);
+      Map<String, @Nullable Object> value = new LinkedHashMap<>();
+      value.put("role", message.role());
+      boolean none = message.parts().isEmpty() && !message.toolCalls().isEmpty();
+      value.put("content", none ? null : contents.get(i));
+      if (!message.name().isEmpty()) {
+        value.put("name", message.name());
+      }
+      if (!message.toolCalls().isEmpty()) {
+        value.put("tool_calls", toolCalls.get(i));
+      }
+      if (!message.toolCallId().isEmpty()) {
+        value.put("tool_call_id", message.toolCallId());
+      }
+      values.add(value);
+    }
+    return values;
+  }
+
+  /** One word for each message that no message contains; empty where the content is. */
+  List<String> markers() {
+    String word = "whencemarker";
+    boolean taken = true;
+    while (taken) {
+      word = word + "q";
+      taken = false;
+      for (Message message : messages) {
+        taken |= message.content().contains(word);
+      }
+    }
+    List<String> markers = new ArrayList<>();
+    for (int i = 0; i < messages.size(); i++) {
+      markers.add(messages.get(i).content().isEmpty() ? "" : word + "x" + i + "x");
+    }
+    return markers;
+  }
+
+  private static @Nullable Object calls(@Nullable Object calls) {
+    if (!(calls instanceof List<?> list)) {
+      return calls;
+    }
+    for (Object call : list) {
+      if (call instanceof Map<?, ?> map && map.get("function") instanceof Map<?, ?> function) {
+        parseArguments(function);
+      }
+    }
+    return calls;
+  }
+
+  @SuppressWarnings("unchecked") // made by convert below: string keys
+  private static void parseArguments(Map<?, ?> function) {
+    if (function.get("arguments") instanceof String json) {
+      try {
+        ((Map<String, @Nullable Object>) function).put("arguments", convert(JSON.readTree(json)));
+      } catch (JsonProcessingException e) {
+        // Not JSON: the template gets the string that the model wrote.
+      }
+    }
+  }
+
+  private static @Nullable Object value(String json, String what) {
+    try {
+      return convert(JSON.readTree(json));
+    } catch (JsonProcessingException e) {
+      throw new EngineException(Kind.UNSUPPORTED, "the " + what + " of a prompt are not JSON");
+    }
+  }
+
+  private static @Nullable Object convert(JsonNode node) {
+    if (node.isObject()) {
+      Map<String, @Nullable Object> map = new LinkedHashMap<>();
+      node.properties().forEach(entry -> map.put(entry.getKey(), convert(entry.getValue())));
+      return map;
+    }
+    if (node.isArray()) {
+      List<@Nullable Object> list = new ArrayList<>();
+      node.forEach(item -> list.add(convert(item)));
+      return list;
+    }
+    if (node.isTextual()) {
+      return node.textValue();
+    }
+    if (node.isBoolean()) {
+      return node.booleanValue();
+    }
+    if (node.isIntegralNumber() && node.canConvertToLong()) {
+      return node.longValue();
+    }
+    return node.isNumber() ? (Object) node.doubleValue() : null;
+  }
+}

@@ -1,0 +1,259 @@
+package dev.whence.engine.text.jinja;
+
+import dev.whence.engine.text.jinja.Values.Undefined;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** Jinja2's filters, and tojson as transformers has it. */
+final class Filters {
+  private Filters() {}
+
+  static @Nullable Object apply(String name, @Nullable Object value, Parameters given) {
+    Object result = filter(name, value, given);
+    given.done();
+    return result;
+  }
+
+  private static @Nullable Object filter(String name, @Nullable Object value, Parameters given) {
+    return switch (name) {
+      case "trim" -> Methods.stripped(Values.text(value), given.get(0, "chars", null), true, true);
+      case "tojson" -> json(value, given);
+      case "length", "count" -> Values.length(value);
+      case "upper" -> Strings.upper(Values.text(value));
+      case "lower" -> Strings.lower(Values.text(value));
+      case "title" -> Strings.title(Values.text(value));
+      case "capitalize" -> Strings.capitalize(Values.text(value));
+      case "string" -> Values.text(value);
+      case "safe" -> value;
+      case "default", "d" -> {
+        Object fallback = given.get(0, "default_value", "");
+        boolean falsy = Values.truth(given.get(1, "boolean", false));
+        yield value instanceof Undefined || (falsy && !Values.truth(value)) ? fallback : value;
+      }
+      case "join" -> join(value, given);
+      case "first" -> edge(value, true);
+      case "last" -> edge(value, false);
+      case "list" -> Values.items(value);
+      case "reverse" -> reversed(value);
+      case "replace" ->
+          Strings.replace(
+              Values.text(value),
+              Values.string(given.required(0, "old")),
+              Values.string(given.required(1, "new")),
+              count(given.get(2, "count", null)));
+      case "int" -> integer(value, given);
+      case "float" -> floating(value, given);
+      case "abs" ->
+          value instanceof Double number
+              ? (Object) Math.abs(number)
+              : (Object) Math.abs(Values.integer(value));
+      case "items" -> {
+        if (value instanceof Undefined) {
+          yield List.of();
+        }
+        if (!(value instanceof Map<?, ?> map)) {
+          throw new JinjaException("'items' of " + Values.kind(value));
+        }
+        yield Methods.items(map);
+      }
+      case "dictsort" -> {
+        if (!(value instanceof Map<?, ?> map)) {
+          throw new JinjaException("'dictsort' of " + Values.kind(value));
+        }
+        List<Object> items = Methods.items(map);
+        items.sort(
+            Comparator.comparing(pair -> Strings.lower(Values.text(((List<?>) pair).get(0)))));
+        yield items;
+      }
+      case "sort" -> {
+        List<@Nullable Object> items = Values.items(value);
+        items.sort((a, b) -> Values.compare(folded(a), folded(b), "sort"));
+        if (Values.truth(given.get(0, "reverse", false))) {
+          Collections.reverse(items);
+        }
+        yield items;
+      }
+      case "unique" -> {
+        List<@Nullable Object> kept = new ArrayList<>();
+        for (Object item : Values.items(value)) {
+          if (kept.stream().noneMatch(other -> Values.equal(folded(other), folded(item)))) {
+            kept.add(item);
+          }
+        }
+        yield kept;
+      }
+      case "map" -> mapped(value, given);
+      case "select", "reject" -> selected(value, given, "", name.equals("select"));
+      case "selectattr", "rejectattr" ->
+          selected(
+              value,
+              given,
+              Values.string(given.required(0, "attribute")),
+              name.equals("selectattr"));
+      case "sum" -> {
+        Object sum = given.get(1, "start", 0L);
+        for (Object item : Values.items(value)) {
+          sum = Values.arithmetic("+", sum, item);
+        }
+        yield sum;
+      }
+      case "indent" -> indent(Values.text(value), given);
+      default -> throw new JinjaException("the filter '" + name + "' is not supported");
+    };
+  }
+
+  private static @Nullable Object folded(@Nullable Object value) {
+    return value instanceof String text ? Strings.lower(text) : value;
+  }
+
+  private static long count(@Nullable Object value) {
+    return value == null ? -1 : Values.integer(value);
+  }
+
+  private static String json(@Nullable Object value, Parameters given) {
+    Object indent = given.get(1, "indent", null);
+    boolean ascii = Values.truth(given.get(0, "ensure_ascii", false));
+    if (ascii) {
+      throw new JinjaException("'tojson' with ensure_ascii is not supported");
+    }
+    long width = indent == null ? -1 : Values.integer(indent);
+    if (width > 16) {
+      throw new JinjaException("'tojson' with an indent above 16 is not supported");
+    }
+    StringBuilder out = new StringBuilder();
+    Values.json(value, (int) width, 0, out);
+    return out.toString();
+  }
+
+  private static String join(@Nullable Object value, Parameters given) {
+    String separator = Values.text(given.get(0, "d", ""));
+    Object attribute = given.get(1, "attribute", null);
+    List<String> texts = new ArrayList<>();
+    for (Object item : Values.items(value)) {
+      texts.add(
+          Values.text(
+              attribute == null ? item : Renderer.attribute(item, Values.string(attribute))));
+    }
+    return Strings.join(separator, texts);
+  }
+
+  private static @Nullable Object edge(@Nullable Object value, boolean first) {
+    List<@Nullable Object> items = Values.items(value);
+    return items.isEmpty()
+        ? new Undefined(first ? "first of nothing" : "last of nothing")
+        : items.get(first ? 0 : items.size() - 1);
+  }
+
+  private static Object reversed(@Nullable Object value) {
+    if (value instanceof String text) {
+      return new StringBuilder(text).reverse().toString();
+    }
+    List<@Nullable Object> items = Values.items(value);
+    Collections.reverse(items);
+    return items;
+  }
+
+  private static Object integer(@Nullable Object value, Parameters given) {
+    Object fallback = given.get(0, "default", 0L);
+    if (value instanceof Double number && !number.isNaN() && !number.isInfinite()) {
+      return (long) number.doubleValue();
+    }
+    if (value instanceof Long || value instanceof Boolean) {
+      return Values.integer(value);
+    }
+    try {
+      return Long.parseLong(Strings.strip(Values.string(value), true, true));
+    } catch (NumberFormatException | JinjaException e) {
+      return Values.integer(fallback); // Jinja2: a value that is no number gives the default
+    }
+  }
+
+  private static Object floating(@Nullable Object value, Parameters given) {
+    Object fallback = given.get(0, "default", 0.0);
+    if (Values.isNumber(value)) {
+      return Values.floating(value);
+    }
+    try {
+      return Double.parseDouble(Strings.strip(Values.string(value), true, true));
+    } catch (NumberFormatException | JinjaException e) {
+      return Values.floating(fallback); // as with int
+    }
+  }
+
+  private static Object mapped(@Nullable Object value, Parameters given) {
+    List<@Nullable Object> result = new ArrayList<>();
+    if (given.has(99, "attribute")) {
+      String attribute = Values.string(given.get(99, "attribute", null));
+      boolean fallback = given.has(99, "default");
+      Object instead = given.get(99, "default", null);
+      for (Object item : Values.items(value)) {
+        Object found = Renderer.attribute(item, attribute);
+        result.add(found instanceof Undefined && fallback ? instead : found);
+      }
+      given.get(0, "attribute", null);
+      return result;
+    }
+    List<@Nullable Object> arguments = given.positional();
+    if (arguments.isEmpty()) {
+      throw new JinjaException("'map' lacks a filter or an attribute");
+    }
+    String filter = Values.string(arguments.get(0));
+    for (Object item : Values.items(value)) {
+      result.add(
+          apply(
+              filter,
+              item,
+              new Parameters(filter, arguments.subList(1, arguments.size()), Map.of())));
+    }
+    return result;
+  }
+
+  private static Object selected(
+      @Nullable Object value, Parameters given, String attribute, boolean keep) {
+    List<@Nullable Object> arguments = given.positional();
+    int skip = attribute.isEmpty() ? 0 : 1;
+    List<@Nullable Object> result = new ArrayList<>();
+    for (Object item : Values.items(value)) {
+      Object tested = attribute.isEmpty() ? item : Renderer.attribute(item, attribute);
+      boolean holds;
+      if (arguments.size() == skip) {
+        holds = Values.truth(tested);
+      } else {
+        String test = Values.string(arguments.get(skip));
+        holds =
+            Tests.apply(
+                test,
+                tested,
+                new Parameters(test, arguments.subList(skip + 1, arguments.size()), Map.of()));
+      }
+      if (holds == keep) {
+        result.add(item);
+      }
+    }
+    return result;
+  }
+
+  private static String indent(String text, Parameters given) {
+    Object width = given.get(0, "width", 4L);
+    boolean first = Values.truth(given.get(1, "first", false));
+    boolean blank = Values.truth(given.get(2, "blank", false));
+    long spaces = width instanceof String ? -1 : Values.integer(width);
+    if (spaces > 1000) {
+      throw new JinjaException("'indent' by more than 1000");
+    }
+    String margin = width instanceof String own ? own : " ".repeat((int) Math.max(0, spaces));
+    List<Object> lines = Strings.split(text, "\n", -1);
+    Strings.bounded(text.length() + (long) lines.size() * margin.length());
+    StringBuilder out = new StringBuilder();
+    for (int i = 0; i < lines.size(); i++) {
+      String line = Values.string(lines.get(i));
+      boolean indented = i == 0 ? first : blank || !line.isEmpty();
+      out.append(i == 0 ? "" : "\n").append(indented ? margin : "").append(line);
+    }
+    return out.toString();
+  }
+}

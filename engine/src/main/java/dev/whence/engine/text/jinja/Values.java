@@ -1,0 +1,422 @@
+package dev.whence.engine.text.jinja;
+
+import java.math.BigDecimal;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Python's semantics of the values that templates meet: null is None; Boolean, Long, Double,
+ * String, {@code List<Object>} (lists and tuples), {@code Map<String, Object>}, {@link Undefined},
+ * {@link Callable}.
+ */
+final class Values {
+  /** What a name, key or attribute that does not exist evaluates to. */
+  record Undefined(String name) {
+    JinjaException error() {
+      return new JinjaException("'" + name + "' is undefined");
+    }
+  }
+
+  /** A macro, function or bound method. */
+  interface Callable {
+    @Nullable Object call(List<@Nullable Object> positional, Map<String, @Nullable Object> named);
+  }
+
+  /** {@code namespace()}: the only value that templates may change. */
+  static final class Namespace extends java.util.LinkedHashMap<String, @Nullable Object> {
+    private static final long serialVersionUID = 1L;
+  }
+
+  /** A list that Python would write with parentheses. */
+  static final class Tuple extends ArrayList<@Nullable Object> {
+    private static final long serialVersionUID = 1L;
+  }
+
+  /** The longest string, in UTF-16 code units, and the longest list that a template may build. */
+  static final int MAX_TEXT = 16 << 20;
+
+  private static final int MAX_ITEMS = 1_000_000;
+
+  private Values() {}
+
+  static boolean truth(@Nullable Object value) {
+    if (value == null || value instanceof Undefined) {
+      return false;
+    }
+    if (value instanceof Boolean flag) {
+      return flag;
+    }
+    if (value instanceof Number number) {
+      return number.doubleValue() != 0;
+    }
+    if (value instanceof String text) {
+      return !text.isEmpty();
+    }
+    if (value instanceof Namespace) {
+      return true;
+    }
+    if (value instanceof Collection<?> items) {
+      return !items.isEmpty();
+    }
+    if (value instanceof Map<?, ?> map) {
+      return !map.isEmpty();
+    }
+    return true;
+  }
+
+  /** str(). */
+  static String text(@Nullable Object value) {
+    if (value instanceof String text) {
+      return text;
+    }
+    if (value instanceof Undefined) {
+      return "";
+    }
+    StringBuilder out = new StringBuilder();
+    repr(value, out, 0);
+    return out.toString();
+  }
+
+  private static void repr(@Nullable Object value, StringBuilder out, int depth) {
+    if (depth > 60 || out.length() > MAX_TEXT) {
+      throw new JinjaException("a value is too large or too deep to be written out");
+    }
+    if (value == null) {
+      out.append("None");
+    } else if (value instanceof Boolean flag) {
+      out.append(flag ? "True" : "False");
+    } else if (value instanceof Long) {
+      out.append(value);
+    } else if (value instanceof Double number) {
+      out.append(number(number));
+    } else if (value instanceof String text) {
+      out.append(Strings.quoted(text));
+    } else if (value instanceof List<?> items) {
+      out.append('[');
+      String separator = "";
+      for (Object item : items) {
+        out.append(separator);
+        repr(item, out, depth + 1);
+        separator = ", ";
+      }
+      out.append(!(value instanceof Tuple) ? "]" : items.size() == 1 ? ",)" : ")");
+    } else if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
+      out.append('{');
+      String separator = "";
+      for (Map.Entry<?, ?> entry : map.entrySet()) {
+        out.append(separator);
+        repr(entry.getKey(), out, depth + 1);
+        out.append(": ");
+        repr(entry.getValue(), out, depth + 1);
+        separator = ", ";
+      }
+      out.append('}');
+    } else {
+      throw new JinjaException(kind(value) + " can not be written out");
+    }
+  }
+
+  /** repr() of a float. */
+  static String number(double value) {
+    if (Double.isNaN(value)) {
+      return "nan";
+    }
+    if (Double.isInfinite(value)) {
+      return value > 0 ? "inf" : "-inf";
+    }
+    double size = Math.abs(value);
+    if (size != 0 && (size < 1e-4 || size >= 1e16)) {
+      String text = Double.toString(value).replace(".0E", "E").replace("E", "e");
+      int exponent = text.indexOf('e') + 1;
+      String digits = text.substring(exponent);
+      boolean negative = digits.startsWith("-");
+      String plain = negative ? digits.substring(1) : digits;
+      return text.substring(0, exponent)
+          + (negative ? "-" : "+")
+          + (plain.length() < 2 ? "0" + plain : plain);
+    }
+    String plain = new BigDecimal(Double.toString(value)).toPlainString();
+    return plain.indexOf('.') >= 0 ? plain : plain + ".0";
+  }
+
+  static String kind(@Nullable Object value) {
+    if (value == null) {
+      return "None";
+    }
+    if (value instanceof Undefined undefined) {
+      return "undefined '" + undefined.name() + "'";
+    }
+    if (value instanceof Boolean) {
+      return "a boolean";
+    }
+    if (value instanceof Number) {
+      return "a number";
+    }
+    if (value instanceof String) {
+      return "a string";
+    }
+    if (value instanceof Namespace) {
+      return "a namespace";
+    }
+    if (value instanceof List<?>) {
+      return "a list";
+    }
+    return value instanceof Map<?, ?> ? "a mapping" : "a function";
+  }
+
+  static boolean equal(@Nullable Object left, @Nullable Object right) {
+    return equal(left, right, new int[] {MAX_ITEMS});
+  }
+
+  /** The budget bounds comparisons of lists that share their items many times over. */
+  private static boolean equal(@Nullable Object left, @Nullable Object right, int[] budget) {
+    if (--budget[0] < 0) {
+      throw new JinjaException("a comparison of lists with more than " + MAX_ITEMS + " items");
+    }
+    if (isNumber(left) && isNumber(right)) {
+      return compareNumbers(left, right) == 0;
+    }
+    if (left instanceof Undefined || right instanceof Undefined) {
+      return left instanceof Undefined && right instanceof Undefined;
+    }
+    if (left instanceof List<?> a && right instanceof List<?> b) {
+      if (a.size() != b.size()) {
+        return false;
+      }
+      for (int i = 0; i < a.size(); i++) {
+        if (!equal(a.get(i), b.get(i), budget)) {
+          return false;
+        }
+      }
+      return true;
+    }
+    return Objects.equals(left, right);
+  }
+
+  /** Numbers and booleans, as in Python. */
+  static boolean isNumber(@Nullable Object value) {
+    return value instanceof Long || value instanceof Double || value instanceof Boolean;
+  }
+
+  static int compare(@Nullable Object left, @Nullable Object right, String operator) {
+    if (isNumber(left) && isNumber(right)) {
+      return compareNumbers(left, right);
+    }
+    if (left instanceof String a && right instanceof String b) {
+      // Python orders by code points; UTF-16 order differs only among supplementary characters.
+      int[] x = a.codePoints().toArray();
+      int[] y = b.codePoints().toArray();
+      return java.util.Arrays.compare(x, y);
+    }
+    throw new JinjaException(
+        "'" + operator + "' between " + kind(left) + " and " + kind(right) + " is not supported");
+  }
+
+  private static int compareNumbers(@Nullable Object left, @Nullable Object right) {
+    if (left instanceof Double || right instanceof Double) {
+      return Double.compare(floating(left), floating(right));
+    }
+    return Long.compare(integer(left), integer(right));
+  }
+
+  static long integer(@Nullable Object value) {
+    if (value instanceof Long number) {
+      return number;
+    }
+    if (value instanceof Boolean flag) {
+      return flag ? 1 : 0;
+    }
+    throw new JinjaException("an integer is wanted, not " + kind(value));
+  }
+
+  static double floating(@Nullable Object value) {
+    return value instanceof Double number ? number : (double) integer(value);
+  }
+
+  static String string(@Nullable Object value) {
+    if (value instanceof String text) {
+      return text;
+    }
+    throw new JinjaException("a string is wanted, not " + kind(value));
+  }
+
+  static @Nullable Object arithmetic(String operator, @Nullable Object a, @Nullable Object b) {
+    if (isNumber(a) && isNumber(b)) {
+      try {
+        return a instanceof Double || b instanceof Double || operator.equals("/")
+            ? floats(operator, floating(a), floating(b))
+            : integers(operator, integer(a), integer(b));
+      } catch (ArithmeticException e) {
+        throw new JinjaException("'" + operator + "' overflows or divides by zero");
+      }
+    }
+    if (operator.equals("+") && a instanceof String left && b instanceof String right) {
+      return checked(left.length() + (long) right.length(), left, right);
+    }
+    if (operator.equals("+") && a instanceof List<?> left && b instanceof List<?> right) {
+      if (left.size() + right.size() > MAX_ITEMS) {
+        throw new JinjaException("'+' makes a list of more than " + MAX_ITEMS + " items");
+      }
+      List<@Nullable Object> joined = new ArrayList<>(left);
+      joined.addAll(right);
+      return joined;
+    }
+    if (operator.equals("*") && a instanceof String text && b instanceof Long times) {
+      if (times > 0 && text.length() * (double) times > 1 << 20) {
+        throw new JinjaException("'*' makes a string of more than 1 MiB");
+      }
+      return text.repeat((int) Math.max(0, Math.min(times, 1 << 20)));
+    }
+    if (a instanceof Undefined undefined) {
+      throw undefined.error();
+    }
+    if (b instanceof Undefined undefined) {
+      throw undefined.error();
+    }
+    throw new JinjaException(
+        "'" + operator + "' between " + kind(a) + " and " + kind(b) + " is not supported");
+  }
+
+  private static String checked(long length, String left, String right) {
+    if (length > MAX_TEXT) {
+      throw new JinjaException("'+' makes a string of more than " + MAX_TEXT + " characters");
+    }
+    return left + right;
+  }
+
+  private static Object integers(String operator, long a, long b) {
+    return switch (operator) {
+      case "+" -> Math.addExact(a, b);
+      case "-" -> Math.subtractExact(a, b);
+      case "*" -> Math.multiplyExact(a, b);
+      case "//" -> Math.floorDiv(a, b);
+      case "%" -> Math.floorMod(a, b);
+      default -> {
+        double power = Math.pow((double) a, (double) b);
+        if (b < 0 || Math.abs(power) > 1L << 53) {
+          throw new JinjaException("'**' is out of range");
+        }
+        yield (long) power;
+      }
+    };
+  }
+
+  private static Object floats(String operator, double a, double b) {
+    if (b == 0 && (operator.equals("/") || operator.equals("//") || operator.equals("%"))) {
+      throw new ArithmeticException();
+    }
+    return switch (operator) {
+      case "+" -> a + b;
+      case "-" -> a - b;
+      case "*" -> a * b;
+      case "/" -> a / b;
+      case "//" -> Math.floor(a / b);
+      case "%" -> a - b * Math.floor(a / b);
+      default -> Math.pow(a, b);
+    };
+  }
+
+  /** {@code item in container}. */
+  static boolean contains(@Nullable Object container, @Nullable Object item) {
+    if (container instanceof String text) {
+      return text.contains(string(item));
+    }
+    if (container instanceof Map<?, ?> map) {
+      return item instanceof String && map.containsKey(item);
+    }
+    if (container instanceof List<?> items) {
+      for (Object each : items) {
+        if (equal(each, item)) {
+          return true;
+        }
+      }
+      return false;
+    }
+    if (container instanceof Undefined) {
+      return false;
+    }
+    throw new JinjaException("'in' " + kind(container) + " is not supported");
+  }
+
+  /** What a for loop runs over. */
+  static List<@Nullable Object> items(@Nullable Object value) {
+    if (value instanceof List<?> items) {
+      return new ArrayList<>(items);
+    }
+    if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
+      return new ArrayList<>(map.keySet());
+    }
+    if (value instanceof String text) {
+      List<@Nullable Object> characters = new ArrayList<>();
+      text.codePoints().forEach(c -> characters.add(Character.toString(c)));
+      return characters;
+    }
+    if (value instanceof Undefined) {
+      return new ArrayList<>();
+    }
+    throw new JinjaException(kind(value) + " can not be iterated over");
+  }
+
+  static long length(@Nullable Object value) {
+    if (value instanceof String text) {
+      return Strings.length(text);
+    }
+    return items(value).size();
+  }
+
+  /** json.dumps(value, ensure_ascii=False, indent=indent); indent -1: on one line. */
+  static void json(@Nullable Object value, int indent, int depth, StringBuilder out) {
+    if (depth > 60 || out.length() > MAX_TEXT) {
+      throw new JinjaException("a value is too large or too deep for tojson");
+    }
+    if (value == null) {
+      out.append("null");
+    } else if (value instanceof Boolean || value instanceof Long) {
+      out.append(value);
+    } else if (value instanceof Double number) {
+      out.append(number(number));
+    } else if (value instanceof String text) {
+      Strings.json(text, out);
+    } else if (value instanceof List<?> items) {
+      String separator = "";
+      out.append('[');
+      for (Object item : items) {
+        out.append(separator);
+        newLine(indent, depth + 1, out);
+        json(item, indent, depth + 1, out);
+        separator = indent < 0 ? ", " : ",";
+      }
+      if (!items.isEmpty()) {
+        newLine(indent, depth, out);
+      }
+      out.append(']');
+    } else if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
+      String separator = "";
+      out.append('{');
+      for (Map.Entry<?, ?> entry : map.entrySet()) {
+        out.append(separator);
+        newLine(indent, depth + 1, out);
+        Strings.json(string(entry.getKey()), out);
+        out.append(": ");
+        json(entry.getValue(), indent, depth + 1, out);
+        separator = indent < 0 ? ", " : ",";
+      }
+      if (!map.isEmpty()) {
+        newLine(indent, depth, out);
+      }
+      out.append('}');
+    } else {
+      throw new JinjaException("tojson of " + kind(value) + " is not supported");
+    }
+  }
+
+  private static void newLine(int indent, int depth, StringBuilder out) {
+    if (indent >= 0) {
+      out.append('\n').append(" ".repeat(indent * depth));
+    }
+  }
+}

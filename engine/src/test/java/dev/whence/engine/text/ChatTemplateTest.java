@@ -1,0 +1,267 @@
+package dev.whence.engine.text;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.engine.EngineException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Against the texts that transformers' apply_chat_template rendered (chat_templates.py). */
+class ChatTemplateTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final SpecialTokens SPECIAL =
+      new SpecialTokens(Map.of("bos_token", "<s>", "eos_token", "</s>"), true);
+
+  static Stream<Arguments> cases() throws IOException {
+    JsonNode fixture = JSON.readTree(resource("templates.json"));
+    Instant now = Instant.parse(fixture.path("now").asText());
+    List<Arguments> cases = new ArrayList<>();
+    for (JsonNode node : fixture.path("cases")) {
+      String name = node.path("template").asText() + ", " + node.path("name").asText();
+      String tools = node.path("tools").isNull() ? "" : node.path("tools").toString();
+      cases.add(
+          Arguments.of(
+              name + (tools.isEmpty() ? "" : ", tools"),
+              node.path("template").asText(),
+              conversation(node.path("messages"), tools, now),
+              node.path("text").asText(null)));
+    }
+    return cases.stream();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("cases")
+  void rendersWhatTransformersRenders(
+      String name, String template, Conversation conversation, String expected) throws IOException {
+    ChatTemplate subject = template(template);
+    if (expected == null) {
+      assertThatThrownBy(() -> subject.render(conversation))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("chat template of model 'test'");
+      return;
+    }
+    RenderedPrompt prompt;
+    try {
+      prompt = subject.render(conversation);
+    } catch (EngineException e) {
+      // A template may write a content escaped, or parts of it only: then, and only then, this.
+      assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED);
+      assertThat(e).hasMessageContaining("segment");
+      assertThat(conversation.messages())
+          .anyMatch(message -> !expected.contains(message.content().strip()));
+      return;
+    }
+    assertThat(prompt.text()).isEqualTo(expected);
+    assertThat(prompt.segments()).hasSize((int) conversation.parts().count());
+    for (RenderedPrompt.Segment segment : prompt.segments()) {
+      assertThat(segment.rendered().in(prompt.text()))
+          .isEqualTo(segment.kept().in(segment.part().text()));
+      assertThat(segment.kept().in(segment.part().text()).strip())
+          .isEqualTo(segment.part().text().strip());
+    }
+  }
+
+  @Test
+  void theEndTokenIsWhatTheTemplateWritesAfterAnAnswer() throws IOException {
+    Conversation conversation = question("Hi");
+    assertThat(template("smollm2").render(conversation).endToken()).isEqualTo("<|im_end|>");
+    assertThat(template("llama3.1").render(conversation).endToken()).isEqualTo("<|eot_id|>");
+    assertThat(template("gemma2").render(conversation).endToken()).isEqualTo("<end_of_turn>");
+    assertThat(template("mistral").render(conversation).endToken()).isEqualTo("</s>");
+  }
+
+  @Test
+  void aSegmentThatReadsLikeTheTemplateIsPlacedWhereItsMessageIs() throws IOException {
+    RenderedPrompt prompt = template("smollm2").render(question("user"));
+    int at = prompt.text().indexOf("<|im_start|>user\nuser") + "<|im_start|>user\n".length();
+    assertThat(prompt.segments().get(0).rendered().start()).isEqualTo(at);
+  }
+
+  @Test
+  void partsOfATrimmedMessageKeepTheirOwnRanges() throws IOException {
+    Conversation conversation =
+        conversation(
+            List.of(
+                new Message(
+                    "user",
+                    List.of(
+                        Part.of(PartKind.INSTRUCTION, "i", "  \n"),
+                        Part.of(PartKind.RETRIEVED, "d", " A fact. "),
+                        Part.of(PartKind.QUESTION, "q", "Why?\n")),
+                    "",
+                    "",
+                    "")),
+            "",
+            "",
+            Instant.EPOCH);
+    RenderedPrompt prompt = template("llama3").render(conversation);
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.rendered().in(prompt.text()))
+        .containsExactly("", "A fact. ", "Why?");
+    assertThat(prompt.segments().get(1).kept().start()).isEqualTo(1);
+  }
+
+  @Test
+  void reasoningStandsBetweenThinkTagsAfterTheGenerationPrompt() throws IOException {
+    Conversation conversation =
+        conversation(
+            List.of(Message.of("user", List.of(Part.of(PartKind.QUESTION, "q", "Hi")))),
+            "",
+            "First.\n",
+            Instant.EPOCH);
+    assertThat(template("qwen3").render(conversation).text())
+        .endsWith("<|im_start|>assistant\n<think>\nFirst.\n</think>\n\n");
+    assertThatThrownBy(() -> template("smollm2").render(conversation))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("reasoning");
+  }
+
+  @Test
+  void aRawPromptGetsTheBeginTokenOnce() throws IOException {
+    for (String text : List.of("Once", "<s>Once")) {
+      Conversation raw =
+          conversation(
+              List.of(Message.of(Message.RAW, List.of(Part.of(PartKind.QUESTION, "p", text)))),
+              "",
+              "",
+              Instant.EPOCH);
+      RenderedPrompt prompt = template("llama3").render(raw);
+      assertThat(prompt.text()).isEqualTo("<s>Once");
+      assertThat(prompt.segments().get(0).rendered().in(prompt.text())).isEqualTo(text);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{{ messages[0].content.frobnicate() }}",
+        "{{ frobnicate(1) }}",
+        "{{ 'x' | frobnicate }}",
+        "{{ 'x' is frobnicate }}",
+        "{% frobnicate %}",
+        "{{ loop.frobnicate() }}",
+        "{{ raise_exception('no') }}"
+      })
+  void whatATemplateMayNotUseIsNamed(String source) {
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      ChatTemplate template = ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+      assertThatThrownBy(() -> template.render(question("secret words")))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .message()
+          .containsAnyOf("frobnicate", "loop", "raise_exception")
+          .doesNotContain("secret");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% set ns = namespace(s='xxxxxxxx') %}"
+            + "{% for i in range(99999) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+        "{% set ns = namespace(s='xxxxxxxx') %}"
+            + "{% for i in range(99999) %}{% set ns.s = ns.s | replace('x', 'xxxxxxxx') %}{% endfor %}",
+        "{% set ns = namespace(l=[1]) %}"
+            + "{% for i in range(99999) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+        "{% set ns = namespace(l=[1]) %}"
+            + "{% for i in range(99999) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
+        "{{ 'x' * 99999999999 }}",
+        "{{ messages[0].__class__.__mro__ }}",
+        "{{ messages.getClass().forName('java.lang.Runtime') }}"
+      })
+  @Timeout(30)
+  void aHostileTemplateEndsSoonWithAnError(String source) {
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      Instant start = Instant.now();
+      ChatTemplate template = ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+      assertThatThrownBy(() -> template.render(question("Hi"))).isInstanceOf(EngineException.class);
+      assertThat(Duration.between(start, Instant.now())).isLessThan(Duration.ofSeconds(20));
+    }
+  }
+
+  @Test
+  void deepNestingIsRefusedInsteadOfOverflowingTheStack() {
+    for (String source :
+        List.of(
+            "{{ " + "(".repeat(50_000) + "1" + ")".repeat(50_000) + " }}",
+            "{{ " + "-".repeat(50_000) + "1 }}",
+            "{{ 1" + ".a".repeat(50_000) + " }}",
+            "{{ 1" + " + 1".repeat(50_000) + " }}",
+            "{% if 1 %}".repeat(50_000))) {
+      try (WordTokenizer tokenizer = new WordTokenizer()) {
+        ChatTemplate template = ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+        assertThatThrownBy(() -> template.render(question("Hi")))
+            .isInstanceOf(EngineException.class);
+      }
+    }
+  }
+
+  private static ChatTemplate template(String name) throws IOException {
+    String source = new String(resource("templates/" + name + ".jinja"), StandardCharsets.UTF_8);
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      return ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+    }
+  }
+
+  private static Conversation question(String text) {
+    return conversation(
+        List.of(Message.of("user", List.of(Part.of(PartKind.QUESTION, "q", text)))),
+        "",
+        "",
+        Instant.EPOCH);
+  }
+
+  private static Conversation conversation(JsonNode nodes, String tools, Instant now) {
+    List<Message> messages = new ArrayList<>();
+    for (JsonNode node : nodes) {
+      List<Part> parts =
+          node.path("content").isNull()
+              ? List.of()
+              : List.of(
+                  Part.of(PartKind.HISTORY, "m" + messages.size(), node.path("content").asText()));
+      messages.add(
+          new Message(
+              node.path("role").asText(),
+              parts,
+              "",
+              node.has("tool_calls") ? node.path("tool_calls").toString() : "",
+              node.path("tool_call_id").asText("")));
+    }
+    return conversation(messages, tools, "", now);
+  }
+
+  private static Conversation conversation(
+      List<Message> messages, String tools, String reasoning, Instant now) {
+    return new Conversation(
+        "r", "", now, messages, reasoning, "", "", List.of(), tools, "", "", "", Map.of());
+  }
+
+  private static byte[] resource(String name) throws IOException {
+    try (InputStream in = ChatTemplateTest.class.getResourceAsStream("/fixtures/text/" + name)) {
+      return in.readAllBytes();
+    }
+  }
+}
