@@ -129,8 +129,7 @@ final class AttributeCommand implements Callable<Integer> {
                 }
                 out.flush();
               },
-              (line, problem) ->
-                  err.println(input + ", line " + line + ": " + Failure.sentence(problem)));
+              (line, problem) -> err.println(input + ", line " + line + ": " + problem));
       return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
     }
   }

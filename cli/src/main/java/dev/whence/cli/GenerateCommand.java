@@ -62,8 +62,7 @@ final class GenerateCommand implements Callable<Integer> {
                       input + ", response '" + prompt.responseId() + "': " + Failure.sentence(e));
                 }
               },
-              (number, problem) ->
-                  err.println(input + ", line " + number + ": " + Failure.sentence(problem)));
+              (number, problem) -> err.println(input + ", line " + number + ": " + problem));
       return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
     }
   }

@@ -1,30 +1,23 @@
 package dev.whence.cli;
 
 import dev.whence.conversation.ConversationFormatException;
-import java.io.BufferedInputStream;
-import java.io.ByteArrayOutputStream;
+import dev.whence.conversation.LineReader;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
-/**
- * The lines of a JSONL file one by one. A line that is too long or not UTF-8 is a problem of that
- * line only.
- */
+/** The lines of a JSONL file one by one; a bad line is a problem of that line only. */
 final class JsonLines {
   /** A line longer than this is not read into memory. */
-  static final int MAX_LINE_BYTES = 64 << 20;
+  private static final int MAX_LINE_BYTES = 64 << 20;
 
   /** What is done with a line that can not be read. */
   interface Problem {
-    void accept(long number, RuntimeException problem);
+    void accept(long number, String problem);
   }
 
   private JsonLines() {}
@@ -32,8 +25,8 @@ final class JsonLines {
   /**
    * Reads every line that is not blank.
    *
-   * @param read from a line, without its end, to what it says; throws ConversationFormatException
-   *     or IllegalArgumentException
+   * @param read from a line to what it says; throws ConversationFormatException or
+   *     IllegalArgumentException
    * @param action what is done with it
    * @return whether every line could be read
    */
@@ -41,46 +34,29 @@ final class JsonLines {
       Path file, Function<String, T> read, Consumer<T> action, Problem onProblem)
       throws IOException {
     boolean clean = true;
-    try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16)) {
-      ByteArrayOutputStream line = new ByteArrayOutputStream();
-      long number = 1;
-      boolean tooLong = false;
-      boolean open = true;
-      while (open) {
-        int b = in.read();
-        open = b >= 0;
-        if (open && b != '\n') {
-          tooLong |= line.size() >= MAX_LINE_BYTES;
-          if (!tooLong) {
-            line.write(b);
-          }
+    try (InputStream in = Files.newInputStream(file)) {
+      LineReader lines = new LineReader(in, MAX_LINE_BYTES);
+      for (LineReader.Line line = lines.next(); line != null; line = lines.next()) {
+        String text = line.text();
+        if (text != null && text.isBlank()) {
           continue;
         }
         Optional<T> value = Optional.empty();
-        try {
-          if (tooLong) {
-            throw new IllegalArgumentException("longer than " + MAX_LINE_BYTES + " bytes");
+        String problem = line.problem();
+        if (text != null) {
+          try {
+            value = Optional.of(read.apply(text));
+          } catch (ConversationFormatException | IllegalArgumentException e) {
+            problem = Failure.sentence(e);
           }
-          String text = decode(line.toByteArray());
-          value = text.isBlank() ? Optional.empty() : Optional.of(read.apply(text));
-        } catch (ConversationFormatException | IllegalArgumentException e) {
+        }
+        if (value.isEmpty()) {
           clean = false;
-          onProblem.accept(number, e);
+          onProblem.accept(line.number(), problem);
         }
         value.ifPresent(action);
-        line.reset();
-        tooLong = false;
-        number++;
       }
     }
     return clean;
-  }
-
-  private static String decode(byte[] bytes) {
-    try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-    } catch (CharacterCodingException e) {
-      throw new IllegalArgumentException("not UTF-8", e);
-    }
   }
 }

@@ -4,8 +4,8 @@ import java.io.PrintWriter;
 import java.util.Locale;
 
 /**
- * How far a job is, on one line of a terminal that is drawn over again; nothing where standard error
- * is not a terminal.
+ * How far a job is, on one line of a terminal that is drawn over again; nothing where standard
+ * error is not a terminal.
  */
 final class ProgressBar {
   private static final int WIDTH = 30;
@@ -22,8 +22,7 @@ final class ProgressBar {
 
   static ProgressBar on(PrintWriter err) {
     String term = System.getenv("TERM");
-    return new ProgressBar(
-        err, System.console() != null && term != null && !term.equals("dumb"));
+    return new ProgressBar(err, System.console() != null && term != null && !term.equals("dumb"));
   }
 
   /** Says something on a line of its own, terminal or not. */

@@ -37,8 +37,7 @@ final class TopicsCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     TopicAdmin admin =
         new TopicAdmin(
-            new Clients(connection.connection()),
-            new Topics(connection.topicPrefix()).all());
+            new Clients(connection.connection()), new Topics(connection.topicPrefix()).all());
     List<TopicState> states = create ? admin.create() : admin.report();
     int width = states.stream().mapToInt(state -> state.name().length()).max().orElse(0);
     for (TopicState state : states) {

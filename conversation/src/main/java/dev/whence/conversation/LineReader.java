@@ -1,4 +1,4 @@
-package dev.whence.ingest;
+package dev.whence.conversation;
 
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
@@ -18,9 +18,9 @@ public final class LineReader {
   /**
    * A line, or why it is none.
    *
-   * @param number from 1
-   * @param text without its line break; null if it is no line
-   * @param problem why it is none, one sentence; empty for a line
+   * @param number of the line, from 1
+   * @param text without its line break; null if it is too long or not UTF-8
+   * @param problem what is wrong with it, or empty
    */
   public record Line(long number, @Nullable String text, String problem) {}
 
@@ -32,7 +32,7 @@ public final class LineReader {
 
   /**
    * @param in stays the caller's to close
-   * @param maxBytes a longer line is a problem, and is not read into memory
+   * @param maxBytes of a line
    */
   public LineReader(InputStream in, int maxBytes) {
     this.in = new BufferedInputStream(in, BUFFER_BYTES);
