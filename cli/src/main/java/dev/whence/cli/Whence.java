@@ -20,8 +20,14 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      QuickstartCommand.class,
       AttributeCommand.class,
       GenerateCommand.class,
+      ReplayCommand.class,
+      TopicsCommand.class,
+      DlqCommand.class,
+      ServeCommand.class,
+      BenchCommand.class,
       AutoComplete.GenerateCompletion.class,
       HelpCommand.class
     })
