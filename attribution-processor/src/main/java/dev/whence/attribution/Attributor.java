@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
 
@@ -37,6 +38,7 @@ public final class Attributor {
   private final Scorer scorer;
   private final AttributionOptions options;
   private final AttributionMethod method;
+  private final Optional<AttributionMethod> cheaper;
   private final TaskReader reader;
   private final NoiseFloor noise;
 
@@ -55,6 +57,14 @@ public final class Attributor {
     this.scorer = scorer;
     this.options = options;
     this.method = AttributionMethod.of(options.method(), options.keepParagraphs());
+    if (!(options.maxCostSeconds() >= 0)) {
+      throw new IllegalArgumentException(
+          "maxCostSeconds is " + options.maxCostSeconds() + ", but must be 0 or more");
+    }
+    this.cheaper =
+        options.maxCostSeconds() == 0 || method instanceof Hierarchical
+            ? Optional.empty()
+            : Optional.of(new Hierarchical(options.keepParagraphs()));
     this.reader = new TaskReader(scorer, options);
     this.noise = noise;
   }
@@ -111,7 +121,7 @@ public final class Attributor {
   /** The method asked for, or the hierarchical one where only that keeps within the bound. */
   private AttributionMethod affordable(ScoringTask task) throws NotScorableException {
     double bound = options.maxCostSeconds();
-    if (bound <= 0) {
+    if (bound == 0) {
       return method;
     }
     WorkEstimate asked = method.estimate(scorer, task);
@@ -119,13 +129,12 @@ public final class Attributor {
       return method;
     }
     String figures = figures(method, asked);
-    if (!(method instanceof Hierarchical)) {
-      AttributionMethod cheaper = new Hierarchical(options.keepParagraphs());
-      WorkEstimate estimate = cheaper.estimate(scorer, task);
+    if (cheaper.isPresent()) {
+      WorkEstimate estimate = cheaper.get().estimate(scorer, task);
       if (estimate.seconds() <= bound) {
-        return cheaper;
+        return cheaper.get();
       }
-      figures += ", and " + figures(cheaper, estimate);
+      figures += ", and " + figures(cheaper.get(), estimate);
     }
     throw new NotScorableException(
         "COST_OVER_BOUND",

@@ -178,6 +178,16 @@ class AttributorTest {
   }
 
   @Test
+  void boundsThatMakeNoSenseAreRefusedAtTheStart() {
+    assertThatThrownBy(() -> new Attributor(scorer, bound("exact-loo", Double.NaN)))
+        .hasMessageContaining("maxCostSeconds");
+    AttributionOptions keepsNothing =
+        new AttributionOptions("exact-loo", Granularity.SENTENCE, 0, 1, false, "");
+    assertThatThrownBy(() -> new Attributor(scorer, keepsNothing))
+        .hasMessageContaining("keepParagraphs");
+  }
+
+  @Test
   void mediaPartsAreUnsupported() {
     AttributionResult result =
         attribute(Conversations.of(ANSWER, "stop", CONTEXT, Part.of(PartKind.MEDIA, "image", "")));

@@ -101,7 +101,7 @@ public final class ContextReader {
     void partition(Segment segment, Span range) {
       declared = true;
       String text = range.in(segment.part().text());
-      if (Partitioner.firstVisible(text, 0, text.length()) == text.length()) {
+      if (WhiteSpace.firstVisible(text, 0, text.length()) == text.length()) {
         return;
       }
       context.add(rendered(segment, range));

@@ -1,5 +1,8 @@
 package dev.whence.attribution.source;
 
+import static dev.whence.attribution.source.WhiteSpace.firstVisible;
+import static dev.whence.attribution.source.WhiteSpace.isWhite;
+
 import com.ibm.icu.text.BreakIterator;
 import com.ibm.icu.util.ULocale;
 import dev.whence.conversation.Span;
@@ -379,20 +382,6 @@ public final class Partitioner {
         || c == '\u061F'
         || c == '\u0964'
         || c == '\u0965';
-  }
-
-  /** White space in the wide sense: also no-break spaces, which {@link Character} leaves out. */
-  static boolean isWhite(char c) {
-    return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == '\u0085';
-  }
-
-  /** First position in [from, to) that is not white space, or {@code to}. */
-  static int firstVisible(String text, int from, int to) {
-    int at = from;
-    while (at < to && isWhite(text.charAt(at))) {
-      at++;
-    }
-    return at;
   }
 
   private static int lastVisible(String text, int before) {

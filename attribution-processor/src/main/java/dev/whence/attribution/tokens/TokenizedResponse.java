@@ -1,5 +1,6 @@
 package dev.whence.attribution.tokens;
 
+import dev.whence.attribution.source.WhiteSpace;
 import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
@@ -49,7 +50,9 @@ public final class TokenizedResponse {
     int[] statementOf = new int[length];
     List<Span> spans = new ArrayList<>(length);
     for (int i = 0; i < encoding.length(); i++) {
-      statementOf[i] = statementAt(all, firstVisible(response, encoding.starts()[i]));
+      statementOf[i] =
+          statementAt(
+              all, WhiteSpace.firstVisible(response, encoding.starts()[i], response.length()));
       spans.add(new Span(encoding.starts()[i], encoding.ends()[i]));
     }
     if (endToken >= 0) {
@@ -58,15 +61,6 @@ public final class TokenizedResponse {
       spans.add(new Span(response.length(), response.length()));
     }
     return new TokenizedResponse(ids, statementOf, all, spans, endToken >= 0);
-  }
-
-  private static int firstVisible(String text, int from) {
-    int at = from;
-    while (at < text.length()
-        && (Character.isWhitespace(text.charAt(at)) || Character.isSpaceChar(text.charAt(at)))) {
-      at++;
-    }
-    return at;
   }
 
   /** The last statement that starts at or before a position; the first if all start later. */

@@ -115,7 +115,7 @@ class PartitionerTest {
     int end = 0;
     for (Span sentence : sentences) {
       assertThat(sentence.start()).isGreaterThanOrEqualTo(end);
-      assertThat(sentence.in(text).chars().allMatch(c -> Partitioner.isWhite((char) c))).isFalse();
+      assertThat(sentence.in(text).chars().allMatch(c -> WhiteSpace.isWhite((char) c))).isFalse();
       assertOnlyWhite(text.substring(end, sentence.start()));
       assertThat(splitsPair(text, sentence.start()) || splitsPair(text, sentence.end())).isFalse();
       assertThat(paragraphs)
@@ -126,7 +126,7 @@ class PartitionerTest {
   }
 
   private static void assertOnlyWhite(String gap) {
-    assertThat(gap.chars().allMatch(c -> Partitioner.isWhite((char) c))).isTrue();
+    assertThat(gap.chars().allMatch(c -> WhiteSpace.isWhite((char) c))).isTrue();
   }
 
   private static boolean splitsPair(String text, int at) {

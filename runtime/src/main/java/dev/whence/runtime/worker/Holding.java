@@ -159,11 +159,11 @@ final class Holding {
       if (held == null || !held.holds(candidate.record()) || candidate.finished().isPresent()) {
         continue;
       }
-      long to =
-          Math.max(
-              candidate.record().offset() + 1,
-              candidate.attemptsBefore() > 0 ? held.attempt.to() : 0);
-      Attempt attempt = new Attempt(candidate.attemptsBefore() + 1, to);
+      long offset = candidate.record().offset();
+      Attempt attempt =
+          candidate.attemptsBefore() > 0
+              ? held.attempt.begunAlone(offset)
+              : Attempt.of(1, offset + 1);
       offsets.put(candidate.partition(), at(held, held.records.getFirst().offset(), attempt));
     }
     return offsets;

@@ -2,6 +2,7 @@ package dev.whence.runtime.worker;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.runtime.config.BatchLimits;
+import dev.whence.runtime.config.ClientProperties;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.GroupProtocol;
@@ -46,6 +47,15 @@ final class WorkerBench implements AutoCloseable {
           Duration.ofMillis(100),
           Duration.ofSeconds(1));
 
+  /** A member that was killed is given up after three seconds. */
+  private static final Map<String, String> QUICK_SESSIONS =
+      Map.of(
+          "group.min.session.timeout.ms", "1000",
+          "group.consumer.min.session.timeout.ms", "1000",
+          "group.consumer.session.timeout.ms", "3000",
+          "group.consumer.min.heartbeat.interval.ms", "500",
+          "group.consumer.heartbeat.interval.ms", "500");
+
   private static final List<WorkerBench> OPEN = new ArrayList<>();
 
   final EmbeddedBroker broker;
@@ -58,7 +68,7 @@ final class WorkerBench implements AutoCloseable {
   static synchronized WorkerBench shared() throws IOException {
     if (OPEN.isEmpty()) {
       Path directory = Files.createTempDirectory("whence-worker");
-      WorkerBench bench = new WorkerBench(EmbeddedBroker.open(directory));
+      WorkerBench bench = new WorkerBench(EmbeddedBroker.open(directory, 0, QUICK_SESSIONS));
       OPEN.add(bench);
       Runtime.getRuntime().addShutdownHook(new Thread(bench::close));
     }
@@ -102,7 +112,22 @@ final class WorkerBench implements AutoCloseable {
   }
 
   Clients clients() {
-    return new Clients(Connection.of(broker.bootstrapServers(), "http://127.0.0.1:1"));
+    return clients(broker.bootstrapServers(), GroupProtocol.CONSUMER);
+  }
+
+  static Clients clients(String bootstrapServers, GroupProtocol protocol) {
+    Connection connection = Connection.of(bootstrapServers, "http://127.0.0.1:1");
+    return new Clients(
+        protocol == GroupProtocol.CONSUMER
+            ? connection
+            : new Connection(
+                connection.bootstrapServers(),
+                connection.registryUrl(),
+                connection.kafka(),
+                new ClientProperties(
+                    Map.of("session.timeout.ms", "3000", "heartbeat.interval.ms", "500")),
+                connection.producer(),
+                connection.registry()));
   }
 
   static WorkerOptions options(

@@ -1,0 +1,131 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.Granularity;
+import dev.whence.engine.EngineOptions;
+import dev.whence.runtime.config.RuntimeConfig;
+import dev.whence.runtime.config.Settings;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * What the attribution processor is configured with.
+ *
+ * @param runtime the part of every processor
+ * @param model path or name of the model that scores while no release is live, or empty
+ * @param engine how the model runs
+ * @param attribution how to attribute
+ * @param sampling which responses are scored
+ * @param includeText whether results carry the texts of sources
+ * @param includeTokens whether results carry the log-probability of each token
+ * @param largestRecordBytes a larger record is given up unread
+ */
+public record AttributionConfig(
+    RuntimeConfig runtime,
+    Optional<String> model,
+    EngineOptions engine,
+    AttributionOptions attribution,
+    Sampling sampling,
+    boolean includeText,
+    boolean includeTokens,
+    int largestRecordBytes) {
+
+  /** Consumer group of the FAST role where none is configured. */
+  public static final String DEFAULT_GROUP = "whence-attribution";
+
+  private static final int MIB = 1 << 20;
+  private static final Set<String> METHODS = Set.of("exact-loo", "naive-loo", "hierarchical");
+
+  /**
+   * What attributable texts are: those declared so, or everything but question and instructions.
+   */
+  private enum Attributable {
+    DECLARED,
+    ALL
+  }
+
+  /**
+   * Reads the whole configuration.
+   *
+   * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
+   */
+  public static AttributionConfig read(Settings settings) {
+    RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
+    Optional<String> model = settings.text("model");
+    if (model.isEmpty() && runtime.models().roots().isEmpty()) {
+      settings.problem(
+          "neither model nor models.roots is set: there is nothing to score with, and no release"
+              + " could be taken over");
+    }
+    AttributionConfig config =
+        new AttributionConfig(
+            runtime,
+            model,
+            engine(settings),
+            attribution(settings),
+            Sampling.read(settings),
+            settings.flag("results.include-text", false),
+            settings.flag("results.include-tokens", false),
+            (int) settings.bytes("limits.record-bytes", 8L * MIB, 1024, 256L * MIB));
+    settings.finish();
+    return config;
+  }
+
+  private static EngineOptions engine(Settings settings) {
+    List<String> aliases = settings.list("models.aliases");
+    EngineOptions.Dtype dtype =
+        settings.choice("engine.dtype", EngineOptions.Dtype.class, EngineOptions.Dtype.AUTO);
+    String device = settings.text("engine.device", "auto");
+    if (!device.matches("auto|cpu|cuda:[0-9]{1,3}")) {
+      settings.problem("engine.device is '" + device + "', but must be auto, cpu or cuda:N");
+      device = "auto";
+    }
+    return new EngineOptions(
+        dtype,
+        device,
+        settings.integer("engine.pack-tokens", EngineOptions.DEFAULT_PACK_TOKENS, 1, 1 << 20),
+        settings.bytes("engine.memory", 0, 0, 1L << 40),
+        settings.integer("engine.threads", 0, 0, 1024),
+        aliases,
+        settings.text("engine.native-dir").map(Path::of));
+  }
+
+  private static AttributionOptions attribution(Settings settings) {
+    AttributionOptions defaults = AttributionOptions.DEFAULT;
+    String method = settings.text("attribution.method", defaults.method());
+    if (!METHODS.contains(method)) {
+      settings.problem(
+          "attribution.method is '"
+              + method
+              + "', but must be exact-loo, naive-loo or hierarchical");
+      method = defaults.method();
+    }
+    String pattern = settings.text("attribution.context-pattern", "");
+    if (!pattern.isEmpty()) {
+      try {
+        if (Pattern.compile(pattern).matcher("").groupCount() != 1) {
+          settings.problem("attribution.context-pattern must have exactly one group: the context");
+        }
+      } catch (PatternSyntaxException e) {
+        settings.problem(
+            "attribution.context-pattern is no regular expression (at character "
+                + e.getIndex()
+                + ")");
+      }
+    }
+    return new AttributionOptions(
+        method,
+        settings.choice("attribution.granularity", Granularity.class, defaults.granularity()),
+        settings.integer("attribution.keep-paragraphs", defaults.keepParagraphs(), 1, 10_000),
+        settings.duration("max-cost", Duration.ZERO, Duration.ZERO, Duration.ofDays(1)).toMillis()
+            / 1000.0,
+        settings.choice("attribution.attributable", Attributable.class, Attributable.DECLARED)
+            == Attributable.ALL,
+        pattern);
+  }
+}

@@ -1,0 +1,280 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.worker.EventHeader;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Result;
+import dev.whence.schemas.EventHeaders;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionCost;
+import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.ScorerProvenance;
+import dev.whence.schemas.avro.ScoringStatus;
+import dev.whence.schemas.avro.SourceScore;
+import dev.whence.schemas.avro.StatementScore;
+import dev.whence.schemas.avro.TokenScore;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes {@link Attribution} events. A result that is too large for its topic gets smaller in three
+ * steps: without texts and tokens, without the matrix, with the 200 strongest sources only.
+ */
+final class AttributionEvents {
+  static final int KEPT_SOURCES = 200;
+
+  /** Name of this stage in headers: the FAST role. */
+  static final String STAGE = "attribution-fast";
+
+  private static final int REVISION = 0;
+
+  private final AvroValues values;
+  private final String topic;
+  private final String instanceId;
+  private final boolean includeText;
+  private final boolean includeTokens;
+
+  AttributionEvents(
+      AvroValues values,
+      String topic,
+      String instanceId,
+      boolean includeText,
+      boolean includeTokens) {
+    this.values = values;
+    this.topic = topic;
+    this.instanceId = instanceId;
+    this.includeText = includeText;
+    this.includeTokens = includeTokens;
+  }
+
+  /** The event of a result. */
+  Result of(Conversation conversation, AttributionResult result, String traceparent) {
+    Attribution.Builder event =
+        about(conversation, traceparent)
+            .setStatus(status(result.status()))
+            .setReasonCode(result.reasonCode())
+            .setReason(result.reason())
+            .setMethod(result.method())
+            .setScorer(scorer(Optional.ofNullable(result.scorer()), result.surrogate()))
+            .setPromptTokens(result.promptTokens())
+            .setResponseTokens(result.responseTokens())
+            .setEndTokenScored(result.endTokenScored())
+            .setLogLikelihood(boxed(result.logLikelihood()))
+            .setLogLikelihoodWithoutContext(boxed(result.logLikelihoodWithoutContext()))
+            .setGroundedness(boxed(result.groundedness()))
+            .setGroundednessPerToken(boxed(result.groundednessPerToken()))
+            .setNoiseFloor(boxed(result.noiseFloor()))
+            .setSources(result.sources().stream().map(this::source).toList())
+            .setStatements(result.statements().stream().map(AttributionEvents::statement).toList())
+            .setMatrix(result.matrix())
+            .setFlags(result.flags())
+            .setRetokenizedBranches(result.retokenizedBranches())
+            .setTruncated(result.truncated())
+            .setCost(cost(result.cost()));
+    if (includeTokens) {
+      event.setTokens(result.tokens().stream().map(AttributionEvents::token).toList());
+    }
+    return result(event.build(), traceparent, WITHOUT_TEXTS);
+  }
+
+  /** The event of a response that is not scored on purpose. */
+  Result sampledOut(Conversation conversation, Sampling.LeftOut why, String traceparent) {
+    Attribution event =
+        about(conversation, traceparent)
+            .setStatus(ScoringStatus.SAMPLED_OUT)
+            .setReasonCode(why.code())
+            .setReason(why.sentence())
+            .build();
+    return result(event, traceparent, List.of());
+  }
+
+  /**
+   * The event of a record that is given up.
+   *
+   * @param conversation that was in it, if it could be read
+   * @param fallbackId names the response if not
+   * @param failure why
+   * @param scorer that tried, if one did
+   */
+  Result failed(
+      Optional<Conversation> conversation,
+      String fallbackId,
+      Failure failure,
+      Optional<ScorerDescription> scorer,
+      String traceparent) {
+    Attribution.Builder event =
+        conversation
+            .map(one -> about(one, traceparent))
+            .orElseGet(() -> about(fallbackId, traceparent));
+    boolean surrogate =
+        scorer.isPresent()
+            && conversation.isPresent()
+            && !scorer.get().aliases().contains(conversation.get().model());
+    event
+        .setStatus(ScoringStatus.FAILED)
+        .setReasonCode(failure.code())
+        .setReason(failure.message())
+        .setScorer(scorer(scorer, surrogate));
+    return result(event.build(), traceparent, List.of());
+  }
+
+  private static Attribution.Builder about(Conversation conversation, String traceparent) {
+    return about(conversation.responseId(), traceparent)
+        .setModel(conversation.model())
+        .setOccurredAt(conversation.occurredAt())
+        .setConversationId(conversation.conversationId())
+        .setSubjectId(conversation.subjectId());
+  }
+
+  private static Attribution.Builder about(String responseId, String traceparent) {
+    return Attribution.newBuilder()
+        .setResponseId(responseId)
+        .setPhase(AttributionPhase.FINAL)
+        .setRevision(REVISION)
+        .setTraceparent(traceparent);
+  }
+
+  private static final List<Function<Attribution, Attribution>> WITHOUT_TEXTS =
+      List.of(
+          AttributionEvents::withoutTexts,
+          AttributionEvents::withoutMatrix,
+          AttributionEvents::strongest);
+
+  private static Attribution withoutTexts(Attribution event) {
+    List<SourceScore> bare =
+        event.getSources().stream()
+            .map(source -> SourceScore.newBuilder(source).setText(null).build())
+            .toList();
+    return Attribution.newBuilder(event)
+        .setSources(bare)
+        .setTokens(List.of())
+        .setTruncated(true)
+        .build();
+  }
+
+  private static Attribution withoutMatrix(Attribution event) {
+    return Attribution.newBuilder(event).setMatrix(List.of()).setTruncated(true).build();
+  }
+
+  private static Attribution strongest(Attribution event) {
+    List<SourceScore> sources = event.getSources();
+    Set<Integer> kept =
+        IntStream.range(0, sources.size())
+            .boxed()
+            .sorted(Comparator.comparingDouble(i -> -Math.abs(sources.get(i).getTau())))
+            .limit(KEPT_SOURCES)
+            .collect(Collectors.toSet());
+    List<SourceScore> strongest =
+        IntStream.range(0, sources.size()).filter(kept::contains).mapToObj(sources::get).toList();
+    return Attribution.newBuilder(event).setSources(strongest).setTruncated(true).build();
+  }
+
+  private Result result(
+      Attribution event, String traceparent, List<Function<Attribution, Attribution>> steps) {
+    List<EventHeader> headers = new ArrayList<>();
+    EventHeaders.of(
+            Attribution.getClassSchema(),
+            STAGE,
+            instanceId,
+            event.getResponseId(),
+            event.getRevision(),
+            traceparent)
+        .toMap()
+        .forEach((name, value) -> headers.add(new EventHeader(name, value)));
+    return new Result(
+        topic,
+        event.getResponseId().getBytes(StandardCharsets.UTF_8),
+        values.write(topic, event),
+        headers,
+        () ->
+            steps.isEmpty()
+                ? Optional.empty()
+                : Optional.of(
+                    result(
+                        steps.get(0).apply(event), traceparent, steps.subList(1, steps.size()))));
+  }
+
+  private SourceScore source(AttributionResult.SourceScore source) {
+    return SourceScore.newBuilder()
+        .setSegment(source.segment())
+        .setStart(source.span().start())
+        .setEnd(source.span().end())
+        .setText(includeText ? source.text() : null)
+        .setTau(source.tau())
+        .setExact(source.exact())
+        .setMethod(source.method())
+        .setScorer(source.scorer())
+        .setContext(source.context())
+        .build();
+  }
+
+  private static StatementScore statement(AttributionResult.Statement statement) {
+    return StatementScore.newBuilder()
+        .setStart(statement.span().start())
+        .setEnd(statement.span().end())
+        .setLogLikelihood(statement.logLikelihood())
+        .build();
+  }
+
+  private static TokenScore token(AttributionResult.TokenScore token) {
+    return TokenScore.newBuilder()
+        .setStart(token.span().start())
+        .setEnd(token.span().end())
+        .setLogProb(token.logProb())
+        .build();
+  }
+
+  private static @Nullable AttributionCost cost(AttributionResult.Cost cost) {
+    if (cost.equals(AttributionResult.Cost.NONE)) {
+      return null;
+    }
+    return AttributionCost.newBuilder()
+        .setTrunkTokens(cost.trunkTokens())
+        .setBranchTokens(cost.branchTokens())
+        .setPasses(cost.passes())
+        .setSeconds(cost.seconds())
+        .setFlops(cost.flops())
+        .build();
+  }
+
+  private static @Nullable ScorerProvenance scorer(
+      Optional<ScorerDescription> scorer, boolean surrogate) {
+    return scorer
+        .map(
+            one ->
+                ScorerProvenance.newBuilder()
+                    .setModel(one.model())
+                    .setDigest(one.digest())
+                    .setDtype(one.dtype())
+                    .setDevice(one.device())
+                    .setSurrogate(surrogate)
+                    .build())
+        .orElse(null);
+  }
+
+  private static ScoringStatus status(AttributionStatus status) {
+    return switch (status) {
+      case SCORED -> ScoringStatus.SCORED;
+      case SAMPLED_OUT -> ScoringStatus.SAMPLED_OUT;
+      case UNSUPPORTED -> ScoringStatus.UNSUPPORTED;
+      case FAILED -> ScoringStatus.FAILED;
+    };
+  }
+
+  private static @Nullable Double boxed(OptionalDouble value) {
+    return value.isPresent() ? value.getAsDouble() : null;
+  }
+}

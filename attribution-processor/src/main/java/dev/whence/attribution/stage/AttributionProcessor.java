@@ -1,0 +1,227 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.config.InstanceName;
+import dev.whence.runtime.config.RuntimeConfig;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.health.HealthServer;
+import dev.whence.runtime.health.ProcessMetrics;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.worker.Halt;
+import dev.whence.runtime.worker.Worker;
+import dev.whence.runtime.worker.WorkerOptions;
+import dev.whence.schemas.AvroLimits;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.ModelRole;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The attribution processor: wires configuration to parts. {@code whence serve attribution} calls
+ * {@link #run}; the quickstart and tests {@link #start} it in their own process.
+ *
+ * <pre>
+ * whence.responses -> Worker -> AttributionStage -> Attributor -> whence.attributions
+ *                                    ^                         -> whence.dlq.responses
+ * whence.models -> ModelReleases ----+ between batches
+ * </pre>
+ */
+public final class AttributionProcessor implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(AttributionProcessor.class);
+  private static final Duration RELEASES_READ = Duration.ofSeconds(15);
+
+  private final Health health;
+  private final PrometheusMeterRegistry meters;
+  private final ProcessMetrics processMetrics;
+  private final Optional<HealthServer> http;
+  private final ModelReleases releases;
+  private final Worker worker;
+
+  private AttributionProcessor(
+      Health health,
+      PrometheusMeterRegistry meters,
+      ProcessMetrics processMetrics,
+      Optional<HealthServer> http,
+      ModelReleases releases,
+      Worker worker) {
+    this.health = health;
+    this.meters = meters;
+    this.processMetrics = processMetrics;
+    this.http = http;
+    this.releases = releases;
+    this.worker = worker;
+  }
+
+  /**
+   * Runs until the process is told to end (SIGTERM, Ctrl-C) or gives up.
+   *
+   * @param settings of the process
+   * @param environment of the process, for finding its instance's name
+   * @return exit status: 0 after a normal end, 1 if it gave up; the reason is logged
+   * @throws ConfigException if the configuration is wrong
+   */
+  public static int run(Settings settings, Map<String, String> environment) {
+    AvroLimits.setSystemProperties();
+    AttributionConfig config = AttributionConfig.read(settings);
+    AttributionProcessor processor = start(config, environment);
+    Thread stop = new Thread(processor::close, "shutdown");
+    Runtime.getRuntime().addShutdownHook(stop);
+    try {
+      processor.ended().join();
+      return 0;
+    } catch (CompletionException e) {
+      Throwable cause = e.getCause() == null ? e : e.getCause();
+      LOG.error("the attribution processor gave up: {}", cause.getMessage());
+      processor.close();
+      return 1;
+    }
+  }
+
+  /**
+   * Starts a processor; it is ready when {@link #health} says so.
+   *
+   * @throws ConfigException if the model does not exist or an address can not be bound
+   */
+  public static AttributionProcessor start(
+      AttributionConfig config, Map<String, String> environment) {
+    return start(config, environment, new LocalModelLoader(config.engine()), Halt.process());
+  }
+
+  static AttributionProcessor start(
+      AttributionConfig config, Map<String, String> environment, ModelLoader loader, Halt halt) {
+    RuntimeConfig runtime = config.runtime();
+    Optional<Path> model = config.model().map(name -> find(name, environment));
+    String instance = InstanceName.of(runtime, environment);
+    Topics topics = new Topics(runtime.topicPrefix());
+    Clients clients = new Clients(runtime.connection());
+    Health health = new Health();
+    PrometheusMeterRegistry meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    ScoringModel scoring =
+        new ScoringModel(
+            loader,
+            runtime.models(),
+            config.attribution(),
+            model,
+            config.engine().aliases(),
+            meters);
+    ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
+    Optional<HealthServer> http = openHttp(config, health, meters);
+    ModelReleases releases =
+        new ModelReleases(clients, topics.models().name(), ModelRole.FAST, health, meters);
+    AvroValues values = new AvroValues(runtime.connection());
+    AttributionStage stage =
+        new AttributionStage(
+            values,
+            new AttributionEvents(
+                values,
+                topics.attributions().name(),
+                instance,
+                config.includeText(),
+                config.includeTokens()),
+            config.sampling(),
+            scoring,
+            () -> releases.awaitLive(RELEASES_READ),
+            new AttributionMetrics(meters),
+            config.largestRecordBytes());
+    Worker worker =
+        new Worker(
+            WorkerOptions.of(
+                runtime,
+                instance,
+                topics.responses().name(),
+                topics.deadLettersOf(topics.responses()).name(),
+                Set.of(topics.attributions().name())),
+            stage,
+            clients,
+            health,
+            meters,
+            halt);
+    LOG.info("instance {} of group {}", instance, runtime.group());
+    releases.start(release -> worker.betweenBatches(() -> stage.takeOver(release)));
+    worker.start();
+    return new AttributionProcessor(
+        health, meters, new ProcessMetrics(meters), http, releases, worker);
+  }
+
+  private static Optional<HealthServer> openHttp(
+      AttributionConfig config, Health health, PrometheusMeterRegistry meters) {
+    if (config.runtime().http().port() < 0) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(HealthServer.open(config.runtime().http(), health, meters));
+    } catch (IOException e) {
+      throw new ConfigException(List.of(String.valueOf(e.getMessage())));
+    }
+  }
+
+  /** A path, else a name in the Hugging Face hub cache. */
+  private static Path find(String model, Map<String, String> environment) {
+    Path path = Path.of(model);
+    if (Files.exists(path)) {
+      return path;
+    }
+    List<Path> caches = new ArrayList<>();
+    Optional.ofNullable(environment.get("HF_HUB_CACHE")).map(Path::of).ifPresent(caches::add);
+    Optional.ofNullable(environment.get("HF_HOME"))
+        .map(home -> Path.of(home, "hub"))
+        .ifPresent(caches::add);
+    Optional.ofNullable(environment.get("HOME"))
+        .map(home -> Path.of(home, ".cache", "huggingface", "hub"))
+        .ifPresent(caches::add);
+    try {
+      return ModelFiles.resolve(model, caches.toArray(Path[]::new));
+    } catch (EngineException e) {
+      throw new ConfigException(List.of("model: " + e.getMessage()));
+    }
+  }
+
+  /** Whether the processor is alive and ready. */
+  public Health health() {
+    return health;
+  }
+
+  /** The processor's metrics. */
+  public PrometheusMeterRegistry meters() {
+    return meters;
+  }
+
+  /** Port of health and metrics, if they are served. */
+  public OptionalInt httpPort() {
+    return http.map(server -> OptionalInt.of(server.port())).orElse(OptionalInt.empty());
+  }
+
+  /** Completes when the processor has ended, exceptionally if it gave up. */
+  public CompletableFuture<Void> ended() {
+    return worker.ended();
+  }
+
+  /** Stops: what is running may end within shutdown.grace. */
+  @Override
+  public void close() {
+    worker.close();
+    releases.close();
+    http.ifPresent(HealthServer::close);
+    processMetrics.close();
+    meters.close();
+  }
+}

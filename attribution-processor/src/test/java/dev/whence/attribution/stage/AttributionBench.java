@@ -1,0 +1,230 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
+import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.topics.TopicAdmin;
+import dev.whence.schemas.AvroSerdes;
+import dev.whence.schemas.LlmResponses;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.Attribution;
+import io.confluent.kafka.serializers.KafkaAvroDeserializer;
+import io.confluent.kafka.serializers.KafkaAvroSerializer;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * A broker and a registry for the tests of this package; each test has a topic prefix of its own.
+ */
+final class AttributionBench {
+  /** Decoders of random weights whose words are t0 to t159; 256 positions. */
+  static final Path MODELS = Path.of("../engine/src/test/resources/fixtures/kernel");
+
+  private static final List<AttributionBench> OPEN = new ArrayList<>();
+
+  final EmbeddedBroker broker;
+  final EmbeddedRegistry registry;
+  final Connection connection;
+
+  private AttributionBench() throws IOException {
+    Path directory = Files.createTempDirectory("whence-attribution");
+    broker = EmbeddedBroker.open(directory.resolve("broker"));
+    registry = EmbeddedRegistry.open(directory.resolve("registry"));
+    connection = Connection.of(broker.bootstrapServers(), registry.url());
+  }
+
+  static synchronized AttributionBench shared() throws IOException {
+    if (OPEN.isEmpty()) {
+      AttributionBench bench = new AttributionBench();
+      OPEN.add(bench);
+      Runtime.getRuntime()
+          .addShutdownHook(
+              new Thread(
+                  () -> {
+                    try {
+                      bench.broker.close();
+                      bench.registry.close();
+                    } catch (IOException e) {
+                      throw new java.io.UncheckedIOException(e);
+                    }
+                  }));
+    }
+    return OPEN.get(0);
+  }
+
+  /** Fresh topics with registered schemas. */
+  Topics topics() {
+    Topics topics = new Topics("t" + UUID.randomUUID().toString().substring(0, 8) + ".");
+    new TopicAdmin(new Clients(connection), topics.all()).create();
+    return topics;
+  }
+
+  /** The settings of a processor on these topics, and more. */
+  AttributionConfig config(Topics topics, Map<String, String> more) {
+    return config(topics, registry.url(), more);
+  }
+
+  AttributionConfig config(Topics topics, String registryUrl, Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("kafka.bootstrap.servers", broker.bootstrapServers());
+    settings.put("registry.url", registryUrl);
+    settings.put("topics.prefix", prefix(topics));
+    settings.put("group", prefix(topics) + "attribution");
+    settings.put("instance.id", "test-0");
+    settings.put("http.port", "0");
+    settings.put("model", MODELS.resolve("smollm2").toString());
+    settings.put("engine.dtype", "fp32");
+    settings.put("engine.device", "cpu");
+    settings.put("backoff.first", "100ms");
+    settings.put("backoff.most", "500ms");
+    settings.put("failure.undecided-for", "300ms");
+    settings.putAll(more);
+    return AttributionConfig.read(Settings.of(settings));
+  }
+
+  static String prefix(Topics topics) {
+    String name = topics.models().name();
+    return name.substring(0, name.length() - "models".length());
+  }
+
+  byte[] avro(String topic, org.apache.avro.specific.SpecificRecord value) {
+    try (KafkaAvroSerializer serializer = new KafkaAvroSerializer()) {
+      serializer.configure(AvroSerdes.serializer(registry.url(), false, Map.of()), false);
+      return serializer.serialize(topic, value);
+    }
+  }
+
+  byte[] avro(Topics topics, Conversation conversation) {
+    return avro(topics.responses().name(), LlmResponses.toAvro(conversation));
+  }
+
+  void send(List<ProducerRecord<byte[], byte[]>> records) {
+    try (KafkaProducer<byte[], byte[]> producer =
+        new KafkaProducer<>(
+            Map.of(
+                "bootstrap.servers",
+                broker.bootstrapServers(),
+                "compression.type",
+                "zstd",
+                "buffer.memory",
+                256L << 20,
+                "max.request.size",
+                128 << 20),
+            new ByteArraySerializer(),
+            new ByteArraySerializer())) {
+      List<java.util.concurrent.Future<?>> sent = new ArrayList<>();
+      records.forEach(record -> sent.add(producer.send(record)));
+      producer.flush();
+      for (var one : sent) {
+        one.get();
+      }
+    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  static ProducerRecord<byte[], byte[]> record(String topic, String key, byte[] value) {
+    return new ProducerRecord<>(topic, key.getBytes(StandardCharsets.UTF_8), value);
+  }
+
+  /** Everything committed in a topic. */
+  List<ConsumerRecord<byte[], byte[]>> read(String topic) {
+    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+    try (Consumer<byte[], byte[]> reader = new Clients(connection).reader("test-reader")) {
+      List<TopicPartition> partitions =
+          reader.partitionsFor(topic).stream()
+              .map(info -> new TopicPartition(topic, info.partition()))
+              .toList();
+      reader.assign(partitions);
+      reader.seekToBeginning(partitions);
+      Map<TopicPartition, Long> ends = reader.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> reader.position(p) < ends.get(p))) {
+        reader.poll(Duration.ofMillis(100)).forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  /** All attributions, as Confluent's deserializer reads them. */
+  List<Attribution> attributions(Topics topics) {
+    try (KafkaAvroDeserializer deserializer = new KafkaAvroDeserializer()) {
+      deserializer.configure(AvroSerdes.deserializer(registry.url(), Map.of()), false);
+      return read(topics.attributions().name()).stream()
+          .map(
+              record ->
+                  (Attribution)
+                      deserializer.deserialize(topics.attributions().name(), record.value()))
+          .toList();
+    }
+  }
+
+  /** "t1 t2 t3": words of the models' vocabulary. */
+  static String words(int from, int count) {
+    StringBuilder out = new StringBuilder();
+    for (int i = 0; i < count; i++) {
+      out.append(i == 0 ? "" : " ").append('t').append((from + i) % 160);
+    }
+    return out.toString();
+  }
+
+  /** A response on a document of three sources of eight words each, and a question. */
+  static Conversation conversation(String id) {
+    String document = words(10, 24) + " ";
+    int first = words(10, 8).length() + 1;
+    int second = words(10, 16).length() + 1;
+    return conversation(
+        id,
+        words(50, 6),
+        new Part(
+            PartKind.RETRIEVED,
+            "doc",
+            "",
+            "",
+            Trust.RETRIEVED,
+            document,
+            true,
+            List.of(
+                new Span(0, first), new Span(first, second), new Span(second, document.length()))),
+        Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
+  }
+
+  static Conversation conversation(String id, String response, Part... parts) {
+    return new Conversation(
+        id,
+        "acme/chat-1",
+        Instant.ofEpochMilli(1_700_000_000_000L),
+        List.of(Message.of(Message.RAW, List.of(parts))),
+        "",
+        response,
+        "",
+        List.of(),
+        "",
+        "conversation-1",
+        "subject-1",
+        "",
+        Map.of("app", "support"));
+  }
+}

@@ -1,0 +1,318 @@
+package dev.whence.attribution.stage;
+
+import static dev.whence.attribution.stage.AttributionBench.conversation;
+import static dev.whence.attribution.stage.AttributionBench.words;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.Attributor;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import dev.whence.schemas.avro.ScoringStatus;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class AttributionProcessorIT {
+  private AttributionBench bench;
+  private Topics topics;
+
+  @BeforeEach
+  void open() throws Exception {
+    bench = AttributionBench.shared();
+    topics = bench.topics();
+  }
+
+  @Test
+  void everyResponseGetsExactlyOneFinalAttribution() throws Exception {
+    Map<String, byte[]> good = new LinkedHashMap<>();
+    for (int i = 0; i < 12; i++) {
+      good.put("r-" + i, bench.avro(topics, conversation("r-" + i)));
+    }
+    good.put(
+        "no-context",
+        bench.avro(
+            topics,
+            conversation(
+                "no-context", words(50, 6), Part.of(PartKind.QUESTION, "q", words(1, 9) + " "))));
+    good.put(
+        "over-window",
+        bench.avro(
+            topics,
+            conversation(
+                "over-window",
+                words(50, 6),
+                Part.of(PartKind.RETRIEVED, "doc", words(0, 400) + " "))));
+    good.put(
+        "picture",
+        bench.avro(
+            topics,
+            conversation(
+                "picture",
+                words(50, 6),
+                Part.of(PartKind.MEDIA, "image", ""),
+                Part.of(PartKind.QUESTION, "q", words(1, 9)))));
+    byte[] whole = good.get("r-0");
+    Map<String, byte[]> bad = new LinkedHashMap<>();
+    bad.put("not-avro", "not avro at all".getBytes(StandardCharsets.UTF_8));
+    bad.put("truncated", Arrays.copyOf(whole, whole.length / 2));
+    bad.put("unknown-schema", withSchema(whole, 999_999));
+    bad.put("bomb", bomb(whole));
+    bad.put("too-large", new byte[50 << 20]);
+    List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+    good.forEach((id, value) -> records.add(record(id, value)));
+    bad.forEach((id, value) -> records.add(record(id, value)));
+    records.add(
+        new ProducerRecord<>(
+            topics.responses().name(), 0, "gone".getBytes(StandardCharsets.UTF_8), null));
+    bench.send(records);
+
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("results.include-text", "true")), Map.of())) {
+      awaitAttributions(records.size());
+      assertThat(processor.health().isReady()).isTrue();
+      assertThat(get(processor, "/health/ready")).isEqualTo("ready\n");
+      assertThat(get(processor, "/metrics"))
+          .contains("whence_responses_total{status=\"scored\"} 13.0")
+          .contains("whence_tokens_total")
+          .contains("whence_end_to_end_seconds_bucket")
+          .contains("whence_model_time_seconds_bucket")
+          .contains("whence_queue_lag")
+          .contains("whence_native_memory_bytes")
+          .contains("whence_process_resident_bytes");
+    }
+
+    Map<String, Attribution> byId =
+        bench.attributions(topics).stream()
+            .collect(Collectors.toMap(Attribution::getResponseId, Function.identity()));
+    assertThat(byId.keySet())
+        .containsExactlyInAnyOrderElementsOf(
+            records.stream()
+                .map(record -> new String(record.key(), StandardCharsets.UTF_8))
+                .toList());
+    assertThat(byId.values())
+        .allSatisfy(
+            attribution -> {
+              assertThat(attribution.getPhase()).isEqualTo(AttributionPhase.FINAL);
+              assertThat(attribution.getRevision()).isZero();
+            });
+    for (int i = 0; i < 12; i++) {
+      assertThat(byId.get("r-" + i).getStatus()).isEqualTo(ScoringStatus.SCORED);
+    }
+    assertThat(byId.get("no-context").getStatus()).isEqualTo(ScoringStatus.SCORED);
+    assertThat(byId.get("no-context").getGroundedness()).isZero();
+    assertThat(byId.get("over-window").getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
+    assertThat(byId.get("picture").getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
+    assertThat(failure(byId, "not-avro")).isEqualTo("FAILED NOT_AVRO");
+    assertThat(failure(byId, "truncated")).isEqualTo("FAILED UNDECODABLE");
+    assertThat(failure(byId, "unknown-schema")).isEqualTo("FAILED UNKNOWN_SCHEMA");
+    assertThat(failure(byId, "bomb")).isEqualTo("FAILED UNDECODABLE");
+    assertThat(failure(byId, "too-large")).isEqualTo("FAILED RECORD_TOO_LARGE");
+    assertThat(failure(byId, "gone")).isEqualTo("FAILED NO_VALUE");
+    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(6);
+    sameAsWithoutKafka(byId.get("r-3"));
+  }
+
+  /** The stage must publish what the method computes, and nothing else. */
+  private void sameAsWithoutKafka(Attribution published) {
+    try (LocalScorer scorer =
+        LocalScorer.open(
+            ModelFiles.open(AttributionBench.MODELS.resolve("smollm2")),
+            EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32).withDevice("cpu"))) {
+      AttributionResult expected =
+          new Attributor(scorer, AttributionOptions.DEFAULT).attribute(conversation("r-3"));
+      assertThat(published.getScorer().getDigest()).isEqualTo(scorer.description().digest());
+      assertThat(published.getScorer().getSurrogate()).isTrue();
+      assertThat(published.getLogLikelihood())
+          .isCloseTo(expected.logLikelihood().getAsDouble(), within(1e-3));
+      assertThat(published.getSources()).hasSize(3);
+      for (int i = 0; i < 3; i++) {
+        assertThat(published.getSources().get(i).getTau())
+            .isCloseTo(expected.sources().get(i).tau(), within(1e-3));
+        assertThat(published.getSources().get(i).getText())
+            .isEqualTo(expected.sources().get(i).text());
+      }
+      assertThat(published.getModel()).isEqualTo("acme/chat-1");
+      assertThat(published.getConversationId()).isEqualTo("conversation-1");
+      assertThat(published.getSubjectId()).isEqualTo("subject-1");
+      assertThat(published.getOccurredAt().toEpochMilli()).isEqualTo(1_700_000_000_000L);
+    }
+  }
+
+  @Test
+  void aNewReleaseScoresFromTheNextBatchOnAndABadOneDoesNot() throws Exception {
+    Path first = AttributionBench.MODELS.resolve("smollm2");
+    Path second = AttributionBench.MODELS.resolve("llama2");
+    String firstDigest = digest(first);
+    String secondDigest = digest(second);
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString())),
+            Map.of())) {
+      send(conversation("before"));
+      awaitAttributions(1);
+      release("good", second.toAbsolutePath().toString(), secondDigest);
+      awaitLoads(processor, "loaded", 2);
+      send(conversation("after"));
+      awaitAttributions(2);
+      release("forged", first.toAbsolutePath().toString(), secondDigest);
+      awaitLoads(processor, "failed", 1);
+      release("outside", Path.of("pom.xml").toAbsolutePath().toString(), secondDigest);
+      awaitLoads(processor, "failed", 2);
+      send(conversation("still"));
+      awaitAttributions(3);
+      withdraw("outside");
+      withdraw("forged");
+      withdraw("good");
+      awaitLoads(processor, "loaded", 4);
+      send(conversation("withdrawn"));
+      awaitAttributions(4);
+    }
+    Map<String, String> digests =
+        bench.attributions(topics).stream()
+            .collect(
+                Collectors.toMap(
+                    Attribution::getResponseId,
+                    attribution -> attribution.getScorer().getDigest()));
+    assertThat(digests)
+        .containsEntry("before", firstDigest)
+        .containsEntry("after", secondDigest)
+        .containsEntry("still", secondDigest)
+        .containsEntry("withdrawn", firstDigest);
+  }
+
+  @Test
+  void samplingAndFiltersLeaveOutAndSayWhy() throws Exception {
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(
+                topics, Map.of("sampling.rate", "0.5", "filter.attributes.app", "support")),
+            Map.of())) {
+      List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+      for (int i = 0; i < 20; i++) {
+        records.add(record("s-" + i, bench.avro(topics, conversation("s-" + i))));
+      }
+      bench.send(records);
+      awaitAttributions(20);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    for (Attribution attribution : bench.attributions(topics)) {
+      boolean sampled = Sampling.share(attribution.getResponseId()) < 0.5;
+      assertThat(attribution.getStatus())
+          .isEqualTo(sampled ? ScoringStatus.SCORED : ScoringStatus.SAMPLED_OUT);
+      assertThat(attribution.getReasonCode()).isEqualTo(sampled ? "" : "SAMPLED");
+    }
+  }
+
+  private static String failure(Map<String, Attribution> byId, String id) {
+    return byId.get(id).getStatus() + " " + byId.get(id).getReasonCode();
+  }
+
+  private void send(Conversation conversation) {
+    bench.send(List.of(record(conversation.responseId(), bench.avro(topics, conversation))));
+  }
+
+  private ProducerRecord<byte[], byte[]> record(String id, byte[] value) {
+    return AttributionBench.record(topics.responses().name(), id, value);
+  }
+
+  private void release(String modelId, String location, String digest) {
+    ModelRelease release =
+        ModelRelease.newBuilder()
+            .setModelId(modelId)
+            .setRoles(List.of(ModelRole.FAST))
+            .setLocation(location)
+            .setDigest(digest)
+            .build();
+    String topic = topics.models().name();
+    bench.send(List.of(AttributionBench.record(topic, modelId, bench.avro(topic, release))));
+  }
+
+  private void withdraw(String modelId) {
+    bench.send(
+        List.of(
+            new ProducerRecord<>(
+                topics.models().name(), modelId.getBytes(StandardCharsets.UTF_8), null)));
+  }
+
+  private void awaitAttributions(int count) {
+    await()
+        .atMost(Duration.ofSeconds(60))
+        .until(() -> bench.read(topics.attributions().name()).size() >= count);
+  }
+
+  private static void awaitLoads(AttributionProcessor processor, String result, int count) {
+    await()
+        .atMost(Duration.ofSeconds(30))
+        .untilAsserted(
+            () ->
+                assertThat(
+                        processor
+                            .meters()
+                            .get("whence.model.loads")
+                            .tag("result", result)
+                            .counter()
+                            .count())
+                    .isGreaterThanOrEqualTo(count));
+  }
+
+  private static String digest(Path model) {
+    try (ModelFiles files = ModelFiles.open(model)) {
+      return files.digest();
+    }
+  }
+
+  private static byte[] withSchema(byte[] value, int id) {
+    byte[] copy = value.clone();
+    ByteBuffer.wrap(copy).putInt(1, id);
+    return copy;
+  }
+
+  /** The schema's id, then an id of one character, then a string that claims two gigabytes. */
+  private static byte[] bomb(byte[] whole) {
+    byte[] bomb = Arrays.copyOf(whole, 12);
+    byte[] length = {(byte) 0xFE, (byte) 0xFF, (byte) 0xFF, (byte) 0xFF, 0x0F};
+    bomb[5] = 2;
+    bomb[6] = 'x';
+    System.arraycopy(length, 0, bomb, 7, length.length);
+    return bomb;
+  }
+
+  private static String get(AttributionProcessor processor, String path) throws Exception {
+    return HttpClient.newHttpClient()
+        .send(
+            HttpRequest.newBuilder(
+                    URI.create("http://127.0.0.1:" + processor.httpPort().orElseThrow() + path))
+                .build(),
+            HttpResponse.BodyHandlers.ofString())
+        .body();
+  }
+}

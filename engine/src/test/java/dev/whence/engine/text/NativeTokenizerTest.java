@@ -1,0 +1,166 @@
+package dev.whence.engine.text;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.engine.EngineException;
+import java.io.IOException;
+import java.io.InputStream;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.lifecycle.AfterContainer;
+import net.jqwik.api.lifecycle.BeforeContainer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Against the tokenizers library of Python (small_models.py), and by properties. */
+class NativeTokenizerTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static Tokenizer tokenizer = new WordTokenizer();
+
+  @BeforeAll
+  @BeforeContainer
+  static void open() throws IOException {
+    tokenizer = NativeTokenizer.of(json("weights/llama/tokenizer.json"), "tokenizer.json");
+  }
+
+  @AfterAll
+  @AfterContainer
+  static void close() {
+    tokenizer.close();
+  }
+
+  @Test
+  void idsAreThoseOfTheReference() throws IOException {
+    for (JsonNode expected : json("text/tokens.json")) {
+      String text = expected.path("text").asText();
+      Encoding encoding = tokenizer.encode(text);
+      assertThat(encoding.ids())
+          .as(text)
+          .isEqualTo(JSON.treeToValue(expected.path("ids"), int[].class));
+      assertThat(tokenizer.decode(encoding.ids(), false))
+          .isEqualTo(expected.path("decoded").asText());
+      covers(text, encoding);
+    }
+  }
+
+  @Test
+  void aVeryLongTextIsNotTruncated() {
+    String text = "the cat sat on the mat. ".repeat(2_000);
+    Encoding encoding = tokenizer.encode(text);
+    assertThat(encoding.length()).isGreaterThan(10_000);
+    covers(text, encoding);
+  }
+
+  @Test
+  void specialTokensWrittenOutBecomeThoseTokens() {
+    Encoding encoding = tokenizer.encode("a<|im_end|>b");
+    assertThat(encoding.ids()).contains(tokenizer.idOf("<|im_end|>"));
+    assertThat(tokenizer.isSpecial(tokenizer.idOf("<|im_end|>"))).isTrue();
+    assertThat(tokenizer.decode(encoding.ids(), true)).isEqualTo("ab");
+    assertThat(tokenizer.idOf("no such token")).isEqualTo(-1);
+  }
+
+  @Test
+  void tokensOfOneCharacterShareItsRange() {
+    Encoding encoding = tokenizer.encode("x😀y");
+    for (int i = 0; i < encoding.length(); i++) {
+      if (encoding.starts()[i] == 1) {
+        assertThat(encoding.ends()[i]).isEqualTo(3);
+      }
+    }
+    assertThat(encoding.length()).isGreaterThan(3);
+  }
+
+  @Test
+  void aLoneSurrogateIsReadAsTheReplacementCharacter() {
+    assertThat(tokenizer.encode("a\uD83Db").ids()).isEqualTo(tokenizer.encode("a\uFFFDb").ids());
+  }
+
+  @Property(tries = 500)
+  void rangesCoverTheTextAndCutNoCharacter(@ForAll("texts") String text) {
+    Encoding encoding = tokenizer.encode(text);
+    covers(text, encoding);
+    assertThat(tokenizer.decode(encoding.ids(), false)).isEqualTo(text);
+  }
+
+  @Test
+  void whatIsNoTokenizerIsRefused() throws IOException {
+    for (String bad :
+        new String[] {"{}", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}}}"}) {
+      JsonNode json = JSON.readTree(bad);
+      assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+          .hasMessageContaining("tokenizer.json");
+    }
+  }
+
+  /** All planes, no lone surrogates; biased to what tokenizers stumble over. */
+  @Provide
+  Arbitrary<String> texts() {
+    Arbitrary<String> any =
+        Arbitraries.integers()
+            .between(0, Character.MAX_CODE_POINT)
+            .filter(c -> c < Character.MIN_SURROGATE || c > Character.MAX_SURROGATE)
+            .map(Character::toString);
+    Arbitrary<String> tricky =
+        Arbitraries.of(
+            " ",
+            "\n",
+            "\r\n",
+            "\t",
+            "\u00a0",
+            "é",
+            "e\u0301",
+            "😀",
+            "👩‍👩‍👧",
+            "日",
+            "½",
+            "٣",
+            "the",
+            "<|im_end|>",
+            "<|",
+            "0",
+            "12",
+            "'s",
+            "\0");
+    return Arbitraries.oneOf(any, tricky).list().ofMaxSize(30).map(list -> String.join("", list));
+  }
+
+  private static void covers(String text, Encoding encoding) {
+    int covered = 0;
+    for (int i = 0; i < encoding.length(); i++) {
+      int start = encoding.starts()[i];
+      int end = encoding.ends()[i];
+      boolean same = i > 0 && start == encoding.starts()[i - 1] && end == encoding.ends()[i - 1];
+      assertThat(same || start == covered)
+          .as("token %d begins where the one before ends", i)
+          .isTrue();
+      assertThat(end).isGreaterThanOrEqualTo(start);
+      for (int at : new int[] {start, end}) {
+        boolean inside =
+            at > 0
+                && at < text.length()
+                && Character.isHighSurrogate(text.charAt(at - 1))
+                && Character.isLowSurrogate(text.charAt(at));
+        assertThat(inside).isFalse();
+      }
+      covered = end;
+    }
+    assertThat(covered).isEqualTo(text.length());
+  }
+
+  private static JsonNode json(String name) throws IOException {
+    try (InputStream in = NativeTokenizerTest.class.getResourceAsStream("/fixtures/" + name)) {
+      return JSON.readTree(in);
+    }
+  }
+}

@@ -1,0 +1,160 @@
+package dev.whence.engine.weights;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.EngineException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.LongRange;
+import net.jqwik.api.constraints.Size;
+import net.jqwik.api.lifecycle.AfterContainer;
+import net.jqwik.api.lifecycle.BeforeContainer;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Damaged and hostile files end with an EngineException of kind MODEL, and with nothing else. */
+class HostileFilesTest {
+  private static byte[] gguf = new byte[0];
+  private static byte[] safetensors = new byte[0];
+  private static Path directory = Path.of(".");
+
+  @BeforeContainer
+  static void files() throws IOException {
+    gguf = Files.readAllBytes(Fixtures.path("weights/llama.gguf"));
+    safetensors =
+        Files.readAllBytes(Fixtures.path("weights/llama/model-00002-of-00003.safetensors"));
+    directory = Files.createTempDirectory("hostile");
+  }
+
+  @AfterContainer
+  static void clean() throws IOException {
+    Files.deleteIfExists(directory.resolve("m.gguf"));
+    Files.deleteIfExists(directory.resolve("m.safetensors"));
+    Files.deleteIfExists(directory);
+  }
+
+  @Property(tries = 400)
+  void aGgufFileWithChangedBytesIsReadOrRefused(
+      @ForAll @Size(min = 1, max = 6) List<@IntRange(max = 12_000) Integer> places,
+      @ForAll byte value)
+      throws IOException {
+    byte[] bytes = gguf.clone();
+    places.forEach(place -> bytes[place] = value);
+    readOrRefuseGguf(bytes);
+  }
+
+  @Property(tries = 300)
+  void aGgufFileWithAHostileLengthIsReadOrRefused(
+      @ForAll @IntRange(max = 12_000) int place, @ForAll long length) throws IOException {
+    byte[] bytes = gguf.clone();
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(place, length);
+    readOrRefuseGguf(bytes);
+  }
+
+  @Property(tries = 100)
+  void aTruncatedGgufFileIsRefused(@ForAll @LongRange(max = 100_000) long length)
+      throws IOException {
+    byte[] bytes = Arrays.copyOf(gguf, (int) length);
+    Path path = Files.write(directory.resolve("m.gguf"), bytes);
+    assertThatThrownBy(() -> GgufFile.open(path).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile);
+  }
+
+  @Property(tries = 400)
+  void aSafetensorsFileWithChangedBytesIsReadOrRefused(
+      @ForAll @Size(min = 1, max = 6) List<@IntRange(max = 600) Integer> places, @ForAll byte value)
+      throws IOException {
+    byte[] bytes = safetensors.clone();
+    places.forEach(place -> bytes[place] = value);
+    readOrRefuseSafetensors(bytes);
+  }
+
+  @Property(tries = 100)
+  void aTruncatedOrLongerSafetensorsFileIsRefused(@ForAll @IntRange(max = 20_000) int length)
+      throws IOException {
+    if (length == safetensors.length) {
+      return;
+    }
+    Path path = Files.write(directory.resolve("m.safetensors"), Arrays.copyOf(safetensors, length));
+    assertThatThrownBy(() -> SafetensorsFile.open(path).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]},'a':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | Duplicate",
+        "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]},'b':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}} | overlap",
+        "{'a':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | hole",
+        "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}} | the file has",
+        "{'a':{'dtype':'F32','shape':[3],'data_offsets':[0,8]}} | needs 12 bytes",
+        "{'a':{'dtype':'F32','shape':[4611686018427387904,4],'data_offsets':[0,8]}} | overflows",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,1152921504606846976]}} | not inside",
+        "{'a':{'dtype':'F32','shape':[-2],'data_offsets':[0,8]}} | shape",
+        "{'a':{'dtype':'Q9','shape':[2],'data_offsets':[0,8]}} | Q9",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8],'x':1}} | unknown key",
+        "{'a':[]} | not a JSON object",
+        "[] | not a JSON object",
+        "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} {} | follows"
+      })
+  void aSafetensorsHeaderThatLiesIsRefusedWithTheReason(String json, String reason)
+      throws IOException {
+    byte[] header = json.replace('\'', '"').getBytes(StandardCharsets.UTF_8);
+    ByteBuffer bytes = ByteBuffer.allocate(8 + header.length + 8).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putLong(header.length).put(header);
+    Path path = Files.createTempFile("lies", ".safetensors");
+    try {
+      Files.write(path, bytes.array());
+      assertThatThrownBy(() -> SafetensorsFile.open(path).close())
+          .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+          .hasMessageContaining(reason)
+          .hasMessageContaining(path.toString());
+    } finally {
+      Files.delete(path);
+    }
+  }
+
+  private static void readOrRefuseGguf(byte[] bytes) throws IOException {
+    Path path = Files.write(directory.resolve("m.gguf"), bytes);
+    try (GgufFile file = GgufFile.open(path)) {
+      ModelConfig config = GgufConfig.read(file);
+      try (WeightSource weights =
+          new GgufWeights(file, GgufConfig.architecture(file.metadata()), config)) {
+        ExpectedTensors.check(config, weights.tensors(), "m");
+        weights.tensors().keySet().forEach(name -> Fixtures.floats(weights, name));
+        TokenizerSettings.specialTokens(file.metadata());
+        dev.whence.engine.text.GgufTokenizer.toJson(
+            TokenizerSettings.vocabulary(file.metadata()), "m");
+      }
+    } catch (EngineException e) {
+      blamesTheFile(e);
+    }
+  }
+
+  private static void readOrRefuseSafetensors(byte[] bytes) throws IOException {
+    Path path = Files.write(directory.resolve("m.safetensors"), bytes);
+    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      for (SafetensorsFile.Entry entry : file.entries().values()) {
+        assertThat(entry.end()).isLessThanOrEqualTo(bytes.length);
+      }
+    } catch (EngineException e) {
+      blamesTheFile(e);
+    }
+  }
+
+  private static void blamesTheFile(EngineException e) {
+    assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL);
+    assertThat(e.getMessage()).isNotBlank();
+  }
+}

@@ -1,0 +1,182 @@
+package dev.whence.engine.weights;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.EngineException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** One small model as a sharded directory and as GGUF (small_models.py). */
+class ModelFilesTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @Test
+  void aGgufFileHandsOutTheSameTensorsAsTheDirectoryItWasMadeFrom() {
+    try (ModelFiles directory = ModelFiles.open(Fixtures.path("weights/llama"));
+        ModelFiles gguf = ModelFiles.open(Fixtures.path("weights/llama.gguf"))) {
+      assertThat(gguf.weights().tensors()).isEqualTo(directory.weights().tensors());
+      for (String name : directory.weights().tensors().keySet()) {
+        assertThat(Fixtures.floats(gguf.weights(), name))
+            .as(name)
+            .isEqualTo(Fixtures.floats(directory.weights(), name));
+      }
+      assertThat(gguf.config()).isEqualTo(directory.config());
+      assertThat(gguf.name()).isEqualTo("llama");
+    }
+  }
+
+  @Test
+  void readingInPiecesOfAnySizeGivesTheSameBytes() {
+    try (ModelFiles gguf = ModelFiles.open(Fixtures.path("weights/llama.gguf"))) {
+      String name = "model.layers.0.self_attn.q_proj.weight";
+      float[] whole = Fixtures.floats(gguf.weights(), name);
+      for (int size : new int[] {1, 7, 33, 500}) {
+        for (int from = 0; from < whole.length; from += size) {
+          int n = Math.min(size, whole.length - from);
+          ByteBuffer piece = ByteBuffer.allocate(4 * n).order(ByteOrder.LITTLE_ENDIAN);
+          gguf.weights().read(name, 4L * from, piece);
+          for (int i = 0; i < n; i++) {
+            assertThat(piece.getFloat(4 * i)).isEqualTo(whole[from + i]);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void gptNeoxProjectionsComeOutInterleavedByHead() throws IOException {
+    JsonNode expected = Fixtures.json("weights/neox.json");
+    try (ModelFiles gguf = ModelFiles.open(Fixtures.path("weights/neox.gguf"))) {
+      assertThat(gguf.config().isGptNeoX()).isTrue();
+      assertThat(gguf.config().parallelResidual()).isTrue();
+      expected
+          .properties()
+          .forEach(
+              entry -> {
+                float[] values = Fixtures.floats(gguf.weights(), entry.getKey());
+                for (int i = 0; i < values.length; i++) {
+                  assertThat(values[i]).isEqualTo((float) entry.getValue().get(i).asDouble());
+                }
+              });
+    }
+  }
+
+  @Test
+  void theDigestDoesNotDependOnSharding(@TempDir Path single) throws IOException {
+    Path sharded = Fixtures.path("weights/llama");
+    for (String name : List.of("config.json", "tokenizer.json", "tokenizer_config.json")) {
+      Files.copy(sharded.resolve(name), single.resolve(name));
+    }
+    try (ModelFiles model = ModelFiles.open(sharded)) {
+      writeSingle(model.weights(), single.resolve("model.safetensors"));
+      try (ModelFiles same = ModelFiles.open(single)) {
+        assertThat(same.digest()).isEqualTo(model.digest()).matches("[0-9a-f]{64}");
+      }
+      byte[] bytes = Files.readAllBytes(single.resolve("model.safetensors"));
+      bytes[bytes.length - 1] ^= 1;
+      Files.write(single.resolve("model.safetensors"), bytes);
+      try (ModelFiles other = ModelFiles.open(single)) {
+        assertThat(other.digest()).isNotEqualTo(model.digest());
+      }
+    }
+  }
+
+  @Test
+  void contradictionsBetweenConfigAndWeightsAreAllListed(@TempDir Path copy) throws IOException {
+    copy(copy);
+    ObjectNode config = (ObjectNode) JSON.readTree(copy.resolve("config.json").toFile());
+    config.put("intermediate_size", 40).put("num_hidden_layers", 2);
+    Files.writeString(copy.resolve("config.json"), config.toString());
+    assertThatThrownBy(() -> ModelFiles.open(copy))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("'model.layers.0.mlp.gate_proj.weight' has shape [32, 32]")
+        .hasMessageContaining("'model.layers.1.input_layernorm.weight' is missing");
+  }
+
+  @Test
+  void anIndexCanNotLeadOutOfTheDirectory(@TempDir Path copy) throws IOException {
+    copy(copy);
+    for (String shard : List.of("../x.safetensors", "/etc/passwd", "a/b", "..", "")) {
+      Files.writeString(
+          copy.resolve("model.safetensors.index.json"),
+          JSON.createObjectNode()
+              .set("weight_map", JSON.createObjectNode().put("lm_head.weight", shard))
+              .toString());
+      assertThatThrownBy(() -> ModelFiles.open(copy))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("not a plain file name");
+    }
+  }
+
+  @Test
+  void linksMayLeadIntoTheModelsOwnCacheOnly(@TempDir Path cache) throws IOException {
+    Path model = cache.resolve("models--acme--tiny");
+    Path blobs = Files.createDirectories(model.resolve("blobs"));
+    Path snapshot = Files.createDirectories(model.resolve("snapshots").resolve("c0ffee"));
+    Files.createDirectories(model.resolve("refs"));
+    Files.writeString(model.resolve("refs").resolve("main"), "c0ffee");
+    try (var files = Files.list(Fixtures.path("weights/llama"))) {
+      for (Path file : files.toList()) {
+        Path blob = Files.copy(file, blobs.resolve("b-" + file.getFileName()));
+        Files.createSymbolicLink(snapshot.resolve(file.getFileName()), blob);
+      }
+    }
+    Path found = ModelFiles.resolve("acme/tiny", cache);
+    try (ModelFiles opened = ModelFiles.open(found)) {
+      assertThat(opened.name()).isEqualTo("acme/tiny");
+    }
+    Path outside = Files.copy(blobs.resolve("b-config.json"), cache.resolve("config.json"));
+    Files.delete(snapshot.resolve("config.json"));
+    Files.createSymbolicLink(snapshot.resolve("config.json"), outside);
+    assertThatThrownBy(() -> ModelFiles.open(found)).hasMessageContaining("outside");
+    assertThatThrownBy(() -> ModelFiles.resolve("acme/none", cache))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("acme/none");
+    assertThatThrownBy(() -> ModelFiles.resolve("acme/tiny@../../x", cache))
+        .isInstanceOf(EngineException.class);
+  }
+
+  private static void copy(Path target) throws IOException {
+    try (var files = Files.list(Fixtures.path("weights/llama"))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, target.resolve(file.getFileName()));
+      }
+    }
+  }
+
+  /** All tensors in one file, in reverse order. */
+  private static void writeSingle(WeightSource weights, Path path) throws IOException {
+    ObjectNode header = JSON.createObjectNode();
+    List<ByteBuffer> data = new ArrayList<>();
+    long at = 0;
+    List<TensorInfo> infos = new ArrayList<>(weights.tensors().values());
+    java.util.Collections.reverse(infos);
+    for (TensorInfo info : infos) {
+      ObjectNode entry = header.putObject(info.name()).put("dtype", info.type().name());
+      info.shape().forEach(entry.putArray("shape")::add);
+      entry.putArray("data_offsets").add(at).add(at + info.byteLength());
+      at += info.byteLength();
+      ByteBuffer bytes = ByteBuffer.allocate((int) info.byteLength());
+      weights.read(info.name(), 0, bytes);
+      data.add(bytes.flip());
+    }
+    byte[] json = header.toString().getBytes(StandardCharsets.UTF_8);
+    ByteBuffer file =
+        ByteBuffer.allocate((int) (8 + json.length + at)).order(ByteOrder.LITTLE_ENDIAN);
+    file.putLong(json.length).put(json);
+    data.forEach(file::put);
+    Files.write(path, file.array());
+  }
+}

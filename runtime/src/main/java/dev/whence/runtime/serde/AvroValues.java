@@ -1,0 +1,159 @@
+package dev.whence.runtime.serde;
+
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.AvroLimits;
+import io.confluent.kafka.schemaregistry.ParsedSchema;
+import io.confluent.kafka.schemaregistry.client.SchemaRegistryClient;
+import io.confluent.kafka.schemaregistry.client.rest.exceptions.RestClientException;
+import io.confluent.kafka.serializers.KafkaAvroSerializer;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.avro.AvroRuntimeException;
+import org.apache.avro.Schema;
+import org.apache.avro.io.DecoderFactory;
+import org.apache.avro.specific.SpecificDatumReader;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.common.errors.SerializationException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads and writes values in the Confluent wire format: a zero byte, the schema's id in four bytes,
+ * binary Avro. Writing is done by Confluent's own serializer. Reading is done here in two steps,
+ * because they fail for different reasons: a registry that does not answer is the environment's
+ * fault, bytes that are not what they say are the record's. Not thread-safe.
+ */
+public final class AvroValues implements AutoCloseable {
+  private static final int HEADER_BYTES = 5;
+
+  private final SchemaRegistryClient registry;
+  private final KafkaAvroSerializer serializer;
+  private final Map<Integer, Schema> writers = new HashMap<>();
+
+  public AvroValues(Connection connection) {
+    this(Registry.client(connection), Registry.properties(connection));
+  }
+
+  AvroValues(SchemaRegistryClient registry, Map<String, Object> properties) {
+    AvroLimits.setSystemProperties();
+    this.registry = registry;
+    this.serializer = new KafkaAvroSerializer(registry);
+    serializer.configure(properties, false);
+  }
+
+  /**
+   * Serialises a value for a topic.
+   *
+   * @throws EnvironmentException if the registry does not answer or does not know the schema
+   */
+  public byte[] write(String topic, SpecificRecord value) {
+    try {
+      return serializer.serialize(topic, value);
+    } catch (SerializationException e) {
+      if (e.getCause() instanceof RestClientException rest && rest.getStatus() == 404) {
+        throw new EnvironmentException(
+            "the schema of "
+                + value.getSchema().getName()
+                + " is not registered under "
+                + topic
+                + "-value; register it with: whence topics --create",
+            e);
+      }
+      if (e.getCause() instanceof RestClientException || e.getCause() instanceof IOException) {
+        throw unreachable(e.getCause());
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Reads a value.
+   *
+   * @param bytes in the Confluent wire format
+   * @param reader an instance's class of the generated record
+   * @param readerSchema its schema
+   * @throws UnreadableException if the bytes are not such a value
+   * @throws EnvironmentException if the registry does not answer
+   */
+  public <T extends SpecificRecord> T read(
+      byte @Nullable [] bytes, Class<T> reader, Schema readerSchema) throws UnreadableException {
+    if (bytes == null) {
+      throw new UnreadableException("NO_VALUE", "the record has no value");
+    }
+    if (bytes.length < HEADER_BYTES || bytes[0] != 0) {
+      throw new UnreadableException(
+          "NOT_AVRO",
+          "the value of " + bytes.length + " bytes is not in the Confluent wire format");
+    }
+    int id = ByteBuffer.wrap(bytes, 1, 4).getInt();
+    Schema writer = writers.containsKey(id) ? writers.get(id) : look(id);
+    if (writer == null || !writer.getFullName().equals(readerSchema.getFullName())) {
+      throw new UnreadableException(
+          "WRONG_SCHEMA", "schema id " + id + " is not a " + readerSchema.getFullName());
+    }
+    try {
+      var decoder =
+          DecoderFactory.get()
+              .binaryDecoder(bytes, HEADER_BYTES, bytes.length - HEADER_BYTES, null);
+      return reader.cast(new SpecificDatumReader<T>(writer, readerSchema).read(null, decoder));
+    } catch (IOException
+        | AvroRuntimeException
+        | ClassCastException
+        | IndexOutOfBoundsException
+        | UnsupportedOperationException
+        | IllegalArgumentException
+        | NegativeArraySizeException
+        | StackOverflowError e) {
+      throw new UnreadableException(
+          "UNDECODABLE",
+          "the value of "
+              + bytes.length
+              + " bytes is not Avro of schema id "
+              + id
+              + " ("
+              + e.getClass().getSimpleName()
+              + ")",
+          e);
+    }
+  }
+
+  private Schema look(int id) throws UnreadableException {
+    try {
+      ParsedSchema parsed = registry.getSchemaById(id);
+      if (!(parsed.rawSchema() instanceof Schema schema)) {
+        throw new UnreadableException("WRONG_SCHEMA", "schema id " + id + " is not Avro");
+      }
+      writers.put(id, schema);
+      return schema;
+    } catch (RestClientException e) {
+      if (e.getStatus() == 404) {
+        throw new UnreadableException(
+            "UNKNOWN_SCHEMA", "schema id " + id + " is not in the registry", e);
+      }
+      throw unreachable(e);
+    } catch (IOException e) {
+      throw unreachable(e);
+    }
+  }
+
+  private static EnvironmentException unreachable(Throwable cause) {
+    String detail =
+        cause instanceof RestClientException rest
+            ? "answered " + rest.getStatus()
+            : "can not be reached (" + cause.getClass().getSimpleName() + ")";
+    return new EnvironmentException("the schema registry " + detail, cause);
+  }
+
+  @Override
+  public void close() {
+    serializer.close();
+    try {
+      registry.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException("the registry's client did not close", e);
+    }
+  }
+}

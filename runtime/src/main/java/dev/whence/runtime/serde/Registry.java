@@ -1,0 +1,36 @@
+package dev.whence.runtime.serde;
+
+import dev.whence.runtime.config.Connection;
+import dev.whence.schemas.AvroSerdes;
+import io.confluent.kafka.schemaregistry.client.CachedSchemaRegistryClient;
+import io.confluent.kafka.schemaregistry.client.SchemaRegistryClient;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Makes the client of the schema registry. */
+public final class Registry {
+  private static final int CACHED_SCHEMAS = 1000;
+
+  private Registry() {}
+
+  /** A client of the connection's registry, with its credentials. */
+  public static SchemaRegistryClient client(Connection connection) {
+    List<String> urls =
+        Arrays.stream(connection.registryUrl().split(",", -1)).map(String::trim).toList();
+    return new CachedSchemaRegistryClient(urls, CACHED_SCHEMAS, properties(connection));
+  }
+
+  /** Configuration of the serializers: the contract's, and the connection's credentials. */
+  static Map<String, Object> properties(Connection connection) {
+    Map<String, String> registry = new HashMap<>();
+    connection
+        .registry()
+        .values()
+        .forEach(
+            (key, value) ->
+                registry.put(key.startsWith("ssl.") ? "schema.registry." + key : key, value));
+    return AvroSerdes.serializer(connection.registryUrl(), false, registry);
+  }
+}
