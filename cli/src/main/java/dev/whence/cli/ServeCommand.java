@@ -26,7 +26,8 @@ final class ServeCommand implements Runnable {
 
   @Override
   public void run() {
-    throw new ParameterException(spec.commandLine(), "which processor? This version has attribution");
+    throw new ParameterException(
+        spec.commandLine(), "which processor? This version has attribution");
   }
 
   /** Context attribution of live responses. */

@@ -31,8 +31,8 @@ class AttributeCommandTest {
   private String model = "";
 
   @BeforeAll
-  void writeModel() throws Exception {
-    model = TinyModel.write(directory.resolve("model"), 1).toString();
+  void writeModel(@TempDir Path models) throws Exception {
+    model = TinyModel.write(models.resolve("model"), 1).toString();
   }
 
   @Test
@@ -55,8 +55,12 @@ class AttributeCommandTest {
     for (String line : run.out()) {
       results.add(JSON.readTree(line));
     }
-    assertThat(results).extracting(r -> r.get("responseId").asText()).containsExactly("first", "picture", "last");
-    assertThat(results).extracting(r -> r.get("status").asText()).containsExactly("SCORED", "UNSUPPORTED", "SCORED");
+    assertThat(results)
+        .extracting(r -> r.get("responseId").asText())
+        .containsExactly("first", "picture", "last");
+    assertThat(results)
+        .extracting(r -> r.get("status").asText())
+        .containsExactly("SCORED", "UNSUPPORTED", "SCORED");
     assertThat(run.err()).hasSize(1);
     assertThat(run.err().get(0)).contains("line 2");
     assertThat(run.exit()).isEqualTo(1);
@@ -70,7 +74,14 @@ class AttributeCommandTest {
 
     CommandRun run =
         CommandRun.of(
-            "attribute", "--model", model, "--input", input.toString(), "--json", "--dtype", "fp32");
+            "attribute",
+            "--model",
+            model,
+            "--input",
+            input.toString(),
+            "--json",
+            "--dtype",
+            "fp32");
 
     assertThat(run.exit()).isZero();
     JsonNode first = JSON.readTree(run.out().get(0));

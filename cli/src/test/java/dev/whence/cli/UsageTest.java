@@ -37,8 +37,7 @@ class UsageTest {
     "attribute --model m --input no-such-file.jsonl, --input 'no-such-file.jsonl' is not a file",
   })
   void wrongUsageIsOneSentenceAndEndsWithTwo(String arguments, String sentence) {
-    CommandRun run =
-        CommandRun.of(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
+    CommandRun run = CommandRun.of(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
     assertThat(run.exit()).isEqualTo(2);
     assertThat(run.err()).hasSize(1);
     assertThat(run.err().get(0)).contains(sentence);
@@ -63,7 +62,6 @@ class UsageTest {
     CommandRun run = CommandRun.of("serve", "attribution", "--config", config.toString());
     assertThat(run.exit()).isEqualTo(1);
     assertThat(run.err()).hasSize(1);
-    assertThat(run.err().get(0))
-        .contains("unknown-key", "kafka.bootstrap.servers", "registry.url");
+    assertThat(run.err().get(0)).contains("unknown-key", "kafka.bootstrap.servers", "registry.url");
   }
 }
