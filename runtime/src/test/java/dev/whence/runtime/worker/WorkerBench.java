@@ -21,11 +21,13 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.IntFunction;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -143,6 +145,79 @@ final class WorkerBench implements AutoCloseable {
         new BatchLimits(records, 32L << 20, Duration.ofSeconds(30)),
         policy,
         Duration.ofSeconds(20));
+  }
+
+  static WorkerOptions records(WorkerOptions options, int records) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        new BatchLimits(records, 32L << 20, Duration.ofMinutes(2)),
+        options.failures(),
+        options.shutdownGrace());
+  }
+
+  static WorkerOptions failures(WorkerOptions options, FailurePolicy failures) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        options.batch(),
+        failures,
+        options.shutdownGrace());
+  }
+
+  static WorkerOptions grace(WorkerOptions options, Duration grace) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        options.batch(),
+        options.failures(),
+        grace);
+  }
+
+  /** How many partitions each member of the group has. */
+  Set<Integer> assigned(Topics topics) {
+    try (Admin admin = admin()) {
+      return admin
+          .describeConsumerGroups(List.of(topics.group))
+          .all()
+          .get()
+          .get(topics.group)
+          .members()
+          .stream()
+          .map(member -> member.assignment().topicPartitions().size())
+          .collect(Collectors.toSet());
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** The committed offsets of the group, with their metadata. */
+  Map<TopicPartition, OffsetAndMetadata> committed(Topics topics) {
+    try (Admin admin = admin()) {
+      return admin.listConsumerGroupOffsets(topics.group).partitionsToOffsetAndMetadata().get();
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Sum of the committed offsets. */
+  long committedAll(Topics topics) {
+    return committed(topics).values().stream().mapToLong(OffsetAndMetadata::offset).sum();
   }
 
   /** Writes records k0, k1, ... to all partitions in turn. */
