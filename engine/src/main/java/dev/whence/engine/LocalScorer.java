@@ -96,6 +96,11 @@ public final class LocalScorer implements Scorer {
     return new WorkEstimate(work.tokens(), work.flops(), decoder.seconds(work));
   }
 
+  /** What the model's files say about its maths. */
+  public ModelConfig config() {
+    return files.config();
+  }
+
   /** The decoder, for generation and for measuring. */
   public Decoder decoder() {
     return decoder;

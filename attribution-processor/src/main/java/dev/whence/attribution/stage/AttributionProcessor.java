@@ -106,7 +106,14 @@ public final class AttributionProcessor implements AutoCloseable {
     return start(config, environment, new LocalModelLoader(config.engine()), Halt.process());
   }
 
-  static AttributionProcessor start(
+  /**
+   * Starts a processor whose models come from elsewhere than {@code config.engine()}.
+   *
+   * @param loader of the models
+   * @param halt ends the process when the model hangs
+   * @throws ConfigException if the model does not exist or an address can not be bound
+   */
+  public static AttributionProcessor start(
       AttributionConfig config, Map<String, String> environment, ModelLoader loader, Halt halt) {
     RuntimeConfig runtime = config.runtime();
     Optional<Path> model = config.model().map(name -> find(name, environment));

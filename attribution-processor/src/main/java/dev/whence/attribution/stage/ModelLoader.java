@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.engine.EngineOptions;
 import dev.whence.engine.Scorer;
 import dev.whence.runtime.models.ModelLoadException;
 import java.nio.file.Path;
@@ -8,7 +9,16 @@ import java.util.Optional;
 import java.util.function.LongSupplier;
 
 /** Turns model files into a scorer. */
-interface ModelLoader {
+public interface ModelLoader {
+  /**
+   * Loads models into this process.
+   *
+   * @param options how they run; a release's dtype and aliases win
+   */
+  static ModelLoader local(EngineOptions options) {
+    return new LocalModelLoader(options);
+  }
+
   /**
    * Loads a model.
    *

@@ -35,6 +35,7 @@ public final class Decoder implements AutoCloseable {
   private final IValue shape;
   private final IValue epsilon;
   private final int budget;
+  private final int mostBlockRows;
   private final long memoryBytes;
   private IValue rotary;
   private int rotaryPositions;
@@ -47,8 +48,10 @@ public final class Decoder implements AutoCloseable {
       Precision precision,
       NativeMemory memory,
       GemmPeak peak,
-      EngineOptions options) {
+      EngineOptions options,
+      int mostBlockRows) {
     this.config = config;
+    this.mostBlockRows = mostBlockRows;
     this.kernel = kernel;
     this.weights = weights;
     this.precision = precision;
@@ -77,7 +80,7 @@ public final class Decoder implements AutoCloseable {
    *     known, ENVIRONMENT if the native library, device or memory fails
    */
   public static Decoder open(ModelConfig config, WeightSource source, EngineOptions options) {
-    return open(config, source, options, text(config));
+    return open(config, source, options, text(config), AttentionPlan.BLOCK_ROWS);
   }
 
   static KernelText text(ModelConfig config) {
@@ -105,8 +108,18 @@ public final class Decoder implements AutoCloseable {
     return KernelText.of(family);
   }
 
+  /**
+   * As {@link #open(ModelConfig, WeightSource, EngineOptions)}.
+   *
+   * @param text of the kernel
+   * @param blockRows most query rows of an attention block
+   */
   static Decoder open(
-      ModelConfig config, WeightSource source, EngineOptions options, KernelText text) {
+      ModelConfig config,
+      WeightSource source,
+      EngineOptions options,
+      KernelText text,
+      int blockRows) {
     Engine engine = TorchRuntime.start(options);
     Device device = TorchRuntime.device(engine, options.device());
     WeightLayout layout = WeightLayout.of(config, source.tensors());
@@ -133,7 +146,7 @@ public final class Decoder implements AutoCloseable {
                 options.memoryBytes()));
       }
       weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
-      return new Decoder(config, kernel, weights, precision, memory, peak, options);
+      return new Decoder(config, kernel, weights, precision, memory, peak, options, blockRows);
     } catch (RuntimeException e) {
       if (weights != null) {
         weights.close();
@@ -319,8 +332,7 @@ public final class Decoder implements AutoCloseable {
 
   private Packer packer(long keys, int rows) {
     long perRow = config.heads() * Math.max(1, keys);
-    int blockRows =
-        (int) Math.max(1, Math.min(AttentionPlan.BLOCK_ROWS, SCORE_BLOCK / Math.max(1, perRow)));
+    int blockRows = (int) Math.max(1, Math.min(mostBlockRows, SCORE_BLOCK / Math.max(1, perRow)));
     return new Packer(budget, config.slidingWindow(), Math.min(blockRows, Math.max(1, rows)));
   }
 

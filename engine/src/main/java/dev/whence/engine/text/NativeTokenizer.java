@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.kernel.TorchRuntime;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -110,6 +111,7 @@ public final class NativeTokenizer implements Tokenizer {
             "addSpecialTokens", "false",
             "truncation", "false",
             "padding", "false");
+    TorchRuntime.keepSilent(); // the library's loader reports its use unless told not to
     byte[] bytes = json.toString().getBytes(StandardCharsets.UTF_8);
     try {
       return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(bytes), options);

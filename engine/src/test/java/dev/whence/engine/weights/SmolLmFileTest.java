@@ -2,12 +2,15 @@ package dev.whence.engine.weights;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.RenderedPrompt;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -51,11 +54,15 @@ class SmolLmFileTest {
   }
 
   @Test
-  void digitsAreTokensOfTheirOwnAndNoBeginTokenIsAdded() {
-    Encoding encoding = model.tokenizer().encode("In 1984, done");
-    assertThat(model.tokenizer().decode(encoding.ids(), false)).isEqualTo("In 1984, done");
-    assertThat(encoding.ids()).doesNotContain(1);
-    assertThat(encoding.length()).isGreaterThanOrEqualTo(7);
+  void textsAreTokenisedByTheRulesOfTheOriginal() throws IOException {
+    for (JsonNode expected : Fixtures.json("text/smollm2_tokens.json")) {
+      String text = expected.path("text").asText();
+      Encoding encoding = model.tokenizer().encode(text);
+      assertThat(encoding.ids())
+          .as(text)
+          .isEqualTo(new ObjectMapper().treeToValue(expected.path("ids"), int[].class));
+      assertThat(model.tokenizer().decode(encoding.ids(), false)).isEqualTo(text);
+    }
   }
 
   @Test

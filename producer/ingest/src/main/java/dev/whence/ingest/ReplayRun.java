@@ -2,6 +2,7 @@ package dev.whence.ingest;
 
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
+import dev.whence.conversation.LineReader;
 import dev.whence.ingest.Acknowledgements.Settlement;
 import dev.whence.producer.Delivery;
 import dev.whence.producer.DeliveryException;

@@ -6,9 +6,11 @@ import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.quickstart.view.AttributionView.Source;
 import dev.whence.quickstart.view.DisplayText.Run;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -21,6 +23,7 @@ public final class AttributionCard {
 
   private static final int INDENT = 4;
   private static final int PLAIN_QUOTE = 160;
+  private static final char NO_BREAK_SPACE = '\u00a0';
 
   private AttributionCard() {}
 
@@ -30,10 +33,39 @@ public final class AttributionCard {
    * @param number shown in the heading, counted by the caller
    */
   public static List<String> lines(AttributionView view, int number, Terminal terminal) {
-    return terminal.ansi() ? coloured(view, number, terminal) : plain(view, number);
+    return lines(view, number, Optional.empty(), terminal);
   }
 
-  private static List<String> coloured(AttributionView view, int number, Terminal terminal) {
+  static List<String> lines(
+      AttributionView view, int number, Optional<Duration> elapsed, Terminal terminal) {
+    return terminal.ansi()
+        ? coloured(view, number, elapsed, terminal)
+        : plain(view, number, elapsed);
+  }
+
+  /** What the colours mean; nothing where there are none. */
+  public static List<String> legend(Terminal terminal) {
+    if (!terminal.ansi()) {
+      return List.of();
+    }
+    List<Run> runs = new ArrayList<>();
+    runs.add(new Run("heat ", Style.PLAIN));
+    for (int level = -Style.HOTTEST; level <= Style.HOTTEST; level++) {
+      String label =
+          level == -Style.HOTTEST
+              ? " less likely "
+              : level == Style.HOTTEST ? " more likely " : "   ";
+      runs.add(new Run(label.replace(' ', NO_BREAK_SPACE), Style.heat(level)));
+    }
+    runs.add(
+        new Run(
+            " what removing a source would do to the answer's log-likelihood, in nats",
+            Style.FAINT));
+    return DisplayText.wrap(runs, "", 17, terminal.columns(), true);
+  }
+
+  private static List<String> coloured(
+      AttributionView view, int number, Optional<Duration> elapsed, Terminal terminal) {
     int columns = terminal.columns();
     List<String> lines = new ArrayList<>();
     lines.add(heading(view, number, terminal));
@@ -47,7 +79,8 @@ public final class AttributionCard {
       lines.addAll(labelled("!", note, Style.FAINT, columns));
     }
     lines.add("");
-    List<Run> figures = List.of(new Run(figures(view, terminal.glyph(" · ", ", ")), Style.FAINT));
+    List<Run> figures =
+        List.of(new Run(figures(view, elapsed, terminal.glyph(" · ", ", ")), Style.FAINT));
     lines.addAll(DisplayText.wrap(figures, " ".repeat(INDENT), INDENT, columns, true));
     return lines;
   }
@@ -80,7 +113,7 @@ public final class AttributionCard {
     return DisplayText.wrap(List.of(new Run(text, style)), first, INDENT, columns, true);
   }
 
-  private static List<String> plain(AttributionView view, int number) {
+  private static List<String> plain(AttributionView view, int number, Optional<Duration> elapsed) {
     List<String> lines = new ArrayList<>();
     lines.add(
         "#"
@@ -112,7 +145,7 @@ public final class AttributionCard {
               DisplayText.fit(text.strip(), PLAIN_QUOTE, "...")));
     }
     notes(view).forEach(note -> lines.add("  note: " + note));
-    lines.add("  " + figures(view, ", "));
+    lines.add("  " + figures(view, elapsed, ", "));
     return lines;
   }
 
@@ -156,13 +189,11 @@ public final class AttributionCard {
               : "no single source matters by 1 nat, but the context does: the evidence is there more"
                   + " than once, or spread over many sources");
     }
-    if (view.surrogate() && view.status() == AttributionStatus.SCORED) {
-      notes.add("scored by a surrogate for the production model");
-    }
     return notes;
   }
 
-  private static String figures(AttributionView view, String separator) {
+  private static String figures(
+      AttributionView view, Optional<Duration> elapsed, String separator) {
     List<String> figures = new ArrayList<>();
     view.groundedness()
         .ifPresent(
@@ -177,12 +208,16 @@ public final class AttributionCard {
       int n = view.sources().size();
       figures.add(n + (n == 1 ? " source" : " sources"));
     }
-    figures.add(String.format(Locale.ROOT, "%,d ms", Math.round(view.seconds() * 1000)));
+    String model = String.format(Locale.ROOT, "%,d ms", Math.round(view.seconds() * 1000));
+    figures.add(
+        elapsed
+            .map(all -> String.format(Locale.ROOT, "%s (%,d ms with Kafka)", model, all.toMillis()))
+            .orElse(model));
     if (!view.method().isEmpty()) {
       figures.add(view.method());
     }
     if (!view.scorer().isEmpty()) {
-      figures.add(DisplayText.clean(view.scorer()));
+      figures.add(DisplayText.clean(view.scorer()) + (view.surrogate() ? " (surrogate)" : ""));
     }
     return String.join(separator, figures);
   }

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * Attributions as they come in, one below the other, with a line at the bottom that says what goes
@@ -52,8 +53,12 @@ public final class LiveView implements AutoCloseable {
     draw();
   }
 
-  /** Writes one attribution that stays. */
-  public synchronized void show(AttributionView view) {
+  /**
+   * Writes one attribution that stays.
+   *
+   * @param elapsed from the response's being on the topic to its attribution's being read, if known
+   */
+  public synchronized void show(AttributionView view, Optional<Duration> elapsed) {
     count++;
     tokens += view.tokens();
     if (seconds.size() == WINDOW) {
@@ -61,7 +66,7 @@ public final class LiveView implements AutoCloseable {
     }
     seconds.add(view.seconds());
     erase();
-    AttributionCard.lines(view, count, terminal).forEach(terminal.out()::println);
+    AttributionCard.lines(view, count, elapsed, terminal).forEach(terminal.out()::println);
     if (!terminal.ansi()) {
       terminal.out().println("  running: " + throughput(", "));
     }

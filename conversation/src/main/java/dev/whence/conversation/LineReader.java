@@ -1,4 +1,4 @@
-package dev.whence.ingest;
+package dev.whence.conversation;
 
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
@@ -14,9 +14,15 @@ import org.jspecify.annotations.Nullable;
  * java.io.BufferedReader} would take a file without line breaks into memory whole, and would
  * replace what is not UTF-8 without a word.
  */
-final class LineReader {
-  /** A line, or why it is none. */
-  record Line(long number, @Nullable String text, String problem) {}
+public final class LineReader {
+  /**
+   * A line, or why it is none.
+   *
+   * @param number of the line, from 1
+   * @param text without its line break; null if it is too long or not UTF-8
+   * @param problem what is wrong with it, or empty
+   */
+  public record Line(long number, @Nullable String text, String problem) {}
 
   private static final int BUFFER_BYTES = 1 << 16;
 
@@ -24,13 +30,17 @@ final class LineReader {
   private final int maxBytes;
   private long number;
 
-  LineReader(InputStream in, int maxBytes) {
+  /**
+   * @param in stays the caller's to close
+   * @param maxBytes of a line
+   */
+  public LineReader(InputStream in, int maxBytes) {
     this.in = new BufferedInputStream(in, BUFFER_BYTES);
     this.maxBytes = maxBytes;
   }
 
   /** The next line without its line break, or null at the end of the file. */
-  @Nullable Line next() throws IOException {
+  public @Nullable Line next() throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     long length = 0;
     int read = in.read();

@@ -1,4 +1,4 @@
-package dev.whence.ingest;
+package dev.whence.conversation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

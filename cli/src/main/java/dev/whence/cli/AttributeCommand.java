@@ -1,0 +1,144 @@
+package dev.whence.cli;
+
+import dev.whence.attribution.AttributionJson;
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.Attributor;
+import dev.whence.attribution.Granularity;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.engine.Scorer;
+import dev.whence.quickstart.view.AttributionCard;
+import dev.whence.quickstart.view.AttributionView;
+import dev.whence.quickstart.view.Terminal;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Attribution without Kafka: one result per input line, in input order. */
+@Command(
+    name = "attribute",
+    description = "Says which spans of each prompt drove its response, without Kafka.",
+    mixinStandardHelpOptions = true)
+final class AttributeCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private ModelOptions model = new ModelOptions();
+
+  @Option(names = "--input", required = true, paramLabel = "F.jsonl")
+  private Path input;
+
+  @Option(
+      names = "--method",
+      defaultValue = "exact-loo",
+      paramLabel = "METHOD",
+      description = "exact-loo (default), naive-loo or hierarchical")
+  private String method;
+
+  @Option(
+      names = "--granularity",
+      defaultValue = "SENTENCE",
+      description = "${COMPLETION-CANDIDATES}; of sources that the input does not name itself")
+  private Granularity granularity;
+
+  @Option(
+      names = "--keep-paragraphs",
+      defaultValue = "3",
+      paramLabel = "K",
+      description = "paragraphs whose sentences the hierarchical method scores")
+  private int keepParagraphs;
+
+  @Option(
+      names = "--max-cost",
+      defaultValue = "0",
+      paramLabel = "SECONDS",
+      description = "estimated cost above which a cheaper method or UNSUPPORTED is chosen; 0: none")
+  private double maxCost;
+
+  @Option(
+      names = "--attributable",
+      paramLabel = "all",
+      description = "all: every segment but instructions and the question is attributable")
+  private String attributable = "";
+
+  @Option(
+      names = "--context-pattern",
+      paramLabel = "REGEX",
+      description = "finds the context inside a flattened prompt; has one group")
+  private String contextPattern = "";
+
+  @Option(
+      names = "--top-k",
+      defaultValue = "0",
+      paramLabel = "K",
+      description = "only the K sources with the largest tau; 0: all")
+  private int topK;
+
+  @Option(
+      names = "--seed",
+      defaultValue = "0",
+      description = "of methods that draw at random; the methods of this version draw nothing")
+  @SuppressWarnings("UnusedVariable")
+  private long seed;
+
+  @Option(names = "--json", description = "one JSON object per response, nothing else")
+  private boolean json;
+
+  @Option(names = "--token-logprobs", description = "with --json: adds the tokens of the response")
+  private boolean tokenLogProbs;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  AttributeCommand() {}
+
+  @Override
+  public Integer call() throws Exception {
+    if (!attributable.isEmpty() && !attributable.equals("all")) {
+      throw new UsageException("--attributable can only be 'all'");
+    }
+    AttributionOptions options =
+        new AttributionOptions(
+            method, granularity, keepParagraphs, maxCost, !attributable.isEmpty(), contextPattern);
+    InputFile.check(input);
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    Terminal terminal = Terminal.detect(System.out, System.getenv());
+    AtomicInteger number = new AtomicInteger();
+    AtomicBoolean failed = new AtomicBoolean();
+    try (Scorer scorer = model.open()) {
+      Attributor attributor = attributor(scorer, options);
+      AttributionJson writer = new AttributionJson(topK, tokenLogProbs);
+      boolean clean =
+          JsonLines.forEach(
+              input,
+              ConversationCodec::read,
+              conversation -> {
+                AttributionResult result = attributor.attribute(conversation);
+                failed.compareAndSet(false, result.status() == AttributionStatus.FAILED);
+                if (json) {
+                  out.println(writer.write(result));
+                } else {
+                  AttributionView view = AttributionView.of(conversation, result);
+                  AttributionCard.lines(view, number.incrementAndGet(), terminal)
+                      .forEach(out::println);
+                }
+                out.flush();
+              },
+              (line, problem) -> err.println(input + ", line " + line + ": " + problem));
+      return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+    }
+  }
+
+  private static Attributor attributor(Scorer scorer, AttributionOptions options) {
+    try {
+      return new Attributor(scorer, options);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+}

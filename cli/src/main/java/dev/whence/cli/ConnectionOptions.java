@@ -1,0 +1,122 @@
+package dev.whence.cli;
+
+import dev.whence.producer.Whence;
+import dev.whence.runtime.config.Connection;
+import java.io.IOException;
+import java.io.Reader;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.TreeMap;
+import picocli.CommandLine.Option;
+
+/** How to reach a cluster and its schema registry. */
+final class ConnectionOptions {
+  private static final String BOOTSTRAP = "bootstrap.servers";
+  private static final String REGISTRY = "schema.registry.url";
+
+  @Option(
+      names = "--bootstrap-server",
+      paramLabel = "S",
+      description = "the brokers as host:port, comma separated")
+  private String bootstrapServer = "";
+
+  @Option(names = "--schema-registry", paramLabel = "U", description = "the registry's address")
+  private String schemaRegistry = "";
+
+  @Option(
+      names = "--kafka-config",
+      paramLabel = "F",
+      description = "properties of the Kafka clients (TLS, SASL, ...)")
+  private Optional<Path> kafkaConfig = Optional.empty();
+
+  @Option(
+      names = "--registry-config",
+      paramLabel = "F",
+      description = "properties of the registry client (credentials, TLS, ...)")
+  private Optional<Path> registryConfig = Optional.empty();
+
+  @Option(
+      names = "--topic-prefix",
+      paramLabel = "P",
+      defaultValue = "whence.",
+      description = "what every topic's name begins with (default: ${DEFAULT-VALUE})")
+  private String topicPrefix = "whence.";
+
+  String topicPrefix() {
+    return topicPrefix;
+  }
+
+  /** For commands that read and write records. */
+  Connection connection() {
+    return Connection.of(bootstrapServers(), registryUrl()).with(kafka(), registry());
+  }
+
+  /** For commands that only touch topics as bytes: the registry is not needed. */
+  Connection brokersOnly() {
+    return Connection.of(bootstrapServers(), schemaRegistry).with(kafka(), registry());
+  }
+
+  /** For commands that send responses as an application does. */
+  Whence.Builder application() {
+    return Whence.builder()
+        .bootstrapServers(bootstrapServers())
+        .schemaRegistry(registryUrl())
+        .topicPrefix(topicPrefix)
+        .kafka(kafka())
+        .registry(registry());
+  }
+
+  private String bootstrapServers() {
+    if (!bootstrapServer.isEmpty()) {
+      return bootstrapServer;
+    }
+    return named(kafkaConfig, BOOTSTRAP, "--bootstrap-server");
+  }
+
+  private String registryUrl() {
+    if (!schemaRegistry.isEmpty()) {
+      return schemaRegistry;
+    }
+    return named(registryConfig, REGISTRY, "--schema-registry");
+  }
+
+  private static String named(Optional<Path> file, String key, String option) {
+    String value = properties(file).get(key);
+    if (value == null || value.isBlank()) {
+      throw new UsageException(
+          option + " is missing" + file.map(f -> ", and " + f + " has no " + key).orElse(""));
+    }
+    return value;
+  }
+
+  private Map<String, String> kafka() {
+    return without(BOOTSTRAP, properties(kafkaConfig));
+  }
+
+  private Map<String, String> registry() {
+    return without(REGISTRY, properties(registryConfig));
+  }
+
+  private static Map<String, String> without(String key, Map<String, String> properties) {
+    properties.remove(key);
+    return properties;
+  }
+
+  private static Map<String, String> properties(Optional<Path> file) {
+    Map<String, String> values = new TreeMap<>();
+    if (file.isPresent()) {
+      Properties read = new Properties();
+      try (Reader reader = Files.newBufferedReader(file.get())) {
+        read.load(reader);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+      read.stringPropertyNames().forEach(name -> values.put(name, read.getProperty(name)));
+    }
+    return values;
+  }
+}

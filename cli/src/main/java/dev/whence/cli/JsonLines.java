@@ -1,0 +1,62 @@
+package dev.whence.cli;
+
+import dev.whence.conversation.ConversationFormatException;
+import dev.whence.conversation.LineReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/** The lines of a JSONL file one by one; a bad line is a problem of that line only. */
+final class JsonLines {
+  /** A line longer than this is not read into memory. */
+  private static final int MAX_LINE_BYTES = 64 << 20;
+
+  /** What is done with a line that can not be read. */
+  interface Problem {
+    void accept(long number, String problem);
+  }
+
+  private JsonLines() {}
+
+  /**
+   * Reads every line that is not blank.
+   *
+   * @param read from a line to what it says; throws ConversationFormatException or
+   *     IllegalArgumentException
+   * @param action what is done with it
+   * @return whether every line could be read
+   */
+  static <T> boolean forEach(
+      Path file, Function<String, T> read, Consumer<T> action, Problem onProblem)
+      throws IOException {
+    boolean clean = true;
+    try (InputStream in = Files.newInputStream(file)) {
+      LineReader lines = new LineReader(in, MAX_LINE_BYTES);
+      for (LineReader.Line line = lines.next(); line != null; line = lines.next()) {
+        String text = line.text();
+        if (text != null && text.isBlank()) {
+          continue;
+        }
+        Optional<T> value = Optional.empty();
+        String problem = line.problem();
+        if (text != null) {
+          try {
+            value = Optional.of(read.apply(text));
+          } catch (ConversationFormatException | IllegalArgumentException e) {
+            problem = Failure.sentence(e);
+          }
+        }
+        if (value.isEmpty()) {
+          clean = false;
+          onProblem.accept(line.number(), problem);
+        }
+        value.ifPresent(action);
+      }
+    }
+    return clean;
+  }
+}

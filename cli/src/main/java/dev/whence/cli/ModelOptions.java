@@ -1,0 +1,71 @@
+package dev.whence.cli;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.weights.ModelFiles;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import picocli.CommandLine.Option;
+
+/** Which model computes, and how. */
+final class ModelOptions {
+  @Option(
+      names = "--model",
+      required = true,
+      paramLabel = "M",
+      description = "a Hugging Face directory, a GGUF file, or a name in the Hugging Face cache")
+  private String model = "";
+
+  @Option(
+      names = "--dtype",
+      defaultValue = "auto",
+      paramLabel = "auto|bf16|fp32",
+      description = "auto: bf16 where the processor has it, else fp32")
+  private String dtype = "auto";
+
+  @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
+  private String device = "auto";
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "F",
+      description = "a Jinja template to use instead of the model's own")
+  private Optional<Path> chatTemplate = Optional.empty();
+
+  @Option(
+      names = "--alias",
+      paramLabel = "NAME",
+      description = "a production model name that this model is, rather than a surrogate for")
+  private List<String> aliases = List.of();
+
+  /** Loads the model; closing the scorer frees it. */
+  LocalScorer open() {
+    EngineOptions options;
+    try {
+      options =
+          EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype)).withDevice(device);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    ModelFiles files = ModelFiles.open(HubCaches.resolve(model), template());
+    List<String> names = new ArrayList<>(aliases);
+    names.add(files.name());
+    return LocalScorer.open(files, options.withAliases(names));
+  }
+
+  private Optional<String> template() {
+    return chatTemplate.map(
+        file -> {
+          try {
+            return Files.readString(file);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        });
+  }
+}

@@ -1,0 +1,66 @@
+package dev.whence.cli;
+
+import dev.whence.quickstart.view.Terminal;
+import java.io.PrintWriter;
+import java.util.Locale;
+
+/**
+ * How far a job is, on one line of a terminal that is drawn over again; nothing where standard
+ * error is not a terminal.
+ */
+final class ProgressBar {
+  private static final int WIDTH = 30;
+  private static final String CLEAR_LINE = "\r\u001b[K";
+
+  private final PrintWriter err;
+  private final boolean terminal;
+  private final long started = System.nanoTime();
+
+  private ProgressBar(PrintWriter err, boolean terminal) {
+    this.err = err;
+    this.terminal = terminal;
+  }
+
+  static ProgressBar on(PrintWriter err) {
+    return new ProgressBar(err, Terminal.detect(System.err, System.getenv()).ansi());
+  }
+
+  /** Says something on a line of its own, terminal or not. */
+  void note(String sentence) {
+    err.println((terminal ? CLEAR_LINE : "") + sentence);
+    err.flush();
+  }
+
+  void show(long done, long total, long count, String unit) {
+    if (!terminal) {
+      return;
+    }
+    double share = total <= 0 ? 1 : Math.min(1, (double) done / total);
+    double seconds = (System.nanoTime() - started) / 1e9;
+    int full = (int) Math.round(share * WIDTH);
+    String left =
+        share <= 0 || share >= 1
+            ? ""
+            : ", " + Math.round(seconds * (1 - share) / share) + " s left";
+    err.print(
+        String.format(
+            Locale.ROOT,
+            "%s[%s%s] %3d %%  %d %s, %.0f/s%s",
+            CLEAR_LINE,
+            "#".repeat(full),
+            "-".repeat(WIDTH - full),
+            Math.round(share * 100),
+            count,
+            unit,
+            count / Math.max(seconds, 1e-9),
+            left));
+    err.flush();
+  }
+
+  void finish() {
+    if (terminal) {
+      err.println();
+      err.flush();
+    }
+  }
+}

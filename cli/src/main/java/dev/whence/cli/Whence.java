@@ -1,0 +1,114 @@
+package dev.whence.cli;
+
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import picocli.AutoComplete;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/**
+ * The front door: {@code whence <command>}. Results go to standard output, everything else to
+ * standard error. Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
+ */
+@Command(
+    name = "whence",
+    description = "Where did this LLM answer come from?",
+    versionProvider = Whence.Version.class,
+    mixinStandardHelpOptions = true,
+    synopsisSubcommandLabel = "COMMAND",
+    subcommands = {
+      QuickstartCommand.class,
+      AttributeCommand.class,
+      GenerateCommand.class,
+      ReplayCommand.class,
+      TopicsCommand.class,
+      DlqCommand.class,
+      ServeCommand.class,
+      BenchCommand.class,
+      AutoComplete.GenerateCompletion.class,
+      HelpCommand.class
+    })
+public final class Whence implements Runnable {
+  /** Done. */
+  static final int DONE = 0;
+
+  /** Failed: one sentence on standard error says why. */
+  static final int FAILED = 1;
+
+  /** Wrong usage. */
+  static final int USAGE = 2;
+
+  @Spec private CommandSpec spec;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  public Whence() {}
+
+  @Override
+  public void run() {
+    throw new ParameterException(
+        spec.commandLine(), "a command is missing; 'whence --help' lists them");
+  }
+
+  public static void main(String[] arguments) {
+    System.exit(
+        execute(
+            new PrintWriter(System.out, true, StandardCharsets.UTF_8),
+            new PrintWriter(System.err, true, StandardCharsets.UTF_8),
+            arguments));
+  }
+
+  /** Runs one command and returns its exit code. */
+  static int execute(PrintWriter out, PrintWriter err, String... arguments) {
+    // Before any class of the engine can look: nothing calls home.
+    System.setProperty("OPT_OUT_TRACKING", "true");
+    System.setProperty("ai.djl.offline", "true");
+    return new CommandLine(new Whence())
+        .setOut(out)
+        .setErr(err)
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler(Whence::wrongUsage)
+        .setExecutionExceptionHandler(Whence::failed)
+        .execute(arguments);
+  }
+
+  private static int wrongUsage(ParameterException problem, String[] arguments) {
+    CommandLine command = problem.getCommandLine();
+    command
+        .getErr()
+        .println(
+            command.getCommandName()
+                + ": "
+                + oneLine(Failure.sentence(problem))
+                + " ('"
+                + command.getCommandSpec().qualifiedName(" ")
+                + " --help' shows the usage)");
+    return USAGE;
+  }
+
+  private static int failed(
+      Exception problem, CommandLine command, CommandLine.ParseResult parsed) {
+    command.getErr().println("whence: " + oneLine(Failure.sentence(problem)));
+    if (System.getenv("WHENCE_STACKTRACE") != null) {
+      problem.printStackTrace(command.getErr());
+    }
+    return problem instanceof UsageException ? USAGE : FAILED;
+  }
+
+  private static String oneLine(String text) {
+    return text.replaceAll("\\s*\\R\\s*", "; ");
+  }
+
+  /** The version of the jar. */
+  static final class Version implements IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      String version = Whence.class.getPackage().getImplementationVersion();
+      return new String[] {"whence " + (version == null ? "development" : version)};
+    }
+  }
+}

@@ -1,0 +1,185 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import ai.djl.Device;
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.View;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelConfig.Rotary;
+import java.util.List;
+import java.util.Set;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.junit.jupiter.api.Test;
+
+class DecoderErrorsTest {
+  private static final EngineOptions FP32 =
+      EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu");
+
+  @Test
+  void aSequencePastTheModelsPositionsIsUnsupportedWithTheSizes() {
+    try (Decoder decoder = decoder(model(false), FP32)) {
+      assertFails(Kind.UNSUPPORTED, () -> Sequence.run(decoder, new int[65], 1), "65", "64");
+    }
+  }
+
+  @Test
+  void aBranchPastTheModelsPositionsIsUnsupported() {
+    try (Decoder decoder = decoder(model(false), FP32);
+        Sequence trunk = Sequence.run(decoder, new int[10], 10)) {
+      Branch far = new Branch(List.of(), new int[] {1, 2}, new int[] {3, 64}, 1);
+      assertFails(Kind.UNSUPPORTED, () -> trunk.score(decoder, List.of(far)), "65", "64");
+    }
+  }
+
+  @Test
+  void positionsThatDependOnTheLengthRefuseShifts() {
+    try (Decoder decoder = decoder(model(true), FP32);
+        Sequence trunk = Sequence.run(decoder, new int[10], 10)) {
+      Branch still = new Branch(List.of(new View(2, 9, 0)), new int[2], new int[] {9, 10}, 1);
+      assertThat(trunk.score(decoder, List.of(still))).hasSize(1);
+      Branch moved = new Branch(List.of(new View(2, 9, 1)), new int[2], new int[] {9, 10}, 1);
+      assertFails(Kind.UNSUPPORTED, () -> trunk.score(decoder, List.of(moved)), "shifted");
+    }
+  }
+
+  @Test
+  void aResultThatIsNotFiniteIsTheRecordsFault() {
+    RandomModel model = model(false);
+    model.get("model.layers.0.mlp.down_proj.weight")[0] = Float.NaN;
+    try (Decoder decoder = decoder(model, FP32)) {
+      assertFails(Kind.RECORD, () -> Sequence.run(decoder, new int[5], 1), "finite");
+      assertThat(decoder.memory().trunkBytes()).isZero();
+      assertFails(
+          Kind.RECORD, () -> GreedyDecoding.generate(decoder, new int[5], 2, Set.of()), "finite");
+    }
+  }
+
+  @Test
+  void memoryThatTheSystemDoesNotHaveIsTheEnvironmentsFault() {
+    TorchRuntime.start(FP32);
+    try (Kernel kernel = Kernel.load(KernelText.of("llama"), Device.cpu())) {
+      // 2^52 bytes: the allocator says no at once
+      assertFails(
+          Kind.ENVIRONMENT, () -> kernel.allocate(Precision.FP32, 1L << 50).close(), "memory");
+    }
+  }
+
+  @Test
+  void aTrunkPastTheMemoryBudgetIsUnsupportedAndWeightsPastItTheEnvironmentsFault() {
+    // 64 tokens of 2 layers, keys and values of one head of 4 in fp32: 4,096 bytes
+    long weights;
+    try (Decoder decoder = decoder(model(false), FP32)) {
+      weights = decoder.memory().weightBytes();
+    }
+    try (Decoder decoder = decoder(model(false), FP32.withMemoryBytes(weights + 4096))) {
+      Sequence trunk = Sequence.run(decoder, new int[64], 1);
+      assertThat(trunk.bytes()).isEqualTo(4096);
+      assertFails(Kind.UNSUPPORTED, () -> Sequence.run(decoder, new int[1], 1), "memory budget");
+      trunk.close();
+      Sequence.run(decoder, new int[1], 1).close();
+    }
+    assertFails(Kind.ENVIRONMENT, () -> decoder(model(false), FP32.withMemoryBytes(1000)), "1000");
+  }
+
+  @Test
+  void aTensorThatIsMissingOrMisshapenIsTheModelsFault() {
+    RandomModel lacks = model(false);
+    lacks.tensors().remove("model.layers.0.self_attn.o_proj.weight");
+    assertFails(Kind.MODEL, () -> decoder(lacks, FP32), "o_proj");
+  }
+
+  @Test
+  void aDeviceThatIsNotThereIsTheEnvironmentsFault() {
+    assertFails(
+        Kind.ENVIRONMENT, () -> decoder(model(false), FP32.withDevice("cuda:99")), "cuda:99");
+  }
+
+  @Test
+  void tokensOutsideTheVocabularyAndViewsOutsideTheTrunkAreRefused() {
+    try (Decoder decoder = decoder(model(false), FP32);
+        Sequence trunk = Sequence.run(decoder, new int[10], 10)) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> Sequence.run(decoder, new int[] {1, 99}, 1));
+      Branch wide = new Branch(List.of(new View(0, 11, 0)), new int[2], new int[] {11, 12}, 1);
+      assertThatIllegalArgumentException().isThrownBy(() -> trunk.score(decoder, List.of(wide)));
+    }
+  }
+
+  @Test
+  void everyFailureOfAnAllocatorReadsAsMemory() {
+    for (String message :
+        List.of(
+            "CUDA out of memory. Tried to allocate 2.00 GiB",
+            "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate"
+                + " memory: you tried to allocate 9 bytes",
+            "std::bad_alloc")) {
+      EngineException e = Kernel.translate(new IllegalStateException(message));
+      assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT);
+      assertThat(e).hasMessageContaining("memory");
+    }
+  }
+
+  @Test
+  void theEstimateIsTheFormulaOfTheWork() {
+    RandomModel model = model(false);
+    try (Decoder decoder = decoder(model, FP32)) {
+      // T = 10, 3 scored: d = 8, q = 8, kv = 4, inner = 12, V = 20, 2 layers
+      double projections = 8 * (8 + 2 * 4);
+      double rest = 8 * 8 + 3 * 8 * 12;
+      double linear = 2 * (10 * (projections + rest) + 10 * projections + 3 * rest);
+      double attention = 4 * 8 * (10 * 11 / 2 + (7 + 8 + 9));
+      double logits = 2 * 8 * 20 * 3;
+      Work work = decoder.work(10, 3, List.of());
+      assertThat(work.flops()).isEqualTo(linear + attention + logits);
+      assertThat(work.tokens()).isEqualTo(10);
+      assertThat(decoder.seconds(work)).isPositive();
+      Sequence.run(decoder, new int[10], 7).close();
+      assertThat(decoder.done()).isEqualTo(work);
+    }
+  }
+
+  private static Decoder decoder(RandomModel model, EngineOptions options) {
+    return Decoder.open(model.config(), model, options);
+  }
+
+  private static RandomModel model(boolean lengthDependent) {
+    return RandomModel.llama(
+        new ModelConfig(
+            "llama",
+            20,
+            8,
+            2,
+            2,
+            1,
+            4,
+            12,
+            1e-5,
+            "silu",
+            new Rotary(4, List.of(1.0, 0.1), 1, lengthDependent),
+            64,
+            0,
+            true,
+            false,
+            false,
+            false,
+            false,
+            false,
+            -1,
+            List.of()),
+        7);
+  }
+
+  private static void assertFails(Kind kind, ThrowingCallable call, String... parts) {
+    assertThatExceptionOfType(EngineException.class)
+        .isThrownBy(call)
+        .satisfies(e -> assertThat(e.kind()).isEqualTo(kind))
+        .withMessageContainingAll(parts);
+  }
+}

@@ -1,0 +1,166 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.View;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelFiles;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * The fixtures notice what is wrong: each deliberate mistake moves a log-probability by more than a
+ * hundred times the fixtures' tolerance.
+ */
+class KernelMutationTest {
+  private static final double NOTICED_NATS = 1e-2;
+  private static final EngineOptions FP32 =
+      EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu");
+
+  @ParameterizedTest(name = "{0}: {1}")
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "llama2  | interleaved RoPE  | torch.clone(torch.transpose(halves, 1, 2)) | halves",
+        "pythia  | interleaved RoPE  | torch.clone(torch.transpose(halves, 1, 2)) | halves",
+        "llama3  | turned the other way | turned = torch.view_as_real(torch.view_as_complex(pairs)"
+            + " * turn) | turned = torch.view_as_real(torch.view_as_complex(pairs) *"
+            + " torch.conj(turn) * turn)",
+        "smollm2 | swapped KV heads  | torch.transpose(self.join(keys, 1, k), 1, 2) |"
+            + " torch.transpose(torch.flip(self.join(keys, 1, k), [0]), 1, 2)",
+        "mistral | swapped values    | self.join(values, 1, v)) |"
+            + " torch.flip(self.join(values, 1, v), [0]))",
+        "qwen2   | scale             | 1.0 / torch.sqrt(d) | 0.9 / torch.sqrt(d)",
+        "qwen2   | bias              | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
+        "llama_biases | bias         | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
+        "pythia  | bias              | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
+        "qwen3   | head norm         | torch.numel(weight) > 0 | torch.numel(weight) > 1000000",
+        "neox_serial | parallel residual | shape[3] == 1 | shape[3] == 0",
+        "pythia  | serial residual   | shape[3] == 1 | shape[3] == 0",
+        "llama2  | no causal mask    | if rows > 1: | if rows > 1000000:",
+      })
+  void aWrongKernelIsNoticed(String family, String mistake, String right, String wrong) {
+    assertThat(deviation(family, source -> replaced(source, right, wrong), config -> config))
+        .as(mistake)
+        .isGreaterThan(NOTICED_NATS);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"llama2", "qwen2", "pythia"})
+  void aWrongEpsilonIsNoticed(String family) {
+    // the fixtures' own is 1e-3
+    assertThat(deviation(family, s -> s, c -> with(c, 1e-1, c.slidingWindow())))
+        .isGreaterThan(NOTICED_NATS);
+  }
+
+  @Test
+  void aSlidingWindowThatIsIgnoredIsNoticed() {
+    assertThat(deviation("mistral", s -> s, c -> with(c, c.normEpsilon(), 0)))
+        .isGreaterThan(NOTICED_NATS);
+  }
+
+  @Test
+  void theUnchangedKernelIsNotNoticed() {
+    assertThat(deviation("llama2", s -> s, c -> c)).isLessThan(1e-4);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"llama2", "llama3", "smollm2", "qwen2", "pythia"})
+  void aGapLeftOpenIsNoticed(String family) {
+    Fixture fixture = Fixture.read(family);
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = Decoder.open(files.config(), files.weights(), FP32);
+        Sequence trunk = Sequence.run(decoder, fixture.ids(), 1)) {
+      Fixture.Ablation ablation = fixture.ablations().get(2);
+      Branch closed = fixture.branch(ablation);
+      int gap = ablation.to() - ablation.from();
+      int[] stay = IntStream.of(closed.positions()).map(p -> p + gap).toArray();
+      Branch open = new Branch(closed.views(), closed.tokens(), stay, closed.scoredFrom());
+      double[] scores = trunk.score(decoder, List.of(open)).get(0);
+      assertThat(largest(scores, ablation.logProbs())).isGreaterThan(NOTICED_NATS);
+    }
+  }
+
+  @Test
+  void aShiftThatTheQueriesIgnoreIsNoticed() {
+    Fixture fixture = Fixture.read("llama2");
+    int[] own = IntStream.range(40, fixture.ids().length).toArray();
+    Branch splice =
+        new Branch(
+            List.of(new View(0, 10, 0), new View(20, 40, 10)),
+            IntStream.of(own).map(i -> fixture.ids()[i]).toArray(),
+            IntStream.of(own).map(i -> i - 10).toArray(),
+            1);
+    double[] right = spliced(fixture, splice, s -> s);
+    double[] wrong =
+        spliced(
+            fixture, splice, s -> replaced(s, "query = queries[plan[i]]", "query = queries[0]"));
+    assertThat(largest(wrong, right)).isGreaterThan(NOTICED_NATS);
+  }
+
+  private static double[] spliced(Fixture fixture, Branch branch, UnaryOperator<String> mutation) {
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, mutation, files.config());
+        Sequence trunk = Sequence.run(decoder, fixture.ids(), fixture.ids().length)) {
+      return trunk.score(decoder, List.of(branch)).get(0);
+    }
+  }
+
+  /** How far a mutated kernel or configuration is from the fixture, at most. */
+  private static double deviation(
+      String family, UnaryOperator<String> mutation, UnaryOperator<ModelConfig> configMutation) {
+    Fixture fixture = Fixture.read(family);
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, mutation, configMutation.apply(files.config()));
+        Sequence trunk = Sequence.run(decoder, fixture.ids(), 1)) {
+      return largest(trunk.logProbs(), fixture.logProbs());
+    }
+  }
+
+  private static Decoder open(
+      ModelFiles files, UnaryOperator<String> mutation, ModelConfig config) {
+    KernelText text = new KernelText(mutation.apply(Decoder.text(config).source()));
+    return Decoder.open(config, files.weights(), FP32, text, AttentionPlan.BLOCK_ROWS);
+  }
+
+  private static String replaced(String source, String right, String wrong) {
+    assertThat(source).contains(right);
+    return source.replace(right, wrong);
+  }
+
+  private static double largest(double[] a, double[] b) {
+    return IntStream.range(0, a.length).mapToDouble(i -> Math.abs(a[i] - b[i])).max().orElseThrow();
+  }
+
+  private static ModelConfig with(ModelConfig c, double epsilon, int window) {
+    return new ModelConfig(
+        c.modelType(),
+        c.vocabularySize(),
+        c.hiddenSize(),
+        c.layers(),
+        c.heads(),
+        c.keyValueHeads(),
+        c.headDim(),
+        c.intermediateSize(),
+        epsilon,
+        c.activation(),
+        c.rotary(),
+        c.maxPositions(),
+        window,
+        c.tiedEmbeddings(),
+        c.qkvBias(),
+        c.outputBias(),
+        c.mlpBias(),
+        c.queryKeyNorm(),
+        c.parallelResidual(),
+        c.beginToken(),
+        c.endTokens());
+  }
+}

