@@ -87,7 +87,12 @@ def utf16_cut(text, start, end):
 
 
 def prompts_from_records(path, line, tokenizer):
-    """Removal of a source is deletion of its characters, tokenised anew."""
+    """Removal of a source is deletion of its characters, tokenised anew. The end token is what the
+    template writes after an assistant's turn: the eos_token of converted GGUF tokenizers may be another."""
+    def end_token(messages):
+        text = tokenizer.apply_chat_template(messages + [{"role": "assistant", "content": "\u241f"}], tokenize=False)
+        return tokenizer(text.rsplit("\u241f", 1)[1], add_special_tokens=False).input_ids[:1]
+
     def encode(record, cut=None):
         messages = []
         for message in record["messages"]:
@@ -99,7 +104,7 @@ def prompts_from_records(path, line, tokenizer):
         prompt = tokenizer(text, add_special_tokens=False).input_ids
         response = tokenizer(record["response"], add_special_tokens=False).input_ids
         if record.get("finishReason") == "stop":
-            response.append(tokenizer.convert_tokens_to_ids(tokenizer.eos_token))
+            response += end_token(messages)
         return {"ids": prompt + response, "scoredFrom": len(prompt)}
 
     with open(path, encoding="utf-8") as f:

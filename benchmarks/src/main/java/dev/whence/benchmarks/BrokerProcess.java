@@ -5,6 +5,7 @@ import dev.whence.embedded.EmbeddedRegistry;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -89,9 +90,13 @@ public final class BrokerProcess implements AutoCloseable {
   @SuppressWarnings("SystemOut") // how it tells its parent
   public static void main(String[] arguments) throws IOException {
     Path directory = Path.of(arguments[0]);
+    PrintStream parent = System.out;
+    // nobody reads the pipe after the first line: a log that goes there would fill it and block
+    System.setOut(System.err);
     try (EmbeddedBroker broker = EmbeddedBroker.open(directory.resolve("kafka"));
         EmbeddedRegistry registry = EmbeddedRegistry.open(directory.resolve("registry"))) {
-      System.out.println("serving " + broker.bootstrapServers() + " " + registry.url());
+      parent.println("serving " + broker.bootstrapServers() + " " + registry.url());
+      parent.flush();
       while (System.in.read() >= 0) {
         // whatever the parent writes is of no interest, only that it lives
       }

@@ -1,5 +1,6 @@
 package dev.whence.cli;
 
+import dev.whence.quickstart.view.Terminal;
 import java.io.PrintWriter;
 import java.util.Locale;
 
@@ -21,8 +22,7 @@ final class ProgressBar {
   }
 
   static ProgressBar on(PrintWriter err) {
-    String term = System.getenv("TERM");
-    return new ProgressBar(err, System.console() != null && term != null && !term.equals("dumb"));
+    return new ProgressBar(err, Terminal.detect(System.err, System.getenv()).ansi());
   }
 
   /** Says something on a line of its own, terminal or not. */

@@ -1,5 +1,7 @@
 package dev.whence.cli;
 
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -20,8 +22,14 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      QuickstartCommand.class,
       AttributeCommand.class,
       GenerateCommand.class,
+      ReplayCommand.class,
+      TopicsCommand.class,
+      DlqCommand.class,
+      ServeCommand.class,
+      BenchCommand.class,
       AutoComplete.GenerateCompletion.class,
       HelpCommand.class
     })
@@ -47,15 +55,21 @@ public final class Whence implements Runnable {
   }
 
   public static void main(String[] arguments) {
-    System.exit(execute(arguments));
+    System.exit(
+        execute(
+            new PrintWriter(System.out, true, StandardCharsets.UTF_8),
+            new PrintWriter(System.err, true, StandardCharsets.UTF_8),
+            arguments));
   }
 
   /** Runs one command and returns its exit code. */
-  static int execute(String... arguments) {
+  static int execute(PrintWriter out, PrintWriter err, String... arguments) {
     // Before any class of the engine can look: nothing calls home.
     System.setProperty("OPT_OUT_TRACKING", "true");
     System.setProperty("ai.djl.offline", "true");
     return new CommandLine(new Whence())
+        .setOut(out)
+        .setErr(err)
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler(Whence::wrongUsage)
         .setExecutionExceptionHandler(Whence::failed)

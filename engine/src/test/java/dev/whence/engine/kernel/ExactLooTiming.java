@@ -8,6 +8,9 @@ import dev.whence.engine.Trunk;
 import dev.whence.engine.View;
 import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.weights.ModelFiles;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,14 +21,17 @@ import java.util.stream.IntStream;
 /**
  * By hand: how long exact leave-one-out and the splice take on a model, in the shape of
  * hotpotqa-60's line 2 (1,565 tokens, 40 sources of 37 tokens, 2 scored tokens). Arguments: model,
- * dtype, pack tokens, repetitions.
+ * dtype, pack tokens, repetitions; properties: tokens, sources, branches (the first so many).
+ * Prints wall and processor time: on a busy machine only the latter tells.
  */
 final class ExactLooTiming {
-  private static final int TOKENS = 1565;
+  private static final int TOKENS = Integer.getInteger("tokens", 1565);
   private static final int SOURCES = Integer.getInteger("sources", 40);
   private static final int FIRST = 25;
-  private static final int SOURCE_TOKENS = 1480 / SOURCES;
+  private static final int SOURCE_TOKENS = (TOKENS - 85) / SOURCES;
   private static final int SCORED = 2;
+
+  private static long processorBefore;
 
   private ExactLooTiming() {}
 
@@ -60,7 +66,11 @@ final class ExactLooTiming {
                 tokens,
                 b - a));
       }
+      int most = Math.min(SOURCES, Integer.getInteger("branches", SOURCES));
+      exact = exact.subList(0, most);
+      splice = splice.subList(0, most);
       for (int r = 0; r < Integer.parseInt(args[3]); r++) {
+        processorBefore = processor();
         long start = System.nanoTime();
         WorkEstimate none = scorer.estimate(TOKENS, SCORED, List.of());
         try (Trunk trunk = scorer.trunk(tokens, TOKENS - SCORED)) {
@@ -88,6 +98,11 @@ final class ExactLooTiming {
 
   private static void print(String what, long start, WorkEstimate work, double peak) {
     double seconds = (System.nanoTime() - start) * 1e-9;
+    long processor = processor();
+    double busy = (processor - processorBefore) * 1e-9;
+    processorBefore = processor;
+    System.out.printf(
+        Locale.ROOT, "%-7s %.3f processor seconds, peak resident %d MiB%n", what, busy, peakMiB());
     System.out.printf(
         Locale.ROOT,
         "%-7s %7.3f s (predicted %7.3f) %7d tokens %8.1f GFLOP %6.1f GFLOP/s = %.1f %% of the"
@@ -99,5 +114,21 @@ final class ExactLooTiming {
         work.flops() / 1e9,
         work.flops() / seconds / 1e9,
         100 * work.flops() / seconds / peak);
+  }
+
+  private static long processor() {
+    return ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos();
+  }
+
+  private static long peakMiB() {
+    try {
+      return Files.readAllLines(Path.of("/proc/self/status")).stream()
+          .filter(line -> line.startsWith("VmHWM:"))
+          .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024)
+          .findFirst()
+          .orElseThrow();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

@@ -5,7 +5,7 @@ import dev.whence.runtime.topics.TopicState.Kind;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.Topic;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
@@ -22,16 +23,21 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The topic catalogue against a cluster and a registry. It creates what is missing and raises what
  * is too small; it never makes anything smaller, and never changes how records are cleaned up.
  */
 public final class TopicAdmin {
+  private static final Logger LOG = LoggerFactory.getLogger(TopicAdmin.class);
   private static final int SECONDS = 30;
 
   private final Clients clients;
@@ -74,20 +80,20 @@ public final class TopicAdmin {
           await(admin.describeTopics(wanted).allTopicNames());
       Map<ConfigResource, Config> configs =
           await(admin.describeConfigs(wanted.stream().map(TopicAdmin::resource).toList()).all());
-      Set<String> created = new HashSet<>();
+      List<Topic> created = new ArrayList<>();
       for (Topic topic : catalogue) {
         TopicDescription description = descriptions.get(topic.name());
         Config config = configs.get(resource(topic.name()));
         if (description == null || config == null) {
           states.add(change ? createTopic(admin, topic) : missing(topic));
-          created.add(topic.name());
+          if (change) {
+            created.add(topic);
+          }
         } else {
           states.addAll(compare(admin, topic, description.partitions().size(), config, change));
         }
       }
-      if (change) {
-        awaitKnown(admin, created);
-      }
+      awaitLeaders(admin, created);
     }
     states.addAll(new SubjectAdmin(clients.connection()).run(catalogue, change));
     return states;
@@ -114,16 +120,31 @@ public final class TopicAdmin {
         topic.partitions() + " partitions, " + replicas + " replicas each");
   }
 
-  /** A new topic is known to the controller first; whoever comes next should find it. */
-  private static void awaitKnown(Admin admin, Set<String> created) {
+  /**
+   * A new topic is known to the controller first and to its leaders later. Who comes next should
+   * find it: a record that is sent in between may fail for good.
+   */
+  private static void awaitLeaders(Admin admin, List<Topic> created) {
+    Map<TopicPartition, OffsetSpec> partitions = new HashMap<>();
+    for (Topic topic : created) {
+      for (int partition = 0; partition < topic.partitions(); partition++) {
+        partitions.put(new TopicPartition(topic.name(), partition), OffsetSpec.latest());
+      }
+    }
+    Set<String> names = created.stream().map(Topic::name).collect(Collectors.toSet());
     long giveUpAt = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
-    while (!await(admin.listTopics().names()).containsAll(created)) {
-      if (System.nanoTime() > giveUpAt) {
-        throw new EnvironmentException(
-            "the brokers do not know new topics after " + SECONDS + " s");
+    while (System.nanoTime() < giveUpAt) {
+      if (await(admin.listTopics().names()).containsAll(names)) {
+        try {
+          await(admin.listOffsets(partitions).all());
+          return;
+        } catch (EnvironmentException e) {
+          LOG.debug("new topics are not there yet: {}", e.getMessage());
+        }
       }
       LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(20));
     }
+    throw new EnvironmentException("new topics have no leaders after " + SECONDS + " s");
   }
 
   private List<TopicState> compare(

@@ -1,5 +1,7 @@
 package dev.whence.runtime.worker;
 
+import static org.awaitility.Awaitility.await;
+
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.ClientProperties;
@@ -9,6 +11,7 @@ import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.config.Start;
 import dev.whence.runtime.kafka.Clients;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,15 +23,22 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.Future;
 import java.util.function.IntFunction;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** A broker with fresh topics for each test, and what a test asks of it. */
@@ -80,7 +90,7 @@ final class WorkerBench implements AutoCloseable {
     try {
       broker.close();
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -103,8 +113,35 @@ final class WorkerBench implements AutoCloseable {
                   new NewTopic(topics.dlq, 1, (short) 1)))
           .all()
           .get();
+      awaitLeaders(admin, List.of(topics.in, topics.out, topics.dlq));
     }
     return topics;
+  }
+
+  /** A record that is sent before its partition is there may be sent out of order for good. */
+  private static void awaitLeaders(Admin admin, List<String> topics) {
+    await()
+        .atMost(Duration.ofSeconds(30))
+        .ignoreExceptions()
+        .until(
+            () -> {
+              Map<TopicPartition, OffsetSpec> all = new HashMap<>();
+              admin
+                  .describeTopics(topics)
+                  .allTopicNames()
+                  .get()
+                  .forEach(
+                      (topic, description) ->
+                          description
+                              .partitions()
+                              .forEach(
+                                  info ->
+                                      all.put(
+                                          new TopicPartition(topic, info.partition()),
+                                          OffsetSpec.latest())));
+              admin.listOffsets(all).all().get();
+              return true;
+            });
   }
 
   Admin admin() {
@@ -145,14 +182,111 @@ final class WorkerBench implements AutoCloseable {
         Duration.ofSeconds(20));
   }
 
+  static WorkerOptions records(WorkerOptions options, int records) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        new BatchLimits(records, 32L << 20, Duration.ofMinutes(2)),
+        options.failures(),
+        options.shutdownGrace());
+  }
+
+  static WorkerOptions failures(WorkerOptions options, FailurePolicy failures) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        options.batch(),
+        failures,
+        options.shutdownGrace());
+  }
+
+  static WorkerOptions grace(WorkerOptions options, Duration grace) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        options.start(),
+        options.batch(),
+        options.failures(),
+        grace);
+  }
+
+  /** How many partitions each member of the group has. */
+  Set<Integer> assigned(Topics topics) {
+    try (Admin admin = admin()) {
+      return admin
+          .describeConsumerGroups(List.of(topics.group))
+          .all()
+          .get()
+          .get(topics.group)
+          .members()
+          .stream()
+          .map(member -> member.assignment().topicPartitions().size())
+          .collect(Collectors.toSet());
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** The committed offsets of the group, with their metadata. */
+  Map<TopicPartition, OffsetAndMetadata> committed(Topics topics) {
+    try (Admin admin = admin()) {
+      return admin.listConsumerGroupOffsets(topics.group).partitionsToOffsetAndMetadata().get();
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Sum of the committed offsets. */
+  long committedAll(Topics topics) {
+    return committed(topics).values().stream().mapToLong(OffsetAndMetadata::offset).sum();
+  }
+
+  /** Sets a topic's max.message.bytes. */
+  void shrink(String topic, int bytes) throws Exception {
+    try (Admin admin = admin()) {
+      admin
+          .incrementalAlterConfigs(
+              Map.of(
+                  new ConfigResource(ConfigResource.Type.TOPIC, topic),
+                  List.of(
+                      new AlterConfigOp(
+                          new ConfigEntry("max.message.bytes", Integer.toString(bytes)),
+                          AlterConfigOp.OpType.SET))))
+          .all()
+          .get();
+    }
+  }
+
   /** Writes records k0, k1, ... to all partitions in turn. */
   void produce(Topics topics, int count, IntFunction<byte[]> value) {
+    int partitions = partitionsOf(topics.in);
+    List<Future<?>> sent = new ArrayList<>();
     try (KafkaProducer<byte[], byte[]> producer = producer()) {
       for (int i = 0; i < count; i++) {
-        var unused =
+        sent.add(
             producer.send(
-                new ProducerRecord<>(
-                    topics.in, i % partitionsOf(topics.in), bytes("k" + i), value.apply(i)));
+                new ProducerRecord<>(topics.in, i % partitions, bytes("k" + i), value.apply(i))));
+      }
+    }
+    for (Future<?> one : sent) {
+      try {
+        one.get();
+      } catch (Exception e) {
+        throw new IllegalStateException("the test could not write its records", e);
       }
     }
   }

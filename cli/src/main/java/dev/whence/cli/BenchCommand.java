@@ -1,0 +1,132 @@
+package dev.whence.cli;
+
+import dev.whence.benchmarks.EvidenceFile;
+import dev.whence.benchmarks.ExactBench;
+import dev.whence.benchmarks.ExactReport;
+import dev.whence.engine.EngineOptions.Dtype;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The figures of the README. */
+@Command(
+    name = "bench",
+    description = "Measures what the README says.",
+    mixinStandardHelpOptions = true,
+    subcommands = BenchCommand.Exact.class)
+final class BenchCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  BenchCommand() {}
+
+  @Override
+  public void run() {
+    throw new ParameterException(spec.commandLine(), "'exact' or 'stream' is missing");
+  }
+
+  /** Where the figures go. */
+  static final class Output {
+    @Option(names = "--json", description = "JSON instead of tables")
+    private boolean json;
+
+    @Option(
+        names = "--report",
+        paramLabel = "F.md",
+        description = "also writes machine, versions, date, command and figures there")
+    private Optional<Path> report = Optional.empty();
+
+    Consumer<String> progress(CommandSpec spec) {
+      PrintWriter err = spec.commandLine().getErr();
+      return sentence -> {
+        err.println(sentence);
+        err.flush();
+      };
+    }
+
+    void write(
+        CommandSpec spec, String asJson, String asTables, Function<String, EvidenceFile> evidence)
+        throws IOException {
+      PrintWriter out = spec.commandLine().getOut();
+      out.println(json ? asJson : asTables);
+      out.flush();
+      if (report.isPresent()) {
+        evidence.apply(command(spec)).write(report.get());
+      }
+    }
+
+    /** The command as it was given, paths cut to their last name. */
+    private static String command(CommandSpec spec) {
+      List<String> words = spec.root().commandLine().getParseResult().originalArgs();
+      return words.stream()
+          .map(word -> word.contains("/") ? String.valueOf(Path.of(word).getFileName()) : word)
+          .collect(Collectors.joining(" ", "./whence ", ""));
+    }
+  }
+
+  /** Exact leave-one-out against naive, and both against the peak of the machine. */
+  @Command(
+      name = "exact",
+      description =
+          "Exact leave-one-out: speed against the GEMM peak, against naive, and exactness.",
+      mixinStandardHelpOptions = true)
+  static final class Exact implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(names = "--model", required = true, paramLabel = "M")
+    private String model;
+
+    @Option(names = "--input", required = true, paramLabel = "F.jsonl")
+    private Path input;
+
+    @Option(names = "--line", defaultValue = "0", description = "only this line, from 1; 0: all")
+    private int line;
+
+    @Option(names = "--dtype", defaultValue = "auto", paramLabel = "auto|bf16|fp32")
+    private String dtype;
+
+    @Option(names = "--repeat", defaultValue = "3", description = "timed rounds")
+    private int repeat;
+
+    @Option(names = "--no-naive", description = "leaves out naive leave-one-out, which is slow")
+    private boolean noNaive;
+
+    @Option(
+        names = "--dump-ids",
+        paramLabel = "F",
+        description = "writes the token sequences, for a reference to score the same tokens")
+    private Optional<Path> dumpIds = Optional.empty();
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Exact() {}
+
+    @Override
+    public Integer call() throws Exception {
+      InputFile.check(input);
+      ExactBench.Options options;
+      try {
+        options =
+            new ExactBench.Options(
+                HubCaches.resolve(model), input, line, Dtype.of(dtype), repeat, !noNaive, dumpIds);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      ExactReport report = ExactBench.run(options, output.progress(spec));
+      output.write(spec, report.json(), report.markdown(), report::evidence);
+      return Whence.DONE;
+    }
+  }
+}

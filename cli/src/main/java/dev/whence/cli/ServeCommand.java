@@ -1,0 +1,58 @@
+package dev.whence.cli;
+
+import dev.whence.attribution.stage.AttributionProcessor;
+import dev.whence.runtime.config.Settings;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** One processor, as in deployment. */
+@Command(
+    name = "serve",
+    description = "Runs one processor, as in deployment.",
+    mixinStandardHelpOptions = true,
+    subcommands = ServeCommand.Attribution.class)
+final class ServeCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  ServeCommand() {}
+
+  @Override
+  public void run() {
+    throw new ParameterException(
+        spec.commandLine(), "which processor? This version has attribution");
+  }
+
+  /** Context attribution of live responses. */
+  @Command(
+      name = "attribution",
+      description = "Attributes live responses until it is told to end (SIGTERM, Ctrl-C).",
+      mixinStandardHelpOptions = true)
+  static final class Attribution implements Callable<Integer> {
+    @Option(
+        names = "--config",
+        paramLabel = "F",
+        description = "YAML; the environment (WHENCE_<KEY>) wins over it")
+    private Optional<Path> config = Optional.empty();
+
+    @Option(
+        names = "--set",
+        paramLabel = "KEY=VALUE",
+        description = "one key of the configuration; wins over the environment and the file")
+    private Map<String, String> flags = Map.of();
+
+    @Override
+    public Integer call() {
+      Map<String, String> environment = System.getenv();
+      return AttributionProcessor.run(
+          Settings.load(config.orElse(null), environment, flags), environment);
+    }
+  }
+}

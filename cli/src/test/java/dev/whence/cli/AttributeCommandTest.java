@@ -1,0 +1,150 @@
+package dev.whence.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.benchmarks.TinyModel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.TestInstance.Lifecycle;
+import org.junit.jupiter.api.io.TempDir;
+
+@TestInstance(Lifecycle.PER_CLASS)
+class AttributeCommandTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String ANSWERED =
+      """
+      {"responseId": "%s", "messages": [{"role": "user", "content": [\
+      {"kind": "instruction", "text": "Answer.\\n"},\
+      {"kind": "retrieved", "id": "doc", "text": "Ada wrote it. Bob read it. "},\
+      {"kind": "question", "text": "Who wrote it?"}]}], \
+      "response": "Ada.", "finishReason": "stop"}
+      """;
+
+  @TempDir private Path directory;
+  private String model = "";
+
+  @BeforeAll
+  void writeModel(@TempDir Path models) throws Exception {
+    model = TinyModel.write(models.resolve("model"), 1).toString();
+  }
+
+  @Test
+  void eachLineGivesOneJsonObjectInOrderAndABadLineIsNamedWithItsNumber() throws Exception {
+    Path input =
+        Files.writeString(
+            directory.resolve("in.jsonl"),
+            ANSWERED.formatted("first")
+                + "{not json\n"
+                + """
+                {"responseId": "picture", "messages": [{"role": "user", "content": [\
+                {"type": "image_url", "image_url": {"url": "x"}}]}], "response": "A cat."}
+                """
+                + ANSWERED.formatted("last"));
+
+    CommandRun run =
+        CommandRun.of("attribute", "--model", model, "--input", input.toString(), "--json");
+
+    List<JsonNode> results = new ArrayList<>();
+    for (String line : run.out()) {
+      results.add(JSON.readTree(line));
+    }
+    assertThat(results)
+        .extracting(r -> r.get("responseId").asText())
+        .containsExactly("first", "picture", "last");
+    assertThat(results)
+        .extracting(r -> r.get("status").asText())
+        .containsExactly("SCORED", "UNSUPPORTED", "SCORED");
+    assertThat(run.err()).hasSize(1);
+    assertThat(run.err().get(0)).contains("line 2");
+    assertThat(run.exit()).isEqualTo(1);
+  }
+
+  @Test
+  void tauIsTheDifferenceOfTheLikelihoodsWithAndWithoutTheSource() throws Exception {
+    String whole = ANSWERED.formatted("whole");
+    String without = whole.replace("Bob read it. ", "").replace("whole", "without");
+    Path input = Files.writeString(directory.resolve("two.jsonl"), whole + without);
+
+    CommandRun run =
+        CommandRun.of(
+            "attribute",
+            "--model",
+            model,
+            "--input",
+            input.toString(),
+            "--json",
+            "--dtype",
+            "fp32");
+
+    assertThat(run.exit()).isZero();
+    JsonNode first = JSON.readTree(run.out().get(0));
+    JsonNode second = JSON.readTree(run.out().get(1));
+    JsonNode bob = first.get("sources").get(1);
+    assertThat(bob.get("text").asText()).isEqualTo("Bob read it. ");
+    assertThat(bob.get("tau").asDouble())
+        .isCloseTo(
+            first.get("logLikelihood").asDouble() - second.get("logLikelihood").asDouble(),
+            org.assertj.core.data.Offset.offset(1e-3));
+  }
+
+  @Test
+  void onlyUnsupportedResponsesAreNoFailure() throws Exception {
+    Path input =
+        Files.writeString(
+            directory.resolve("unsupported.jsonl"),
+            """
+            {"responseId": "picture", "messages": [{"role": "user", "content": [\
+            {"type": "image_url", "image_url": {"url": "x"}}]}], "response": "A cat."}
+            """);
+    CommandRun run =
+        CommandRun.of("attribute", "--model", model, "--input", input.toString(), "--json");
+    assertThat(run.exit()).isZero();
+    assertThat(run.err()).isEmpty();
+  }
+
+  @Test
+  void theHeatMapShowsAnswerAndSources() throws Exception {
+    Path input = Files.writeString(directory.resolve("map.jsonl"), ANSWERED.formatted("r"));
+    CommandRun run = CommandRun.of("attribute", "--model", model, "--input", input.toString());
+    assertThat(run.exit()).isZero();
+    assertThat(String.join("\n", run.out())).contains("Ada.", "nats");
+  }
+
+  @Test
+  void anUnknownMethodIsWrongUsage() throws Exception {
+    Path input = Files.writeString(directory.resolve("m.jsonl"), ANSWERED.formatted("r"));
+    CommandRun run =
+        CommandRun.of(
+            "attribute", "--model", model, "--input", input.toString(), "--method", "guess");
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(run.err()).hasSize(1);
+  }
+
+  @Test
+  void generateWritesCompleteRecordsThatAttributeReads() throws Exception {
+    Path prompts =
+        Files.writeString(
+            directory.resolve("prompts.jsonl"),
+            ANSWERED
+                .formatted("asked")
+                .replace(", \"response\": \"Ada.\", \"finishReason\": \"stop\"", ""));
+    CommandRun generated =
+        CommandRun.of(
+            "generate", "--model", model, "--input", prompts.toString(), "--max-new-tokens", "5");
+    assertThat(generated.err()).isEmpty();
+    assertThat(generated.exit()).isZero();
+
+    Path records = Files.write(directory.resolve("records.jsonl"), generated.out());
+    CommandRun run =
+        CommandRun.of("attribute", "--model", model, "--input", records.toString(), "--json");
+    assertThat(run.exit()).isZero();
+    assertThat(JSON.readTree(run.out().get(0)).get("status").asText()).isEqualTo("SCORED");
+  }
+}

@@ -1,0 +1,207 @@
+package dev.whence.runtime.config;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SettingsTest {
+  private static final Duration MOST = Duration.ofDays(1);
+
+  @TempDir Path directory;
+
+  @Test
+  void aFlagWinsOverTheEnvironmentAndTheEnvironmentOverTheFile() throws IOException {
+    Path file = yaml("a.b-c: file\nd: file\ne: file\n");
+    Settings settings =
+        Settings.load(
+            file,
+            Map.of("WHENCE_A_B_C", "environment", "WHENCE_D", "environment"),
+            Map.of("a.b-c", "flag"));
+    assertThat(settings.text("a.b-c", "")).isEqualTo("flag");
+    assertThat(settings.text("d", "")).isEqualTo("environment");
+    assertThat(settings.text("e", "")).isEqualTo("file");
+    assertThat(settings.text("f", "fallback")).isEqualTo("fallback");
+    settings.finish();
+  }
+
+  @Test
+  void everythingThatIsWrongIsSaidAtOnce() throws IOException {
+    Settings settings =
+        Settings.load(
+            yaml(
+                "port: many\nwait: 5 parsecs\nmod: x\nsamplng:\n  rate: 2\nlist: [1, [2]]\nnone: ~\n"),
+            Map.of(),
+            Map.of());
+    settings.integer("port", 1, 0, 65535);
+    settings.duration("wait", Duration.ZERO, Duration.ZERO, MOST);
+    settings.choice("mod", Start.class, Start.EARLIEST);
+    settings.number("sampling.rate", 1, 0, 1);
+    settings.required("must", "what must be");
+    ConfigException e = catchThrowableOfType(ConfigException.class, settings::finish);
+    assertThat(e.problems())
+        .hasSize(7)
+        .anyMatch(p -> p.contains("port is 'many'") && p.contains("a whole number"))
+        .anyMatch(p -> p.contains("wait is '5 parsecs'"))
+        .anyMatch(p -> p.contains("mod is 'x'") && p.contains("earliest, latest"))
+        .anyMatch(
+            p -> p.contains("unknown key samplng.rate") && p.contains("did you mean sampling.rate"))
+        .anyMatch(p -> p.startsWith("must is not set"))
+        .anyMatch(p -> p.contains("list in"))
+        .anyMatch(p -> p.contains("none has no value"));
+  }
+
+  @Test
+  void secretsComeFromTheEnvironmentAndFilesAndAreNeverShown() throws IOException {
+    Path secret = Files.writeString(directory.resolve("secret"), "hunter2\n");
+    Settings settings =
+        Settings.load(
+            yaml(
+                "a: ${file:"
+                    + secret
+                    + "}\nb: x-${env:TOKEN}\nport: ${env:TOKEN}\nc: ${env:GONE}\n"),
+            Map.of("TOKEN", "canary-7"),
+            Map.of());
+    assertThat(settings.text("a", "")).isEqualTo("hunter2");
+    assertThat(settings.text("b", "")).isEqualTo("x-canary-7");
+    settings.integer("port", 1, 0, 65535);
+    settings.text("c", "");
+    assertThatThrownBy(settings::finish)
+        .hasMessageContaining("port is (hidden)")
+        .hasMessageContaining("environment variable GONE is not set")
+        .message()
+        .doesNotContain("canary-7");
+  }
+
+  @Test
+  void sizesAndTimesHaveUnits() {
+    Settings settings = Settings.of(Map.of("a", "8MiB", "b", "1024", "c", "500ms", "d", "2h"));
+    assertThat(settings.bytes("a", 0, 0, 1L << 40)).isEqualTo(8L << 20);
+    assertThat(settings.bytes("b", 0, 0, 1L << 40)).isEqualTo(1024);
+    assertThat(settings.duration("c", Duration.ZERO, Duration.ZERO, MOST))
+        .isEqualTo(Duration.ofMillis(500));
+    assertThat(settings.duration("d", Duration.ZERO, Duration.ZERO, MOST))
+        .isEqualTo(Duration.ofHours(2));
+    settings.finish();
+  }
+
+  @Test
+  void listsAreListsInYamlAndCommaSeparatedElsewhere() throws IOException {
+    Settings settings = Settings.load(yaml("a: [x, y]\nb: z\n"), Map.of(), Map.of("c", "p, q"));
+    assertThat(settings.list("a")).containsExactly("x", "y");
+    assertThat(settings.list("b")).containsExactly("z");
+    assertThat(settings.list("c")).containsExactly("p", "q");
+    assertThat(settings.list("d")).isEmpty();
+    settings.finish();
+  }
+
+  @Test
+  void aKeyThatStandsTwiceIsAnError() {
+    assertThatThrownBy(() -> Settings.load(yaml("a: 1\na: 2\n"), Map.of(), Map.of()))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("is not YAML");
+    assertThatThrownBy(
+            () -> {
+              Settings settings = Settings.load(yaml("a.b: 1\na:\n  b: 2\n"), Map.of(), Map.of());
+              settings.text("a.b", "");
+              settings.finish();
+            })
+        .hasMessageContaining("a.b stands twice");
+  }
+
+  @Test
+  void aMissingFileIsOneSentence() {
+    assertThatThrownBy(() -> Settings.load(directory.resolve("no.yaml"), Map.of(), Map.of()))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("does not exist");
+  }
+
+  @Test
+  void onlyKnownClientKeysAreTakenFromTheEnvironment() {
+    Settings settings =
+        Settings.load(
+            null,
+            Map.of(
+                "WHENCE_KAFKA_SECURITY_PROTOCOL",
+                "SSL",
+                "WHENCE_KAFKA_SERVICE_HOST",
+                "10.0.0.1",
+                "WHENCE_KAFKA_BOOTSTRAP_SERVERS",
+                "b:1",
+                "WHENCE_REGISTRY_URL",
+                "http://r"),
+            Map.of());
+    RuntimeConfig config = RuntimeConfig.read(settings, "g");
+    settings.finish();
+    assertThat(config.connection().bootstrapServers()).isEqualTo("b:1");
+    assertThat(config.connection().kafka().values())
+        .containsExactly(Map.entry("security.protocol", "SSL"));
+  }
+
+  @Test
+  void keysThatTheWorkerLoopOwnsAreRefusedWithTheReason() {
+    Settings settings =
+        Settings.of(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "consumer.enable.auto.commit", "true",
+                "producer.acks", "1",
+                "consumer.session.timeout.ms", "1000",
+                "registry.auto.register.schemas", "true",
+                "instance.id", "two words"));
+    RuntimeConfig.read(settings, "g");
+    ConfigException e = catchThrowableOfType(ConfigException.class, settings::finish);
+    assertThat(e.problems())
+        .hasSize(5)
+        .anyMatch(p -> p.startsWith("consumer.enable.auto.commit can not be set: "))
+        .anyMatch(p -> p.startsWith("producer.acks can not be set: "))
+        .anyMatch(p -> p.startsWith("session.timeout.ms can not be set"))
+        .anyMatch(p -> p.startsWith("registry.auto.register.schemas can not be set"))
+        .anyMatch(p -> p.startsWith("instance.id must have"));
+  }
+
+  @Test
+  void clientPropertiesNeverShowTheirValues() {
+    assertThat(new ClientProperties(Map.of("sasl.jaas.config", "canary-9")).toString())
+        .contains("sasl.jaas.config")
+        .doesNotContain("canary-9");
+  }
+
+  @Test
+  void theInstanceNameIsKeptOrThePodsName() {
+    RuntimeConfig config = config(directory.resolve("data"));
+    String first = InstanceName.of(config, Map.of());
+    assertThat(InstanceName.of(config, Map.of())).isEqualTo(first);
+    assertThat(
+            InstanceName.of(config, Map.of("KUBERNETES_SERVICE_HOST", "x", "HOSTNAME", "whence-2")))
+        .isEqualTo("whence-2");
+    assertThat(
+            InstanceName.of(
+                config, Map.of("KUBERNETES_SERVICE_HOST", "x", "HOSTNAME", "whence-7b9c-xyz")))
+        .isEqualTo(first);
+  }
+
+  private static RuntimeConfig config(Path data) {
+    return RuntimeConfig.read(
+        Settings.of(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "data.dir", data.toString())),
+        "g");
+  }
+
+  private Path yaml(String text) throws IOException {
+    return Files.writeString(
+        directory.resolve("config-" + List.of(text).hashCode() + ".yaml"), text);
+  }
+}

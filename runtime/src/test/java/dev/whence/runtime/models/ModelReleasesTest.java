@@ -1,0 +1,57 @@
+package dev.whence.runtime.models;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ModelReleasesTest {
+  @TempDir Path directory;
+
+  @Test
+  void theLastReleaseOfARoleIsLiveUntilItIsWithdrawn() {
+    LiveReleases releases = new LiveReleases();
+    assertThat(releases.live(ModelRole.FAST)).isEmpty();
+    releases.released("a", 0, release("a", ModelRole.FAST));
+    releases.released("b", 1, release("b", ModelRole.FAST, ModelRole.TARGET));
+    releases.released("c", 2, release("c", ModelRole.TARGET));
+    assertThat(releases.live(ModelRole.FAST)).map(ModelRelease::getModelId).hasValue("b");
+    assertThat(releases.live(ModelRole.TARGET)).map(ModelRelease::getModelId).hasValue("c");
+    releases.withdrawn("b");
+    assertThat(releases.live(ModelRole.FAST)).map(ModelRelease::getModelId).hasValue("a");
+    releases.released("a", 5, release("a", ModelRole.TARGET));
+    assertThat(releases.live(ModelRole.FAST)).isEmpty();
+    assertThat(releases.live(ModelRole.TARGET)).map(ModelRelease::getModelId).hasValue("a");
+  }
+
+  @Test
+  void aLocationMustLieUnderARootWithLinksFollowed() throws Exception {
+    Path root = Files.createDirectory(directory.resolve("models"));
+    Path inside = Files.createDirectory(root.resolve("m1"));
+    Path outside = Files.createDirectory(directory.resolve("elsewhere"));
+    Files.createSymbolicLink(root.resolve("link"), outside);
+    List<Path> roots = List.of(directory.resolve("absent"), root);
+    assertThat(ModelLocation.resolve("m1", roots)).isEqualTo(inside.toRealPath());
+    assertThat(ModelLocation.resolve(inside.toString(), roots)).isEqualTo(inside.toRealPath());
+    assertThat(ModelLocation.resolve(inside.toUri().toString(), roots))
+        .isEqualTo(inside.toRealPath());
+    for (String bad :
+        List.of("link", "../elsewhere", outside.toString(), "m2", "file://host/x", "a\0b")) {
+      assertThatThrownBy(() -> ModelLocation.resolve(bad, roots))
+          .as(bad)
+          .isInstanceOf(ModelLoadException.class);
+    }
+    assertThatThrownBy(() -> ModelLocation.resolve("m1", List.of()))
+        .hasMessageContaining("models.roots");
+  }
+
+  private static ModelRelease release(String modelId, ModelRole... roles) {
+    return ModelRelease.newBuilder().setModelId(modelId).setRoles(List.of(roles)).build();
+  }
+}

@@ -1,0 +1,545 @@
+package dev.whence.runtime.worker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.worker.WorkerBench.Topics;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class WorkerFailuresIT {
+  private WorkerBench bench;
+
+  @BeforeEach
+  void open() throws Exception {
+    bench = WorkerBench.shared();
+  }
+
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void aPoisonPillGoesToTheDeadLetterQueueAndTheRestIsDone(GroupProtocol protocol)
+      throws Exception {
+    Topics topics = bench.topics();
+    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+      ProducerRecord<byte[], byte[]> pill =
+          new ProducerRecord<>(
+              topics.in(), 0, WorkerBench.bytes("pill"), WorkerBench.bytes("secret text"));
+      pill.headers().add("traceparent", WorkerBench.bytes("00-1-2-03"));
+      producer.send(pill).get();
+    }
+    bench.produce(topics, 30, i -> WorkerBench.bytes("v" + i));
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (WorkerBench.text(record.key()).equals("pill")) {
+                throw new IllegalStateException("quotes " + WorkerBench.text(record.value()));
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    Map<String, Integer> expected = new TreeMap<>(WorkerBench.once(30));
+    expected.put("pill", 1);
+    try (RunningWorker worker = RunningWorker.start(bench, topics, protocol, "a", stage)) {
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(() -> assertThat(bench.counts(topics.out())).isEqualTo(expected));
+      assertThat(worker.health.isReady()).isTrue();
+    }
+    List<ConsumerRecord<byte[], byte[]>> dead = bench.read(topics.dlq());
+    assertThat(dead).hasSize(1);
+    assertThat(WorkerBench.text(dead.get(0).value())).isEqualTo("secret text");
+    Map<String, String> headers = headers(dead.get(0));
+    assertThat(headers)
+        .containsEntry("traceparent", "00-1-2-03")
+        .containsEntry(DeadLetterHeaders.CODE, "MODEL_FAILED")
+        .containsEntry(DeadLetterHeaders.EXCEPTION, "java.lang.IllegalStateException")
+        .containsEntry(DeadLetterHeaders.TOPIC, topics.in())
+        .containsEntry(DeadLetterHeaders.PARTITION, "0")
+        .containsEntry(DeadLetterHeaders.OFFSET, "0")
+        .containsEntry(DeadLetterHeaders.ATTEMPT, "1")
+        .containsEntry(DeadLetterHeaders.STAGE, "echo")
+        .containsKey(DeadLetterHeaders.TIMESTAMP);
+    assertThat(headers.get(DeadLetterHeaders.MESSAGE)).doesNotContain("secret");
+  }
+
+  @Test
+  void aPoisonPillAloneIsGivenUpAfterAWhile() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    EchoStage stage = failing(topics, new AtomicBoolean(true));
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.dlq()).size() == 1);
+      assertThat(worker.count("whence.environment.failures")).isZero();
+    }
+  }
+
+  @Test
+  void aModelThatFailsOnEveryRecordIsTheEnvironment() throws Exception {
+    Topics topics = bench.topics();
+    bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+    AtomicBoolean broken = new AtomicBoolean(true);
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", failing(topics, broken))) {
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> worker.count("whence.environment.failures") >= 2);
+      assertThat(worker.health.isReady()).isFalse();
+      assertThat(worker.health.isAlive()).isTrue();
+      assertThat(bench.read(topics.dlq())).isEmpty();
+      assertThat(bench.read(topics.out())).isEmpty();
+      broken.set(false);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(40)));
+      await().atMost(Duration.ofSeconds(5)).until(worker.health::isReady);
+    }
+    assertThat(bench.read(topics.dlq())).isEmpty();
+  }
+
+  @Test
+  void fiveBadRecordsInARowAreBadRecordsOnceTheModelWorksOnAnother() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 6, i -> WorkerBench.bytes("bad"));
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (WorkerBench.text(record.value()).equals("bad")) {
+                throw new IllegalStateException();
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> worker.count("whence.environment.failures") >= 1);
+      assertThat(bench.read(topics.dlq())).isEmpty();
+      try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+        producer
+            .send(
+                new ProducerRecord<>(
+                    topics.in(), WorkerBench.bytes("good"), WorkerBench.bytes("good")))
+            .get();
+      }
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.dlq()).size() == 6);
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 7);
+      await().atMost(Duration.ofSeconds(5)).until(worker.health::isReady);
+    }
+  }
+
+  @Test
+  void theEnvironmentPausesAndSendsNothingToTheDeadLetterQueue() throws Exception {
+    Topics topics = bench.topics();
+    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    AtomicBoolean down = new AtomicBoolean(true);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (down.get()) {
+                throw new EnvironmentException("the device is gone");
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> worker.count("whence.environment.failures") >= 2);
+      assertThat(worker.health.reasons().values()).contains("the device is gone");
+      assertThat(bench.committed(topics).values())
+          .as("nobody died: no attempt is left behind")
+          .allSatisfy(offset -> assertThat(offset.metadata()).isEmpty());
+      down.set(false);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+    }
+    assertThat(bench.read(topics.dlq())).isEmpty();
+  }
+
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void anAbortedTransactionIsSentAgainWithoutRunningTheModelAgain(GroupProtocol protocol)
+      throws Exception {
+    Topics topics = bench.topics();
+    bench.produce(topics, 50, i -> WorkerBench.bytes("v" + i));
+    Map<String, Integer> runs = new ConcurrentHashMap<>();
+    AtomicInteger aborts = new AtomicInteger();
+    TransactionHook abortsTwice =
+        new TransactionHook() {
+          @Override
+          public void beforeCommit() {
+            if (aborts.incrementAndGet() <= 2) {
+              throw new KafkaException("injected");
+            }
+          }
+        };
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench, topics, protocol, "a", counting(topics, runs), abortsTwice, o -> o)) {
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(
+              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50)));
+      assertThat(worker.count("whence.transactions.aborted")).isEqualTo(2);
+    }
+    assertThat(runs.values()).allMatch(count -> count == 1);
+  }
+
+  @Test
+  void aBatchThatCanNotBeCommittedInFiveTriesIsReadAgain() throws Exception {
+    Topics topics = bench.topics();
+    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    AtomicInteger aborts = new AtomicInteger();
+    TransactionHook abortsFiveTimes =
+        new TransactionHook() {
+          @Override
+          public void inside() {
+            if (aborts.incrementAndGet() <= 5) {
+              throw new KafkaException("injected");
+            }
+          }
+        };
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            EchoStage.echo(topics.out()),
+            abortsFiveTimes,
+            o -> o)) {
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(
+              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+      assertThat(worker.count("whence.batches.given.up")).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void aResultThatIsTooLargeIsShrunkOrTheRecordHasFailed() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 3, i -> WorkerBench.bytes("v" + i));
+    byte[] tooLarge = new byte[2 << 20];
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              byte[] small = WorkerBench.bytes("small");
+              String key = WorkerBench.text(record.key());
+              if (key.equals("k0")) {
+                return EchoStage.written(topics.out(), record);
+              }
+              return new Outcome.Written(
+                  List.of(
+                      new Result(
+                          topics.out(),
+                          record.key(),
+                          tooLarge,
+                          List.of(),
+                          () ->
+                              key.equals("k1")
+                                  ? Optional.of(
+                                      new Result(topics.out(), record.key(), small, List.of()))
+                                  : Optional.empty())));
+            });
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 3);
+      assertThat(worker.count("whence.transactions.aborted")).isZero();
+    }
+    Map<String, String> values = new TreeMap<>();
+    bench
+        .read(topics.out())
+        .forEach(r -> values.put(WorkerBench.text(r.key()), WorkerBench.text(r.value())));
+    assertThat(values)
+        .containsEntry("k0", "v0")
+        .containsEntry("k1", "small")
+        .containsEntry("k2", "FAILED RESULT_TOO_LARGE");
+    assertThat(bench.counts(topics.dlq())).isEqualTo(Map.of("k2", 1));
+  }
+
+  @Test
+  void aRecordThatDoesNotFitTheDeadLetterQueueLeavesWhatSaysWhereItIs() throws Exception {
+    Topics topics = bench.topics(1);
+    byte[] random = new byte[1_000_000];
+    new Random(1).nextBytes(random);
+    byte[] zeros = new byte[20 << 20];
+    bench.produce(topics, 2, i -> i == 0 ? random : zeros);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(), record -> new Outcome.Rejected(new Failure("BAD", "it is bad")));
+    bench.shrink(topics.dlq(), 900_000);
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(30)).until(() -> bench.read(topics.dlq()).size() == 2);
+      assertThat(worker.count("whence.transactions.aborted")).isZero();
+    }
+    Map<String, ConsumerRecord<byte[], byte[]>> dead = new TreeMap<>();
+    bench.read(topics.dlq()).forEach(r -> dead.put(WorkerBench.text(r.key()), r));
+    assertThat(dead.get("k0").value()).isNull();
+    assertThat(headers(dead.get("k0")))
+        .containsEntry(DeadLetterHeaders.OMITTED_BYTES, "1000000")
+        .containsEntry(DeadLetterHeaders.OFFSET, "0");
+    assertThat(dead.get("k1").value()).as("compresses well, so it fits").hasSize(20 << 20);
+  }
+
+  @Test
+  void expiredOffsetsAreCountedAndTheWorkerGoesOn() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 10, i -> WorkerBench.bytes("v" + i));
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 10);
+      assertThat(worker.count("whence.records.expired")).isZero();
+    }
+    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    try (var admin = bench.admin()) {
+      admin
+          .deleteRecords(
+              Map.of(new TopicPartition(topics.in(), 0), RecordsToDelete.beforeOffset(17)))
+          .all()
+          .get();
+    }
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 23);
+      assertThat(worker.count("whence.records.expired")).isEqualTo(7);
+    }
+  }
+
+  @Test
+  void modelWorkPastItsDeadlineFailsLivenessAndHalts() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    CountDownLatch end = new CountDownLatch(1);
+    EchoStage hanging =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              try {
+                assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    FailurePolicy impatient =
+        new FailurePolicy(
+            3,
+            5,
+            Duration.ofMillis(500),
+            10,
+            Duration.ofMillis(300),
+            Duration.ofMinutes(5),
+            Duration.ofMillis(100),
+            Duration.ofSeconds(1));
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            hanging,
+            TransactionHook.NONE,
+            options -> WorkerBench.failures(options, impatient))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> !worker.halts.isEmpty());
+      assertThat(worker.health.isAlive()).isFalse();
+      assertThat(worker.halts.get(0)).contains(topics.in() + "-0-0").contains("300 ms");
+      assertThat(bench.committed(topics).values())
+          .extracting(OffsetAndMetadata::metadata)
+          .containsExactly("attempt=1;to=1");
+      end.countDown();
+    }
+  }
+
+  @Test
+  void aRecordThatDoesNotEndWithinTheGraceIsGivenUpWithoutACommit() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    CountDownLatch began = new CountDownLatch(1);
+    CountDownLatch end = new CountDownLatch(1);
+    EchoStage tooLong =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              began.countDown();
+              try {
+                assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            tooLong,
+            TransactionHook.NONE,
+            options -> WorkerBench.grace(options, Duration.ofMillis(300)));
+    assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
+    worker.close();
+    assertThat(bench.read(topics.out())).isEmpty();
+    assertThat(bench.committed(topics).values())
+        .as("the shutdown was not the record's fault")
+        .containsExactly(new OffsetAndMetadata(0, Optional.of(0), ""));
+    end.countDown();
+    try (RunningWorker next =
+        RunningWorker.start(
+            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 1);
+      assertThat(next.health.isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void theRunningRecordIsCommittedAtShutdownAndTheRestIsLeft() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 10, i -> WorkerBench.bytes("v" + i));
+    CountDownLatch began = new CountDownLatch(1);
+    CountDownLatch end = new CountDownLatch(1);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              began.countDown();
+              try {
+                assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    RunningWorker worker = RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage);
+    assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
+    Thread closing = new Thread(worker::close);
+    closing.start();
+    await().until(() -> closing.getState() == Thread.State.TIMED_WAITING);
+    end.countDown();
+    closing.join();
+    assertThat(bench.counts(topics.out()).keySet()).contains("k0");
+    long committed = bench.committedAll(topics);
+    assertThat(committed).isBetween(1L, 10L);
+    assertThat(bench.read(topics.out())).hasSize((int) committed);
+    assertThat(worker.worker.ended()).isCompleted();
+  }
+
+  @Test
+  void twoProcessesWithOneInstanceNameEndOneOfThemWithAClearSentence() throws Exception {
+    Topics topics = bench.topics(2);
+    bench.produce(topics, 600, i -> WorkerBench.bytes("v" + i));
+    EchoStage slow =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              LockSupport.parkNanos(2_000_000);
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker a =
+            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow);
+        RunningWorker b =
+            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow)) {
+      await()
+          .atMost(Duration.ofMinutes(1))
+          .until(() -> a.worker.ended().isDone() || b.worker.ended().isDone());
+      RunningWorker loser = a.worker.ended().isDone() ? a : b;
+      assertThatThrownBy(() -> loser.worker.ended().join())
+          .hasMessageContaining("another process uses instance.id same");
+      assertThat(loser.health.isAlive()).isFalse();
+      await().atMost(Duration.ofMinutes(1)).until(() -> bench.read(topics.out()).size() >= 600);
+    }
+    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(600));
+  }
+
+  @Test
+  void aTaskBetweenBatchesRunsOnTheModelThread() throws Exception {
+    Topics topics = bench.topics(1);
+    List<String> threads = new ArrayList<>();
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              threads.add(Thread.currentThread().getName());
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 1);
+      CountDownLatch ran = new CountDownLatch(1);
+      worker.worker.betweenBatches(
+          () -> {
+            threads.add(Thread.currentThread().getName());
+            ran.countDown();
+          });
+      assertThat(ran.await(5, TimeUnit.SECONDS)).isTrue();
+    }
+    assertThat(threads).containsExactly("echo-model", "echo-model");
+  }
+
+  private EchoStage failing(Topics topics, AtomicBoolean broken) {
+    return new EchoStage(
+        topics.out(),
+        record -> {
+          if (broken.get()) {
+            throw new IllegalStateException("broken");
+          }
+          return EchoStage.written(topics.out(), record);
+        });
+  }
+
+  private EchoStage counting(Topics topics, Map<String, Integer> runs) {
+    return new EchoStage(
+        topics.out(),
+        record -> {
+          runs.merge(record.place(), 1, Integer::sum);
+          return EchoStage.written(topics.out(), record);
+        });
+  }
+
+  private static Map<String, String> headers(ConsumerRecord<byte[], byte[]> record) {
+    Map<String, String> headers = new TreeMap<>();
+    for (Header header : record.headers()) {
+      headers.put(header.key(), WorkerBench.text(header.value()));
+    }
+    return headers;
+  }
+}
