@@ -23,9 +23,9 @@ public record NoiseFloor(double perRootToken) {
 
   /**
    * bfloat16 with an fp32 residual stream, as the engine computes it. Measured as exact LOO in bf16
-   * against fp32 on SmolLM2-135M-Instruct (4 sample questions with a short and a long response each,
-   * 68 sources): median 0.016, 95 % below 0.058, largest 0.078 nats per root token. The largest,
-   * rounded up. NoiseFloorSoak measures both again.
+   * against fp32 on SmolLM2-135M-Instruct (4 sample questions with a short and a long response
+   * each, 68 sources): median 0.016, 95 % below 0.058, largest 0.078 nats per root token. The
+   * largest, rounded up. NoiseFloorSoak measures both again.
    */
   public static final NoiseFloor BF16 = new NoiseFloor(0.08);
 
