@@ -18,7 +18,8 @@ HOTPOT, SQUAD = 18, 6
 MAX_QUESTION = 130
 MAX_CONTEXT = 1500
 OCCURRED_AT = "2026-01-01T00:00:00Z"
-INSTRUCTION = "Answer the question from the documents, in one short sentence.\n\n"
+BEFORE = "Read these documents.\n\n"
+AFTER = "\nAnswer in one short sentence."
 
 
 def read(path):
@@ -70,14 +71,15 @@ def shortest(candidates, n, group):
 
 def line(candidate):
     record, dataset, supporting, others = candidate
-    parts = [{"kind": "instruction", "trust": "operator", "text": INSTRUCTION}]
+    parts = [{"kind": "instruction", "trust": "operator", "text": BEFORE}]
     for number, (title, text) in enumerate(context(record["id"], supporting, others), 1):
         parts.append({
             "kind": "retrieved", "id": f"doc-{number}", "title": title, "trust": "retrieved",
-            "text": f"{title}: {text}\n\n"})
+            "text": f"{text}\n\n"})
     parts.append({
         "kind": "question", "id": "question", "trust": "user_supplied",
         "text": "Question: " + " ".join(record["question"].split())})
+    parts.append({"kind": "instruction", "trust": "operator", "text": AFTER})
     return {
         "responseId": f"{dataset}-{record['id'][:8]}",
         "occurredAt": OCCURRED_AT,

@@ -205,8 +205,9 @@ public final class EmbeddedBroker implements AutoCloseable {
     config.put("group.initial.rebalance.delay.ms", "0");
     config.put("controller.quorum.election.timeout.ms", "200");
     config.put("controller.quorum.fetch.timeout.ms", "500");
-    config.put("broker.session.timeout.ms", "1500");
-    config.put("broker.heartbeat.interval.ms", "250");
+    // A restart after a kill waits for this; a model that takes all cores must not use it up.
+    config.put("broker.session.timeout.ms", "5000");
+    config.put("broker.heartbeat.interval.ms", "500");
     for (String group : new String[] {"group.consumer", "group.streams"}) {
       config.put(group + ".min.session.timeout.ms", "5000");
       config.put(group + ".session.timeout.ms", "6000");

@@ -36,12 +36,14 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The quickstart as it is started, with a small random model; then its topics, as anyone reads
  * them.
  */
+@Timeout(value = 5, unit = TimeUnit.MINUTES)
 class QuickstartIT {
   @TempDir static Path models;
   private static Path model;

@@ -100,7 +100,7 @@ final class HeatMap {
       return List.of(cold(name, sources.size(), terminal));
     }
     List<Run> runs = new ArrayList<>();
-    int at = skipTitle(part, sources);
+    int at = 0;
     for (Source source : sources) {
       int start = Math.max(at, source.span().start());
       int end = Math.min(part.text().length(), source.span().end());
@@ -122,17 +122,6 @@ final class HeatMap {
     String indent = " ".repeat(INDENT);
     lines.addAll(DisplayText.wrap(runs, indent, INDENT, columns, true));
     return lines;
-  }
-
-  /** A title that the text starts with is shown above it, not twice. */
-  private static int skipTitle(Part part, List<Source> sources) {
-    int length = part.title().length();
-    boolean repeated =
-        length > 0
-            && part.text().startsWith(part.title() + ":")
-            && sources.get(0).span().start() <= length
-            && sources.get(0).span().end() > length + 1;
-    return repeated ? length + 1 : 0;
   }
 
   private String cold(String name, int sources, Terminal terminal) {
