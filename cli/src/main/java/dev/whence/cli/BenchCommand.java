@@ -126,6 +126,7 @@ final class BenchCommand implements Runnable {
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
+      NativeEnd.prepare();
       ExactReport report = ExactBench.run(options, output.progress(spec));
       output.write(spec, report.json(), report.markdown(), report::evidence);
       return Whence.DONE;
@@ -185,6 +186,7 @@ final class BenchCommand implements Runnable {
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
+      NativeEnd.prepare();
       StreamReport report = StreamBench.run(options, output.progress(spec));
       output.write(spec, report.json(), report.markdown(), report::evidence);
       return Whence.DONE;

@@ -130,12 +130,11 @@ class DecoderErrorsTest {
   }
 
   @Test
-  void memoryThatTheSystemDoesNotHaveIsTheEnvironmentsFault() {
+  void memoryThatTheSystemDoesNotHaveIsTheFaultOfTheInputThatNeedsIt() {
     TorchRuntime.start(FP32);
     try (Kernel kernel = Kernel.load(KernelText.of("llama"), Device.cpu())) {
       // 2^52 bytes: the allocator says no at once
-      assertFails(
-          Kind.ENVIRONMENT, () -> kernel.allocate(Precision.FP32, 1L << 50).close(), "memory");
+      assertFails(Kind.RECORD, () -> kernel.allocate(Precision.FP32, 1L << 50).close(), "memory");
     }
   }
 
@@ -189,7 +188,7 @@ class DecoderErrorsTest {
                 + " memory: you tried to allocate 9 bytes",
             "std::bad_alloc")) {
       EngineException e = Kernel.translate(new IllegalStateException(message));
-      assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT);
+      assertThat(e.kind()).isEqualTo(Kind.RECORD);
       assertThat(e).hasMessageContaining("memory");
     }
   }
