@@ -45,13 +45,11 @@ class DeviceRateTest {
   void aMeasurementCountsWithinALimitOnly() {
     warmUp();
     rate.record(second, 1e9);
-    assertThat(rate.seconds(second, 1))
-        .isCloseTo(DeviceRate.CALIBRATED * DeviceRate.RANGE, CLOSE);
+    assertThat(rate.seconds(second, 1)).isCloseTo(DeviceRate.CALIBRATED * DeviceRate.RANGE, CLOSE);
     for (int i = 0; i < 9; i++) {
       rate.record(second, 0);
     }
-    assertThat(rate.seconds(second, 1))
-        .isCloseTo(DeviceRate.CALIBRATED / DeviceRate.RANGE, CLOSE);
+    assertThat(rate.seconds(second, 1)).isCloseTo(DeviceRate.CALIBRATED / DeviceRate.RANGE, CLOSE);
   }
 
   /** As when every record is refused for its predicted cost: nothing runs, all is predicted. */
