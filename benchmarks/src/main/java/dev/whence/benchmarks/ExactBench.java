@@ -300,6 +300,7 @@ public final class ExactBench {
   private static final class Subject {
     private final LocalScorer scorer;
     private final ModelConfig config;
+
     /** By line: two lines may be equal, or have the same id. */
     private final Map<Conversation, Taken> taken = new IdentityHashMap<>();
 

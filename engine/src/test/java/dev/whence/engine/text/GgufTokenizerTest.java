@@ -95,8 +95,7 @@ class GgufTokenizerTest {
             model, "gpt-2", tokens, new long[0], new double[tokens.size()], merges, true);
     assertThatThrownBy(() -> GgufTokenizer.toJson(vocabulary, "m.gguf"))
         .isInstanceOfSatisfying(
-            EngineException.class,
-            e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
         .hasMessageContainingAll("m.gguf", part);
   }
 }
