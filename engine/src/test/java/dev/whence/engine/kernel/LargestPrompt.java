@@ -114,7 +114,7 @@ final class LargestPrompt {
       Process process =
           new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-      String[] numbers = output.strip().split(" ");
+      String[] numbers = output.strip().split(" ", 2);
       return new Peak(Long.parseLong(numbers[0]), Long.parseLong(numbers[1]));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
