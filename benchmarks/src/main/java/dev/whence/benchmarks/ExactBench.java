@@ -302,7 +302,7 @@ public final class ExactBench {
     private final ModelConfig config;
 
     /** By line: two lines may be equal, or have the same id. */
-    private final Map<Conversation, Taken> taken = new IdentityHashMap<>();
+    private final IdentityHashMap<Conversation, Taken> taken = new IdentityHashMap<>();
 
     Subject(LocalScorer scorer, ModelConfig config) {
       this.scorer = scorer;
