@@ -3,6 +3,8 @@ package dev.whence.cli;
 import dev.whence.benchmarks.EvidenceFile;
 import dev.whence.benchmarks.ExactBench;
 import dev.whence.benchmarks.ExactReport;
+import dev.whence.benchmarks.StreamBench;
+import dev.whence.benchmarks.StreamReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -25,7 +27,7 @@ import picocli.CommandLine.Spec;
     name = "bench",
     description = "Measures what the README says.",
     mixinStandardHelpOptions = true,
-    subcommands = BenchCommand.Exact.class)
+    subcommands = {BenchCommand.Exact.class, BenchCommand.Stream.class})
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -124,7 +126,68 @@ final class BenchCommand implements Runnable {
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
+      NativeEnd.prepare();
       ExactReport report = ExactBench.run(options, output.progress(spec));
+      output.write(spec, report.json(), report.markdown(), report::evidence);
+      return Whence.DONE;
+    }
+  }
+
+  /** What the stream costs on top of the model. */
+  @Command(
+      name = "stream",
+      description = "Latency that the stream adds to the model's time, with a broker of its own.",
+      mixinStandardHelpOptions = true)
+  static final class Stream implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(
+        names = "--model",
+        paramLabel = "M",
+        description = "default: a tiny one of random weights, so that the stream is what counts")
+    private Optional<String> model = Optional.empty();
+
+    @Option(names = "--input", paramLabel = "F.jsonl")
+    private Optional<Path> input = Optional.empty();
+
+    @Option(names = "--warmup", defaultValue = "50")
+    private int warmup;
+
+    @Option(names = "--responses", defaultValue = "500", description = "measured one by one")
+    private int responses;
+
+    @Option(names = "--burst", defaultValue = "500", description = "sent at once; 0: none")
+    private int burst;
+
+    @Option(names = "--rate", defaultValue = "0", description = "most per second; 0: no bound")
+    private double rate;
+
+    @Option(names = "--group-protocol", defaultValue = "consumer", paramLabel = "consumer|classic")
+    private String groupProtocol;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Stream() {}
+
+    @Override
+    public Integer call() throws Exception {
+      input.ifPresent(InputFile::check);
+      StreamBench.Options options;
+      try {
+        options =
+            new StreamBench.Options(
+                model.map(HubCaches::resolve),
+                input,
+                warmup,
+                responses,
+                burst,
+                rate,
+                groupProtocol);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      StreamReport report = StreamBench.run(options, output.progress(spec));
       output.write(spec, report.json(), report.markdown(), report::evidence);
       return Whence.DONE;
     }

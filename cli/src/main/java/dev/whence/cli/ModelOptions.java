@@ -52,6 +52,7 @@ final class ModelOptions {
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
+    NativeEnd.prepare();
     ModelFiles files = ModelFiles.open(HubCaches.resolve(model), template());
     List<String> names = new ArrayList<>(aliases);
     names.add(files.name());

@@ -52,6 +52,11 @@ public final class LocalScorer implements Scorer {
               options.aliases());
       complete = true;
       return new LocalScorer(decoder, files, description);
+    } catch (EngineException e) {
+      // There is no input yet whose fault it could be.
+      throw e.kind() == EngineException.Kind.RECORD
+          ? new EngineException(EngineException.Kind.ENVIRONMENT, String.valueOf(e.getMessage()), e)
+          : e;
     } finally {
       if (!complete) {
         if (decoder != null) {

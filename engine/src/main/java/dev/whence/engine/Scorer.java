@@ -22,9 +22,9 @@ public interface Scorer extends AutoCloseable {
    * @param tokens the prompt and the response, length T
    * @param scoredFrom first token whose log-probability is wanted, in [1, T]
    * @throws EngineException if the sequence is longer than {@link ScorerDescription#maxPositions()}
-   *     ({@link EngineException.Kind#UNSUPPORTED}), the device is out of memory or broken ({@link
-   *     EngineException.Kind#ENVIRONMENT}), or the result is not finite ({@link
-   *     EngineException.Kind#RECORD})
+   *     ({@link EngineException.Kind#UNSUPPORTED}), the device is broken ({@link
+   *     EngineException.Kind#ENVIRONMENT}), its memory does not suffice for this input, or the
+   *     result is not finite (both {@link EngineException.Kind#RECORD})
    */
   Trunk trunk(int[] tokens, int scoredFrom);
 

@@ -1,5 +1,7 @@
 package dev.whence.quickstart;
 
+import dev.whence.engine.kernel.TorchRuntime;
+import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
@@ -9,6 +11,8 @@ import java.util.concurrent.TimeUnit;
 final class StopSignal implements AutoCloseable {
   /** The JVM goes down after this even if something does not close. */
   private static final int PATIENCE_SECONDS = 10;
+
+  private static final Duration LAST_CALL = Duration.ofSeconds(5);
 
   private final CountDownLatch asked = new CountDownLatch(1);
   private final CountDownLatch closed = new CountDownLatch(1);
@@ -25,7 +29,8 @@ final class StopSignal implements AutoCloseable {
   private void hold() {
     asked.countDown();
     try {
-      boolean unused = closed.await(PATIENCE_SECONDS, TimeUnit.SECONDS);
+      boolean unused =
+          closed.await(PATIENCE_SECONDS, TimeUnit.SECONDS) && TorchRuntime.quiesce(LAST_CALL);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

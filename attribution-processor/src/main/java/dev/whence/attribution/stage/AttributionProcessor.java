@@ -1,6 +1,7 @@
 package dev.whence.attribution.stage;
 
 import dev.whence.engine.EngineException;
+import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
@@ -49,6 +50,9 @@ public final class AttributionProcessor implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(AttributionProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
 
+  /** A model call that outlasts the grace is waited for so long before the process ends. */
+  private static final Duration LAST_CALL = Duration.ofSeconds(10);
+
   private final Health health;
   private final PrometheusMeterRegistry meters;
   private final ProcessMetrics processMetrics;
@@ -83,7 +87,13 @@ public final class AttributionProcessor implements AutoCloseable {
     AvroLimits.setSystemProperties();
     AttributionConfig config = AttributionConfig.read(settings);
     AttributionProcessor processor = start(config, environment);
-    Thread stop = new Thread(processor::close, "shutdown");
+    Thread stop =
+        new Thread(
+            () -> {
+              processor.close();
+              boolean unused = TorchRuntime.quiesce(LAST_CALL);
+            },
+            "shutdown");
     Runtime.getRuntime().addShutdownHook(stop);
     try {
       processor.ended().join();

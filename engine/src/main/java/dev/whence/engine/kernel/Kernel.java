@@ -20,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.locks.Lock;
 
 /**
  * A compiled kernel text on a device: calls its methods, and says whose fault a failure is. Tensors
@@ -64,20 +65,26 @@ final class Kernel implements AutoCloseable {
   /**
    * Calls a method. The caller closes arguments and result.
    *
-   * @throws EngineException of kind ENVIRONMENT: memory or device
+   * @throws EngineException of kind RECORD: not enough memory; ENVIRONMENT: the device
    */
   IValue call(String method, IValue... arguments) {
     // The setting belongs to the thread. Shapes differ from pack to pack: specialising on them
     // would compile again and again.
-    JniUtils.setGraphExecutorOptimize(false);
+    Lock running = TorchRuntime.beginCall();
     try {
+      JniUtils.setGraphExecutorOptimize(false);
       return IValueUtils.runMethod(block, method, arguments);
     } catch (RuntimeException e) {
       throw translate(e);
+    } finally {
+      running.unlock();
     }
   }
 
-  /** What a failure of the native library means. */
+  /**
+   * What a failure of the native library means. Memory that does not suffice is this input's fault:
+   * others may fit (and if several in a row do not, the worker takes it for the environment's).
+   */
   static EngineException translate(RuntimeException failure) {
     String message = String.valueOf(failure.getMessage()).toLowerCase(Locale.ROOT);
     boolean memory =
@@ -86,7 +93,7 @@ final class Kernel implements AutoCloseable {
             || message.contains("not enough memory")
             || message.contains("bad_alloc");
     return new EngineException(
-        Kind.ENVIRONMENT,
+        memory ? Kind.RECORD : Kind.ENVIRONMENT,
         memory
             ? "The device ran out of memory: lower the token budget of a pack, use bf16, or free"
                 + " memory on the device."

@@ -7,15 +7,37 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.locks.Lock;
 
 /**
  * The native library (libtorch by way of DJL), started silently: DJL's engine reads the cloud
  * metadata address and reports its use unless told not to before its first class is loaded.
  */
 public final class TorchRuntime {
+  /** The one static state of the engine: the native library is one per process, too. */
+  private static final NativeCalls CALLS = new NativeCalls();
+
   private TorchRuntime() {}
+
+  /** Begins a native call; {@link Lock#unlock} ends it. */
+  static Lock beginCall() {
+    return CALLS.begin();
+  }
+
+  /**
+   * Lets the native calls that are running end, and no further one begin: the last thing before the
+   * process ends. Otherwise the C++ library is taken down under the feet of the model thread, and
+   * the process ends with a crash dump instead of its exit code.
+   *
+   * @param atMost how long to wait
+   * @return whether no native call is running any more
+   */
+  public static boolean quiesce(Duration atMost) {
+    return CALLS.quiesce(atMost);
+  }
 
   /**
    * Tells DJL to stay offline. Every launcher calls it (or sets the same properties) before
