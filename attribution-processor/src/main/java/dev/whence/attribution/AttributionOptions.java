@@ -8,7 +8,9 @@ package dev.whence.attribution;
  * @param keepParagraphs K of the hierarchical method: paragraphs whose sentences are scored
  * @param maxCostSeconds estimated cost above which a cheaper method, then UNSUPPORTED is chosen; 0
  *     = no bound
- * @param attributableAll every segment but the question and instructions is attributable
+ * @param attributableAll segments of unknown kind are attributable too; in a prompt that has none,
+ *     and no segment that its caller made attributable, the questions are, and where there is no
+ *     question either, the instructions
  * @param contextPattern regular expression with one group that finds the context inside a flattened
  *     prompt, or empty
  */

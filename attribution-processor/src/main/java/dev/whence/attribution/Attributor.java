@@ -76,28 +76,71 @@ public final class Attributor {
    *     later
    */
   public AttributionResult attribute(Conversation conversation) {
+    return attribute(read(conversation));
+  }
+
+  /**
+   * Reads one response without running the model: says what {@link #attribute(ReadConversation)}
+   * will cost, and refuses what can not be scored.
+   *
+   * @throws EngineException of kind MODEL or ENVIRONMENT
+   */
+  public ReadConversation read(Conversation conversation) {
     long started = System.nanoTime();
     try {
       TaskReader.ReadTask read = reader.read(conversation);
-      Set<AttributionNote> notes = read.notes();
       AttributionMethod chosen = affordable(read.task());
       if (!chosen.name().equals(method.name())) {
-        notes.add(AttributionNote.COST_BOUNDED);
+        read.notes().add(AttributionNote.COST_BOUNDED);
       }
-      Meter meter = new Meter();
-      ContextScores scores = chosen.score(scorer, read.task(), meter);
-      return result(conversation, read, chosen, scores, meter, started);
+      WorkEstimate estimate = chosen.estimate(scorer, read.task());
+      return new ReadConversation(
+          conversation,
+          new ReadConversation.Ready(read, chosen),
+          estimate,
+          System.nanoTime() - started);
     } catch (NotScorableException e) {
-      return unscored(conversation, AttributionStatus.UNSUPPORTED, e.code(), e.sentence());
+      return new ReadConversation(conversation, unscored(conversation, e));
     } catch (EngineException e) {
-      return switch (e.kind()) {
-        case UNSUPPORTED ->
-            unscored(conversation, AttributionStatus.UNSUPPORTED, "SCORER_UNSUPPORTED", message(e));
-        case RECORD ->
-            unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e));
-        case MODEL, ENVIRONMENT -> throw e;
-      };
+      return new ReadConversation(conversation, unscored(conversation, e));
     }
+  }
+
+  /**
+   * Scores what {@link #read} has read. The cost's seconds include the reading.
+   *
+   * @throws EngineException of kind MODEL or ENVIRONMENT; the same conversation may go through
+   *     later
+   */
+  public AttributionResult attribute(ReadConversation reading) {
+    if (reading.ready().isEmpty()) {
+      return reading.refusal().orElseThrow();
+    }
+    long started = System.nanoTime() - reading.nanos();
+    Conversation conversation = reading.conversation();
+    ReadConversation.Ready ready = reading.ready().get();
+    try {
+      Meter meter = new Meter();
+      ContextScores scores = ready.method().score(scorer, ready.read().task(), meter);
+      return result(conversation, ready.read(), ready.method(), scores, meter, started);
+    } catch (NotScorableException e) {
+      return unscored(conversation, e);
+    } catch (EngineException e) {
+      return unscored(conversation, e);
+    }
+  }
+
+  private AttributionResult unscored(Conversation conversation, NotScorableException e) {
+    return unscored(conversation, AttributionStatus.UNSUPPORTED, e.code(), e.sentence());
+  }
+
+  private AttributionResult unscored(Conversation conversation, EngineException e) {
+    return switch (e.kind()) {
+      case UNSUPPORTED ->
+          unscored(conversation, AttributionStatus.UNSUPPORTED, "SCORER_UNSUPPORTED", message(e));
+      case RECORD -> unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e));
+      case MODEL, ENVIRONMENT -> throw e;
+    };
   }
 
   /**
@@ -105,17 +148,7 @@ public final class Attributor {
    * nothing for one it would refuse.
    */
   public WorkEstimate estimate(Conversation conversation) {
-    try {
-      ScoringTask task = reader.read(conversation).task();
-      return affordable(task).estimate(scorer, task);
-    } catch (NotScorableException e) {
-      return new WorkEstimate(0, 0, 0);
-    } catch (EngineException e) {
-      if (e.kind() == EngineException.Kind.UNSUPPORTED || e.kind() == EngineException.Kind.RECORD) {
-        return new WorkEstimate(0, 0, 0);
-      }
-      throw e;
-    }
+    return read(conversation).estimate();
   }
 
   /** The method asked for, or the hierarchical one where only that keeps within the bound. */

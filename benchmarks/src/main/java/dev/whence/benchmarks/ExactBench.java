@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -299,7 +300,9 @@ public final class ExactBench {
   private static final class Subject {
     private final LocalScorer scorer;
     private final ModelConfig config;
-    private final Map<String, Taken> taken = new TreeMap<>();
+
+    /** By line: two lines may be equal, or have the same id. */
+    private final IdentityHashMap<Conversation, Taken> taken = new IdentityHashMap<>();
 
     Subject(LocalScorer scorer, ModelConfig config) {
       this.scorer = scorer;
@@ -311,7 +314,7 @@ public final class ExactBench {
     }
 
     Taken taken(Conversation conversation) {
-      return taken.computeIfAbsent(conversation.responseId(), id -> new Taken());
+      return taken.computeIfAbsent(conversation, line -> new Taken());
     }
 
     AttributionResult attribute(Conversation conversation, String method) {
@@ -348,8 +351,9 @@ public final class ExactBench {
       for (int part = 1; part <= LENGTHS; part++) {
         int length = of.tokens.length * part / LENGTHS;
         int[] tokens = Arrays.copyOf(of.tokens, length);
-        trunk(tokens, length - of.scored); // native code for this length
-        double seconds = trunk(tokens, length - of.scored);
+        int scoredFrom = Math.max(1, length - of.scored); // the response may be longer than a part
+        trunk(tokens, scoredFrom); // native code for this length
+        double seconds = trunk(tokens, scoredFrom);
         of.secondsOfLength.merge(length, seconds, Math::min);
         if (part == LENGTHS) {
           of.forwardSeconds.add(seconds);

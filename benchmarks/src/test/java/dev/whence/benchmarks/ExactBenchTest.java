@@ -77,6 +77,24 @@ class ExactBenchTest {
   }
 
   @Test
+  void linesWithTheSameIdStayApartAndAResponseMayBeMostOfTheTokens() throws IOException {
+    Path model = TinyModel.write(directory.resolve("tiny"), 1);
+    String answer = "One is here, and two is there, and three and four are nowhere. ".repeat(4);
+    String longer = RECORD.replace("\"here\"", "\"" + answer + "\"");
+    Path input = Files.writeString(directory.resolve("in.jsonl"), RECORD + "\n" + longer + "\n");
+    ExactReport report =
+        ExactBench.run(
+            new ExactBench.Options(model, input, 0, Dtype.FP32, 1, false, Optional.empty()),
+            sentence -> {});
+    // bytes and the end token
+    assertThat(report.prompts())
+        .extracting(ExactReport.PromptFigures::responseTokens)
+        .containsExactly("here".length() + 1, answer.length() + 1);
+    assertThat(report.forwards())
+        .allSatisfy(forward -> assertThat(forward.seconds().runs()).isEqualTo(1));
+  }
+
+  @Test
   void aLineThatIsNotThereIsNamed() throws IOException {
     Path model = TinyModel.write(directory.resolve("tiny"), 1);
     Path input = Files.writeString(directory.resolve("in.jsonl"), RECORD + "\n");

@@ -12,8 +12,8 @@ import java.util.List;
  * @param family "llama", "qwen2", "gpt_neox", ...
  * @param layers decoder layers
  * @param maxPositions longest sequence the model was trained for
- * @param shiftable whether views may have a shift (rotary positions whose scaling does not depend
- *     on the length)
+ * @param shiftable whether views may have a shift: rotary frequencies do not depend on the length.
+ *     That holds for all models that this engine loads; another scorer may say no
  * @param parameters number of weights
  * @param aliases production model names that this scorer is, rather than a surrogate for
  */

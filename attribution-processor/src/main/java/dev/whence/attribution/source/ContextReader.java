@@ -15,11 +15,11 @@ import java.util.Optional;
  * Finds the attributable segments of a rendered prompt and cuts them into sources.
  *
  * <p>A segment is attributable if its part says so. Two options widen that for prompts whose caller
- * declared nothing: {@link AttributionOptions#attributableAll()} takes every segment but questions
- * and instructions, and where there is nothing else (one flattened string) the question itself; a
- * retrieved, tool or history part that the caller excluded stays excluded. {@link
- * AttributionOptions#contextPattern()} takes what its group matches inside segments that are not
- * attributable otherwise.
+ * declared nothing: {@link AttributionOptions#attributableAll()} takes segments of unknown kind,
+ * and where there is neither one of those nor an attributable one (one flattened string) the
+ * questions, or without any the instructions; a retrieved, tool or history part that the caller
+ * excluded stays excluded. {@link AttributionOptions#contextPattern()} takes what its group matches
+ * inside segments that are not attributable otherwise.
  */
 public final class ContextReader {
   private final AttributionOptions options;

@@ -2,6 +2,7 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.ReadConversation;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.ScorerDescription;
@@ -126,8 +127,8 @@ final class AttributionStage implements Stage {
           new Outcome.Written(
               List.of(events.sampledOut(conversation, leftOut.get(), traceparent))));
     }
-    WorkEstimate estimate = engine(() -> model.attributor().estimate(conversation));
-    return new Scoring(conversation, traceparent, estimate);
+    ReadConversation read = engine(() -> model.attributor().read(conversation));
+    return new Scoring(conversation, traceparent, read);
   }
 
   /** Names that every event about the response repeats: the events must fit, too. */
@@ -163,17 +164,18 @@ final class AttributionStage implements Stage {
   private final class Scoring implements Work {
     private final Conversation conversation;
     private final String traceparent;
-    private final WorkEstimate estimate;
+    private final ReadConversation read;
 
-    Scoring(Conversation conversation, String traceparent, WorkEstimate estimate) {
+    Scoring(Conversation conversation, String traceparent, ReadConversation read) {
       this.conversation = conversation;
       this.traceparent = traceparent;
-      this.estimate = estimate;
+      this.read = read;
     }
 
     @Override
     public Duration predicted() {
       // Nothing is estimated for what the scorer will refuse without running the model.
+      WorkEstimate estimate = read.estimate();
       return estimate.tokens() == 0
           ? Duration.ZERO
           : Duration.ofMillis(1).plusNanos((long) (estimate.seconds() * 1e9));
@@ -181,7 +183,7 @@ final class AttributionStage implements Stage {
 
     @Override
     public Outcome run() {
-      AttributionResult result = engine(() -> model.attributor().attribute(conversation));
+      AttributionResult result = engine(() -> model.attributor().attribute(read));
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }

@@ -26,6 +26,9 @@ public final class CutWindow {
   private static final int MARGIN = 32;
   private static final int AGREEMENT = 4;
 
+  /** Of the cuts of the probe, so many have to give a window, else it has proved nothing. */
+  private static final double FEWEST_FORMED = 0.5;
+
   /** Below so many characters a whole tokenisation costs less than a millisecond. */
   private static final int WORTHWHILE_CHARACTERS = 8_000;
 
@@ -72,8 +75,13 @@ public final class CutWindow {
     return known ? splice(tokenizer, text, full, cut) : null;
   }
 
-  /** Tries every cut of a few lengths in the probe text. */
+  /**
+   * Tries cuts of a few lengths all over the probe text. A tokenizer is local if no window gives
+   * other tokens than the whole text, and enough windows were formed to say so.
+   */
   static boolean isLocal(Tokenizer tokenizer) {
+    int tried = 0;
+    int formed = 0;
     String probe = PROBE + PROBE;
     Encoding full = tokenizer.encode(probe);
     int[] lengths = {1, 7, 40};
@@ -83,11 +91,15 @@ public final class CutWindow {
       int to = onBoundary(probe, Math.min(from + length, probe.length()));
       int[] windowed = splice(tokenizer, probe, full, new Span(from, to));
       int[] whole = tokenizer.encode(probe.substring(0, from) + probe.substring(to)).ids();
-      if (windowed != null && !Arrays.equals(windowed, whole)) {
-        return false;
+      tried++;
+      if (windowed != null) {
+        if (!Arrays.equals(windowed, whole)) {
+          return false;
+        }
+        formed++;
       }
     }
-    return true;
+    return formed >= tried * FEWEST_FORMED;
   }
 
   private static int onBoundary(String text, int at) {

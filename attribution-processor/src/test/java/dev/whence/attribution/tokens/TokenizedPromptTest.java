@@ -74,6 +74,11 @@ class TokenizedPromptTest {
         .isEqualTo(parity.encode(text.substring(0, 480) + text.substring(505)).ids());
   }
 
+  @Test
+  void aTokenizerForWhichNoWindowIsEverFormedIsNotLocal() {
+    assertThat(CutWindow.isLocal(new OneToken())).isFalse();
+  }
+
   @Property(tries = 150)
   void aWindowGivesTheTokensOfTheWholeTextWithLlama3Words(
       @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
@@ -176,7 +181,7 @@ class TokenizedPromptTest {
   }
 
   /** One token per character, whose ids depend on how long the text is. */
-  private static final class LengthDependent implements Tokenizer {
+  private static class LengthDependent implements Tokenizer {
     @Override
     public Encoding encode(String text) {
       int[] ids = new int[text.length()];
@@ -212,5 +217,15 @@ class TokenizedPromptTest {
 
     @Override
     public void close() {}
+  }
+
+  /** Every text is one token: nothing to agree on beside a cut. */
+  private static final class OneToken extends LengthDependent {
+    @Override
+    public Encoding encode(String text) {
+      return text.isEmpty()
+          ? new Encoding(new int[0], new int[0], new int[0])
+          : new Encoding(new int[1], new int[1], new int[] {text.length()});
+    }
   }
 }

@@ -61,6 +61,8 @@ public final class Decoder implements AutoCloseable {
     this.rate =
         new DeviceRate(
             precision == Precision.BF16 ? peak.bf16() : peak.fp32(), peak.fp32(), config.layers());
+    this.rotaryPositions = Math.min(config.maxPositions(), 2048);
+    this.rotary = rotaryTable(rotaryPositions); // first: it is what can fail
     this.shape =
         IValue.listFrom(
             (long) config.heads(),
@@ -69,15 +71,13 @@ public final class Decoder implements AutoCloseable {
             config.parallelResidual() ? 1L : 0L,
             config.activation().equals("gelu") ? 1L : 0L);
     this.epsilon = IValue.from(config.normEpsilon());
-    this.rotaryPositions = Math.min(config.maxPositions(), 2048);
-    this.rotary = rotaryTable(rotaryPositions);
   }
 
   /**
    * Loads a model.
    *
-   * @throws EngineException of kind MODEL if tensors are missing or misshapen, or the family is not
-   *     known, ENVIRONMENT if the native library, device or memory fails
+   * @throws EngineException of kind MODEL if tensors are missing, misshapen or not finite, or the
+   *     family is not known, ENVIRONMENT if the native library, device or memory fails
    */
   public static Decoder open(ModelConfig config, WeightSource source, EngineOptions options) {
     return open(config, source, options, text(config), AttentionPlan.BLOCK_ROWS);
@@ -126,6 +126,7 @@ public final class Decoder implements AutoCloseable {
     NativeMemory memory = new NativeMemory();
     Kernel kernel = Kernel.load(text, device);
     DecoderWeights weights = null;
+    boolean complete = false;
     try {
       GemmPeak peak = GemmPeak.measure(kernel, 768, 3);
       Precision precision =
@@ -146,13 +147,17 @@ public final class Decoder implements AutoCloseable {
                 options.memoryBytes()));
       }
       weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
-      return new Decoder(config, kernel, weights, precision, memory, peak, options, blockRows);
-    } catch (RuntimeException e) {
-      if (weights != null) {
-        weights.close();
+      Decoder decoder =
+          new Decoder(config, kernel, weights, precision, memory, peak, options, blockRows);
+      complete = true;
+      return decoder;
+    } finally {
+      if (!complete) { // errors too: the direct buffer may find no memory
+        if (weights != null) {
+          weights.close();
+        }
+        kernel.close();
       }
-      kernel.close();
-      throw e;
     }
   }
 

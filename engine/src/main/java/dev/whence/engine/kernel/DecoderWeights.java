@@ -1,11 +1,14 @@
 package dev.whence.engine.kernel;
 
 import ai.djl.pytorch.jni.IValue;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -67,17 +70,18 @@ final class DecoderWeights implements AutoCloseable {
           interleave(kernel, config, tensor, weight.rotatedHeads());
         }
       }
+      if (config.tiedEmbeddings()) {
+        loaded.add(1, loaded.get(0)); // the head is the embedding
+      }
+      long parameters = layout.weights().stream().mapToLong(WeightLayout.Weight::elements).sum();
+      IValue list = kernel.list(loaded);
       complete = true;
+      return new DecoderWeights(list, bytes(layout, precision), parameters, memory);
     } finally {
       if (!complete) {
-        loaded.forEach(IValue::close);
+        loaded.forEach(IValue::close); // one that the list closed already does not mind
       }
     }
-    if (config.tiedEmbeddings()) {
-      loaded.add(1, loaded.get(0)); // the head is the embedding
-    }
-    long parameters = layout.weights().stream().mapToLong(WeightLayout.Weight::elements).sum();
-    return new DecoderWeights(kernel.list(loaded), bytes(layout, precision), parameters, memory);
   }
 
   private static void interleave(Kernel kernel, ModelConfig config, IValue tensor, int heads) {
@@ -109,11 +113,47 @@ final class DecoderWeights implements AutoCloseable {
       buffer.clear().limit(elements * type.bytes());
       source.read(info.name(), from * type.bytes(), buffer);
       buffer.flip();
+      if (!isFinite(buffer, type)) {
+        throw new EngineException(
+            Kind.MODEL,
+            "Tensor "
+                + info.name()
+                + " has a NaN or an infinite value: the file is damaged, or the model was not"
+                + " trained to its end.");
+      }
       kernel.fill(target, to, buffer, code(type));
       from += elements;
       to += elements;
       left -= elements;
     }
+  }
+
+  /**
+   * Whether no element is NaN or infinite, which all exponent bits set would be. Eight bytes are
+   * looked at together: a lane of t is zero where an element has them all set, and (t - 1) & ~t has
+   * a lane's highest bit set only if some lane is zero.
+   */
+  static boolean isFinite(ByteBuffer buffer, ElementType type) {
+    long exponent =
+        switch (type) {
+          case F32 -> 0x7f80_0000_7f80_0000L;
+          case F16 -> 0x7c00_7c00_7c00_7c00L;
+          case BF16 -> 0x7f80_7f80_7f80_7f80L;
+        };
+    long one = type == ElementType.F32 ? 0x0000_0001_0000_0001L : 0x0001_0001_0001_0001L;
+    long found = 0;
+    ByteBuffer bytes = buffer.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    while (bytes.remaining() >= Long.BYTES) {
+      long t = ~bytes.getLong() & exponent;
+      found |= (t - one) & ~t;
+    }
+    long last = 0;
+    for (int shift = 0; bytes.hasRemaining(); shift += Byte.SIZE) {
+      last |= (bytes.get() & 0xffL) << shift;
+    }
+    long t = ~last & exponent;
+    found |= (t - one) & ~t;
+    return (found & (one << (type.bytes() * Byte.SIZE - 1))) == 0;
   }
 
   /** PyTorch's number of the type. */

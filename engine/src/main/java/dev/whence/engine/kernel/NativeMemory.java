@@ -19,7 +19,7 @@ public final class NativeMemory {
     trunks.addAndGet(bytes);
   }
 
-  /** Bytes of weights and position tables. */
+  /** Bytes of weights; position tables, a few megabytes at most, are not counted. */
   public long weightBytes() {
     return weights.get();
   }

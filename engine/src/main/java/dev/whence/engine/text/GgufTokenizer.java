@@ -57,6 +57,18 @@ public final class GgufTokenizer {
       List<String> merges,
       boolean spacePrefix) {}
 
+  /** More than any published vocabulary has: the largest have 262,144 tokens. */
+  private static final int MAX_TOKENS = 1 << 20;
+
+  private static final int MAX_MERGES = 4 << 20;
+  private static final int MAX_TOKEN_CHARACTERS = 512;
+
+  /**
+   * Most characters hashed to find the pairs that join to a piece, over all pieces: a piece of n
+   * characters takes n squared. Llama's 32,000 pieces take about 2 million.
+   */
+  private static final long MAX_PAIR_CHARACTERS = 1L << 28;
+
   private GgufTokenizer() {}
 
   /**
@@ -75,8 +87,15 @@ public final class GgufTokenizer {
           Kind.MODEL,
           origin + " has " + n + " tokens, but " + vocabulary.types().length + " token types");
     }
+    bound(n, MAX_TOKENS, "tokens", origin);
+    bound(vocabulary.merges().size(), MAX_MERGES, "merges", origin);
     Map<String, Integer> ids = new HashMap<>();
     for (int id = 0; id < n; id++) {
+      if (vocabulary.tokens().get(id).length() > MAX_TOKEN_CHARACTERS) {
+        throw new EngineException(
+            Kind.MODEL,
+            origin + ": token " + id + " is over " + MAX_TOKEN_CHARACTERS + " characters");
+      }
       if (ids.put(vocabulary.tokens().get(id), id) != null) {
         throw new EngineException(
             Kind.MODEL, origin + " has the same token twice, the second time with id " + id);
@@ -97,6 +116,13 @@ public final class GgufTokenizer {
                   + "' is not supported; gpt2 and llama are");
     }
     return json;
+  }
+
+  private static void bound(long count, long most, String what, String origin) {
+    if (count > most) {
+      throw new EngineException(
+          Kind.MODEL, origin + ": the tokenizer has over " + most + " " + what);
+    }
   }
 
   private static ArrayNode addedTokens(Vocabulary vocabulary) {
@@ -215,11 +241,11 @@ public final class GgufTokenizer {
     }
     record Merge(String left, String right, double score) {}
     List<Merge> all = new ArrayList<>();
+    long pairs = 0;
     for (int id = 0; id < vocabulary.tokens().size(); id++) {
       String piece = vocabulary.tokens().get(id);
-      if (piece.length() > 512) {
-        throw new EngineException(Kind.MODEL, origin + ": token " + id + " is over 512 characters");
-      }
+      pairs += (long) piece.length() * piece.length();
+      bound(pairs, MAX_PAIR_CHARACTERS, "characters in the pairs of its pieces", origin);
       List<Merge> own = new ArrayList<>();
       for (int at = 1; at < piece.length(); at++) {
         String left = piece.substring(0, at);
@@ -232,6 +258,7 @@ public final class GgufTokenizer {
           Comparator.<Merge>comparingInt(merge -> ids.getOrDefault(merge.left(), 0))
               .thenComparingInt(merge -> ids.getOrDefault(merge.right(), 0)));
       all.addAll(own);
+      bound(all.size(), MAX_MERGES, "merges", origin);
     }
     // Python's sorted(reverse=True) is stable, and counts code points.
     all.sort(

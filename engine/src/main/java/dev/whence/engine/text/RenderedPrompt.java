@@ -9,7 +9,8 @@ import java.util.List;
  *
  * @param text everything before the response, generation prompt included; a beginning-of-sequence
  *     token that the template writes is in it
- * @param segments the parts with text, in order
+ * @param segments the parts with text, in the order in which they stand in the text, which need not
+ *     be that of the messages
  * @param endToken what the template emits right after an assistant's turn, as one token's text, or
  *     empty if there is none
  */

@@ -35,6 +35,7 @@ final class SegmentFinder {
 
   private SegmentFinder() {}
 
+  /** The parts with text, in the order of the rendered text. */
   static List<RenderedPrompt.Segment> find(
       List<Message> messages, String text, Optional<String> skeleton, List<String> markers)
       throws NotFound {
@@ -61,6 +62,8 @@ final class SegmentFinder {
         start = end;
       }
     }
+    // A template may move a message: Mistral's writes the system message into the last user turn.
+    segments.sort(Comparator.comparingInt(segment -> segment.rendered().start()));
     return segments;
   }
 

@@ -65,8 +65,9 @@ public record ModelConfig(
    * @param dimensions how many of the head's dimensions are rotated (partial rotary)
    * @param inverseFrequencies dimensions / 2 values, scaling (linear, llama3, yarn) applied
    * @param attentionFactor multiplies cos and sin (yarn); 1 otherwise
-   * @param lengthDependent whether the frequencies depend on the sequence's length (dynamic NTK,
-   *     longrope): then views must not be shifted
+   * @param lengthDependent whether the frequencies depend on the sequence's length: then views must
+   *     not be shifted. False for every configuration that is read: dynamic NTK counts within the
+   *     trained length only, where its frequencies are the plain ones, and longrope is refused
    */
   public record Rotary(
       int dimensions,

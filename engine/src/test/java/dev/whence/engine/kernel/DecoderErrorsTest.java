@@ -11,12 +11,18 @@ import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.View;
+import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelConfig.Rotary;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Random;
 import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class DecoderErrorsTest {
   private static final EngineOptions FP32 =
@@ -49,15 +55,77 @@ class DecoderErrorsTest {
     }
   }
 
+  /**
+   * Only token 1 has something in dimension 0, and only the first unit of the first MLP reads that
+   * dimension: with it, and never without, 3e38 times what the unit gives overflows.
+   */
   @Test
   void aResultThatIsNotFiniteIsTheRecordsFault() {
     RandomModel model = model(false);
-    model.get("model.layers.0.mlp.down_proj.weight")[0] = Float.NaN;
+    String layer = "model.layers.0.";
+    for (int token = 0; token < 20; token++) {
+      model.get("model.embed_tokens.weight")[token * 8] = 0;
+    }
+    for (int i = 0; i < 8; i++) {
+      model.get("model.embed_tokens.weight")[8 + i] = i == 0 ? 1 : 0;
+      model.get(layer + "self_attn.o_proj.weight")[i] = 0;
+      model.get(layer + "mlp.gate_proj.weight")[i] = i == 0 ? 10 : 0;
+      model.get(layer + "mlp.up_proj.weight")[i] = i == 0 ? 10 : 0;
+    }
+    model.get(layer + "post_attention_layernorm.weight")[0] = 1;
+    model.get(layer + "mlp.down_proj.weight")[0] = 3e38f;
     try (Decoder decoder = decoder(model, FP32)) {
-      assertFails(Kind.RECORD, () -> Sequence.run(decoder, new int[5], 1), "finite");
+      int[] harmless = {2, 3, 4, 5, 6};
+      Sequence.run(decoder, harmless, 1).close();
+      int[] harmful = {1, 3, 4, 5, 6};
+      assertFails(Kind.RECORD, () -> Sequence.run(decoder, harmful, 1), "finite");
       assertThat(decoder.memory().trunkBytes()).isZero();
       assertFails(
-          Kind.RECORD, () -> GreedyDecoding.generate(decoder, new int[5], 2, Set.of()), "finite");
+          Kind.RECORD,
+          () -> GreedyDecoding.generate(decoder, new int[] {3, 4, 1}, 2, Set.of()),
+          "finite");
+      Sequence.run(decoder, harmless, 1).close();
+    }
+  }
+
+  @Test
+  void aWeightThatIsNotFiniteIsTheModelsFaultAndItsTensorIsNamed() {
+    for (String name :
+        List.of(
+            "model.embed_tokens.weight",
+            "model.norm.weight",
+            "model.layers.1.self_attn.k_proj.weight",
+            "model.layers.0.mlp.down_proj.weight")) {
+      for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, -1 / 0f}) {
+        for (boolean first : new boolean[] {true, false}) {
+          RandomModel model = model(false);
+          float[] tensor = model.get(name);
+          tensor[first ? 0 : tensor.length - 1] = value;
+          assertFails(Kind.MODEL, () -> decoder(model, FP32), name, "NaN");
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(ElementType.class)
+  void everyPatternThatIsNotFiniteIsFoundAndNoOther(ElementType type) {
+    int exponent = type == ElementType.F16 ? 0x7c00 : 0x7f80;
+    Random random = new Random(5);
+    for (int pattern = 0; pattern < 1 << 16; pattern++) {
+      boolean finite = (pattern & exponent) != exponent;
+      ByteBuffer buffer = ByteBuffer.allocate(28).order(ByteOrder.LITTLE_ENDIAN);
+      int at = random.nextInt(28 / type.bytes());
+      // its neighbours, all bits but one of the exponent, are finite
+      for (int i = 0; i < 28 / type.bytes(); i++) {
+        int bits = i == at ? pattern : 0xffff ^ 0x0400;
+        if (type == ElementType.F32) {
+          buffer.putInt(i == at ? bits << 16 : 0xff7fffff);
+        } else {
+          buffer.putShort((short) (type == ElementType.F16 || i == at ? bits : 0xff7f));
+        }
+      }
+      assertThat(DecoderWeights.isFinite(buffer.flip(), type)).as("%x", pattern).isEqualTo(finite);
     }
   }
 

@@ -10,12 +10,14 @@ import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.text.jinja.JinjaTemplate;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -60,17 +62,18 @@ class ChatTemplateTest {
           .hasMessageContaining("chat template of model 'test'");
       return;
     }
-    RenderedPrompt prompt;
-    try {
-      prompt = subject.render(conversation);
-    } catch (EngineException e) {
-      // A template may write a content escaped, or parts of it only: then, and only then, this.
-      assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED);
-      assertThat(e).hasMessageContaining("segment");
-      assertThat(conversation.messages())
-          .anyMatch(message -> !expected.contains(message.content().strip()));
+    assertThat(jinja(template, conversation)).isEqualTo(expected);
+    if (conversation.messages().stream()
+        .anyMatch(message -> !expected.contains(message.content().strip()))) {
+      // The template writes a content escaped, or parts of it only, or not at all.
+      assertThatThrownBy(() -> subject.render(conversation))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("segment");
       return;
     }
+    RenderedPrompt prompt = subject.render(conversation);
     assertThat(prompt.text()).isEqualTo(expected);
     assertThat(prompt.segments()).hasSize((int) conversation.parts().count());
     for (RenderedPrompt.Segment segment : prompt.segments()) {
@@ -95,6 +98,46 @@ class ChatTemplateTest {
     RenderedPrompt prompt = template("smollm2").render(question("user"));
     int at = prompt.text().indexOf("<|im_start|>user\nuser") + "<|im_start|>user\n".length();
     assertThat(prompt.segments().get(0).rendered().start()).isEqualTo(at);
+  }
+
+  @Test
+  void segmentsComeInTheOrderOfTheTextWhereTheTemplateMovesAMessage() throws IOException {
+    Conversation conversation =
+        conversation(
+            List.of(
+                message("system", PartKind.RETRIEVED, "s", "A fact."),
+                message("user", PartKind.HISTORY, "u", "Hi"),
+                message("assistant", PartKind.HISTORY, "a", "Hello!"),
+                message("user", PartKind.QUESTION, "q", "Why?")),
+            "",
+            "",
+            Instant.EPOCH);
+    RenderedPrompt prompt = template("mistral").render(conversation);
+    assertThat(prompt.text()).isEqualTo("<s>[INST]Hi[/INST]Hello!</s>[INST]A fact.\n\nWhy?[/INST]");
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.part().id())
+        .containsExactly("u", "a", "s", "q");
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.rendered().in(prompt.text()))
+        .containsExactly("Hi", "Hello!", "A fact.", "Why?");
+  }
+
+  @Test
+  void tuplesAreWrittenAsPythonWritesThem() {
+    // Python 3: str(sorted({'b': 1, 'a': 2}.items())), str((1,)) and str(())
+    assertThat(
+            JinjaTemplate.parse("{{ {'b': 1, 'a': 2} | dictsort }} {{ (1,) }} {{ () }} {{ [1] }}")
+                .render(Map.of(), Instant.EPOCH))
+        .isEqualTo("[('a', 2), ('b', 1)] (1,) () [1]");
+  }
+
+  @Test
+  void floatsAreWrittenAsPythonWritesThem() {
+    // Python 3: repr of each
+    assertThat(
+            JinjaTemplate.parse("{{ [0.0001, 0.002, 100.0, 1e15, 0.00001, 2.5e20, -0.0, 1.10] }}")
+                .render(Map.of(), Instant.EPOCH))
+        .isEqualTo("[0.0001, 0.002, 100.0, 1000000000000000.0, 1e-05, 2.5e+20, -0.0, 1.1]");
   }
 
   @Test
@@ -219,11 +262,29 @@ class ChatTemplateTest {
     }
   }
 
+  /** The text alone, without looking for segments in it. */
+  private static String jinja(String template, Conversation conversation) throws IOException {
+    TemplateMessages messages = new TemplateMessages(conversation);
+    Map<String, Object> variables = new LinkedHashMap<>(SPECIAL.named());
+    variables.put("messages", messages.values());
+    variables.put("tools", messages.tools());
+    variables.put("documents", null);
+    variables.put("add_generation_prompt", true);
+    return JinjaTemplate.parse(source(template)).render(variables, conversation.occurredAt());
+  }
+
+  private static String source(String name) throws IOException {
+    return new String(resource("templates/" + name + ".jinja"), StandardCharsets.UTF_8);
+  }
+
   private static ChatTemplate template(String name) throws IOException {
-    String source = new String(resource("templates/" + name + ".jinja"), StandardCharsets.UTF_8);
     try (WordTokenizer tokenizer = new WordTokenizer()) {
-      return ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+      return ChatTemplate.of(source(name), SPECIAL, tokenizer, "test");
     }
+  }
+
+  private static Message message(String role, PartKind kind, String id, String text) {
+    return Message.of(role, List.of(Part.of(kind, id, text)));
   }
 
   private static Conversation question(String text) {

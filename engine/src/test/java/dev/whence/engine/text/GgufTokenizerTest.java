@@ -9,8 +9,11 @@ import dev.whence.engine.EngineException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class GgufTokenizerTest {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -62,5 +65,37 @@ class GgufTokenizerTest {
     assertThatThrownBy(() -> GgufTokenizer.toJson(model, "m.gguf"))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("bert");
+  }
+
+  @Test
+  @Timeout(20)
+  void aHostileVocabularyIsRefusedBeforeItCosts() {
+    String long500 = "a".repeat(490);
+    List<String> pieces =
+        IntStream.range(0, 4_000).mapToObj(id -> long500 + id).toList(); // 4,000 x 490^2: over 2^28
+    List<String> many = IntStream.range(0, (1 << 20) + 1).mapToObj(Integer::toString).toList();
+    List<String> merges = Collections.nCopies((4 << 20) + 1, "a b");
+    // every run of one letter up to 512: 511 pairs join to the longest, 130,816 in all per letter
+    List<String> runs =
+        IntStream.range(0, 40 * 512)
+            .mapToObj(i -> Character.toString('a' + i / 512).repeat(i % 512 + 1))
+            .toList();
+    assertRefused("llama", pieces, List.of(), "characters in the pairs");
+    assertRefused("llama", many, List.of(), "1048576 tokens");
+    assertRefused("gpt2", List.of("a", "b", "ab"), merges, "4194304 merges");
+    assertRefused("gpt2", List.of("a", "b".repeat(513)), List.of("a b"), "512 characters");
+    assertRefused("llama", List.of("a", "b".repeat(513)), List.of(), "512 characters");
+    assertRefused("llama", runs, List.of(), "over");
+  }
+
+  private static void assertRefused(
+      String model, List<String> tokens, List<String> merges, String part) {
+    GgufTokenizer.Vocabulary vocabulary =
+        new GgufTokenizer.Vocabulary(
+            model, "gpt-2", tokens, new long[0], new double[tokens.size()], merges, true);
+    assertThatThrownBy(() -> GgufTokenizer.toJson(vocabulary, "m.gguf"))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+        .hasMessageContainingAll("m.gguf", part);
   }
 }

@@ -104,7 +104,11 @@ public final class ModelReleases implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    throw new EnvironmentException(partition.topic() + " could not be read yet");
+    throw new EnvironmentException(
+        partition.topic()
+            + " could not be read; are the brokers at "
+            + clients.connection().bootstrapServers()
+            + " reachable, and were the topics created (whence topics --create)?");
   }
 
   private void run(Listener listener) {

@@ -10,10 +10,16 @@ import java.util.function.Function;
  */
 final class EchoStage implements Stage {
   private final String out;
+  private final Duration predicted;
   private final Function<SourceRecord, Outcome> work;
 
   EchoStage(String out, Function<SourceRecord, Outcome> work) {
+    this(out, Duration.ofMillis(1), work);
+  }
+
+  EchoStage(String out, Duration predicted, Function<SourceRecord, Outcome> work) {
     this.out = out;
+    this.predicted = predicted;
     this.work = work;
   }
 
@@ -39,7 +45,7 @@ final class EchoStage implements Stage {
     return new Work() {
       @Override
       public Duration predicted() {
-        return Duration.ofMillis(1);
+        return predicted;
       }
 
       @Override

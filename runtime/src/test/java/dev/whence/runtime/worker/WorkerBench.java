@@ -210,6 +210,20 @@ final class WorkerBench implements AutoCloseable {
         options.shutdownGrace());
   }
 
+  static WorkerOptions latest(WorkerOptions options) {
+    return new WorkerOptions(
+        options.sourceTopic(),
+        options.deadLetterTopic(),
+        options.sinkTopics(),
+        options.group(),
+        options.groupProtocol(),
+        options.instanceId(),
+        Start.LATEST,
+        options.batch(),
+        options.failures(),
+        options.shutdownGrace());
+  }
+
   static WorkerOptions grace(WorkerOptions options, Duration grace) {
     return new WorkerOptions(
         options.sourceTopic(),

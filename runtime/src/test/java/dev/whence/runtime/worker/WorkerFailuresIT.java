@@ -178,9 +178,13 @@ class WorkerFailuresIT {
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 2);
       assertThat(worker.health.reasons().values()).contains("the device is gone");
-      assertThat(bench.committed(topics).values())
-          .as("nobody died: no attempt is left behind")
-          .allSatisfy(offset -> assertThat(offset.metadata()).isEmpty());
+      await()
+          .atMost(Duration.ofSeconds(10))
+          .untilAsserted(
+              () ->
+                  assertThat(bench.committed(topics).values())
+                      .as("nobody died: no attempt is left behind")
+                      .allSatisfy(offset -> assertThat(offset.metadata()).isEmpty()));
       down.set(false);
       await()
           .atMost(Duration.ofSeconds(20))
@@ -343,6 +347,40 @@ class WorkerFailuresIT {
         .containsEntry(DeadLetterHeaders.OMITTED_BYTES, "1000000")
         .containsEntry(DeadLetterHeaders.OFFSET, "0");
     assertThat(dead.get("k1").value()).as("compresses well, so it fits").hasSize(20 << 20);
+  }
+
+  @Test
+  void aGroupThatStartsAtTheLatestOffsetStaysThereOverARestart() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
+    EchoStage stage = EchoStage.echo(topics.out());
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            stage,
+            TransactionHook.NONE,
+            WorkerBench::latest)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
+      assertThat(worker.health.isAlive()).isTrue();
+    }
+    bench.produce(topics, 5, i -> WorkerBench.bytes("new"));
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            stage,
+            TransactionHook.NONE,
+            WorkerBench::latest)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 5);
+      assertThat(worker.health.isAlive()).isTrue();
+    }
+    assertThat(bench.read(topics.out()))
+        .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
   }
 
   @Test

@@ -286,7 +286,10 @@ final class Renderer {
       Object operand = value(unary.operand(), scope);
       return switch (unary.operator()) {
         case "not" -> !Values.truth(operand);
-        case "-" -> Values.arithmetic("-", 0L, operand);
+        case "-" ->
+            operand instanceof Double number // 0 - 0.0 is 0.0, -0.0 is not
+                ? (Object) (-number)
+                : Values.arithmetic("-", 0L, operand);
         default -> Values.arithmetic("+", 0L, operand);
       };
     }

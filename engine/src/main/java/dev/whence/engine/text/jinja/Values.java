@@ -96,7 +96,7 @@ final class Values {
     } else if (value instanceof String text) {
       out.append(Strings.quoted(text));
     } else if (value instanceof List<?> items) {
-      out.append('[');
+      out.append(value instanceof Tuple ? '(' : '[');
       String separator = "";
       for (Object item : items) {
         out.append(separator);
@@ -139,7 +139,11 @@ final class Values {
           + (negative ? "-" : "+")
           + (plain.length() < 2 ? "0" + plain : plain);
     }
-    String plain = new BigDecimal(Double.toString(value)).toPlainString();
+    if (value == 0) {
+      return 1 / value < 0 ? "-0.0" : "0.0";
+    }
+    // Double.toString writes 1.0E-4, and before Java 19 0.0020: as a plain number, a zero too many
+    String plain = new BigDecimal(Double.toString(value)).stripTrailingZeros().toPlainString();
     return plain.indexOf('.') >= 0 ? plain : plain + ".0";
   }
 

@@ -1,0 +1,111 @@
+package dev.whence.engine.kernel;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.View;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelConfig.Rotary;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Packs in bf16 of which hardly two have the same shape: what the native library keeps per shape
+ * (generated code, plans, buffers) shows as resident memory.
+ */
+final class ChangingShapes {
+  private ChangingShapes() {}
+
+  /** Warms up with the first packs, runs as many again as asked, prints growth in bytes. */
+  public static void main(String[] args) {
+    int warmUp = Integer.parseInt(args[0]);
+    int count = Integer.parseInt(args[1]);
+    RandomModel model = RandomModel.llama(config(), 9);
+    EngineOptions options = EngineOptions.defaults().withDtype(Dtype.BF16).withDevice("cpu");
+    try (Decoder decoder = Decoder.open(model.config(), model, options)) {
+      Random random = new Random(17);
+      packs(decoder, random, warmUp);
+      long before = SmallBatches.residentBytes();
+      packs(decoder, random, count);
+      System.out.println(SmallBatches.residentBytes() - before);
+    }
+  }
+
+  private static void packs(Decoder decoder, Random random, int count) {
+    for (int done = 0; done < count; done += 2) { // a trunk is a pack, its branches are another
+      int length = 40 + random.nextInt(400);
+      int[] tokens = random.ints(length, 0, 300).toArray();
+      try (Sequence trunk = Sequence.run(decoder, tokens, length - 1 - random.nextInt(30))) {
+        List<Branch> branches = new ArrayList<>();
+        for (int i = 1 + random.nextInt(6); i > 0; i--) {
+          int seen = 1 + random.nextInt(length - 20);
+          int own = 2 + random.nextInt(60);
+          int[] ids = random.ints(own, 0, 300).toArray();
+          int[] positions = new int[own];
+          for (int j = 0; j < own; j++) {
+            positions[j] = seen + j;
+          }
+          branches.add(new Branch(List.of(new View(0, seen, 0)), ids, positions, 1));
+        }
+        trunk.score(decoder, branches);
+      }
+    }
+  }
+
+  private static ModelConfig config() {
+    return new ModelConfig(
+        "llama",
+        300,
+        64,
+        2,
+        4,
+        2,
+        16,
+        160,
+        1e-5,
+        "silu",
+        new Rotary(16, List.of(1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01), 1, false),
+        1024,
+        0,
+        true,
+        false,
+        false,
+        false,
+        false,
+        false,
+        -1,
+        List.of());
+  }
+
+  /** Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures. */
+  static long growth(int warmUp, int count) {
+    ProcessBuilder builder =
+        new ProcessBuilder(
+            ProcessHandle.current().info().command().orElseThrow(),
+            "-Xmx128m",
+            "-XX:+UseSerialGC",
+            "-cp",
+            System.getProperty("java.class.path"),
+            ChangingShapes.class.getName(),
+            Integer.toString(warmUp),
+            Integer.toString(count));
+    try {
+      Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
+      String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      int exit = process.waitFor();
+      if (exit != 0) {
+        throw new IllegalStateException("the process ended with exit code " + exit);
+      }
+      return Long.parseLong(output.strip());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException(e);
+    }
+  }
+}

@@ -1,0 +1,13 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+/** Native memory over 10,000 packs of ever different shapes in bf16. */
+class ChangingShapesSoak {
+  @Test
+  void residentMemoryIsFlatOverTenThousandPacksOfEverDifferentShapesInBf16() {
+    assertThat(ChangingShapes.growth(1500, 10_000)).isLessThan(24L << 20);
+  }
+}

@@ -1,0 +1,16 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+/**
+ * The reduced twin of {@link ChangingShapesSoak}. The native library keeps what it generates for a
+ * shape in caches of fixed size (oneDNN: 1,024 primitives); the packs that warm up fill them.
+ */
+class ChangingShapesTest {
+  @Test
+  void residentMemoryIsFlatOverHundredsOfPacksOfEverDifferentShapesInBf16() {
+    assertThat(ChangingShapes.growth(900, 400)).isLessThan(24L << 20);
+  }
+}

@@ -1,0 +1,156 @@
+package dev.whence.runtime.worker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.runtime.config.BatchLimits;
+import dev.whence.runtime.health.Health;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.apache.kafka.common.TopicPartition;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class BatchRunTest {
+  private static final TopicPartition PARTITION = new TopicPartition("in", 0);
+  private static final Halt NEVER =
+      why -> {
+        throw new AssertionError(why);
+      };
+
+  private final Watchdog watchdog = new Watchdog(new Health(), NEVER);
+  private final ModelTrouble trouble = new ModelTrouble(5);
+  private final List<Long> ran = new ArrayList<>();
+
+  @AfterEach
+  void close() {
+    watchdog.close();
+  }
+
+  @Test
+  void aBatchClosesBeforeTheRecordThatExceedsItsPredictedModelTime() {
+    assertThat(run(Duration.ofMillis(800), candidates(5)).finished()).hasSize(2);
+    assertThat(ran).containsExactly(0L, 1L);
+  }
+
+  @Test
+  void aRecordThatIsLongerThanABatchRunsAlone() {
+    assertThat(run(Duration.ofSeconds(30), candidates(3)).finished()).hasSize(1);
+    assertThat(ran).containsExactly(0L);
+  }
+
+  @Test
+  void recordsOfAStruckPartitionAreNotRun() {
+    BatchRun run = batch(Duration.ofMillis(1), candidates(3), stage(Duration.ofMillis(1), false));
+    run.strike(Set.of(PARTITION));
+    assertThat(run.run().finished()).isEmpty();
+    assertThat(ran).isEmpty();
+  }
+
+  @Test
+  void aStoppedRunBeginsNoFurtherRecord() {
+    BatchRun run = batch(Duration.ofMillis(1), candidates(3), stage(Duration.ofMillis(1), false));
+    run.stop();
+    assertThat(run.run().finished()).isEmpty();
+  }
+
+  @Test
+  void aRecordThatWasBegunThreeTimesIsGivenUpUnread() {
+    BatchRun.Ended ended = run(Duration.ofMillis(1), List.of(candidate(7, 3, Optional.empty())));
+    assertThat(ran).isEmpty();
+    assertThat(ended.finished().get(0).deadLetter())
+        .map(Finished.DeadLetter::code)
+        .hasValue("ATTEMPTS_EXHAUSTED");
+  }
+
+  @Test
+  void fourFailuresInARowWaitAndTheFifthIsTheEnvironments() {
+    EchoStage broken = stage(Duration.ofMillis(1), true);
+    BatchRun.Ended four = batch(Duration.ofSeconds(2), candidates(4), broken).run();
+    assertThat(four.environment()).isEmpty();
+    assertThat(four.finished()).hasSize(4).allMatch(Finished::undecided);
+    List<BatchRun.Candidate> again = new ArrayList<>();
+    four.finished()
+        .forEach(one -> again.add(candidate(one.record().offset(), 0, Optional.of(one))));
+    again.add(candidate(4, 0, Optional.empty()));
+    BatchRun.Ended five = batch(Duration.ofSeconds(2), again, broken).run();
+    assertThat(five.finished()).isEmpty();
+    assertThat(five.environment()).hasValueSatisfying(why -> assertThat(why).contains("5"));
+    assertThat(ran).as("what waits is not run again").containsExactly(0L, 1L, 2L, 3L, 4L);
+  }
+
+  @Test
+  void aModelThatWorksAfterFailuresMakesThemBadRecords() {
+    BatchRun.Ended failed =
+        batch(Duration.ofSeconds(2), candidates(2), stage(Duration.ofMillis(1), true)).run();
+    List<BatchRun.Candidate> again = new ArrayList<>();
+    failed
+        .finished()
+        .forEach(one -> again.add(candidate(one.record().offset(), 0, Optional.of(one))));
+    again.add(candidate(2, 0, Optional.empty()));
+    BatchRun.Ended ended =
+        batch(Duration.ofSeconds(2), again, stage(Duration.ofMillis(1), false)).run();
+    assertThat(ended.finished()).hasSize(3).noneMatch(Finished::undecided);
+    assertThat(ended.finished().get(0).deadLetter()).isPresent();
+    assertThat(ended.finished().get(2).deadLetter()).isEmpty();
+  }
+
+  @Test
+  void aRecordThatNeedsNoModelProvesNothing() {
+    BatchRun.Ended failed =
+        batch(Duration.ofSeconds(2), candidates(1), stage(Duration.ofMillis(1), true)).run();
+    List<BatchRun.Candidate> again = new ArrayList<>();
+    again.add(candidate(0, 0, Optional.of(failed.finished().get(0))));
+    again.add(candidate(1, 0, Optional.empty()));
+    BatchRun.Ended ended = batch(Duration.ofSeconds(2), again, stage(Duration.ZERO, false)).run();
+    assertThat(ended.finished().get(0).undecided()).isTrue();
+    assertThat(ended.finished().get(1).undecided()).isFalse();
+  }
+
+  private BatchRun.Ended run(Duration predicted, List<BatchRun.Candidate> candidates) {
+    return batch(Duration.ofSeconds(2), candidates, stage(predicted, false)).run();
+  }
+
+  private BatchRun batch(Duration modelTime, List<BatchRun.Candidate> candidates, EchoStage stage) {
+    return new BatchRun(
+        stage,
+        new Finisher(stage, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
+        trouble,
+        watchdog,
+        NEVER,
+        new BatchLimits(64, 1 << 20, modelTime),
+        WorkerBench.QUICK,
+        candidates);
+  }
+
+  private EchoStage stage(Duration predicted, boolean broken) {
+    return new EchoStage(
+        "out",
+        predicted,
+        record -> {
+          ran.add(record.offset());
+          if (broken) {
+            throw new IllegalStateException();
+          }
+          return EchoStage.written("out", record);
+        });
+  }
+
+  private static List<BatchRun.Candidate> candidates(int count) {
+    return IntStream.range(0, count).mapToObj(i -> candidate(i, 0, Optional.empty())).toList();
+  }
+
+  private static BatchRun.Candidate candidate(
+      long offset, int attempts, Optional<Finished> finished) {
+    byte[] bytes = WorkerBench.bytes("k" + offset);
+    return new BatchRun.Candidate(
+        PARTITION,
+        new SourceRecord("in", 0, offset, 0, bytes, bytes, List.of()),
+        attempts,
+        finished);
+  }
+}

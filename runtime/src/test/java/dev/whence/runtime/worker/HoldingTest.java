@@ -1,0 +1,104 @@
+package dev.whence.runtime.worker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.junit.jupiter.api.Test;
+
+class HoldingTest {
+  private static final TopicPartition P0 = new TopicPartition("in", 0);
+  private static final TopicPartition P1 = new TopicPartition("in", 1);
+
+  private final Holding holding = new Holding();
+
+  @Test
+  void aBatchClosesAtItsRecordsOrItsBytes() {
+    holding.assign(P0, Attempt.NONE);
+    poll(P0, 0, 10);
+    assertThat(offsets(holding.next(4, 1 << 20))).containsExactly(0L, 1L, 2L, 3L);
+    // A record here has 100 bytes: the batch closes with the one that reaches 250.
+    assertThat(offsets(holding.next(64, 250))).containsExactly(0L, 1L, 2L);
+  }
+
+  @Test
+  void recordsOnWhichAProcessDiedRunOneByOneAndLast() {
+    holding.assign(P0, Attempt.of(1, 12));
+    holding.assign(P1, Attempt.NONE);
+    poll(P0, 10, 4);
+    poll(P1, 0, 2);
+    assertThat(holding.next(64, 1 << 20)).allMatch(one -> one.partition().equals(P1));
+    commit(P1, holding.next(64, 1 << 20));
+    List<BatchRun.Candidate> alone = holding.next(64, 1 << 20);
+    assertThat(offsets(alone)).containsExactly(10L);
+    assertThat(holding.begun(alone).get(P0))
+        .isEqualTo(new OffsetAndMetadata(10, Optional.empty(), "attempt=2;to=11;rest=1;restTo=12"));
+    commit(P0, alone);
+    assertThat(offsets(holding.next(64, 1 << 20))).containsExactly(11L);
+    commit(P0, holding.next(64, 1 << 20));
+    assertThat(offsets(holding.next(64, 1 << 20))).containsExactly(12L, 13L);
+  }
+
+  @Test
+  void aPartitionThatWentAndCameBackOwnsNothingOfItsOldBatch() {
+    holding.assign(P0, Attempt.NONE);
+    poll(P0, 0, 3);
+    List<Finished> done = finished(holding.next(64, 1 << 20));
+    holding.strike(Set.of(P0));
+    holding.assign(P0, Attempt.NONE);
+    assertThat(holding.stillOwned(Map.of(P0, done))).isEmpty();
+    holding.keepWaiting(done);
+    assertThat(holding.hasWaiting()).isFalse();
+  }
+
+  @Test
+  void theCommittedOffsetIsThePositionAfterTheLastRecordHeld() {
+    holding.assign(P0, Attempt.NONE);
+    ConsumerRecords<byte[], byte[]> polled = records(P0, 0, 3, 7);
+    holding.add(polled);
+    List<Finished> done = finished(holding.next(64, 1 << 20));
+    assertThat(holding.offsetAfter(P0, done).offset())
+        .as("control records after the last one are passed, too")
+        .isEqualTo(7);
+    assertThat(holding.offsetAfter(P0, done.subList(0, 2)).offset()).isEqualTo(2);
+  }
+
+  private void poll(TopicPartition partition, long from, int count) {
+    holding.add(records(partition, from, count, from + count));
+  }
+
+  private static ConsumerRecords<byte[], byte[]> records(
+      TopicPartition partition, long from, int count, long next) {
+    List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      records.add(
+          new ConsumerRecord<>(
+              partition.topic(), partition.partition(), from + i, new byte[0], new byte[100]));
+    }
+    return new ConsumerRecords<>(
+        Map.of(partition, records),
+        new HashMap<>(Map.of(partition, new OffsetAndMetadata(next, Optional.empty(), ""))));
+  }
+
+  private static List<Long> offsets(List<BatchRun.Candidate> candidates) {
+    return candidates.stream().map(one -> one.record().offset()).toList();
+  }
+
+  private static List<Finished> finished(List<BatchRun.Candidate> candidates) {
+    return candidates.stream()
+        .map(one -> new Finished(one.record(), List.of(), Optional.empty(), false, 0))
+        .toList();
+  }
+
+  private void commit(TopicPartition partition, List<BatchRun.Candidate> candidates) {
+    holding.committed(partition, finished(candidates));
+  }
+}
