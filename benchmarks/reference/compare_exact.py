@@ -39,7 +39,7 @@ class Baseline:
              "--threads", str(threads), "--serve"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.about = self.answer()
-        self.seconds, self.last = [], None
+        self.seconds, self.cpu, self.last = [], [], None
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -52,6 +52,7 @@ class Baseline:
         self.process.stdin.flush()
         self.last = self.answer()
         self.seconds.append(self.last["seconds"])
+        self.cpu.append(sum(p["cpuSeconds"] for p in self.last["prompts"]))
 
     def close(self):
         self.process.stdin.close()
@@ -133,7 +134,7 @@ def main():
         mine = {(s["segment"], s["start"], s["end"]): s["tau"] for s in last["sources"]}
         if theirs.keys() != mine.keys():
             sys.exit("the two sides have other sources")
-        rows.append({"baseline": b.name, "seconds": b.seconds, "tokens": b.last["prompts"][0]["tokensComputed"],
+        rows.append({"baseline": b.name, "seconds": b.seconds, "cpuSeconds": b.cpu, "tokens": b.last["prompts"][0]["tokensComputed"],
                      "ratios": [t / m for t, m in zip(b.seconds, ours)],
                      "maxTauDifference": max(abs(theirs[k] - mine[k]) for k in mine),
                      "logLikelihoodDifference": abs(b.last["prompts"][0]["logLikelihood"] - last["logLikelihood"]),
@@ -144,9 +145,9 @@ def main():
               "whenceSeconds": ours, "whenceTokens": last["cost"]["trunkTokens"] + last["cost"]["branchTokens"], "rows": rows}
     text = [f"Whence {o.dtype}: {spread(ours)} s, {result['whenceTokens']} tokens computed; "
             f"T = {result['tokens']}, {result['sources']} sources, {len(ours)} turns, {threads} threads", "",
-            "| baseline | seconds | tokens computed | baseline / Whence | max tau difference, nats |", "|---|---|---|---|---|"]
+            "| baseline | seconds | processor seconds | tokens computed | baseline / Whence | max tau difference, nats |", "|---|---|---|---|---|---|"]
     for r in rows:
-        text.append(f"| {r['baseline']} | {spread(r['seconds'])} | {r['tokens']} | {spread(r['ratios'])} | "
+        text.append(f"| {r['baseline']} | {spread(r['seconds'])} | {spread(r['cpuSeconds'])} | {r['tokens']} | {spread(r['ratios'])} | "
                     f"{r['maxTauDifference']:.2e} |")
     print("\n".join(text))
     if o.json:

@@ -291,6 +291,7 @@ public final class ExactBench {
     private final List<Double> forwardSeconds = new ArrayList<>();
     private final Map<Integer, Double> secondsOfLength = new TreeMap<>();
     private final List<AttributionResult> exact = new ArrayList<>();
+    private final List<Double> processorSeconds = new ArrayList<>();
     private Optional<AttributionResult> naive = Optional.empty();
     private int[] tokens = {};
     private int scored;
@@ -331,7 +332,9 @@ public final class ExactBench {
     }
 
     void exact(Conversation conversation) {
+      double before = Machine.processorSeconds();
       taken(conversation).exact.add(attribute(conversation, "exact-loo"));
+      taken(conversation).processorSeconds.add(Machine.processorSeconds() - before);
     }
 
     void naive(Conversation conversation) {
@@ -398,6 +401,7 @@ public final class ExactBench {
       return new LeaveOneOutRun(
           dtype(),
           seconds,
+          Spread.of(of.processorSeconds),
           computed(first),
           first.cost().flops(),
           first.cost().flops() / seconds.median() / peak,

@@ -92,6 +92,8 @@ public record ExactReport(
    *
    * @param dtype "bf16" or "fp32"
    * @param seconds exact leave-one-out with the KV cache, the trunk included
+   * @param processorSeconds that this process used meanwhile, over all cores: nearly the same on a
+   *     machine that is busy with other things
    * @param tokensComputed by it
    * @param flops by it
    * @param fractionOfPeak at the median
@@ -104,6 +106,7 @@ public record ExactReport(
   public record LeaveOneOutRun(
       String dtype,
       Spread seconds,
+      Spread processorSeconds,
       long tokensComputed,
       double flops,
       double fractionOfPeak,
@@ -183,20 +186,21 @@ public record ExactReport(
     line(out, "");
     line(
         out,
-        "| leave-one-out | dtype | T | R | sources | seconds | tokens | of GEMM peak | naive: seconds"
-            + " | tokens | naive / KV |");
-    line(out, "|---|---|---|---|---|---|---|---|---|---|---|");
+        "| leave-one-out | dtype | T | R | sources | seconds | processor seconds | tokens | of GEMM"
+            + " peak | naive: seconds | tokens | naive / KV |");
+    line(out, "|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (PromptFigures p : prompts) {
       for (LeaveOneOutRun r : p.runs()) {
         line(
             out,
-            "| %s | %s | %d | %d | %d | %s | %d | %.0f %% | %s | %s | %s |",
+            "| %s | %s | %d | %d | %d | %s | %s | %d | %.0f %% | %s | %s | %s |",
             p.responseId(),
             r.dtype(),
             p.tokens(),
             p.responseTokens(),
             r.sources().size(),
             r.seconds().text("%.2f"),
+            r.processorSeconds().text("%.1f"),
             r.tokensComputed(),
             100 * r.fractionOfPeak(),
             r.naiveSeconds().isPresent()

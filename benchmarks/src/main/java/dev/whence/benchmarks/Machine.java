@@ -44,6 +44,16 @@ public record Machine(
         .orElse(OptionalLong.empty());
   }
 
+  /**
+   * Processor time of this process so far, all threads, seconds; 0 where the system does not tell.
+   */
+  static double processorSeconds() {
+    return ManagementFactory.getOperatingSystemMXBean()
+            instanceof com.sun.management.OperatingSystemMXBean bean
+        ? Math.max(0, bean.getProcessCpuTime() * 1e-9)
+        : 0;
+  }
+
   private static Optional<String> field(Path file, String name) {
     if (!Files.isReadable(file)) {
       return Optional.empty();

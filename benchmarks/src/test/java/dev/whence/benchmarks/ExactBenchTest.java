@@ -52,6 +52,7 @@ class ExactBenchTest {
     for (LeaveOneOutRun run : prompt.runs()) {
       assertThat(run.sources()).hasSize(4);
       assertThat(run.seconds().min()).isPositive();
+      assertThat(run.processorSeconds().min()).isPositive();
       assertThat(run.tokensComputed()).isLessThan(run.naiveTokensComputed().getAsLong());
       assertThat(run.naiveSeconds().getAsDouble()).isPositive();
     }
