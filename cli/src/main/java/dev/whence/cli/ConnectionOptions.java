@@ -57,7 +57,8 @@ final class ConnectionOptions {
 
   /** For commands that only touch topics as bytes: the registry is not needed. */
   Connection brokersOnly() {
-    return Connection.of(bootstrapServers(), schemaRegistry).with(kafka(), registry());
+    return Connection.of(bootstrapServers(), withoutUserInfo(schemaRegistry))
+        .with(kafka(), registry());
   }
 
   /** For commands that send responses as an application does. */
@@ -78,10 +79,22 @@ final class ConnectionOptions {
   }
 
   private String registryUrl() {
-    if (!schemaRegistry.isEmpty()) {
-      return schemaRegistry;
+    return withoutUserInfo(
+        schemaRegistry.isEmpty()
+            ? named(registryConfig, REGISTRY, "--schema-registry")
+            : schemaRegistry);
+  }
+
+  /** The registry's client logs its addresses. */
+  private static String withoutUserInfo(String registryUrls) {
+    if (Connection.hasUserInfo(registryUrls)) {
+      throw new UsageException(
+          "the registry's address holds a user or a password; put them into a file for"
+              + " --registry-config, as basic.auth.credentials.source=USER_INFO and"
+              + " basic.auth.user.info=USER:PASSWORD (in a processor's configuration:"
+              + " registry.basic.auth.user.info)");
     }
-    return named(registryConfig, REGISTRY, "--schema-registry");
+    return registryUrls;
   }
 
   private static String named(Optional<Path> file, String key, String option) {

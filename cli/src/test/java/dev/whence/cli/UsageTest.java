@@ -30,6 +30,7 @@ class UsageTest {
     "serve, which processor",
     "bench, 'exact' or 'stream' is missing",
     "topics, --bootstrap-server is missing",
+    "topics --bootstrap-server b:1 --schema-registry http://me:secret@r, the registry's address",
     "replay, Missing required option",
     "dlq show, --bootstrap-server is missing",
     "quickstart --responses 0, the number of responses is 0",

@@ -128,7 +128,7 @@ final class AttributionEvents {
         .setReasonCode(failure.code())
         .setReason(failure.message())
         .setScorer(scorer(scorer, surrogate));
-    return result(event.build(), traceparent, List.of());
+    return result(event.build(), traceparent, List.of(AttributionEvents::bare));
   }
 
   private static Attribution.Builder about(Conversation conversation, String traceparent) {
@@ -152,6 +152,18 @@ final class AttributionEvents {
           AttributionEvents::withoutTexts,
           AttributionEvents::withoutMatrix,
           AttributionEvents::strongest);
+
+  /** What says that a record failed must always fit: nothing in it grows with the record. */
+  private static Attribution bare(Attribution event) {
+    return Attribution.newBuilder(event)
+        .setModel("")
+        .setConversationId("")
+        .setSubjectId("")
+        .setReason("")
+        .setScorer(null)
+        .setTruncated(true)
+        .build();
+  }
 
   private static Attribution withoutTexts(Attribution event) {
     List<SourceScore> bare =

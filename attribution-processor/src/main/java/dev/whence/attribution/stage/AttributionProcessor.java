@@ -156,7 +156,7 @@ public final class AttributionProcessor implements AutoCloseable {
                 config.includeTokens()),
             config.sampling(),
             scoring,
-            () -> releases.awaitLive(RELEASES_READ),
+            () -> releases.awaitReleases(RELEASES_READ),
             new AttributionMetrics(meters),
             config.largestRecordBytes());
     Worker worker =

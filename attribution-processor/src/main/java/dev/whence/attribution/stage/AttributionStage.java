@@ -25,6 +25,7 @@ import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -36,6 +37,9 @@ import java.util.function.Supplier;
 final class AttributionStage implements Stage {
   private static final int LONGEST_ID = 256;
 
+  /** Characters of a model's name, a conversationId, a subjectId. */
+  private static final int LONGEST_NAME = 1024;
+
   /** Failures behind which a scorer stands. */
   private static final Set<String> SCORER_CODES = Set.of("SCORER_FAILED", "MODEL_FAILED");
 
@@ -43,7 +47,7 @@ final class AttributionStage implements Stage {
   private final AttributionEvents events;
   private final Sampling sampling;
   private final ScoringModel model;
-  private final Supplier<Optional<ModelRelease>> liveRelease;
+  private final Supplier<List<ModelRelease>> releases;
   private final AttributionMetrics metrics;
   private final int largestRecordBytes;
 
@@ -57,14 +61,14 @@ final class AttributionStage implements Stage {
       AttributionEvents events,
       Sampling sampling,
       ScoringModel model,
-      Supplier<Optional<ModelRelease>> liveRelease,
+      Supplier<List<ModelRelease>> releases,
       AttributionMetrics metrics,
       int largestRecordBytes) {
     this.values = values;
     this.events = events;
     this.sampling = sampling;
     this.model = model;
-    this.liveRelease = liveRelease;
+    this.releases = releases;
     this.metrics = metrics;
     this.largestRecordBytes = largestRecordBytes;
   }
@@ -77,7 +81,7 @@ final class AttributionStage implements Stage {
   @Override
   public void open() {
     try {
-      model.open(liveRelease.get());
+      model.open(releases.get());
     } catch (ModelLoadException e) {
       throw new ConfigException(List.of("the model can not be loaded: " + e.getMessage()));
     }
@@ -110,6 +114,10 @@ final class AttributionStage implements Stage {
           "INVALID_RESPONSE",
           "the responseId has " + id.length() + " characters, more than " + LONGEST_ID);
     }
+    Optional<String> tooLong = tooLong(conversation);
+    if (tooLong.isPresent()) {
+      return rejected("INVALID_RESPONSE", tooLong.get());
+    }
     last = Optional.of(new Read(record, conversation));
     String traceparent = traceparent(record, Optional.of(conversation));
     Optional<Sampling.LeftOut> leftOut = sampling.leavesOut(conversation);
@@ -121,6 +129,26 @@ final class AttributionStage implements Stage {
     }
     ReadConversation read = engine(() -> model.attributor().read(conversation));
     return new Scoring(conversation, traceparent, read);
+  }
+
+  /** Names that every event about the response repeats: the events must fit, too. */
+  private static Optional<String> tooLong(Conversation conversation) {
+    Map<String, String> repeated =
+        Map.of(
+            "model", conversation.model(),
+            "conversationId", conversation.conversationId(),
+            "subjectId", conversation.subjectId());
+    return repeated.entrySet().stream()
+        .filter(field -> field.getValue().length() > LONGEST_NAME)
+        .findFirst()
+        .map(
+            field ->
+                "the "
+                    + field.getKey()
+                    + " has "
+                    + field.getValue().length()
+                    + " characters, more than "
+                    + LONGEST_NAME);
   }
 
   /** A message of ours about a conversation names its parts in quotes; names may say too much. */

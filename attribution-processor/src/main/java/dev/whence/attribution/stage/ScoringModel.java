@@ -7,6 +7,7 @@ import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -30,6 +31,9 @@ final class ScoringModel implements AutoCloseable {
   private final Counter loaded;
   private final Counter failed;
   private volatile Optional<Active> active = Optional.empty();
+
+  /** What scored until it made room for a model that could not be loaded. */
+  private Optional<ModelLoader.Choice> unloadedChoice = Optional.empty();
 
   /** A model in use. */
   private record Active(
@@ -62,19 +66,33 @@ final class ScoringModel implements AutoCloseable {
   }
 
   /**
-   * The first model: the live release, else the configured one.
+   * The first model: the live release, else the one before it, and so on, else the configured one.
+   * A release that can not be loaded is counted and passed over.
    *
-   * @throws ModelLoadException if it can not be loaded
+   * @param releases that are not withdrawn, the live one first
+   * @throws ModelLoadException if none of them can be loaded
    */
-  void open(Optional<ModelRelease> release) throws ModelLoadException {
-    if (release.isEmpty() && configured.isEmpty()) {
+  void open(List<ModelRelease> releases) throws ModelLoadException {
+    if (releases.isEmpty() && configured.isEmpty()) {
       throw new EnvironmentException(
           "no model release is live and no model is configured: nothing can score");
     }
-    ModelLoader.Choice choice =
-        release.isPresent() ? choice(release.get()) : configured.orElseThrow();
+    Optional<ModelLoadException> last = Optional.empty();
+    for (ModelRelease release : releases) {
+      try {
+        replace(choice(release), false);
+        return;
+      } catch (ModelLoadException e) {
+        failed.increment();
+        LOG.error("a model release can not be loaded and is passed over: {}", e.getMessage());
+        last = Optional.of(e);
+      }
+    }
+    if (configured.isEmpty()) {
+      throw last.orElseThrow();
+    }
     try {
-      replace(choice, false);
+      replace(configured.get(), false);
     } catch (ModelLoadException e) {
       failed.increment();
       throw e;
@@ -113,23 +131,23 @@ final class ScoringModel implements AutoCloseable {
     Optional<Active> old = active;
     boolean[] unloaded = {false};
     try {
-      ModelLoader.Loaded model =
-          loader.load(
-              choice,
-              () -> {
-                if (unloadFirst) {
-                  unload();
-                  unloaded[0] = true;
-                }
-              });
-      activate(choice, model);
+      load(
+          choice,
+          () -> {
+            if (unloadFirst) {
+              unload();
+              unloaded[0] = true;
+            }
+          });
     } catch (ModelLoadException | EnvironmentException e) {
       if (unloaded[0] && old.isPresent()) {
         LOG.warn("loading the old model again, for the new one can not be loaded");
-        activate(old.get().choice(), loader.load(old.get().choice(), () -> {}));
+        unloadedChoice = Optional.of(old.get().choice());
+        reload();
       }
       throw e;
     }
+    unloadedChoice = Optional.empty();
     if (!unloaded[0]) {
       old.ifPresent(one -> one.model().scorer().close());
     }
@@ -141,6 +159,33 @@ final class ScoringModel implements AutoCloseable {
         now.digest(),
         now.dtype(),
         now.device());
+  }
+
+  /** Whatever the loader throws says that this model can not be loaded, and no more. */
+  private void load(ModelLoader.Choice choice, Runnable beforeWeights) throws ModelLoadException {
+    try {
+      activate(choice, loader.load(choice, beforeWeights));
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw new ModelLoadException("loading it threw " + Failure.describe(e), e);
+    }
+  }
+
+  /**
+   * Brings back the model that was unloaded for one that could not be loaded; later, if need be.
+   */
+  private void reload() {
+    if (active.isPresent() || unloadedChoice.isEmpty()) {
+      return;
+    }
+    try {
+      load(unloadedChoice.get(), () -> {});
+      unloadedChoice = Optional.empty();
+    } catch (ModelLoadException | EnvironmentException e) {
+      failed.increment();
+      LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
+    }
   }
 
   private void activate(ModelLoader.Choice choice, ModelLoader.Loaded model) {
@@ -158,6 +203,7 @@ final class ScoringModel implements AutoCloseable {
    * @throws EnvironmentException if no model is loaded
    */
   Attributor attributor() {
+    reload();
     return active
         .map(Active::attributor)
         .orElseThrow(() -> new EnvironmentException("no model is loaded"));

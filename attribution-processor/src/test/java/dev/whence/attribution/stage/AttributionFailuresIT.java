@@ -116,6 +116,38 @@ class AttributionFailuresIT {
   }
 
   @Test
+  void aResponseWithAnIdOfMegabytesHasFailedAndTheOthersAreScored() throws Exception {
+    Conversation usual = conversation("huge");
+    Conversation huge =
+        new Conversation(
+            usual.responseId(),
+            usual.model(),
+            usual.occurredAt(),
+            usual.messages(),
+            "",
+            usual.response(),
+            "",
+            List.of(),
+            "",
+            "c".repeat(5 << 20),
+            "s".repeat(4 << 20),
+            "",
+            Map.of());
+    send(huge);
+    send(conversation("good"));
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("limits.record-bytes", "32MiB")), Map.of())) {
+      awaitAttributions(2);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    assertThat(bench.attributions(topics))
+        .extracting(a -> a.getResponseId() + " " + a.getStatus() + " " + a.getReasonCode())
+        .containsExactlyInAnyOrder("huge FAILED INVALID_RESPONSE", "good SCORED ");
+    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
+  }
+
+  @Test
   void aModelThatGivesNaNForEverythingIsNotTheResponsesFault() throws Exception {
     for (int i = 0; i < 8; i++) {
       send(conversation("r-" + i));

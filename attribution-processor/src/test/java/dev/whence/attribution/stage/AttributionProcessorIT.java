@@ -189,8 +189,12 @@ class AttributionProcessorIT {
       awaitLoads(processor, "failed", 2);
       send(conversation("still"));
       awaitAttributions(3);
+      // One after the other, each taken over before the next: what is live meanwhile is skipped
+      // or not, as the reader happens to poll.
       withdraw("outside");
+      awaitLoads(processor, "failed", 3);
       withdraw("forged");
+      awaitLoads(processor, "loaded", 3);
       withdraw("good");
       awaitLoads(processor, "loaded", 4);
       send(conversation("withdrawn"));
@@ -207,6 +211,26 @@ class AttributionProcessorIT {
         .containsEntry("after", secondDigest)
         .containsEntry("still", secondDigest)
         .containsEntry("withdrawn", firstDigest);
+  }
+
+  @Test
+  void atTheStartAReleaseThatCanNotBeLoadedIsPassedOver() throws Exception {
+    Path second = AttributionBench.MODELS.resolve("llama2");
+    String digest = digest(second);
+    release("good", second.toAbsolutePath().toString(), digest);
+    release("forged", second.toAbsolutePath().toString(), "0".repeat(64));
+    release("outside", Path.of("pom.xml").toAbsolutePath().toString(), digest);
+    send(conversation("r"));
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString())),
+            Map.of())) {
+      awaitAttributions(1);
+      awaitLoads(processor, "failed", 2);
+    }
+    assertThat(bench.attributions(topics))
+        .singleElement()
+        .satisfies(a -> assertThat(a.getScorer().getDigest()).isEqualTo(digest));
   }
 
   @Test

@@ -147,6 +147,15 @@ final class Sender implements Runnable {
         // The producer is beyond use, or could not be made: the next attempt makes a new one.
         trouble(e);
         abandonProducer();
+      } catch (RuntimeException e) {
+        // A record of generated code may hold nulls where its schema has none. What one response
+        // makes happen must not end the sending of all others.
+        fail(
+            pending,
+            Reason.INVALID,
+            "the response can not be written: " + e.getClass().getSimpleName(),
+            null);
+        return true;
       }
       if (givingUp.await(pause, TimeUnit.MILLISECONDS)) {
         return false;

@@ -47,8 +47,20 @@ public record Connection(
           Map.entry("enable.idempotence", "a transaction needs it"),
           Map.entry("acks", "a transaction needs all"),
           Map.entry("max.request.size", "it follows from the topics' message sizes"),
+          Map.entry("compression.type", "sizes are computed for the one that is used"),
+          Map.entry("linger.ms", "a batch is sent when its transaction ends"),
+          Map.entry("delivery.timeout.ms", "a send must fail before its transaction does"),
+          Map.entry("max.block.ms", "the transaction must not outlast its timeout"),
           Map.entry("buffer.memory", "it follows from the topics' message sizes"),
           Map.entry("client.id", "it is made of group and instance.id"));
+
+  private static final Map<String, String> OWNED_OF_PRODUCER = ownedOfProducer();
+
+  private static Map<String, String> ownedOfProducer() {
+    Map<String, String> owned = new TreeMap<>(OWNED);
+    owned.put("request.timeout.ms", "a send must fail before its transaction does");
+    return Map.copyOf(owned);
+  }
 
   private static final Map<String, String> OWNED_BY_SERDES =
       Map.of(
@@ -88,6 +100,12 @@ public record Connection(
   static Connection read(Settings settings) {
     String bootstrap = settings.required("kafka.bootstrap.servers", "the brokers as host:port");
     String registryUrl = settings.required("registry.url", "the address of the schema registry");
+    if (hasUserInfo(registryUrl)) {
+      settings.problem(
+          "registry.url holds a user or a password, which the registry's client would log;"
+              + " set registry.basic.auth.credentials.source: USER_INFO and"
+              + " registry.basic.auth.user.info instead");
+    }
     Set<String> known = new HashSet<>(ConsumerConfig.configNames());
     known.addAll(ProducerConfig.configNames());
     known.addAll(AdminClientConfig.configNames());
@@ -97,13 +115,25 @@ public record Connection(
         registryUrl,
         passThrough(settings, "kafka.", known, OWNED, "bootstrap.servers"),
         passThrough(settings, "consumer.", known, OWNED, ""),
-        passThrough(settings, "producer.", known, OWNED, ""),
+        passThrough(settings, "producer.", known, OWNED_OF_PRODUCER, ""),
         passThrough(
             settings,
             "registry.",
             Set.of("basic.auth.credentials.source", "basic.auth.user.info", "bearer.auth.token"),
             OWNED_BY_SERDES,
             "url"));
+  }
+
+  /** Whether one of the addresses, with commas between, holds a user or a password. */
+  public static boolean hasUserInfo(String registryUrls) {
+    for (String url : registryUrls.split(",", -1)) {
+      int authority = url.indexOf("://") < 0 ? 0 : url.indexOf("://") + 3;
+      int path = url.indexOf('/', authority);
+      if (url.substring(authority, path < 0 ? url.length() : path).contains("@")) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static ClientProperties passThrough(

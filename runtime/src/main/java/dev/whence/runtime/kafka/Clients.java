@@ -95,6 +95,12 @@ public final class Clients {
    */
   public Producer<byte[], byte[]> transactionalProducer(String transactionalId) {
     Map<String, Object> properties = new HashMap<>();
+    properties.putAll(connection.kafka().values());
+    properties.putAll(connection.producer().values());
+    properties.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
+    properties.put(ProducerConfig.CLIENT_ID_CONFIG, transactionalId);
+    properties.put(ProducerConfig.TRANSACTIONAL_ID_CONFIG, transactionalId);
+    properties.put(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, (int) TRANSACTION_TIMEOUT.toMillis());
     properties.put(ProducerConfig.COMPRESSION_TYPE_CONFIG, "zstd");
     // A batch is sent when its transaction ends: waiting for more records would only add delay.
     properties.put(ProducerConfig.LINGER_MS_CONFIG, "0");
@@ -102,12 +108,6 @@ public final class Clients {
     properties.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, "14000");
     properties.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, "10000");
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, "10000");
-    properties.putAll(connection.kafka().values());
-    properties.putAll(connection.producer().values());
-    properties.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
-    properties.put(ProducerConfig.CLIENT_ID_CONFIG, transactionalId);
-    properties.put(ProducerConfig.TRANSACTIONAL_ID_CONFIG, transactionalId);
-    properties.put(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, (int) TRANSACTION_TIMEOUT.toMillis());
     properties.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, LARGEST_REQUEST_BYTES);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 2L * LARGEST_REQUEST_BYTES);
     return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());

@@ -2,7 +2,9 @@ package dev.whence.runtime.models;
 
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -24,13 +26,15 @@ final class LiveReleases {
   }
 
   Optional<ModelRelease> live(ModelRole role) {
-    Optional<Placed> last = Optional.empty();
-    for (Placed placed : releases.values()) {
-      if (placed.release.getRoles().contains(role)
-          && (last.isEmpty() || last.get().offset < placed.offset)) {
-        last = Optional.of(placed);
-      }
-    }
-    return last.map(Placed::release);
+    return all(role).stream().findFirst();
+  }
+
+  /** The releases of a role that are not withdrawn, the live one first, then the one before it. */
+  List<ModelRelease> all(ModelRole role) {
+    return releases.values().stream()
+        .filter(placed -> placed.release.getRoles().contains(role))
+        .sorted(Comparator.comparingLong(Placed::offset).reversed())
+        .map(Placed::release)
+        .toList();
   }
 }

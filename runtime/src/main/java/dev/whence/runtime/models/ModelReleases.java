@@ -5,6 +5,7 @@ import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.core.instrument.Counter;
@@ -44,7 +45,7 @@ public final class ModelReleases implements AutoCloseable {
   private final CountDownLatch caughtUp = new CountDownLatch(1);
   private final CountDownLatch stop = new CountDownLatch(1);
   private volatile Optional<Consumer<byte[], byte[]>> current = Optional.empty();
-  private volatile Optional<ModelRelease> live = Optional.empty();
+  private volatile List<ModelRelease> releases = List.of();
 
   /** Hears of changes after the start, on this reader's thread. */
   @FunctionalInterface
@@ -91,14 +92,14 @@ public final class ModelReleases implements AutoCloseable {
   }
 
   /**
-   * The live release, once the topic is read.
+   * The releases that are not withdrawn, the live one first, once the topic is read.
    *
    * @throws EnvironmentException if it is not read in that time
    */
-  public Optional<ModelRelease> awaitLive(Duration most) {
+  public List<ModelRelease> awaitReleases(Duration most) {
     try {
       if (caughtUp.await(most.toNanos(), TimeUnit.NANOSECONDS)) {
-        return live;
+        return releases;
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -122,6 +123,11 @@ public final class ModelReleases implements AutoCloseable {
         health.notReady(PART, partition.topic() + " can not be read");
         LOG.warn("{} can not be read: {}", partition.topic(), e.getMessage());
         pause();
+      } catch (RuntimeException e) {
+        // Nobody would notice that this thread has ended: releases would be ignored from then on.
+        health.notReady(PART, partition.topic() + " can not be followed");
+        LOG.error("{} can not be followed: {}", partition.topic(), Failure.describe(e));
+        pause();
       } finally {
         current = Optional.empty();
       }
@@ -137,7 +143,7 @@ public final class ModelReleases implements AutoCloseable {
   }
 
   private void follow(Consumer<byte[], byte[]> consumer, AvroValues values, Listener listener) {
-    LiveReleases releases = new LiveReleases();
+    LiveReleases known = new LiveReleases();
     List<TopicPartition> all = List.of(partition);
     consumer.assign(all);
     Long end = consumer.endOffsets(all, CLIENT_TIMEOUT).get(partition);
@@ -149,41 +155,40 @@ public final class ModelReleases implements AutoCloseable {
     while (stop.getCount() > 0) {
       boolean reached = consumer.position(partition, CLIENT_TIMEOUT) >= end;
       if (reached) {
-        announce(releases, listener);
+        announce(known, listener);
       }
       for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
-        take(record, values, releases);
+        take(record, values, known);
       }
     }
   }
 
-  private void announce(LiveReleases releases, Listener listener) {
-    Optional<ModelRelease> now = releases.live(role);
+  private void announce(LiveReleases known, Listener listener) {
+    Optional<ModelRelease> before = releases.stream().findFirst();
+    releases = known.all(role);
+    Optional<ModelRelease> now = releases.stream().findFirst();
     if (caughtUp.getCount() > 0) {
-      live = now;
       caughtUp.countDown();
-    } else if (!now.equals(live)) {
-      live = now;
+    } else if (!now.equals(before)) {
       listener.live(now);
     }
     health.ready(PART);
   }
 
-  private void take(
-      ConsumerRecord<byte[], byte[]> record, AvroValues values, LiveReleases releases) {
+  private void take(ConsumerRecord<byte[], byte[]> record, AvroValues values, LiveReleases known) {
     if (record.key() == null) {
       skip(record, "it has no key");
       return;
     }
     String modelId = new String(record.key(), StandardCharsets.UTF_8);
     if (record.value() == null) {
-      releases.withdrawn(modelId);
+      known.withdrawn(modelId);
       return;
     }
     try {
       ModelRelease release =
           values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
-      releases.released(modelId, record.offset(), release);
+      known.released(modelId, record.offset(), release);
     } catch (UnreadableException e) {
       skip(record, e.sentence());
     }

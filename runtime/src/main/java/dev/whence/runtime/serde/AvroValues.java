@@ -29,6 +29,12 @@ import org.jspecify.annotations.Nullable;
 public final class AvroValues implements AutoCloseable {
   private static final int HEADER_BYTES = 5;
 
+  /** The registry's own code for an id that it does not know. */
+  private static final int SCHEMA_NOT_FOUND = 40403;
+
+  /** How the client begins to say that an id's schema is of a type other than Avro, or broken. */
+  private static final String NO_PROVIDER = "Invalid schema";
+
   private final SchemaRegistryClient registry;
   private final KafkaAvroSerializer serializer;
   private final Map<Integer, Schema> writers = new HashMap<>();
@@ -129,14 +135,35 @@ public final class AvroValues implements AutoCloseable {
       writers.put(id, schema);
       return schema;
     } catch (RestClientException e) {
-      if (e.getStatus() == 404) {
+      // Any other 404 may come from a proxy or a wrong path: it says nothing about the record.
+      if (e.getErrorCode() == SCHEMA_NOT_FOUND) {
         throw new UnreadableException(
             "UNKNOWN_SCHEMA", "schema id " + id + " is not in the registry", e);
       }
       throw unreachable(e);
     } catch (IOException e) {
+      if (saysNotAvro(e)) {
+        throw new UnreadableException("WRONG_SCHEMA", "schema id " + id + " is not Avro", e);
+      }
       throw unreachable(e);
+    } catch (RuntimeException e) {
+      if (saysNotAvro(e)) {
+        throw new UnreadableException("WRONG_SCHEMA", "schema id " + id + " is not Avro", e);
+      }
+      throw e;
     }
+  }
+
+  /** The client knows no better type for it than a bare exception, in a cache's wrapping or not. */
+  private static boolean saysNotAvro(Exception e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      boolean bare =
+          cause.getClass() == IOException.class || cause.getClass() == IllegalStateException.class;
+      if (bare && String.valueOf(cause.getMessage()).startsWith(NO_PROVIDER)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static EnvironmentException unreachable(Throwable cause) {

@@ -13,6 +13,16 @@ import java.util.Map;
 public final class Registry {
   private static final int CACHED_SCHEMAS = 1000;
 
+  /**
+   * Unless configured. A registry that swallows requests must look like one that is down well
+   * before the watchdog takes the model thread for hanging; whoever calls tries again anyway.
+   */
+  private static final Map<String, String> IMPATIENT =
+      Map.of(
+          "http.connect.timeout.ms", "5000",
+          "http.read.timeout.ms", "5000",
+          "max.retries", "0");
+
   private Registry() {}
 
   /** A client of the connection's registry, with its credentials. */
@@ -24,7 +34,7 @@ public final class Registry {
 
   /** Configuration of the serializers: the contract's, and the connection's credentials. */
   static Map<String, Object> properties(Connection connection) {
-    Map<String, String> registry = new HashMap<>();
+    Map<String, String> registry = new HashMap<>(IMPATIENT);
     connection
         .registry()
         .values()

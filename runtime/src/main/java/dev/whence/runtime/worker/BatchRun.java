@@ -204,7 +204,7 @@ final class BatchRun {
     }
     Failure failure = ((Outcome.ModelFailed) outcome).failure();
     LOG.warn("the model failed on {}: {} {}", record, failure.code(), failure.message());
-    trouble.failed();
+    trouble.failed(record);
     return finisher.failed(record, attempt, failure, true, nanos);
   }
 

@@ -84,6 +84,17 @@ final class Holding {
     return partitions.values().stream().mapToInt(held -> held.records.size()).sum();
   }
 
+  /** Keys and values, in bytes. */
+  long bytes() {
+    long bytes = 0;
+    for (Held held : partitions.values()) {
+      for (SourceRecord record : held.records) {
+        bytes += size(record);
+      }
+    }
+    return bytes;
+  }
+
   /** Whether there are records that have not been run. */
   boolean hasFresh() {
     return partitions.values().stream().anyMatch(held -> held.records.size() > held.waiting.size());

@@ -26,6 +26,10 @@ import org.slf4j.LoggerFactory;
 final class Partitions implements ConsumerRebalanceListener {
   private static final Logger LOG = LoggerFactory.getLogger(Partitions.class);
   private static final Duration LOOK_UP = Duration.ofSeconds(30);
+
+  /** As often may the assignment change while it is paused or resumed. */
+  private static final int CHANGES = 10;
+
   private static final Duration HAND_BACK = Duration.ofSeconds(5);
 
   private final Consumer<byte[], byte[]> consumer;
@@ -55,12 +59,27 @@ final class Partitions implements ConsumerRebalanceListener {
   /** Nothing is read from now on, also not of partitions that are assigned later. */
   void pause() {
     busy = true;
-    consumer.pause(consumer.assignment());
+    forAssigned(consumer::pause);
   }
 
   void resume() {
     busy = false;
-    consumer.resume(consumer.assignment());
+    forAssigned(consumer::resume);
+  }
+
+  /** With the consumer protocol a partition may go between the two calls: then once more. */
+  private void forAssigned(java.util.function.Consumer<Set<TopicPartition>> what) {
+    for (int tried = 1; ; tried++) {
+      try {
+        what.accept(consumer.assignment());
+        return;
+      } catch (IllegalStateException e) {
+        if (tried == CHANGES) {
+          throw e;
+        }
+        LOG.debug("the assignment changed meanwhile");
+      }
+    }
   }
 
   void begun(Set<TopicPartition> partitions) {
@@ -69,6 +88,15 @@ final class Partitions implements ConsumerRebalanceListener {
 
   void ended(Set<TopicPartition> partitions) {
     begun.removeAll(partitions);
+  }
+
+  /**
+   * A transaction ended in doubt. If it took effect, handing the partitions back would commit their
+   * first offsets over it and double the whole batch; if not, the next owner finds one attempt more
+   * than there was, which costs little.
+   */
+  void leaveBegun() {
+    begun.clear();
   }
 
   @Override
@@ -119,7 +147,12 @@ final class Partitions implements ConsumerRebalanceListener {
     first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
     first.forEach(consumer::seek);
     LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
-    commitQuietly(first, "the first offsets");
+    if (start == Start.EARLIEST) {
+      commitQuietly(first, "the first offsets");
+    } else {
+      // Unless this is committed, a restart would start later and skip what came meanwhile.
+      commit(first);
+    }
   }
 
   @Override
@@ -148,14 +181,18 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private void commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {
     try {
-      awake(
-          () -> {
-            consumer.commitSync(offsets, HAND_BACK);
-            return true;
-          });
+      commit(offsets);
     } catch (KafkaException e) {
       LOG.warn("{} could not be committed: {}", what, TransactionWriter.describe(e));
     }
+  }
+
+  private void commit(Map<TopicPartition, OffsetAndMetadata> offsets) {
+    awake(
+        () -> {
+          consumer.commitSync(offsets, HAND_BACK);
+          return true;
+        });
   }
 
   /** The work was given up, but nobody died: says so in the committed metadata. */

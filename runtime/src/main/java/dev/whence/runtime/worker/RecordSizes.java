@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.runtime.kafka.Clients;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.compress.Compression;
@@ -16,6 +17,9 @@ final class RecordSizes {
   /** Headers of a batch and a record, in bytes, generously. */
   private static final int FRAME = 256;
 
+  /** The producer compares its own estimate, of the uncompressed record, with its bound. */
+  private static final int LARGEST_UNCOMPRESSED = Clients.LARGEST_REQUEST_BYTES - (64 << 10);
+
   private final Map<String, Integer> largest;
 
   /**
@@ -27,17 +31,29 @@ final class RecordSizes {
 
   /** Whether a record fits, however badly it compresses. */
   boolean fits(Result result) {
-    long size = FRAME + result.key().length + (long) result.value().length;
-    for (EventHeader header : result.headers()) {
-      size += 16 + 3L * header.name().length() + header.value().length;
-    }
+    long size = uncompressed(result.key(), result.value(), result.headers());
     // Compression makes random bytes longer by less than one in 256.
-    return size + size / 256 <= limit(result.topic());
+    return size <= LARGEST_UNCOMPRESSED && size + size / 256 <= limit(result.topic());
   }
 
-  /** Whether a record fits once it is compressed as the producer does. */
+  private static long uncompressed(
+      byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
+    long size = FRAME + (key == null ? 0 : key.length) + (long) (value == null ? 0 : value.length);
+    for (EventHeader header : headers) {
+      size += 16 + 3L * header.name().length() + header.value().length;
+    }
+    return size;
+  }
+
+  /**
+   * Whether a record fits once it is compressed as the producer does; the producer itself refuses
+   * one that is too large before.
+   */
   boolean fitsCompressed(
       String topic, byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
+    if (uncompressed(key, value, headers) > LARGEST_UNCOMPRESSED) {
+      return false;
+    }
     var kafkaHeaders =
         headers.stream()
             .map(header -> new RecordHeader(header.name(), header.value()))

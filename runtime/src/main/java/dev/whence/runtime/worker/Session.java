@@ -46,6 +46,10 @@ final class Session {
   private static final Logger LOG = LoggerFactory.getLogger(Session.class);
   private static final String PART = "environment";
   private static final int TRIES = 5;
+
+  /** Few, for a compressed batch of a few megabytes may hold records of gigabytes. */
+  static final int RECORDS_OF_ONE_POLL = 8;
+
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
   private static final Duration LAG_EVERY = Duration.ofSeconds(1);
   private static final Duration COMMIT_OFFSETS = Duration.ofSeconds(10);
@@ -155,8 +159,14 @@ final class Session {
     }
     partitions.resume();
     ConsumerRecords<byte[], byte[]> polled = poll(longest);
-    if (!polled.isEmpty()) {
+    while (!polled.isEmpty()) {
       holding.add(polled);
+      // A revocation inside the poll may have taken all of it again.
+      if (holding.size() >= options.batch().records()
+          || holding.bytes() >= options.batch().bytes()) {
+        return;
+      }
+      polled = poll(Duration.ZERO);
     }
   }
 
@@ -321,7 +331,7 @@ final class Session {
             all.addAll(finished);
           });
       long began = System.nanoTime();
-      switch (writer.write(all, offsets)) {
+      switch (write(all, offsets)) {
         case COMMITTED -> {
           owned.forEach(holding::committed);
           partitions.ended(owned.keySet());
@@ -338,6 +348,17 @@ final class Session {
     }
     giveUp(byPartition.keySet());
     return false;
+  }
+
+  /** One transaction. Where it ended in doubt, nothing is said any more about its offsets. */
+  private TransactionWriter.Try write(
+      List<Finished> all, Map<TopicPartition, OffsetAndMetadata> offsets) {
+    try {
+      return writer.write(all, offsets);
+    } catch (RuntimeException e) {
+      partitions.leaveBegun();
+      throw e;
+    }
   }
 
   private void giveUp(Set<TopicPartition> which) {
@@ -393,10 +414,27 @@ final class Session {
     } catch (OffsetOutOfRangeException e) {
       partitions.outOfRange(e.offsetOutOfRangePartitions());
       return ConsumerRecords.empty();
+    } catch (OutOfMemoryError e) {
+      LOG.error("out of memory while reading {}", positions());
+      throw e;
     } catch (KafkaException e) {
       throw new FatalClientException(
           "the consumer can not go on: " + TransactionWriter.describe(e), false, e);
     }
+  }
+
+  /** Where the consumer reads, as far as it still says so. */
+  private Map<TopicPartition, String> positions() {
+    Map<TopicPartition, String> positions = new LinkedHashMap<>();
+    for (TopicPartition partition : consumer.assignment()) {
+      try {
+        positions.put(
+            partition, "from offset " + consumer.position(partition, Duration.ofMillis(100)));
+      } catch (KafkaException | IllegalStateException e) {
+        positions.put(partition, "at an unknown offset");
+      }
+    }
+    return positions;
   }
 
   private void reportLag() {
@@ -407,7 +445,11 @@ final class Session {
     lagKnownAt = now;
     long lag = 0;
     for (TopicPartition partition : consumer.assignment()) {
-      lag += consumer.currentLag(partition).orElse(0);
+      try {
+        lag += consumer.currentLag(partition).orElse(0);
+      } catch (IllegalStateException e) {
+        LOG.debug("{} is no longer assigned", partition);
+      }
     }
     metrics.queue(lag + holding.size(), holding.size());
   }

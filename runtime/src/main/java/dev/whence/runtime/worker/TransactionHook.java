@@ -9,4 +9,7 @@ interface TransactionHook {
 
   /** After the offsets were sent, before the commit. */
   default void beforeCommit() {}
+
+  /** After the commit took effect, before the producer says so. */
+  default void afterCommit() {}
 }

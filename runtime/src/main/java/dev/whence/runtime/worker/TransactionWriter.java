@@ -117,6 +117,7 @@ final class TransactionWriter {
     while (true) {
       try {
         producer.commitTransaction();
+        hook.afterCommit();
         return Try.COMMITTED;
       } catch (TimeoutException | InterruptException e) {
         if (System.nanoTime() > giveUpAt) {

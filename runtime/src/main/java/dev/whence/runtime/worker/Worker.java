@@ -240,7 +240,7 @@ public final class Worker implements AutoCloseable {
               options.group(),
               options.groupProtocol(),
               options.transactionalId(),
-              options.batch().records());
+              Math.min(options.batch().records(), Session.RECORDS_OF_ONE_POLL));
       try {
         current = Optional.of(consumer);
         health.ready(PART);

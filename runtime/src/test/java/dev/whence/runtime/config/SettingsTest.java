@@ -204,4 +204,29 @@ class SettingsTest {
     return Files.writeString(
         directory.resolve("config-" + List.of(text).hashCode() + ".yaml"), text);
   }
+
+  @Test
+  void aPasswordInTheRegistrysAddressIsRefusedAndNotRepeated() throws IOException {
+    assertThat(Connection.hasUserInfo("http://registry:8081, https://r2/@path")).isFalse();
+    Settings settings =
+        Settings.load(
+            yaml(
+                """
+                kafka.bootstrap.servers: b:1
+                registry.url: http://r1, https://me:canary@r2:8081
+                producer.linger.ms: 5
+                producer.request.timeout.ms: 5
+                kafka.request.timeout.ms: 5
+                """),
+            Map.of(),
+            Map.of());
+    Connection unused = Connection.read(settings);
+    ConfigException e = catchThrowableOfType(ConfigException.class, settings::finish);
+    assertThat(e.problems())
+        .hasSize(3)
+        .anyMatch(p -> p.contains("registry.basic.auth.user.info"))
+        .anyMatch(p -> p.startsWith("producer.linger.ms can not be set"))
+        .anyMatch(p -> p.startsWith("producer.request.timeout.ms can not be set"))
+        .noneMatch(p -> p.contains("canary"));
+  }
 }

@@ -23,6 +23,9 @@ class ModelReleasesTest {
     releases.released("c", 2, release("c", ModelRole.TARGET));
     assertThat(releases.live(ModelRole.FAST)).map(ModelRelease::getModelId).hasValue("b");
     assertThat(releases.live(ModelRole.TARGET)).map(ModelRelease::getModelId).hasValue("c");
+    assertThat(releases.all(ModelRole.FAST))
+        .extracting(ModelRelease::getModelId)
+        .containsExactly("b", "a");
     releases.withdrawn("b");
     assertThat(releases.live(ModelRole.FAST)).map(ModelRelease::getModelId).hasValue("a");
     releases.released("a", 5, release("a", ModelRole.TARGET));

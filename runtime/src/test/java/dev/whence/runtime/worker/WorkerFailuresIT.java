@@ -28,6 +28,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.OutOfOrderSequenceException;
 import org.apache.kafka.common.header.Header;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -220,6 +221,33 @@ class WorkerFailuresIT {
       assertThat(worker.count("whence.transactions.aborted")).isEqualTo(2);
     }
     assertThat(runs.values()).allMatch(count -> count == 1);
+  }
+
+  /** The commit took effect, but the client could not learn so: nothing may be said after it. */
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void aCommitInDoubtThatTookEffectIsNotDoneAgain(GroupProtocol protocol) throws Exception {
+    Topics topics = bench.topics();
+    bench.produce(topics, 50, i -> WorkerBench.bytes("v" + i));
+    AtomicInteger commits = new AtomicInteger();
+    TransactionHook inDoubt =
+        new TransactionHook() {
+          @Override
+          public void afterCommit() {
+            if (commits.incrementAndGet() == 1) {
+              throw new OutOfOrderSequenceException("injected");
+            }
+          }
+        };
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench, topics, protocol, "a", EchoStage.echo(topics.out()), inDoubt, o -> o)) {
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .until(() -> bench.counts(topics.out()).size() == 50 && bench.committedAll(topics) >= 50);
+      assertThat(worker.count("whence.clients.restarted")).isEqualTo(1);
+    }
+    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50));
   }
 
   @Test
