@@ -531,7 +531,6 @@ class WorkerFailuresIT {
   @Test
   void twoProcessesWithOneInstanceNameEndOneOfThemWithAClearSentence() throws Exception {
     Topics topics = bench.topics(2);
-    bench.produce(topics, 600, i -> WorkerBench.bytes("v" + i));
     EchoStage slow =
         new EchoStage(
             topics.out(),
@@ -539,20 +538,31 @@ class WorkerFailuresIT {
               LockSupport.parkNanos(2_000_000);
               return EchoStage.written(topics.out(), record);
             });
-    try (RunningWorker a =
-            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow);
+    int sent = 0;
+    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
+        RunningWorker a = RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow);
         RunningWorker b =
             RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow)) {
-      await()
-          .atMost(Duration.ofMinutes(1))
-          .until(() -> a.worker.ended().isDone() || b.worker.ended().isDone());
+      // Only who commits is fenced: there is something to commit until one of them has ended.
+      long deadline = System.nanoTime() + Duration.ofMinutes(2).toNanos();
+      while (!a.worker.ended().isDone() && !b.worker.ended().isDone()) {
+        assertThat(System.nanoTime()).isLessThan(deadline);
+        producer
+            .send(
+                new ProducerRecord<>(
+                    topics.in(), sent % 2, WorkerBench.bytes("k" + sent), WorkerBench.bytes("v")))
+            .get();
+        sent++;
+        LockSupport.parkNanos(10_000_000);
+      }
       RunningWorker loser = a.worker.ended().isDone() ? a : b;
       assertThatThrownBy(() -> loser.worker.ended().join())
           .hasMessageContaining("another process uses instance.id same");
       assertThat(loser.health.isAlive()).isFalse();
-      await().atMost(Duration.ofMinutes(1)).until(() -> bench.read(topics.out()).size() >= 600);
+      int all = sent;
+      await().atMost(Duration.ofMinutes(2)).until(() -> bench.read(topics.out()).size() >= all);
     }
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(600));
+    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(sent));
   }
 
   @Test
