@@ -3,6 +3,8 @@ package dev.whence.engine.kernel;
 import ai.djl.Device;
 import ai.djl.MalformedModelException;
 import ai.djl.Model;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
@@ -50,6 +52,36 @@ final class Kernel implements AutoCloseable {
       model.close();
       throw new EngineException(
           Kind.ENVIRONMENT, "The native library does not compile the kernel text.", e);
+    }
+  }
+
+  /** Where arrays of the device live until the kernel is closed. */
+  PtNDManager manager() {
+    return (PtNDManager) model.getNDManager();
+  }
+
+  /**
+   * Calls a method with autograd on: tensors that were made by {@link #call} can not be trained,
+   * nor saved for the way back. Arguments stay the caller's.
+   *
+   * @param scope holds what comes back for as long as it is read
+   * @return the one fp32 tensor that the method returns
+   */
+  float[] train(PtNDManager scope, String method, NDList arguments) {
+    NDArray name = scope.create(0);
+    name.setName("module_method:" + method);
+    NDList all = new NDList(name);
+    all.addAll(arguments);
+    Lock running = TorchRuntime.beginCall();
+    try {
+      JniUtils.setGraphExecutorOptimize(false);
+      try (NDList result = IValueUtils.forward(block, all, true)) {
+        return result.singletonOrThrow().toFloatArray();
+      }
+    } catch (RuntimeException e) {
+      throw translate(e);
+    } finally {
+      running.unlock();
     }
   }
 

@@ -1,11 +1,13 @@
 package dev.whence.engine.kernel;
 
+import dev.whence.engine.weights.ModelConfig;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32;
@@ -38,6 +40,39 @@ record KernelText(String source) {
   static KernelText of(String family) {
     return new KernelText(
         HEADER + resource("branches.torchscript.txt") + resource(family + ".torchscript.txt"));
+  }
+
+  /**
+   * The training kernel of a model: the shared text, the shared training text, the family's, and
+   * the model's numbers as methods.
+   */
+  static KernelText training(ModelConfig config, ParameterLayout layout) {
+    String family = config.isGptNeoX() ? "gpt_neox" : "llama";
+    String numbers =
+        constant("places", "List[int]", layout.places())
+            + constant(
+                "shape",
+                "List[int]",
+                List.of(
+                    config.heads(),
+                    config.keyValueHeads(),
+                    config.headDim(),
+                    config.rotary().dimensions() / 2,
+                    config.parallelResidual() ? 1 : 0,
+                    config.activation().equals("gelu") ? 1 : 0,
+                    config.slidingWindow(),
+                    config.layers()))
+            + constant("epsilon", "float", config.normEpsilon());
+    return new KernelText(
+        HEADER
+            + resource("branches.torchscript.txt")
+            + resource("training.torchscript.txt")
+            + resource(family + ".training.torchscript.txt")
+            + numbers);
+  }
+
+  private static String constant(String name, String type, Object value) {
+    return "  def %s(self: __torch__.Decoder) -> %s:%n    return %s%n".formatted(name, type, value);
   }
 
   private static String resource(String name) {

@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** The tensors that a config calls for, by name and shape, held against what the files have. */
-final class ExpectedTensors {
+public final class ExpectedTensors {
   private ExpectedTensors() {}
 
   /**
@@ -43,7 +43,8 @@ final class ExpectedTensors {
     return config.isGptNeoX() ? "embed_out.weight" : "lm_head.weight";
   }
 
-  static Map<String, List<Long>> of(ModelConfig config) {
+  /** Shapes by Hugging Face name, in name order. */
+  public static Map<String, List<Long>> of(ModelConfig config) {
     Map<String, List<Long>> shapes = new TreeMap<>();
     long vocabulary = config.vocabularySize();
     long d = config.hiddenSize();

@@ -163,15 +163,6 @@ enum GgufType {
 
   /** IEEE half to float; Java has it only from 20 on. */
   static float half(ByteBuffer in, int at) {
-    int bits = in.getShort(at) & 0xffff;
-    int sign = (bits & 0x8000) << 16;
-    int exponent = (bits >> 10) & 0x1f;
-    int mantissa = bits & 0x3ff;
-    if (exponent == 0) {
-      float subnormal = mantissa * 0x1p-24f;
-      return sign == 0 ? subnormal : -subnormal;
-    }
-    int wide = exponent == 0x1f ? 0xff : exponent + 112;
-    return Float.intBitsToFloat(sign | wide << 23 | mantissa << 13);
+    return SixteenBits.fromF16(in.getShort(at));
   }
 }

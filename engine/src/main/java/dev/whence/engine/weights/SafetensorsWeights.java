@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
  * The tensors of a Hugging Face directory: {@code model.safetensors}, or the shards that {@code
  * model.safetensors.index.json} names.
  */
-final class SafetensorsWeights implements WeightSource {
+public final class SafetensorsWeights implements WeightSource {
   private static final String SINGLE = "model.safetensors";
   private static final String INDEX = "model.safetensors.index.json";
   private static final int MAX_SHARDS = 4096;
@@ -40,7 +40,7 @@ final class SafetensorsWeights implements WeightSource {
   private final Map<String, TensorInfo> tensors;
 
   /** Opens all shards of a directory and checks that they agree with the index. */
-  SafetensorsWeights(Path directory) {
+  public SafetensorsWeights(Path directory) {
     try {
       if (Files.exists(directory.resolve(SINGLE))) {
         add(SafetensorsFile.open(ContainedPath.resolve(directory, SINGLE)));

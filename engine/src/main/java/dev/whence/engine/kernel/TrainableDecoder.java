@@ -1,0 +1,249 @@
+package dev.whence.engine.kernel;
+
+import ai.djl.Device;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.engine.PtNDArray;
+import ai.djl.pytorch.engine.PtNDManager;
+import ai.djl.pytorch.jni.IValue;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.weights.ModelConfig;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.function.Predicate;
+
+/**
+ * A decoder whose parameters can be changed: loss, gradient and AdamW update in fp32 on one device.
+ * The parameters are one vector theta in the order of {@link ParameterLayout}; gradient and moments
+ * are vectors of the trained ones. One thread owns it.
+ *
+ * <p>Memory: 4 bytes per parameter, 12 more per trained one (gradient, two moments), and while
+ * differentiating another 4 and the activations.
+ */
+public final class TrainableDecoder implements AutoCloseable {
+  private static final int CHUNK_ELEMENTS = 2 << 20;
+
+  private final ModelConfig config;
+  private final ParameterLayout layout;
+  private final Kernel kernel;
+  private final PtNDManager manager;
+  private final PtNDArray theta;
+  private final PtNDArray gradient;
+  private final PtNDArray mean;
+  private final PtNDArray square;
+  private PtNDArray turns;
+  private int turnPositions;
+
+  private TrainableDecoder(ModelConfig config, ParameterLayout layout, Kernel kernel) {
+    this.config = config;
+    this.layout = layout;
+    this.kernel = kernel;
+    this.manager = kernel.manager();
+    this.theta = zeros(layout.total());
+    this.gradient = zeros(layout.trained());
+    this.mean = zeros(layout.trained());
+    this.square = zeros(layout.trained());
+    this.turnPositions = 0;
+    this.turns = zeros(0);
+  }
+
+  /**
+   * All parameters zero; fill them with {@link #fill}.
+   *
+   * @param isTrained by Hugging Face name: which parameters are trained
+   * @param options device, threads and where natives are unpacked; dtype and packing do not count
+   * @throws dev.whence.engine.EngineException of kind MODEL if the family is not known or no
+   *     parameter is trained, ENVIRONMENT if native library, device or memory fails
+   */
+  public static TrainableDecoder open(
+      ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
+    ParameterLayout layout = ParameterLayout.of(config, isTrained);
+    Decoder.text(config); // refuses unknown families and activations
+    Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
+    Kernel kernel = Kernel.load(KernelText.training(config, layout), device);
+    try {
+      return new TrainableDecoder(config, layout, kernel);
+    } catch (RuntimeException e) {
+      kernel.close();
+      throw Kernel.translate(e);
+    }
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  public ParameterLayout layout() {
+    return layout;
+  }
+
+  /** The four vectors of a training state. */
+  public enum Vector {
+    /** All parameters. */
+    THETA,
+    /** Of the trained ones: what {@link #differentiate} adds to. */
+    GRADIENT,
+    /** AdamW's running mean of gradients. */
+    MEAN,
+    /** AdamW's running mean of squared gradients. */
+    SQUARE
+  }
+
+  /**
+   * Overwrites elements of a vector.
+   *
+   * @param offset first element
+   */
+  public void fill(Vector vector, long offset, float[] values) {
+    ByteBuffer bytes =
+        ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Float.BYTES)
+            .order(ByteOrder.LITTLE_ENDIAN);
+    try (IValue target = IValue.from(of(vector))) {
+      for (int at = 0; at < values.length; at += CHUNK_ELEMENTS) {
+        int n = Math.min(CHUNK_ELEMENTS, values.length - at);
+        bytes.clear();
+        bytes.asFloatBuffer().put(values, at, n);
+        bytes.limit(n * Float.BYTES);
+        kernel.fill(target, offset + at, bytes, Precision.FP32.code());
+      }
+    }
+  }
+
+  /** Elements [offset, offset + n) of a vector. */
+  public float[] read(Vector vector, long offset, int n) {
+    try (IValue source = IValue.from(of(vector));
+        IValue at = IValue.from(offset);
+        IValue length = IValue.from((long) n)) {
+      return kernel.floats(kernel.call("part", source, at, length));
+    }
+  }
+
+  /** Losses in nats of the scored tokens, without a gradient. */
+  public float[] measure(PackedDocuments documents) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      return run(scope, "measure", documents, false);
+    }
+  }
+
+  /**
+   * Adds the gradient of sum(weights x losses) to the gradient vector.
+   *
+   * @return losses in nats of the scored tokens, unweighted
+   */
+  public float[] differentiate(PackedDocuments documents) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      return run(scope, "differentiate", documents, true);
+    }
+  }
+
+  /** The Euclidean norm of the gradient, accumulated in fp64. */
+  public double gradientNorm() {
+    try (IValue vector = IValue.from(gradient);
+        IValue norm = kernel.call("norm2", vector)) {
+      return norm.toDouble();
+    }
+  }
+
+  /** Forgets the gradient. */
+  public void clearGradient() {
+    try (IValue vector = IValue.from(gradient)) {
+      kernel.call("clear", vector).close();
+    }
+  }
+
+  /**
+   * One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) with the gradient, which is zeroed.
+   *
+   * @param scale the gradient is multiplied by it first (clipping)
+   * @param rate learning rate
+   * @param step from 1
+   */
+  public void update(
+      double scale,
+      double rate,
+      double beta1,
+      double beta2,
+      double decay,
+      double epsilon,
+      long step) {
+    try (IValue parameters = IValue.from(theta);
+        IValue slope = IValue.from(gradient);
+        IValue first = IValue.from(mean);
+        IValue second = IValue.from(square);
+        IValue shrinking = IValue.from(layout.decayed());
+        IValue by = IValue.from(scale);
+        IValue lr = IValue.from(rate);
+        IValue b1 = IValue.from(beta1);
+        IValue b2 = IValue.from(beta2);
+        IValue wd = IValue.from(decay);
+        IValue eps = IValue.from(epsilon);
+        IValue count = IValue.from((double) step)) {
+      kernel
+          .call(
+              "update", parameters, slope, first, second, shrinking, by, lr, b1, b2, wd, eps, count)
+          .close();
+    }
+  }
+
+  private float[] run(
+      PtNDManager scope, String method, PackedDocuments documents, boolean differentiates) {
+    Shape grid = new Shape(documents.rows(), documents.length());
+    NDList arguments = new NDList();
+    arguments.add(theta);
+    if (differentiates) {
+      arguments.add(gradient);
+    }
+    arguments.add(turns(documents.length()));
+    arguments.add(scope.create(documents.ids(), grid));
+    arguments.add(scope.create(documents.documents(), grid));
+    arguments.add(scope.create(documents.positions(), grid));
+    arguments.add(scope.create(documents.scored()));
+    arguments.add(scope.create(documents.targets()));
+    if (differentiates) {
+      arguments.add(scope.create(documents.weights()));
+    }
+    return kernel.train(scope, method, arguments);
+  }
+
+  /** Cosine and sine of each position [positions, F, 2], in fp32 of values computed in fp64. */
+  private PtNDArray turns(int length) {
+    if (length > turnPositions) {
+      int positions = Math.max(256, Integer.highestOneBit(length - 1) * 2);
+      ModelConfig.Rotary rotary = config.rotary();
+      int half = rotary.dimensions() / 2;
+      float[] values = new float[positions * half * 2];
+      for (int p = 0; p < positions; p++) {
+        for (int i = 0; i < half; i++) {
+          double angle = p * rotary.inverseFrequencies().get(i);
+          values[(p * half + i) * 2] = (float) (Math.cos(angle) * rotary.attentionFactor());
+          values[(p * half + i) * 2 + 1] = (float) (Math.sin(angle) * rotary.attentionFactor());
+        }
+      }
+      turns.close();
+      turns = (PtNDArray) manager.create(values, new Shape(positions, half, 2));
+      turnPositions = positions;
+    }
+    return turns;
+  }
+
+  private PtNDArray of(Vector vector) {
+    return switch (vector) {
+      case THETA -> theta;
+      case GRADIENT -> gradient;
+      case MEAN -> mean;
+      case SQUARE -> square;
+    };
+  }
+
+  private PtNDArray zeros(long elements) {
+    NDArray zeros = manager.zeros(new Shape(elements), DataType.FLOAT32);
+    return (PtNDArray) zeros;
+  }
+
+  @Override
+  public void close() {
+    kernel.close(); // and with it every array
+  }
+}

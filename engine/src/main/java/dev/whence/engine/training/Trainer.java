@@ -1,0 +1,327 @@
+package dev.whence.engine.training;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.kernel.PackedDocuments;
+import dev.whence.engine.kernel.ParameterLayout;
+import dev.whence.engine.kernel.ParameterLayout.Parameter;
+import dev.whence.engine.kernel.TrainableDecoder;
+import dev.whence.engine.kernel.TrainableDecoder.Vector;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.SafetensorsWriter;
+import dev.whence.engine.weights.TensorInfo;
+import dev.whence.engine.weights.WeightSource;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * Trains a decoder in fp32: the gradient of the weighted mean of the losses of a batch of examples
+ * (next-token cross entropy, nats), clipped by its norm, then one step of AdamW.
+ *
+ * <pre>
+ *   L = sum_t w_t l_t / sum_t w_t,   g = dL/dtheta,   g' = g min(1, clip / |g|)
+ *   m = b1 m + (1 - b1) g',  v = b2 v + (1 - b2) g'^2
+ *   theta = theta (1 - rate decay) - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
+ * </pre>
+ *
+ * Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019), algorithm 2.
+ *
+ * <p>The same parameters, batches, options and number of threads give the same bits on one machine.
+ * One thread uses it.
+ */
+public final class Trainer implements AutoCloseable {
+  private final TrainableDecoder decoder;
+  private final TrainingOptions options;
+  private final RowPacker packer;
+  private long step;
+
+  private Trainer(TrainableDecoder decoder, TrainingOptions options) {
+    this.decoder = decoder;
+    this.options = options;
+    this.packer = new RowPacker(options.packTokens());
+  }
+
+  /**
+   * A model with new parameters.
+   *
+   * @throws EngineException of kind MODEL if its family is not known or no parameter is trained,
+   *     ENVIRONMENT if native library, device or memory fails
+   */
+  public static Trainer initialise(
+      ModelConfig config, Initialisation initialisation, TrainingOptions options) {
+    Trainer trainer = open(config, options);
+    for (Parameter parameter : trainer.parameters()) {
+      trainer.decoder.fill(
+          Vector.THETA, parameter.offset(), initialisation.values(parameter, config));
+    }
+    return trainer;
+  }
+
+  /**
+   * A model that goes on from weights; they stay the caller's to close.
+   *
+   * @throws EngineException as {@link #initialise}, and of kind MODEL if the weights can not be
+   *     read or are not finite
+   */
+  public static Trainer from(ModelConfig config, WeightSource weights, TrainingOptions options) {
+    Trainer trainer = open(config, options);
+    boolean complete = false;
+    try {
+      for (Parameter parameter : trainer.parameters()) {
+        trainer.decoder.fill(Vector.THETA, parameter.offset(), read(weights, parameter));
+      }
+      complete = true;
+      return trainer;
+    } finally {
+      if (!complete) {
+        trainer.close();
+      }
+    }
+  }
+
+  private static Trainer open(ModelConfig config, TrainingOptions options) {
+    return new Trainer(TrainableDecoder.open(config, options.trained(), options.engine()), options);
+  }
+
+  private static float[] read(WeightSource weights, Parameter parameter) {
+    TensorInfo info = weights.tensors().get(parameter.name());
+    if (info == null || !info.shape().equals(parameter.shape())) {
+      throw new EngineException(
+          Kind.MODEL,
+          "The weights have no tensor "
+              + parameter.name()
+              + " of shape "
+              + parameter.shape()
+              + ", which the configuration calls for.");
+    }
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.toIntExact(info.byteLength())).order(ByteOrder.LITTLE_ENDIAN);
+    weights.read(info.name(), 0, bytes);
+    bytes.flip();
+    float[] values = new float[Math.toIntExact(parameter.elements())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = info.type().next(bytes);
+      if (!Float.isFinite(values[i])) {
+        throw new EngineException(
+            Kind.MODEL,
+            "Tensor " + info.name() + " has a NaN or an infinite value: the file is damaged.");
+      }
+    }
+    return values;
+  }
+
+  public ModelConfig config() {
+    return decoder.config();
+  }
+
+  /** All parameters, in the kernel's order. */
+  public List<Parameter> parameters() {
+    return decoder.layout().parameters();
+  }
+
+  /** Steps taken so far. */
+  public long step() {
+    return step;
+  }
+
+  /**
+   * Learns from a batch: one update, whatever its size.
+   *
+   * @throws EngineException of kind MODEL if loss or gradient is not finite (parameters and moments
+   *     are as they were before the step), RECORD if a token is not in the vocabulary, an example
+   *     is longer than the model's positions, nothing is scored, or memory does not suffice
+   */
+  public StepReport step(List<Example> batch) {
+    double loss = gradient(batch);
+    double norm = decoder.gradientNorm();
+    if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
+      decoder.clearGradient();
+      throw new EngineException(
+          Kind.MODEL,
+          String.format(
+              Locale.ROOT,
+              "Training diverged at step %d (loss %s, gradient norm %s, learning rate %s): lower the"
+                  + " learning rate or clip more, and resume from the last good checkpoint.",
+              step + 1,
+              loss,
+              norm,
+              options.schedule().rate(step + 1)));
+    }
+    step++;
+    double rate = options.schedule().rate(step);
+    double scale = Math.min(1, options.clipNorm() / Math.max(norm, Double.MIN_NORMAL));
+    decoder.update(
+        scale,
+        rate,
+        options.beta1(),
+        options.beta2(),
+        options.weightDecay(),
+        options.epsilon(),
+        step);
+    long tokens = batch.stream().mapToLong(Example::length).sum();
+    long scored = batch.stream().mapToLong(Trainer::scored).sum();
+    return new StepReport(step, loss, norm, rate, tokens, scored);
+  }
+
+  /**
+   * The gradient of the weighted mean loss, left in the decoder's gradient vector.
+   *
+   * @return the weighted mean loss, nats per scored token
+   */
+  private double gradient(List<Example> batch) {
+    check(batch);
+    double total = 0;
+    for (Example example : batch) {
+      for (float weight : example.lossWeights()) {
+        total += weight;
+      }
+    }
+    if (!(total > 0)) {
+      throw new EngineException(
+          Kind.RECORD, "No token of the batch is scored: it teaches nothing.");
+    }
+    double loss = 0;
+    for (RowPacker.Packed pack : packer.pack(batch, 1 / total)) {
+      float[] losses = decoder.differentiate(pack.documents());
+      float[] weights = pack.documents().weights();
+      for (int i = 0; i < losses.length; i++) {
+        loss += (double) losses[i] * weights[i];
+      }
+    }
+    return loss;
+  }
+
+  /**
+   * The gradient of the weighted mean loss with respect to the trained parameters, by name, each
+   * row-major. Nothing is changed.
+   *
+   * @throws EngineException as {@link #step}
+   */
+  public Map<String, float[]> gradients(List<Example> batch) {
+    gradient(batch);
+    Map<String, float[]> gradients = new java.util.TreeMap<>();
+    for (Parameter parameter : parameters()) {
+      if (parameter.isTrained()) {
+        gradients.put(
+            parameter.name(),
+            decoder.read(
+                Vector.GRADIENT, parameter.offset(), Math.toIntExact(parameter.elements())));
+      }
+    }
+    decoder.clearGradient();
+    return gradients;
+  }
+
+  /**
+   * For each example the weighted sum of its losses, in nats. Nothing is changed.
+   *
+   * @throws EngineException of kind RECORD as {@link #step}
+   */
+  public double[] losses(List<Example> examples) {
+    check(examples);
+    double[] sums = new double[examples.size()];
+    for (RowPacker.Packed pack : packer.pack(examples, 1)) {
+      PackedDocuments documents = pack.documents();
+      float[] losses = decoder.measure(documents);
+      for (int i = 0; i < losses.length; i++) {
+        sums[pack.owners()[i]] += (double) losses[i] * documents.weights()[i];
+      }
+    }
+    return sums;
+  }
+
+  private void check(List<Example> examples) {
+    int vocabulary = config().vocabularySize();
+    for (int i = 0; i < examples.size(); i++) {
+      Example example = examples.get(i);
+      if (example.length() - 1 > config().maxPositions()) {
+        throw new EngineException(
+            Kind.RECORD,
+            String.format(
+                Locale.ROOT,
+                "Example %d has %d tokens, the model reads at most %d.",
+                i,
+                example.length(),
+                config().maxPositions() + 1));
+      }
+      for (int token : example.tokens()) {
+        if (token < 0 || token >= vocabulary) {
+          throw new EngineException(
+              Kind.RECORD,
+              String.format(
+                  Locale.ROOT,
+                  "Example %d has token id %d, the model's vocabulary has %d: the tokenizer is not"
+                      + " this model's.",
+                  i,
+                  token,
+                  vocabulary));
+        }
+      }
+    }
+  }
+
+  private static long scored(Example example) {
+    long scored = 0;
+    for (float weight : example.lossWeights()) {
+      if (weight != 0) {
+        scored++;
+      }
+    }
+    return scored;
+  }
+
+  /** A parameter's values, row-major. */
+  public float[] values(Parameter parameter) {
+    return decoder.read(Vector.THETA, parameter.offset(), Math.toIntExact(parameter.elements()));
+  }
+
+  /** Overwrites a parameter's values, row-major. */
+  public void setValues(Parameter parameter, float[] values) {
+    if (values.length != parameter.elements()) {
+      throw new IllegalArgumentException(
+          parameter.name() + " has " + parameter.elements() + " elements, not " + values.length);
+    }
+    decoder.fill(Vector.THETA, parameter.offset(), values);
+  }
+
+  /**
+   * Writes the parameters as Hugging Face's library does, one file.
+   *
+   * @throws EngineException of kind ENVIRONMENT if the file can not be written
+   */
+  public void save(Path file, ElementType type) {
+    List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+    for (Parameter parameter : parameters()) {
+      tensors.add(
+          new SafetensorsWriter.Tensor(
+              parameter.name(),
+              parameter.shape(),
+              (offset, n) -> decoder.read(Vector.THETA, parameter.offset() + offset, n)));
+    }
+    SafetensorsWriter.write(file, type, tensors, Map.of());
+  }
+
+  ParameterLayout layout() {
+    return decoder.layout();
+  }
+
+  TrainableDecoder decoder() {
+    return decoder;
+  }
+
+  /** Goes on as if so many steps had been taken. */
+  void resumeAt(long steps) {
+    this.step = steps;
+  }
+
+  @Override
+  public void close() {
+    decoder.close();
+  }
+}
