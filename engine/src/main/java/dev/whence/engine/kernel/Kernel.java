@@ -73,14 +73,17 @@ final class Kernel implements AutoCloseable {
     NDList all = new NDList(name);
     all.addAll(arguments);
     Lock running = TorchRuntime.beginCall();
+    boolean before = JniUtils.isGradMode(); // of this thread; off where the engine was started
     try {
       JniUtils.setGraphExecutorOptimize(false);
+      JniUtils.setGradMode(true);
       try (NDList result = IValueUtils.forward(block, all, true)) {
         return result.singletonOrThrow().toFloatArray();
       }
     } catch (RuntimeException e) {
       throw translate(e);
     } finally {
+      JniUtils.setGradMode(before);
       running.unlock();
     }
   }

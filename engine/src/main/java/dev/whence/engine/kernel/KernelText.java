@@ -39,7 +39,10 @@ record KernelText(String source) {
   /** The kernel of a family: the shared text, then the family's. */
   static KernelText of(String family) {
     return new KernelText(
-        HEADER + resource("branches.torchscript.txt") + resource(family + ".torchscript.txt"));
+        HEADER
+            + resource("shared.torchscript.txt")
+            + resource("branches.torchscript.txt")
+            + resource(family + ".torchscript.txt"));
   }
 
   /**
@@ -65,7 +68,7 @@ record KernelText(String source) {
             + constant("epsilon", "float", config.normEpsilon());
     return new KernelText(
         HEADER
-            + resource("branches.torchscript.txt")
+            + resource("shared.torchscript.txt")
             + resource("training.torchscript.txt")
             + resource(family + ".training.torchscript.txt")
             + numbers);

@@ -94,7 +94,12 @@ public record ParameterLayout(
 
   /** Matrices of linear layers shrink; embeddings, norms and biases do not. */
   private static boolean isDecayed(String name, Map<String, List<Long>> shapes) {
-    return shape(name, shapes).size() == 2 && !name.contains("embed");
+    return shape(name, shapes).size() == 2 && !isEmbedding(name);
+  }
+
+  /** Of tokens; GPT-NeoX's "embed_out" is a head, a linear layer. */
+  public static boolean isEmbedding(String name) {
+    return name.endsWith("embed_tokens.weight") || name.endsWith("embed_in.weight");
   }
 
   private static List<Long> shape(String name, Map<String, List<Long>> shapes) {

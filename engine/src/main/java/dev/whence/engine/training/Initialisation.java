@@ -26,7 +26,7 @@ public record Initialisation(double standardDeviation, boolean byFanIn, long see
       Arrays.fill(values, name.endsWith(".bias") ? 0f : 1f);
       return values;
     }
-    boolean embedding = name.contains("embed_");
+    boolean embedding = ParameterLayout.isEmbedding(name);
     double deviation =
         byFanIn && !embedding ? 1 / Math.sqrt(parameter.shape().get(1)) : standardDeviation;
     if (writesToStream(name)) {

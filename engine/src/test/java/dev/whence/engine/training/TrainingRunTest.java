@@ -1,0 +1,199 @@
+package dev.whence.engine.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs that are cut off, damaged, misused. */
+class TrainingRunTest {
+  private static final GradientFixture FIXTURE = GradientFixture.read("smollm2");
+  private static final TrainingOptions OPTIONS =
+      TrainingOptions.of(new Schedule.Cosine(3e-3, 0, 3, 12))
+          .withEngine(EngineOptions.defaults().withDevice("cpu"));
+
+  @TempDir private Path directory;
+
+  /** Batches of three documents that depend on the step alone. */
+  private static List<Example> batch(long step) {
+    Random random = new Random(step);
+    List<Example> batch = new ArrayList<>();
+    for (int d = 0; d < 3; d++) {
+      batch.add(Example.of(random.ints(5 + random.nextInt(20), 0, 160).toArray()));
+    }
+    return batch;
+  }
+
+  private static final class Seen implements TrainingRun.Listener {
+    private final List<StepReport> reports = new ArrayList<>();
+    private final List<Long> resumed = new ArrayList<>();
+    private final List<String> passedOver = new ArrayList<>();
+    private long stopAt = Long.MAX_VALUE;
+
+    @Override
+    public void stepped(StepReport report) {
+      reports.add(report);
+      if (report.step() == stopAt) {
+        throw new CutOffException();
+      }
+    }
+
+    @Override
+    public void resumed(long step) {
+      resumed.add(step);
+    }
+
+    @Override
+    public void passedOver(String sentence) {
+      passedOver.add(sentence);
+    }
+  }
+
+  private static final class CutOffException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+  }
+
+  private TrainingRun run(String name) {
+    return new TrainingRun(directory.resolve(name), 12, 4, "a test");
+  }
+
+  private Map<String, float[]> whole(String name, Seen seen) {
+    try (Trainer trainer = FIXTURE.trainer(OPTIONS)) {
+      run(name).run(trainer, TrainingRunTest::batch, seen);
+      return GradientTest.values(trainer);
+    }
+  }
+
+  private void cutOff(String name, long step) {
+    Seen seen = new Seen();
+    seen.stopAt = step;
+    assertThatThrownBy(() -> whole(name, seen)).isInstanceOf(CutOffException.class);
+  }
+
+  @Test
+  void aRunThatWasCutOffEndsWithTheSameBits() {
+    Seen straight = new Seen();
+    Map<String, float[]> expected = whole("straight", straight);
+    cutOff("cut", 6);
+    cutOff("cut", 11);
+    Seen last = new Seen();
+    Map<String, float[]> values = whole("cut", last);
+    assertThat(last.resumed).containsExactly(8L);
+    assertThat(last.reports).isEqualTo(straight.reports.subList(8, 12));
+    values.forEach((name, v) -> assertThat(v).as(name).isEqualTo(expected.get(name)));
+  }
+
+  @Test
+  void aRunThatIsDoneIsNotDoneAgain() {
+    Map<String, float[]> expected = whole("done", new Seen());
+    Seen again = new Seen();
+    Map<String, float[]> values = whole("done", again);
+    assertThat(again.reports).isEmpty();
+    assertThat(again.resumed).containsExactly(12L);
+    values.forEach((name, v) -> assertThat(v).as(name).isEqualTo(expected.get(name)));
+  }
+
+  @Test
+  void aCheckpointThatWasCutShortIsPassedOverForTheOneBefore() throws IOException {
+    Map<String, float[]> expected = whole("straight", new Seen());
+    cutOff("cut", 11);
+    Path newest = directory.resolve("cut/step-8/model.safetensors");
+    truncate(newest);
+    Seen last = new Seen();
+    Map<String, float[]> values = whole("cut", last);
+    assertThat(last.passedOver).singleElement().asString().contains("step 8", "cut short");
+    assertThat(last.resumed).containsExactly(4L);
+    values.forEach((name, v) -> assertThat(v).as(name).isEqualTo(expected.get(name)));
+  }
+
+  @Test
+  void aFlippedBitInACheckpointIsNoticed() throws IOException {
+    cutOff("cut", 6);
+    Path state = directory.resolve("cut/step-4/model.safetensors");
+    byte[] bytes = Files.readAllBytes(state);
+    bytes[bytes.length / 2] ^= 1;
+    Files.write(state, bytes);
+    assertThatThrownBy(() -> whole("cut", new Seen()))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.MODEL))
+        .hasMessageContaining("No checkpoint under")
+        .hasMessageContaining("delete the directory");
+  }
+
+  @Test
+  void checkpointsOfAnotherRecipeAreRefused() {
+    cutOff("cut", 6);
+    TrainingRun other = new TrainingRun(directory.resolve("cut"), 12, 4, "another recipe");
+    try (Trainer trainer = FIXTURE.trainer(OPTIONS)) {
+      assertThatThrownBy(() -> other.run(trainer, TrainingRunTest::batch, new Seen()))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("another model, recipe or seed");
+      assertThat(trainer.step()).isZero();
+    }
+  }
+
+  @Test
+  void aDivergingRunKeepsItsLastGoodCheckpoint() {
+    TrainingOptions wild =
+        TrainingOptions.of(new Schedule.WarmupStableDecay(1e-3, 1e30, 0, 6, 12))
+            .withEngine(EngineOptions.defaults().withDevice("cpu"));
+    try (Trainer trainer = FIXTURE.trainer(wild)) {
+      assertThatThrownBy(() -> run("wild").run(trainer, TrainingRunTest::batch, new Seen()))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("diverged at step 8");
+    }
+    Seen after = new Seen();
+    Map<String, float[]> values = whole("wild", after);
+    assertThat(after.resumed).containsExactly(4L);
+    values.values().forEach(v -> assertThat(v).doesNotContain(Float.NaN));
+  }
+
+  @Test
+  void aCheckpointThatCanNotBeWrittenStopsTheRunAndEarlierOnesStay() throws IOException {
+    cutOff("cut", 6);
+    Files.createDirectories(directory.resolve("cut/.writing/in-the-way"));
+    try (Trainer trainer = FIXTURE.trainer(OPTIONS)) {
+      assertThatThrownBy(() -> run("cut").run(trainer, TrainingRunTest::batch, new Seen()))
+          .isInstanceOfSatisfying(
+              EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
+          .hasMessageContaining("step 8")
+          .hasMessageContaining("disk has room");
+    }
+    Files.delete(directory.resolve("cut/.writing/in-the-way"));
+    Seen after = new Seen();
+    whole("cut", after);
+    assertThat(after.resumed).containsExactly(4L);
+  }
+
+  @Test
+  void onlyTheTwoNewestCheckpointsAreKept() throws IOException {
+    whole("kept", new Seen());
+    try (Stream<Path> entries = Files.list(directory.resolve("kept"))) {
+      assertThat(entries.map(path -> path.getFileName().toString()))
+          .containsExactlyInAnyOrder("step-8", "step-12");
+    }
+  }
+
+  private static void truncate(Path file) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.truncate(channel.size() / 2);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}
