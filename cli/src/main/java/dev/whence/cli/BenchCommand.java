@@ -5,7 +5,11 @@ import dev.whence.benchmarks.ExactBench;
 import dev.whence.benchmarks.ExactReport;
 import dev.whence.benchmarks.StreamBench;
 import dev.whence.benchmarks.StreamReport;
+import dev.whence.benchmarks.TrainBench;
+import dev.whence.benchmarks.TrainReport;
 import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -27,7 +31,7 @@ import picocli.CommandLine.Spec;
     name = "bench",
     description = "Measures what the README says.",
     mixinStandardHelpOptions = true,
-    subcommands = {BenchCommand.Exact.class, BenchCommand.Stream.class})
+    subcommands = {BenchCommand.Exact.class, BenchCommand.Stream.class, BenchCommand.Train.class})
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -36,7 +40,7 @@ final class BenchCommand implements Runnable {
 
   @Override
   public void run() {
-    throw new ParameterException(spec.commandLine(), "'exact' or 'stream' is missing");
+    throw new ParameterException(spec.commandLine(), "'exact', 'stream' or 'train' is missing");
   }
 
   /** Where the figures go. */
@@ -188,6 +192,60 @@ final class BenchCommand implements Runnable {
       }
       NativeEnd.prepare();
       StreamReport report = StreamBench.run(options, output.progress(spec));
+      output.write(spec, report.json(), report.markdown(), report::evidence);
+      return Whence.DONE;
+    }
+  }
+
+  /** What a training step costs. */
+  @Command(
+      name = "train",
+      description = "A training step: forward, backward and optimiser against the GEMM peak.",
+      mixinStandardHelpOptions = true)
+  static final class Train implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(
+        names = "--model",
+        required = true,
+        paramLabel = "M",
+        description = "whose shape; its weights do not count")
+    private String model = "";
+
+    @Option(
+        names = "--length",
+        split = ",",
+        defaultValue = "128,256,512",
+        paramLabel = "L[,L]",
+        description = "tokens of a row")
+    private List<Integer> lengths = List.of();
+
+    @Option(names = "--batch-tokens", defaultValue = "4096", description = "of a step")
+    private int batchTokens;
+
+    @Option(names = "--repeat", defaultValue = "7", description = "timed rounds")
+    private int repeat;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Train() {}
+
+    @Override
+    public Integer call() throws Exception {
+      TrainBench.Options options;
+      try {
+        options = new TrainBench.Options(lengths, batchTokens, repeat);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      ModelConfig config;
+      String name;
+      try (ModelFiles files = ModelFiles.open(HubCaches.resolve(model))) {
+        config = files.config();
+        name = files.name();
+      }
+      TrainReport report = TrainBench.run(config, name, options, output.progress(spec));
       output.write(spec, report.json(), report.markdown(), report::evidence);
       return Whence.DONE;
     }

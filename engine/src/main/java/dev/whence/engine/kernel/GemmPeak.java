@@ -25,6 +25,14 @@ public record GemmPeak(double bf16, double fp32) {
     }
   }
 
+  /** FLOP/s in fp32 alone: bf16 takes seconds where the processor has no instructions for it. */
+  public static double fp32(EngineOptions options) {
+    Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
+    try (Kernel kernel = Kernel.load(KernelText.of("llama"), device)) {
+      return rate(kernel, Precision.FP32, MEASURE_SIZE, REPEATS);
+    }
+  }
+
   static GemmPeak measure(Kernel kernel, int size, int repeats) {
     return new GemmPeak(
         rate(kernel, Precision.BF16, size, repeats), rate(kernel, Precision.FP32, size, repeats));

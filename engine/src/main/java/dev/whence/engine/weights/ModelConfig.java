@@ -1,5 +1,7 @@
 package dev.whence.engine.weights;
 
+import com.fasterxml.jackson.databind.node.MissingNode;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /**
@@ -53,6 +55,20 @@ public record ModelConfig(
     List<Integer> endTokens) {
   public ModelConfig {
     endTokens = List.copyOf(endTokens);
+  }
+
+  /**
+   * Reads the text of a config.json.
+   *
+   * @param origin names the text in errors
+   * @throws dev.whence.engine.EngineException of kind MODEL if it is no configuration of a family
+   *     that is known, with everything wrong listed
+   */
+  public static ModelConfig parse(String json, String origin) {
+    return HuggingFaceConfig.read(
+        UntrustedJson.object(json.getBytes(StandardCharsets.UTF_8), origin),
+        MissingNode.getInstance(),
+        origin);
   }
 
   public boolean isGptNeoX() {
