@@ -1,0 +1,71 @@
+package dev.whence.engine.training;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.weights.ElementType;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** A trained model as a Hugging Face directory. */
+public final class TrainedModel {
+  private static final List<String> TAKEN_OVER =
+      List.of(
+          "config.json",
+          "generation_config.json",
+          "tokenizer.json",
+          "tokenizer_config.json",
+          "special_tokens_map.json",
+          "chat_template.jinja");
+
+  private TrainedModel() {}
+
+  /**
+   * What a model takes over from the one that it was trained from: configuration, tokenizer, chat
+   * template.
+   *
+   * @param directory in Hugging Face layout
+   * @throws EngineException of kind ENVIRONMENT if a file can not be read
+   */
+  public static Map<String, byte[]> filesOf(Path directory) {
+    Map<String, byte[]> files = new TreeMap<>();
+    for (String name : TAKEN_OVER) {
+      Path file = directory.resolve(name);
+      if (Files.exists(file)) {
+        try {
+          files.put(name, Files.readAllBytes(file));
+        } catch (IOException e) {
+          throw new EngineException(Kind.ENVIRONMENT, file + " could not be read.", e);
+        }
+      }
+    }
+    return files;
+  }
+
+  /**
+   * Writes the directory; the weights last, and at once, so that a model is whole or none.
+   *
+   * @param files besides the weights, by name
+   * @param type of the stored weights
+   * @throws EngineException of kind ENVIRONMENT if it can not be written, MODEL if a weight is not
+   *     finite in that type
+   */
+  public static void write(
+      Path directory, Map<String, byte[]> files, Trainer trainer, ElementType type) {
+    try {
+      Files.createDirectories(directory);
+      for (Map.Entry<String, byte[]> file : new TreeMap<>(files).entrySet()) {
+        Files.write(directory.resolve(file.getKey()), file.getValue());
+      }
+    } catch (IOException e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT,
+          directory + " could not be written (" + e.getMessage() + "): see that the disk has room.",
+          e);
+    }
+    trainer.save(directory.resolve("model.safetensors"), type);
+  }
+}

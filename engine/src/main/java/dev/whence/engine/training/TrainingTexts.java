@@ -1,0 +1,186 @@
+package dev.whence.engine.training;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.conversation.ConversationFormatException;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.RenderedPrompt;
+import dev.whence.engine.text.Tokenizer;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.CoderResult;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Files of text to learn from, as examples: documents, every token of which is predicted, and
+ * conversations, of which only the response is.
+ */
+public final class TrainingTexts {
+  private final Tokenizer tokenizer;
+  private final PromptTemplate template;
+  private final int longest;
+
+  /**
+   * @param tokenizer the model's
+   * @param template the model's
+   * @param positions that the model has: a longer document is cut into pieces, a longer
+   *     conversation is refused
+   */
+  public TrainingTexts(Tokenizer tokenizer, PromptTemplate template, int positions) {
+    this.tokenizer = tokenizer;
+    this.template = template;
+    this.longest = positions;
+  }
+
+  /**
+   * Reads documents: JSON objects with a member {@code text}, one per line.
+   *
+   * @throws EngineException of kind RECORD that says file, line or byte, and what to do, if the
+   *     file is not UTF-8, a line is not such an object, or there is none; ENVIRONMENT if it can
+   *     not be read
+   */
+  public List<Example> documents(Path file) {
+    List<Example> examples = new ArrayList<>();
+    List<String> lines = lines(file);
+    for (int i = 0; i < lines.size(); i++) {
+      if (lines.get(i).isBlank()) {
+        continue;
+      }
+      JsonNode text;
+      try {
+        text = JsonMapper.builder().build().readTree(lines.get(i)).path("text");
+      } catch (JacksonException e) {
+        throw refused(file, i, "is no JSON object: " + e.getOriginalMessage());
+      }
+      if (!text.isTextual() || text.textValue().isEmpty()) {
+        throw refused(file, i, "has no member \"text\" with a text");
+      }
+      examples.addAll(document(text.textValue()));
+    }
+    return some(file, examples, "document");
+  }
+
+  /**
+   * Reads complete conversations in the input format, one per line.
+   *
+   * @throws EngineException as {@link #documents}
+   */
+  public List<Example> conversations(Path file) {
+    List<Example> examples = new ArrayList<>();
+    List<String> lines = lines(file);
+    for (int i = 0; i < lines.size(); i++) {
+      if (lines.get(i).isBlank()) {
+        continue;
+      }
+      Conversation conversation;
+      try {
+        conversation = ConversationCodec.read(lines.get(i));
+      } catch (ConversationFormatException e) {
+        throw refused(file, i, "is no conversation: " + e.getMessage());
+      }
+      Example example = conversation(conversation);
+      if (example.length() > longest) {
+        throw refused(
+            file,
+            i,
+            "has " + example.length() + " tokens, the model reads " + longest + ": shorten it");
+      }
+      examples.add(example);
+    }
+    return some(file, examples, "conversation");
+  }
+
+  /** A document, in pieces where it is longer than the model reads. */
+  public List<Example> document(String text) {
+    int[] ids = tokenizer.encode(text).ids();
+    List<Example> pieces = new ArrayList<>();
+    for (int at = 0; at + 1 < ids.length; at += longest) {
+      int end = Math.min(ids.length, at + longest);
+      if (end - at > 1) {
+        pieces.add(Example.of(Arrays.copyOfRange(ids, at, end)));
+      }
+    }
+    return pieces;
+  }
+
+  /**
+   * A conversation: prompt and response as they are scored, the prompt's tokens with weight 0, the
+   * response's and its end token's with weight 1.
+   *
+   * @throws EngineException of kind UNSUPPORTED if the template can not render it
+   */
+  public Example conversation(Conversation conversation) {
+    RenderedPrompt prompt = template.render(conversation);
+    int[] before = tokenizer.encode(prompt.text()).ids();
+    int[] answer = tokenizer.encode(conversation.response()).ids();
+    int end = prompt.endToken().isEmpty() ? -1 : tokenizer.idOf(prompt.endToken());
+    int[] tokens = Arrays.copyOf(before, before.length + answer.length + (end < 0 ? 0 : 1));
+    System.arraycopy(answer, 0, tokens, before.length, answer.length);
+    if (end >= 0) {
+      tokens[tokens.length - 1] = end;
+    }
+    float[] weights = new float[tokens.length];
+    Arrays.fill(weights, Math.max(1, before.length), weights.length, 1f);
+    return new Example(tokens, weights);
+  }
+
+  private static List<Example> some(Path file, List<Example> examples, String what) {
+    if (examples.isEmpty()) {
+      throw new EngineException(Kind.RECORD, file + " holds no " + what + ": nothing to learn.");
+    }
+    return examples;
+  }
+
+  private static EngineException refused(Path file, int line, String problem) {
+    return new EngineException(Kind.RECORD, file + ", line " + (line + 1) + ", " + problem + ".");
+  }
+
+  private static List<String> lines(Path file) {
+    byte[] bytes;
+    try {
+      bytes = Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new EngineException(Kind.ENVIRONMENT, file + " could not be read.", e);
+    }
+    CharsetDecoder decoder =
+        StandardCharsets.UTF_8
+            .newDecoder()
+            .onMalformedInput(CodingErrorAction.REPORT)
+            .onUnmappableCharacter(CodingErrorAction.REPORT);
+    ByteBuffer in = ByteBuffer.wrap(bytes);
+    CharBuffer out = CharBuffer.allocate(bytes.length);
+    CoderResult result = decoder.decode(in, out, true);
+    try {
+      if (result.isError()) {
+        result.throwException();
+      }
+    } catch (CharacterCodingException e) {
+      int at = in.position();
+      long line = 1;
+      for (int i = 0; i < at; i++) {
+        line += bytes[i] == '\n' ? 1 : 0;
+      }
+      throw new EngineException(
+          Kind.RECORD,
+          String.format(
+              "%s, line %d: byte %d (0x%02x) is not UTF-8; convert the file to UTF-8.",
+              file, line, at, bytes[at]),
+          e);
+    }
+    return out.flip().toString().lines().toList();
+  }
+}

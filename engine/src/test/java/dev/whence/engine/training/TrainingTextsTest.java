@@ -1,0 +1,135 @@
+package dev.whence.engine.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.weights.ModelFiles;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Files to learn from, and the order in which they are seen. */
+class TrainingTextsTest {
+  private static final String CHAT =
+      "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+          + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+  @TempDir Path directory;
+  private ModelFiles files;
+  private TrainingTexts texts;
+
+  @BeforeEach
+  void open() {
+    files =
+        ModelFiles.open(
+            Path.of("src/test/resources/fixtures/weights/llama"), java.util.Optional.of(CHAT));
+    texts = new TrainingTexts(files.tokenizer(), files.template(), files.config().maxPositions());
+  }
+
+  @AfterEach
+  void close() {
+    files.close();
+  }
+
+  @Test
+  void everyTokenOfADocumentButTheFirstIsPredicted() throws IOException {
+    Path corpus = write("{\"text\": \"the cat sat\"}\n\n{\"text\": \"on the mat\", \"id\": 7}\n");
+    List<Example> examples = texts.documents(corpus);
+    assertThat(examples).hasSize(2);
+    assertThat(examples.get(0).tokens()).isEqualTo(files.tokenizer().encode("the cat sat").ids());
+    assertThat(examples.get(0).lossWeights()[0]).isZero();
+    assertThat(Arrays.copyOfRange(examples.get(0).lossWeights(), 1, examples.get(0).length()))
+        .containsOnly(1f);
+  }
+
+  @Test
+  void aLongDocumentIsCutIntoPiecesThatTheModelReads() {
+    String text = "1 2 3 4 5 ".repeat(40);
+    List<Example> pieces = texts.document(text);
+    int[] joined = pieces.stream().flatMapToInt(piece -> Arrays.stream(piece.tokens())).toArray();
+    assertThat(joined).isEqualTo(files.tokenizer().encode(text).ids());
+    assertThat(pieces).hasSizeGreaterThan(2).allMatch(piece -> piece.length() <= 64);
+  }
+
+  @Test
+  void onlyResponseAndEndTokenOfAConversationArePredicted() {
+    Example example =
+        texts.conversation(
+            ConversationCodec.read(
+                "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+                    + "\"response\":\"on the mat.\"}"));
+    int answer = files.tokenizer().encode("on the mat.").ids().length;
+    int end = files.tokenizer().idOf("<|im_end|>");
+    assertThat(example.tokens()[example.length() - 1]).isEqualTo(end);
+    int first = example.length() - answer - 1;
+    assertThat(IntStream.range(0, example.length()).filter(i -> example.lossWeights()[i] != 0))
+        .containsExactlyElementsOf(IntStream.range(first, example.length()).boxed().toList());
+    assertThat(files.tokenizer().decode(Arrays.copyOf(example.tokens(), first), false))
+        .isEqualTo("<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n");
+  }
+
+  @Test
+  void bytesThatAreNotUtf8AreNamedByLineAndPlace() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    bytes.write("{\"text\": \"good\"}\n{\"text\": \"caf".getBytes(StandardCharsets.UTF_8));
+    bytes.write(0xe9);
+    bytes.write("\"}\n".getBytes(StandardCharsets.UTF_8));
+    Path corpus = Files.write(directory.resolve("latin1.jsonl"), bytes.toByteArray());
+    assertThatThrownBy(() -> texts.documents(corpus))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.RECORD))
+        .hasMessage(corpus + ", line 2: byte 30 (0xe9) is not UTF-8; convert the file to UTF-8.");
+  }
+
+  @Test
+  void aLineThatIsNoDocumentIsNamed() throws IOException {
+    assertThatThrownBy(() -> texts.documents(write("{\"text\": \"a b\"}\n{\"txt\": 1}\n")))
+        .isInstanceOf(EngineException.class)
+        .hasMessageEndingWith(", line 2, has no member \"text\" with a text.");
+    assertThatThrownBy(() -> texts.documents(write("{\"text\": \"a b\"}\nhello\n")))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining(", line 2, is no JSON object");
+    assertThatThrownBy(() -> texts.documents(write("\n")))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("holds no document");
+    assertThatThrownBy(() -> texts.conversations(write("{\"responseId\": \"r\"}\n")))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining(", line 1, is no conversation");
+  }
+
+  @Property
+  void anEpochShowsEveryExampleOnceInAnOrderOfItsOwn(
+      @ForAll @IntRange(min = 1, max = 200) int size, @ForAll long seed) {
+    Epochs epochs = new Epochs(size, seed);
+    int[] first = IntStream.range(0, size).map(epochs::at).toArray();
+    int[] second = IntStream.range(size, 2 * size).map(epochs::at).toArray();
+    int[] all = IntStream.range(0, size).toArray();
+    assertThat(Arrays.stream(first).sorted().toArray()).isEqualTo(all);
+    assertThat(Arrays.stream(second).sorted().toArray()).isEqualTo(all);
+    if (size > 20) {
+      assertThat(second).isNotEqualTo(first);
+    }
+    Epochs again = new Epochs(size, seed);
+    assertThat(again.at(2L * size - 1)).isEqualTo(second[size - 1]);
+    assertThat(again.at(0)).isEqualTo(first[0]);
+  }
+
+  private Path write(String text) throws IOException {
+    return Files.writeString(directory.resolve("corpus.jsonl"), text);
+  }
+}
