@@ -31,11 +31,11 @@ final class TextBuilder {
     return this;
   }
 
-  /** Documents, each followed by an empty line. */
-  TextBuilder context(List<List<Sentence>> documents) {
-    for (List<Sentence> document : documents) {
-      document(document).append(BETWEEN_DOCUMENTS);
-    }
+  /** One document of a context. */
+  TextBuilder passage(Passage passage) {
+    int start = text.length();
+    passage.sentences().forEach(span -> sentences.add(span.shift(start)));
+    text.append(passage.text());
     return this;
   }
 

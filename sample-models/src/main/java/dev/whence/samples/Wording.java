@@ -13,14 +13,14 @@ final class Wording {
     this.draw = draw;
   }
 
-  Sentence statement(Fact fact) {
+  Sentence.Statement statement(Fact fact) {
     return statement(fact, draw.from(fact.relation().statements()));
   }
 
   /** A statement in a wording other than the given one's. */
-  Sentence otherwise(Fact fact, Sentence.Statement said) {
+  Sentence.Statement otherwise(Fact fact, Sentence.Statement said) {
     List<String> templates = fact.relation().statements();
-    Sentence statement = statement(fact);
+    Sentence.Statement statement = statement(fact);
     while (templates.size() > 1 && statement.text().equals(said.text())) {
       statement = statement(fact);
     }
@@ -72,6 +72,10 @@ final class Wording {
 
   /** A question for the fact's object, by the subject's name. */
   String question(Fact fact) {
-    return Lexicon.fill(draw.from(fact.relation().questions()), Map.of("s", fact.subject().name()));
+    return question(fact, draw.from(fact.relation().questions()));
+  }
+
+  static String question(Fact fact, String template) {
+    return Lexicon.fill(template, Map.of("s", fact.subject().name()));
   }
 }
