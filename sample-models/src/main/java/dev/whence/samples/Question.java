@@ -1,0 +1,120 @@
+package dev.whence.samples;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Trust;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A question, the context that it is asked about, and what is true of both.
+ *
+ * @param id unique among the questions of its options
+ * @param kind what it takes to answer it
+ * @param passages the documents of the context; empty if there is none
+ * @param question ends with a question mark
+ * @param answer the value alone; a response is the value with a full stop
+ * @param fact id of the fact that is asked for
+ * @param truth the sentences that matter, in the order of the context; empty without an answer in
+ *     the context. ALIAS: link and statement. TWO_HOP: hop and statement. DUPLICATED: both.
+ *     CONTRADICTED: the later one. INJECTED: the injection.
+ * @param overridden sentences that would answer it if those of {@code truth} were not there:
+ *     CONTRADICTED: the earlier one; INJECTED: what the context says
+ */
+public record Question(
+    String id,
+    Kind kind,
+    List<Passage> passages,
+    String question,
+    String answer,
+    String fact,
+    List<Evidence> truth,
+    List<Evidence> overridden) {
+
+  public Question {
+    passages = List.copyOf(passages);
+    truth = List.copyOf(truth);
+    overridden = List.copyOf(overridden);
+  }
+
+  /** How many sentences the context has. */
+  public int sentences() {
+    return passages.stream().mapToInt(passage -> passage.sentences().size()).sum();
+  }
+
+  /** The right response: the answer and a full stop. */
+  public String response() {
+    return answer + ".";
+  }
+
+  /**
+   * The prompt, not answered yet: one user message, each passage a retrieved part of the passage's
+   * id, the empty line after it in the part's text; then the question. Attributes: see {@link
+   * QuestionLines}.
+   */
+  public Conversation conversation() {
+    return conversation("", "");
+  }
+
+  /** The prompt with the right response. */
+  public Conversation answered() {
+    return conversation(response(), "stop");
+  }
+
+  private Conversation conversation(String response, String finishReason) {
+    List<Part> parts = new ArrayList<>();
+    for (Passage passage : passages) {
+      parts.add(
+          new Part(
+              PartKind.RETRIEVED,
+              passage.id(),
+              "",
+              "",
+              Trust.RETRIEVED,
+              passage.text() + TextBuilder.BETWEEN_DOCUMENTS,
+              true,
+              List.of()));
+    }
+    parts.add(
+        new Part(
+            PartKind.QUESTION,
+            "question",
+            "",
+            "",
+            Trust.USER_SUPPLIED,
+            TextBuilder.QUESTION + question,
+            false,
+            List.of()));
+    return new Conversation(
+        id,
+        "",
+        Instant.EPOCH,
+        List.of(Message.of("user", parts)),
+        "",
+        response,
+        finishReason,
+        List.of(),
+        "",
+        "",
+        "",
+        "",
+        QuestionLines.attributes(this));
+  }
+
+  /** The text that the model sees before its answer, as its chat template renders it. */
+  public String prompt() {
+    StringBuilder content = new StringBuilder();
+    for (Passage passage : passages) {
+      content.append(passage.text()).append(TextBuilder.BETWEEN_DOCUMENTS);
+    }
+    return ChatMl.prompt(content + TextBuilder.QUESTION + question);
+  }
+
+  /** The prompt with the right answer, to train on. */
+  public TrainingText training() {
+    return new Dialogue(List.of(this)).training();
+  }
+}

@@ -1,0 +1,169 @@
+package dev.whence.samples;
+
+import dev.whence.samples.ContextMaker.Answered;
+import dev.whence.samples.ContextMaker.Made;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Questions with context, as many as there are indices: each is a pure function of the world, the
+ * options and its index.
+ *
+ * <p>Questions that a context answers are about a throw-away world, or about entities that the
+ * model knows with other facts than it knows, so that only reading helps. {@link
+ * Kind#NO_ANSWER_KNOWN} asks what the model may remember.
+ */
+public final class Questions {
+  private final World memory;
+  private final Set<String> avoid;
+  private final QuestionOptions options;
+  private final List<Fact> remembered;
+
+  /**
+   * Questions for a model of a world.
+   *
+   * @param memory the world that the model has learnt
+   * @throws IllegalArgumentException if NO_ANSWER_KNOWN is asked for and no fact may be asked
+   */
+  public Questions(World memory, QuestionOptions options) {
+    this.memory = memory;
+    this.avoid = memory.names();
+    this.options = options;
+    this.remembered =
+        memory.facts().stream()
+            .filter(
+                fact ->
+                    memory.documents(fact) >= options.minDocuments()
+                        && memory.isAskedInFineTuning(fact) == options.asked())
+            .toList();
+    if (remembered.isEmpty()
+        && options.mix().stream().anyMatch(share -> share.kind() == Kind.NO_ANSWER_KNOWN)) {
+      throw new IllegalArgumentException(
+          "no fact of " + memory.name() + " may be asked without an answer in the context");
+    }
+  }
+
+  /** The question of an index, from 0 on. */
+  public Question question(long index) {
+    return dialogue(Draw.of(options.seed(), "question", index), "question-" + index, 1)
+        .questions()
+        .get(0);
+  }
+
+  /** The dialogue of an index, from 0 on: one context with one or several questions. */
+  public Dialogue dialogue(long index) {
+    return dialogue(
+        Draw.of(options.seed(), "dialogue", index), "dialogue-" + index, options.maxQuestions());
+  }
+
+  /**
+   * A question without any context, for what a model remembers.
+   *
+   * @param wording which of the relation's questions, from 0 on; taken in turn
+   */
+  public static Question withoutContext(Fact fact, int wording) {
+    List<String> wordings = fact.relation().questions();
+    String template = wordings.get(Math.floorMod(wording, wordings.size()));
+    return new Question(
+        fact.id() + "-" + wording,
+        Kind.NO_ANSWER_KNOWN,
+        List.of(),
+        Wording.question(fact, template),
+        fact.object(),
+        fact.id(),
+        List.of(),
+        List.of());
+  }
+
+  private Dialogue dialogue(Draw draw, String id, int most) {
+    Kind kind = KindShare.draw(options.mix(), draw);
+    ContextOptions context = options.context();
+    int sentences =
+        Math.max(
+            kind.neededSentences(), draw.between(context.minSentences(), context.maxSentences()));
+    if (!kind.isInContext()) {
+      return new Dialogue(List.of(withoutAnswer(draw, id, kind, sentences)));
+    }
+    World world =
+        draw.chance(options.againstMemoryShare())
+            ? memory.contradicting(draw, context.sizes(sentences, draw))
+            : fresh(draw, sentences);
+    List<KindShare> further =
+        options.mix().stream()
+            .filter(share -> share.kind().isInContext() && share.kind() != Kind.INJECTED)
+            .toList();
+    Made made = inContext(draw, world, context, kind, further, most, sentences);
+    List<Question> questions = new ArrayList<>();
+    for (Answered asked : made.answered()) {
+      questions.add(
+          new Question(
+              made.answered().size() == 1 ? id : id + "-" + questions.size(),
+              asked.kind(),
+              made.passages(),
+              asked.question(),
+              asked.answer(),
+              asked.fact().id(),
+              asked.truth(),
+              asked.overridden()));
+    }
+    return new Dialogue(questions);
+  }
+
+  private World fresh(Draw draw, int sentences) {
+    return World.fresh(
+        draw.random(),
+        memory.lexicon(),
+        options.context().world(sentences, options.split(), draw),
+        avoid);
+  }
+
+  /**
+   * A context with questions that it answers.
+   *
+   * @param first kind of the first question, which is certain to be asked
+   * @param mix kinds of further questions; after an injection there are none
+   * @param most questions
+   */
+  static Made inContext(
+      Draw draw,
+      World world,
+      ContextOptions options,
+      Kind first,
+      List<KindShare> mix,
+      int most,
+      int sentences) {
+    ContextMaker maker = new ContextMaker(draw, world, options, true);
+    if (!maker.ask(first)) {
+      throw new IllegalStateException("a world of " + world.name() + " has nothing for " + first);
+    }
+    int count = first == Kind.INJECTED || mix.isEmpty() ? 1 : draw.between(1, most);
+    for (int i = 1; i < count; i++) {
+      Kind kind = KindShare.draw(mix, draw);
+      if (maker.size() + kind.neededSentences() <= sentences) {
+        maker.ask(kind);
+      }
+    }
+    maker.fill(sentences);
+    return maker.make();
+  }
+
+  private Question withoutAnswer(Draw draw, String id, Kind kind, int sentences) {
+    boolean known = kind == Kind.NO_ANSWER_KNOWN;
+    boolean empty = draw.chance(options.emptyShare());
+    World fresh = fresh(draw, sentences);
+    Fact fact = draw.from(known ? remembered : fresh.facts());
+    List<Passage> passages = List.of();
+    if (!empty) {
+      boolean ofMemory = known && draw.chance(options.memoryContextShare());
+      ContextMaker maker =
+          new ContextMaker(draw, ofMemory ? memory : fresh, options.context(), false);
+      maker.guard(fact);
+      maker.fill(sentences);
+      passages = maker.make().passages();
+    }
+    String question = new Wording(memory.lexicon(), draw).question(fact);
+    return new Question(
+        id, kind, passages, question, fact.object(), fact.id(), List.of(), List.of());
+  }
+}

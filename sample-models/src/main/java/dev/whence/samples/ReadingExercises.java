@@ -1,0 +1,100 @@
+package dev.whence.samples;
+
+import dev.whence.samples.ContextMaker.Answered;
+import dev.whence.samples.ContextMaker.Made;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Pretraining documents that teach reading: statements about a throw-away world, then questions
+ * with their answers.
+ *
+ * <pre>
+ * {document 1}
+ *
+ * {document 2}
+ *
+ * Question: {question}
+ * Answer: {value}.
+ * Question: {question}
+ * Answer: {value}.
+ * </pre>
+ *
+ * <p>There are as many as there are indices: each is a pure function of the options and its index.
+ * They state no fact of the world that a model learns, and have none of its names.
+ */
+public final class ReadingExercises {
+  private final Lexicon lexicon;
+  private final Set<String> avoid;
+  private final Options options;
+
+  /**
+   * The numbers of reading exercises.
+   *
+   * @param seed of everything that is drawn
+   * @param maxQuestions an exercise has 1 to so many questions, as far as its sentences go
+   * @param mix kinds of questions; INJECTED and those without an answer are none of them
+   * @param context what else stands in it
+   */
+  public record Options(long seed, int maxQuestions, List<KindShare> mix, ContextOptions context) {
+    public Options {
+      mix = List.copyOf(mix);
+      QuestionOptions.check(mix, context, maxQuestions);
+      for (KindShare share : mix) {
+        if (!share.kind().isInContext() || share.kind() == Kind.INJECTED) {
+          throw new IllegalArgumentException(share.kind() + " is no kind of reading exercise");
+        }
+      }
+    }
+
+    /** 3 to 40 sentences with up to six questions. */
+    public static Options standard(long seed) {
+      return new Options(
+          seed,
+          6,
+          List.of(
+              new KindShare(Kind.DIRECT, 4),
+              new KindShare(Kind.ALIAS, 2),
+              new KindShare(Kind.TWO_HOP, 2),
+              new KindShare(Kind.DUPLICATED, 1),
+              new KindShare(Kind.CONTRADICTED, 1)),
+          ContextOptions.ofSentences(3, 40));
+    }
+  }
+
+  /**
+   * Exercises beside a world.
+   *
+   * @param world whose names they do not have
+   */
+  public ReadingExercises(World world, Options options) {
+    this.lexicon = world.lexicon();
+    this.avoid = world.names();
+    this.options = options;
+  }
+
+  /** The exercise of an index, from 0 on; its id is {@code exercise-<index>}. */
+  public Document document(long index) {
+    Draw draw = Draw.of(options.seed(), "exercise", index);
+    Kind first = KindShare.draw(options.mix(), draw);
+    ContextOptions context = options.context();
+    int sentences =
+        Math.max(
+            first.neededSentences(), draw.between(context.minSentences(), context.maxSentences()));
+    World world =
+        World.fresh(
+            draw.random(), lexicon, context.world(sentences, NameSplit.TRAINING, draw), avoid);
+    Made made =
+        Questions.inContext(
+            draw, world, context, first, options.mix(), options.maxQuestions(), sentences);
+    TextBuilder text = new TextBuilder();
+
+    for (Passage passage : made.passages()) {
+      text.passage(passage).append(TextBuilder.BETWEEN_DOCUMENTS);
+    }
+    for (Answered asked : made.answered()) {
+      text.questionAndAnswer(asked.question(), asked.answer());
+    }
+    return new Document("exercise-" + index, text.build(), text.sentences(), List.of());
+  }
+}
