@@ -126,7 +126,7 @@ final class BenchCommand implements Runnable {
       try {
         options =
             new ExactBench.Options(
-                HubCaches.resolve(model), input, line, Dtype.of(dtype), repeat, !noNaive, dumpIds);
+                Models.resolve(model), input, line, Dtype.of(dtype), repeat, !noNaive, dumpIds);
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
@@ -180,7 +180,7 @@ final class BenchCommand implements Runnable {
       try {
         options =
             new StreamBench.Options(
-                model.map(HubCaches::resolve),
+                model.map(Models::resolve),
                 input,
                 warmup,
                 responses,
@@ -241,7 +241,7 @@ final class BenchCommand implements Runnable {
       NativeEnd.prepare();
       ModelConfig config;
       String name;
-      try (ModelFiles files = ModelFiles.open(HubCaches.resolve(model))) {
+      try (ModelFiles files = ModelFiles.open(Models.resolve(model))) {
         config = files.config();
         name = files.name();
       }

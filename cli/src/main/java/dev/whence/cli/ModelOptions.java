@@ -53,7 +53,7 @@ final class ModelOptions {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
     NativeEnd.prepare();
-    ModelFiles files = ModelFiles.open(HubCaches.resolve(model), template());
+    ModelFiles files = ModelFiles.open(Models.resolve(model), template());
     List<String> names = new ArrayList<>(aliases);
     names.add(files.name());
     return LocalScorer.open(files, options.withAliases(names));

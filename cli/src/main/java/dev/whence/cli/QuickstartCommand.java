@@ -66,7 +66,7 @@ final class QuickstartCommand implements Callable<Integer> {
     try {
       options =
           new QuickstartOptions(
-              model.map(HubCaches::resolve),
+              model.map(Models::resolve),
               input,
               responses.map(OptionalInt::of).orElseGet(OptionalInt::empty),
               dataDir,

@@ -29,6 +29,7 @@ import picocli.CommandLine.Spec;
       TopicsCommand.class,
       DlqCommand.class,
       ServeCommand.class,
+      TrainCommand.class,
       BenchCommand.class,
       AutoComplete.GenerateCompletion.class,
       HelpCommand.class

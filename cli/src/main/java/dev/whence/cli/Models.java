@@ -1,18 +1,30 @@
 package dev.whence.cli;
 
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Where the Hugging Face libraries keep what they downloaded, by their own environment variables.
+ * Models by name: paths, what ships with Whence, and what the Hugging Face libraries keep of what
+ * they downloaded, by their own environment variables.
  */
-final class HubCaches {
-  private HubCaches() {}
+final class Models {
+  private Models() {}
 
-  /** A path as it is, or a model name found in one of the caches. */
+  /** A path as it is, a bundled model's name, or a name found in one of the caches. */
   static Path resolve(String model) {
+    if (BundledModels.has(model) && !Files.exists(Path.of(model))) {
+      try {
+        return BundledModels.unpack(model);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
     List<Path> caches = new ArrayList<>();
     String cache = System.getenv("HF_HUB_CACHE");
     if (cache != null && !cache.isBlank()) {

@@ -1,0 +1,248 @@
+package dev.whence.cli;
+
+import dev.whence.engine.training.FineTuning;
+import dev.whence.engine.training.Schedule;
+import dev.whence.engine.training.StepReport;
+import dev.whence.engine.training.TrainingOptions;
+import dev.whence.engine.training.TrainingRun;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.samples.BundledModels;
+import dev.whence.samples.recipes.Recipe;
+import dev.whence.samples.recipes.RecipeRun;
+import dev.whence.samples.recipes.Recipes;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Makes a sample model by its recipe, or trains a model on one's own texts. */
+@Command(
+    name = "train",
+    description = {
+      "Makes a sample model by its recipe, or goes on from a model with texts of one's own.",
+      "A run that was cut off goes on when the same command is given again."
+    },
+    mixinStandardHelpOptions = true)
+final class TrainCommand implements Callable<Integer> {
+  private static final int REPORT_EVERY = 100;
+  private static final long WARMUP_SHARE = 20;
+
+  @Spec private CommandSpec spec;
+
+  @Parameters(
+      arity = "0..1",
+      paramLabel = "RECIPE",
+      description = "of a sample model; 'list' shows them; without: texts of one's own")
+  private Optional<String> recipe = Optional.empty();
+
+  @Option(
+      names = "--output",
+      paramLabel = "DIR",
+      description = "the model's directory (default: whence-data/models/RECIPE)")
+  private Optional<Path> output = Optional.empty();
+
+  @Option(
+      names = "--from",
+      paramLabel = "M",
+      description =
+          "the model to go on from (default of a recipe: the one that it names, made here before,"
+              + " else the one that ships)")
+  private Optional<String> from = Optional.empty();
+
+  @Option(
+      names = "--corpus",
+      paramLabel = "F.jsonl",
+      description = "documents: a JSON object with \"text\" per line")
+  private List<Path> corpora = List.of();
+
+  @Option(
+      names = "--conversations",
+      paramLabel = "F.jsonl",
+      description = "complete records; only responses are learnt")
+  private List<Path> conversations = List.of();
+
+  @Option(names = "--steps", defaultValue = "200", description = "default: ${DEFAULT-VALUE}")
+  private long steps;
+
+  @Option(names = "--examples", defaultValue = "16", description = "per step (${DEFAULT-VALUE})")
+  private int examples;
+
+  @Option(
+      names = "--learning-rate",
+      defaultValue = "1e-4",
+      description = "peak; rises over the first twentieth, falls along a cosine (${DEFAULT-VALUE})")
+  private double rate;
+
+  @Option(
+      names = "--parameters",
+      paramLabel = "REGEX",
+      description = "only parameters whose name matches are trained")
+  private Optional<String> parameters = Optional.empty();
+
+  @Option(
+      names = "--store",
+      defaultValue = "F32",
+      paramLabel = "F32|BF16|F16",
+      description = "element type of the weights on disk (${DEFAULT-VALUE})")
+  private ElementType store = ElementType.F32;
+
+  @Option(names = "--seed", defaultValue = "1")
+  private long seed;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  TrainCommand() {}
+
+  @Override
+  public Integer call() throws Exception {
+    if (recipe.isPresent() && recipe.get().equals("list")) {
+      list();
+      return Whence.DONE;
+    }
+    NativeEnd.prepare();
+    if (recipe.isPresent()) {
+      byRecipe(recipe.get());
+    } else {
+      ownTexts();
+    }
+    return Whence.DONE;
+  }
+
+  private void list() {
+    PrintWriter out = spec.commandLine().getOut();
+    for (Recipe one : Recipes.ALL) {
+      out.printf(Locale.ROOT, "%-10s %s%n", one.name(), one.summary());
+    }
+    out.flush();
+  }
+
+  private void byRecipe(String name) throws IOException {
+    if (!corpora.isEmpty() || !conversations.isEmpty()) {
+      throw new UsageException(
+          "a recipe brings its own texts: leave out RECIPE, or --corpus and --conversations");
+    }
+    Recipe wanted =
+        Recipes.named(name)
+            .orElseThrow(
+                () ->
+                    new UsageException(
+                        "there is no recipe '" + name + "'; 'whence train list' shows them"));
+    Path directory = output.orElse(models().resolve(name));
+    new RecipeRun(wanted, directory).run(start(wanted), listener(wanted.steps()));
+    done(directory);
+  }
+
+  /** Where a recipe begins: as asked for, else what was made here, else what ships. */
+  private Optional<Path> start(Recipe wanted) throws IOException {
+    if (from.isPresent()) {
+      return Optional.of(Models.resolve(from.get()));
+    }
+    if (wanted.from().isEmpty()) {
+      return Optional.empty();
+    }
+    String base = wanted.from().get();
+    Path made = models().resolve(base);
+    return Optional.of(
+        Files.exists(made.resolve("model.safetensors")) ? made : BundledModels.unpack(base));
+  }
+
+  private static Path models() {
+    return Path.of("whence-data", "models");
+  }
+
+  private void ownTexts() {
+    if (from.isEmpty() || output.isEmpty()) {
+      throw new UsageException(
+          "name a RECIPE, or give --from, --output and --corpus or --conversations");
+    }
+    Schedule schedule = new Schedule.Cosine(rate, rate / 10, steps / WARMUP_SHARE, steps);
+    FineTuning job;
+    try {
+      job =
+          new FineTuning(
+              Models.resolve(from.get()),
+              corpora,
+              conversations,
+              TrainingOptions.of(schedule).withTrained(trained()),
+              steps,
+              examples,
+              Math.max(1, steps / 10),
+              seed,
+              store);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    corpora.forEach(InputFile::check);
+    conversations.forEach(InputFile::check);
+    job.run(output.get(), listener(steps));
+    done(output.get());
+  }
+
+  private Predicate<String> trained() {
+    if (parameters.isEmpty()) {
+      return name -> true;
+    }
+    try {
+      return Pattern.compile(parameters.get()).asPredicate();
+    } catch (PatternSyntaxException e) {
+      throw new UsageException("--parameters: " + e.getMessage());
+    }
+  }
+
+  private void done(Path directory) {
+    spec.commandLine().getOut().println(directory);
+    spec.commandLine().getOut().flush();
+  }
+
+  private TrainingRun.Listener listener(long total) {
+    ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
+    return new TrainingRun.Listener() {
+      private long tokens;
+      private long first;
+
+      @Override
+      public void stepped(StepReport report) {
+        if (first == 0) {
+          first = report.step();
+        }
+        tokens += report.tokens();
+        bar.show(report.step(), total, tokens, "tokens");
+        if (report.step() % REPORT_EVERY == 0 || report.step() == total) {
+          bar.note(
+              String.format(
+                  Locale.ROOT,
+                  "step %d of %d: loss %.4f nats, gradient norm %.2f, learning rate %.2e",
+                  report.step(),
+                  total,
+                  report.loss(),
+                  report.gradientNorm(),
+                  report.rate()));
+        }
+        if (report.step() == total) {
+          bar.finish();
+        }
+      }
+
+      @Override
+      public void resumed(long step) {
+        bar.note("going on from the checkpoint of step " + step);
+      }
+
+      @Override
+      public void passedOver(String sentence) {
+        bar.note(sentence);
+      }
+    };
+  }
+}

@@ -1,0 +1,109 @@
+package dev.whence.samples.recipes;
+
+import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Example;
+import dev.whence.engine.training.TrainingRun;
+import dev.whence.samples.TrainingText;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.LongFunction;
+
+/**
+ * Batches of a mixture of texts. A batch is filled up to a number of tokens: for each next text a
+ * source is drawn by its share. What is in the batch of a step depends on seed and step only, and
+ * on the curriculum's stage at that step.
+ */
+final class Mixture implements TrainingRun.Batches {
+  /** The most texts that a batch can have. */
+  private static final long TEXTS_PER_STEP = 100_000;
+
+  /** Where texts come from. */
+  sealed interface Source {
+    /** How often it is drawn, in proportion to the others. */
+    double share();
+
+    /** How its tokens count. */
+    TokenWeights weights();
+  }
+
+  /** As many texts as there are indices, none of them twice. */
+  record Endless(double share, TokenWeights weights, LongFunction<TrainingText> texts)
+      implements Source {}
+
+  /** A corpus, drawn with replacement. */
+  record Finite(double share, TokenWeights weights, List<TrainingText> texts) implements Source {
+    Finite {
+      texts = List.copyOf(texts);
+    }
+  }
+
+  /**
+   * What is read from some step on.
+   *
+   * @param fromStep first step, from 1
+   * @param batchTokens of a step
+   * @param sources by share
+   */
+  record Stage(long fromStep, int batchTokens, List<Source> sources) {
+    Stage {
+      sources = List.copyOf(sources);
+      if (sources.isEmpty()) {
+        throw new IllegalArgumentException("a stage has no source");
+      }
+    }
+  }
+
+  private final List<Stage> stages;
+  private final long seed;
+  private final Tokenizer tokenizer;
+
+  /**
+   * @param stages by first step, the first one from step 1 on
+   */
+  Mixture(List<Stage> stages, long seed, Tokenizer tokenizer) {
+    this.stages = List.copyOf(stages);
+    this.seed = seed;
+    this.tokenizer = tokenizer;
+    if (stages.isEmpty() || stages.get(0).fromStep() != 1) {
+      throw new IllegalArgumentException("the first stage must begin at step 1");
+    }
+  }
+
+  @Override
+  public List<Example> batch(long step) {
+    Stage stage = stages.get(0);
+    for (Stage later : stages) {
+      if (later.fromStep() <= step) {
+        stage = later;
+      }
+    }
+    SplittableRandom random = new SplittableRandom(seed * 0x9e37_79b9_7f4a_7c15L ^ step);
+    List<Example> batch = new ArrayList<>();
+    int tokens = 0;
+    while (tokens < stage.batchTokens()) {
+      Source source = draw(stage.sources(), random);
+      TrainingText text =
+          switch (source) {
+            case Endless endless -> endless.texts().apply(step * TEXTS_PER_STEP + batch.size());
+            case Finite finite -> finite.texts().get(random.nextInt(finite.texts().size()));
+          };
+      Example example = source.weights().example(text, tokenizer);
+      batch.add(example);
+      tokens += example.length();
+    }
+    return batch;
+  }
+
+  private static Source draw(List<Source> sources, SplittableRandom random) {
+    double left =
+        random.nextDouble() * sources.stream().mapToDouble(Source::share).sum();
+    for (Source source : sources) {
+      left -= source.share();
+      if (left < 0) {
+        return source;
+      }
+    }
+    return sources.get(sources.size() - 1);
+  }
+}

@@ -1,0 +1,37 @@
+package dev.whence.samples.recipes;
+
+import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Initialisation;
+import dev.whence.engine.training.TrainingOptions;
+import dev.whence.engine.training.TrainingRun;
+import dev.whence.engine.weights.ElementType;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * How a sample model is made.
+ *
+ * @param name of the recipe and its model
+ * @param summary one sentence
+ * @param from the recipe whose model it goes on from; empty: new parameters
+ * @param architecture of the model
+ * @param initialisation of new parameters
+ * @param training optimiser, schedule, packing
+ * @param steps to take
+ * @param checkpointEvery so many steps
+ * @param seed of the data
+ * @param data the batches, given the model's tokenizer
+ * @param stored element type of the weights on disk
+ */
+public record Recipe(
+    String name,
+    String summary,
+    Optional<String> from,
+    Architecture architecture,
+    Initialisation initialisation,
+    TrainingOptions training,
+    long steps,
+    long checkpointEvery,
+    long seed,
+    Function<Tokenizer, TrainingRun.Batches> data,
+    ElementType stored) {}

@@ -1,0 +1,104 @@
+package dev.whence.samples.recipes;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.TrainedModel;
+import dev.whence.engine.training.Trainer;
+import dev.whence.engine.training.TrainingRun;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelFiles;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * Makes a model by a recipe. The output directory gets the model in Hugging Face layout, and while
+ * it is made, checkpoints: the same command goes on where a run was cut off.
+ */
+public final class RecipeRun {
+  private static final String CHECKPOINTS = "checkpoints";
+
+  private final Recipe recipe;
+  private final Path output;
+
+  /**
+   * @param output the model's directory; made where it is missing
+   */
+  public RecipeRun(Recipe recipe, Path output) {
+    this.recipe = recipe;
+    this.output = output;
+  }
+
+  /**
+   * Trains, and writes the model.
+   *
+   * @param from directory of the model that the recipe goes on from; empty if it starts anew
+   * @throws EngineException as {@link TrainingRun#run}; of kind MODEL if {@code from} is of another
+   *     shape than the recipe's, or is missing or not wanted; ENVIRONMENT if the model can not be
+   *     written
+   */
+  public void run(Optional<Path> from, TrainingRun.Listener listener) {
+    if (from.isPresent() != recipe.from().isPresent()) {
+      throw new EngineException(
+          Kind.MODEL,
+          recipe.name()
+              + recipe
+                  .from()
+                  .map(base -> " goes on from a model of recipe " + base + ": say where it is.")
+                  .orElse(" starts anew: it goes on from no model."));
+    }
+    if (from.isPresent()) {
+      goOn(from.get(), listener);
+    } else {
+      startAnew(listener);
+    }
+  }
+
+  private void startAnew(TrainingRun.Listener listener) {
+    ModelConfig config = ModelConfig.parse(recipe.architecture().config(), recipe.name());
+    Map<String, byte[]> files = new TreeMap<>(SampleTokenizer.files(config.vocabularySize()));
+    files.put("config.json", recipe.architecture().config().getBytes(StandardCharsets.UTF_8));
+    try (Tokenizer tokenizer = SampleTokenizer.open(files);
+        Trainer trainer =
+            Trainer.initialise(config, recipe.initialisation(), recipe.training())) {
+      train(trainer, tokenizer, "new", listener);
+      TrainedModel.write(output, files, trainer, recipe.stored());
+    }
+  }
+
+  private void goOn(Path from, TrainingRun.Listener listener) {
+    try (ModelFiles files = ModelFiles.open(from)) {
+      ModelConfig wanted = ModelConfig.parse(recipe.architecture().config(), recipe.name());
+      if (!files.config().equals(wanted)) {
+        throw new EngineException(
+            Kind.MODEL,
+            from + " is of another shape than recipe " + recipe.name() + " is for: no model of "
+                + recipe.from().orElseThrow() + ".");
+      }
+      try (Trainer trainer =
+          Trainer.from(files.config(), files.weights(), recipe.training())) {
+        train(trainer, files.tokenizer(), files.digest(), listener);
+        TrainedModel.write(output, TrainedModel.filesOf(from), trainer, recipe.stored());
+      }
+    }
+  }
+
+  private void train(
+      Trainer trainer, Tokenizer tokenizer, String start, TrainingRun.Listener listener) {
+    String purpose =
+        "recipe " + recipe.name() + ", seed " + recipe.seed() + ", steps " + recipe.steps()
+            + ", from " + start;
+    new TrainingRun(
+            output.resolve(CHECKPOINTS), recipe.steps(), recipe.checkpointEvery(), purpose)
+        .run(trainer, recipe.data().apply(tokenizer), listener);
+  }
+
+  /** Whether the output directory holds a finished model. */
+  public boolean isDone() {
+    return Files.exists(output.resolve("model.safetensors"));
+  }
+}
