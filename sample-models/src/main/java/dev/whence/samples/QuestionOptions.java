@@ -145,4 +145,24 @@ public record QuestionOptions(
         minDocuments,
         context);
   }
+
+  /**
+   * The same with other questions about the world that the model knows.
+   *
+   * @param against {@link #againstMemoryShare}
+   */
+  public QuestionOptions withMemory(double against, boolean otherAsked, int documents) {
+    return new QuestionOptions(
+        seed,
+        split,
+        mix,
+        minQuestions,
+        maxQuestions,
+        against,
+        emptyShare,
+        memoryContextShare,
+        otherAsked,
+        documents,
+        context);
+  }
 }

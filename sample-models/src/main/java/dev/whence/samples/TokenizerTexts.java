@@ -18,48 +18,62 @@ public final class TokenizerTexts {
   private TokenizerTexts() {}
 
   /**
-   * Texts, half of them exercises, half dialogues.
+   * Which texts.
+   *
+   * @param seed of everything that is drawn
+   * @param count of texts, half exercises, half dialogues
+   * @param minSentences of a context
+   * @param maxSentences of a context
+   * @param syllableTimes how often each syllable counts by itself, small and with a capital, so
+   *     that syllables are merged before anything else; 0 for not at all
+   */
+  public record Options(
+      long seed, int count, int minSentences, int maxSentences, long syllableTimes) {
+    public Options {
+      if (count < 0 || syllableTimes < 0) {
+        throw new IllegalArgumentException(
+            "counts are not negative: " + count + ", " + syllableTimes);
+      }
+    }
+
+    public static Options standard(long seed) {
+      return new Options(seed, 6000, 3, 12, 20_000);
+    }
+  }
+
+  /**
+   * Texts to learn from.
    *
    * @param world whose names do not stand in them
-   * @param seed of everything that is drawn
-   * @param count of texts
    */
-  public static List<String> of(World world, long seed, int count) {
+  public static List<BytePairEncoding.Text> of(World world, Options options) {
+    List<BytePairEncoding.Text> texts = new ArrayList<>();
+    for (String syllable :
+        options.syllableTimes() == 0 ? List.<String>of() : world.lexicon().syllables()) {
+      String capitalised =
+          syllable.substring(0, 1).toUpperCase(Locale.ROOT) + syllable.substring(1);
+      texts.add(new BytePairEncoding.Text(syllable, options.syllableTimes()));
+      texts.add(new BytePairEncoding.Text(capitalised, options.syllableTimes()));
+    }
+    int least = options.minSentences();
+    int most = options.maxSentences();
+    long seed = options.seed();
     ReadingExercises exercises =
         new ReadingExercises(
-            world, ReadingExercises.Options.standard(seed).withSentences(LEAST, MOST));
+            world, ReadingExercises.Options.standard(seed).withSentences(least, most));
+    QuestionOptions training = QuestionOptions.training(seed);
     List<KindShare> mix =
-        QuestionOptions.training(seed).mix().stream()
-            .filter(share -> share.kind().isInContext())
-            .toList();
-    QuestionOptions options =
-        QuestionOptions.training(seed).withMix(mix, 1, 3).withSentences(LEAST, MOST);
-    Questions questions =
+        training.mix().stream().filter(share -> share.kind().isInContext()).toList();
+    Questions dialogues =
         new Questions(
-            world,
-            new QuestionOptions(
-                seed,
-                options.split(),
-                options.mix(),
-                options.minQuestions(),
-                options.maxQuestions(),
-                0,
-                options.emptyShare(),
-                options.memoryContextShare(),
-                options.asked(),
-                options.minDocuments(),
-                options.context()));
-    List<String> texts = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
+            world, training.withMix(mix, 1, 3).withSentences(least, most).withMemory(0, true, 1));
+    for (int i = 0; i < options.count(); i++) {
       String text =
-          i % 2 == 0 ? exercises.document(i).text() : questions.dialogue(i).training().text();
-      texts.add(bySyllables(world.lexicon(), text));
+          i % 2 == 0 ? exercises.document(i).text() : dialogues.dialogue(i).training().text();
+      texts.add(new BytePairEncoding.Text(bySyllables(world.lexicon(), text), 1));
     }
     return texts;
   }
-
-  private static final int LEAST = 3;
-  private static final int MOST = 12;
 
   /** The text with a line break between the syllables of each name. */
   static String bySyllables(Lexicon lexicon, String text) {

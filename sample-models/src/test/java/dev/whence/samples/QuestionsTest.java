@@ -512,18 +512,6 @@ class QuestionsTest {
   }
 
   private static QuestionOptions trainingAgainstMemory(Kind kind) {
-    QuestionOptions training = QuestionOptions.training(11);
-    return new QuestionOptions(
-        11,
-        NameSplit.TRAINING,
-        KindShare.equal(kind),
-        1,
-        1,
-        1,
-        training.emptyShare(),
-        training.memoryContextShare(),
-        true,
-        1,
-        training.context());
+    return QuestionOptions.training(11).withMix(KindShare.equal(kind), 1, 1).withMemory(1, true, 1);
   }
 }
