@@ -52,7 +52,7 @@ final class ContextMaker {
    * What was made.
    *
    * @param passages the documents in order
-   * @param answered the questions in the order in which they were asked for
+   * @param answered the questions, in an order that is drawn
    */
   record Made(List<Passage> passages, List<Answered> answered) {}
 
@@ -269,7 +269,51 @@ final class ContextMaker {
     sentences.add(wording.statement(fact));
   }
 
-  /** Puts the sentences in order and into documents. */
+  /**
+   * Asks for what other sentences say, until there are enough questions or all is asked.
+   *
+   * @param count of questions that there are to be
+   * @param kinds that may be asked
+   */
+  void askWhatIsSaid(int count, Set<Kind> kinds) {
+    Set<String> asked = new HashSet<>();
+    asks.forEach(ask -> asked.add(ask.fact().id()));
+    for (Sentence sentence : draw.shuffled(sentences)) {
+      if (asks.size() >= count) {
+        return;
+      }
+      Optional<Ask> ask = askFor(sentence);
+      if (ask.isPresent() && kinds.contains(ask.get().kind()) && asked.add(ask.get().fact().id())) {
+        asks.add(ask.get());
+      }
+    }
+  }
+
+  private Optional<Ask> askFor(Sentence sentence) {
+    if (sentence instanceof Sentence.Statement statement) {
+      Fact fact = statement.fact();
+      String question = wording.question(fact);
+      return Optional.of(
+          statement.byAlias()
+              ? new Ask(Kind.ALIAS, fact, question, List.of(linkOf(fact.subject()), statement))
+              : new Ask(Kind.DIRECT, fact, question, List.of(statement)));
+    }
+    if (sentence instanceof Sentence.Hop hop) {
+      String id = Fact.id(hop.via(), hop.fact().relation());
+      for (Sentence other : sentences) {
+        if (other instanceof Sentence.Statement statement
+            && !statement.byAlias()
+            && statement.fact().id().equals(id)) {
+          return Optional.of(
+              new Ask(
+                  Kind.TWO_HOP, hop.fact(), wording.question(hop.fact()), List.of(hop, statement)));
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Puts the sentences in order and into documents, and the questions in order. */
   Made make() {
     List<List<Sentence>> documents = List.of();
     for (int attempt = 0; documents.isEmpty(); attempt++) {
@@ -299,7 +343,7 @@ final class ContextMaker {
       passages.add(new Passage(id, text.build().text(), text.sentences()));
     }
     List<Answered> answered = new ArrayList<>();
-    for (Ask ask : asks) {
+    for (Ask ask : draw.shuffled(asks)) {
       answered.add(answered(ask, order, places));
     }
     return new Made(passages, answered);

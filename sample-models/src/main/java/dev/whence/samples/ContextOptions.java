@@ -6,15 +6,19 @@ import java.util.List;
  * The numbers of a context: what stands in it besides what is asked for.
  *
  * @param minSentences a context has so many sentences at least (more if its questions need more)
- * @param maxSentences and at most, any number between as often as another
+ * @param maxSentences and at most
+ * @param lengthPower how the number is drawn: a fraction from 0 to 1, raised to this power, is how
+ *     far it lies between the two; 1 draws all as often, 0.5 rather long ones
  * @param maxSentencesPerDocument a document has 1 to so many sentences
+ * @param leastEntities how many entities a throw-away world has at least
  * @param entitiesPerHundredSentences how many entities a throw-away world has for a context of a
  *     hundred sentences at density 1
  * @param densities factors of that, one of which is drawn for each context: the more entities, the
  *     fewer sentences about each
  * @param aliasShare share of the persons of a throw-away world that have an alias
  * @param outsideShare share of its objects that are names of nobody else
- * @param hardShare share of the other sentences that have the subject or the relation of a question
+ * @param hardShare share of the other sentences that have the subject or the relation of a
+ *     question, as far as the world has such facts
  * @param sameSubjectShare share of those that have the subject
  * @param fillerShare share of the other sentences that state nothing
  * @param aliasStatementShare share of the other statements, about a person with an alias, that use
@@ -25,7 +29,9 @@ import java.util.List;
 public record ContextOptions(
     int minSentences,
     int maxSentences,
+    double lengthPower,
     int maxSentencesPerDocument,
+    Sizes leastEntities,
     Sizes entitiesPerHundredSentences,
     List<Double> densities,
     double aliasShare,
@@ -45,6 +51,9 @@ public record ContextOptions(
               + maxSentences
               + " with "
               + maxSentencesPerDocument);
+    }
+    if (!(lengthPower > 0)) {
+      throw new IllegalArgumentException("lengthPower must be above 0, not " + lengthPower);
     }
     if (densities.isEmpty() || densities.stream().anyMatch(density -> !(density > 0))) {
       throw new IllegalArgumentException("densities must be numbers above 0, not " + densities);
@@ -69,7 +78,9 @@ public record ContextOptions(
     return new ContextOptions(
         least,
         most,
+        1,
         6,
+        new Sizes(3, 3, 3, 3),
         new Sizes(25, 12, 12, 6),
         List.of(0.6, 1.0, 1.6),
         1.0 / 3,
@@ -81,12 +92,58 @@ public record ContextOptions(
         0.3);
   }
 
+  /** The same with larger worlds: more subjects of each relation, more answers to guess from. */
+  public ContextOptions withEntities(Sizes least) {
+    return new ContextOptions(
+        minSentences,
+        maxSentences,
+        lengthPower,
+        maxSentencesPerDocument,
+        least,
+        entitiesPerHundredSentences,
+        densities,
+        aliasShare,
+        outsideShare,
+        hardShare,
+        sameSubjectShare,
+        fillerShare,
+        aliasStatementShare,
+        hopStatementShare);
+  }
+
+  /** The same with other lengths. */
+  public ContextOptions withSentences(int least, int most) {
+    return new ContextOptions(
+        least,
+        most,
+        lengthPower,
+        maxSentencesPerDocument,
+        leastEntities,
+        entitiesPerHundredSentences,
+        densities,
+        aliasShare,
+        outsideShare,
+        hardShare,
+        sameSubjectShare,
+        fillerShare,
+        aliasStatementShare,
+        hopStatementShare);
+  }
+
+  /** How many sentences a context has that needs {@code needed} of them. */
+  int sentences(int needed, Draw draw) {
+    double fraction = Math.pow(draw.fraction(), lengthPower);
+    int drawn = minSentences + (int) (fraction * (maxSentences - minSentences + 1));
+    return Math.max(needed, Math.min(drawn, maxSentences));
+  }
+
   /** A throw-away world for a context of so many sentences. */
   FreshWorld world(int sentences, NameSplit split, Draw draw) {
     return new FreshWorld(sizes(sentences, draw), split, aliasShare, outsideShare);
   }
 
   Sizes sizes(int sentences, Draw draw) {
-    return entitiesPerHundredSentences.scaled(sentences * draw.from(densities) / 100);
+    Sizes scaled = entitiesPerHundredSentences.scaled(sentences * draw.from(densities) / 100);
+    return scaled.atLeast(leastEntities);
   }
 }

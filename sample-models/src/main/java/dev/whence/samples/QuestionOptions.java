@@ -8,8 +8,9 @@ import java.util.List;
  * @param seed of everything that is drawn
  * @param split which names throw-away worlds have: RESERVED in evaluation
  * @param mix kinds of questions
- * @param maxQuestions a dialogue asks 1 to so many questions about one context, as far as its
+ * @param minQuestions a dialogue asks so many questions at least about one context, as far as its
  *     sentences go
+ * @param maxQuestions and at most
  * @param againstMemoryShare share of the contexts about entities that the model knows, with other
  *     facts than those that it knows
  * @param emptyShare share of the questions without an answer that have no context at all
@@ -23,6 +24,7 @@ public record QuestionOptions(
     long seed,
     NameSplit split,
     List<KindShare> mix,
+    int minQuestions,
     int maxQuestions,
     double againstMemoryShare,
     double emptyShare,
@@ -32,7 +34,7 @@ public record QuestionOptions(
     ContextOptions context) {
   public QuestionOptions {
     mix = List.copyOf(mix);
-    check(mix, context, maxQuestions);
+    check(mix, context, minQuestions, maxQuestions);
     for (double share : List.of(againstMemoryShare, emptyShare, memoryContextShare)) {
       if (!(share >= 0 && share <= 1)) {
         throw new IllegalArgumentException("a share is from 0 to 1, not " + share);
@@ -44,9 +46,15 @@ public record QuestionOptions(
     }
   }
 
-  static void check(List<KindShare> mix, ContextOptions context, int maxQuestions) {
-    if (mix.isEmpty() || maxQuestions < 1) {
-      throw new IllegalArgumentException("there must be a kind of question and one to ask");
+  static void check(List<KindShare> mix, ContextOptions context, int least, int most) {
+    if (mix.isEmpty() || least < 1 || most < least) {
+      throw new IllegalArgumentException(
+          "there must be a kind of question, and 1 <= min <= max questions, not "
+              + least
+              + " to "
+              + most
+              + " of "
+              + mix);
     }
     for (KindShare share : mix) {
       int needed = share.kind().neededSentences();
@@ -74,6 +82,7 @@ public record QuestionOptions(
             new KindShare(Kind.CONTRADICTED, 1),
             new KindShare(Kind.INJECTED, 1),
             new KindShare(Kind.NO_ANSWER_KNOWN, 2)),
+        1,
         6,
         0.1,
         0.5,
@@ -83,37 +92,28 @@ public record QuestionOptions(
         ContextOptions.ofSentences(3, 40));
   }
 
-  /** For evaluation: 5 to 40 sentences about unseen worlds with reserved names, kinds in turn. */
+  /**
+   * For evaluation: 5 to 40 sentences about unseen worlds with reserved names, half as large as the
+   * world that models learn; all kinds as often.
+   */
   public static QuestionOptions evaluation(long seed, Kind... kinds) {
     return new QuestionOptions(
         seed,
         NameSplit.RESERVED,
         KindShare.equal(kinds),
         1,
+        1,
         0,
         0.5,
         0.5,
         false,
         1,
-        ContextOptions.ofSentences(5, 40));
+        ContextOptions.ofSentences(5, 40).withEntities(new Sizes(60, 20, 15, 15)));
   }
 
   /** The same with contexts of other lengths. */
   public QuestionOptions withSentences(int least, int most) {
-    return withContext(
-        new ContextOptions(
-            least,
-            most,
-            context.maxSentencesPerDocument(),
-            context.entitiesPerHundredSentences(),
-            context.densities(),
-            context.aliasShare(),
-            context.outsideShare(),
-            context.hardShare(),
-            context.sameSubjectShare(),
-            context.fillerShare(),
-            context.aliasStatementShare(),
-            context.hopStatementShare()));
+    return withContext(context.withSentences(least, most));
   }
 
   public QuestionOptions withContext(ContextOptions other) {
@@ -121,6 +121,7 @@ public record QuestionOptions(
         seed,
         split,
         mix,
+        minQuestions,
         maxQuestions,
         againstMemoryShare,
         emptyShare,
@@ -130,17 +131,38 @@ public record QuestionOptions(
         other);
   }
 
-  public QuestionOptions withMix(List<KindShare> other, int most) {
+  public QuestionOptions withMix(List<KindShare> other, int least, int most) {
     return new QuestionOptions(
         seed,
         split,
         other,
+        least,
         most,
         againstMemoryShare,
         emptyShare,
         memoryContextShare,
         asked,
         minDocuments,
+        context);
+  }
+
+  /**
+   * The same with other questions about the world that the model knows.
+   *
+   * @param against {@link #againstMemoryShare}
+   */
+  public QuestionOptions withMemory(double against, boolean otherAsked, int documents) {
+    return new QuestionOptions(
+        seed,
+        split,
+        mix,
+        minQuestions,
+        maxQuestions,
+        against,
+        emptyShare,
+        memoryContextShare,
+        otherAsked,
+        documents,
         context);
   }
 }

@@ -5,6 +5,7 @@ import dev.whence.samples.ContextMaker.Made;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Questions with context, as many as there are indices: each is a pure function of the world, the
@@ -46,7 +47,7 @@ public final class Questions {
 
   /** The question of an index, from 0 on. */
   public Question question(long index) {
-    return dialogue(Draw.of(options.seed(), "question", index), "question-" + index, 1)
+    return dialogue(Draw.of(options.seed(), "question", index), "question-" + index, 1, 1)
         .questions()
         .get(0);
   }
@@ -54,7 +55,10 @@ public final class Questions {
   /** The dialogue of an index, from 0 on: one context with one or several questions. */
   public Dialogue dialogue(long index) {
     return dialogue(
-        Draw.of(options.seed(), "dialogue", index), "dialogue-" + index, options.maxQuestions());
+        Draw.of(options.seed(), "dialogue", index),
+        "dialogue-" + index,
+        options.minQuestions(),
+        options.maxQuestions());
   }
 
   /**
@@ -76,12 +80,10 @@ public final class Questions {
         List.of());
   }
 
-  private Dialogue dialogue(Draw draw, String id, int most) {
+  private Dialogue dialogue(Draw draw, String id, int least, int most) {
     Kind kind = KindShare.draw(options.mix(), draw);
     ContextOptions context = options.context();
-    int sentences =
-        Math.max(
-            kind.neededSentences(), draw.between(context.minSentences(), context.maxSentences()));
+    int sentences = context.sentences(kind.neededSentences(), draw);
     if (!kind.isInContext()) {
       return new Dialogue(List.of(withoutAnswer(draw, id, kind, sentences)));
     }
@@ -93,7 +95,8 @@ public final class Questions {
         options.mix().stream()
             .filter(share -> share.kind().isInContext() && share.kind() != Kind.INJECTED)
             .toList();
-    Made made = inContext(draw, world, context, kind, further, most, sentences);
+    int count = draw.between(least, most);
+    Made made = inContext(draw, world, context, kind, further, count, sentences);
     List<Question> questions = new ArrayList<>();
     for (Answered asked : made.answered()) {
       questions.add(
@@ -123,7 +126,7 @@ public final class Questions {
    *
    * @param first kind of the first question, which is certain to be asked
    * @param mix kinds of further questions; after an injection there are none
-   * @param most questions
+   * @param count of questions; fewer where the sentences do not answer so many
    */
   static Made inContext(
       Draw draw,
@@ -131,20 +134,25 @@ public final class Questions {
       ContextOptions options,
       Kind first,
       List<KindShare> mix,
-      int most,
+      int count,
       int sentences) {
     ContextMaker maker = new ContextMaker(draw, world, options, true);
     if (!maker.ask(first)) {
       throw new IllegalStateException("a world of " + world.name() + " has nothing for " + first);
     }
-    int count = first == Kind.INJECTED || mix.isEmpty() ? 1 : draw.between(1, most);
-    for (int i = 1; i < count; i++) {
+    boolean single = first == Kind.INJECTED || mix.isEmpty();
+    for (int i = 1; i < count && !single; i++) {
       Kind kind = KindShare.draw(mix, draw);
       if (maker.size() + kind.neededSentences() <= sentences) {
         maker.ask(kind);
       }
     }
     maker.fill(sentences);
+    if (!single) {
+      Set<Kind> kinds = mix.stream().map(KindShare::kind).collect(Collectors.toSet());
+      maker.askWhatIsSaid(count, kinds);
+    }
+
     return maker.make();
   }
 

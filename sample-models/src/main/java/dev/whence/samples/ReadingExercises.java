@@ -32,14 +32,16 @@ public final class ReadingExercises {
    * The numbers of reading exercises.
    *
    * @param seed of everything that is drawn
-   * @param maxQuestions an exercise has 1 to so many questions, as far as its sentences go
+   * @param minQuestions an exercise has so many questions at least, as far as its sentences go
+   * @param maxQuestions and at most
    * @param mix kinds of questions; INJECTED and those without an answer are none of them
    * @param context what else stands in it
    */
-  public record Options(long seed, int maxQuestions, List<KindShare> mix, ContextOptions context) {
+  public record Options(
+      long seed, int minQuestions, int maxQuestions, List<KindShare> mix, ContextOptions context) {
     public Options {
       mix = List.copyOf(mix);
-      QuestionOptions.check(mix, context, maxQuestions);
+      QuestionOptions.check(mix, context, minQuestions, maxQuestions);
       for (KindShare share : mix) {
         if (!share.kind().isInContext() || share.kind() == Kind.INJECTED) {
           throw new IllegalArgumentException(share.kind() + " is no kind of reading exercise");
@@ -51,6 +53,7 @@ public final class ReadingExercises {
     public static Options standard(long seed) {
       return new Options(
           seed,
+          1,
           6,
           List.of(
               new KindShare(Kind.DIRECT, 4),
@@ -59,6 +62,11 @@ public final class ReadingExercises {
               new KindShare(Kind.DUPLICATED, 1),
               new KindShare(Kind.CONTRADICTED, 1)),
           ContextOptions.ofSentences(3, 40));
+    }
+
+    /** The same with contexts of other lengths, for a curriculum. */
+    public Options withSentences(int least, int most) {
+      return new Options(seed, minQuestions, maxQuestions, mix, context.withSentences(least, most));
     }
   }
 
@@ -78,15 +86,13 @@ public final class ReadingExercises {
     Draw draw = Draw.of(options.seed(), "exercise", index);
     Kind first = KindShare.draw(options.mix(), draw);
     ContextOptions context = options.context();
-    int sentences =
-        Math.max(
-            first.neededSentences(), draw.between(context.minSentences(), context.maxSentences()));
+    int sentences = context.sentences(first.neededSentences(), draw);
+    int questions = draw.between(options.minQuestions(), options.maxQuestions());
     World world =
         World.fresh(
             draw.random(), lexicon, context.world(sentences, NameSplit.TRAINING, draw), avoid);
     Made made =
-        Questions.inContext(
-            draw, world, context, first, options.mix(), options.maxQuestions(), sentences);
+        Questions.inContext(draw, world, context, first, options.mix(), questions, sentences);
     TextBuilder text = new TextBuilder();
 
     for (Passage passage : made.passages()) {

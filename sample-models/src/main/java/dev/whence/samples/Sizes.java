@@ -22,7 +22,16 @@ public record Sizes(int persons, int companies, int towns, int rivers) {
     }
   }
 
-  /** At least three of each type, else the given share of {@code entities}. */
+  /** The larger of two, type by type. */
+  Sizes atLeast(Sizes other) {
+    return new Sizes(
+        Math.max(persons, other.persons),
+        Math.max(companies, other.companies),
+        Math.max(towns, other.towns),
+        Math.max(rivers, other.rivers));
+  }
+
+  /** Each number times a factor, rounded, but at least three. */
   Sizes scaled(double factor) {
     return new Sizes(
         scaled(persons, factor),

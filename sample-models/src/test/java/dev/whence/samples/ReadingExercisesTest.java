@@ -1,0 +1,89 @@
+package dev.whence.samples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.conversation.Span;
+import java.util.List;
+import java.util.regex.Pattern;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.LongRange;
+import org.junit.jupiter.api.Test;
+
+class ReadingExercisesTest {
+  private static final World V1 = World.v1(1);
+  private static final ReadingExercises EXERCISES =
+      new ReadingExercises(V1, ReadingExercises.Options.standard(1));
+  private static final Pattern FORM =
+      Pattern.compile("(?:[^\\n]+\\n\\n)+(?:Question: [^\\n]+\\?\\nAnswer: [^\\n]+\\.\\n){1,6}");
+
+  @Property(tries = 200)
+  void statementsComeFirstThenQuestionsWithMarkedAnswers(
+      @ForAll @LongRange(min = 0, max = Integer.MAX_VALUE) long index) {
+    Document document = EXERCISES.document(index);
+    TrainingText training = document.training();
+    assertThat(training.text()).matches(FORM);
+    assertThat(training.answers()).isNotEmpty().hasSameSizeAs(training.questions());
+    for (int i = 0; i < training.answers().size(); i++) {
+      Span question = training.questions().get(i);
+      Span answer = training.answers().get(i);
+      assertThat(training.text().substring(question.end(), answer.start())).isEqualTo("\nAnswer: ");
+      String value = answer.in(training.text());
+      assertThat(value).endsWith(".");
+      // It can be read above the questions.
+      String context = training.text().substring(0, training.questions().get(0).start());
+      assertThat(Says.word(context, value.substring(0, value.length() - 1))).isTrue();
+    }
+    assertThat(document.facts()).isEmpty();
+  }
+
+  @Property(tries = 200)
+  void exercisesHaveNoNameOfTheWorldAndNoReservedOne(
+      @ForAll @LongRange(min = 0, max = Integer.MAX_VALUE) long index) {
+    Pattern.compile("[A-Z][a-z]+")
+        .matcher(EXERCISES.document(index).text())
+        .results()
+        .map(match -> match.group())
+        .filter(word -> TokenizerTexts.syllables(V1.lexicon(), word).size() > 1)
+        .forEach(
+            name -> {
+              assertThat(V1.names()).doesNotContain(name);
+              assertThat(NameSplit.of(name)).isEqualTo(NameSplit.TRAINING);
+            });
+  }
+
+  @Test
+  void aCurriculumChangesLengthsOnly() {
+    ReadingExercises.Options options = ReadingExercises.Options.standard(1).withSentences(3, 5);
+    ReadingExercises few = new ReadingExercises(V1, options);
+    for (int i = 0; i < 100; i++) {
+      Document document = few.document(i);
+      int statements = document.sentences().size() - document.training().questions().size();
+      assertThat(statements).isBetween(3, 5);
+    }
+  }
+
+  @Test
+  void anExerciseIsAPureFunctionOfItsIndex() {
+    Document seventh = EXERCISES.document(7);
+    EXERCISES.document(8);
+    assertThat(EXERCISES.document(7)).isEqualTo(seventh);
+    assertThat(EXERCISES.document(8).text()).isNotEqualTo(seventh.text());
+    assertThat(new ReadingExercises(World.v1(1), ReadingExercises.Options.standard(1)).document(7))
+        .isEqualTo(seventh);
+    assertThat(new ReadingExercises(V1, ReadingExercises.Options.standard(2)).document(7).text())
+        .isNotEqualTo(seventh.text());
+  }
+
+  @Test
+  void injectionsAndQuestionsWithoutAnswerAreNoExercises() {
+    for (Kind kind : List.of(Kind.INJECTED, Kind.NO_ANSWER_KNOWN)) {
+      assertThatThrownBy(
+              () ->
+                  new ReadingExercises.Options(
+                      1, 1, 2, KindShare.equal(kind), ContextOptions.ofSentences(3, 5)))
+          .hasMessageContaining(kind.name());
+    }
+  }
+}
