@@ -1,13 +1,16 @@
 package dev.whence.samples.recipes;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.TrainedModel;
 import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,13 +63,22 @@ public final class RecipeRun {
 
   private void startAnew(TrainingRun.Listener listener) {
     ModelConfig config = ModelConfig.parse(recipe.architecture().config(), recipe.name());
-    Map<String, byte[]> files = new TreeMap<>(SampleTokenizer.files(config.vocabularySize()));
+    Map<String, byte[]> files = new TreeMap<>(SampleTokenizer.files(config.vocabularySize(), config.maxPositions()));
     files.put("config.json", recipe.architecture().config().getBytes(StandardCharsets.UTF_8));
-    try (Tokenizer tokenizer = SampleTokenizer.open(files);
+    try (Tokenizer tokenizer = tokenizer(files);
         Trainer trainer =
             Trainer.initialise(config, recipe.initialisation(), recipe.training())) {
       train(trainer, tokenizer, "new", listener);
       TrainedModel.write(output, files, trainer, recipe.stored());
+    }
+  }
+
+  private Tokenizer tokenizer(Map<String, byte[]> files) {
+    try {
+      return NativeTokenizer.of(
+          new ObjectMapper().readTree(files.get("tokenizer.json")), recipe.name());
+    } catch (IOException e) {
+      throw new IllegalStateException("a tokenizer that was just written is JSON", e);
     }
   }
 
