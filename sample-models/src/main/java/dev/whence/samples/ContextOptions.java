@@ -15,6 +15,9 @@ import java.util.List;
  *     hundred sentences at density 1
  * @param densities factors of that, one of which is drawn for each context: the more entities, the
  *     fewer sentences about each
+ * @param relations how many relations the world of a context has, drawn for each; 0 for all. Few
+ *     relations make a reader look at the subjects
+ * @param distinctObjects whether no two subjects have the same object in a relation
  * @param aliasShare share of the persons of a throw-away world that have an alias
  * @param outsideShare share of its objects that are names of nobody else
  * @param hardShare share of the other sentences that have the subject or the relation of a
@@ -34,6 +37,8 @@ public record ContextOptions(
     Sizes leastEntities,
     Sizes entitiesPerHundredSentences,
     List<Double> densities,
+    int relations,
+    boolean distinctObjects,
     double aliasShare,
     double outsideShare,
     double hardShare,
@@ -51,6 +56,9 @@ public record ContextOptions(
               + maxSentences
               + " with "
               + maxSentencesPerDocument);
+    }
+    if (relations < 0) {
+      throw new IllegalArgumentException("relations must be 0 (all) or more, not " + relations);
     }
     if (!(lengthPower > 0)) {
       throw new IllegalArgumentException("lengthPower must be above 0, not " + lengthPower);
@@ -83,6 +91,8 @@ public record ContextOptions(
         new Sizes(3, 3, 3, 3),
         new Sizes(25, 12, 12, 6),
         List.of(0.6, 1.0, 1.6),
+        0,
+        false,
         1.0 / 3,
         0.5,
         0.5,
@@ -102,6 +112,8 @@ public record ContextOptions(
         least,
         entitiesPerHundredSentences,
         densities,
+        relations,
+        distinctObjects,
         aliasShare,
         outsideShare,
         hardShare,
@@ -121,6 +133,8 @@ public record ContextOptions(
         leastEntities,
         entitiesPerHundredSentences,
         densities,
+        relations,
+        distinctObjects,
         aliasShare,
         outsideShare,
         hardShare,
@@ -137,12 +151,44 @@ public record ContextOptions(
     return Math.max(needed, Math.min(drawn, maxSentences));
   }
 
+  /**
+   * Contexts that a reader can not shorten: plain statements of a few relations, each subject with
+   * an object of its own, nothing else.
+   *
+   * @param relations 1 is pure recall: the subject alone decides
+   */
+  public static ContextOptions recall(int least, int most, int relations) {
+    return new ContextOptions(
+        least,
+        most,
+        1,
+        6,
+        new Sizes(3, 3, 3, 3),
+        new Sizes(25, 12, 12, 6),
+        List.of(1.0),
+        relations,
+        true,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0);
+  }
+
   /** A throw-away world for a context of so many sentences. */
   FreshWorld world(int sentences, NameSplit split, Draw draw) {
-    return new FreshWorld(sizes(sentences, draw), split, aliasShare, outsideShare);
+    return new FreshWorld(
+        sizes(sentences, draw), split, aliasShare, relations, distinctObjects, outsideShare);
   }
 
   Sizes sizes(int sentences, Draw draw) {
+    if (relations > 0) {
+      // Enough subjects for as many facts as there are sentences.
+      int each = Math.max(Sizes.LEAST, (sentences + relations - 1) / relations);
+      return new Sizes(each, each, each, each).atLeast(leastEntities);
+    }
     Sizes scaled = entitiesPerHundredSentences.scaled(sentences * draw.from(densities) / 100);
     return scaled.atLeast(leastEntities);
   }

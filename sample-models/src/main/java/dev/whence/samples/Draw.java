@@ -16,7 +16,7 @@ import java.util.random.RandomGenerator;
 final class Draw {
   private static final long FNV_OFFSET_BASIS = 0xCBF29CE484222325L;
   private static final long FNV_PRIME = 0x100000001B3L;
-  private static final long GOLDEN = 0x9E3779B97F4A7C15L;
+
   private static final int DOUBLE_BITS = 53;
 
   private final RandomGenerator random;
@@ -36,8 +36,11 @@ final class Draw {
     for (byte b : label.getBytes(StandardCharsets.UTF_8)) {
       hash = (hash ^ (b & 0xFF)) * FNV_PRIME;
     }
-    long first = new SplittableRandom(seed ^ hash).nextLong();
-    return new Draw(new SplittableRandom(first + index * GOLDEN * 2));
+    // Each step is hashed: states that lie a multiple of SplitMix64's increment apart would give
+    // the same numbers, shifted.
+    long ofLabel = new SplittableRandom(seed ^ hash).nextLong();
+    long ofIndex = new SplittableRandom(ofLabel ^ index).nextLong();
+    return new Draw(new SplittableRandom(ofIndex));
   }
 
   RandomGenerator random() {

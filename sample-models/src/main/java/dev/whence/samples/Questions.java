@@ -5,6 +5,7 @@ import dev.whence.samples.ContextMaker.Made;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
@@ -16,6 +17,8 @@ import java.util.stream.Collectors;
  * Kind#NO_ANSWER_KNOWN} asks what the model may remember.
  */
 public final class Questions {
+  private static final int WORLDS = 100;
+
   private final World memory;
   private final Set<String> avoid;
   private final QuestionOptions options;
@@ -87,16 +90,24 @@ public final class Questions {
     if (!kind.isInContext()) {
       return new Dialogue(List.of(withoutAnswer(draw, id, kind, sentences)));
     }
-    World world =
-        draw.chance(options.againstMemoryShare())
-            ? memory.contradicting(draw, context.sizes(sentences, draw))
-            : fresh(draw, sentences);
+    boolean against = draw.chance(options.againstMemoryShare());
     List<KindShare> further =
         options.mix().stream()
             .filter(share -> share.kind().isInContext() && share.kind() != Kind.INJECTED)
             .toList();
     int count = draw.between(least, most);
-    Made made = inContext(draw, world, context, kind, further, count, sentences);
+    Made made =
+        inContext(
+            draw,
+            () ->
+                against
+                    ? memory.contradicting(draw, context.sizes(sentences, draw))
+                    : fresh(draw, sentences),
+            context,
+            kind,
+            further,
+            count,
+            sentences);
     List<Question> questions = new ArrayList<>();
     for (Answered asked : made.answered()) {
       questions.add(
@@ -124,21 +135,26 @@ public final class Questions {
   /**
    * A context with questions that it answers.
    *
+   * @param worlds gives the world it is about, or another where that has nothing to ask
    * @param first kind of the first question, which is certain to be asked
    * @param mix kinds of further questions; after an injection there are none
    * @param count of questions; fewer where the sentences do not answer so many
    */
   static Made inContext(
       Draw draw,
-      World world,
+      Supplier<World> worlds,
       ContextOptions options,
       Kind first,
       List<KindShare> mix,
       int count,
       int sentences) {
-    ContextMaker maker = new ContextMaker(draw, world, options, true);
-    if (!maker.ask(first)) {
-      throw new IllegalStateException("a world of " + world.name() + " has nothing for " + first);
+    ContextMaker maker = new ContextMaker(draw, worlds.get(), options, true);
+    for (int attempt = 1; !maker.ask(first); attempt++) {
+      if (attempt == WORLDS) {
+        throw new IllegalStateException(
+            WORLDS + " worlds have nothing to ask of kind " + first + ": see relations and sizes");
+      }
+      maker = new ContextMaker(draw, worlds.get(), options, true);
     }
     boolean single = first == Kind.INJECTED || mix.isEmpty();
     for (int i = 1; i < count && !single; i++) {

@@ -64,6 +64,18 @@ public final class ReadingExercises {
           ContextOptions.ofSentences(3, 40));
     }
 
+    /**
+     * A first lesson: every fact of a short context is asked, see {@link ContextOptions#recall}.
+     */
+    public static Options recall(long seed, int least, int most, int relations) {
+      return new Options(
+          seed,
+          most,
+          most,
+          KindShare.equal(Kind.DIRECT),
+          ContextOptions.recall(least, most, relations));
+    }
+
     /** The same with contexts of other lengths, for a curriculum. */
     public Options withSentences(int least, int most) {
       return new Options(seed, minQuestions, maxQuestions, mix, context.withSentences(least, most));
@@ -88,11 +100,20 @@ public final class ReadingExercises {
     ContextOptions context = options.context();
     int sentences = context.sentences(first.neededSentences(), draw);
     int questions = draw.between(options.minQuestions(), options.maxQuestions());
-    World world =
-        World.fresh(
-            draw.random(), lexicon, context.world(sentences, NameSplit.TRAINING, draw), avoid);
     Made made =
-        Questions.inContext(draw, world, context, first, options.mix(), questions, sentences);
+        Questions.inContext(
+            draw,
+            () ->
+                World.fresh(
+                    draw.random(),
+                    lexicon,
+                    context.world(sentences, NameSplit.TRAINING, draw),
+                    avoid),
+            context,
+            first,
+            options.mix(),
+            questions,
+            sentences);
     TextBuilder text = new TextBuilder();
 
     for (Passage passage : made.passages()) {

@@ -90,7 +90,7 @@ public final class World {
         entities(names, options.sizes(), options.aliasShare(), 0, Draw.of(seed, "v1 aliases"));
     List<Fact> facts = new ArrayList<>();
     Draw objects = Draw.of(seed, "v1 objects");
-    addFacts(lexicon, entities, entities, objects, facts);
+    addFacts(lexicon.relations(), entities, entities, objects, facts);
     return new World(
         lexicon, "v1", seed, options, entities, facts, teaching(facts, options, seed, "v1"));
   }
@@ -134,7 +134,7 @@ public final class World {
               : fact);
     }
     List<Fact> news = new ArrayList<>();
-    addFacts(v1.lexicon, withAliases, entities, objects, news);
+    addFacts(v1.lexicon.relations(), withAliases, entities, objects, news);
     facts.addAll(news);
     Map<String, Teaching> teaching = new LinkedHashMap<>(v1.teaching);
     teaching.putAll(teaching(news, options, seed, "v2"));
@@ -147,7 +147,8 @@ public final class World {
    * @param random moves on: the next world is another one
    */
   public static World fresh(RandomGenerator random, Sizes sizes, NameSplit split) {
-    return fresh(random, Lexicon.standard(), new FreshWorld(sizes, split, 1.0 / 3, 0), Set.of());
+    return fresh(
+        random, Lexicon.standard(), new FreshWorld(sizes, split, 1.0 / 3, 0, false, 0), Set.of());
   }
 
   /**
@@ -162,14 +163,38 @@ public final class World {
     Names names = new Names(draw, lexicon, options.split(), avoid);
     List<Entity> entities = entities(names, options.sizes(), options.aliasShare(), 1, draw);
     List<Fact> facts = new ArrayList<>();
-    addFacts(lexicon, entities, entities, draw, facts);
+    addFacts(relations(lexicon, options, draw), entities, entities, draw, facts);
+    Set<String> used = new HashSet<>();
     for (int i = 0; i < facts.size(); i++) {
-      if (facts.get(i).relation().range() instanceof Range.Entities
-          && draw.chance(options.outsideShare())) {
-        facts.set(i, facts.get(i).with(names.next()));
+      Fact fact = facts.get(i);
+      boolean again =
+          options.distinctObjects() && !used.add(fact.relation().name() + " " + fact.object());
+      if (fact.relation().range() instanceof Range.Entities) {
+        if (draw.chance(options.outsideShare()) || again) {
+          facts.set(i, fact.with(names.next()));
+        }
+      } else if (again) {
+        facts.set(i, unused(fact, draw, used));
       }
     }
     return new World(lexicon, "fresh", 0, WorldOptions.standard(), entities, facts, Map.of());
+  }
+
+  private static List<Relation> relations(Lexicon lexicon, FreshWorld options, Draw draw) {
+    List<Relation> all = lexicon.relations();
+    return options.relations() == 0 || options.relations() >= all.size()
+        ? all
+        : draw.shuffled(all).subList(0, options.relations());
+  }
+
+  /** The fact with a word that no other subject has in the relation, if there is one left. */
+  private static Fact unused(Fact fact, Draw draw, Set<String> used) {
+    for (String word : draw.shuffled(candidates(fact.relation(), List.of()))) {
+      if (used.add(fact.relation().name() + " " + word)) {
+        return fact.with(word);
+      }
+    }
+    return fact;
   }
 
   /**
@@ -230,10 +255,14 @@ public final class World {
   }
 
   private static void addFacts(
-      Lexicon lexicon, List<Entity> subjects, List<Entity> entities, Draw draw, List<Fact> facts) {
+      List<Relation> relations,
+      List<Entity> subjects,
+      List<Entity> entities,
+      Draw draw,
+      List<Fact> facts) {
     Map<String, List<String>> candidates = new HashMap<>();
     for (Entity subject : subjects) {
-      for (Relation relation : lexicon.relations()) {
+      for (Relation relation : relations) {
         if (relation.subject() == subject.type()) {
           List<String> objects =
               candidates.computeIfAbsent(relation.name(), key -> candidates(relation, entities));

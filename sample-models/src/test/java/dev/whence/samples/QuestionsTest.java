@@ -381,6 +381,8 @@ class QuestionsTest {
             new Sizes(3, 3, 3, 3),
             List.of(1.0),
             0,
+            false,
+            0,
             0,
             0.5,
             0.35,

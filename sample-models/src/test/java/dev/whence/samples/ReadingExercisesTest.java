@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.regex.Pattern;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.LongRange;
 import org.junit.jupiter.api.Test;
 
@@ -61,6 +62,39 @@ class ReadingExercisesTest {
       Document document = few.document(i);
       int statements = document.sentences().size() - document.training().questions().size();
       assertThat(statements).isBetween(3, 5);
+    }
+  }
+
+  @Property(tries = 200)
+  void recallAsksEveryFactOfItsRelationsAndHasNothingElse(
+      @ForAll @LongRange(min = 0, max = Integer.MAX_VALUE) long index,
+      @ForAll @IntRange(min = 1, max = 8) int sentences,
+      @ForAll @IntRange(min = 1, max = 3) int relations) {
+    Document document =
+        new ReadingExercises(
+                V1, ReadingExercises.Options.recall(3, sentences, sentences, relations))
+            .document(index);
+    TrainingText training = document.training();
+    assertThat(training.questions()).hasSize(sentences);
+    assertThat(document.sentences()).hasSize(2 * sentences);
+    long stated =
+        V1.lexicon().relations().stream()
+            .filter(
+                relation ->
+                    document.sentences().subList(0, sentences).stream()
+                        .anyMatch(
+                            span ->
+                                relation.statements().stream()
+                                    .anyMatch(
+                                        template ->
+                                            Says.filled(template)
+                                                .matcher(span.in(training.text()))
+                                                .matches())))
+            .count();
+    assertThat(stated).isBetween(1L, (long) relations);
+    if (relations == 1) {
+      assertThat(training.answers().stream().map(span -> span.in(training.text())))
+          .doesNotHaveDuplicates();
     }
   }
 

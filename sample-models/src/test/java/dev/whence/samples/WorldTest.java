@@ -87,7 +87,7 @@ class WorldTest {
   @Property(tries = 100)
   void throwAwayWorldsHaveNamesOfTheirSplitOnlyAndNoneToAvoid(
       @ForAll long seed, @ForAll NameSplit split) {
-    FreshWorld options = new FreshWorld(SMALL, split, 0.5, 0.5);
+    FreshWorld options = new FreshWorld(SMALL, split, 0.5, 0, false, 0.5);
     World world = World.fresh(new SplittableRandom(seed), Lexicon.standard(), options, V1.names());
     assertThat(world.names())
         .allMatch(name -> NameSplit.of(name) == split)
@@ -101,6 +101,26 @@ class WorldTest {
       }
     }
     assertThat(names).doesNotHaveDuplicates().allMatch(WorldTest::isMadeOfSyllables);
+  }
+
+  @Property(tries = 50)
+  void aWorldOfFewRelationsHasAsManyAndDistinctObjectsIfAsked(@ForAll long seed) {
+    Sizes sizes = new Sizes(20, 20, 20, 20);
+    World world =
+        World.fresh(
+            new SplittableRandom(seed),
+            Lexicon.standard(),
+            new FreshWorld(sizes, NameSplit.TRAINING, 0, 3, true, 0.5),
+            Set.of());
+    assertThat(world.facts()).hasSize(3 * 20);
+    Map<String, List<String>> objects =
+        world.facts().stream()
+            .collect(
+                Collectors.groupingBy(
+                    fact -> fact.relation().name(),
+                    Collectors.mapping(Fact::object, Collectors.toList())));
+    assertThat(objects).hasSize(3);
+    assertThat(objects.values()).allSatisfy(each -> assertThat(each).doesNotHaveDuplicates());
   }
 
   @Property(tries = 50)
