@@ -180,13 +180,7 @@ final class BenchCommand implements Runnable {
       try {
         options =
             new StreamBench.Options(
-                model.map(Models::resolve),
-                input,
-                warmup,
-                responses,
-                burst,
-                rate,
-                groupProtocol);
+                model.map(Models::resolve), input, warmup, responses, burst, rate, groupProtocol);
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
       }

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -35,7 +35,12 @@ public final class BundledModels {
   public static final String DIRECTORY_PROPERTY = "whence.models.dir";
 
   private static final List<String> FILES =
-      List.of("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "README.md");
+      List.of(
+          "config.json",
+          "tokenizer.json",
+          "tokenizer_config.json",
+          "model.safetensors",
+          "README.md");
 
   private BundledModels() {}
 
@@ -57,7 +62,8 @@ public final class BundledModels {
     }
     Map<String, byte[]> files = files(name);
     Path home = home();
-    Path directory = home.resolve(name + "-" + digest(files)).resolve(name);
+    Path named = home.resolve(name + "-" + digest(files));
+    Path directory = named.resolve(name);
     if (isWhole(directory, files)) {
       return directory;
     }
@@ -68,7 +74,7 @@ public final class BundledModels {
       for (Map.Entry<String, byte[]> file : files.entrySet()) {
         Files.write(model.resolve(file.getKey()), file.getValue());
       }
-      move(beside, directory.getParent());
+      move(beside, named);
     } catch (IOException e) {
       throw new IOException(
           "the model "

@@ -69,8 +69,7 @@ public record FineTuning(
     }
     try (ModelFiles files = ModelFiles.open(from)) {
       TrainingTexts texts =
-          new TrainingTexts(
-              files.tokenizer(), files.template(), files.config().maxPositions());
+          new TrainingTexts(files.tokenizer(), files.template(), files.config().maxPositions());
       List<Example> examples = new ArrayList<>();
       corpora.forEach(file -> examples.addAll(texts.documents(file)));
       conversations.forEach(file -> examples.addAll(texts.conversations(file)));

@@ -107,8 +107,7 @@ record KnownTruth(Kind kind, String expected, List<Evidence> truth, List<Evidenc
 
   private static String groundedness(AttributionView view) {
     return view.groundedness().isPresent()
-        ? String.format(
-            Locale.ROOT, "; groundedness %.1f nats", view.groundedness().getAsDouble())
+        ? String.format(Locale.ROOT, "; groundedness %.1f nats", view.groundedness().getAsDouble())
         : "";
   }
 

@@ -25,16 +25,34 @@ final class Mixture implements TrainingRun.Batches {
 
     /** How its tokens count. */
     TokenWeights weights();
+
+    /**
+     * A text.
+     *
+     * @param index never the same twice
+     * @param random to draw with where there are not so many
+     */
+    TrainingText text(long index, SplittableRandom random);
   }
 
   /** As many texts as there are indices, none of them twice. */
   record Endless(double share, TokenWeights weights, LongFunction<TrainingText> texts)
-      implements Source {}
+      implements Source {
+    @Override
+    public TrainingText text(long index, SplittableRandom random) {
+      return texts.apply(index);
+    }
+  }
 
   /** A corpus, drawn with replacement. */
   record Finite(double share, TokenWeights weights, List<TrainingText> texts) implements Source {
     Finite {
       texts = List.copyOf(texts);
+    }
+
+    @Override
+    public TrainingText text(long index, SplittableRandom random) {
+      return texts.get(random.nextInt(texts.size()));
     }
   }
 
@@ -83,11 +101,7 @@ final class Mixture implements TrainingRun.Batches {
     int tokens = 0;
     while (tokens < stage.batchTokens()) {
       Source source = draw(stage.sources(), random);
-      TrainingText text =
-          switch (source) {
-            case Endless endless -> endless.texts().apply(step * TEXTS_PER_STEP + batch.size());
-            case Finite finite -> finite.texts().get(random.nextInt(finite.texts().size()));
-          };
+      TrainingText text = source.text(step * TEXTS_PER_STEP + batch.size(), random);
       Example example = source.weights().example(text, tokenizer);
       batch.add(example);
       tokens += example.length();
@@ -96,8 +110,7 @@ final class Mixture implements TrainingRun.Batches {
   }
 
   private static Source draw(List<Source> sources, SplittableRandom random) {
-    double left =
-        random.nextDouble() * sources.stream().mapToDouble(Source::share).sum();
+    double left = random.nextDouble() * sources.stream().mapToDouble(Source::share).sum();
     for (Source source : sources) {
       left -= source.share();
       if (left < 0) {

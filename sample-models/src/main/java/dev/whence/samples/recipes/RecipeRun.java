@@ -63,11 +63,11 @@ public final class RecipeRun {
 
   private void startAnew(TrainingRun.Listener listener) {
     ModelConfig config = ModelConfig.parse(recipe.architecture().config(), recipe.name());
-    Map<String, byte[]> files = new TreeMap<>(SampleTokenizer.files(config.vocabularySize(), config.maxPositions()));
+    Map<String, byte[]> files =
+        new TreeMap<>(SampleTokenizer.files(config.vocabularySize(), config.maxPositions()));
     files.put("config.json", recipe.architecture().config().getBytes(StandardCharsets.UTF_8));
     try (Tokenizer tokenizer = tokenizer(files);
-        Trainer trainer =
-            Trainer.initialise(config, recipe.initialisation(), recipe.training())) {
+        Trainer trainer = Trainer.initialise(config, recipe.initialisation(), recipe.training())) {
       train(trainer, tokenizer, "new", listener);
       TrainedModel.write(output, files, trainer, recipe.stored());
     }
@@ -88,11 +88,14 @@ public final class RecipeRun {
       if (!files.config().equals(wanted)) {
         throw new EngineException(
             Kind.MODEL,
-            from + " is of another shape than recipe " + recipe.name() + " is for: no model of "
-                + recipe.from().orElseThrow() + ".");
+            from
+                + " is of another shape than recipe "
+                + recipe.name()
+                + " is for: no model of "
+                + recipe.from().orElseThrow()
+                + ".");
       }
-      try (Trainer trainer =
-          Trainer.from(files.config(), files.weights(), recipe.training())) {
+      try (Trainer trainer = Trainer.from(files.config(), files.weights(), recipe.training())) {
         train(trainer, files.tokenizer(), files.digest(), listener);
         TrainedModel.write(output, TrainedModel.filesOf(from), trainer, recipe.stored());
       }
@@ -102,10 +105,15 @@ public final class RecipeRun {
   private void train(
       Trainer trainer, Tokenizer tokenizer, String start, TrainingRun.Listener listener) {
     String purpose =
-        "recipe " + recipe.name() + ", seed " + recipe.seed() + ", steps " + recipe.steps()
-            + ", from " + start;
-    new TrainingRun(
-            output.resolve(CHECKPOINTS), recipe.steps(), recipe.checkpointEvery(), purpose)
+        "recipe "
+            + recipe.name()
+            + ", seed "
+            + recipe.seed()
+            + ", steps "
+            + recipe.steps()
+            + ", from "
+            + start;
+    new TrainingRun(output.resolve(CHECKPOINTS), recipe.steps(), recipe.checkpointEvery(), purpose)
         .run(trainer, recipe.data().apply(tokenizer), listener);
   }
 

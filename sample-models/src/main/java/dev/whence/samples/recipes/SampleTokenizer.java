@@ -1,11 +1,8 @@
 package dev.whence.samples.recipes;
 
-import dev.whence.engine.text.Tokenizer;
 import dev.whence.samples.BytePairEncoding;
 import dev.whence.samples.TokenizerTexts;
 import dev.whence.samples.World;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
