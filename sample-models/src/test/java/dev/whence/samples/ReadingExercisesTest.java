@@ -37,6 +37,12 @@ class ReadingExercisesTest {
       assertThat(Says.word(context, value.substring(0, value.length() - 1))).isTrue();
     }
     assertThat(document.facts()).isEmpty();
+    int end = 0;
+    for (Span sentence : document.sentences()) {
+      assertThat(training.text().substring(end, sentence.start())).isIn("", " ", "\n", "\n\n");
+      end = sentence.end();
+    }
+    assertThat(training.text().substring(end)).isEqualTo("\n");
   }
 
   @Property(tries = 200)
