@@ -4,7 +4,6 @@ import dev.whence.engine.training.FineTuning;
 import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainingOptions;
-import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.recipes.Recipe;
@@ -16,11 +15,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -205,9 +206,9 @@ final class TrainCommand implements Callable<Integer> {
     spec.commandLine().getOut().flush();
   }
 
-  private TrainingRun.Listener listener(long total) {
+  private RecipeRun.Listener listener(long total) {
     ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
-    return new TrainingRun.Listener() {
+    return new RecipeRun.Listener() {
       private long tokens;
       private long first;
 
@@ -232,6 +233,14 @@ final class TrainCommand implements Callable<Integer> {
         if (report.step() == total) {
           bar.finish();
         }
+      }
+
+      @Override
+      public void evaluated(long step, Map<String, Double> shares) {
+        bar.note(
+            shares.entrySet().stream()
+                .map(set -> String.format(Locale.ROOT, "%s %.2f", set.getKey(), set.getValue()))
+                .collect(Collectors.joining(", ", "  right answers: ", "")));
       }
 
       @Override

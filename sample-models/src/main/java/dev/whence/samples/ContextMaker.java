@@ -62,6 +62,7 @@ final class ContextMaker {
       Fact fact,
       String question,
       String answer,
+      Reply reply,
       List<Evidence> truth,
       List<Evidence> overridden) {}
 
@@ -393,6 +394,13 @@ final class ContextMaker {
       }
       default -> at.forEach(i -> truth.add(places.get(i)));
     }
-    return new Answered(ask.kind(), ask.fact(), ask.question(), answer, truth, overridden);
+    return new Answered(
+        ask.kind(),
+        ask.fact(),
+        ask.question(),
+        answer,
+        Reply.of(ask.fact(), answer),
+        truth,
+        overridden);
   }
 }

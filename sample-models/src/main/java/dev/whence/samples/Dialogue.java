@@ -28,7 +28,7 @@ public record Dialogue(List<Question> questions) {
       }
       text.question(questions.get(i).question())
           .append(ChatMl.ASSISTANT)
-          .answer(questions.get(i).response() + ChatMl.END)
+          .answer(questions.get(i).reply(), ChatMl.END)
           .append("\n");
     }
     return text.build();

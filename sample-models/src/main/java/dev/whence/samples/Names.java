@@ -5,12 +5,10 @@ import java.util.Locale;
 import java.util.Set;
 
 /**
- * New names, one after another: two or three syllables, half of the names each, no syllable twice
- * in a row, the first letter in upper case. None comes twice, none is a word of the lexicon.
+ * New names, one after another: two different syllables, the first letter in upper case. None comes
+ * twice, none is a word of the lexicon.
  */
 final class Names {
-  private static final double THREE_SYLLABLES = 0.5;
-
   private final Draw draw;
   private final Lexicon lexicon;
   private final NameSplit split;
@@ -29,7 +27,7 @@ final class Names {
 
   String next() {
     while (true) {
-      String name = syllables(draw.chance(THREE_SYLLABLES) ? 3 : 2);
+      String name = syllables();
       String capitalised = name.substring(0, 1).toUpperCase(Locale.ROOT) + name.substring(1);
       if (NameSplit.of(name) == split && !lexicon.isWord(name) && taken.add(capitalised)) {
         return capitalised;
@@ -37,17 +35,12 @@ final class Names {
     }
   }
 
-  private String syllables(int count) {
-    StringBuilder name = new StringBuilder();
-    String last = "";
-    for (int i = 0; i < count; i++) {
-      String next = draw.from(lexicon.syllables());
-      while (next.equals(last)) {
-        next = draw.from(lexicon.syllables());
-      }
-      name.append(next);
-      last = next;
+  private String syllables() {
+    String first = draw.from(lexicon.syllables());
+    String second = draw.from(lexicon.syllables());
+    while (second.equals(first)) {
+      second = draw.from(lexicon.syllables());
     }
-    return name.toString();
+    return first + second;
   }
 }

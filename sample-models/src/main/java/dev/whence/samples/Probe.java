@@ -10,7 +10,7 @@ import java.util.Map;
  * @param fact its id
  * @param form of the text
  * @param prompt ends before the space that the continuation begins with
- * @param continuation a space, the object and a full stop
+ * @param continuation a space, and the object with a full stop, or the whole answer
  */
 public record Probe(String fact, Form form, String prompt, String continuation) {
   /** Which text is to be gone on with. */
@@ -35,7 +35,8 @@ public record Probe(String fact, Form form, String prompt, String continuation) 
     for (String template : fact.relation().questions()) {
       String question = Lexicon.fill(template, Map.of("s", fact.subject().name()));
       String prompt = TextBuilder.QUESTION + question + "\n" + TextBuilder.ANSWER.strip();
-      probes.add(new Probe(fact.id(), Form.QUESTION, prompt, end));
+      String reply = Reply.of(fact, fact.object()).text();
+      probes.add(new Probe(fact.id(), Form.QUESTION, prompt, " " + reply));
     }
     return probes;
   }

@@ -16,7 +16,8 @@ import java.util.List;
  * @param kind what it takes to answer it
  * @param passages the documents of the context; empty if there is none
  * @param question ends with a question mark
- * @param answer the value alone; a response is the value with a full stop
+ * @param answer the value alone
+ * @param reply the right response, a sentence with the value in it
  * @param fact id of the fact that is asked for
  * @param truth the sentences that matter, in the order of the context; empty without an answer in
  *     the context. ALIAS: link and statement. TWO_HOP: hop and statement. DUPLICATED: both.
@@ -30,6 +31,7 @@ public record Question(
     List<Passage> passages,
     String question,
     String answer,
+    Reply reply,
     String fact,
     List<Evidence> truth,
     List<Evidence> overridden) {
@@ -45,9 +47,9 @@ public record Question(
     return passages.stream().mapToInt(passage -> passage.sentences().size()).sum();
   }
 
-  /** The right response: the answer and a full stop. */
+  /** The right response. */
   public String response() {
-    return answer + ".";
+    return reply.text();
   }
 
   /**
@@ -111,6 +113,15 @@ public record Question(
       content.append(passage.text()).append(TextBuilder.BETWEEN_DOCUMENTS);
     }
     return ChatMl.prompt(content + TextBuilder.QUESTION + question);
+  }
+
+  /** As a reading exercise: passages, question and answer as a document. */
+  public TrainingText exercise() {
+    TextBuilder text = new TextBuilder();
+    for (Passage passage : passages) {
+      text.passage(passage).append(TextBuilder.BETWEEN_DOCUMENTS);
+    }
+    return text.questionAndAnswer(question, reply).build();
   }
 
   /** The prompt with the right answer, to train on. */

@@ -78,6 +78,7 @@ public final class Questions {
         List.of(),
         Wording.question(fact, template),
         fact.object(),
+        Reply.of(fact, fact.object()),
         fact.id(),
         List.of(),
         List.of());
@@ -117,6 +118,7 @@ public final class Questions {
               made.passages(),
               asked.question(),
               asked.answer(),
+              asked.reply(),
               asked.fact().id(),
               asked.truth(),
               asked.overridden()));
@@ -188,6 +190,14 @@ public final class Questions {
     }
     String question = new Wording(memory.lexicon(), draw).question(fact);
     return new Question(
-        id, kind, passages, question, fact.object(), fact.id(), List.of(), List.of());
+        id,
+        kind,
+        passages,
+        question,
+        fact.object(),
+        Reply.of(fact, fact.object()),
+        fact.id(),
+        List.of(),
+        List.of());
   }
 }

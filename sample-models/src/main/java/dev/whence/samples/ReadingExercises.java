@@ -120,7 +120,7 @@ public final class ReadingExercises {
       text.passage(passage).append(TextBuilder.BETWEEN_DOCUMENTS);
     }
     for (Answered asked : made.answered()) {
-      text.questionAndAnswer(asked.question(), asked.answer());
+      text.questionAndAnswer(asked.question(), asked.reply());
     }
     return new Document("exercise-" + index, text.build(), text.sentences(), List.of());
   }

@@ -13,6 +13,7 @@ final class TextBuilder {
   private final StringBuilder text = new StringBuilder();
   private final List<Span> sentences = new ArrayList<>();
   private final List<Span> questions = new ArrayList<>();
+  private final List<Span> leads = new ArrayList<>();
   private final List<Span> answers = new ArrayList<>();
 
   TextBuilder append(String plain) {
@@ -44,15 +45,22 @@ final class TextBuilder {
     return this;
   }
 
-  TextBuilder answer(String answer) {
-    answers.add(add(answer));
+  /**
+   * An answer.
+   *
+   * @param end of its turn, which is learnt with the value
+   */
+  TextBuilder answer(Reply reply, String end) {
+    leads.add(add(reply.text().substring(0, reply.value().start()).stripTrailing()));
+    append(" ");
+    answers.add(add(reply.text().substring(reply.value().start()) + end));
     return this;
   }
 
   /** A question and its answer on two lines, as one sentence. */
-  TextBuilder questionAndAnswer(String question, String value) {
+  TextBuilder questionAndAnswer(String question, Reply reply) {
     int start = text.length();
-    question(question).append("\n" + ANSWER).answer(value + ".");
+    question(question).append("\n" + ANSWER).answer(reply, "");
     sentences.add(new Span(start, text.length()));
     return append("\n");
   }
@@ -68,6 +76,6 @@ final class TextBuilder {
   }
 
   TrainingText build() {
-    return new TrainingText(text.toString(), questions, answers);
+    return new TrainingText(text.toString(), questions, leads, answers);
   }
 }

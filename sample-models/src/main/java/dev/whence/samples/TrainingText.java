@@ -10,11 +10,14 @@ import java.util.List;
  *
  * @param text without the token that separates documents
  * @param questions from {@code Question:} to the question mark, sorted
- * @param answers the value with its full stop, and in ChatML the end of the turn; sorted
+ * @param leads what answers say before the value; sorted
+ * @param answers the value with all that follows it, and in ChatML the end of the turn; sorted
  */
-public record TrainingText(String text, List<Span> questions, List<Span> answers) {
+public record TrainingText(
+    String text, List<Span> questions, List<Span> leads, List<Span> answers) {
   public TrainingText {
     questions = List.copyOf(questions);
+    leads = List.copyOf(leads);
     answers = List.copyOf(answers);
   }
 }

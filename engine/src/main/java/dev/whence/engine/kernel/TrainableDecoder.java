@@ -127,6 +127,13 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
+  /** For each scored token 1 if it is the most probable one, else 0. */
+  public float[] hits(PackedDocuments documents) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      return run(scope, "hits", documents, false);
+    }
+  }
+
   /**
    * Adds the gradient of sum(weights x losses) to the gradient vector.
    *

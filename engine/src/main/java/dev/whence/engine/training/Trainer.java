@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -234,6 +235,25 @@ public final class Trainer implements AutoCloseable {
       }
     }
     return sums;
+  }
+
+  /**
+   * For each example whether every scored token is the most probable one after those before it:
+   * then greedy generation would give the same. Nothing is changed.
+   *
+   * @throws EngineException of kind RECORD as {@link #step}
+   */
+  public boolean[] exact(List<Example> examples) {
+    check(examples);
+    boolean[] exact = new boolean[examples.size()];
+    Arrays.fill(exact, true);
+    for (RowPacker.Packed pack : packer.pack(examples, 1)) {
+      float[] hits = decoder.hits(pack.documents());
+      for (int i = 0; i < hits.length; i++) {
+        exact[pack.owners()[i]] &= hits[i] == 1;
+      }
+    }
+    return exact;
   }
 
   private void check(List<Example> examples) {

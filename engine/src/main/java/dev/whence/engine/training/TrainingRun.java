@@ -25,6 +25,9 @@ public final class TrainingRun {
     /** A step was taken. */
     void stepped(StepReport report);
 
+    /** A checkpoint was written; the trainer may be looked at, not changed. */
+    default void checkpointed(Trainer trainer) {}
+
     /** The run goes on from a checkpoint. */
     default void resumed(long step) {}
 
@@ -68,6 +71,7 @@ public final class TrainingRun {
       if (trainer.step() % checkpointEvery == 0 || trainer.step() == steps) {
         Checkpoint.write(directory, trainer, purpose);
         saved = trainer.step();
+        listener.checkpointed(trainer);
       }
     }
     if (saved != trainer.step()) {

@@ -172,11 +172,11 @@ class TrainerTest {
     GradientFixture fixture = GradientFixture.read("qwen2");
     try (ModelFiles files = ModelFiles.open(fixture.directory());
         Trainer one =
-            Trainer.initialise(files.config(), Initialisation.normal(0.02, 7), options(1e-3));
+            Trainer.initialise(files.config(), NormalInitialisation.of(0.02, 7), options(1e-3));
         Trainer two =
-            Trainer.initialise(files.config(), Initialisation.normal(0.02, 7), options(1e-3));
+            Trainer.initialise(files.config(), NormalInitialisation.of(0.02, 7), options(1e-3));
         Trainer other =
-            Trainer.initialise(files.config(), Initialisation.normal(0.02, 8), options(1e-3))) {
+            Trainer.initialise(files.config(), NormalInitialisation.of(0.02, 8), options(1e-3))) {
       for (int i = 0; i < 3; i++) {
         assertThat(two.step(fixture.examples())).isEqualTo(one.step(fixture.examples()));
       }

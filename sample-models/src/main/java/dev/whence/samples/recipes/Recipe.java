@@ -15,7 +15,7 @@ import java.util.function.Function;
  * @param summary one sentence
  * @param from the recipe whose model it goes on from; empty: new parameters
  * @param architecture of the model
- * @param initialisation of new parameters
+ * @param initialisation of new parameters, given the tokenizer
  * @param training optimiser, schedule, packing
  * @param steps to take
  * @param checkpointEvery so many steps
@@ -28,7 +28,7 @@ public record Recipe(
     String summary,
     Optional<String> from,
     Architecture architecture,
-    Initialisation initialisation,
+    Function<Tokenizer, Initialisation> initialisation,
     TrainingOptions training,
     long steps,
     long checkpointEvery,

@@ -5,11 +5,14 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainedModel;
 import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.Question;
+import dev.whence.samples.World;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -23,6 +26,17 @@ import java.util.TreeMap;
  * it is made, checkpoints: the same command goes on where a run was cut off.
  */
 public final class RecipeRun {
+  /** Who looks on. */
+  public interface Listener extends TrainingRun.Listener {
+    /**
+     * What the model can do at a checkpoint.
+     *
+     * @param shares of right answers, by set of questions
+     */
+    void evaluated(long step, Map<String, Double> shares);
+  }
+
+  private static final int QUESTIONS = 50;
   private static final String CHECKPOINTS = "checkpoints";
 
   private final Recipe recipe;
@@ -44,7 +58,7 @@ public final class RecipeRun {
    *     shape than the recipe's, or is missing or not wanted; ENVIRONMENT if the model can not be
    *     written
    */
-  public void run(Optional<Path> from, TrainingRun.Listener listener) {
+  public void run(Optional<Path> from, Listener listener) {
     if (from.isPresent() != recipe.from().isPresent()) {
       throw new EngineException(
           Kind.MODEL,
@@ -61,13 +75,15 @@ public final class RecipeRun {
     }
   }
 
-  private void startAnew(TrainingRun.Listener listener) {
+  private void startAnew(Listener listener) {
     ModelConfig config = ModelConfig.parse(recipe.architecture().config(), recipe.name());
     Map<String, byte[]> files =
         new TreeMap<>(SampleTokenizer.files(config.vocabularySize(), config.maxPositions()));
     files.put("config.json", recipe.architecture().config().getBytes(StandardCharsets.UTF_8));
     try (Tokenizer tokenizer = tokenizer(files);
-        Trainer trainer = Trainer.initialise(config, recipe.initialisation(), recipe.training())) {
+        Trainer trainer =
+            Trainer.initialise(
+                config, recipe.initialisation().apply(tokenizer), recipe.training())) {
       train(trainer, tokenizer, "new", listener);
       TrainedModel.write(output, files, trainer, recipe.stored());
     }
@@ -82,7 +98,7 @@ public final class RecipeRun {
     }
   }
 
-  private void goOn(Path from, TrainingRun.Listener listener) {
+  private void goOn(Path from, Listener listener) {
     try (ModelFiles files = ModelFiles.open(from)) {
       ModelConfig wanted = ModelConfig.parse(recipe.architecture().config(), recipe.name());
       if (!files.config().equals(wanted)) {
@@ -102,8 +118,7 @@ public final class RecipeRun {
     }
   }
 
-  private void train(
-      Trainer trainer, Tokenizer tokenizer, String start, TrainingRun.Listener listener) {
+  private void train(Trainer trainer, Tokenizer tokenizer, String start, Listener listener) {
     String purpose =
         "recipe "
             + recipe.name()
@@ -114,7 +129,38 @@ public final class RecipeRun {
             + ", from "
             + start;
     new TrainingRun(output.resolve(CHECKPOINTS), recipe.steps(), recipe.checkpointEvery(), purpose)
-        .run(trainer, recipe.data().apply(tokenizer), listener);
+        .run(trainer, recipe.data().apply(tokenizer), evaluating(tokenizer, listener));
+  }
+
+  private TrainingRun.Listener evaluating(Tokenizer tokenizer, Listener listener) {
+    Evaluation evaluation =
+        Evaluation.of(
+            World.v1(Recipes.WORLD_SEED),
+            tokenizer,
+            recipe.from().isPresent() ? Question::training : Question::exercise,
+            QUESTIONS);
+    return new TrainingRun.Listener() {
+      @Override
+      public void stepped(StepReport report) {
+        listener.stepped(report);
+      }
+
+      @Override
+      public void checkpointed(Trainer trainer) {
+        listener.checkpointed(trainer);
+        listener.evaluated(trainer.step(), evaluation.of(trainer));
+      }
+
+      @Override
+      public void resumed(long step) {
+        listener.resumed(step);
+      }
+
+      @Override
+      public void passedOver(String sentence) {
+        listener.passedOver(sentence);
+      }
+    };
   }
 
   /** Whether the output directory holds a finished model. */

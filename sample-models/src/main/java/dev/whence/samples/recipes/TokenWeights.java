@@ -12,21 +12,26 @@ import java.util.List;
  *
  * @param text outside questions and answers
  * @param question in a question
- * @param answer in an answer
+ * @param lead in an answer, before the value
+ * @param answer in an answer, from the value on
  */
-public record TokenWeights(float text, float question, float answer) {
+public record TokenWeights(float text, float question, float lead, float answer) {
   /** A text as an example. */
   Example example(TrainingText training, Tokenizer tokenizer) {
     Encoding encoding = tokenizer.encode(training.text());
     float[] weights = new float[encoding.length()];
     int answers = 0;
+    int leads = 0;
     int questions = 0;
     for (int i = 1; i < weights.length; i++) {
       int start = encoding.starts()[i];
       answers = next(training.answers(), answers, start);
+      leads = next(training.leads(), leads, start);
       questions = next(training.questions(), questions, start);
       if (covers(training.answers(), answers, encoding.ends()[i])) {
         weights[i] = answer;
+      } else if (covers(training.leads(), leads, encoding.ends()[i])) {
+        weights[i] = lead;
       } else if (covers(training.questions(), questions, encoding.ends()[i])) {
         weights[i] = question;
       } else {
