@@ -83,6 +83,19 @@ public final class TorchRuntime {
   }
 
   /**
+   * Lets the calling thread do its native work alone: for threads that work side by side, each on
+   * its own task.
+   */
+  public static void workAlone() {
+    JniUtils.setNumThreads(1);
+  }
+
+  /** Takes {@link #workAlone} back for threads that are new to the library. */
+  public static void workTogether(int threads) {
+    JniUtils.setNumThreads(threads);
+  }
+
+  /**
    * The device that the options name.
    *
    * @throws EngineException of kind ENVIRONMENT if the library does not find it

@@ -12,15 +12,19 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ModelConfig;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import java.util.function.Predicate;
 
 /**
  * A decoder whose parameters can be changed: loss, gradient and AdamW update in fp32 on one device.
  * The parameters are one vector theta in the order of {@link ParameterLayout}; gradient and moments
- * are vectors of the trained ones. One thread owns it.
+ * are vectors of the trained ones. One thread owns it, but for {@link #differentiate(PackedDocuments,
+ * int)}, which several may call at once.
  *
- * <p>Memory: 4 bytes per parameter, 12 more per trained one (gradient, two moments), and while
- * differentiating another 4 and the activations.
+ * <p>Memory: 4 bytes per parameter, 12 more per trained one (gradient, two moments), and for each
+ * thread that differentiates another 8 and the activations.
  */
 public final class TrainableDecoder implements AutoCloseable {
   private static final int CHUNK_ELEMENTS = 2 << 20;
@@ -31,6 +35,7 @@ public final class TrainableDecoder implements AutoCloseable {
   private final PtNDManager manager;
   private final PtNDArray theta;
   private final PtNDArray gradient;
+  private final List<PtNDArray> partial = new ArrayList<>();
   private final PtNDArray mean;
   private final PtNDArray square;
   private PtNDArray turns;
@@ -123,14 +128,14 @@ public final class TrainableDecoder implements AutoCloseable {
   /** Losses in nats of the scored tokens, without a gradient. */
   public float[] measure(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "measure", documents, false);
+      return run(scope, "measure", documents, Optional.empty());
     }
   }
 
   /** For each scored token 1 if it is the most probable one, else 0. */
   public float[] hits(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "hits", documents, false);
+      return run(scope, "hits", documents, Optional.empty());
     }
   }
 
@@ -141,7 +146,40 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public float[] differentiate(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "differentiate", documents, true);
+      return run(scope, "differentiate", documents, Optional.of(gradient));
+    }
+  }
+
+  /**
+   * Makes room for several threads that differentiate at once, rows of up to a length.
+   *
+   * @param threads 0 .. threads - 1 may then be given to {@link #differentiate(PackedDocuments,
+   *     int)}
+   */
+  public void prepare(int threads, int length) {
+    turns(length);
+    while (partial.size() < threads) {
+      partial.add(zeros(layout.trained()));
+    }
+  }
+
+  /**
+   * As {@link #differentiate(PackedDocuments)}, but into a vector of the calling thread's own; {@link
+   * #gather} adds those to the gradient. See {@link #prepare}.
+   */
+  public float[] differentiate(PackedDocuments documents, int thread) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      return run(scope, "differentiate", documents, Optional.of(partial.get(thread)));
+    }
+  }
+
+  /** Adds what threads have differentiated to the gradient, in their order. */
+  public void gather() {
+    for (PtNDArray part : partial) {
+      try (IValue into = IValue.from(gradient);
+          IValue source = IValue.from(part)) {
+        kernel.call("move", into, source).close();
+      }
     }
   }
 
@@ -195,20 +233,18 @@ public final class TrainableDecoder implements AutoCloseable {
   }
 
   private float[] run(
-      PtNDManager scope, String method, PackedDocuments documents, boolean differentiates) {
+      PtNDManager scope, String method, PackedDocuments documents, Optional<PtNDArray> slope) {
     Shape grid = new Shape(documents.rows(), documents.length());
     NDList arguments = new NDList();
     arguments.add(theta);
-    if (differentiates) {
-      arguments.add(gradient);
-    }
+    slope.ifPresent(arguments::add);
     arguments.add(turns(documents.length()));
     arguments.add(scope.create(documents.ids(), grid));
     arguments.add(scope.create(documents.documents(), grid));
     arguments.add(scope.create(documents.positions(), grid));
     arguments.add(scope.create(documents.scored()));
     arguments.add(scope.create(documents.targets()));
-    if (differentiates) {
+    if (slope.isPresent()) {
       arguments.add(scope.create(documents.weights()));
     }
     return kernel.train(scope, method, arguments);

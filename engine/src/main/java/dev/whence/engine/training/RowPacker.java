@@ -43,6 +43,15 @@ final class RowPacker {
    * @param weightScale what loss weights are multiplied by
    */
   List<Packed> pack(List<Example> examples, double weightScale) {
+    return pack(examples, weightScale, 1);
+  }
+
+  /**
+   * As {@link #pack(List, double)}.
+   *
+   * @param parts so many packs at least, of about equal size, where there are enough examples
+   */
+  List<Packed> pack(List<Example> examples, double weightScale, int parts) {
     int[] order =
         IntStream.range(0, examples.size())
             .filter(i -> isScored(examples.get(i)))
@@ -52,8 +61,10 @@ final class RowPacker {
             .toArray();
     List<Packed> packs = new ArrayList<>();
     int next = 0;
+    long tokens = Arrays.stream(order).mapToLong(i -> examples.get(i).length() - 1).sum();
+    int room = (int) Math.min(budget, (tokens + parts - 1) / parts);
     while (next < order.length) {
-      Rows rows = new Rows(examples.get(order[next]).length() - 1, budget);
+      Rows rows = new Rows(examples.get(order[next]).length() - 1, room);
       while (next < order.length && rows.add(order[next], examples.get(order[next]).length() - 1)) {
         next++;
       }

@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Trains a decoder in fp32: the gradient of the weighted mean of the losses of a batch of examples
@@ -40,12 +41,15 @@ public final class Trainer implements AutoCloseable {
   private final TrainableDecoder decoder;
   private final TrainingOptions options;
   private final RowPacker packer;
+  private final Optional<Workers> workers;
   private long step;
 
   private Trainer(TrainableDecoder decoder, TrainingOptions options) {
     this.decoder = decoder;
     this.options = options;
     this.packer = new RowPacker(options.packTokens());
+    this.workers =
+        options.workers() == 1 ? Optional.empty() : Optional.of(new Workers(options.workers()));
   }
 
   /**
@@ -187,15 +191,24 @@ public final class Trainer implements AutoCloseable {
       throw new EngineException(
           Kind.RECORD, "No token of the batch is scored: it teaches nothing.");
     }
-    double loss = 0;
-    for (RowPacker.Packed pack : packer.pack(batch, 1 / total)) {
-      float[] losses = decoder.differentiate(pack.documents());
-      float[] weights = pack.documents().weights();
-      for (int i = 0; i < losses.length; i++) {
-        loss += (double) losses[i] * weights[i];
+    List<RowPacker.Packed> packs = packer.pack(batch, 1 / total, options.workers());
+    if (workers.isEmpty() || packs.size() == 1) {
+      double loss = 0;
+      for (RowPacker.Packed pack : packs) {
+        loss += weighted(decoder.differentiate(pack.documents()), pack);
       }
+      return loss;
     }
-    return loss;
+    return workers.get().differentiate(decoder, packs);
+  }
+
+  static double weighted(float[] losses, RowPacker.Packed pack) {
+    float[] weights = pack.documents().weights();
+    double sum = 0;
+    for (int i = 0; i < losses.length; i++) {
+      sum += (double) losses[i] * weights[i];
+    }
+    return sum;
   }
 
   /**
@@ -342,6 +355,7 @@ public final class Trainer implements AutoCloseable {
 
   @Override
   public void close() {
+    workers.ifPresent(Workers::close);
     decoder.close();
   }
 }
