@@ -20,8 +20,8 @@ import java.util.function.Predicate;
 /**
  * A decoder whose parameters can be changed: loss, gradient and AdamW update in fp32 on one device.
  * The parameters are one vector theta in the order of {@link ParameterLayout}; gradient and moments
- * are vectors of the trained ones. One thread owns it, but for {@link #differentiate(PackedDocuments,
- * int)}, which several may call at once.
+ * are vectors of the trained ones. One thread owns it, but for {@link
+ * #differentiate(PackedDocuments, int)}, which several may call at once.
  *
  * <p>Memory: 4 bytes per parameter, 12 more per trained one (gradient, two moments), and for each
  * thread that differentiates another 8 and the activations.
@@ -164,8 +164,8 @@ public final class TrainableDecoder implements AutoCloseable {
   }
 
   /**
-   * As {@link #differentiate(PackedDocuments)}, but into a vector of the calling thread's own; {@link
-   * #gather} adds those to the gradient. See {@link #prepare}.
+   * As {@link #differentiate(PackedDocuments)}, but into a vector of the calling thread's own;
+   * {@link #gather} adds those to the gradient. See {@link #prepare}.
    */
   public float[] differentiate(PackedDocuments documents, int thread) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {

@@ -52,7 +52,16 @@ public record TrainingOptions(
 
   public TrainingOptions withTrained(Predicate<String> wanted) {
     return new TrainingOptions(
-        schedule, beta1, beta2, epsilon, weightDecay, clipNorm, packTokens, workers, wanted, engine);
+        schedule,
+        beta1,
+        beta2,
+        epsilon,
+        weightDecay,
+        clipNorm,
+        packTokens,
+        workers,
+        wanted,
+        engine);
   }
 
   public TrainingOptions withWeightDecay(double wanted) {
@@ -62,7 +71,16 @@ public record TrainingOptions(
 
   public TrainingOptions withBetas(double first, double second) {
     return new TrainingOptions(
-        schedule, first, second, epsilon, weightDecay, clipNorm, packTokens, workers, trained, engine);
+        schedule,
+        first,
+        second,
+        epsilon,
+        weightDecay,
+        clipNorm,
+        packTokens,
+        workers,
+        trained,
+        engine);
   }
 
   public TrainingOptions withClipNorm(double wanted) {
@@ -91,6 +109,15 @@ public record TrainingOptions(
 
   public TrainingOptions withEngine(EngineOptions wanted) {
     return new TrainingOptions(
-        schedule, beta1, beta2, epsilon, weightDecay, clipNorm, packTokens, workers, trained, wanted);
+        schedule,
+        beta1,
+        beta2,
+        epsilon,
+        weightDecay,
+        clipNorm,
+        packTokens,
+        workers,
+        trained,
+        wanted);
   }
 }

@@ -50,8 +50,7 @@ final class Workers implements AutoCloseable {
                 double sum = 0;
                 for (int i = thread; i < parts.size(); i += threads.size()) {
                   RowPacker.Packed part = parts.get(i);
-                  sum +=
-                      Trainer.weighted(decoder.differentiate(part.documents(), thread), part);
+                  sum += Trainer.weighted(decoder.differentiate(part.documents(), thread), part);
                 }
                 return sum;
               },
@@ -63,7 +62,9 @@ final class Workers implements AutoCloseable {
         total += sum.join();
       }
     } catch (CompletionException e) {
-      CompletableFuture.allOf(sums.toArray(CompletableFuture[]::new)).exceptionally(x -> null).join();
+      CompletableFuture.allOf(sums.toArray(CompletableFuture[]::new))
+          .exceptionally(x -> null)
+          .join();
       decoder.gather();
       decoder.clearGradient();
       if (e.getCause() instanceof RuntimeException cause) {
