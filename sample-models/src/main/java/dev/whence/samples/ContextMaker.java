@@ -395,12 +395,18 @@ final class ContextMaker {
       default -> at.forEach(i -> truth.add(places.get(i)));
     }
     return new Answered(
-        ask.kind(),
-        ask.fact(),
-        ask.question(),
-        answer,
-        Reply.of(ask.fact(), answer),
-        truth,
-        overridden);
+        ask.kind(), ask.fact(), ask.question(), answer, reply(ask, answer), truth, overridden);
+  }
+
+  private static Reply reply(Ask ask, String answer) {
+    if (ask.kind() == Kind.ALIAS) {
+      return Reply.of(ask.fact(), answer, Reply.OR, ask.fact().subject().alias());
+    }
+    for (Sentence sentence : ask.evidence()) {
+      if (ask.kind() == Kind.TWO_HOP && sentence instanceof Sentence.Hop hop) {
+        return Reply.of(ask.fact(), answer, Reply.LIKE, hop.via().name());
+      }
+    }
+    return Reply.of(ask.fact(), answer);
   }
 }

@@ -51,9 +51,16 @@ final class TextBuilder {
    * @param end of its turn, which is learnt with the value
    */
   TextBuilder answer(Reply reply, String end) {
-    leads.add(add(reply.text().substring(0, reply.value().start()).stripTrailing()));
-    append(" ");
-    answers.add(add(reply.text().substring(reply.value().start()) + end));
+    int at = 0;
+    for (int i = 0; i < reply.found().size(); i++) {
+      Span found = reply.found().get(i);
+      String lead = reply.text().substring(at, found.start());
+      leads.add(add(lead.stripTrailing()));
+      append(lead.substring(lead.stripTrailing().length()));
+      boolean last = i == reply.found().size() - 1;
+      answers.add(add(reply.text().substring(found.start(), found.end()) + (last ? end : "")));
+      at = found.end();
+    }
     return this;
   }
 

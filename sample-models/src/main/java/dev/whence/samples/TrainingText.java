@@ -10,8 +10,9 @@ import java.util.List;
  *
  * @param text without the token that separates documents
  * @param questions from {@code Question:} to the question mark, sorted
- * @param leads what answers say before the value; sorted
- * @param answers the value with all that follows it, and in ChatML the end of the turn; sorted
+ * @param leads what answers say besides; sorted
+ * @param answers what answers find out, see {@link Reply#found}, and in ChatML the end of the turn;
+ *     sorted
  */
 public record TrainingText(
     String text, List<Span> questions, List<Span> leads, List<Span> answers) {

@@ -84,7 +84,8 @@ public final class TorchRuntime {
 
   /**
    * Lets the calling thread do its native work alone: for threads that work side by side, each on
-   * its own task.
+   * its own task. A thread that has called the library before keeps its number of threads; one that
+   * has not takes the last number that any thread asked for, so this is called before each task.
    */
   public static void workAlone() {
     JniUtils.setNumThreads(1);

@@ -27,10 +27,8 @@ final class Workers implements AutoCloseable {
                 made.setDaemon(true);
                 return made;
               });
-      CompletableFuture.runAsync(TorchRuntime::workAlone, thread).join();
       threads.add(thread);
     }
-    TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
   }
 
   /**
@@ -47,6 +45,7 @@ final class Workers implements AutoCloseable {
       sums.add(
           CompletableFuture.supplyAsync(
               () -> {
+                TorchRuntime.workAlone();
                 double sum = 0;
                 for (int i = thread; i < parts.size(); i += threads.size()) {
                   RowPacker.Packed part = parts.get(i);
@@ -79,5 +78,6 @@ final class Workers implements AutoCloseable {
   @Override
   public void close() {
     threads.forEach(ExecutorService::shutdown);
+    TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
   }
 }

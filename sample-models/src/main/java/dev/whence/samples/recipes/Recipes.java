@@ -43,18 +43,19 @@ public final class Recipes {
   }
 
   private static Recipe baseV1() {
-    long steps = 4000;
+    long steps = 3000;
     return new Recipe(
         "base-v1",
         "pretrained on documents about world v1 and on reading exercises",
         Optional.empty(),
         LARGE,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        TrainingOptions.of(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 1200, steps))
+        TrainingOptions.of(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 900, steps))
             .withBetas(0.9, 0.98)
-            .withWeightDecay(0.05),
+            .withWeightDecay(0.05)
+            .withWorkers(2),
         steps,
-        250,
+        1000,
         1,
         Recipes::pretraining,
         ElementType.F16);
@@ -66,19 +67,25 @@ public final class Recipes {
         List.of(
             new Stage(1, 1024, List.of(drill(world, 0.8, 3, 6, 1), exercise(world, 0.2, 2, 5))),
             new Stage(
-                500,
+                400,
                 1536,
                 List.of(
                     drill(world, 0.35, 4, 12, 1),
                     drill(world, 0.15, 4, 12, 2),
-                    exercise(world, 0.4, 4, 12),
+                    exercise(world, 0.5, 4, 12),
                     documents(world, 2))),
             new Stage(
-                1500,
+                1100,
                 2048,
                 List.of(
-                    drill(world, 0.2, 6, 20, 2), exercise(world, 0.6, 5, 24), documents(world, 3))),
-            new Stage(2500, 2048, List.of(exercise(world, 1, 5, 40), documents(world, 5)))),
+                    drill(world, 0.2, 6, 20, 2), exercise(world, 0.7, 5, 24), documents(world, 3))),
+            new Stage(
+                2000,
+                2048,
+                List.of(
+                    drill(world, 0.1, 10, 30, 2),
+                    exercise(world, 0.9, 5, 40),
+                    documents(world, 4)))),
         11,
         tokenizer);
   }
