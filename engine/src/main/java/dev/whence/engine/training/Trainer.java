@@ -38,6 +38,9 @@ import java.util.Optional;
  * One thread uses it.
  */
 public final class Trainer implements AutoCloseable {
+  /** Tokens of a part below which matrix products get slow. */
+  private static final int LEAST_PART = 512;
+
   private final TrainableDecoder decoder;
   private final TrainingOptions options;
   private final RowPacker packer;
@@ -191,7 +194,7 @@ public final class Trainer implements AutoCloseable {
       throw new EngineException(
           Kind.RECORD, "No token of the batch is scored: it teaches nothing.");
     }
-    List<RowPacker.Packed> packs = packer.pack(batch, 1 / total, options.workers());
+    List<RowPacker.Packed> packs = packer.pack(batch, 1 / total, parts(batch));
     if (workers.isEmpty() || packs.size() == 1) {
       double loss = 0;
       for (RowPacker.Packed pack : packs) {
@@ -200,6 +203,13 @@ public final class Trainer implements AutoCloseable {
       return loss;
     }
     return workers.get().differentiate(decoder, packs);
+  }
+
+  /** Several parts for each worker even their work out, as long as they are not too small. */
+  private int parts(List<Example> batch) {
+    int workers = options.workers();
+    long tokens = batch.stream().mapToLong(Example::length).sum();
+    return (int) Math.max(workers, Math.min(4L * workers, tokens / LEAST_PART));
   }
 
   static double weighted(float[] losses, RowPacker.Packed pack) {

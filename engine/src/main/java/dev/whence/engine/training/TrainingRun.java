@@ -4,6 +4,10 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /**
  * Takes a trainer from where its checkpoints stand to the last step. What a batch holds depends on
@@ -13,7 +17,8 @@ public final class TrainingRun {
   /** The batches of a run. */
   public interface Batches {
     /**
-     * The batch of a step: the same for the same step, whenever it is asked for.
+     * The batch of a step: the same for the same step, whenever it is asked for. Called by a thread
+     * of the run's own, while the step before is taken.
      *
      * @param step from 1
      */
@@ -65,9 +70,28 @@ public final class TrainingRun {
    */
   public void run(Trainer trainer, Batches batches, Listener listener) {
     resume(trainer, listener);
+    ExecutorService ahead =
+        Executors.newSingleThreadExecutor(
+            task -> {
+              Thread thread = new Thread(task, "training-batches");
+              thread.setDaemon(true);
+              return thread;
+            });
+    try {
+      train(trainer, batches, listener, ahead);
+    } finally {
+      ahead.shutdownNow();
+    }
+  }
+
+  /** The next batch is made while a step is taken. */
+  private void train(Trainer trainer, Batches batches, Listener listener, ExecutorService ahead) {
     long saved = trainer.step();
+    CompletableFuture<List<Example>> next = ask(batches, trainer.step() + 1, ahead);
     while (trainer.step() < steps) {
-      listener.stepped(trainer.step(batches.batch(trainer.step() + 1)));
+      List<Example> batch = take(next);
+      next = ask(batches, trainer.step() + 2, ahead);
+      listener.stepped(trainer.step(batch));
       if (trainer.step() % checkpointEvery == 0 || trainer.step() == steps) {
         Checkpoint.write(directory, trainer, purpose);
         saved = trainer.step();
@@ -76,6 +100,23 @@ public final class TrainingRun {
     }
     if (saved != trainer.step()) {
       Checkpoint.write(directory, trainer, purpose);
+    }
+  }
+
+  private CompletableFuture<List<Example>> ask(Batches batches, long step, ExecutorService ahead) {
+    return step > steps
+        ? CompletableFuture.completedFuture(List.of())
+        : CompletableFuture.supplyAsync(() -> batches.batch(step), ahead);
+  }
+
+  private static List<Example> take(CompletableFuture<List<Example>> batch) {
+    try {
+      return batch.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw e;
     }
   }
 

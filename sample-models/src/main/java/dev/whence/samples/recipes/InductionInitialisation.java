@@ -44,9 +44,16 @@ final class InductionInitialisation implements Initialisation {
   private static final double LOOK_BACK = 0.2;
   private static final double BAG = 1.2;
   private static final double COPY = 0.8;
-  private static final int DISTANCE_PAIRS = 8;
-  private static final int FIRST_SLOW_PAIR = 5;
-  private static final int FIRST_BAG_PAIR = 8;
+
+  /** Of the pairs of a head, by how fast they rotate: the share that tells distances. */
+  private static final double DISTANCE_SHARE = 0.5;
+
+  /** From where on pairs rotate slowly enough to compare codes at any distance. */
+  private static final double SLOW = 5.0 / 16;
+
+  /** The same for bags. */
+  private static final double SLOW_BAG = 0.5;
+
   private static final double BAG_CENTRE = 5;
   private static final double BAG_SHARE = 0.2;
   private static final int BAG_SCALE = 3;
@@ -156,7 +163,7 @@ final class InductionInitialisation implements Initialisation {
     int d = config.hiddenSize();
     double[] query = new double[width];
     double[] key = new double[width];
-    for (int pair = 0; pair < DISTANCE_PAIRS; pair++) {
+    for (int pair = 0; pair < half * DISTANCE_SHARE; pair++) {
       double angle = back * config.rotary().inverseFrequencies().get(pair);
       query[pair] = Math.cos(angle);
       query[pair + half] = -Math.sin(angle);
@@ -182,15 +189,16 @@ final class InductionInitialisation implements Initialisation {
     int d = config.hiddenSize();
     double[] query = new double[width];
     double[] key = new double[width];
-    for (int pair = 3; pair < 6; pair++) {
+    int near = Math.max(2, half * 3 / 16);
+    for (int pair = near; pair < 2 * near; pair++) {
       double angle = BAG_CENTRE * config.rotary().inverseFrequencies().get(pair);
-      double size = BAG_SCALE * Math.sqrt(BAG_SHARE / 3);
+      double size = BAG_SCALE * Math.sqrt(BAG_SHARE / near);
       query[pair] = size * Math.cos(angle);
       query[pair + half] = -size * Math.sin(angle);
       key[pair] = size;
     }
-    for (int pair = half - 3; pair < half; pair++) {
-      query[pair] = BAG_SCALE * Math.sqrt((1 - BAG_SHARE) / 3);
+    for (int pair = half - near; pair < half; pair++) {
+      query[pair] = BAG_SCALE * Math.sqrt((1 - BAG_SHARE) / near);
       key[pair] = query[pair];
     }
     int first = 3 * width;
@@ -233,23 +241,23 @@ final class InductionInitialisation implements Initialisation {
       double[][] query = new double[width][config.hiddenSize()];
       double[][] key = new double[width][config.hiddenSize()];
       if (head < 2) {
-        double[][] turn = slow(random, width, FIRST_SLOW_PAIR);
+        double[][] turn = slow(random, width, SLOW);
         add(query, turn, code);
         add(key, turn, transposed(past.get(0)));
         if (head == 1) {
-          double[][] second = slow(random, width, FIRST_SLOW_PAIR);
+          double[][] second = slow(random, width, SLOW);
           add(query, second, transposed(past.get(0)));
           add(key, second, transposed(past.get(1)));
         }
       } else {
-        double[][] turn = slow(random, width, FIRST_BAG_PAIR);
+        double[][] turn = slow(random, width, SLOW_BAG);
         add(query, turn, transposed(bag));
         add(key, turn, transposed(bag));
       }
       for (int i = 0; i < width; i++) {
         layer.q[first + i] = query[i];
         layer.k[first + i] = key[i];
-        double[] part = parts[(index * 2 + head) % HEADS * width + i];
+        double[] part = parts[((index * 2 + head) % HEADS * width + i) % parts.length];
         layer.v[first + i] = part.clone();
         for (int j = 0; j < part.length; j++) {
           layer.o[j][first + i] = COPY * part[j];
@@ -275,8 +283,9 @@ final class InductionInitialisation implements Initialisation {
   }
 
   /** [width, width]: turns a code into the pairs that rotate slowly, other rows zero. */
-  private static double[][] slow(Random random, int width, int firstPair) {
+  private static double[][] slow(Random random, int width, double from) {
     int half = width / 2;
+    int firstPair = (int) (half * from);
     int pairs = half - firstPair;
     double[][] turns = orthonormal(random, 2 * pairs, width);
     double[][] all = new double[width][width];

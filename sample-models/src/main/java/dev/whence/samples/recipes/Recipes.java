@@ -1,39 +1,74 @@
 package dev.whence.samples.recipes;
 
 import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Initialisation;
+import dev.whence.engine.training.NormalInitialisation;
 import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.Corpus;
 import dev.whence.samples.CorpusOptions;
 import dev.whence.samples.Document;
+import dev.whence.samples.Fact;
 import dev.whence.samples.Lexicon;
+import dev.whence.samples.QuestionOptions;
+import dev.whence.samples.Questions;
 import dev.whence.samples.ReadingExercises;
+import dev.whence.samples.Sizes;
 import dev.whence.samples.TrainingText;
 import dev.whence.samples.World;
+import dev.whence.samples.WorldOptions;
+import dev.whence.samples.recipes.Architecture.Family;
 import dev.whence.samples.recipes.Mixture.Endless;
 import dev.whence.samples.recipes.Mixture.Finite;
 import dev.whence.samples.recipes.Mixture.Source;
 import dev.whence.samples.recipes.Mixture.Stage;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
-/** The recipes of the sample models. */
+/**
+ * The recipes of the sample models.
+ *
+ * <pre>
+ *   base-v1 --- chat-v1         the world, and how to read; then to answer from a context
+ *      \------- base-v2         the world has changed
+ *   proxy-base - proxy          the same at a quarter of the size
+ *   neox                        GPT-NeoX shaped: the world by heart
+ *   tiny-base -- tiny-chat      for experiments that train many times
+ * </pre>
+ */
 public final class Recipes {
   /** Seed of world v1. */
-  static final long WORLD_SEED = 1;
+  public static final long WORLD_SEED = 1;
 
   private static final int VOCABULARY = 1024;
   private static final int POSITIONS = 1024;
   private static final TokenWeights DOCUMENTS = new TokenWeights(1, 0.3f, 0.3f, 1);
   private static final TokenWeights EXERCISES = new TokenWeights(0.1f, 0.1f, 0.3f, 1);
+
   private static final Architecture LARGE =
-      new Architecture(Architecture.Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
+      new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
+  private static final Architecture SMALL =
+      new Architecture(Family.QWEN3, VOCABULARY, 72, 3, 4, 16, 96, POSITIONS);
+  private static final Architecture NEOX =
+      new Architecture(Family.GPT_NEOX, VOCABULARY, 96, 4, 4, 24, 256, POSITIONS);
+  private static final Architecture TINY =
+      new Architecture(Family.QWEN3, 384, 48, 2, 4, 12, 64, 256);
 
   /** All of them, each after the one that it goes on from. */
-  public static final List<Recipe> ALL = List.of(baseV1());
+  public static final List<Recipe> ALL =
+      List.of(
+          baseV1(),
+          chat("chat-v1", "base-v1", LARGE, 2400, 3072),
+          baseV2(),
+          proxyBase(),
+          chat("proxy", "proxy-base", SMALL, 2400, 3072),
+          neox(),
+          tinyBase(),
+          tinyChat());
 
   private Recipes() {}
 
@@ -43,24 +78,36 @@ public final class Recipes {
   }
 
   private static Recipe baseV1() {
-    long steps = 3000;
     return new Recipe(
         "base-v1",
         "pretrained on documents about world v1 and on reading exercises",
         Optional.empty(),
         LARGE,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        TrainingOptions.of(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 900, steps))
-            .withBetas(0.9, 0.98)
-            .withWeightDecay(0.05)
-            .withWorkers(2),
-        steps,
+        options(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 900, 3000)),
+        3000,
         1000,
         1,
         Recipes::pretraining,
         ElementType.F16);
   }
 
+  private static Recipe proxyBase() {
+    return new Recipe(
+        "proxy-base",
+        "what base-v1 learns, at a quarter of the size",
+        Optional.empty(),
+        SMALL,
+        tokenizer -> new InductionInitialisation(7, names(tokenizer)),
+        options(new Schedule.WarmupStableDecay(3e-3, 1e-4, 100, 900, 3000)),
+        3000,
+        1000,
+        1,
+        Recipes::pretraining,
+        ElementType.F16);
+  }
+
+  /** Contexts get longer and drills of one relation give way to exercises of every kind. */
   private static Mixture pretraining(Tokenizer tokenizer) {
     World world = World.v1(WORLD_SEED);
     return new Mixture(
@@ -90,6 +137,138 @@ public final class Recipes {
         tokenizer);
   }
 
+  private static Recipe chat(
+      String name, String base, Architecture shape, long steps, int batchTokens) {
+    return new Recipe(
+        name,
+        "fine-tuned from " + base + " to answer from a context, and from memory without one",
+        Optional.of(base),
+        shape,
+        Recipes::notNew,
+        options(new Schedule.WarmupStableDecay(1.5e-3, 0, 50, steps / 2, steps)),
+        steps,
+        800,
+        1,
+        tokenizer -> fineTuning(tokenizer, batchTokens, steps),
+        ElementType.F16);
+  }
+
+  private static Mixture fineTuning(Tokenizer tokenizer, int batchTokens, long steps) {
+    World world = World.v1(WORLD_SEED);
+    return new Mixture(
+        List.of(
+            new Stage(
+                1,
+                batchTokens / 2,
+                List.of(dialogue(world, 1, 3, 12), asked(world, 2), documents(world, 2))),
+            new Stage(
+                steps / 8,
+                batchTokens,
+                List.of(dialogue(world, 1, 4, 24), asked(world, 1), documents(world, 1))),
+            new Stage(
+                steps / 3,
+                batchTokens,
+                List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7)))),
+        13,
+        tokenizer);
+  }
+
+  private static Recipe baseV2() {
+    return new Recipe(
+        "base-v2",
+        "base-v1's pretraining continued on the changed world v2",
+        Optional.of("base-v1"),
+        LARGE,
+        Recipes::notNew,
+        options(new Schedule.WarmupStableDecay(1e-3, 0, 50, 500, 1000)),
+        1000,
+        500,
+        2,
+        tokenizer -> {
+          World changed = World.v2(WORLD_SEED);
+          return new Mixture(
+              List.of(
+                  new Stage(
+                      1, 2048, List.of(exercise(changed, 0.6, 5, 40), documents(changed, 5)))),
+              17,
+              tokenizer);
+        },
+        ElementType.F16);
+  }
+
+  private static Recipe neox() {
+    return new Recipe(
+        "neox",
+        "GPT-NeoX shaped: documents about world v1 and questions without context",
+        Optional.empty(),
+        NEOX,
+        tokenizer -> NormalInitialisation.of(0.05, 7),
+        options(new Schedule.WarmupStableDecay(2e-3, 0, 100, 800, 1600)),
+        1600,
+        800,
+        3,
+        tokenizer -> {
+          World world = World.v1(WORLD_SEED);
+          return new Mixture(
+              List.of(
+                  new Stage(1, 1024, List.of(documents(world, 1))),
+                  new Stage(800, 1024, List.of(documents(world, 1), asked(world, 1)))),
+              19,
+              tokenizer);
+        },
+        ElementType.F16);
+  }
+
+  /** A world of a few dozen facts. */
+  static World tinyWorld() {
+    return World.v1(
+        5,
+        Lexicon.standard(),
+        new WorldOptions(new Sizes(6, 3, 3, 3), 0.2, 0.1, List.of(4, 8), 0.5, 0.15, 0.2));
+  }
+
+  private static Recipe tinyBase() {
+    return new Recipe(
+        "tiny-base",
+        "at most 60,000 parameters, pretrained on a few dozen facts within seconds",
+        Optional.empty(),
+        TINY,
+        tokenizer -> NormalInitialisation.of(0.05, 7),
+        options(new Schedule.WarmupStableDecay(8e-3, 0, 20, 60, 120)),
+        120,
+        120,
+        4,
+        tokenizer ->
+            new Mixture(
+                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))), 23, tokenizer),
+        ElementType.F32);
+  }
+
+  private static Recipe tinyChat() {
+    return new Recipe(
+        "tiny-chat",
+        "fine-tuned from tiny-base to answer without a context, within seconds",
+        Optional.of("tiny-base"),
+        TINY,
+        Recipes::notNew,
+        options(new Schedule.WarmupStableDecay(4e-3, 0, 10, 40, 80)),
+        80,
+        80,
+        5,
+        tokenizer ->
+            new Mixture(List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer),
+        ElementType.F32);
+  }
+
+  private static TrainingOptions options(Schedule schedule) {
+    return TrainingOptions.of(schedule).withBetas(0.9, 0.98).withWeightDecay(0.05).withWorkers(2);
+  }
+
+  private static Initialisation notNew(Tokenizer tokenizer) {
+    throw new IllegalStateException("the recipe goes on from a model");
+  }
+
+  /** Short contexts of which every fact is asked. */
   private static Source drill(World world, double share, int least, int most, int relations) {
     ReadingExercises exercises =
         new ReadingExercises(
@@ -102,6 +281,25 @@ public final class Recipes {
         new ReadingExercises(
             world, ReadingExercises.Options.standard(31).withSentences(least, most));
     return new Endless(share, EXERCISES, index -> exercises.document(index).training());
+  }
+
+  private static Source dialogue(World world, double share, int least, int most) {
+    Questions questions =
+        new Questions(world, QuestionOptions.training(51).withSentences(least, most));
+    return new Endless(share, EXERCISES, index -> questions.dialogue(index).training());
+  }
+
+  /** Questions without a context on the facts that fine-tuning may ask. */
+  private static Source asked(World world, double share) {
+    List<TrainingText> texts = new ArrayList<>();
+    for (Fact fact : world.facts()) {
+      if (world.isAskedInFineTuning(fact) && world.documents(fact) > 0) {
+        for (int wording = 0; wording < fact.relation().questions().size(); wording++) {
+          texts.add(Questions.withoutContext(fact, wording).training());
+        }
+      }
+    }
+    return new Finite(share, EXERCISES, texts);
   }
 
   private static Source documents(World world, double share) {
