@@ -75,14 +75,17 @@ final class Mixture implements TrainingRun.Batches {
   private final List<Stage> stages;
   private final long seed;
   private final Tokenizer tokenizer;
+  private final int longest;
 
   /**
    * @param stages by first step, the first one from step 1 on
+   * @param longest a text of more tokens is left out
    */
-  Mixture(List<Stage> stages, long seed, Tokenizer tokenizer) {
+  Mixture(List<Stage> stages, long seed, Tokenizer tokenizer, int longest) {
     this.stages = List.copyOf(stages);
     this.seed = seed;
     this.tokenizer = tokenizer;
+    this.longest = longest;
     if (stages.isEmpty() || stages.get(0).fromStep() != 1) {
       throw new IllegalArgumentException("the first stage must begin at step 1");
     }
@@ -99,12 +102,14 @@ final class Mixture implements TrainingRun.Batches {
     SplittableRandom random = new SplittableRandom(seed * 0x9e37_79b9_7f4a_7c15L ^ step);
     List<Example> batch = new ArrayList<>();
     int tokens = 0;
-    while (tokens < stage.batchTokens()) {
+    for (long drawn = 0; tokens < stage.batchTokens(); drawn++) {
       Source source = draw(stage.sources(), random);
-      TrainingText text = source.text(step * TEXTS_PER_STEP + batch.size(), random);
+      TrainingText text = source.text(step * TEXTS_PER_STEP + drawn, random);
       Example example = source.weights().example(text, tokenizer);
-      batch.add(example);
-      tokens += example.length();
+      if (example.length() <= longest) {
+        batch.add(example);
+        tokens += example.length();
+      }
     }
     return batch;
   }

@@ -134,7 +134,8 @@ public final class Recipes {
                     exercise(world, 0.9, 5, 40),
                     documents(world, 4)))),
         11,
-        tokenizer);
+        tokenizer,
+ POSITIONS);
   }
 
   private static Recipe chat(
@@ -170,7 +171,8 @@ public final class Recipes {
                 batchTokens,
                 List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7)))),
         13,
-        tokenizer);
+        tokenizer,
+ POSITIONS);
   }
 
   private static Recipe baseV2() {
@@ -191,7 +193,8 @@ public final class Recipes {
                   new Stage(
                       1, 2048, List.of(exercise(changed, 0.6, 5, 40), documents(changed, 5)))),
               17,
-              tokenizer);
+              tokenizer,
+ POSITIONS);
         },
         ElementType.F16);
   }
@@ -214,7 +217,8 @@ public final class Recipes {
                   new Stage(1, 1024, List.of(documents(world, 1))),
                   new Stage(800, 1024, List.of(documents(world, 1), asked(world, 1)))),
               19,
-              tokenizer);
+              tokenizer,
+ POSITIONS);
         },
         ElementType.F16);
   }
@@ -240,7 +244,7 @@ public final class Recipes {
         4,
         tokenizer ->
             new Mixture(
-                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))), 23, tokenizer),
+                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))), 23, tokenizer, 256),
         ElementType.F32);
   }
 
@@ -256,7 +260,7 @@ public final class Recipes {
         80,
         5,
         tokenizer ->
-            new Mixture(List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer),
+            new Mixture(List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer, 256),
         ElementType.F32);
   }
 
