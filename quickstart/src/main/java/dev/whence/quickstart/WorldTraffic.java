@@ -21,6 +21,9 @@ final class WorldTraffic implements Traffic {
   private static final int LEAST_SENTENCES = 5;
   private static final int MOST_SENTENCES = 12;
 
+  /** A fact that so many documents state, the model knows by heart. */
+  private static final int KNOWN_DOCUMENTS = 10;
+
   /** World v1: what the sample models were pretrained on. */
   private static final long WORLD_SEED = 1;
 
@@ -53,7 +56,8 @@ final class WorldTraffic implements Traffic {
             World.v1(WORLD_SEED),
             QuestionOptions.evaluation(clock.millis(), Kind.DIRECT)
                 .withMix(MIX, 1, 1)
-                .withSentences(LEAST_SENTENCES, MOST_SENTENCES));
+                .withSentences(LEAST_SENTENCES, MOST_SENTENCES)
+                .withMemory(0, false, KNOWN_DOCUMENTS));
   }
 
   @Override
