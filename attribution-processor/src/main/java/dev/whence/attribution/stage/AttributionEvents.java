@@ -39,8 +39,6 @@ final class AttributionEvents {
   /** Name of this stage in headers: the FAST role. */
   static final String STAGE = "attribution-fast";
 
-  private static final int REVISION = 0;
-
   private final AvroValues values;
   private final String topic;
   private final String instanceId;
@@ -61,9 +59,9 @@ final class AttributionEvents {
   }
 
   /** The event of a result. */
-  Result of(Conversation conversation, AttributionResult result, String traceparent) {
+  Result of(Conversation conversation, AttributionResult result, Cause cause) {
     Attribution.Builder event =
-        about(conversation, traceparent)
+        about(conversation, cause)
             .setStatus(status(result.status()))
             .setReasonCode(result.reasonCode())
             .setReason(result.reason())
@@ -87,18 +85,18 @@ final class AttributionEvents {
     if (includeTokens) {
       event.setTokens(result.tokens().stream().map(AttributionEvents::token).toList());
     }
-    return result(event.build(), traceparent, WITHOUT_TEXTS);
+    return result(event.build(), cause, WITHOUT_TEXTS);
   }
 
   /** The event of a response that is not scored on purpose. */
-  Result sampledOut(Conversation conversation, Sampling.LeftOut why, String traceparent) {
+  Result sampledOut(Conversation conversation, Sampling.LeftOut why, Cause cause) {
     Attribution event =
-        about(conversation, traceparent)
+        about(conversation, cause)
             .setStatus(ScoringStatus.SAMPLED_OUT)
             .setReasonCode(why.code())
             .setReason(why.sentence())
             .build();
-    return result(event, traceparent, List.of());
+    return result(event, cause, List.of());
   }
 
   /**
@@ -114,11 +112,11 @@ final class AttributionEvents {
       String fallbackId,
       Failure failure,
       Optional<ScorerDescription> scorer,
-      String traceparent) {
+      Cause cause) {
     Attribution.Builder event =
         conversation
-            .map(one -> about(one, traceparent))
-            .orElseGet(() -> about(fallbackId, traceparent));
+            .map(one -> about(one, cause))
+            .orElseGet(() -> about(fallbackId, cause));
     boolean surrogate =
         scorer.isPresent()
             && conversation.isPresent()
@@ -128,23 +126,23 @@ final class AttributionEvents {
         .setReasonCode(failure.code())
         .setReason(failure.message())
         .setScorer(scorer(scorer, surrogate));
-    return result(event.build(), traceparent, List.of(AttributionEvents::bare));
+    return result(event.build(), cause, List.of(AttributionEvents::bare));
   }
 
-  private static Attribution.Builder about(Conversation conversation, String traceparent) {
-    return about(conversation.responseId(), traceparent)
+  private static Attribution.Builder about(Conversation conversation, Cause cause) {
+    return about(conversation.responseId(), cause)
         .setModel(conversation.model())
         .setOccurredAt(conversation.occurredAt())
         .setConversationId(conversation.conversationId())
         .setSubjectId(conversation.subjectId());
   }
 
-  private static Attribution.Builder about(String responseId, String traceparent) {
+  private static Attribution.Builder about(String responseId, Cause cause) {
     return Attribution.newBuilder()
         .setResponseId(responseId)
         .setPhase(AttributionPhase.FINAL)
-        .setRevision(REVISION)
-        .setTraceparent(traceparent);
+        .setRevision(cause.revision())
+        .setTraceparent(cause.traceparent());
   }
 
   private static final List<Function<Attribution, Attribution>> WITHOUT_TEXTS =
@@ -195,7 +193,7 @@ final class AttributionEvents {
   }
 
   private Result result(
-      Attribution event, String traceparent, List<Function<Attribution, Attribution>> steps) {
+      Attribution event, Cause cause, List<Function<Attribution, Attribution>> steps) {
     List<EventHeader> headers = new ArrayList<>();
     EventHeaders.of(
             Attribution.getClassSchema(),
@@ -203,7 +201,7 @@ final class AttributionEvents {
             instanceId,
             event.getResponseId(),
             event.getRevision(),
-            traceparent)
+            cause.traceparent())
         .toMap()
         .forEach((name, value) -> headers.add(new EventHeader(name, value)));
     return new Result(
@@ -216,7 +214,7 @@ final class AttributionEvents {
                 ? Optional.empty()
                 : Optional.of(
                     result(
-                        steps.get(0).apply(event), traceparent, steps.subList(1, steps.size()))));
+                        steps.get(0).apply(event), cause, steps.subList(1, steps.size()))));
   }
 
   private SourceScore source(AttributionResult.SourceScore source) {

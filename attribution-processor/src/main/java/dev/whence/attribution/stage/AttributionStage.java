@@ -119,16 +119,16 @@ final class AttributionStage implements Stage {
       return rejected("INVALID_RESPONSE", tooLong.get());
     }
     last = Optional.of(new Read(record, conversation));
-    String traceparent = traceparent(record, Optional.of(conversation));
+    Cause cause = Cause.of(record, Optional.of(conversation));
     Optional<Sampling.LeftOut> leftOut = sampling.leavesOut(conversation);
     if (leftOut.isPresent()) {
       metrics.ended(AttributionStatus.SAMPLED_OUT);
       return Work.done(
           new Outcome.Written(
-              List.of(events.sampledOut(conversation, leftOut.get(), traceparent))));
+              List.of(events.sampledOut(conversation, leftOut.get(), cause))));
     }
     ReadConversation read = engine(() -> model.attributor().read(conversation));
-    return new Scoring(conversation, traceparent, read);
+    return new Scoring(conversation, cause, read);
   }
 
   /** Names that every event about the response repeats: the events must fit, too. */
@@ -163,12 +163,12 @@ final class AttributionStage implements Stage {
   /** A response that is to be scored. */
   private final class Scoring implements Work {
     private final Conversation conversation;
-    private final String traceparent;
+    private final Cause cause;
     private final ReadConversation read;
 
-    Scoring(Conversation conversation, String traceparent, ReadConversation read) {
+    Scoring(Conversation conversation, Cause cause, ReadConversation read) {
       this.conversation = conversation;
-      this.traceparent = traceparent;
+      this.cause = cause;
       this.read = read;
     }
 
@@ -189,7 +189,7 @@ final class AttributionStage implements Stage {
       }
       metrics.ended(result.status());
       metrics.scored(result);
-      return new Outcome.Written(List.of(events.of(conversation, result, traceparent)));
+      return new Outcome.Written(List.of(events.of(conversation, result, cause)));
     }
   }
 
@@ -206,17 +206,7 @@ final class AttributionStage implements Stage {
             record.idWithoutValue(),
             failure,
             scorer,
-            traceparent(record, conversation)));
-  }
-
-  /** The header's trace context, else the one in the response. */
-  private static String traceparent(SourceRecord record, Optional<Conversation> conversation) {
-    String inHeader = record.header(EventHeaders.TRACEPARENT).map(EventHeader::text).orElse("");
-    if (EventHeaders.isTraceparent(inHeader)) {
-      return inHeader;
-    }
-    String inValue = conversation.map(Conversation::traceparent).orElse("");
-    return EventHeaders.isTraceparent(inValue) ? inValue : "";
+            Cause.of(record, conversation)));
   }
 
   /** What the scorer throws is not the record's fault; what is, it says in its result. */

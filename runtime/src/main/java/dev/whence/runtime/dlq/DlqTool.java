@@ -68,7 +68,8 @@ public final class DlqTool {
   }
 
   /**
-   * Writes records back to the topics they came from: the original bytes and headers. Each record
+   * Writes records back to the topics they came from: the original bytes and headers, and how
+   * often that was done ({@link Replays}). Each record
    * of the queue is replayed once, however often this is called or interrupted, since what was
    * replayed is committed in the same transaction. It stays in the queue until retention removes
    * it.
@@ -121,7 +122,7 @@ public final class DlqTool {
       String topic = DeadLetterEntry.of(record.offset(), headers, 0, false).topic();
       ProducerRecord<byte[], byte[]> original =
           new ProducerRecord<>(topic, record.key(), record.value());
-      for (EventHeader header : DeadLetterHeaders.withoutOurs(headers)) {
+      for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers))) {
         original.headers().add(new RecordHeader(header.name(), header.value()));
       }
       var unused = producer.send(original);

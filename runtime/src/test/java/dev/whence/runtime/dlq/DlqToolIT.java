@@ -127,8 +127,9 @@ class DlqToolIT {
     assertThat(replayed)
         .allSatisfy(
             record -> {
-              assertThat(record.headers().toArray()).hasSize(1);
+              assertThat(record.headers().toArray()).hasSize(2);
               assertThat(record.headers().lastHeader("traceparent")).isNotNull();
+              assertThat(record.headers().lastHeader(Replays.HEADER).value()).isEqualTo(bytes("1"));
             });
   }
 
