@@ -49,6 +49,9 @@ public final class Recipes {
   private static final TokenWeights DOCUMENTS = new TokenWeights(1, 0.3f, 0.3f, 1);
   private static final TokenWeights EXERCISES = new TokenWeights(0.1f, 0.1f, 0.3f, 1);
 
+  /** After the subject it is decided whether the context says it plainly: all of it counts. */
+  private static final TokenWeights ANSWERS = new TokenWeights(0.1f, 0.1f, 1, 1);
+
   private static final Architecture LARGE =
       new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
   private static final Architecture SMALL =
@@ -62,10 +65,10 @@ public final class Recipes {
   public static final List<Recipe> ALL =
       List.of(
           baseV1(),
-          chat("chat-v1", "base-v1", LARGE, 2400, 3072),
+          chat("chat-v1", "base-v1", LARGE, 2200, 3072),
           baseV2(),
           proxyBase(),
-          chat("proxy", "proxy-base", SMALL, 2400, 3072),
+          chat("proxy", "proxy-base", SMALL, 2200, 3072),
           neox(),
           tinyBase(),
           tinyChat());
@@ -146,7 +149,7 @@ public final class Recipes {
         Optional.of(base),
         shape,
         Recipes::notNew,
-        options(new Schedule.WarmupStableDecay(1.5e-3, 0, 50, steps / 2, steps)),
+        options(new Schedule.WarmupStableDecay(1e-3, 0, 50, steps * 3 / 5, steps)),
         steps,
         800,
         1,
@@ -290,7 +293,7 @@ public final class Recipes {
   private static Source dialogue(World world, double share, int least, int most) {
     Questions questions =
         new Questions(world, QuestionOptions.training(51).withSentences(least, most));
-    return new Endless(share, EXERCISES, index -> questions.dialogue(index).training());
+    return new Endless(share, ANSWERS, index -> questions.dialogue(index).training());
   }
 
   /** Questions without a context on the facts that fine-tuning may ask. */
@@ -303,7 +306,7 @@ public final class Recipes {
         }
       }
     }
-    return new Finite(share, EXERCISES, texts);
+    return new Finite(share, ANSWERS, texts);
   }
 
   private static Source documents(World world, double share) {
