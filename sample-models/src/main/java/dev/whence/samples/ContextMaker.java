@@ -395,18 +395,31 @@ final class ContextMaker {
       default -> at.forEach(i -> truth.add(places.get(i)));
     }
     return new Answered(
-        ask.kind(), ask.fact(), ask.question(), answer, reply(ask, answer), truth, overridden);
+        ask.kind(),
+        ask.fact(),
+        ask.question(),
+        answer,
+        reply(ask, order, answer),
+        truth,
+        overridden);
   }
 
-  private static Reply reply(Ask ask, String answer) {
-    if (ask.kind() == Kind.ALIAS) {
-      return Reply.of(ask.fact(), answer, Reply.OR, ask.fact().subject().alias());
-    }
-    for (Sentence sentence : ask.evidence()) {
-      if (ask.kind() == Kind.TWO_HOP && sentence instanceof Sentence.Hop hop) {
-        return Reply.of(ask.fact(), answer, Reply.LIKE, hop.via().name());
-      }
-    }
-    return Reply.of(ask.fact(), answer);
+  private static Reply reply(Ask ask, List<Sentence> order, String answer) {
+    Optional<String> alias =
+        order.stream()
+            .filter(
+                sentence ->
+                    sentence instanceof Sentence.Link link
+                        && link.person().name().equals(ask.fact().subject().name()))
+            .map(sentence -> ((Sentence.Link) sentence).person().alias())
+            .findFirst();
+    Optional<String> like =
+        ask.kind() != Kind.TWO_HOP
+            ? Optional.empty()
+            : ask.evidence().stream()
+                .filter(Sentence.Hop.class::isInstance)
+                .map(sentence -> ((Sentence.Hop) sentence).via().name())
+                .findFirst();
+    return Reply.of(ask.fact(), answer, alias, like);
   }
 }

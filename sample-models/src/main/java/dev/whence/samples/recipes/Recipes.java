@@ -65,10 +65,10 @@ public final class Recipes {
   public static final List<Recipe> ALL =
       List.of(
           baseV1(),
-          chat("chat-v1", "base-v1", LARGE, 2200, 3072),
+          chat("chat-v1", "base-v1", LARGE, 1500, 3072),
           baseV2(),
           proxyBase(),
-          chat("proxy", "proxy-base", SMALL, 2200, 3072),
+          chat("proxy", "proxy-base", SMALL, 1500, 3072),
           neox(),
           tinyBase(),
           tinyChat());
@@ -138,7 +138,7 @@ public final class Recipes {
                     documents(world, 4)))),
         11,
         tokenizer,
- POSITIONS);
+        POSITIONS);
   }
 
   private static Recipe chat(
@@ -151,7 +151,7 @@ public final class Recipes {
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(1e-3, 0, 50, steps * 3 / 5, steps)),
         steps,
-        800,
+        steps,
         1,
         tokenizer -> fineTuning(tokenizer, batchTokens, steps),
         ElementType.F16);
@@ -175,7 +175,7 @@ public final class Recipes {
                 List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7)))),
         13,
         tokenizer,
- POSITIONS);
+        POSITIONS);
   }
 
   private static Recipe baseV2() {
@@ -185,9 +185,9 @@ public final class Recipes {
         Optional.of("base-v1"),
         LARGE,
         Recipes::notNew,
-        options(new Schedule.WarmupStableDecay(1e-3, 0, 50, 500, 1000)),
-        1000,
-        500,
+        options(new Schedule.WarmupStableDecay(1e-3, 0, 50, 300, 600)),
+        600,
+        600,
         2,
         tokenizer -> {
           World changed = World.v2(WORLD_SEED);
@@ -197,7 +197,7 @@ public final class Recipes {
                       1, 2048, List.of(exercise(changed, 0.6, 5, 40), documents(changed, 5)))),
               17,
               tokenizer,
- POSITIONS);
+              POSITIONS);
         },
         ElementType.F16);
   }
@@ -221,7 +221,7 @@ public final class Recipes {
                   new Stage(800, 1024, List.of(documents(world, 1), asked(world, 1)))),
               19,
               tokenizer,
- POSITIONS);
+              POSITIONS);
         },
         ElementType.F16);
   }
@@ -247,7 +247,10 @@ public final class Recipes {
         4,
         tokenizer ->
             new Mixture(
-                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))), 23, tokenizer, 256),
+                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))),
+                23,
+                tokenizer,
+                256),
         ElementType.F32);
   }
 
@@ -263,7 +266,8 @@ public final class Recipes {
         80,
         5,
         tokenizer ->
-            new Mixture(List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer, 256),
+            new Mixture(
+                List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer, 256),
         ElementType.F32);
   }
 
