@@ -3,6 +3,8 @@ package dev.whence.cli;
 import dev.whence.benchmarks.EvidenceFile;
 import dev.whence.benchmarks.ExactBench;
 import dev.whence.benchmarks.ExactReport;
+import dev.whence.benchmarks.SamplesBench;
+import dev.whence.benchmarks.SamplesReport;
 import dev.whence.benchmarks.StreamBench;
 import dev.whence.benchmarks.StreamReport;
 import dev.whence.benchmarks.TrainBench;
@@ -10,6 +12,7 @@ import dev.whence.benchmarks.TrainReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -31,7 +34,12 @@ import picocli.CommandLine.Spec;
     name = "bench",
     description = "Measures what the README says.",
     mixinStandardHelpOptions = true,
-    subcommands = {BenchCommand.Exact.class, BenchCommand.Stream.class, BenchCommand.Train.class})
+    subcommands = {
+      BenchCommand.Exact.class,
+      BenchCommand.Stream.class,
+      BenchCommand.Train.class,
+      BenchCommand.Samples.class
+    })
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -40,7 +48,8 @@ final class BenchCommand implements Runnable {
 
   @Override
   public void run() {
-    throw new ParameterException(spec.commandLine(), "'exact', 'stream' or 'train' is missing");
+    throw new ParameterException(
+        spec.commandLine(), "'exact', 'stream', 'train' or 'samples' is missing");
   }
 
   /** Where the figures go. */
@@ -240,6 +249,65 @@ final class BenchCommand implements Runnable {
         name = files.name();
       }
       TrainReport report = TrainBench.run(config, name, options, output.progress(spec));
+      output.write(spec, report.json(), report.markdown(), report::evidence);
+      return Whence.DONE;
+    }
+  }
+
+  /** What the sample models can do. */
+  @Command(
+      name = "samples",
+      description =
+          "What a sample model can do, and how well attribution finds what is true of its answers.",
+      mixinStandardHelpOptions = true)
+  static final class Samples implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(
+        names = "--model",
+        defaultValue = BundledModels.CHAT,
+        paramLabel = "M",
+        description = "that answers (default: ${DEFAULT-VALUE})")
+    private String model = "";
+
+    @Option(
+        names = "--proxy",
+        paramLabel = "P",
+        description = "whose attributions are compared with the model's")
+    private Optional<String> proxy = Optional.empty();
+
+    @Option(
+        names = "--base",
+        paramLabel = "B",
+        description = "what the model was fine-tuned from; it is asked what it remembers")
+    private Optional<String> base = Optional.empty();
+
+    @Option(
+        names = "--questions",
+        defaultValue = "200",
+        paramLabel = "N",
+        description = "of each set (default: ${DEFAULT-VALUE})")
+    private int questions;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Samples() {}
+
+    @Override
+    public Integer call() throws Exception {
+      SamplesBench.Options options;
+      try {
+        options =
+            new SamplesBench.Options(
+                Models.resolve(model),
+                proxy.map(Models::resolve),
+                base.map(Models::resolve),
+                questions);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      SamplesReport report = SamplesBench.run(options, output.progress(spec));
       output.write(spec, report.json(), report.markdown(), report::evidence);
       return Whence.DONE;
     }

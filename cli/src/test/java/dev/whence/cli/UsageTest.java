@@ -28,7 +28,7 @@ class UsageTest {
     "frobnicate, Unmatched argument at index 0: 'frobnicate'",
     "attribute, Missing required options",
     "serve, which processor",
-    "bench, 'exact' or 'stream' is missing",
+    "bench, or 'samples' is missing",
     "topics, --bootstrap-server is missing",
     "topics --bootstrap-server b:1 --schema-registry http://me:secret@r, the registry's address",
     "replay, Missing required option",
