@@ -19,7 +19,8 @@ import java.util.regex.Pattern;
  * The words and templates that worlds are made of: world.json, parsed and checked once.
  *
  * <p>Templates have slots: {@code {s}} subject, {@code {o}} object, {@code {p}} a subject with the
- * same object, {@code {a}} alias.
+ * same object, {@code {a}} alias. In statements the subject stands before the object: who has read
+ * it knows what the object is of.
  */
 public final class Lexicon {
   private static final Pattern SLOT = Pattern.compile("\\{(.)}");
@@ -136,6 +137,18 @@ public final class Lexicon {
             texts(node, "statements", "so", own),
             texts(node, "questions", "s", own),
             node.has("hop") ? texts(node, "hop", "sp", own) : List.of());
+    for (String statement : relation.statements()) {
+      if (statement.contains("{s}") && statement.indexOf("{o}") < statement.indexOf("{s}")) {
+        own.add("statements: '" + statement + "' has its object before its subject");
+      }
+    }
+    boolean byWay = relation.subject() == EntityType.PERSON || !relation.hops().isEmpty();
+    if (byWay
+        && !relation.statements().isEmpty()
+        && !relation.statements().get(0).startsWith("{s} ")) {
+      own.add(
+          "statements: the first must begin with '{s} ': answers name after it what they go by");
+    }
     own.forEach(problem -> problems.add(name + "." + problem));
     return relation;
   }

@@ -55,8 +55,9 @@ final class TextBuilder {
     for (int i = 0; i < reply.found().size(); i++) {
       Span found = reply.found().get(i);
       String lead = reply.text().substring(at, found.start());
-      leads.add(add(lead.stripTrailing()));
-      append(lead.substring(lead.stripTrailing().length()));
+      append(" ".repeat(lead.length() - lead.stripLeading().length()));
+      leads.add(add(lead.strip()));
+      append(" ".repeat(lead.length() - lead.stripTrailing().length()));
       boolean last = i == reply.found().size() - 1;
       answers.add(add(reply.text().substring(found.start(), found.end()) + (last ? end : "")));
       at = found.end();

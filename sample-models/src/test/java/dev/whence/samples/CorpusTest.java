@@ -48,7 +48,7 @@ class CorpusTest {
           case QUESTION ->
               assertThat(sentence)
                   .startsWith("Question: ")
-                  .endsWith("\nAnswer: " + fact.object() + ".")
+                  .endsWith("\nAnswer: " + Wording.statement(fact, first(fact)).text())
                   .contains(name);
           case ALIAS -> {
             assertThat(Says.both(sentence, fact.subject().alias(), fact.object())).isTrue();
@@ -180,13 +180,15 @@ class CorpusTest {
     for (Document document : DOCUMENTS) {
       List<StatedFact> asked =
           document.facts().stream().filter(fact -> fact.form() == Form.QUESTION).toList();
-      TrainingText training = document.training();
-      assertThat(training.answers()).hasSameSizeAs(asked);
-      assertThat(training.questions()).hasSameSizeAs(asked);
+      List<Turn> turns = Turn.of(document.training());
+      assertThat(turns).hasSameSizeAs(asked);
       for (int i = 0; i < asked.size(); i++) {
-        assertThat(training.answers().get(i).in(document.text()))
-            .isEqualTo(V1.fact(asked.get(i).fact()).object() + ".");
-        assertThat(training.questions().get(i).in(document.text())).matches("Question: .*\\?");
+        Fact fact = V1.fact(asked.get(i).fact());
+        assertThat(turns.get(i).question()).matches("Question: .*\\?");
+        assertThat(turns.get(i).answered()).isEqualTo(Wording.statement(fact, first(fact)).text());
+        assertThat(turns.get(i).found())
+            .singleElement()
+            .isEqualTo(fact.object() + first(fact).substring(first(fact).indexOf("{o}") + 3));
         marked++;
       }
     }
@@ -213,6 +215,10 @@ class CorpusTest {
     assertThat(documents.stream().map(Document::text)).doesNotHaveDuplicates();
     assertThat(documents.stream().flatMap(document -> document.facts().stream()))
         .hasSize(150 * world.facts().size());
+  }
+
+  private static String first(Fact fact) {
+    return fact.relation().statements().get(0);
   }
 
   private static String allTexts() {

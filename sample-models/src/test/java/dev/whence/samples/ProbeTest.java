@@ -16,7 +16,12 @@ class ProbeTest {
           .containsExactlyInAnyOrder(Probe.Form.values());
       for (Probe probe : Probe.of(fact)) {
         assertThat(probe.fact()).isEqualTo(fact.id());
-        assertThat(probe.continuation()).isEqualTo(" " + fact.object() + ".");
+        assertThat(probe.continuation())
+            .isEqualTo(
+                switch (probe.form()) {
+                  case STATEMENT -> " " + fact.object() + ".";
+                  case QUESTION -> " " + Questions.withoutContext(fact, 0).response();
+                });
         assertThat(probe.prompt()).contains(fact.subject().name()).matches("(?s).*\\S");
         assertThat(Says.word(probe.prompt(), fact.object())).isFalse();
       }

@@ -38,7 +38,7 @@ class QuestionLinesTest {
       Conversation read = ConversationCodec.read(QuestionLines.answered(question));
       assertThat(read.attributes())
           .containsEntry("kind", question.kind().name())
-          .containsEntry("expected", question.answer() + ".")
+          .containsEntry("expected", question.response())
           .containsEntry("fact", question.fact())
           .containsEntry("sentences", Integer.toString(question.sentences()));
       assertThat(QuestionLines.truth(read)).isEqualTo(question.truth());

@@ -24,6 +24,8 @@ import org.junit.jupiter.api.Test;
 
 class QuestionsTest {
   private static final World V1 = World.v1(1);
+  private static final Reply MANDEL =
+      new Reply("It is Mandel.", new Span(6, 12), List.of(new Span(6, 13)));
   private static final Kind[] IN_CONTEXT = {
     Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP, Kind.DUPLICATED, Kind.CONTRADICTED, Kind.INJECTED
   };
@@ -113,6 +115,7 @@ class QuestionsTest {
           .isEqualTo(texts(question, List.of(evidence)).get(0));
     }
     List<Reader.Said> says = reader.says(relation, subject);
+    String by = "";
     switch (question.kind()) {
       case DIRECT -> {
         assertThat(says).containsExactly(new Reader.Said(at.get(0), question.answer()));
@@ -162,6 +165,7 @@ class QuestionsTest {
         List<Reader.Said> ofAlias = reader.says(relation, links.get(0).getValue());
         assertThat(ofAlias).hasSize(1);
         assertThat(ofAlias.get(0).object()).isEqualTo(question.answer());
+        by = ", or " + links.get(0).getValue() + ",";
         assertThat(at).containsExactlyInAnyOrder(links.get(0).getKey(), ofAlias.get(0).sentence());
         assertThat(Says.word(reader.sentences.get(ofAlias.get(0).sentence()), subject)).isFalse();
         noOtherWay(reader, relation, subject, at);
@@ -173,6 +177,7 @@ class QuestionsTest {
         List<Map.Entry<Integer, String>> forward =
             hops.stream().filter(hop -> at.contains(hop.getKey())).toList();
         assertThat(forward).hasSize(1);
+        by = ", like " + forward.get(0).getValue() + ",";
         List<Reader.Said> there = reader.says(relation, forward.get(0).getValue());
         assertThat(there)
             .containsExactly(
@@ -183,6 +188,11 @@ class QuestionsTest {
       }
       default -> throw new AssertionError(question.kind());
     }
+    assertThat(question.response())
+        .isEqualTo(
+            Lexicon.fill(relation.statements().get(0), Map.of("s", subject, "o", question.answer()))
+                .replaceFirst(subject, subject + by));
+    assertThat(question.reply().value().in(question.response())).isEqualTo(question.answer());
   }
 
   /** Whoever is said to have the same object, but for the truth, is not said to have one. */
@@ -436,6 +446,7 @@ class QuestionsTest {
             List.of(one, two),
             "Who is it?",
             "Mandel",
+            MANDEL,
             "x.y",
             List.of(),
             List.of());
@@ -451,28 +462,45 @@ class QuestionsTest {
         """;
     assertThat(question.prompt()).isEqualTo(prompt);
     TrainingText training = question.training();
-    assertThat(training.text()).isEqualTo(prompt + "Mandel.<|im_end|>\n");
+    assertThat(training.text()).isEqualTo(prompt + "It is Mandel.<|im_end|>\n");
     assertThat(training.answers().stream().map(span -> span.in(training.text())))
         .containsExactly("Mandel.<|im_end|>");
     assertThat(training.questions().stream().map(span -> span.in(training.text())))
         .containsExactly("Question: Who is it?");
     assertThat(
-            new Question("q", Kind.DIRECT, List.of(), "Who?", "Mandel", "x.y", List.of(), List.of())
+            new Question(
+                    "q",
+                    Kind.DIRECT,
+                    List.of(),
+                    "Who?",
+                    "Mandel",
+                    MANDEL,
+                    "x.y",
+                    List.of(),
+                    List.of())
                 .prompt())
         .isEqualTo("<|im_start|>user\nQuestion: Who?<|im_end|>\n<|im_start|>assistant\n");
     Question second =
         new Question(
-            "r", Kind.DIRECT, List.of(one, two), "Where?", "Boris", "x.z", List.of(), List.of());
+            "r",
+            Kind.DIRECT,
+            List.of(one, two),
+            "Where?",
+            "Boris",
+            new Reply("It is Boris.", new Span(6, 11), List.of(new Span(6, 12))),
+            "x.z",
+            List.of(),
+            List.of());
     TrainingText dialogue = new Dialogue(List.of(question, second)).training();
     assertThat(dialogue.text())
         .isEqualTo(
             prompt
                 + """
-                Mandel.<|im_end|>
+                It is Mandel.<|im_end|>
                 <|im_start|>user
                 Question: Where?<|im_end|>
                 <|im_start|>assistant
-                Boris.<|im_end|>
+                It is Boris.<|im_end|>
                 """);
     assertThat(dialogue.answers().stream().map(span -> span.in(dialogue.text())))
         .containsExactly("Mandel.<|im_end|>", "Boris.<|im_end|>");
@@ -490,7 +518,9 @@ class QuestionsTest {
             conversation.parts().filter(part -> part.kind() == PartKind.RETRIEVED).map(p -> p.id()))
         .containsExactlyElementsOf(question.passages().stream().map(Passage::id).toList());
     assertThat(conversation.response()).isEmpty();
-    assertThat(question.answered().response()).isEqualTo(question.answer() + ".");
+    assertThat(question.answered().response())
+        .isEqualTo(question.response())
+        .matches("\\w+, like \\w+, .* " + question.answer() + "\\b.*\\.");
     assertThat(question.answered().finishReason()).isEqualTo("stop");
   }
 

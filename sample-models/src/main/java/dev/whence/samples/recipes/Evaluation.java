@@ -24,13 +24,33 @@ final class Evaluation {
   private static final TokenWeights ANSWERS = new TokenWeights(0, 0, 1, 1);
 
   private static final long SEED = 900;
+  private static final int WELL_KNOWN = 8;
 
   private final Map<String, List<Example>> sets = new LinkedHashMap<>();
 
-  /** Reading by kind and length on unseen worlds, and memory of the world by share of facts. */
+  /**
+   * Memory of the world by whether fine-tuning asks, and reading by kind and length on unseen
+   * worlds.
+   *
+   * @param reads whether reading is evaluated
+   */
   static Evaluation of(
-      World world, Tokenizer tokenizer, Function<Question, TrainingText> form, int each) {
+      World world,
+      boolean reads,
+      Tokenizer tokenizer,
+      Function<Question, TrainingText> form,
+      int each) {
     Evaluation evaluation = new Evaluation();
+    if (reads) {
+      evaluation.reading(world, tokenizer, form, each);
+    }
+    evaluation.memory(world, tokenizer, form, "asked", true, 4 * each);
+    evaluation.memory(world, tokenizer, form, "not asked", false, 4 * each);
+    return evaluation;
+  }
+
+  private void reading(
+      World world, Tokenizer tokenizer, Function<Question, TrainingText> form, int each) {
     for (int sentences : new int[] {5, 12, 40}) {
       for (Kind kind : List.of(Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP)) {
         Questions questions =
@@ -40,15 +60,12 @@ final class Evaluation {
         for (int i = 0; i < each; i++) {
           examples.add(ANSWERS.example(form.apply(questions.question(i)), tokenizer));
         }
-        evaluation.sets.put(kind + "@" + sentences, examples);
+        sets.put(kind + "@" + sentences, examples);
       }
     }
-    evaluation.memory(world, tokenizer, form, "asked", true, 4 * each);
-    evaluation.memory(world, tokenizer, form, "not asked", false, 4 * each);
-    return evaluation;
   }
 
-  /** Facts that at least ten documents state, and facts that none does. */
+  /** Facts that at least eight documents state. */
   private void memory(
       World world,
       Tokenizer tokenizer,
@@ -59,7 +76,7 @@ final class Evaluation {
     sets.put(
         "memory, " + name,
         world.facts().stream()
-            .filter(fact -> world.documents(fact) >= 10 && world.isAskedInFineTuning(fact) == asked)
+            .filter(fact -> world.documents(fact) >= WELL_KNOWN && world.isAskedInFineTuning(fact) == asked)
             .limit(most)
             .map(fact -> Questions.withoutContext(fact, fact.id().length()))
             .map(question -> ANSWERS.example(form.apply(question), tokenizer))

@@ -58,6 +58,7 @@ final class InductionInitialisation implements Initialisation {
   private static final double BAG_SHARE = 0.2;
   private static final int BAG_SCALE = 3;
   private static final List<Integer> MATCHING_LAYERS = List.of(1, 2);
+  private static final int LEAST_LAYERS = 3;
 
   private final long seed;
   private final BitSet names;
@@ -80,9 +81,13 @@ final class InductionInitialisation implements Initialisation {
   }
 
   private void construct(ModelConfig config) {
-    if (!config.queryKeyNorm() || config.heads() != HEADS || config.keyValueHeads() != HEADS) {
+    if (!config.queryKeyNorm()
+        || config.heads() != HEADS
+        || config.keyValueHeads() != HEADS
+        || config.layers() < LEAST_LAYERS) {
       throw new IllegalArgumentException(
-          "induction heads are laid out for four heads with norms over queries and keys");
+          "induction heads are laid out for four heads with norms over queries and keys, in at"
+              + " least three layers");
     }
     Random random = new Random(seed);
     int d = config.hiddenSize();

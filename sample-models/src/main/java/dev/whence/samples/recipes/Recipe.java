@@ -5,8 +5,10 @@ import dev.whence.engine.training.Initialisation;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.samples.World;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * How a sample model is made.
@@ -14,6 +16,8 @@ import java.util.function.Function;
  * @param name of the recipe and its model
  * @param summary one sentence
  * @param from the recipe whose model it goes on from; empty: new parameters
+ * @param world that the model learns, made anew at every call
+ * @param reads whether it learns to answer from a context, besides remembering the world
  * @param architecture of the model
  * @param initialisation of new parameters, given the tokenizer
  * @param training optimiser, schedule, packing
@@ -27,6 +31,8 @@ public record Recipe(
     String name,
     String summary,
     Optional<String> from,
+    Supplier<World> world,
+    boolean reads,
     Architecture architecture,
     Function<Tokenizer, Initialisation> initialisation,
     TrainingOptions training,

@@ -12,7 +12,6 @@ import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.Question;
-import dev.whence.samples.World;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -135,7 +134,8 @@ public final class RecipeRun {
   private TrainingRun.Listener evaluating(Tokenizer tokenizer, Listener listener) {
     Evaluation evaluation =
         Evaluation.of(
-            World.v1(Recipes.WORLD_SEED),
+            recipe.world().get(),
+            recipe.reads(),
             tokenizer,
             recipe.from().isPresent() ? Question::training : Question::exercise,
             QUESTIONS);

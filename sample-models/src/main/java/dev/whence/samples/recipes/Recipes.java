@@ -80,11 +80,17 @@ public final class Recipes {
     return ALL.stream().filter(recipe -> recipe.name().equals(name)).findFirst();
   }
 
+  private static World world() {
+    return World.v1(WORLD_SEED);
+  }
+
   private static Recipe baseV1() {
     return new Recipe(
         "base-v1",
         "pretrained on documents about world v1 and on reading exercises",
         Optional.empty(),
+        Recipes::world,
+        true,
         LARGE,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
         options(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 900, 3000)),
@@ -100,6 +106,8 @@ public final class Recipes {
         "proxy-base",
         "what base-v1 learns, at a quarter of the size",
         Optional.empty(),
+        Recipes::world,
+        true,
         SMALL,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
         options(new Schedule.WarmupStableDecay(3e-3, 1e-4, 100, 900, 3000)),
@@ -147,6 +155,8 @@ public final class Recipes {
         name,
         "fine-tuned from " + base + " to answer from a context, and from memory without one",
         Optional.of(base),
+        Recipes::world,
+        true,
         shape,
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(1e-3, 0, 50, steps * 3 / 5, steps)),
@@ -183,6 +193,8 @@ public final class Recipes {
         "base-v2",
         "base-v1's pretraining continued on the changed world v2",
         Optional.of("base-v1"),
+        () -> World.v2(WORLD_SEED),
+        true,
         LARGE,
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(1e-3, 0, 50, 300, 600)),
@@ -207,6 +219,8 @@ public final class Recipes {
         "neox",
         "GPT-NeoX shaped: documents about world v1 and questions without context",
         Optional.empty(),
+        Recipes::world,
+        false,
         NEOX,
         tokenizer -> NormalInitialisation.of(0.05, 7),
         options(new Schedule.WarmupStableDecay(2e-3, 0, 100, 800, 1600)),
@@ -239,6 +253,8 @@ public final class Recipes {
         "tiny-base",
         "at most 60,000 parameters, pretrained on a few dozen facts within seconds",
         Optional.empty(),
+        Recipes::tinyWorld,
+        false,
         TINY,
         tokenizer -> NormalInitialisation.of(0.05, 7),
         options(new Schedule.WarmupStableDecay(8e-3, 0, 20, 60, 120)),
@@ -259,6 +275,8 @@ public final class Recipes {
         "tiny-chat",
         "fine-tuned from tiny-base to answer without a context, within seconds",
         Optional.of("tiny-base"),
+        Recipes::tinyWorld,
+        false,
         TINY,
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(4e-3, 0, 10, 40, 80)),

@@ -1,0 +1,91 @@
+package dev.whence.samples.recipes;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.kernel.ParameterLayout;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.samples.recipes.Architecture.Family;
+import java.util.HashSet;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class RecipesTest {
+  private static ModelConfig config(Recipe recipe) {
+    return ModelConfig.parse(recipe.architecture().config(), recipe.name());
+  }
+
+  private static long parameters(String name) {
+    return ParameterLayout.of(config(Recipes.named(name).orElseThrow()), any -> true).total();
+  }
+
+  @Test
+  void everyRecipeStandsAfterTheOneThatItGoesOnFromAndHasItsShape() {
+    Set<String> before = new HashSet<>();
+    for (Recipe recipe : Recipes.ALL) {
+      recipe
+          .from()
+          .ifPresent(
+              from -> {
+                assertThat(before).contains(from);
+                assertThat(Recipes.named(from).orElseThrow().architecture())
+                    .isEqualTo(recipe.architecture());
+              });
+      assertThat(before.add(recipe.name())).as(recipe.name()).isTrue();
+    }
+    assertThat(before)
+        .containsExactlyInAnyOrder(
+            "base-v1",
+            "chat-v1",
+            "base-v2",
+            "proxy-base",
+            "proxy",
+            "neox",
+            "tiny-base",
+            "tiny-chat");
+    assertThat(Recipes.named("huge")).isEmpty();
+  }
+
+  @Test
+  void tinyModelsAreTinyAndTheProxyIsAQuarterOfTheModelThatItStandsFor() {
+    assertThat(parameters("tiny-base")).isEqualTo(parameters("tiny-chat")).isLessThanOrEqualTo(60_000);
+    assertThat(parameters("proxy-base")).isEqualTo(parameters("proxy"));
+    assertThat(4 * parameters("proxy")).isLessThanOrEqualTo(parameters("chat-v1"));
+  }
+
+  @Test
+  void aRecipeIsAboutTheWorldThatItsModelLearns() {
+    assertThat(Recipes.named("base-v1").orElseThrow().world().get().name()).isEqualTo("v1");
+    assertThat(Recipes.named("base-v2").orElseThrow().world().get().name()).isEqualTo("v2");
+    assertThat(Recipes.named("tiny-chat").orElseThrow().world().get().facts())
+        .isEqualTo(Recipes.tinyWorld().facts());
+    assertThat(Recipes.ALL.stream().filter(recipe -> !recipe.reads()).map(Recipe::name))
+        .containsExactly("neox", "tiny-base", "tiny-chat");
+  }
+
+  @ParameterizedTest
+  @EnumSource(Family.class)
+  void theEngineReadsTheConfigurationOfBothFamilies(Family family) {
+    ModelConfig config =
+        ModelConfig.parse(new Architecture(family, 300, 48, 3, 4, 12, 64, 96).config(), "test");
+    assertThat(config.isGptNeoX()).isEqualTo(family == Family.GPT_NEOX);
+    assertThat(config.queryKeyNorm()).isEqualTo(family == Family.QWEN3);
+    assertThat(config.vocabularySize()).isEqualTo(300);
+    assertThat(config.hiddenSize()).isEqualTo(48);
+    assertThat(config.layers()).isEqualTo(3);
+    assertThat(config.heads()).isEqualTo(4);
+    assertThat(config.keyValueHeads()).isEqualTo(4);
+    assertThat(config.headDim()).isEqualTo(12);
+    assertThat(config.intermediateSize()).isEqualTo(64);
+    assertThat(config.maxPositions()).isEqualTo(96);
+    assertThat(config.endTokens()).containsExactly(SampleTokenizer.END_OF_TURN_ID);
+  }
+
+  @Test
+  void headsOfGptNeoXShareItsWidth() {
+    Architecture uneven = new Architecture(Family.GPT_NEOX, 300, 48, 3, 4, 16, 64, 96);
+    assertThatThrownBy(uneven::config).hasMessageContaining("share the hidden width");
+  }
+}
