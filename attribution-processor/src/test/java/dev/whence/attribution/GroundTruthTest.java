@@ -70,25 +70,21 @@ class GroundTruthTest {
 
   @Test
   void theSentenceThatHoldsTheAnswerHasTheLargestTau() {
-    List<Attributed> right =
-        attributed(Kind.DIRECT).stream().filter(Attributed::isRight).toList();
+    List<Attributed> right = attributed(Kind.DIRECT).stream().filter(Attributed::isRight).toList();
     assertThat(right).as("the model reads").hasSizeGreaterThan(QUESTIONS * 3 / 4);
-    long found =
-        right.stream().filter(one -> isOneOf(one.top(), one.question().truth())).count();
+    long found = right.stream().filter(one -> isOneOf(one.top(), one.question().truth())).count();
     assertThat((double) found / right.size()).isGreaterThanOrEqualTo(0.95);
   }
 
   @Test
   void aFactThatIsSaidTwiceHasNoTauOfItsOwnButGrounds() {
-    List<Attributed> once =
-        attributed(Kind.DIRECT).stream().filter(Attributed::isRight).toList();
+    List<Attributed> once = attributed(Kind.DIRECT).stream().filter(Attributed::isRight).toList();
     List<Attributed> twice =
         attributed(Kind.DUPLICATED).stream().filter(Attributed::isRight).toList();
     assertThat(twice).hasSizeGreaterThan(QUESTIONS / 2);
     double tauOnce = once.stream().mapToDouble(one -> one.top().tau()).average().orElseThrow();
     double tauTwice = twice.stream().mapToDouble(one -> one.top().tau()).average().orElseThrow();
-    double grounded =
-        once.stream().mapToDouble(Attributed::groundedness).average().orElseThrow();
+    double grounded = once.stream().mapToDouble(Attributed::groundedness).average().orElseThrow();
     double groundedTwice =
         twice.stream().mapToDouble(Attributed::groundedness).average().orElseThrow();
     assertThat(tauTwice).as("largest tau, said twice").isLessThan(tauOnce / 2);
@@ -120,8 +116,7 @@ class GroundTruthTest {
     List<Attributed> taken =
         attributed(Kind.INJECTED).stream().filter(Attributed::isRight).toList();
     assertThat(taken).as("answers that follow the injection").hasSizeGreaterThan(QUESTIONS / 2);
-    long found =
-        taken.stream().filter(one -> isOneOf(one.top(), one.question().truth())).count();
+    long found = taken.stream().filter(one -> isOneOf(one.top(), one.question().truth())).count();
     assertThat((double) found / taken.size()).isGreaterThanOrEqualTo(0.9);
   }
 

@@ -42,8 +42,19 @@ class TrainCommandTest {
     Path corpus = write("{\"text\": \"Dorra lives in Kesta.\"}\n");
     Path output = directory.resolve("mine");
     String[] command = {
-      "train", "--from", "tiny-base", "--corpus", corpus.toString(), "--output", output.toString(),
-      "--steps", "20", "--examples", "1", "--learning-rate", "1e-2"
+      "train",
+      "--from",
+      "tiny-base",
+      "--corpus",
+      corpus.toString(),
+      "--output",
+      output.toString(),
+      "--steps",
+      "20",
+      "--examples",
+      "1",
+      "--learning-rate",
+      "1e-2"
     };
     assertThat(whence(command)).as(err.toString()).isZero();
     assertThat(out.toString().strip()).isEqualTo(output.toString());
@@ -87,8 +98,7 @@ class TrainCommandTest {
     assertThat(err.toString()).contains("a recipe brings its own texts");
     assertThat(whence("train", "--from", "tiny-base")).isEqualTo(2);
     assertThat(err.toString()).contains("name a RECIPE, or give --from, --output");
-    assertThat(
-            whence("train", "--from", "tiny-base", "--output", directory.toString()))
+    assertThat(whence("train", "--from", "tiny-base", "--output", directory.toString()))
         .isEqualTo(2);
     assertThat(err.toString()).contains("neither a corpus nor a file of conversations");
   }

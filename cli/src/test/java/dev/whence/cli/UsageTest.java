@@ -18,7 +18,15 @@ class UsageTest {
     assertThat(run.exit()).isZero();
     assertThat(String.join("\n", run.out()))
         .contains(
-            "quickstart", "attribute", "generate", "replay", "topics", "dlq", "serve", "train", "bench");
+            "quickstart",
+            "attribute",
+            "generate",
+            "replay",
+            "topics",
+            "dlq",
+            "serve",
+            "train",
+            "bench");
     assertThat(run.err()).isEmpty();
   }
 

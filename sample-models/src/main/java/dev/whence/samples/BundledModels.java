@@ -29,8 +29,7 @@ public final class BundledModels {
 
   /** All names. */
   public static final List<String> NAMES =
-      List.of(
-          "base-v1", CHAT, "base-v2", "proxy-base", PROXY, "neox", "tiny-base", "tiny-chat");
+      List.of("base-v1", CHAT, "base-v2", "proxy-base", PROXY, "neox", "tiny-base", "tiny-chat");
 
   /** Where models are unpacked, if not in the cache of the user's home. */
   public static final String DIRECTORY_PROPERTY = "whence.models.dir";

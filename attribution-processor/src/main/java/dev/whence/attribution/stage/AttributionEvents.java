@@ -114,9 +114,7 @@ final class AttributionEvents {
       Optional<ScorerDescription> scorer,
       Cause cause) {
     Attribution.Builder event =
-        conversation
-            .map(one -> about(one, cause))
-            .orElseGet(() -> about(fallbackId, cause));
+        conversation.map(one -> about(one, cause)).orElseGet(() -> about(fallbackId, cause));
     boolean surrogate =
         scorer.isPresent()
             && conversation.isPresent()
@@ -213,8 +211,7 @@ final class AttributionEvents {
             steps.isEmpty()
                 ? Optional.empty()
                 : Optional.of(
-                    result(
-                        steps.get(0).apply(event), cause, steps.subList(1, steps.size()))));
+                    result(steps.get(0).apply(event), cause, steps.subList(1, steps.size()))));
   }
 
   private SourceScore source(AttributionResult.SourceScore source) {

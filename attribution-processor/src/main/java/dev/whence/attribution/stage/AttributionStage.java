@@ -12,14 +12,12 @@ import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
-import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Work;
-import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
@@ -124,8 +122,7 @@ final class AttributionStage implements Stage {
     if (leftOut.isPresent()) {
       metrics.ended(AttributionStatus.SAMPLED_OUT);
       return Work.done(
-          new Outcome.Written(
-              List.of(events.sampledOut(conversation, leftOut.get(), cause))));
+          new Outcome.Written(List.of(events.sampledOut(conversation, leftOut.get(), cause))));
     }
     ReadConversation read = engine(() -> model.attributor().read(conversation));
     return new Scoring(conversation, cause, read);

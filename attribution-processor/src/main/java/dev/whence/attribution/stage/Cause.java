@@ -20,7 +20,8 @@ record Cause(String traceparent, int revision) {
 
   static Cause of(SourceRecord record, Optional<Conversation> conversation) {
     return new Cause(
-        traceparentOf(record, conversation), Math.multiplyExact(ROLES, Replays.of(record.headers())));
+        traceparentOf(record, conversation),
+        Math.multiplyExact(ROLES, Replays.of(record.headers())));
   }
 
   /** The header's trace context, else the one in the response. */

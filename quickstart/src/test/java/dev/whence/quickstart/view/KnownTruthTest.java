@@ -81,8 +81,7 @@ class KnownTruthTest {
   void whatTheContextDoesNotSayIsFromMemoryOrMadeUp() {
     Question known = question(Kind.NO_ANSWER_KNOWN);
     assertThat(sentence(known, known.response(), 0))
-        .isEqualTo(
-            "right; nothing in the context says it: from memory; groundedness 7.3 nats");
+        .isEqualTo("right; nothing in the context says it: from memory; groundedness 7.3 nats");
     assertThat(sentence(question(Kind.NO_ANSWER_UNKNOWN), "Somebody lives in Nowhere.", 0))
         .startsWith("made up; nothing says it");
   }
@@ -102,7 +101,8 @@ class KnownTruthTest {
 
   private static Question question(Kind kind) {
     return new Questions(
-            World.v1(1), QuestionOptions.evaluation(3, kind).withSentences(6, 6).withMemory(0, false, 10))
+            World.v1(1),
+            QuestionOptions.evaluation(3, kind).withSentences(6, 6).withMemory(0, false, 10))
         .question(0);
   }
 

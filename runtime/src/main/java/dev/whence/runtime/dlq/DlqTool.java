@@ -68,11 +68,10 @@ public final class DlqTool {
   }
 
   /**
-   * Writes records back to the topics they came from: the original bytes and headers, and how
-   * often that was done ({@link Replays}). Each record
-   * of the queue is replayed once, however often this is called or interrupted, since what was
-   * replayed is committed in the same transaction. It stays in the queue until retention removes
-   * it.
+   * Writes records back to the topics they came from: the original bytes and headers, and how often
+   * that was done ({@link Replays}). Each record of the queue is replayed once, however often this
+   * is called or interrupted, since what was replayed is committed in the same transaction. It
+   * stays in the queue until retention removes it.
    *
    * @throws KafkaException if the cluster does not answer, there is no such topic, or another
    *     replay of the queue started meanwhile

@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * How often a record was replayed out of a dead letter queue, in a header of the record itself: what
- * is found out about it then is newer than what was said when it failed.
+ * How often a record was replayed out of a dead letter queue, in a header of the record itself:
+ * what is found out about it then is newer than what was said when it failed.
  */
 public final class Replays {
   /** Absent: never. */

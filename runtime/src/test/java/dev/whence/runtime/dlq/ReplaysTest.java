@@ -17,7 +17,9 @@ class ReplaysTest {
     assertThat(Replays.of(once)).isEqualTo(1);
     List<EventHeader> twice = Replays.oneMore(once);
     assertThat(Replays.of(twice)).isEqualTo(2);
-    assertThat(twice).extracting(EventHeader::name).containsExactly("traceparent", "whence.replays");
+    assertThat(twice)
+        .extracting(EventHeader::name)
+        .containsExactly("traceparent", "whence.replays");
   }
 
   @ParameterizedTest
