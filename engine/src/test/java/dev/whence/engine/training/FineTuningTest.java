@@ -174,9 +174,7 @@ class FineTuningTest {
   @Test
   void nothingToLearnFromIsRefused() {
     assertThatThrownBy(
-            () ->
-                new FineTuning(
-                    LLAMA, List.of(), List.of(), OPTIONS, 1, 1, 1, 1, ElementType.F32))
+            () -> new FineTuning(LLAMA, List.of(), List.of(), OPTIONS, 1, 1, 1, 1, ElementType.F32))
         .hasMessageContaining("neither a corpus nor a file of conversations");
   }
 }

@@ -76,7 +76,9 @@ final class Evaluation {
     sets.put(
         "memory, " + name,
         world.facts().stream()
-            .filter(fact -> world.documents(fact) >= WELL_KNOWN && world.isAskedInFineTuning(fact) == asked)
+            .filter(
+                fact ->
+                    world.documents(fact) >= WELL_KNOWN && world.isAskedInFineTuning(fact) == asked)
             .limit(most)
             .map(fact -> Questions.withoutContext(fact, fact.id().length()))
             .map(question -> ANSWERS.example(form.apply(question), tokenizer))

@@ -48,8 +48,7 @@ class MixtureTest {
         new Corpus(world, CorpusOptions.standard(1))
             .documents().stream().map(Document::training).toList();
     ReadingExercises exercises =
-        new ReadingExercises(
-            world, ReadingExercises.Options.standard(1).withSentences(2, 4));
+        new ReadingExercises(world, ReadingExercises.Options.standard(1).withSentences(2, 4));
     return of(
         seed,
         new Stage(

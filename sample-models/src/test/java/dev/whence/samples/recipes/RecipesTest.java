@@ -50,7 +50,9 @@ class RecipesTest {
 
   @Test
   void tinyModelsAreTinyAndTheProxyIsAQuarterOfTheModelThatItStandsFor() {
-    assertThat(parameters("tiny-base")).isEqualTo(parameters("tiny-chat")).isLessThanOrEqualTo(60_000);
+    assertThat(parameters("tiny-base"))
+        .isEqualTo(parameters("tiny-chat"))
+        .isLessThanOrEqualTo(60_000);
     assertThat(parameters("proxy-base")).isEqualTo(parameters("proxy"));
     assertThat(4 * parameters("proxy")).isLessThanOrEqualTo(parameters("chat-v1"));
   }
