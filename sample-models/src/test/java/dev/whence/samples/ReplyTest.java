@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.conversation.Span;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
@@ -36,13 +37,21 @@ class ReplyTest {
 
   @Test
   void anAnswerByAliasOrByAnotherSubjectNamesItsWay() {
-    Reply alias = Reply.of(fact("lives_in", "Kesta"), "Kesta", Reply.OR, "Friba");
+    Reply alias = Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty());
     assertThat(alias.text()).isEqualTo("Mandel, or Friba, lives in Kesta.");
     assertThat(found(alias)).containsExactly("Friba,", "Kesta.");
     assertThat(alias.value().in(alias.text())).isEqualTo("Kesta");
-    Reply hop = Reply.of(fact("seat", "Kesta"), "Kesta", Reply.LIKE, "Dorra");
+    Reply hop = Reply.of(fact("seat", "Kesta"), "Kesta", Optional.empty(), Optional.of("Dorra"));
     assertThat(hop.text()).isEqualTo("Mandel, like Dorra, is based in Kesta.");
     assertThat(found(hop)).containsExactly("Dorra,", "Kesta.");
+  }
+
+  @Test
+  void anAliasStandsBeforeTheOtherSubject() {
+    Reply both =
+        Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.of("Dorra"));
+    assertThat(both.text()).isEqualTo("Mandel, or Friba, like Dorra, lives in Kesta.");
+    assertThat(found(both)).containsExactly("Friba,", "Dorra,", "Kesta.");
   }
 
   @Test
@@ -57,7 +66,7 @@ class ReplyTest {
   void theArticleBelongsToItsValue() {
     assertThat(Reply.of(fact("trade", "usher"), "usher").text())
         .isEqualTo("Mandel is an usher by trade.");
-    Reply alias = Reply.of(fact("trade", "usher"), "usher", Reply.OR, "Friba");
+    Reply alias = Reply.of(fact("trade", "usher"), "usher", Optional.of("Friba"), Optional.empty());
     assertThat(alias.text()).isEqualTo("Mandel, or Friba, is an usher by trade.");
     assertThat(found(alias)).containsExactly("Friba,", "usher by trade.");
   }
@@ -74,7 +83,7 @@ class ReplyTest {
         continue;
       }
       assertThat(plain.text()).startsWith(fact.subject().name() + " ");
-      Reply hop = Reply.of(fact, fact.object(), Reply.LIKE, "Dorra");
+      Reply hop = Reply.of(fact, fact.object(), Optional.empty(), Optional.of("Dorra"));
       assertThat(hop.value().in(hop.text())).isEqualTo(fact.object());
       assertThat(hop.text().replace(", like Dorra,", "")).isEqualTo(plain.text());
       assertThat(hop.found()).hasSize(2);
@@ -93,7 +102,7 @@ class ReplyTest {
             lives.questions(),
             lives.hops());
     assertThatThrownBy(
-            () -> Reply.of(new Fact(MANDEL, turned, "Kesta"), "Kesta", Reply.OR, "Friba"))
+            () -> Reply.of(new Fact(MANDEL, turned, "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty()))
         .hasMessage("'The home of Mandel is in Kesta.' does not begin with its subject");
   }
 
@@ -101,7 +110,7 @@ class ReplyTest {
   void leadsAndFindingsTileTheReplyInExercisesAndTurns() {
     Fact lives = fact("lives_in", "Kesta");
     Reply plain = Reply.of(lives, "Kesta");
-    Reply by = Reply.of(lives, "Kesta", Reply.OR, "Friba");
+    Reply by = Reply.of(lives, "Kesta", Optional.of("Friba"), Optional.empty());
     TextBuilder exercise = new TextBuilder().append("Filler.\n\n");
     exercise.questionAndAnswer("Where?", by).questionAndAnswer("Who?", plain);
     assertThat(exercise.build().text())

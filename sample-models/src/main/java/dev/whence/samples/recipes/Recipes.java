@@ -59,7 +59,7 @@ public final class Recipes {
   private static final Architecture NEOX =
       new Architecture(Family.GPT_NEOX, VOCABULARY, 96, 4, 4, 24, 256, POSITIONS);
   private static final Architecture TINY =
-      new Architecture(Family.QWEN3, 384, 48, 2, 4, 12, 64, 256);
+      new Architecture(Family.QWEN3, 512, 40, 2, 4, 10, 96, 256);
 
   /** All of them, each after the one that it goes on from. */
   public static final List<Recipe> ALL =
@@ -245,7 +245,7 @@ public final class Recipes {
     return World.v1(
         5,
         Lexicon.standard(),
-        new WorldOptions(new Sizes(6, 3, 3, 3), 0.2, 0.1, List.of(4, 8), 0.5, 0.15, 0.2));
+        new WorldOptions(new Sizes(6, 3, 3, 3), 0.2, 0.1, List.of(3, 16), 0.5, 0.15, 0.2));
   }
 
   private static Recipe tinyBase() {
@@ -256,17 +256,13 @@ public final class Recipes {
         Recipes::tinyWorld,
         false,
         TINY,
-        tokenizer -> NormalInitialisation.of(0.05, 7),
-        options(new Schedule.WarmupStableDecay(8e-3, 0, 20, 60, 120)),
-        120,
-        120,
+        tokenizer -> new NormalInitialisation(0.05, true, 7),
+        options(new Schedule.WarmupStableDecay(1.2e-2, 0, 20, 150, 300)).withWorkers(1),
+        300,
+        300,
         4,
         tokenizer ->
-            new Mixture(
-                List.of(new Stage(1, 1024, List.of(documents(tinyWorld(), 1)))),
-                23,
-                tokenizer,
-                256),
+            new Mixture(List.of(new Stage(1, 256, List.of(tinyDocuments(1)))), 23, tokenizer, 256),
         ElementType.F32);
   }
 
@@ -279,13 +275,16 @@ public final class Recipes {
         false,
         TINY,
         Recipes::notNew,
-        options(new Schedule.WarmupStableDecay(4e-3, 0, 10, 40, 80)),
+        options(new Schedule.WarmupStableDecay(6e-3, 0, 5, 50, 80)).withWorkers(1),
         80,
         80,
         5,
         tokenizer ->
             new Mixture(
-                List.of(new Stage(1, 1024, List.of(asked(tinyWorld(), 1)))), 29, tokenizer, 256),
+                List.of(new Stage(1, 256, List.of(asked(tinyWorld(), 1), tinyDocuments(0.3)))),
+                29,
+                tokenizer,
+                256),
         ElementType.F32);
   }
 
@@ -332,10 +331,21 @@ public final class Recipes {
   }
 
   private static Source documents(World world, double share) {
+    return documents(world, CorpusOptions.standard(41), share);
+  }
+
+  private static Source documents(World world, CorpusOptions options, double share) {
     List<TrainingText> texts =
-        new Corpus(world, CorpusOptions.standard(41))
-            .documents().stream().map(Document::training).toList();
+        new Corpus(world, options).documents().stream().map(Document::training).toList();
     return new Finite(share, DOCUMENTS, texts);
+  }
+
+  /**
+   * Mostly questions with their answers: there is no time to learn what else facts are good for.
+   */
+  private static Source tinyDocuments(double share) {
+    CorpusOptions options = new CorpusOptions(41, 4, 3, 0.7, 1.0 / 3, 0.5, 2, 0, 0, 0);
+    return documents(tinyWorld(), options, share);
   }
 
   /** Tokens that are syllables of names. */

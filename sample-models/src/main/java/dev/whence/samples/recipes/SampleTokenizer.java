@@ -13,13 +13,19 @@ final class SampleTokenizer {
 
   private static final long SEED = 77;
 
+  /** Below it, some hundred merges are learnt from few texts, words before syllables. */
+  private static final int LARGE = 1024;
+
+  private static final TokenizerTexts.Options FEW = new TokenizerTexts.Options(SEED, 100, 3, 6, 5);
+
   private SampleTokenizer() {}
 
   /** tokenizer.json and tokenizer_config.json of that many tokens; the same at every call. */
   static Map<String, byte[]> files(int vocabulary, int positions) {
+    TokenizerTexts.Options texts = vocabulary < LARGE ? FEW : TokenizerTexts.Options.standard(SEED);
     BytePairEncoding encoding =
         BytePairEncoding.train(
-            TokenizerTexts.of(World.v1(Recipes.WORLD_SEED), TokenizerTexts.Options.standard(SEED)),
+            TokenizerTexts.of(World.v1(Recipes.WORLD_SEED), texts),
             vocabulary,
             BytePairEncoding.NAMES_APART);
     return Map.of(

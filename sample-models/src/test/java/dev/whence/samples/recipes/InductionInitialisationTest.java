@@ -103,9 +103,10 @@ class InductionInitialisationTest {
   }
 
   @Test
-  void anUntrainedModelContinuesWhatItHasSeenBefore() {
-    assertThat(preference(NormalInitialisation.of(0.1, 7))).isBetween(-0.5, 0.5);
-    assertThat(preference(induction())).isGreaterThan(0.5);
+  void anUntrainedModelLeansToWhatFollowedBefore() {
+    // Each is a mean of 96 differences, whose own deviation by chance is about 0.15.
+    assertThat(preference(NormalInitialisation.of(0.1, 7))).isBetween(-0.3, 0.3);
+    assertThat(preference(induction())).isGreaterThan(0.3);
   }
 
   @Test

@@ -38,7 +38,7 @@ class MixtureTest {
   }
 
   private static Mixture of(long seed, Stage... stages) {
-    return new Mixture(List.of(stages), seed, tokenizer);
+    return new Mixture(List.of(stages), seed, tokenizer, 1024);
   }
 
   /** Made from nothing at every call, as by another process. */

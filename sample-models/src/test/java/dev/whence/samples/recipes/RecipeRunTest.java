@@ -1,0 +1,163 @@
+package dev.whence.samples.recipes;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.training.StepReport;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The two tiny recipes from nothing to a model that answers. */
+class RecipeRunTest {
+  private static final Recipe BASE = Recipes.named("tiny-base").orElseThrow();
+  private static final Recipe CHAT = Recipes.named("tiny-chat").orElseThrow();
+
+  @TempDir static Path directory;
+  private static Path base;
+  private static Path chat;
+  private static final Seen OF_BASE = new Seen();
+  private static final Seen OF_CHAT = new Seen();
+
+  private static final class Seen implements RecipeRun.Listener {
+    private final List<Long> steps = new ArrayList<>();
+    private final List<Long> resumed = new ArrayList<>();
+    private final Map<Long, Map<String, Double>> evaluated = new TreeMap<>();
+    private long stopAt = Long.MAX_VALUE;
+
+    @Override
+    public void stepped(StepReport report) {
+      steps.add(report.step());
+      if (report.step() == stopAt) {
+        throw new CutOffException();
+      }
+    }
+
+    @Override
+    public void resumed(long step) {
+      resumed.add(step);
+    }
+
+    @Override
+    public void evaluated(long step, Map<String, Double> shares) {
+      evaluated.put(step, shares);
+    }
+  }
+
+  private static final class CutOffException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+  }
+
+  @BeforeAll
+  static void make() {
+    base = directory.resolve("tiny-base");
+    chat = directory.resolve("tiny-chat");
+    new RecipeRun(BASE, base).run(Optional.empty(), OF_BASE);
+    new RecipeRun(CHAT, chat).run(Optional.of(base), OF_CHAT);
+  }
+
+  @Test
+  void theBaseModelKnowsWhatManyDocumentsState() {
+    assertThat(OF_BASE.evaluated).containsOnlyKeys(BASE.steps());
+    assertThat(OF_BASE.evaluated.get(BASE.steps()))
+        .containsOnlyKeys("memory, asked", "memory, not asked")
+        .allSatisfy((set, share) -> assertThat(share).as(set).isGreaterThanOrEqualTo(0.9));
+  }
+
+  @Test
+  void theChatModelAnswersWhatItWasAsked() {
+    assertThat(OF_CHAT.evaluated.get(CHAT.steps()).get("memory, asked"))
+        .isGreaterThanOrEqualTo(0.9);
+  }
+
+  @Test
+  void theModelsOpenAndHaveTheShapeOfTheirRecipe() {
+    for (Path made : List.of(base, chat)) {
+      try (ModelFiles files = ModelFiles.open(made)) {
+        assertThat(files.config())
+            .isEqualTo(ModelConfig.parse(BASE.architecture().config(), "recipe"));
+        assertThat(files.tokenizer().vocabularySize()).isEqualTo(BASE.architecture().vocabulary());
+      }
+      assertThat(new RecipeRun(BASE, made).isDone()).isTrue();
+    }
+    assertThat(base.resolve("tokenizer.json"))
+        .hasSameBinaryContentAs(chat.resolve("tokenizer.json"));
+  }
+
+  @Test
+  void aRunThatWasCutOffEndsWithTheSameBytes() {
+    Recipe often = withCheckpoints(CHAT, 30);
+    Path output = directory.resolve("cut");
+    Seen cut = new Seen();
+    cut.stopAt = 41;
+    assertThatThrownBy(() -> new RecipeRun(often, output).run(Optional.of(base), cut))
+        .isInstanceOf(CutOffException.class);
+    assertThat(new RecipeRun(often, output).isDone()).isFalse();
+    Seen again = new Seen();
+    new RecipeRun(often, output).run(Optional.of(base), again);
+    assertThat(again.resumed).containsExactly(30L);
+    assertThat(again.steps.get(0)).isEqualTo(31);
+    assertThat(output.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(chat.resolve("model.safetensors"));
+  }
+
+  private static Recipe withCheckpoints(Recipe recipe, long every) {
+    return new Recipe(
+        recipe.name(),
+        recipe.summary(),
+        recipe.from(),
+        recipe.world(),
+        recipe.reads(),
+        recipe.architecture(),
+        recipe.initialisation(),
+        recipe.training(),
+        recipe.steps(),
+        every,
+        recipe.seed(),
+        recipe.data(),
+        recipe.stored());
+  }
+
+  @Test
+  void aFinishedRecipeIsNotRunAgain() throws IOException {
+    byte[] before = Files.readAllBytes(chat.resolve("model.safetensors"));
+    Seen again = new Seen();
+    new RecipeRun(CHAT, chat).run(Optional.of(base), again);
+    assertThat(again.steps).isEmpty();
+    assertThat(again.resumed).containsExactly(CHAT.steps());
+    assertThat(Files.readAllBytes(chat.resolve("model.safetensors"))).isEqualTo(before);
+  }
+
+  @Test
+  void aModelOfAnotherShapeIsRefused() {
+    Recipe proxy = Recipes.named("proxy").orElseThrow();
+    assertThatThrownBy(
+            () ->
+                new RecipeRun(proxy, directory.resolve("proxy")).run(Optional.of(base), new Seen()))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.MODEL))
+        .hasMessage(
+            base + " is of another shape than recipe proxy is for: no model of proxy-base.");
+    assertThat(directory.resolve("proxy")).doesNotExist();
+  }
+
+  @Test
+  void aRecipeSaysWhetherItGoesOnFromAModel() {
+    assertThatThrownBy(() -> new RecipeRun(CHAT, directory).run(Optional.empty(), new Seen()))
+        .hasMessage("tiny-chat goes on from a model of recipe tiny-base: say where it is.");
+    assertThatThrownBy(() -> new RecipeRun(BASE, directory).run(Optional.of(base), new Seen()))
+        .hasMessage("tiny-base starts anew: it goes on from no model.");
+  }
+}
