@@ -37,7 +37,8 @@ class ReplyTest {
 
   @Test
   void anAnswerByAliasOrByAnotherSubjectNamesItsWay() {
-    Reply alias = Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty());
+    Reply alias =
+        Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty());
     assertThat(alias.text()).isEqualTo("Mandel, or Friba, lives in Kesta.");
     assertThat(found(alias)).containsExactly("Friba,", "Kesta.");
     assertThat(alias.value().in(alias.text())).isEqualTo("Kesta");
@@ -102,7 +103,12 @@ class ReplyTest {
             lives.questions(),
             lives.hops());
     assertThatThrownBy(
-            () -> Reply.of(new Fact(MANDEL, turned, "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty()))
+            () ->
+                Reply.of(
+                    new Fact(MANDEL, turned, "Kesta"),
+                    "Kesta",
+                    Optional.of("Friba"),
+                    Optional.empty()))
         .hasMessage("'The home of Mandel is in Kesta.' does not begin with its subject");
   }
 
@@ -115,8 +121,14 @@ class ReplyTest {
     exercise.questionAndAnswer("Where?", by).questionAndAnswer("Who?", plain);
     assertThat(exercise.build().text())
         .isEqualTo(
-            "Filler.\n\nQuestion: Where?\nAnswer: Mandel, or Friba, lives in Kesta.\n"
-                + "Question: Who?\nAnswer: Mandel lives in Kesta.\n");
+            """
+            Filler.
+
+            Question: Where?
+            Answer: Mandel, or Friba, lives in Kesta.
+            Question: Who?
+            Answer: Mandel lives in Kesta.
+            """);
     assertThat(Turn.of(exercise.build()))
         .containsExactly(
             new Turn(
