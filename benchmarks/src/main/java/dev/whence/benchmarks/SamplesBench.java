@@ -236,7 +236,11 @@ public final class SamplesBench {
   }
 
   private List<Remembered> remembered() {
-    return List.of(remembered(false, base), remembered(true, Optional.empty()), unknown());
+    return List.of(memoryOfFactsNotAsked(), remembered(true, Optional.empty()), unknown());
+  }
+
+  Remembered memoryOfFactsNotAsked() {
+    return remembered(false, base);
   }
 
   /**
