@@ -376,7 +376,7 @@ public final class SamplesBench {
           progress.accept(
               "the base model on facts of "
                   + documents
-                  + " documents: "
+                  + (documents == 1 ? " document: " : " documents: ")
                   + asked.proportion().text());
           rows.add(
               new ClosedBook(

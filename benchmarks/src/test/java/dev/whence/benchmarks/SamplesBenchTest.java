@@ -68,8 +68,7 @@ class SamplesBenchTest {
         case DIRECT ->
             switch (i % 4) {
               case 0 -> answered(prompt, expected, "stop");
-              case 1 ->
-                  answered(prompt, expected.substring(expected.lastIndexOf(' ') + 1), "stop");
+              case 1 -> answered(prompt, expected.substring(expected.lastIndexOf(' ') + 1), "stop");
               case 2 -> answered(prompt, expected, "length");
               default -> answered(prompt, wrong, "stop");
             };
@@ -79,8 +78,7 @@ class SamplesBenchTest {
           boolean known = !WORLD.isAskedInFineTuning(fact) && WORLD.documents(fact) >= 20;
           yield answered(prompt, known ? expected : wrong, "stop");
         }
-        case NO_ANSWER_UNKNOWN ->
-            answered(prompt, hasContext(prompt) ? expected : wrong, "stop");
+        case NO_ANSWER_UNKNOWN -> answered(prompt, hasContext(prompt) ? expected : wrong, "stop");
         default -> answered(prompt, expected, "stop");
       };
     }
@@ -119,8 +117,7 @@ class SamplesBenchTest {
           sources.add(source("another", span, other / 2));
         }
         // With the white space after the sentence.
-        sources.add(
-            source(truth.get(t).part(), new Span(span.start(), span.end() + 1), truths[t]));
+        sources.add(source(truth.get(t).part(), new Span(span.start(), span.end() + 1), truths[t]));
       }
       if (truth.isEmpty()) {
         sources.add(source("doc-1", new Span(0, 9), other));
@@ -153,9 +150,7 @@ class SamplesBenchTest {
     @Override
     public Optional<Attributed> attribute(Conversation answered) {
       return Optional.of(
-          kind(answered) == Kind.DIRECT
-              ? of(answered, 1, 0, 0.1)
-              : of(answered, 1, 0, 0.3, 0.2));
+          kind(answered) == Kind.DIRECT ? of(answered, 1, 0, 0.1) : of(answered, 1, 0, 0.3, 0.2));
     }
   }
 
@@ -257,8 +252,7 @@ class SamplesBenchTest {
             .filter(fact -> WORLD.documents(fact) >= 20 && !WORLD.isAskedInFineTuning(fact))
             .count();
     Remembered notAsked =
-        new SamplesBench(
-                new FakeChat(), Optional.empty(), Optional.empty(), 1_000, sentence -> {})
+        new SamplesBench(new FakeChat(), Optional.empty(), Optional.empty(), 1_000, sentence -> {})
             .memoryOfFactsNotAsked();
     assertThat(notAsked.right())
         .isEqualTo(Proportion.of(Math.toIntExact(known), Math.toIntExact(facts)));
@@ -366,7 +360,9 @@ class SamplesBenchTest {
                 2),
             sentence -> {});
     // 4 + 3 + 4 sets; a random model is right nowhere
-    assertThat(report.reading()).hasSize(11).allSatisfy(row -> assertThat(row.right().hits()).isZero());
+    assertThat(report.reading())
+        .hasSize(11)
+        .allSatisfy(row -> assertThat(row.right().hits()).isZero());
     assertThat(report.remembered().get(0).right().of()).as("known to the base model").isZero();
     assertThat(report.located()).hasSize(10);
     assertThat(report.located().get(9).attributed()).isEqualTo(1);
