@@ -106,14 +106,14 @@ class SamplesBenchTest {
           });
     }
 
-    /** Another source, beside the first true sentence; one of another part; the true sentences. */
+    /** Another source of the first true part; one of another part; the true sentences. */
     static Attributed of(Conversation answered, double grounded, double other, double... truths) {
       List<SourceScore> sources = new ArrayList<>();
       List<Evidence> truth = QuestionLines.truth(answered);
       for (int t = 0; t < truth.size(); t++) {
         Span span = truth.get(t).span();
         if (t == 0) {
-          sources.add(source(truth.get(0).part(), new Span(span.end() + 1, span.end() + 9), other));
+          sources.add(source(truth.get(0).part(), new Span(10_000, 10_009), other));
           sources.add(source("another", span, other / 2));
         }
         // With the white space after the sentence.
