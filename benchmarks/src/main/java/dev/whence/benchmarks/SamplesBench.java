@@ -236,7 +236,11 @@ public final class SamplesBench {
   }
 
   private List<Remembered> remembered() {
-    return List.of(remembered(false, base), remembered(true, Optional.empty()), unknown());
+    return List.of(memoryOfFactsNotAsked(), remembered(true, Optional.empty()), unknown());
+  }
+
+  Remembered memoryOfFactsNotAsked() {
+    return remembered(false, base);
   }
 
   /**
@@ -372,7 +376,7 @@ public final class SamplesBench {
           progress.accept(
               "the base model on facts of "
                   + documents
-                  + " documents: "
+                  + (documents == 1 ? " document: " : " documents: ")
                   + asked.proportion().text());
           rows.add(
               new ClosedBook(

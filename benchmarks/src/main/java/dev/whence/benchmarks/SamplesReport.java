@@ -271,7 +271,7 @@ public record SamplesReport(
             Locale.ROOT,
             "%nContexts of 5 to 20 sentences. Right answers only, where the context answers; the"
                 + " true sentence is the injection where there is one, and the later of two that"
-                + " contradict each other.%n"));
+                + " contradict each other. Means with their 95 %% interval, by the normal approximation.%n"));
   }
 
   private static void agreement(StringBuilder out, Agreement agreement) {
