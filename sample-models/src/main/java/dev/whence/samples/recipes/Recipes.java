@@ -49,6 +49,8 @@ public final class Recipes {
   private static final TokenWeights DOCUMENTS = new TokenWeights(1, 0.3f, 0.3f, 1);
   private static final TokenWeights EXERCISES = new TokenWeights(0.1f, 0.1f, 0.3f, 1);
 
+  private static final TokenWeights TINY_DOCUMENTS = new TokenWeights(0.3f, 0.1f, 0.5f, 1);
+
   private static final Architecture LARGE =
       new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
   private static final Architecture SMALL =
@@ -238,7 +240,7 @@ public final class Recipes {
     return World.v1(
         5,
         Lexicon.standard(),
-        new WorldOptions(new Sizes(6, 3, 3, 3), 0.2, 0.1, List.of(3, 16), 0.5, 0.15, 0.2));
+        new WorldOptions(new Sizes(4, 3, 3, 3), 0.2, 0.1, List.of(3, 16), 0.5, 0.15, 0.2));
   }
 
   private static Recipe tinyBase() {
@@ -250,9 +252,9 @@ public final class Recipes {
         false,
         TINY,
         tokenizer -> new NormalInitialisation(0.05, true, 7),
-        options(new Schedule.WarmupStableDecay(1.2e-2, 0, 20, 150, 300)).withWorkers(1),
-        300,
-        300,
+        options(new Schedule.WarmupStableDecay(1.2e-2, 0, 20, 200, 360)).withWorkers(1),
+        360,
+        360,
         4,
         tokenizer ->
             new Mixture(List.of(new Stage(1, 256, List.of(tinyDocuments(1)))), 23, tokenizer),
@@ -268,9 +270,9 @@ public final class Recipes {
         false,
         TINY,
         Recipes::notNew,
-        options(new Schedule.WarmupStableDecay(6e-3, 0, 5, 50, 80)).withWorkers(1),
-        80,
-        80,
+        options(new Schedule.WarmupStableDecay(8e-3, 0, 5, 60, 90)).withWorkers(1),
+        90,
+        90,
         5,
         tokenizer ->
             new Mixture(
@@ -322,11 +324,11 @@ public final class Recipes {
     return new Finite(share, EXERCISES, texts);
   }
 
-  private static Source documents(World world, double share) {
+  private static Finite documents(World world, double share) {
     return documents(world, CorpusOptions.standard(41), share);
   }
 
-  private static Source documents(World world, CorpusOptions options, double share) {
+  private static Finite documents(World world, CorpusOptions options, double share) {
     List<TrainingText> texts =
         new Corpus(world, options).documents().stream().map(Document::training).toList();
     return new Finite(share, DOCUMENTS, texts);
@@ -337,7 +339,8 @@ public final class Recipes {
    */
   private static Source tinyDocuments(double share) {
     CorpusOptions options = new CorpusOptions(41, 4, 3, 0.7, 1.0 / 3, 0.5, 2, 0, 0, 0);
-    return documents(tinyWorld(), options, share);
+    Finite plain = documents(tinyWorld(), options, share);
+    return new Finite(share, TINY_DOCUMENTS, plain.texts());
   }
 
   /** Tokens that are syllables of names. */
