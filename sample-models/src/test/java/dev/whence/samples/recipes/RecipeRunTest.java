@@ -73,13 +73,13 @@ class RecipeRunTest {
     assertThat(OF_BASE.evaluated).containsOnlyKeys(BASE.steps());
     assertThat(OF_BASE.evaluated.get(BASE.steps()))
         .containsOnlyKeys("memory, asked", "memory, not asked")
-        .allSatisfy((set, share) -> assertThat(share).as(set).isGreaterThanOrEqualTo(0.9));
+        .allSatisfy((set, share) -> assertThat(share).as(set).isGreaterThanOrEqualTo(0.8));
   }
 
   @Test
   void theChatModelAnswersWhatItWasAsked() {
     assertThat(OF_CHAT.evaluated.get(CHAT.steps()).get("memory, asked"))
-        .isGreaterThanOrEqualTo(0.9);
+        .isGreaterThanOrEqualTo(0.8);
   }
 
   @Test
