@@ -33,7 +33,7 @@ class TrainCommandTest {
   @Test
   void theRecipesAreListed() {
     assertThat(whence("train", "list")).isZero();
-    assertThat(out.toString().lines().map(line -> line.split(" ")[0]))
+    assertThat(out.toString().lines().map(line -> line.split(" ", -1)[0]))
         .contains("base-v1", "chat-v1", "base-v2", "proxy", "neox", "tiny-base", "tiny-chat");
   }
 
