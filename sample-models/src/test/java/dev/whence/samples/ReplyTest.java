@@ -106,8 +106,14 @@ class ReplyTest {
     exercise.questionAndAnswer("Where?", by).questionAndAnswer("Who?", plain);
     assertThat(exercise.build().text())
         .isEqualTo(
-            "Filler.\n\nQuestion: Where?\nAnswer: Mandel, or Friba, lives in Kesta.\n"
-                + "Question: Who?\nAnswer: Mandel lives in Kesta.\n");
+            """
+            Filler.
+
+            Question: Where?
+            Answer: Mandel, or Friba, lives in Kesta.
+            Question: Who?
+            Answer: Mandel lives in Kesta.
+            """);
     assertThat(Turn.of(exercise.build()))
         .containsExactly(
             new Turn(
