@@ -154,6 +154,15 @@ final class TrainCommand implements Callable<Integer> {
     }
     String base = wanted.from().get();
     Path made = models().resolve(base);
+    if (!Files.exists(made.resolve("model.safetensors")) && !BundledModels.has(base)) {
+      throw new UsageException(
+          wanted.name()
+              + " goes on from "
+              + base
+              + ", which does not ship: make it first with 'whence train "
+              + base
+              + "', or say with --from where it is");
+    }
     return Optional.of(
         Files.exists(made.resolve("model.safetensors")) ? made : BundledModels.unpack(base));
   }
