@@ -6,6 +6,7 @@ import dev.whence.samples.Evidence;
 import dev.whence.samples.Kind;
 import dev.whence.samples.QuestionLines;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -52,7 +53,7 @@ record KnownTruth(Kind kind, String expected, List<Evidence> truth, List<Evidenc
   /** One sentence: right or wrong, where the fact was, and whether it was found there. */
   String sentence(AttributionView view) {
     boolean right = view.conversation().response().strip().equals(expected);
-    String answer = right ? "right" : "wrong, " + expected + " was expected";
+    String answer = right ? "right" : "wrong, \"" + expected + "\" was expected";
     return switch (kind) {
       case DIRECT, ALIAS, TWO_HOP -> answer + "; the fact was in " + where(view) + found(view);
       case DUPLICATED ->
@@ -90,7 +91,10 @@ record KnownTruth(Kind kind, String expected, List<Evidence> truth, List<Evidenc
 
   /** Whether the source with the largest tau is one that matters. */
   private String found(AttributionView view) {
-    List<Source> ranking = new HeatMap(view).ranking();
+    List<Source> ranking =
+        view.sources().stream()
+            .sorted(Comparator.comparingDouble(source -> -source.tau()))
+            .toList();
     for (int rank = 0; rank < ranking.size(); rank++) {
       if (isOneOf(ranking.get(rank), truth)) {
         return rank == 0

@@ -36,7 +36,7 @@ class KnownTruthTest {
     int at = question.truth().get(0).sentence();
     int other = at == 0 ? 1 : 0;
     assertThat(sentence(question, "Somebody lives in Nowhere.", other))
-        .startsWith("wrong, " + question.response() + " was expected; the fact was in source ")
+        .startsWith("wrong, \"" + question.response() + "\" was expected; the fact was in source ")
         .contains(": not found, rank ")
         .endsWith(", source " + (other + 1) + " is first");
   }
