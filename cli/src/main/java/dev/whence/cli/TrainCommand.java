@@ -37,6 +37,18 @@ import picocli.CommandLine.Spec;
     },
     mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
+  /** Options that a recipe does not have. */
+  private static final List<String> OWN =
+      List.of(
+          "--corpus",
+          "--conversations",
+          "--steps",
+          "--examples",
+          "--learning-rate",
+          "--parameters",
+          "--store",
+          "--seed");
+
   private static final int REPORT_EVERY = 100;
   private static final long WARMUP_SHARE = 20;
 
@@ -129,9 +141,11 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void byRecipe(String name) throws IOException {
-    if (!corpora.isEmpty() || !conversations.isEmpty()) {
-      throw new UsageException(
-          "a recipe brings its own texts: leave out RECIPE, or --corpus and --conversations");
+    for (String option : OWN) {
+      if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+        throw new UsageException(
+            "a recipe brings its own texts and numbers: leave out RECIPE, or " + option);
+      }
     }
     Recipe wanted =
         Recipes.named(name)
@@ -175,6 +189,9 @@ final class TrainCommand implements Callable<Integer> {
     if (from.isEmpty() || output.isEmpty()) {
       throw new UsageException(
           "name a RECIPE, or give --from, --output and --corpus or --conversations");
+    }
+    if (!(rate > 0 && rate < 1e6)) {
+      throw new UsageException("--learning-rate is " + rate + "; it must be above 0, and finite");
     }
     Schedule schedule = new Schedule.Cosine(rate, rate / 10, steps / WARMUP_SHARE, steps);
     FineTuning job;

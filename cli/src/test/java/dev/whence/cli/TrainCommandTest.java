@@ -97,7 +97,9 @@ class TrainCommandTest {
     assertThat(whence("train", "proxy")).isEqualTo(2);
     assertThat(err.toString()).contains("make it first with 'whence train proxy-base'");
     assertThat(whence("train", "base-v1", "--corpus", "c.jsonl")).isEqualTo(2);
-    assertThat(err.toString()).contains("a recipe brings its own texts");
+    assertThat(err.toString()).contains("a recipe brings its own texts and numbers");
+    assertThat(whence("train", "base-v1", "--seed", "2")).isEqualTo(2);
+    assertThat(err.toString()).contains("leave out RECIPE, or --seed");
     assertThat(whence("train", "--from", "tiny-base")).isEqualTo(2);
     assertThat(err.toString()).contains("name a RECIPE, or give --from, --output");
     assertThat(whence("train", "--from", "tiny-base", "--output", directory.toString()))

@@ -4,8 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
-import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -23,9 +22,6 @@ import java.util.TreeMap;
 public final class BundledModels {
   /** What answers in the quickstart. */
   public static final String CHAT = "chat-v1";
-
-  /** What scores in front of it. */
-  public static final String PROXY = "proxy";
 
   /** All names. */
   public static final List<String> NAMES = List.of("base-v1", CHAT, "tiny-base", "tiny-chat");
@@ -73,7 +69,7 @@ public final class BundledModels {
       for (Map.Entry<String, byte[]> file : files.entrySet()) {
         Files.write(model.resolve(file.getKey()), file.getValue());
       }
-      move(beside, named);
+      move(beside, named, files, name);
     } catch (IOException e) {
       throw new IOException(
           "the model "
@@ -90,14 +86,24 @@ public final class BundledModels {
     return directory;
   }
 
-  /** Another process may have been faster: then its copy is as good. */
-  private static void move(Path beside, Path named) throws IOException {
+  /** Another process may have been faster; or what is there is damaged, and is replaced. */
+  private static void move(Path beside, Path named, Map<String, byte[]> files, String name)
+      throws IOException {
     try {
-      Files.move(beside, named, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileAlreadyExistsException | DirectoryNotEmptyException e) {
-      delete(beside);
-    } catch (AtomicMoveNotSupportedException e) {
-      Files.move(beside, named);
+      try {
+        Files.move(beside, named, StandardCopyOption.ATOMIC_MOVE);
+      } catch (AtomicMoveNotSupportedException e) {
+        Files.move(beside, named);
+      } catch (FileSystemException e) { // not empty: how that is said depends on the file system
+        if (!isWhole(named.resolve(name), files)) {
+          delete(named);
+          Files.move(beside, named);
+        }
+      }
+    } finally {
+      if (Files.exists(beside)) {
+        delete(beside);
+      }
     }
   }
 

@@ -2,6 +2,7 @@ package dev.whence.engine.training;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.kernel.ParameterLayout;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * Training that goes on from a model with files of text: documents, conversations, or both. Batches
@@ -84,15 +86,18 @@ public record FineTuning(
           };
       try (Trainer trainer = Trainer.from(files.config(), files.weights(), training)) {
         new TrainingRun(
-                output.resolve(CHECKPOINTS), steps, checkpointEvery, purpose(files.digest()))
+                output.resolve(CHECKPOINTS),
+                steps,
+                checkpointEvery,
+                purpose(files.digest(), trainer))
             .run(trainer, batches, listener);
         TrainedModel.write(output, TrainedModel.filesOf(from), trainer, stored);
       }
     }
   }
 
-  /** What is trained on what: the model and the files by content, and every number. */
-  private String purpose(String model) {
+  /** What is trained on what: the model and the files by content, parameters, and numbers. */
+  private String purpose(String model, Trainer trainer) {
     List<String> digests = new ArrayList<>();
     corpora.forEach(file -> digests.add(digest(file)));
     conversations.forEach(file -> digests.add(digest(file)));
@@ -107,7 +112,23 @@ public record FineTuning(
         + " steps, seed "
         + seed
         + ", "
-        + training.schedule();
+        + training.schedule()
+        + ", parameters "
+        + digest(
+            trainer.parameters().stream()
+                .filter(ParameterLayout.Parameter::isTrained)
+                .map(ParameterLayout.Parameter::name)
+                .collect(Collectors.joining(" ")));
+  }
+
+  private static String digest(String text) {
+    try {
+      return HexFormat.of()
+          .formatHex(
+              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JVM has SHA-256", e);
+    }
   }
 
   private static String digest(Path file) {

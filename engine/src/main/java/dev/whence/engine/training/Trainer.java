@@ -64,11 +64,18 @@ public final class Trainer implements AutoCloseable {
   public static Trainer initialise(
       ModelConfig config, Initialisation initialisation, TrainingOptions options) {
     Trainer trainer = open(config, options);
-    for (Parameter parameter : trainer.parameters()) {
-      trainer.decoder.fill(
-          Vector.THETA, parameter.offset(), initialisation.values(parameter, config));
+    boolean complete = false;
+    try {
+      for (Parameter parameter : trainer.parameters()) {
+        trainer.setValues(parameter, initialisation.values(parameter, config));
+      }
+      complete = true;
+      return trainer;
+    } finally {
+      if (!complete) {
+        trainer.close();
+      }
     }
-    return trainer;
   }
 
   /**
@@ -197,10 +204,18 @@ public final class Trainer implements AutoCloseable {
     List<RowPacker.Packed> packs = packer.pack(batch, 1 / total, parts(batch));
     if (workers.isEmpty() || packs.size() == 1) {
       double loss = 0;
-      for (RowPacker.Packed pack : packs) {
-        loss += weighted(decoder.differentiate(pack.documents()), pack);
+      boolean complete = false;
+      try {
+        for (RowPacker.Packed pack : packs) {
+          loss += weighted(decoder.differentiate(pack.documents()), pack);
+        }
+        complete = true;
+        return loss;
+      } finally {
+        if (!complete) {
+          decoder.clearGradient();
+        }
       }
-      return loss;
     }
     return workers.get().differentiate(decoder, packs);
   }

@@ -8,6 +8,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Takes a trainer from where its checkpoints stand to the last step. What a batch holds depends on
@@ -80,7 +81,19 @@ public final class TrainingRun {
     try {
       train(trainer, batches, listener, ahead);
     } finally {
-      ahead.shutdownNow();
+      end(ahead);
+    }
+  }
+
+  /** Waits for the batch that is being made: its tokenizer may be closed after. */
+  private static void end(ExecutorService ahead) {
+    ahead.shutdown();
+    try {
+      while (!ahead.awaitTermination(1, TimeUnit.MINUTES)) {
+        // a batch takes milliseconds
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -26,8 +26,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Files of text to learn from, as examples: documents, every token of which is predicted, and
- * conversations, of which only the response is.
+ * Files of text to learn from, as examples: documents, every token of which but the first of a
+ * piece is predicted, and conversations, of which only the response is.
  */
 public final class TrainingTexts {
   private final Tokenizer tokenizer;

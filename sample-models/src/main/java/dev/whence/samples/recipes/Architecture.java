@@ -75,7 +75,6 @@ public record Architecture(
         .put("max_position_embeddings", positions)
         .put("bos_token_id", SampleTokenizer.END_OF_TEXT_ID)
         .put("eos_token_id", SampleTokenizer.END_OF_TURN_ID)
-        .put("torch_dtype", "float16")
         .toPrettyString();
   }
 }

@@ -20,7 +20,7 @@ import java.util.function.Function;
  * one, token by token, which is what greedy generation would say.
  */
 final class Evaluation {
-  /** Questions, answers and the end of the turn count; nothing else. */
+  /** What answers say and the end of the turn count; nothing else. */
   private static final TokenWeights ANSWERS = new TokenWeights(0, 0, 1, 1);
 
   private static final long SEED = 900;
