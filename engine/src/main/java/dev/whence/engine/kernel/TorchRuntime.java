@@ -91,7 +91,9 @@ public final class TorchRuntime {
     JniUtils.setNumThreads(1);
   }
 
-  /** Takes {@link #workAlone} back for threads that are new to the library. */
+  /**
+   * Takes {@link #workAlone} back, for the calling thread and those that are new to the library.
+   */
   public static void workTogether(int threads) {
     JniUtils.setNumThreads(threads);
   }

@@ -1,9 +1,12 @@
 package dev.whence.engine.training;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.ElementType;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -12,9 +15,10 @@ import java.util.TreeMap;
 
 /** A trained model as a Hugging Face directory. */
 public final class TrainedModel {
+  private static final String CONFIG = "config.json";
   private static final List<String> TAKEN_OVER =
       List.of(
-          "config.json",
+          CONFIG,
           "generation_config.json",
           "tokenizer.json",
           "tokenizer_config.json",
@@ -58,7 +62,10 @@ public final class TrainedModel {
     try {
       Files.createDirectories(directory);
       for (Map.Entry<String, byte[]> file : new TreeMap<>(files).entrySet()) {
-        Files.write(directory.resolve(file.getKey()), file.getValue());
+        byte[] content = file.getValue();
+        Files.write(
+            directory.resolve(file.getKey()),
+            file.getKey().equals(CONFIG) ? stored(content, type) : content);
       }
     } catch (IOException e) {
       throw new EngineException(
@@ -67,5 +74,19 @@ public final class TrainedModel {
           e);
     }
     trainer.save(directory.resolve("model.safetensors"), type);
+  }
+
+  /** The configuration with the element type of the weights beside it. */
+  private static byte[] stored(byte[] config, ElementType type) throws IOException {
+    ObjectNode json = (ObjectNode) JsonMapper.builder().build().readTree(config);
+    json.remove("dtype"); // what later versions of the Hugging Face library call it
+    json.put(
+        "torch_dtype",
+        switch (type) {
+          case F32 -> "float32";
+          case F16 -> "float16";
+          case BF16 -> "bfloat16";
+        });
+    return json.toPrettyString().getBytes(StandardCharsets.UTF_8);
   }
 }

@@ -52,7 +52,9 @@ public final class Trainer implements AutoCloseable {
     this.options = options;
     this.packer = new RowPacker(options.packTokens());
     this.workers =
-        options.workers() == 1 ? Optional.empty() : Optional.of(new Workers(options.workers()));
+        options.workers() == 1
+            ? Optional.empty()
+            : Optional.of(new Workers(options.workers(), threads(options)));
   }
 
   /**
@@ -218,6 +220,11 @@ public final class Trainer implements AutoCloseable {
       }
     }
     return workers.get().differentiate(decoder, packs);
+  }
+
+  private static int threads(TrainingOptions options) {
+    int wanted = options.engine().threads();
+    return wanted > 0 ? wanted : Runtime.getRuntime().availableProcessors();
   }
 
   /** Several parts for each worker even their work out, as long as they are not too small. */

@@ -26,8 +26,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Files of text to learn from, as examples: documents, every token of which but the first of a
- * piece is predicted, and conversations, of which only the response is.
+ * Files of text to learn from, as examples: documents, every token of which but the first is
+ * predicted, and conversations, of which only the response is.
  */
 public final class TrainingTexts {
   private final Tokenizer tokenizer;
@@ -92,7 +92,12 @@ public final class TrainingTexts {
       } catch (ConversationFormatException e) {
         throw refused(file, i, "is no conversation: " + e.getMessage());
       }
-      Example example = conversation(conversation);
+      Example example;
+      try {
+        example = conversation(conversation);
+      } catch (EngineException e) {
+        throw refused(file, i, "can not be rendered: " + e.getMessage());
+      }
       if (example.length() > longest) {
         throw refused(
             file,
@@ -104,22 +109,24 @@ public final class TrainingTexts {
     return some(file, examples, "conversation");
   }
 
-  /** A document, in pieces where it is longer than the model reads. */
+  /**
+   * A document, in pieces where it is longer than the model reads: a piece begins with the last
+   * token that the one before predicts, so that only the document's first token is not learnt.
+   */
   public List<Example> document(String text) {
     int[] ids = tokenizer.encode(text).ids();
     List<Example> pieces = new ArrayList<>();
     for (int at = 0; at + 1 < ids.length; at += longest) {
-      int end = Math.min(ids.length, at + longest);
-      if (end - at > 1) {
-        pieces.add(Example.of(Arrays.copyOfRange(ids, at, end)));
-      }
+      // what is only predicted takes no position
+      int end = Math.min(ids.length, at + longest + 1);
+      pieces.add(Example.of(Arrays.copyOfRange(ids, at, end)));
     }
     return pieces;
   }
 
   /**
    * A conversation: prompt and response as they are scored, the prompt's tokens with weight 0, the
-   * response's and its end token's with weight 1.
+   * response's and its end token's with weight 1; a response that was cut off has no end token.
    *
    * @throws EngineException of kind UNSUPPORTED if the template can not render it
    */
@@ -127,7 +134,8 @@ public final class TrainingTexts {
     RenderedPrompt prompt = template.render(conversation);
     int[] before = tokenizer.encode(prompt.text()).ids();
     int[] answer = tokenizer.encode(conversation.response()).ids();
-    int end = prompt.endToken().isEmpty() ? -1 : tokenizer.idOf(prompt.endToken());
+    boolean whole = List.of("", "stop").contains(conversation.finishReason());
+    int end = whole && !prompt.endToken().isEmpty() ? tokenizer.idOf(prompt.endToken()) : -1;
     int[] tokens = Arrays.copyOf(before, before.length + answer.length + (end < 0 ? 0 : 1));
     System.arraycopy(answer, 0, tokens, before.length, answer.length);
     if (end >= 0) {

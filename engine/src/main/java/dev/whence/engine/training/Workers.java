@@ -16,8 +16,13 @@ import java.util.concurrent.Executors;
  */
 final class Workers implements AutoCloseable {
   private final List<ExecutorService> threads = new ArrayList<>();
+  private final int threadsElsewhere;
 
-  Workers(int count) {
+  /**
+   * @param threadsElsewhere that other native calls of this process use, restored by {@link #close}
+   */
+  Workers(int count, int threadsElsewhere) {
+    this.threadsElsewhere = threadsElsewhere;
     for (int i = 0; i < count; i++) {
       String name = "training-" + i;
       ExecutorService thread =
@@ -78,6 +83,6 @@ final class Workers implements AutoCloseable {
   @Override
   public void close() {
     threads.forEach(ExecutorService::shutdown);
-    TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
+    TorchRuntime.workTogether(threadsElsewhere);
   }
 }

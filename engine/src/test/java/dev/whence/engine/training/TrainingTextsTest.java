@@ -61,9 +61,12 @@ class TrainingTextsTest {
   void aLongDocumentIsCutIntoPiecesThatTheModelReads() {
     String text = "1 2 3 4 5 ".repeat(40);
     List<Example> pieces = texts.document(text);
-    int[] joined = pieces.stream().flatMapToInt(piece -> Arrays.stream(piece.tokens())).toArray();
-    assertThat(joined).isEqualTo(files.tokenizer().encode(text).ids());
-    assertThat(pieces).hasSizeGreaterThan(2).allMatch(piece -> piece.length() <= 64);
+    int[] predicted =
+        pieces.stream().flatMapToInt(piece -> Arrays.stream(piece.tokens()).skip(1)).toArray();
+    int[] ids = files.tokenizer().encode(text).ids();
+    assertThat(predicted).isEqualTo(Arrays.copyOfRange(ids, 1, ids.length));
+    // 64 positions read, one more token predicted
+    assertThat(pieces).hasSizeGreaterThan(2).allMatch(piece -> piece.length() <= 65);
   }
 
   @Test
@@ -81,6 +84,17 @@ class TrainingTextsTest {
         .containsExactlyElementsOf(IntStream.range(first, example.length()).boxed().toList());
     assertThat(files.tokenizer().decode(Arrays.copyOf(example.tokens(), first), false))
         .isEqualTo("<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n");
+  }
+
+  @Test
+  void aResponseThatWasCutOffDoesNotTeachToEnd() {
+    String record =
+        "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+            + "\"response\":\"on the\",\"finishReason\":\"%s\"}";
+    Example cut = texts.conversation(ConversationCodec.read(record.formatted("length")));
+    Example whole = texts.conversation(ConversationCodec.read(record.formatted("stop")));
+    assertThat(whole.tokens()).startsWith(cut.tokens()).hasSize(cut.length() + 1);
+    assertThat(whole.tokens()[cut.length()]).isEqualTo(files.tokenizer().idOf("<|im_end|>"));
   }
 
   @Test
