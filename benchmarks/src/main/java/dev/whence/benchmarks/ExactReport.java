@@ -1,9 +1,6 @@
 package dev.whence.benchmarks;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.datatype.jdk8.Jdk8Module;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
@@ -40,7 +37,8 @@ public record ExactReport(
     List<PromptFigures> prompts,
     Map<String, Double> exactness,
     Optional<Noise> noise,
-    OptionalLong peakResidentBytes) {
+    OptionalLong peakResidentBytes)
+    implements Report {
 
   /**
    * How fast a matrix product is.
@@ -125,16 +123,7 @@ public record ExactReport(
    */
   public record Noise(int sources, double median, double p99, double max) {}
 
-  /** One JSON object. */
-  public String json() {
-    try {
-      return new ObjectMapper().registerModule(new Jdk8Module()).writeValueAsString(this);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("a report of plain records is always JSON", e);
-    }
-  }
-
-  /** As an evidence file. */
+  @Override
   public EvidenceFile evidence(String command) {
     return new EvidenceFile(
         "Exact leave-one-out: speed and exactness",
@@ -145,7 +134,7 @@ public record ExactReport(
         markdown());
   }
 
-  /** Tables that read well in a terminal and in Markdown. */
+  @Override
   public String markdown() {
     StringBuilder out = new StringBuilder();
     line(out, "| matrix product 2048 x 2048 x 2048 | GFLOP/s: median (range) |");

@@ -1,8 +1,5 @@
 package dev.whence.benchmarks;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.datatype.jdk8.Jdk8Module;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
@@ -40,7 +37,8 @@ public record SamplesReport(
     List<ClosedBook> closedBook,
     List<Located> located,
     Optional<Agreement> agreement,
-    List<Reading> proxyReading) {
+    List<Reading> proxyReading)
+    implements Report {
 
   public SamplesReport {
     reading = List.copyOf(reading);
@@ -131,16 +129,7 @@ public record SamplesReport(
    */
   public record Agreement(Proportion right, Proportion wrong) {}
 
-  /** One JSON object. */
-  public String json() {
-    try {
-      return new ObjectMapper().registerModule(new Jdk8Module()).writeValueAsString(this);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("a report of plain records is always JSON", e);
-    }
-  }
-
-  /** As an evidence file. */
+  @Override
   public EvidenceFile evidence(String command) {
     Map<String, String> versions = new TreeMap<>();
     versions.put("model", chat.name() + ", digest " + chat.digest());
@@ -155,7 +144,7 @@ public record SamplesReport(
         markdown());
   }
 
-  /** Tables that read well in a terminal and in Markdown. */
+  @Override
   public String markdown() {
     StringBuilder out = new StringBuilder();
     models(out);

@@ -1,7 +1,5 @@
 package dev.whence.benchmarks;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.time.Instant;
 import java.util.Locale;
 import java.util.Map;
@@ -32,7 +30,8 @@ public record StreamReport(
     Quantiles modelTime,
     int burst,
     double responsesPerSecond,
-    double burstOverheadSeconds) {
+    double burstOverheadSeconds)
+    implements Report {
 
   /** Of a time, in seconds. */
   public record Quantiles(double p50, double p95, double p99, double max) {
@@ -45,16 +44,7 @@ public record StreamReport(
     }
   }
 
-  /** One JSON object. */
-  public String json() {
-    try {
-      return new ObjectMapper().writeValueAsString(this);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("a report of plain records is always JSON", e);
-    }
-  }
-
-  /** As an evidence file. */
+  @Override
   public EvidenceFile evidence(String command) {
     return new EvidenceFile(
         "What the stream adds to the model's time",
@@ -65,7 +55,7 @@ public record StreamReport(
         markdown());
   }
 
-  /** Tables that read well in a terminal and in Markdown. */
+  @Override
   public String markdown() {
     return String.format(
             Locale.ROOT,

@@ -1,7 +1,5 @@
 package dev.whence.benchmarks;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
@@ -25,7 +23,8 @@ public record TrainReport(
     Machine machine,
     Spread gemmPeak,
     List<Case> cases,
-    long peakResidentBytes) {
+    long peakResidentBytes)
+    implements Report {
 
   /**
    * A training step on one kind of batch.
@@ -53,16 +52,7 @@ public record TrainReport(
     }
   }
 
-  /** One JSON object. */
-  public String json() {
-    try {
-      return new ObjectMapper().writeValueAsString(this);
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException("a report of plain records is always JSON", e);
-    }
-  }
-
-  /** As an evidence file. */
+  @Override
   public EvidenceFile evidence(String command) {
     return new EvidenceFile(
         "A training step",
@@ -73,7 +63,7 @@ public record TrainReport(
         markdown());
   }
 
-  /** Tables that read well in a terminal and in Markdown. */
+  @Override
   public String markdown() {
     StringBuilder out =
         new StringBuilder(

@@ -1,8 +1,8 @@
 package dev.whence.cli;
 
-import dev.whence.benchmarks.EvidenceFile;
 import dev.whence.benchmarks.ExactBench;
 import dev.whence.benchmarks.ExactReport;
+import dev.whence.benchmarks.Report;
 import dev.whence.benchmarks.SamplesBench;
 import dev.whence.benchmarks.SamplesReport;
 import dev.whence.benchmarks.StreamBench;
@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -71,14 +70,12 @@ final class BenchCommand implements Runnable {
       };
     }
 
-    void write(
-        CommandSpec spec, String asJson, String asTables, Function<String, EvidenceFile> evidence)
-        throws IOException {
+    void write(CommandSpec spec, Report figures) throws IOException {
       PrintWriter out = spec.commandLine().getOut();
-      out.println(json ? asJson : asTables);
+      out.println(json ? figures.json() : figures.markdown());
       out.flush();
       if (report.isPresent()) {
-        evidence.apply(command(spec)).write(report.get());
+        figures.evidence(command(spec)).write(report.get());
       }
     }
 
@@ -141,7 +138,7 @@ final class BenchCommand implements Runnable {
       }
       NativeEnd.prepare();
       ExactReport report = ExactBench.run(options, output.progress(spec));
-      output.write(spec, report.json(), report.markdown(), report::evidence);
+      output.write(spec, report);
       return Whence.DONE;
     }
   }
@@ -195,7 +192,7 @@ final class BenchCommand implements Runnable {
       }
       NativeEnd.prepare();
       StreamReport report = StreamBench.run(options, output.progress(spec));
-      output.write(spec, report.json(), report.markdown(), report::evidence);
+      output.write(spec, report);
       return Whence.DONE;
     }
   }
@@ -249,7 +246,7 @@ final class BenchCommand implements Runnable {
         name = files.name();
       }
       TrainReport report = TrainBench.run(config, name, options, output.progress(spec));
-      output.write(spec, report.json(), report.markdown(), report::evidence);
+      output.write(spec, report);
       return Whence.DONE;
     }
   }
@@ -308,7 +305,7 @@ final class BenchCommand implements Runnable {
       }
       NativeEnd.prepare();
       SamplesReport report = SamplesBench.run(options, output.progress(spec));
-      output.write(spec, report.json(), report.markdown(), report::evidence);
+      output.write(spec, report);
       return Whence.DONE;
     }
   }

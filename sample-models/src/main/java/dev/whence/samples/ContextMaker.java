@@ -61,7 +61,6 @@ final class ContextMaker {
       Kind kind,
       Fact fact,
       String question,
-      String answer,
       Reply reply,
       List<Evidence> truth,
       List<Evidence> overridden) {}
@@ -395,13 +394,7 @@ final class ContextMaker {
       default -> at.forEach(i -> truth.add(places.get(i)));
     }
     return new Answered(
-        ask.kind(),
-        ask.fact(),
-        ask.question(),
-        answer,
-        reply(ask, order, answer),
-        truth,
-        overridden);
+        ask.kind(), ask.fact(), ask.question(), reply(ask, order, answer), truth, overridden);
   }
 
   private static Reply reply(Ask ask, List<Sentence> order, String answer) {

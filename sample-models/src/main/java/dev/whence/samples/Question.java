@@ -16,7 +16,6 @@ import java.util.List;
  * @param kind what it takes to answer it
  * @param passages the documents of the context; empty if there is none
  * @param question ends with a question mark
- * @param answer the value alone
  * @param reply the right response, a sentence with the value in it
  * @param fact id of the fact that is asked for
  * @param truth the sentences that matter, in the order of the context; empty without an answer in
@@ -30,7 +29,6 @@ public record Question(
     Kind kind,
     List<Passage> passages,
     String question,
-    String answer,
     Reply reply,
     String fact,
     List<Evidence> truth,
@@ -45,6 +43,11 @@ public record Question(
   /** How many sentences the context has. */
   public int sentences() {
     return passages.stream().mapToInt(passage -> passage.sentences().size()).sum();
+  }
+
+  /** The value alone. */
+  public String answer() {
+    return reply.value().in(reply.text());
   }
 
   /** The right response. */

@@ -44,29 +44,6 @@ class FineTuningTest {
                 + "\"response\":\"on the mat.\"}\n");
   }
 
-  private static final class Seen implements TrainingRun.Listener {
-    private final List<StepReport> reports = new ArrayList<>();
-    private final List<Long> resumed = new ArrayList<>();
-    private long stopAt = Long.MAX_VALUE;
-
-    @Override
-    public void stepped(StepReport report) {
-      reports.add(report);
-      if (report.step() == stopAt) {
-        throw new CutOffException();
-      }
-    }
-
-    @Override
-    public void resumed(long step) {
-      resumed.add(step);
-    }
-  }
-
-  private static final class CutOffException extends RuntimeException {
-    private static final long serialVersionUID = 1;
-  }
-
   private FineTuning job(Path from) {
     return new FineTuning(
         from, List.of(corpus), List.of(conversations), OPTIONS, 24, 3, 8, 5, ElementType.F32);
@@ -128,7 +105,7 @@ class FineTuningTest {
     Seen cut = new Seen();
     cut.stopAt = 13;
     assertThatThrownBy(() -> job(from).run(directory.resolve("cut"), cut))
-        .isInstanceOf(CutOffException.class);
+        .isInstanceOf(Seen.CutOffException.class);
     assertThat(directory.resolve("cut/model.safetensors")).doesNotExist();
     Seen again = new Seen();
     job(from).run(directory.resolve("cut"), again);

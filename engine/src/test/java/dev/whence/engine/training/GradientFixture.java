@@ -5,11 +5,13 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * What the autograd of Hugging Face transformers computes in fp64 on a tiny random model; made by
@@ -21,20 +23,19 @@ record GradientFixture(
   /** Norm of a parameter's gradient, and some of its elements. */
   record Expected(double norm, List<Integer> places, List<Double> values) {}
 
-  static final List<String> NAMES =
-      List.of(
-          "llama2",
-          "llama3",
-          "smollm2",
-          "llama_biases",
-          "qwen2",
-          "qwen3",
-          "mistral",
-          "pythia",
-          "neox_serial");
+  private static final Path ALL = Path.of("src/test/resources/fixtures/kernel");
+
+  /** Every family that has a model there. */
+  static List<String> names() {
+    try (Stream<Path> directories = Files.list(ALL)) {
+      return directories.map(directory -> directory.getFileName().toString()).sorted().toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   static GradientFixture read(String name) {
-    Path directory = Path.of("src/test/resources/fixtures/kernel", name);
+    Path directory = ALL.resolve(name);
     try {
       JsonNode json = new ObjectMapper().readTree(directory.resolve("gradients.json").toFile());
       List<Example> examples = new ArrayList<>();

@@ -23,7 +23,7 @@ class GradientTest {
           .withEngine(EngineOptions.defaults().withDevice("cpu"));
 
   static List<String> families() {
-    return GradientFixture.NAMES;
+    return GradientFixture.names();
   }
 
   @ParameterizedTest

@@ -152,7 +152,7 @@ class TrainerTest {
   }
 
   static List<String> families() {
-    return GradientFixture.NAMES;
+    return GradientFixture.names();
   }
 
   @ParameterizedTest

@@ -39,35 +39,6 @@ class TrainingRunTest {
     return batch;
   }
 
-  private static final class Seen implements TrainingRun.Listener {
-    private final List<StepReport> reports = new ArrayList<>();
-    private final List<Long> resumed = new ArrayList<>();
-    private final List<String> passedOver = new ArrayList<>();
-    private long stopAt = Long.MAX_VALUE;
-
-    @Override
-    public void stepped(StepReport report) {
-      reports.add(report);
-      if (report.step() == stopAt) {
-        throw new CutOffException();
-      }
-    }
-
-    @Override
-    public void resumed(long step) {
-      resumed.add(step);
-    }
-
-    @Override
-    public void passedOver(String sentence) {
-      passedOver.add(sentence);
-    }
-  }
-
-  private static final class CutOffException extends RuntimeException {
-    private static final long serialVersionUID = 1;
-  }
-
   private TrainingRun run(String name) {
     return new TrainingRun(directory.resolve(name), 12, 4, "a test");
   }
@@ -82,7 +53,7 @@ class TrainingRunTest {
   private void cutOff(String name, long step) {
     Seen seen = new Seen();
     seen.stopAt = step;
-    assertThatThrownBy(() -> whole(name, seen)).isInstanceOf(CutOffException.class);
+    assertThatThrownBy(() -> whole(name, seen)).isInstanceOf(Seen.CutOffException.class);
   }
 
   @Test

@@ -14,7 +14,6 @@ import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.Question;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -161,10 +160,5 @@ public final class RecipeRun {
         listener.passedOver(sentence);
       }
     };
-  }
-
-  /** Whether the output directory holds a finished model. */
-  public boolean isDone() {
-    return Files.exists(output.resolve("model.safetensors"));
   }
 }

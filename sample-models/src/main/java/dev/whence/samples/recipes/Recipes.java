@@ -66,10 +66,14 @@ public final class Recipes {
   /** All of them, each after the one that it goes on from. */
   public static final List<Recipe> ALL =
       List.of(
-          baseV1(),
+          pretrained(
+              "base-v1",
+              "pretrained on documents about world v1 and on reading exercises",
+              LARGE,
+              2e-3),
           chat("chat-v1", "base-v1", LARGE, 1500, 3072),
           baseV2(),
-          proxyBase(),
+          pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
           chat("proxy", "proxy-base", SMALL, 1500, 3072),
           neox(),
           tinyBase(),
@@ -86,33 +90,16 @@ public final class Recipes {
     return World.v1(WORLD_SEED);
   }
 
-  private static Recipe baseV1() {
+  private static Recipe pretrained(String name, String summary, Architecture shape, double peak) {
     return new Recipe(
-        "base-v1",
-        "pretrained on documents about world v1 and on reading exercises",
+        name,
+        summary,
         Optional.empty(),
         Recipes::world,
         true,
-        LARGE,
+        shape,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        options(new Schedule.WarmupStableDecay(2e-3, 1e-4, 100, 900, 3000)),
-        3000,
-        1000,
-        1,
-        Recipes::pretraining,
-        ElementType.F16);
-  }
-
-  private static Recipe proxyBase() {
-    return new Recipe(
-        "proxy-base",
-        "what base-v1 learns, at a quarter of the size",
-        Optional.empty(),
-        Recipes::world,
-        true,
-        SMALL,
-        tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        options(new Schedule.WarmupStableDecay(3e-3, 1e-4, 100, 900, 3000)),
+        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 900, 3000)),
         3000,
         1000,
         1,
@@ -122,7 +109,7 @@ public final class Recipes {
 
   /** Contexts get longer and drills of one relation give way to exercises of every kind. */
   private static Mixture pretraining(Tokenizer tokenizer) {
-    World world = World.v1(WORLD_SEED);
+    World world = world();
     return new Mixture(
         List.of(
             new Stage(1, 1024, List.of(drill(world, 0.8, 3, 6, 1), exercise(world, 0.2, 2, 5))),
@@ -170,7 +157,7 @@ public final class Recipes {
   }
 
   private static Mixture fineTuning(Tokenizer tokenizer, int batchTokens, long steps) {
-    World world = World.v1(WORLD_SEED);
+    World world = world();
     return new Mixture(
         List.of(
             new Stage(
@@ -230,7 +217,7 @@ public final class Recipes {
         800,
         3,
         tokenizer -> {
-          World world = World.v1(WORLD_SEED);
+          World world = world();
           return new Mixture(
               List.of(
                   new Stage(1, 1024, List.of(documents(world, 1))),
