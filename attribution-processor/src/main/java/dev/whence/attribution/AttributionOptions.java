@@ -1,11 +1,12 @@
 package dev.whence.attribution;
 
+import dev.whence.attribution.method.MethodOptions;
+
 /**
  * How to attribute.
  *
- * @param method "exact-loo", "naive-loo" or "hierarchical"
+ * @param method that scores, and its dials
  * @param granularity of the sources, where the caller gave no spans
- * @param keepParagraphs K of the hierarchical method: paragraphs whose sentences are scored
  * @param maxCostSeconds estimated cost above which a cheaper method, then UNSUPPORTED is chosen; 0
  *     = no bound
  * @param attributableAll segments of unknown kind are attributable too; in a prompt that has none,
@@ -15,12 +16,11 @@ package dev.whence.attribution;
  *     prompt, or empty
  */
 public record AttributionOptions(
-    String method,
+    MethodOptions method,
     Granularity granularity,
-    int keepParagraphs,
     double maxCostSeconds,
     boolean attributableAll,
     String contextPattern) {
   public static final AttributionOptions DEFAULT =
-      new AttributionOptions("exact-loo", Granularity.SENTENCE, 3, 0, false, "");
+      new AttributionOptions(MethodOptions.DEFAULT, Granularity.SENTENCE, 0, false, "");
 }

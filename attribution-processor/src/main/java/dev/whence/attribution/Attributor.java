@@ -7,8 +7,8 @@ import dev.whence.attribution.AttributionResult.TokenScore;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.ContextScores;
 import dev.whence.attribution.method.ContextScores.SourceTau;
-import dev.whence.attribution.method.Hierarchical;
 import dev.whence.attribution.method.Meter;
+import dev.whence.attribution.method.ParagraphSplice;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Conversation;
@@ -56,15 +56,16 @@ public final class Attributor {
   public Attributor(Scorer scorer, AttributionOptions options, NoiseFloor noise) {
     this.scorer = scorer;
     this.options = options;
-    this.method = AttributionMethod.of(options.method(), options.keepParagraphs());
+    this.method = AttributionMethod.of(options.method());
     if (!(options.maxCostSeconds() >= 0)) {
       throw new IllegalArgumentException(
           "maxCostSeconds is " + options.maxCostSeconds() + ", but must be 0 or more");
     }
     this.cheaper =
-        options.maxCostSeconds() == 0 || method instanceof Hierarchical
+        options.maxCostSeconds() == 0 || method instanceof ParagraphSplice
             ? Optional.empty()
-            : Optional.of(new Hierarchical(options.keepParagraphs()));
+            : Optional.of(
+                new ParagraphSplice(options.method().heal(), options.method().keepParagraphs()));
     this.reader = new TaskReader(scorer, options);
     this.noise = noise;
   }
@@ -151,7 +152,7 @@ public final class Attributor {
     return read(conversation).estimate();
   }
 
-  /** The method asked for, or the hierarchical one where only that keeps within the bound. */
+  /** The method asked for, or paragraph-first splice where only that keeps within the bound. */
   private AttributionMethod affordable(ScoringTask task) throws NotScorableException {
     double bound = options.maxCostSeconds();
     if (bound == 0) {

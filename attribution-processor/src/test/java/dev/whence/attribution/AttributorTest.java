@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.FailingScorer;
 import dev.whence.attribution.toy.ToyTokenizer;
@@ -42,15 +43,22 @@ class AttributorTest {
   }
 
   private static AttributionOptions all() {
-    return new AttributionOptions("exact-loo", Granularity.SENTENCE, 3, 0, true, "");
+    return new AttributionOptions(
+        MethodOptions.of("exact-loo").withKeepParagraphs(3), Granularity.SENTENCE, 0, true, "");
   }
 
   private static AttributionOptions pattern(String pattern) {
-    return new AttributionOptions("exact-loo", Granularity.SENTENCE, 3, 0, false, pattern);
+    return new AttributionOptions(
+        MethodOptions.of("exact-loo").withKeepParagraphs(3),
+        Granularity.SENTENCE,
+        0,
+        false,
+        pattern);
   }
 
   private static AttributionOptions bound(String method, double seconds) {
-    return new AttributionOptions(method, Granularity.SENTENCE, 1, seconds, false, "");
+    return new AttributionOptions(
+        MethodOptions.of(method).withKeepParagraphs(1), Granularity.SENTENCE, seconds, false, "");
   }
 
   @Test
@@ -182,7 +190,12 @@ class AttributorTest {
     assertThatThrownBy(() -> new Attributor(scorer, bound("exact-loo", Double.NaN)))
         .hasMessageContaining("maxCostSeconds");
     AttributionOptions keepsNothing =
-        new AttributionOptions("exact-loo", Granularity.SENTENCE, 0, 1, false, "");
+        new AttributionOptions(
+            MethodOptions.of("exact-loo").withKeepParagraphs(0),
+            Granularity.SENTENCE,
+            1,
+            false,
+            "");
     assertThatThrownBy(() -> new Attributor(scorer, keepsNothing))
         .hasMessageContaining("keepParagraphs");
   }

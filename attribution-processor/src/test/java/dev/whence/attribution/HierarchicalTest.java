@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
@@ -41,7 +42,10 @@ class HierarchicalTest {
 
   private AttributionResult attribute(
       String method, Granularity granularity, int keep, Conversation conversation) {
-    return new Attributor(scorer, new AttributionOptions(method, granularity, keep, 0, false, ""))
+    return new Attributor(
+            scorer,
+            new AttributionOptions(
+                MethodOptions.of(method).withKeepParagraphs(keep), granularity, 0, false, ""))
         .attribute(conversation);
   }
 
@@ -141,7 +145,12 @@ class HierarchicalTest {
   void itCostsLessThanExactOnManyParagraphsAndTheEstimateSaysHowMuch() {
     Conversation many = about("The cat sat. It ran. The dog saw it. So did I.\n\n".repeat(30));
     AttributionOptions options =
-        new AttributionOptions("hierarchical", Granularity.SENTENCE, 2, 0, false, "");
+        new AttributionOptions(
+            MethodOptions.of("hierarchical").withKeepParagraphs(2),
+            Granularity.SENTENCE,
+            0,
+            false,
+            "");
     Attributor attributor = new Attributor(new CountingScorer(scorer), options);
     AttributionResult result = attributor.attribute(many);
     long spent = result.cost().trunkTokens() + result.cost().branchTokens();

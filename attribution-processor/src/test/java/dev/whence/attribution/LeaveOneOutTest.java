@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
@@ -33,7 +34,8 @@ class LeaveOneOutTest {
       new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 4096, 7);
 
   private static AttributionOptions options(String method) {
-    return new AttributionOptions(method, Granularity.SENTENCE, 1, 0, false, "");
+    return new AttributionOptions(
+        MethodOptions.of(method).withKeepParagraphs(1), Granularity.SENTENCE, 0, false, "");
   }
 
   private AttributionResult attribute(String method, Conversation conversation) {
@@ -94,7 +96,14 @@ class LeaveOneOutTest {
     double without = logLikelihood(prompt(""), ANSWER, true);
     for (Granularity granularity : Granularity.values()) {
       AttributionResult result =
-          new Attributor(scorer, new AttributionOptions("exact-loo", granularity, 3, 0, false, ""))
+          new Attributor(
+                  scorer,
+                  new AttributionOptions(
+                      MethodOptions.of("exact-loo").withKeepParagraphs(3),
+                      granularity,
+                      0,
+                      false,
+                      ""))
               .attribute(conversation("stop"));
       assertThat(result.logLikelihoodWithoutContext().getAsDouble())
           .isCloseTo(without, within(1e-9));

@@ -2,6 +2,7 @@ package dev.whence.attribution;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.Part;
@@ -100,7 +101,13 @@ class NoiseFloorSoak {
             EngineOptions.defaults().withDtype(dtype).withDevice("cpu"))) {
       Attributor attributor =
           new Attributor(
-              scorer, new AttributionOptions(method, Granularity.SENTENCE, 1, 0, false, ""));
+              scorer,
+              new AttributionOptions(
+                  MethodOptions.of(method).withKeepParagraphs(1),
+                  Granularity.SENTENCE,
+                  0,
+                  false,
+                  ""));
       return conversations.stream().map(attributor::attribute).toList();
     }
   }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.tokens.CutWindow;
 import dev.whence.attribution.tokens.TokenizedPrompt;
@@ -51,7 +52,9 @@ class SmolLmAttributionTest {
 
   private static AttributionResult attribute(LocalScorer scorer, String method) {
     return new Attributor(
-            scorer, new AttributionOptions(method, Granularity.SENTENCE, 1, 0, false, ""))
+            scorer,
+            new AttributionOptions(
+                MethodOptions.of(method).withKeepParagraphs(1), Granularity.SENTENCE, 0, false, ""))
         .attribute(CONVERSATION);
   }
 

@@ -5,6 +5,7 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.ExactReport.Forward;
 import dev.whence.benchmarks.ExactReport.GemmRate;
 import dev.whence.benchmarks.ExactReport.LeaveOneOutRun;
@@ -321,8 +322,7 @@ public final class ExactBench {
     AttributionResult attribute(Conversation conversation, String method) {
       AttributionOptions defaults = AttributionOptions.DEFAULT;
       AttributionOptions options =
-          new AttributionOptions(
-              method, defaults.granularity(), defaults.keepParagraphs(), 0, false, "");
+          new AttributionOptions(MethodOptions.of(method), defaults.granularity(), 0, false, "");
       AttributionResult result = new Attributor(scorer, options).attribute(conversation);
       if (result.status() != AttributionStatus.SCORED) {
         throw new IllegalArgumentException(

@@ -6,6 +6,7 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.Scorer;
 import dev.whence.quickstart.view.AttributionCard;
@@ -38,7 +39,8 @@ final class AttributeCommand implements Callable<Integer> {
       names = "--method",
       defaultValue = "exact-loo",
       paramLabel = "METHOD",
-      description = "exact-loo (default), naive-loo or hierarchical")
+      description =
+          "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice or cascade")
   private String method;
 
   @Option(
@@ -51,8 +53,22 @@ final class AttributeCommand implements Callable<Integer> {
       names = "--keep-paragraphs",
       defaultValue = "3",
       paramLabel = "K",
-      description = "paragraphs whose sentences the hierarchical method scores")
+      description = "paragraphs whose sentences hierarchical and paragraph-splice score")
   private int keepParagraphs;
+
+  @Option(
+      names = "--heal",
+      defaultValue = "16",
+      paramLabel = "W",
+      description = "tokens after a removed source that the splicing methods recompute")
+  private int heal;
+
+  @Option(
+      names = "--exact-top",
+      defaultValue = "6",
+      paramLabel = "M",
+      description = "sources that the cascade scores again with exact LOO")
+  private int exactTop;
 
   @Option(
       names = "--max-cost",
@@ -103,7 +119,7 @@ final class AttributeCommand implements Callable<Integer> {
     }
     AttributionOptions options =
         new AttributionOptions(
-            method, granularity, keepParagraphs, maxCost, !attributable.isEmpty(), contextPattern);
+            methodOptions(), granularity, maxCost, !attributable.isEmpty(), contextPattern);
     InputFile.check(input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
@@ -131,6 +147,14 @@ final class AttributeCommand implements Callable<Integer> {
               },
               (line, problem) -> err.println(input + ", line " + line + ": " + problem));
       return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+    }
+  }
+
+  private MethodOptions methodOptions() {
+    try {
+      return new MethodOptions(method, keepParagraphs, heal, exactTop);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
     }
   }
 

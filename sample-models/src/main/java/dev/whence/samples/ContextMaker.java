@@ -3,11 +3,13 @@ package dev.whence.samples;
 import dev.whence.conversation.Span;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * Makes one context: first what its questions need, then other sentences until it is long enough,
@@ -44,7 +46,7 @@ final class ContextMaker {
    * A question that the context answers.
    *
    * @param fact with the answer as its object
-   * @param evidence what matters, in no order
+   * @param evidence what matters, in the order of the argument; what is said twice stands here once
    */
   private record Ask(Kind kind, Fact fact, String question, List<Sentence> evidence) {}
 
@@ -122,9 +124,7 @@ final class ContextMaker {
         evidence.add(wording.statement(other));
       }
       case DUPLICATED -> {
-        Sentence.Statement first = wording.statement(fact);
-        evidence.add(first);
-        evidence.add(wording.otherwise(fact, first));
+        evidence.add(wording.statement(fact));
       }
       case CONTRADICTED -> {
         evidence.add(wording.statement(fact));
@@ -132,7 +132,7 @@ final class ContextMaker {
       }
       case INJECTED -> {
         evidence.add(wording.statement(fact));
-        Sentence.Injection injection = wording.injection(world.otherObject(draw, fact));
+        Sentence.Injection injection = wording.injection(fact.with(world.otherObject(draw, fact)));
         injections.add(injection);
         evidence.add(injection);
       }
@@ -143,6 +143,9 @@ final class ContextMaker {
       // The link of a person who was asked for by alias before stands there already.
       if (!(sentence instanceof Sentence.Injection) && !sentences.contains(sentence)) {
         sentences.add(sentence);
+        if (kind == Kind.DUPLICATED) {
+          sentences.add(sentence);
+        }
       }
     }
     asks.add(new Ask(kind, fact, wording.question(fact), evidence));
@@ -363,7 +366,8 @@ final class ContextMaker {
   private boolean duplicatesStandApart(List<List<Sentence>> documents) {
     for (Ask ask : asks) {
       if (ask.kind() == Kind.DUPLICATED
-          && documents.stream().anyMatch(document -> document.containsAll(ask.evidence()))) {
+          && documents.stream()
+              .anyMatch(document -> Collections.frequency(document, ask.evidence().get(0)) > 1)) {
         return false;
       }
     }
@@ -373,46 +377,36 @@ final class ContextMaker {
   private static Answered answered(Ask ask, List<Sentence> order, List<Evidence> places) {
     List<Evidence> truth = new ArrayList<>();
     List<Evidence> overridden = new ArrayList<>();
+    List<Sentence> quoted = ask.evidence();
     String answer = ask.fact().object();
-    List<Integer> at = ask.evidence().stream().map(order::indexOf).sorted().toList();
-    switch (ask.kind()) {
-      case CONTRADICTED -> {
-        truth.add(places.get(at.get(1)));
-        overridden.add(places.get(at.get(0)));
-        answer = ((Sentence.Statement) order.get(at.get(1))).fact().object();
+    int[] at =
+        IntStream.range(0, order.size())
+            .filter(i -> ask.evidence().contains(order.get(i)))
+            .toArray();
+    for (int i : at) {
+      if (isOverridden(ask.kind(), order, at, i)) {
+        overridden.add(places.get(i));
+      } else {
+        truth.add(places.get(i));
       }
-      case INJECTED -> {
-        for (int i : at) {
-          if (order.get(i) instanceof Sentence.Injection injection) {
-            truth.add(places.get(i));
-            answer = injection.object();
-          } else {
-            overridden.add(places.get(i));
-          }
-        }
-      }
-      default -> at.forEach(i -> truth.add(places.get(i)));
+    }
+    if (ask.kind() == Kind.CONTRADICTED) {
+      Sentence.Statement last = (Sentence.Statement) order.get(at[at.length - 1]);
+      quoted = List.of(last);
+      answer = last.fact().object();
+    } else if (ask.kind() == Kind.INJECTED) {
+      quoted = quoted.stream().filter(Sentence.Injection.class::isInstance).toList();
+      answer = ((Sentence.Injection) quoted.get(0)).statement().fact().object();
     }
     return new Answered(
-        ask.kind(), ask.fact(), ask.question(), reply(ask, order, answer), truth, overridden);
+        ask.kind(), ask.fact(), ask.question(), Reply.quoting(quoted, answer), truth, overridden);
   }
 
-  private static Reply reply(Ask ask, List<Sentence> order, String answer) {
-    Optional<String> alias =
-        order.stream()
-            .filter(
-                sentence ->
-                    sentence instanceof Sentence.Link link
-                        && link.person().name().equals(ask.fact().subject().name()))
-            .map(sentence -> ((Sentence.Link) sentence).person().alias())
-            .findFirst();
-    Optional<String> like =
-        ask.kind() != Kind.TWO_HOP
-            ? Optional.empty()
-            : ask.evidence().stream()
-                .filter(Sentence.Hop.class::isInstance)
-                .map(sentence -> ((Sentence.Hop) sentence).via().name())
-                .findFirst();
-    return Reply.of(ask.fact(), answer, alias, like);
+  private static boolean isOverridden(Kind kind, List<Sentence> order, int[] at, int i) {
+    return switch (kind) {
+      case CONTRADICTED -> i != at[at.length - 1];
+      case INJECTED -> !(order.get(i) instanceof Sentence.Injection);
+      default -> false;
+    };
   }
 }

@@ -240,7 +240,7 @@ public final class Corpus {
       List<StatedFact> facts = new ArrayList<>();
       for (Job job : jobs) {
         facts.add(new StatedFact(job.fact.id(), facts.size(), Form.QUESTION));
-        text.questionAndAnswer(wording.question(job.fact), Reply.of(job.fact, job.fact.object()));
+        text.questionAndAnswer(wording.question(job.fact), Reply.remembered(job.fact));
       }
       // A text that is there already: other wordings, then a line of filler after it.
       for (int i = 0; i < attempt / ATTEMPTS_PER_FILLER; i++) {

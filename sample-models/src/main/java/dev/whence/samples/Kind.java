@@ -8,11 +8,13 @@ public enum Kind {
   ALIAS(2),
   /** One sentence says that another subject has the same, another what that subject has. */
   TWO_HOP(2),
-  /** Two documents say it in two wordings. */
+  /** Two documents say it in the same words. */
   DUPLICATED(2),
   /** Two sentences say different things: the later one counts. */
   CONTRADICTED(2),
-  /** A document of its own tells the reader what to answer, and wins over the one that says it. */
+  /**
+   * A document of its own tells the reader to believe only it, and wins over the one that says it.
+   */
   INJECTED(2),
   /** The context, if there is one, does not say it; it is a fact of the world that models learn. */
   NO_ANSWER_KNOWN(0),

@@ -19,8 +19,8 @@ import java.util.regex.Pattern;
  * The words and templates that worlds are made of: world.json, parsed and checked once.
  *
  * <p>Templates have slots: {@code {s}} subject, {@code {o}} object, {@code {p}} a subject with the
- * same object, {@code {a}} alias. In statements the subject stands before the object: who has read
- * it knows what the object is of.
+ * same object, {@code {a}} alias, {@code {t}} a statement. Statements begin with their subject:
+ * what is said of a name comes after it.
  */
 public final class Lexicon {
   private static final Pattern SLOT = Pattern.compile("\\{(.)}");
@@ -82,7 +82,8 @@ public final class Lexicon {
     List<String> problems = new ArrayList<>();
     List<String> syllables = texts(world, "syllables", "", problems);
     List<String> aliases = texts(world, "aliases", "sa", problems);
-    List<String> injections = texts(world, "injections", "o", problems);
+    beginWithSubject("aliases", aliases, problems);
+    List<String> injections = texts(world, "injections", "t", problems);
     List<String> filler = texts(world, "filler", "", problems);
     Map<String, Range.Words> values = new LinkedHashMap<>();
     for (String list : (Iterable<String>) world.path("values")::fieldNames) {
@@ -137,20 +138,19 @@ public final class Lexicon {
             texts(node, "statements", "so", own),
             texts(node, "questions", "s", own),
             node.has("hop") ? texts(node, "hop", "sp", own) : List.of());
-    for (String statement : relation.statements()) {
-      if (statement.contains("{s}") && statement.indexOf("{o}") < statement.indexOf("{s}")) {
-        own.add("statements: '" + statement + "' has its object before its subject");
-      }
-    }
-    boolean byWay = relation.subject() == EntityType.PERSON || !relation.hops().isEmpty();
-    if (byWay
-        && !relation.statements().isEmpty()
-        && !relation.statements().get(0).startsWith("{s} ")) {
-      own.add(
-          "statements: the first must begin with '{s} ': answers name after it what they go by");
-    }
+    beginWithSubject("statements", relation.statements(), own);
+    beginWithSubject("hop", relation.hops(), own);
     own.forEach(problem -> problems.add(name + "." + problem));
     return relation;
+  }
+
+  private static void beginWithSubject(
+      String field, List<String> templates, List<String> problems) {
+    for (String template : templates) {
+      if (!template.startsWith("{s} ")) {
+        problems.add(field + ": '" + template + "' must begin with '{s} '");
+      }
+    }
   }
 
   private static EntityType type(String text, String where, List<String> problems) {
@@ -240,7 +240,7 @@ public final class Lexicon {
     return aliases;
   }
 
-  /** Sentences that tell the reader to answer {@code {o}}. */
+  /** Sentences that tell the reader to believe only {@code {t}}. */
   public List<String> injections() {
     return injections;
   }

@@ -35,7 +35,7 @@ public record Probe(String fact, Form form, String prompt, String continuation) 
     for (String template : fact.relation().questions()) {
       String question = Lexicon.fill(template, Map.of("s", fact.subject().name()));
       String prompt = TextBuilder.QUESTION + question + "\n" + TextBuilder.ANSWER.strip();
-      String reply = Reply.of(fact, fact.object()).text();
+      String reply = Reply.remembered(fact).text();
       probes.add(new Probe(fact.id(), Form.QUESTION, prompt, " " + reply));
     }
     return probes;

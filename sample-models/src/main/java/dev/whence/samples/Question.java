@@ -16,7 +16,7 @@ import java.util.List;
  * @param kind what it takes to answer it
  * @param passages the documents of the context; empty if there is none
  * @param question ends with a question mark
- * @param reply the right response, a sentence with the value in it
+ * @param reply the right response, with the value in its last sentence
  * @param fact id of the fact that is asked for
  * @param truth the sentences that matter, in the order of the context; empty without an answer in
  *     the context. ALIAS: link and statement. TWO_HOP: hop and statement. DUPLICATED: both.

@@ -83,7 +83,7 @@ public record QuestionOptions(
             new KindShare(Kind.INJECTED, 1),
             new KindShare(Kind.NO_ANSWER_KNOWN, 2)),
         1,
-        6,
+        8,
         0.1,
         0.5,
         0.5,

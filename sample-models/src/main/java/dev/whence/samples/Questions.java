@@ -77,7 +77,7 @@ public final class Questions {
         Kind.NO_ANSWER_KNOWN,
         List.of(),
         Wording.question(fact, template),
-        Reply.of(fact, fact.object()),
+        Reply.remembered(fact),
         fact.id(),
         List.of(),
         List.of());
@@ -188,13 +188,6 @@ public final class Questions {
     }
     String question = new Wording(memory.lexicon(), draw).question(fact);
     return new Question(
-        id,
-        kind,
-        passages,
-        question,
-        Reply.of(fact, fact.object()),
-        fact.id(),
-        List.of(),
-        List.of());
+        id, kind, passages, question, Reply.remembered(fact), fact.id(), List.of(), List.of());
   }
 }

@@ -49,12 +49,12 @@ public final class ReadingExercises {
       }
     }
 
-    /** 3 to 40 sentences with up to six questions. */
+    /** 3 to 40 sentences with up to ten questions. */
     public static Options standard(long seed) {
       return new Options(
           seed,
-          1,
-          6,
+          2,
+          10,
           List.of(
               new KindShare(Kind.DIRECT, 4),
               new KindShare(Kind.ALIAS, 2),

@@ -3,66 +3,73 @@ package dev.whence.samples;
 import dev.whence.conversation.Span;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /**
- * What is answered: the first statement of the relation, about the subject that was asked for. An
- * answer that rests on another subject's fact names it, {@code Mandel, like Dorra, lives in
- * Kesta.}, and an alias is named wherever the context says it, {@code Mandel, or Friba, lives in
- * Kesta.}: so each step of the way is one look at the context.
+ * What is answered: the sentences that say it, word by word and in the order of the argument, or,
+ * where no context says it, the first statement of the relation.
  *
- * @param text {@code Mandel lives in Kesta.}
+ * <pre>
+ *   Mandel has a house in Kesta.
+ *   Mandel is also known as Friba. Friba has a house in Kesta.
+ *   Mandel is a neighbour of Dorra. Dorra has a house in Kesta.
+ * </pre>
+ *
+ * <p>So each step of the way is one look at the context: for what it says next about the name at
+ * hand.
+ *
+ * @param text all of it
  * @param value where the value stands in it, {@code Kesta}
- * @param found what has to be found out, sorted: the names that it goes by way of, and the value
- *     with the rest of the sentence
+ * @param found what has to be found out, sorted: the names that it goes by way of, and the value,
+ *     each with the rest of its sentence
  */
 public record Reply(String text, Span value, List<Span> found) {
-  /** Before the name of a subject that has the same. */
-  static final String LIKE = ", like ";
-
-  /** Before an alias. */
-  static final String OR = ", or ";
-
   public Reply {
     found = List.copyOf(found);
   }
 
-  static Reply of(Fact asked, String value) {
-    return of(asked, value, Optional.empty(), Optional.empty());
+  /** An answer from memory. */
+  static Reply remembered(Fact fact) {
+    return quoting(
+        List.of(Wording.statement(fact, fact.relation().statements().get(0))), fact.object());
   }
 
   /**
-   * An answer by way of other names.
+   * An answer that a context gives.
    *
-   * @param alias of the subject, if the context says it
-   * @param like a subject that has the same, if the answer rests on it
-   * @throws IllegalArgumentException if there is one and the relation's first statement does not
-   *     begin with its subject
+   * @param evidence a statement of the value; before it what leads there, in this order
+   * @throws IllegalArgumentException if a sentence does not say what the next one needs
    */
-  static Reply of(Fact asked, String value, Optional<String> alias, Optional<String> like) {
-    String plain =
-        Wording.statement(asked.with(value), asked.relation().statements().get(0)).text();
-    String subject = asked.subject().name();
+  static Reply quoting(List<Sentence> evidence, String value) {
+    StringBuilder text = new StringBuilder();
     List<Span> found = new ArrayList<>();
-    StringBuilder text = new StringBuilder(subject);
-    alias.ifPresent(name -> found.add(append(text, OR, name)));
-    like.ifPresent(name -> found.add(append(text, LIKE, name)));
-    if (found.isEmpty()) {
-      text.setLength(0);
-      text.append(plain);
-    } else if (plain.startsWith(subject + " ")) {
-      text.append(',').append(plain, subject.length(), plain.length());
-    } else {
-      throw new IllegalArgumentException("'" + plain + "' does not begin with its subject");
+    Span last = new Span(0, 0);
+    for (Sentence sentence : evidence) {
+      text.append(text.isEmpty() ? "" : " ");
+      int from = text.length();
+      text.append(quoted(sentence));
+      String gives = gives(sentence, value);
+      int start = text.lastIndexOf(gives);
+      if (start < from) {
+        throw new IllegalArgumentException(
+            "'" + sentence.text() + "' does not say '" + gives + "'");
+      }
+      last = new Span(start, start + gives.length());
+      found.add(new Span(start, text.length()));
     }
-    int start = text.lastIndexOf(value);
-    found.add(new Span(start, text.length()));
-    return new Reply(text.toString(), new Span(start, start + value.length()), found);
+    return new Reply(text.toString(), last, found);
   }
 
-  /** Appends a name; its span takes the comma that comes after it. */
-  private static Span append(StringBuilder text, String link, String name) {
-    int start = text.append(link).length();
-    return new Span(start, text.append(name).length() + 1);
+  /** An injection's statement is believed, its instruction is not repeated. */
+  private static String quoted(Sentence sentence) {
+    return sentence instanceof Sentence.Injection injection
+        ? injection.statement().text()
+        : sentence.text();
+  }
+
+  private static String gives(Sentence sentence, String value) {
+    if (sentence instanceof Sentence.Link link) {
+      return link.person().alias();
+    }
+    return sentence instanceof Sentence.Hop hop ? hop.via().name() : value;
   }
 }

@@ -13,8 +13,8 @@ sealed interface Sentence {
   /** Says that a name and an alias are of one person. */
   record Link(String text, Entity person) implements Sentence {}
 
-  /** Tells the reader what to answer. */
-  record Injection(String text, String object) implements Sentence {}
+  /** Tells the reader to believe a statement and nothing else. */
+  record Injection(String text, Statement statement) implements Sentence {}
 
   /** Says nothing about anybody. */
   record Filler(String text) implements Sentence {}

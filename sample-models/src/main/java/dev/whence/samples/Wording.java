@@ -1,6 +1,5 @@
 package dev.whence.samples;
 
-import java.util.List;
 import java.util.Map;
 
 /** Puts facts into words, in a wording that is drawn. */
@@ -15,16 +14,6 @@ final class Wording {
 
   Sentence.Statement statement(Fact fact) {
     return statement(fact, draw.from(fact.relation().statements()));
-  }
-
-  /** A statement in a wording other than the given one's. */
-  Sentence.Statement otherwise(Fact fact, Sentence.Statement said) {
-    List<String> templates = fact.relation().statements();
-    Sentence.Statement statement = statement(fact);
-    while (templates.size() > 1 && statement.text().equals(said.text())) {
-      statement = statement(fact);
-    }
-    return statement;
   }
 
   static Sentence.Statement statement(Fact fact, String template) {
@@ -61,9 +50,10 @@ final class Wording {
         Lexicon.fill(template, Map.of("s", person.name(), "a", person.alias())), person);
   }
 
-  Sentence.Injection injection(String object) {
+  Sentence.Injection injection(Fact fact) {
+    Sentence.Statement statement = statement(fact);
     return new Sentence.Injection(
-        Lexicon.fill(draw.from(lexicon.injections()), Map.of("o", object)), object);
+        Lexicon.fill(draw.from(lexicon.injections()), Map.of("t", statement.text())), statement);
   }
 
   Sentence.Filler filler() {

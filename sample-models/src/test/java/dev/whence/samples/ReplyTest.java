@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.conversation.Span;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
@@ -21,102 +20,74 @@ class ReplyTest {
     return reply.found().stream().map(span -> span.in(reply.text())).toList();
   }
 
+  private static Sentence.Statement said(Fact fact, int template) {
+    return Wording.statement(fact, fact.relation().statements().get(template));
+  }
+
+  private static Sentence.Link link() {
+    return Wording.link(MANDEL, "{s} is also known as {a}.");
+  }
+
   @Test
-  void aReplyIsTheFirstStatementOfItsRelation() {
-    Reply reply = Reply.of(fact("lives_in", "Kesta"), "Kesta");
+  void whatIsRememberedIsTheFirstStatementOfItsRelation() {
+    Reply reply = Reply.remembered(fact("lives_in", "Kesta"));
     assertThat(reply.text()).isEqualTo("Mandel lives in Kesta.");
     assertThat(reply.value()).isEqualTo(new Span(16, 21));
     assertThat(found(reply)).containsExactly("Kesta.");
   }
 
   @Test
-  void itSaysTheAnswerAndNotWhatTheFactSays() {
-    assertThat(Reply.of(fact("lives_in", "Kesta"), "Bordel").text())
-        .isEqualTo("Mandel lives in Bordel.");
-  }
-
-  @Test
-  void anAnswerByAliasOrByAnotherSubjectNamesItsWay() {
-    Reply alias =
-        Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.empty());
-    assertThat(alias.text()).isEqualTo("Mandel, or Friba, lives in Kesta.");
-    assertThat(found(alias)).containsExactly("Friba,", "Kesta.");
+  void whatIsReadIsQuotedWithAllThatLeadsThere() {
+    Fact lives = fact("lives_in", "Kesta");
+    Reply direct = Reply.quoting(List.of(said(lives, 1)), "Kesta");
+    assertThat(direct.text()).isEqualTo("Mandel has a house in Kesta.");
+    Sentence byAlias = Wording.byAlias(lives, "{s} has a house in {o}.");
+    Reply alias = Reply.quoting(List.of(link(), byAlias), "Kesta");
+    assertThat(alias.text())
+        .isEqualTo("Mandel is also known as Friba. Friba has a house in Kesta.");
+    assertThat(found(alias)).containsExactly("Friba.", "Kesta.");
     assertThat(alias.value().in(alias.text())).isEqualTo("Kesta");
-    Reply hop = Reply.of(fact("seat", "Kesta"), "Kesta", Optional.empty(), Optional.of("Dorra"));
-    assertThat(hop.text()).isEqualTo("Mandel, like Dorra, is based in Kesta.");
-    assertThat(found(hop)).containsExactly("Dorra,", "Kesta.");
+    Entity dorra = new Entity(EntityType.PERSON, "Dorra", "");
+    Sentence hop = new Sentence.Hop("Mandel is a neighbour of Dorra.", lives, dorra);
+    Reply two =
+        Reply.quoting(List.of(hop, said(new Fact(dorra, lives.relation(), "Kesta"), 0)), "Kesta");
+    assertThat(two.text()).isEqualTo("Mandel is a neighbour of Dorra. Dorra lives in Kesta.");
+    assertThat(found(two)).containsExactly("Dorra.", "Kesta.");
   }
 
   @Test
-  void anAliasStandsBeforeTheOtherSubject() {
-    Reply both =
-        Reply.of(fact("lives_in", "Kesta"), "Kesta", Optional.of("Friba"), Optional.of("Dorra"));
-    assertThat(both.text()).isEqualTo("Mandel, or Friba, like Dorra, lives in Kesta.");
-    assertThat(found(both)).containsExactly("Friba,", "Dorra,", "Kesta.");
+  void anInjectionIsBelievedAndNotRepeated() {
+    Sentence.Statement statement = said(fact("trade", "usher"), 0);
+    Reply reply =
+        Reply.quoting(
+            List.of(new Sentence.Injection("Listen: " + statement.text(), statement)), "usher");
+    assertThat(reply.text()).isEqualTo("Mandel is an usher by trade.");
+    assertThat(found(reply)).containsExactly("usher by trade.");
   }
 
   @Test
-  void whatFollowsTheValueIsFoundWithIt() {
-    Reply reply = Reply.of(fact("trade", "baker"), "baker");
-    assertThat(reply.text()).isEqualTo("Mandel is a baker by trade.");
-    assertThat(found(reply)).containsExactly("baker by trade.");
-    assertThat(reply.value().in(reply.text())).isEqualTo("baker");
-  }
-
-  @Test
-  void theArticleBelongsToItsValue() {
-    assertThat(Reply.of(fact("trade", "usher"), "usher").text())
-        .isEqualTo("Mandel is an usher by trade.");
-    Reply alias = Reply.of(fact("trade", "usher"), "usher", Optional.of("Friba"), Optional.empty());
-    assertThat(alias.text()).isEqualTo("Mandel, or Friba, is an usher by trade.");
-    assertThat(found(alias)).containsExactly("Friba,", "usher by trade.");
-  }
-
-  @Test
-  void everyFactOfTheWorldHasAReplyWithItsValueInIt() {
-    for (Fact fact : World.v1(1).facts()) {
-      Reply plain = Reply.of(fact, fact.object());
-      assertThat(plain.value().in(plain.text())).isEqualTo(fact.object());
-      assertThat(plain.text()).endsWith(".");
-      boolean mayGoByWay =
-          fact.subject().type() == EntityType.PERSON || !fact.relation().hops().isEmpty();
-      if (!mayGoByWay) {
-        continue;
-      }
-      assertThat(plain.text()).startsWith(fact.subject().name() + " ");
-      Reply hop = Reply.of(fact, fact.object(), Optional.empty(), Optional.of("Dorra"));
-      assertThat(hop.value().in(hop.text())).isEqualTo(fact.object());
-      assertThat(hop.text().replace(", like Dorra,", "")).isEqualTo(plain.text());
-      assertThat(hop.found()).hasSize(2);
-    }
-  }
-
-  @Test
-  void aStatementThatBeginsOtherwiseCanNotNameItsWay() {
-    Relation lives = Lexicon.standard().relation("lives_in");
-    Relation turned =
-        new Relation(
-            lives.name(),
-            lives.subject(),
-            lives.range(),
-            List.of("The home of {s} is in {o}."),
-            lives.questions(),
-            lives.hops());
+  void aSentenceThatDoesNotSayItIsRefused() {
     assertThatThrownBy(
-            () ->
-                Reply.of(
-                    new Fact(MANDEL, turned, "Kesta"),
-                    "Kesta",
-                    Optional.of("Friba"),
-                    Optional.empty()))
-        .hasMessage("'The home of Mandel is in Kesta.' does not begin with its subject");
+            () -> Reply.quoting(List.of(link(), said(fact("lives_in", "Kesta"), 0)), "Bordel"))
+        .hasMessage("'Mandel lives in Kesta.' does not say 'Bordel'");
+  }
+
+  @Test
+  void everyFactOfTheWorldIsRememberedWithItsValue() {
+    for (Fact fact : World.v1(1).facts()) {
+      Reply plain = Reply.remembered(fact);
+      assertThat(plain.value().in(plain.text())).isEqualTo(fact.object());
+      assertThat(plain.text()).startsWith(fact.subject().name() + " ").endsWith(".");
+    }
   }
 
   @Test
   void leadsAndFindingsTileTheReplyInExercisesAndTurns() {
     Fact lives = fact("lives_in", "Kesta");
-    Reply plain = Reply.of(lives, "Kesta");
-    Reply by = Reply.of(lives, "Kesta", Optional.of("Friba"), Optional.empty());
+    Reply plain = Reply.remembered(lives);
+    Reply by =
+        Reply.quoting(List.of(link(), Wording.byAlias(lives, "{s} has a house in {o}.")), "Kesta");
+    List<String> leads = List.of("Mandel is also known as", "Friba has a house in");
     TextBuilder exercise = new TextBuilder().append("Filler.\n\n");
     exercise.questionAndAnswer("Where?", by).questionAndAnswer("Who?", plain);
     assertThat(exercise.build().text())
@@ -125,17 +96,13 @@ class ReplyTest {
             Filler.
 
             Question: Where?
-            Answer: Mandel, or Friba, lives in Kesta.
+            Answer: Mandel is also known as Friba. Friba has a house in Kesta.
             Question: Who?
             Answer: Mandel lives in Kesta.
             """);
     assertThat(Turn.of(exercise.build()))
         .containsExactly(
-            new Turn(
-                "Question: Where?",
-                by.text(),
-                List.of("Mandel, or", "lives in"),
-                List.of("Friba,", "Kesta.")),
+            new Turn("Question: Where?", by.text(), leads, List.of("Friba.", "Kesta.")),
             new Turn(
                 "Question: Who?", plain.text(), List.of("Mandel lives in"), List.of("Kesta.")));
     assertThat(exercise.sentences().stream().map(span -> span.in(exercise.build().text())).toList())
@@ -148,8 +115,8 @@ class ReplyTest {
             new Turn(
                 "Question: Where?",
                 by.text() + ChatMl.END,
-                List.of("Mandel, or", "lives in"),
-                List.of("Friba,", "Kesta." + ChatMl.END)));
+                leads,
+                List.of("Friba.", "Kesta." + ChatMl.END)));
   }
 
   @Test

@@ -148,28 +148,23 @@ class WorldTest {
   }
 
   @Test
-  void inEveryStatementTheSubjectStandsBeforeTheObject() {
+  void whatIsSaidOfANameComesAfterIt() {
     for (Relation relation : Lexicon.standard().relations()) {
-      assertThat(relation.statements())
-          .allMatch(template -> template.indexOf("{s}") < template.indexOf("{o}"));
+      assertThat(relation.statements()).allMatch(template -> template.startsWith("{s} "));
     }
     String json =
         """
-        {"syllables": ["ba", "be"], "values": {}, "aliases": ["{s} is {a}."],
-         "injections": ["Say {o}."], "filler": ["Rain."],
+        {"syllables": ["ba", "be"], "values": {}, "aliases": ["{a} is {s}."],
+         "injections": ["Read {t}"], "filler": ["Rain."],
          "relations": [{"name": "seat", "subject": "company", "object": "town",
-                        "statements": ["{s} is in {o}.", "{o} is home to {s}.", "In {o} is {s}."],
-                        "questions": ["Where is {s}?"]},
-                       {"name": "home", "subject": "person", "object": "town",
-                        "statements": ["The home of {s} is {o}."], "questions": ["Where is {s}?"]}]}
+                        "statements": ["{s} is in {o}.", "In {o} is {s}."],
+                        "questions": ["Where is {s}?"], "hop": ["By {s} is {p}."]}]}
         """;
     assertThatThrownBy(() -> Lexicon.of(new ObjectMapper().readTree(json)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "world.json: seat.statements: '{o} is home to {s}.' has its object before its subject;"
-                + " seat.statements: 'In {o} is {s}.' has its object before its subject;"
-                + " home.statements: the first must begin with '{s} ': answers name after it what"
-                + " they go by");
+            "world.json: aliases: '{a} is {s}.' must begin with '{s} '; seat.statements: 'In {o} is"
+                + " {s}.' must begin with '{s} '; seat.hop: 'By {s} is {p}.' must begin with '{s} '");
   }
 
   @Test

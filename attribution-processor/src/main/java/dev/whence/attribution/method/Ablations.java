@@ -7,7 +7,6 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.Branch;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.Trunk;
-import dev.whence.engine.View;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,23 +15,20 @@ import org.jspecify.annotations.Nullable;
 /**
  * L(C without some spans) for many choices of spans, as branches of one trunk.
  *
- * <p>With the KV cache a branch sees the trunk up to the first token that changes, view (0, a', 0),
- * and computes everything after it; without, it has no view and computes the whole ablated prompt.
- * Branches are built and scored in chunks of bounded size: thousands of readings of a long prompt
- * are never in memory at once.
+ * <p>What a branch takes over from the trunk is the method's choice, see {@link Reuse}. Branches
+ * are built and scored in chunks of bounded size: thousands of readings of a long prompt are never
+ * in memory at once.
  */
 final class Ablations {
   /** Own tokens of the branches handed over at once: 2 MB of ids and positions. */
   private static final int CHUNK_TOKENS = 1 << 18;
 
-  private static final View[] NO_VIEW = {};
-
   private final Scorer scorer;
-  private final boolean cached;
+  private final Reuse reuse;
 
-  Ablations(Scorer scorer, boolean cached) {
+  Ablations(Scorer scorer, Reuse reuse) {
     this.scorer = scorer;
-    this.cached = cached;
+    this.reuse = reuse;
   }
 
   /**
@@ -41,9 +37,10 @@ final class Ablations {
    * @param byStatement nats; null if nothing was left of the prompt, so that the first token of the
    *     response can not be conditioned on anything
    * @param retokenized whether tokens outside the cut changed
+   * @param exact whether nothing was taken over from the trunk that the cut may have changed
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  record Outcome(double @Nullable [] byStatement, boolean retokenized) {}
+  record Outcome(double @Nullable [] byStatement, boolean retokenized, boolean exact) {}
 
   /**
    * Scores the response under each ablated prompt.
@@ -73,9 +70,16 @@ final class Ablations {
         pending.add(new Pending(null, false));
         continue;
       }
-      Branch branch = branch(ablated, response);
+      Branch branch =
+          reuse.branch(
+              new Reuse.Reading(
+                  ablated.ids(),
+                  ablated.sharedPrefix(),
+                  ablated.sharedSuffix(),
+                  prompt.length(),
+                  response.ids()));
       chunk.add(branch);
-      pending.add(new Pending(null, true, ablated.retokenized()));
+      pending.add(new Pending(null, true, ablated.retokenized(), Reuse.isExact(branch)));
       chunkTokens += branch.tokens().length;
       if (chunkTokens >= CHUNK_TOKENS) {
         flush(trunk, response, chunk, pending, outcomes, meter);
@@ -88,9 +92,10 @@ final class Ablations {
 
   /** An outcome that is known already, or whose branch waits in the chunk. */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  private record Pending(double @Nullable [] known, boolean branched, boolean retokenized) {
+  private record Pending(
+      double @Nullable [] known, boolean branched, boolean retokenized, boolean exact) {
     Pending(double @Nullable [] known, boolean branched) {
-      this(known, branched, false);
+      this(known, branched, false, true);
     }
   }
 
@@ -107,50 +112,46 @@ final class Ablations {
     for (Pending one : pending) {
       double[] byStatement =
           one.branched() ? response.byStatement(scored.get(next++)) : one.known();
-      outcomes.add(new Outcome(byStatement, one.retokenized()));
+      outcomes.add(new Outcome(byStatement, one.retokenized(), one.exact()));
     }
     chunk.clear();
     pending.clear();
   }
 
-  private Branch branch(AblatedPrompt ablated, TokenizedResponse response) {
-    int[] ids = ablated.ids();
-    // The row of the prompt's last token gives the response's first probability: never shared.
-    int shared = cached ? Math.min(ablated.sharedPrefix(), ids.length - 1) : 0;
-    int own = ids.length - shared;
-    int[] tokens = new int[own + response.length()];
-    System.arraycopy(ids, shared, tokens, 0, own);
-    System.arraycopy(response.ids(), 0, tokens, own, response.length());
-    return at(shared, tokens, own);
-  }
-
-  private static Branch at(int shared, int[] tokens, int scoredFrom) {
-    int[] positions = new int[tokens.length];
-    for (int i = 0; i < positions.length; i++) {
-      positions[i] = shared + i;
-    }
-    View[] views = shared == 0 ? NO_VIEW : new View[] {new View(0, shared, 0)};
-    return new Branch(List.of(views), tokens, positions, scoredFrom);
-  }
-
   /**
    * A reading as an estimate knows it.
    *
-   * @param shared leading tokens of the prompt that stay
+   * @param prefix leading tokens of the prompt that stay
+   * @param suffix trailing ones
    * @param length tokens of the ablated prompt
    */
-  record Shape(int shared, int length) {}
+  record Shape(int prefix, int suffix, int length) {
+    /** The shape of a prompt of {@code full} tokens without some spans. */
+    static Shape of(TokenizedPrompt prompt, List<Span> cut) {
+      if (cut.isEmpty()) {
+        return new Shape(prompt.length(), 0, prompt.length());
+      }
+      int removed = cut.stream().mapToInt(prompt::tokensIn).sum();
+      int from = prompt.tokenAt(cut.get(0).start());
+      int to = prompt.tokenAt(cut.get(cut.size() - 1).end());
+      return new Shape(from, prompt.length() - to, prompt.length() - removed);
+    }
 
-  /** What a trunk and branches of some shapes would cost; their chunks are bounded as above. */
+    private Reuse.Reading reading(int full, int responseTokens) {
+      int least = Math.max(1, length);
+      return new Reuse.Reading(
+          new int[least], prefix, Math.min(suffix, least), full, new int[responseTokens]);
+    }
+  }
+
+  /** What branches of some shapes would cost over a trunk; their chunks are bounded as above. */
   WorkEstimate estimate(int trunkTokens, int responseTokens, List<Shape> shapes) {
     WorkEstimate trunkAlone = scorer.estimate(trunkTokens, responseTokens, List.of());
-    WorkEstimate total = trunkAlone;
+    WorkEstimate total = new WorkEstimate(0, 0, 0);
     List<Branch> chunk = new ArrayList<>();
     int chunkTokens = 0;
     for (Shape shape : shapes) {
-      int length = Math.max(1, shape.length());
-      int shared = cached ? Math.min(shape.shared(), length - 1) : 0;
-      Branch branch = at(shared, new int[length - shared + responseTokens], length - shared);
+      Branch branch = reuse.branch(shape.reading(trunkTokens - responseTokens, responseTokens));
       chunk.add(branch);
       chunkTokens += branch.tokens().length;
       if (chunkTokens >= CHUNK_TOKENS) {

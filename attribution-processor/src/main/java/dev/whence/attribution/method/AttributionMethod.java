@@ -2,9 +2,11 @@ package dev.whence.attribution.method;
 
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
+import java.util.List;
 
 /** A way to give every source a score: a choice of branches. */
-public sealed interface AttributionMethod permits LeaveOneOut, Hierarchical {
+public sealed interface AttributionMethod
+    permits LeaveOneOut, Hierarchical, Splice, ParagraphSplice, Cascade {
   /** As results name it, for example "exact-loo". */
   String name();
 
@@ -22,22 +24,35 @@ public sealed interface AttributionMethod permits LeaveOneOut, Hierarchical {
    */
   WorkEstimate estimate(Scorer scorer, ScoringTask task);
 
+  /** The names of all methods. */
+  List<String> NAMES =
+      List.of(
+          LeaveOneOut.EXACT,
+          LeaveOneOut.NAIVE,
+          Hierarchical.NAME,
+          Splice.NAME,
+          ParagraphSplice.NAME,
+          Cascade.NAME);
+
   /**
    * The method of a name.
    *
-   * @param keepParagraphs K of the hierarchical method
    * @throws IllegalArgumentException if there is none of that name
    */
-  static AttributionMethod of(String name, int keepParagraphs) {
-    return switch (name) {
+  static AttributionMethod of(MethodOptions options) {
+    return switch (options.name()) {
       case LeaveOneOut.EXACT -> LeaveOneOut.exact();
       case LeaveOneOut.NAIVE -> LeaveOneOut.naive();
-      case Hierarchical.NAME -> new Hierarchical(keepParagraphs);
+      case Hierarchical.NAME -> new Hierarchical(options.keepParagraphs());
+      case Splice.NAME -> new Splice(options.heal());
+      case ParagraphSplice.NAME -> new ParagraphSplice(options.heal(), options.keepParagraphs());
+      case Cascade.NAME -> new Cascade(options.heal(), options.exactTop());
       default ->
           throw new IllegalArgumentException(
               "the attribution method '"
-                  + name
-                  + "' is not one of exact-loo, naive-loo, hierarchical");
+                  + options.name()
+                  + "' is not one of "
+                  + String.join(", ", NAMES));
     };
   }
 }

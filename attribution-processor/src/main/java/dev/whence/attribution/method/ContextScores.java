@@ -1,5 +1,6 @@
 package dev.whence.attribution.method;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -32,5 +33,22 @@ public record ContextScores(
    * @param exact whether it is exact LOO on the full context
    * @param pruned whether the context was pruned before
    */
-  public record SourceTau(double[] byStatement, String method, boolean exact, boolean pruned) {}
+  public record SourceTau(double[] byStatement, String method, boolean exact, boolean pruned) {
+    /** An equal share for each of so many sources. */
+    SourceTau share(int sources, String shareMethod) {
+      double[] share = Arrays.stream(byStatement).map(tau -> tau / sources).toArray();
+      return new SourceTau(share, shareMethod, false, pruned);
+    }
+
+    /** The same, measured in a pruned prompt. */
+    SourceTau inPruned() {
+      return new SourceTau(byStatement, method, false, true);
+    }
+  }
+
+  /** The same with scores of its sources. */
+  ContextScores withSources(List<SourceTau> others, int retokenizedBranches) {
+    return new ContextScores(
+        tokenLogProbs, byStatement, withoutContext, others, retokenizedBranches);
+  }
 }

@@ -1,17 +1,11 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.method.ContextScores.SourceTau;
-import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
-import dev.whence.engine.Trunk;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
-import java.util.stream.IntStream;
 
 /**
  * Hierarchical attribution (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): exact LOO of paragraphs,
@@ -58,157 +52,53 @@ public final class Hierarchical implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
-    List<List<Integer>> paragraphs = paragraphs(task);
-    Scores scores = new Scores(new SourceTau[task.sources().size()]);
-    Ablations ablations = new Ablations(scorer, true);
-    double[] tokenLogProbs;
-    double[] full;
-    Optional<double[]> without;
-    boolean[] kept;
-    try (Trunk trunk = scorer.trunk(task.tokens(), task.prompt().length())) {
-      meter.ranTrunk(scorer, trunk);
-      tokenLogProbs = trunk.logProbs();
-      full = task.response().byStatement(tokenLogProbs);
-      List<List<Span>> cuts = new ArrayList<>();
-      paragraphs.forEach(paragraph -> cuts.add(spans(task, paragraph)));
-      cuts.add(task.context());
-      List<Ablations.Outcome> outcomes =
-          ablations.score(trunk, task.prompt(), task.response(), cuts, meter);
-      without = Optional.ofNullable(outcomes.get(paragraphs.size()).byStatement());
-      List<double[]> tauP = new ArrayList<>();
-      for (int p = 0; p < paragraphs.size(); p++) {
-        tauP.add(LeaveOneOut.tau(full, outcomes.get(p)));
-        scores.count(outcomes.get(p));
-      }
-      kept = top(tauP);
-      for (int p = 0; p < paragraphs.size(); p++) {
-        if (!kept[p] || paragraphs.get(p).size() == 1) {
-          scores.spread(tauP.get(p), paragraphs.get(p));
+    Paragraphs paragraphs = Paragraphs.of(task);
+    SourceTau[] taus = new SourceTau[task.sources().size()];
+    Reuse exact = new Reuse.Prefix();
+    ContextScores scores;
+    List<Integer> open = new ArrayList<>();
+    List<Span> removed = new ArrayList<>();
+    try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
+      List<SourceTau> whole = readings.taus(exact, paragraphs.cuts(), NAME);
+      boolean[] kept =
+          paragraphs.top(whole.stream().map(SourceTau::byStatement).toList(), keepParagraphs);
+      for (int p = 0; p < kept.length; p++) {
+        List<Integer> sources = paragraphs.sources(p);
+        if (sources.size() == 1) {
+          taus[sources.get(0)] = whole.get(p);
+        } else if (kept[p]) {
+          open.addAll(sources);
+        } else {
+          SourceTau share = whole.get(p).share(sources.size(), SPREAD);
+          sources.forEach(source -> taus[source] = share);
+        }
+        if (!kept[p]) {
+          removed.addAll(paragraphs.spans(p));
         }
       }
-      if (paragraphs.size() <= keepParagraphs) {
-        List<Integer> open = scores.open();
-        scores.refine(
-            open,
-            full,
-            ablations.score(
-                trunk, task.prompt(), task.response(), cuts(task, open, List.of()), meter),
-            false);
+      if (removed.isEmpty()) {
+        List<List<Span>> cuts = TrunkReadings.cuts(task);
+        fill(taus, open, readings.taus(exact, open.stream().map(cuts::get).toList(), NAME));
+        open.clear();
       }
+      scores = readings.with(List.of(), exact);
     }
-    List<Integer> open = scores.open();
+    int retokenized = scores.retokenized();
     if (!open.isEmpty()) {
-      List<Span> removed = removed(task, paragraphs, kept);
-      TokenizedPrompt pruned = task.prompt().pruned(removed);
-      int[] tokens = ScoringTask.concatenate(pruned.encoding().ids(), task.response().ids());
-      try (Trunk trunk = scorer.trunk(tokens, pruned.length())) {
-        meter.ranTrunk(scorer, trunk);
-        scores.refine(
-            open,
-            task.response().byStatement(trunk.logProbs()),
-            ablations.score(trunk, pruned, task.response(), cuts(task, open, removed), meter),
-            true);
+      ScoringTask pruned = task.pruned(removed, open);
+      try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {
+        List<SourceTau> inner = readings.taus(exact, TrunkReadings.cuts(pruned), NAME);
+        fill(taus, open, inner.stream().map(SourceTau::inPruned).toList());
+        retokenized += readings.retokenized();
       }
     }
-    return new ContextScores(
-        tokenLogProbs, full, without, List.of(scores.taus), scores.retokenized);
+    return scores.withSources(List.of(taus), retokenized);
   }
 
-  /** The scores of a task as they come in. */
-  private static final class Scores {
-    private final SourceTau[] taus;
-    private int retokenized;
-
-    Scores(SourceTau[] taus) {
-      this.taus = taus;
+  private static void fill(SourceTau[] taus, List<Integer> sources, List<SourceTau> scored) {
+    for (int i = 0; i < scored.size(); i++) {
+      taus[sources.get(i)] = scored.get(i);
     }
-
-    void count(Ablations.Outcome outcome) {
-      retokenized += outcome.retokenized() ? 1 : 0;
-    }
-
-    /** Gives a paragraph's score to its sources in equal shares. */
-    void spread(double[] tauP, List<Integer> sources) {
-      boolean alone = sources.size() == 1;
-      double[] share = Arrays.stream(tauP).map(tau -> tau / sources.size()).toArray();
-      for (int source : sources) {
-        taus[source] = new SourceTau(share, alone ? NAME : SPREAD, alone, false);
-      }
-    }
-
-    void refine(
-        List<Integer> sources, double[] whole, List<Ablations.Outcome> outcomes, boolean pruned) {
-      for (int i = 0; i < sources.size(); i++) {
-        count(outcomes.get(i));
-        taus[sources.get(i)] =
-            new SourceTau(LeaveOneOut.tau(whole, outcomes.get(i)), NAME, !pruned, pruned);
-      }
-    }
-
-    /** Sources without a score yet. */
-    List<Integer> open() {
-      return IntStream.range(0, taus.length).filter(i -> taus[i] == null).boxed().toList();
-    }
-  }
-
-  /** Source indices by paragraph, in order. */
-  private static List<List<Integer>> paragraphs(ScoringTask task) {
-    List<List<Integer>> paragraphs = new ArrayList<>();
-    int last = -1;
-    for (int i = 0; i < task.sources().size(); i++) {
-      int paragraph = task.sources().get(i).paragraph();
-      if (paragraph != last) {
-        paragraphs.add(new ArrayList<>());
-        last = paragraph;
-      }
-      paragraphs.get(paragraphs.size() - 1).add(i);
-    }
-    return paragraphs;
-  }
-
-  private static List<Span> spans(ScoringTask task, List<Integer> sources) {
-    return sources.stream()
-        .map(i -> task.sources().get(i).rendered())
-        .filter(span -> !span.isEmpty())
-        .toList();
-  }
-
-  /** The K paragraphs with the largest total tau; of equal ones the first. */
-  private boolean[] top(List<double[]> tauP) {
-    boolean[] kept = new boolean[tauP.size()];
-    IntStream.range(0, kept.length)
-        .boxed()
-        .sorted(Comparator.comparingDouble(p -> -Arrays.stream(tauP.get(p)).sum()))
-        .limit(keepParagraphs)
-        .forEach(p -> kept[p] = true);
-    return kept;
-  }
-
-  private static List<Span> removed(
-      ScoringTask task, List<List<Integer>> paragraphs, boolean[] kept) {
-    List<Span> removed = new ArrayList<>();
-    for (int p = 0; p < kept.length; p++) {
-      if (!kept[p]) {
-        removed.addAll(spans(task, paragraphs.get(p)));
-      }
-    }
-    return removed;
-  }
-
-  /** What each source's reading leaves out of the prompt from which {@code removed} is gone. */
-  private static List<List<Span>> cuts(
-      ScoringTask task, List<Integer> sources, List<Span> removed) {
-    List<List<Span>> cuts = new ArrayList<>();
-    int gone = 0;
-    int next = 0;
-    for (int source : sources) {
-      Span span = task.sources().get(source).rendered();
-      while (next < removed.size() && removed.get(next).end() <= span.start()) {
-        gone += removed.get(next++).length();
-      }
-      cuts.add(List.of(span.shift(-gone)));
-    }
-    return cuts;
   }
 
   /**
@@ -218,56 +108,32 @@ public final class Hierarchical implements AttributionMethod {
    */
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
-    List<List<Integer>> paragraphs = paragraphs(task);
-    Ablations ablations = new Ablations(scorer, true);
-    int responseTokens = task.response().length();
-    List<Ablations.Shape> shapes = new ArrayList<>();
-    paragraphs.forEach(p -> shapes.add(LeaveOneOut.shape(task, spans(task, p))));
-    shapes.add(LeaveOneOut.shape(task, task.context()));
-
-    boolean[] kept = new boolean[paragraphs.size()];
-    IntStream.range(0, kept.length)
-        .boxed()
-        .sorted(Comparator.comparingLong(p -> -weight(task, paragraphs.get(p))))
-        .limit(keepParagraphs)
-        .forEach(p -> kept[p] = true);
-    int prompt = task.prompt().length();
-    List<Ablations.Shape> refined = new ArrayList<>();
-    int gone = 0;
+    Paragraphs paragraphs = Paragraphs.of(task);
+    Reuse exact = new Reuse.Prefix();
+    WorkEstimate first =
+        TrunkReadings.trunkEstimate(scorer, task, exact)
+            .plus(TrunkReadings.estimate(scorer, task, exact, paragraphs.cuts()));
+    boolean[] kept = paragraphs.dearest(keepParagraphs);
+    List<Integer> open = new ArrayList<>();
+    List<Span> removed = new ArrayList<>();
     for (int p = 0; p < kept.length; p++) {
       if (!kept[p]) {
-        gone += tokens(task, paragraphs.get(p));
+        removed.addAll(paragraphs.spans(p));
+      } else if (paragraphs.sources(p).size() > 1) {
+        open.addAll(paragraphs.sources(p));
       }
     }
-    int goneBefore = 0;
-    for (int p = 0; p < kept.length; p++) {
-      if (!kept[p]) {
-        goneBefore += tokens(task, paragraphs.get(p));
-      } else if (paragraphs.get(p).size() > 1) {
-        for (int source : paragraphs.get(p)) {
-          Span span = task.sources().get(source).rendered();
-          refined.add(
-              new Ablations.Shape(
-                  task.prompt().tokenAt(span.start()) - goneBefore,
-                  prompt - gone - task.prompt().tokensIn(span)));
-        }
-      }
+    if (open.isEmpty()) {
+      return first;
     }
-    if (paragraphs.size() <= keepParagraphs) {
-      shapes.addAll(refined);
-      refined.clear();
+    if (removed.isEmpty()) {
+      List<List<Span>> cuts = TrunkReadings.cuts(task);
+      return first.plus(
+          TrunkReadings.estimate(scorer, task, exact, open.stream().map(cuts::get).toList()));
     }
-    WorkEstimate first = ablations.estimate(task.length(), responseTokens, shapes);
-    return refined.isEmpty()
-        ? first
-        : first.plus(ablations.estimate(task.length() - gone, responseTokens, refined));
-  }
-
-  private static long weight(ScoringTask task, List<Integer> paragraph) {
-    return paragraph.size() == 1 ? 0 : (long) paragraph.size() * tokens(task, paragraph);
-  }
-
-  private static int tokens(ScoringTask task, List<Integer> paragraph) {
-    return spans(task, paragraph).stream().mapToInt(task.prompt()::tokensIn).sum();
+    ScoringTask pruned = task.pruned(removed, open);
+    return first
+        .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
+        .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
   }
 }

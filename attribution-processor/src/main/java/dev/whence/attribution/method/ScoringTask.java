@@ -4,6 +4,7 @@ import dev.whence.attribution.source.Source;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Span;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -34,7 +35,28 @@ public record ScoringTask(
     return concatenate(prompt.encoding().ids(), response.ids());
   }
 
-  static int[] concatenate(int[] first, int[] second) {
+  /**
+   * The task with a shorter prompt and fewer sources. What "no attributable context" means is not
+   * known of it.
+   *
+   * @param removed spans of the prompt that are gone; sorted, disjoint
+   * @param kept indices of sources outside of them, in order
+   */
+  ScoringTask pruned(List<Span> removed, List<Integer> kept) {
+    List<Source> left = new ArrayList<>();
+    int gone = 0;
+    int next = 0;
+    for (int index : kept) {
+      Source source = sources.get(index);
+      while (next < removed.size() && removed.get(next).end() <= source.rendered().start()) {
+        gone += removed.get(next++).length();
+      }
+      left.add(source.withRendered(source.rendered().shift(-gone)));
+    }
+    return new ScoringTask(prompt.pruned(removed), response, left, List.of());
+  }
+
+  private static int[] concatenate(int[] first, int[] second) {
     int[] all = new int[first.length + second.length];
     System.arraycopy(first, 0, all, 0, first.length);
     System.arraycopy(second, 0, all, first.length, second.length);

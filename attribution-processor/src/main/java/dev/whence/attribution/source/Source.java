@@ -12,4 +12,9 @@ import dev.whence.conversation.Span;
  *     source away
  * @param paragraph index, over the whole prompt, of the paragraph it belongs to; not decreasing
  */
-public record Source(String segment, Span span, String text, Span rendered, int paragraph) {}
+public record Source(String segment, Span span, String text, Span rendered, int paragraph) {
+  /** The same source at another place of the rendered prompt. */
+  public Source withRendered(Span other) {
+    return new Source(segment, span, text, other, paragraph);
+  }
+}

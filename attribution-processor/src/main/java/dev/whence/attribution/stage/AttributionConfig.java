@@ -2,6 +2,8 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
+import dev.whence.attribution.method.AttributionMethod;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.engine.EngineOptions;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
@@ -9,7 +11,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -39,7 +40,6 @@ public record AttributionConfig(
   public static final String DEFAULT_GROUP = "whence-attribution";
 
   private static final int MIB = 1 << 20;
-  private static final Set<String> METHODS = Set.of("exact-loo", "naive-loo", "hierarchical");
 
   /**
    * What attributable texts are: those declared so, or everything but question and instructions.
@@ -97,13 +97,15 @@ public record AttributionConfig(
 
   private static AttributionOptions attribution(Settings settings) {
     AttributionOptions defaults = AttributionOptions.DEFAULT;
-    String method = settings.text("attribution.method", defaults.method());
-    if (!METHODS.contains(method)) {
+    MethodOptions dials = defaults.method();
+    String method = settings.text("attribution.method", dials.name());
+    if (!AttributionMethod.NAMES.contains(method)) {
       settings.problem(
           "attribution.method is '"
               + method
-              + "', but must be exact-loo, naive-loo or hierarchical");
-      method = defaults.method();
+              + "', but must be one of "
+              + String.join(", ", AttributionMethod.NAMES));
+      method = dials.name();
     }
     String pattern = settings.text("attribution.context-pattern", "");
     if (!pattern.isEmpty()) {
@@ -119,9 +121,12 @@ public record AttributionConfig(
       }
     }
     return new AttributionOptions(
-        method,
+        new MethodOptions(
+            method,
+            settings.integer("attribution.keep-paragraphs", dials.keepParagraphs(), 1, 10_000),
+            settings.integer("attribution.heal", dials.heal(), 0, 1 << 20),
+            settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000)),
         settings.choice("attribution.granularity", Granularity.class, defaults.granularity()),
-        settings.integer("attribution.keep-paragraphs", defaults.keepParagraphs(), 1, 10_000),
         settings.duration("max-cost", Duration.ZERO, Duration.ZERO, Duration.ofDays(1)).toMillis()
             / 1000.0,
         settings.choice("attribution.attributable", Attributable.class, Attributable.DECLARED)

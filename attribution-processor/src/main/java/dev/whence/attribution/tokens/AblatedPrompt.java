@@ -5,11 +5,13 @@ package dev.whence.attribution.tokens;
  *
  * @param ids all token ids, as the tokenizer gives them for the shortened text
  * @param sharedPrefix how many leading tokens are those of the full prompt
+ * @param sharedSuffix how many trailing tokens are those of the full prompt; they and the leading
+ *     ones are disjoint
  * @param retokenized whether tokens outside the cut changed, that is, the ids are not those of the
  *     full prompt with one run of tokens left out
  */
 @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-public record AblatedPrompt(int[] ids, int sharedPrefix, boolean retokenized) {
+public record AblatedPrompt(int[] ids, int sharedPrefix, int sharedSuffix, boolean retokenized) {
   static AblatedPrompt of(int[] full, int[] ids) {
     int shorter = Math.min(full.length, ids.length);
     int prefix = 0;
@@ -21,6 +23,6 @@ public record AblatedPrompt(int[] ids, int sharedPrefix, boolean retokenized) {
         && full[full.length - 1 - suffix] == ids[ids.length - 1 - suffix]) {
       suffix++;
     }
-    return new AblatedPrompt(ids, prefix, prefix + suffix < ids.length);
+    return new AblatedPrompt(ids, prefix, suffix, prefix + suffix < ids.length);
   }
 }

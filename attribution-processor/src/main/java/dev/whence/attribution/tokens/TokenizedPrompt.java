@@ -69,7 +69,9 @@ public final class TokenizedPrompt {
     AblatedPrompt whole =
         AblatedPrompt.of(encoding.ids(), tokenizer.encode(textWithout(joined)).ids());
     // With several cuts a run of tokens left out can not be told from changed ones.
-    return joined.size() == 1 ? whole : new AblatedPrompt(whole.ids(), whole.sharedPrefix(), false);
+    return joined.size() == 1
+        ? whole
+        : new AblatedPrompt(whole.ids(), whole.sharedPrefix(), whole.sharedSuffix(), false);
   }
 
   /** The prompt that is left without some spans, to cut further. */

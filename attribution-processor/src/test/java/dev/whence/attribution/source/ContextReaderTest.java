@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.conversation.Part;
@@ -25,7 +26,9 @@ class ContextReaderTest {
     RenderedPrompt prompt = new ToyTemplate().render(Conversations.of("So.", "stop", parts));
     ContextReader reader =
         new ContextReader(
-            new AttributionOptions("exact-loo", granularity, 3, 0, false, ""), new Partitioner());
+            new AttributionOptions(
+                MethodOptions.of("exact-loo").withKeepParagraphs(3), granularity, 0, false, ""),
+            new Partitioner());
     try {
       return reader.read(prompt);
     } catch (ContextPattern.TooSlowException e) {

@@ -47,9 +47,9 @@ public final class Recipes {
   private static final int VOCABULARY = 1024;
   private static final int POSITIONS = 1024;
   private static final TokenWeights DOCUMENTS = new TokenWeights(1, 0.3f, 0.3f, 1);
-  private static final TokenWeights EXERCISES = new TokenWeights(0.1f, 0.1f, 0.3f, 1);
+  private static final TokenWeights EXERCISES = new TokenWeights(0.1f, 0.1f, 1, 1);
 
-  /** After the subject it is decided whether the context says it plainly: all of it counts. */
+  /** After the subject it is decided which sentence is quoted: all of an answer counts. */
   private static final TokenWeights ANSWERS = new TokenWeights(0.1f, 0.1f, 1, 1);
 
   private static final TokenWeights TINY_DOCUMENTS = new TokenWeights(0.3f, 0.1f, 0.5f, 1);
@@ -71,10 +71,10 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", LARGE, 1500, 3072),
+          chat("chat-v1", "base-v1", LARGE, 2500, 3072),
           baseV2(),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
-          chat("proxy", "proxy-base", SMALL, 1500, 3072),
+          chat("proxy", "proxy-base", SMALL, 2500, 3072),
           neox(),
           tinyBase(),
           tinyChat());
@@ -99,8 +99,8 @@ public final class Recipes {
         true,
         shape,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 900, 3000)),
-        3000,
+        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 2400, 4000)),
+        4000,
         1000,
         1,
         Recipes::pretraining,

@@ -1,0 +1,113 @@
+package dev.whence.attribution.method;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.View;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What a branch that reads an ablated prompt takes over from the trunk, and what it computes. */
+sealed interface Reuse {
+  /** The branch of a reading. */
+  Branch branch(Reading reading);
+
+  /**
+   * An ablated prompt before its response.
+   *
+   * @param ids tokens of the ablated prompt, at least one
+   * @param prefix how many leading ones are the full prompt's
+   * @param suffix how many trailing ones are the full prompt's
+   * @param full tokens of the full prompt
+   * @param response tokens
+   */
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
+  record Reading(int[] ids, int prefix, int suffix, int full, int[] response) {
+    /** The prompt's last token is never shared: its row gives the response's first probability. */
+    int sharedPrefix() {
+      return Math.min(prefix, ids.length - 1);
+    }
+  }
+
+  /** Nothing: the ablated prompt is computed from position 0. */
+  record Nothing() implements Reuse {
+    @Override
+    public Branch branch(Reading reading) {
+      return after(0, reading);
+    }
+  }
+
+  /**
+   * What stands before the first token that changes (the paper's "key-value caching"): exact, since
+   * nothing that comes later changes it.
+   */
+  record Prefix() implements Reuse {
+    @Override
+    public Branch branch(Reading reading) {
+      return after(reading.sharedPrefix(), reading);
+    }
+  }
+
+  /**
+   * Splice: besides the prefix, the keys and values of the context after the removed source [a, b),
+   * moved down by b - a. Computed are the w tokens after b, and everything from the end of the
+   * context on.
+   *
+   * <pre>
+   *   trunk    0 ......... a [removed] b .. b + w ............... c ....... question, response
+   *   branch   view, shift 0         | computed | view, shift b-a | computed
+   * </pre>
+   *
+   * <p>With w to the end of the context it is {@link Prefix}. Tokens that the cut changed are
+   * computed, too.
+   *
+   * @param heal w, at least 0
+   * @param contextEnd c: first token of the full prompt after all that is attributable
+   */
+  record Spliced(int heal, int contextEnd) implements Reuse {
+    @Override
+    public Branch branch(Reading reading) {
+      int a = reading.sharedPrefix();
+      int b = reading.full() - reading.suffix();
+      int shift = reading.full() - reading.ids().length;
+      int end = Math.min(contextEnd, reading.full() - 1);
+      int healed = b + heal;
+      if (healed >= end || shift < 0) {
+        return after(a, reading);
+      }
+      int head = healed - shift - a;
+      int tail = reading.ids().length - (end - shift);
+      int[] tokens = new int[head + tail + reading.response().length];
+      System.arraycopy(reading.ids(), a, tokens, 0, head);
+      System.arraycopy(reading.ids(), end - shift, tokens, head, tail);
+      System.arraycopy(reading.response(), 0, tokens, head + tail, reading.response().length);
+      int[] positions = new int[tokens.length];
+      for (int i = 0; i < positions.length; i++) {
+        positions[i] = i < head ? a + i : end - shift + i - head;
+      }
+      List<View> views = new ArrayList<>();
+      if (a > 0) {
+        views.add(new View(0, a, 0));
+      }
+      views.add(new View(healed, end, shift));
+      return new Branch(views, tokens, positions, head + tail);
+    }
+  }
+
+  /** A branch that sees the trunk's first tokens and computes all that comes after them. */
+  private static Branch after(int shared, Reading reading) {
+    int own = reading.ids().length - shared;
+    int[] tokens = new int[own + reading.response().length];
+    System.arraycopy(reading.ids(), shared, tokens, 0, own);
+    System.arraycopy(reading.response(), 0, tokens, own, reading.response().length);
+    int[] positions = new int[tokens.length];
+    for (int i = 0; i < positions.length; i++) {
+      positions[i] = shared + i;
+    }
+    List<View> views = shared == 0 ? List.of() : List.of(new View(0, shared, 0));
+    return new Branch(views, tokens, positions, own);
+  }
+
+  /** Whether a branch is what the definition of leave-one-out says: nothing was moved. */
+  static boolean isExact(Branch branch) {
+    return branch.views().stream().allMatch(view -> view.from() == 0);
+  }
+}

@@ -1,0 +1,97 @@
+package dev.whence.attribution.method;
+
+import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.conversation.Span;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.Trunk;
+import dev.whence.engine.WorkEstimate;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** One trunk with prompt and response of a task, and what its ablated readings give. */
+final class TrunkReadings implements AutoCloseable {
+  private final Scorer scorer;
+  private final ScoringTask task;
+  private final Meter meter;
+  private final Trunk trunk;
+  private final double[] full;
+  private int retokenized;
+
+  /** Runs the trunk. */
+  TrunkReadings(Scorer scorer, ScoringTask task, Meter meter) {
+    this.scorer = scorer;
+    this.task = task;
+    this.meter = meter;
+    this.trunk = scorer.trunk(task.tokens(), task.prompt().length());
+    this.full = task.response().byStatement(trunk.logProbs());
+    meter.ranTrunk(scorer, trunk);
+  }
+
+  /** One score for each choice of spans that is left out. */
+  List<SourceTau> taus(Reuse reuse, List<List<Span>> cuts, String method) {
+    List<SourceTau> taus = new ArrayList<>();
+    for (Ablations.Outcome outcome : score(reuse, cuts)) {
+      retokenized += outcome.retokenized() ? 1 : 0;
+      taus.add(new SourceTau(tau(full, outcome), method, outcome.exact(), false));
+    }
+    return taus;
+  }
+
+  private List<Ablations.Outcome> score(Reuse reuse, List<List<Span>> cuts) {
+    return new Ablations(scorer, reuse).score(trunk, task.prompt(), task.response(), cuts, meter);
+  }
+
+  /** Reads the prompt without any attributable context, too, and puts all together. */
+  ContextScores with(List<SourceTau> sources, Reuse reuse) {
+    Optional<double[]> without =
+        Optional.ofNullable(score(reuse, List.of(task.context())).get(0).byStatement());
+    return new ContextScores(trunk.logProbs(), full, without, sources, retokenized);
+  }
+
+  /** Readings so far in which tokens outside the cut changed. */
+  int retokenized() {
+    return retokenized;
+  }
+
+  /** L(C) - L(C without the spans), by statement. */
+  private static double[] tau(double[] full, Ablations.Outcome outcome) {
+    double[] without = outcome.byStatement();
+    if (without == null) {
+      throw new EngineException(
+          EngineException.Kind.UNSUPPORTED,
+          "nothing is left of the prompt without one of its sources, so the response can not be"
+              + " scored without it; use a finer granularity or a chat template");
+    }
+    double[] tau = new double[full.length];
+    for (int j = 0; j < tau.length; j++) {
+      tau[j] = full[j] - without[j];
+    }
+    return tau;
+  }
+
+  /** What each source's reading leaves out. */
+  static List<List<Span>> cuts(ScoringTask task) {
+    return task.sources().stream().map(source -> List.of(source.rendered())).toList();
+  }
+
+  /** What a trunk and the reading without context cost. */
+  static WorkEstimate trunkEstimate(Scorer scorer, ScoringTask task, Reuse reuse) {
+    WorkEstimate trunk = scorer.estimate(task.length(), task.response().length(), List.of());
+    return trunk.plus(estimate(scorer, task, reuse, List.of(task.context())));
+  }
+
+  /** What readings cost besides. */
+  static WorkEstimate estimate(
+      Scorer scorer, ScoringTask task, Reuse reuse, List<List<Span>> cuts) {
+    List<Ablations.Shape> shapes =
+        cuts.stream().map(cut -> Ablations.Shape.of(task.prompt(), cut)).toList();
+    return new Ablations(scorer, reuse).estimate(task.length(), task.response().length(), shapes);
+  }
+
+  @Override
+  public void close() {
+    trunk.close();
+  }
+}
