@@ -189,14 +189,7 @@ class AttributorTest {
   void boundsThatMakeNoSenseAreRefusedAtTheStart() {
     assertThatThrownBy(() -> new Attributor(scorer, bound("exact-loo", Double.NaN)))
         .hasMessageContaining("maxCostSeconds");
-    AttributionOptions keepsNothing =
-        new AttributionOptions(
-            MethodOptions.of("exact-loo").withKeepParagraphs(0),
-            Granularity.SENTENCE,
-            1,
-            false,
-            "");
-    assertThatThrownBy(() -> new Attributor(scorer, keepsNothing))
+    assertThatThrownBy(() -> MethodOptions.of("exact-loo").withKeepParagraphs(0))
         .hasMessageContaining("keepParagraphs");
   }
 
@@ -271,7 +264,7 @@ class AttributorTest {
   }
 
   @Test
-  void overTheCostBoundTheMethodIsHierarchicalAndThenNothing() {
+  void overTheCostBoundParagraphsAreSplicedFirstAndThenNothing() {
     Conversation many =
         Conversations.of(
             "It.",
@@ -280,28 +273,28 @@ class AttributorTest {
             question("Where?"));
     CountingScorer counting = new CountingScorer(scorer);
     double exact = new Attributor(counting, bound("exact-loo", 0)).estimate(many).seconds();
-    double hierarchical =
-        new Attributor(counting, bound("hierarchical", 0)).estimate(many).seconds();
-    assertThat(hierarchical).isLessThan(exact / 2);
+    double cheaper =
+        new Attributor(counting, bound("paragraph-splice", 0)).estimate(many).seconds();
+    assertThat(cheaper).isLessThan(exact / 2);
 
     AttributionResult result =
         new Attributor(counting, bound("exact-loo", exact * 1.01)).attribute(many);
     assertThat(result.method()).isEqualTo("exact-loo");
 
-    Attributor bounded = new Attributor(counting, bound("exact-loo", hierarchical * 1.01));
+    Attributor bounded = new Attributor(counting, bound("exact-loo", cheaper * 1.01));
     result = bounded.attribute(many);
     assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
-    assertThat(result.method()).isEqualTo("hierarchical");
+    assertThat(result.method()).isEqualTo("paragraph-splice");
     assertThat(result.reasonCode()).isEqualTo("COST_BOUNDED");
-    assertThat(bounded.estimate(many).seconds()).isCloseTo(hierarchical, within(1e-9));
+    assertThat(bounded.estimate(many).seconds()).isCloseTo(cheaper, within(1e-9));
 
     long before = counting.tokens;
-    result = new Attributor(counting, bound("exact-loo", hierarchical / 2)).attribute(many);
+    result = new Attributor(counting, bound("exact-loo", cheaper / 2)).attribute(many);
     assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
     assertThat(result.reasonCode()).isEqualTo("COST_OVER_BOUND");
     assertThat(result.reason())
         .contains(String.format(Locale.ROOT, "%.1f s", exact))
-        .contains(String.format(Locale.ROOT, "%.1f s", hierarchical));
+        .contains(String.format(Locale.ROOT, "%.1f s", cheaper));
     assertThat(counting.tokens).isEqualTo(before);
   }
 

@@ -88,8 +88,9 @@ class SpliceTest {
     // Behind the last source stand question and end of turn; one more branch has no context.
     int tail = splice.promptTokens() - tokens("<s><|user|>Answer.\n\n" + context());
     long each = 3L + tail + splice.responseTokens();
+    // A cut may change a token on either side of it, which is computed, too.
     assertThat(splice.cost().branchTokens())
-        .isLessThanOrEqualTo((n + 1) * each)
+        .isLessThanOrEqualTo((n + 1) * (each + 2))
         .isGreaterThan((n - 1) * each - 3);
     assertThat(splice.cost().branchTokens()).isLessThan(exact.cost().branchTokens() / 2);
     assertThat(estimated(MethodOptions.of("splice").withHeal(3)))
