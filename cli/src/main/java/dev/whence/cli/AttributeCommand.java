@@ -40,7 +40,8 @@ final class AttributeCommand implements Callable<Integer> {
       defaultValue = "exact-loo",
       paramLabel = "METHOD",
       description =
-          "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice or cascade")
+          "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice, cascade or"
+              + " contextcite")
   private String method;
 
   @Option(
@@ -71,6 +72,13 @@ final class AttributeCommand implements Callable<Integer> {
   private int exactTop;
 
   @Option(
+      names = "--masks",
+      defaultValue = "64",
+      paramLabel = "N",
+      description = "ablated prompts that contextcite reads")
+  private int masks;
+
+  @Option(
       names = "--max-cost",
       defaultValue = "0",
       paramLabel = "SECONDS",
@@ -96,11 +104,7 @@ final class AttributeCommand implements Callable<Integer> {
       description = "only the K sources with the largest tau; 0: all")
   private int topK;
 
-  @Option(
-      names = "--seed",
-      defaultValue = "0",
-      description = "of methods that draw at random; the methods of this version draw nothing")
-  @SuppressWarnings("UnusedVariable")
+  @Option(names = "--seed", defaultValue = "0", description = "of the masks that contextcite draws")
   private long seed;
 
   @Option(names = "--json", description = "one JSON object per response, nothing else")
@@ -152,7 +156,7 @@ final class AttributeCommand implements Callable<Integer> {
 
   private MethodOptions methodOptions() {
     try {
-      return new MethodOptions(method, keepParagraphs, heal, exactTop);
+      return new MethodOptions(method, keepParagraphs, heal, exactTop, masks, seed);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

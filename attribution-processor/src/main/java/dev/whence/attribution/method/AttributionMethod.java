@@ -6,7 +6,7 @@ import java.util.List;
 
 /** A way to give every source a score: a choice of branches. */
 public sealed interface AttributionMethod
-    permits LeaveOneOut, Hierarchical, Splice, ParagraphSplice, Cascade {
+    permits LeaveOneOut, Hierarchical, Splice, ParagraphSplice, Cascade, ContextCite {
   /** As results name it, for example "exact-loo". */
   String name();
 
@@ -32,7 +32,8 @@ public sealed interface AttributionMethod
           Hierarchical.NAME,
           Splice.NAME,
           ParagraphSplice.NAME,
-          Cascade.NAME);
+          Cascade.NAME,
+          ContextCite.NAME);
 
   /**
    * The method of a name.
@@ -47,6 +48,7 @@ public sealed interface AttributionMethod
       case Splice.NAME -> new Splice(options.heal());
       case ParagraphSplice.NAME -> new ParagraphSplice(options.heal(), options.keepParagraphs());
       case Cascade.NAME -> new Cascade(options.heal(), options.exactTop());
+      case ContextCite.NAME -> new ContextCite(options.masks(), options.seed());
       default ->
           throw new IllegalArgumentException(
               "the attribution method '"

@@ -8,15 +8,19 @@ package dev.whence.attribution.method;
  *     scored
  * @param heal w of the methods that splice: tokens after a removed source that are recomputed
  * @param exactTop m of the cascade: sources that exact LOO scores again
+ * @param masks ablated prompts of ContextCite
+ * @param seed of what is drawn: ContextCite's masks
  */
-public record MethodOptions(String name, int keepParagraphs, int heal, int exactTop) {
-  /** Exact LOO; K = 3, w = 16, m = 6. */
+public record MethodOptions(
+    String name, int keepParagraphs, int heal, int exactTop, int masks, long seed) {
+  /** Exact LOO; K = 3, w = 16, m = 6, 64 masks. */
   public static final MethodOptions DEFAULT = of(LeaveOneOut.EXACT);
 
   public MethodOptions {
     atLeast(1, "keepParagraphs", keepParagraphs);
     atLeast(0, "heal", heal);
     atLeast(1, "exactTop", exactTop);
+    atLeast(2, "masks", masks);
   }
 
   private static void atLeast(int least, String what, int value) {
@@ -28,18 +32,22 @@ public record MethodOptions(String name, int keepParagraphs, int heal, int exact
 
   /** A method with the dials of {@link #DEFAULT}. */
   public static MethodOptions of(String name) {
-    return new MethodOptions(name, 3, 16, 6);
+    return new MethodOptions(name, 3, 16, 6, 64, 0);
   }
 
   public MethodOptions withKeepParagraphs(int paragraphs) {
-    return new MethodOptions(name, paragraphs, heal, exactTop);
+    return new MethodOptions(name, paragraphs, heal, exactTop, masks, seed);
   }
 
   public MethodOptions withHeal(int tokens) {
-    return new MethodOptions(name, keepParagraphs, tokens, exactTop);
+    return new MethodOptions(name, keepParagraphs, tokens, exactTop, masks, seed);
   }
 
   public MethodOptions withExactTop(int sources) {
-    return new MethodOptions(name, keepParagraphs, heal, sources);
+    return new MethodOptions(name, keepParagraphs, heal, sources, masks, seed);
+  }
+
+  public MethodOptions withMasks(int prompts, long otherSeed) {
+    return new MethodOptions(name, keepParagraphs, heal, exactTop, prompts, otherSeed);
   }
 }

@@ -39,6 +39,26 @@ final class TrunkReadings implements AutoCloseable {
     return taus;
   }
 
+  /** L by statement for each choice of spans that is left out. */
+  List<double[]> logLikelihoods(Reuse reuse, List<List<Span>> cuts) {
+    List<double[]> likelihoods = new ArrayList<>();
+    for (Ablations.Outcome outcome : score(reuse, cuts)) {
+      double[] byStatement = outcome.byStatement();
+      if (byStatement == null) {
+        throw nothingLeft();
+      }
+      likelihoods.add(byStatement);
+    }
+    return likelihoods;
+  }
+
+  private static EngineException nothingLeft() {
+    return new EngineException(
+        EngineException.Kind.UNSUPPORTED,
+        "nothing is left of the prompt without one of its sources, so the response can not be"
+            + " scored without it; use a finer granularity or a chat template");
+  }
+
   private List<Ablations.Outcome> score(Reuse reuse, List<List<Span>> cuts) {
     return new Ablations(scorer, reuse).score(trunk, task.prompt(), task.response(), cuts, meter);
   }
@@ -59,10 +79,7 @@ final class TrunkReadings implements AutoCloseable {
   private static double[] tau(double[] full, Ablations.Outcome outcome) {
     double[] without = outcome.byStatement();
     if (without == null) {
-      throw new EngineException(
-          EngineException.Kind.UNSUPPORTED,
-          "nothing is left of the prompt without one of its sources, so the response can not be"
-              + " scored without it; use a finer granularity or a chat template");
+      throw nothingLeft();
     }
     double[] tau = new double[full.length];
     for (int j = 0; j < tau.length; j++) {

@@ -125,7 +125,9 @@ public record AttributionConfig(
             method,
             settings.integer("attribution.keep-paragraphs", dials.keepParagraphs(), 1, 10_000),
             settings.integer("attribution.heal", dials.heal(), 0, 1 << 20),
-            settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000)),
+            settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000),
+            settings.integer("attribution.masks", dials.masks(), 2, 10_000),
+            settings.integer("attribution.seed", (int) dials.seed(), 0, Integer.MAX_VALUE)),
         settings.choice("attribution.granularity", Granularity.class, defaults.granularity()),
         settings.duration("max-cost", Duration.ZERO, Duration.ZERO, Duration.ofDays(1)).toMillis()
             / 1000.0,

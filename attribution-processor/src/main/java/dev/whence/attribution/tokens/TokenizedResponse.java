@@ -96,6 +96,15 @@ public final class TokenizedResponse {
     return statements;
   }
 
+  /** How many tokens belong to each statement. */
+  public int[] tokensByStatement() {
+    int[] counts = new int[statements.size()];
+    for (int statement : statementOf) {
+      counts[statement]++;
+    }
+    return counts;
+  }
+
   /** Where each token stands in the response; the end token is an empty span at its end. */
   public List<Span> spans() {
     return spans;
