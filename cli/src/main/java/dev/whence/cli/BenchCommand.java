@@ -9,12 +9,15 @@ import dev.whence.benchmarks.StreamBench;
 import dev.whence.benchmarks.StreamReport;
 import dev.whence.benchmarks.TrainBench;
 import dev.whence.benchmarks.TrainReport;
+import dev.whence.benchmarks.fidelity.FidelityBench;
+import dev.whence.benchmarks.fidelity.FidelityReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -36,6 +39,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       BenchCommand.Exact.class,
       BenchCommand.Stream.class,
+      BenchCommand.Fidelity.class,
       BenchCommand.Train.class,
       BenchCommand.Samples.class
     })
@@ -48,7 +52,7 @@ final class BenchCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "'exact', 'stream', 'train' or 'samples' is missing");
+        spec.commandLine(), "'exact', 'fidelity', 'stream', 'train' or 'samples' is missing");
   }
 
   /** Where the figures go. */
@@ -139,6 +143,96 @@ final class BenchCommand implements Runnable {
       NativeEnd.prepare();
       ExactReport report = ExactBench.run(options, output.progress(spec));
       output.write(spec, report);
+      return Whence.DONE;
+    }
+  }
+
+  /** Cost and fidelity of every method. */
+  @Command(
+      name = "fidelity",
+      description =
+          "How close each attribution method comes to exact leave-one-out, and what it costs.",
+      mixinStandardHelpOptions = true)
+  static final class Fidelity implements Callable<Integer> {
+    private static final int QUICK_PROMPTS = 8;
+    private static final int QUICK_PARAGRAPHS = 5;
+
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(names = "--model", required = true, paramLabel = "M")
+    private String model;
+
+    @Option(
+        names = "--input",
+        required = true,
+        paramLabel = "F.jsonl",
+        description = "records, or questions of HotpotQA or SQuAD with their paragraphs")
+    private Path input;
+
+    @Option(names = "--paragraphs", defaultValue = "0", description = "most of a question; 0: all")
+    private int paragraphs;
+
+    @Option(names = "--prompts", defaultValue = "0", description = "evenly spaced; 0: all")
+    private int prompts;
+
+    @Option(
+        names = "--max-new-tokens",
+        defaultValue = "64",
+        description = "of an answer that the model gives, where the input has none")
+    private int maxNewTokens;
+
+    @Option(names = "--dtype", defaultValue = "auto", paramLabel = "auto|bf16|fp32")
+    private String dtype;
+
+    @Option(
+        names = "--methods",
+        split = ",",
+        paramLabel = "NAME[,NAME]",
+        description = "only methods whose name in the table begins so")
+    private List<String> methods = List.of();
+
+    @Option(names = "--quick", description = "8 prompts of 5 paragraphs: a few minutes")
+    private boolean quick;
+
+    @Option(names = "--csv", paramLabel = "F.csv", description = "also writes the figures there")
+    private Optional<Path> csv = Optional.empty();
+
+    @Option(
+        names = "--plot",
+        paramLabel = "F.svg",
+        description = "also draws cost against mAP@3 there")
+    private Optional<Path> plot = Optional.empty();
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Fidelity() {}
+
+    @Override
+    public Integer call() throws Exception {
+      InputFile.check(input);
+      FidelityBench.Options options;
+      try {
+        options =
+            new FidelityBench.Options(
+                Models.resolve(model),
+                input,
+                quick && paragraphs == 0 ? QUICK_PARAGRAPHS : paragraphs,
+                quick && prompts == 0 ? QUICK_PROMPTS : prompts,
+                maxNewTokens,
+                Dtype.of(dtype),
+                methods);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      FidelityReport report = FidelityBench.run(options, output.progress(spec));
+      output.write(spec, report);
+      if (csv.isPresent()) {
+        Files.writeString(csv.get(), report.csv());
+      }
+      if (plot.isPresent()) {
+        Files.writeString(plot.get(), report.plot());
+      }
       return Whence.DONE;
     }
   }
