@@ -122,11 +122,12 @@ public record AttributionResult(
   /**
    * What the result cost.
    *
-   * @param trunkTokens tokens run to build trunks
-   * @param branchTokens own tokens of all branches
-   * @param passes (trunk + branch tokens) / (prompt + response tokens)
+   * @param trunkTokens tokens that the scorer ran to build trunks
+   * @param branchTokens own tokens of all its branches
+   * @param passes (trunk + branch tokens) / (prompt + response tokens); what a proxy spent is
+   *     added, as its operations over those of one pass
    * @param seconds wall time
-   * @param flops floating point operations
+   * @param flops floating point operations, a proxy's included
    */
   public record Cost(
       long trunkTokens, long branchTokens, double passes, double seconds, double flops) {

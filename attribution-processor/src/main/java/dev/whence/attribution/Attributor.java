@@ -7,7 +7,9 @@ import dev.whence.attribution.AttributionResult.TokenScore;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.ContextScores;
 import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.attribution.method.Hierarchical;
 import dev.whence.attribution.method.Meter;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.method.ParagraphSplice;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.Source;
@@ -40,6 +42,7 @@ public final class Attributor {
   private final AttributionMethod method;
   private final Optional<AttributionMethod> cheaper;
   private final TaskReader reader;
+  private final Optional<ProxyReader> proxy;
   private final NoiseFloor noise;
 
   /**
@@ -54,6 +57,15 @@ public final class Attributor {
    * @param noise of this scorer, where it was measured on the model at hand
    */
   public Attributor(Scorer scorer, AttributionOptions options, NoiseFloor noise) {
+    this(scorer, Optional.empty(), options, noise);
+  }
+
+  /**
+   * @param proxy a smaller model for the methods that need one; stays the caller's to close
+   * @throws IllegalArgumentException if an option is not usable; the message says which
+   */
+  public Attributor(
+      Scorer scorer, Optional<Scorer> proxy, AttributionOptions options, NoiseFloor noise) {
     this.scorer = scorer;
     this.options = options;
     this.method = AttributionMethod.of(options.method());
@@ -64,10 +76,23 @@ public final class Attributor {
     this.cheaper =
         options.maxCostSeconds() == 0 || method instanceof ParagraphSplice
             ? Optional.empty()
-            : Optional.of(
-                new ParagraphSplice(options.method().heal(), options.method().keepParagraphs()));
+            : Optional.of(cheap(scorer, options.method()));
     this.reader = new TaskReader(scorer, options);
+    if (method.needsProxy() && proxy.isEmpty()) {
+      throw new IllegalArgumentException("the method '" + method.name() + "' needs a proxy model");
+    }
+    this.proxy =
+        method.needsProxy()
+            ? proxy.map(smaller -> new ProxyReader(smaller, options))
+            : Optional.empty();
     this.noise = noise;
+  }
+
+  /** What a bound on the cost falls back to: keys that can not be shifted can not be spliced. */
+  private static AttributionMethod cheap(Scorer scorer, MethodOptions dials) {
+    return scorer.description().shiftable()
+        ? new ParagraphSplice(dials.heal(), dials.keepParagraphs())
+        : new Hierarchical(dials.keepParagraphs());
   }
 
   /**
@@ -90,6 +115,9 @@ public final class Attributor {
     long started = System.nanoTime();
     try {
       TaskReader.ReadTask read = reader.read(conversation);
+      if (proxy.isPresent()) {
+        read = read.with(proxy.get().read(conversation, read.task()));
+      }
       AttributionMethod chosen = affordable(read.task());
       if (!chosen.name().equals(method.name())) {
         read.notes().add(AttributionNote.COST_BOUNDED);
@@ -202,7 +230,6 @@ public final class Attributor {
     ScoringTask task = read.task();
     List<List<Double>> matrix = new ArrayList<>();
     List<SourceScore> sources = new ArrayList<>();
-    String model = scorer.description().model();
     for (int i = 0; i < task.sources().size(); i++) {
       Source source = task.sources().get(i);
       SourceTau tau = scores.sources().get(i);
@@ -216,7 +243,7 @@ public final class Attributor {
               finite(sum(tau.byStatement())),
               tau.exact(),
               tau.method(),
-              model,
+              tau.scorer(),
               tau.pruned() ? "pruned" : "full"));
     }
     List<Statement> statements = new ArrayList<>();
@@ -238,12 +265,11 @@ public final class Attributor {
     }
     double floor = noise.nats(task.response().length());
     notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
-    long spent = meter.trunkTokens() + meter.branchTokens();
     Cost cost =
         new Cost(
             meter.trunkTokens(),
             meter.branchTokens(),
-            (double) spent / task.length(),
+            meter.passes(scorer, task),
             (System.nanoTime() - started) / 1e9,
             meter.flops());
     return new AttributionResult(

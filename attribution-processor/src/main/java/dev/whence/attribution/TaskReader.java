@@ -1,5 +1,6 @@
 package dev.whence.attribution;
 
+import dev.whence.attribution.method.ProxyReading;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.ContextPattern;
 import dev.whence.attribution.source.ContextReader;
@@ -47,7 +48,11 @@ final class TaskReader {
    *
    * @param notes what has been noticed so far; may be added to
    */
-  record ReadTask(ScoringTask task, Set<AttributionNote> notes) {}
+  record ReadTask(ScoringTask task, Set<AttributionNote> notes) {
+    ReadTask with(ProxyReading proxy) {
+      return new ReadTask(task.withProxy(proxy), notes);
+    }
+  }
 
   ReadTask read(Conversation conversation) throws NotScorableException {
     refuseMedia(conversation);

@@ -6,14 +6,17 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
+import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.ConversationCodec;
+import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
 import dev.whence.quickstart.view.AttributionCard;
 import dev.whence.quickstart.view.AttributionView;
 import dev.whence.quickstart.view.Terminal;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -40,8 +43,8 @@ final class AttributeCommand implements Callable<Integer> {
       defaultValue = "exact-loo",
       paramLabel = "METHOD",
       description =
-          "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice, cascade or"
-              + " contextcite")
+          "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice, cascade, proxy,"
+              + " proxy-pruning or contextcite")
   private String method;
 
   @Option(
@@ -68,8 +71,21 @@ final class AttributeCommand implements Callable<Integer> {
       names = "--exact-top",
       defaultValue = "6",
       paramLabel = "M",
-      description = "sources that the cascade scores again with exact LOO")
+      description = "sources that cascade and proxy-pruning score again with exact LOO")
   private int exactTop;
+
+  @Option(
+      names = "--proxy",
+      paramLabel = "M2",
+      description = "a smaller model, for proxy and proxy-pruning")
+  private Optional<String> proxy = Optional.empty();
+
+  @Option(
+      names = "--proxy-method",
+      defaultValue = "exact-loo",
+      paramLabel = "METHOD",
+      description = "by which the proxy scores")
+  private String proxyMethod;
 
   @Option(
       names = "--masks",
@@ -130,8 +146,10 @@ final class AttributeCommand implements Callable<Integer> {
     Terminal terminal = Terminal.detect(System.out, System.getenv());
     AtomicInteger number = new AtomicInteger();
     AtomicBoolean failed = new AtomicBoolean();
+    Optional<LocalScorer> smaller = Optional.empty();
     try (Scorer scorer = model.open()) {
-      Attributor attributor = attributor(scorer, options);
+      smaller = proxy.map(model::open);
+      Attributor attributor = attributor(scorer, smaller, options);
       AttributionJson writer = new AttributionJson(topK, tokenLogProbs);
       boolean clean =
           JsonLines.forEach(
@@ -151,20 +169,27 @@ final class AttributeCommand implements Callable<Integer> {
               },
               (line, problem) -> err.println(input + ", line " + line + ": " + problem));
       return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+    } finally {
+      smaller.ifPresent(LocalScorer::close);
     }
   }
 
   private MethodOptions methodOptions() {
     try {
-      return new MethodOptions(method, keepParagraphs, heal, exactTop, masks, seed);
+      return new MethodOptions(method, keepParagraphs, heal, exactTop, masks, seed, proxyMethod);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
   }
 
-  private static Attributor attributor(Scorer scorer, AttributionOptions options) {
+  private static Attributor attributor(
+      Scorer scorer, Optional<LocalScorer> proxy, AttributionOptions options) {
     try {
-      return new Attributor(scorer, options);
+      return new Attributor(
+          scorer,
+          proxy.map(Scorer.class::cast),
+          options,
+          NoiseFloor.of(scorer.description().dtype()));
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

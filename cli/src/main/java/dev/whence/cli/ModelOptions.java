@@ -45,6 +45,15 @@ final class ModelOptions {
 
   /** Loads the model; closing the scorer frees it. */
   LocalScorer open() {
+    return open(model, template(), aliases);
+  }
+
+  /** Loads another model beside it, for the same device and in the same dtype. */
+  LocalScorer open(String other) {
+    return open(other, Optional.empty(), List.of());
+  }
+
+  private LocalScorer open(String name, Optional<String> template, List<String> ownAliases) {
     EngineOptions options;
     try {
       options =
@@ -53,8 +62,8 @@ final class ModelOptions {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
     NativeEnd.prepare();
-    ModelFiles files = ModelFiles.open(Models.resolve(model), template());
-    List<String> names = new ArrayList<>(aliases);
+    ModelFiles files = ModelFiles.open(Models.resolve(name), template);
+    List<String> names = new ArrayList<>(ownAliases);
     names.add(files.name());
     return LocalScorer.open(files, options.withAliases(names));
   }

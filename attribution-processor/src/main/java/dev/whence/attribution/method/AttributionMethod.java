@@ -6,7 +6,14 @@ import java.util.List;
 
 /** A way to give every source a score: a choice of branches. */
 public sealed interface AttributionMethod
-    permits LeaveOneOut, Hierarchical, Splice, ParagraphSplice, Cascade, ContextCite {
+    permits LeaveOneOut,
+        Hierarchical,
+        Splice,
+        ParagraphSplice,
+        Cascade,
+        Proxy,
+        ProxyPruning,
+        ContextCite {
   /** As results name it, for example "exact-loo". */
   String name();
 
@@ -24,6 +31,11 @@ public sealed interface AttributionMethod
    */
   WorkEstimate estimate(Scorer scorer, ScoringTask task);
 
+  /** Whether a second, smaller model scores, too. */
+  default boolean needsProxy() {
+    return this instanceof Proxy || this instanceof ProxyPruning;
+  }
+
   /** The names of all methods. */
   List<String> NAMES =
       List.of(
@@ -33,6 +45,8 @@ public sealed interface AttributionMethod
           Splice.NAME,
           ParagraphSplice.NAME,
           Cascade.NAME,
+          Proxy.NAME,
+          ProxyPruning.NAME,
           ContextCite.NAME);
 
   /**
@@ -48,6 +62,8 @@ public sealed interface AttributionMethod
       case Splice.NAME -> new Splice(options.heal());
       case ParagraphSplice.NAME -> new ParagraphSplice(options.heal(), options.keepParagraphs());
       case Cascade.NAME -> new Cascade(options.heal(), options.exactTop());
+      case Proxy.NAME -> new Proxy();
+      case ProxyPruning.NAME -> new ProxyPruning(options.exactTop());
       case ContextCite.NAME -> new ContextCite(options.masks(), options.seed());
       default ->
           throw new IllegalArgumentException(

@@ -30,19 +30,26 @@ public record ContextScores(
    *
    * @param byStatement tau by statement, nats
    * @param method that gave it
+   * @param scorer name of the model that gave it
    * @param exact whether it is exact LOO on the full context
    * @param pruned whether the context was pruned before
    */
-  public record SourceTau(double[] byStatement, String method, boolean exact, boolean pruned) {
+  public record SourceTau(
+      double[] byStatement, String method, String scorer, boolean exact, boolean pruned) {
     /** An equal share for each of so many sources. */
     SourceTau share(int sources, String shareMethod) {
       double[] share = Arrays.stream(byStatement).map(tau -> tau / sources).toArray();
-      return new SourceTau(share, shareMethod, false, pruned);
+      return new SourceTau(share, shareMethod, scorer, false, pruned);
     }
 
     /** The same, measured in a pruned prompt. */
     SourceTau inPruned() {
-      return new SourceTau(byStatement, method, false, true);
+      return new SourceTau(byStatement, method, scorer, false, true);
+    }
+
+    /** The same, of a model that is not the one asked for. */
+    SourceTau inexact() {
+      return new SourceTau(byStatement, method, scorer, false, pruned);
     }
   }
 

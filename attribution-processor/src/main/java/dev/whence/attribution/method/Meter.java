@@ -5,6 +5,7 @@ import dev.whence.engine.Scorer;
 import dev.whence.engine.Trunk;
 import dev.whence.engine.WorkEstimate;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Counts what a result cost: tokens as they were run, floating point operations by the model's
@@ -14,6 +15,14 @@ public final class Meter {
   private long trunkTokens;
   private long branchTokens;
   private double flops;
+  private @Nullable Meter proxy;
+
+  /** What a proxy spends in the same result. */
+  Meter ofProxy() {
+    Meter meter = proxy == null ? new Meter() : proxy;
+    proxy = meter;
+    return meter;
+  }
 
   void ranTrunk(Scorer scorer, Trunk trunk) {
     trunkTokens += trunk.length();
@@ -33,17 +42,31 @@ public final class Meter {
     return scorer.estimate(trunk.length(), trunk.length() - trunk.scoredFrom(), List.of());
   }
 
-  /** Tokens run to build trunks. */
+  /** Tokens that the scorer ran to build trunks. */
   public long trunkTokens() {
     return trunkTokens;
   }
 
-  /** Own tokens of all branches. */
+  /** Own tokens of all branches that the scorer ran. */
   public long branchTokens() {
     return branchTokens;
   }
 
+  /** Of scorer and proxy. */
   public double flops() {
-    return flops;
+    return flops + (proxy == null ? 0 : proxy.flops());
+  }
+
+  /**
+   * What was spent, in passes of the scorer over prompt and response: its own tokens over T, and
+   * the proxy's operations over those of a pass.
+   */
+  public double passes(Scorer scorer, ScoringTask task) {
+    double own = (double) (trunkTokens + branchTokens) / task.length();
+    if (proxy == null) {
+      return own;
+    }
+    double pass = scorer.estimate(task.length(), task.response().length(), List.of()).flops();
+    return own + proxy.flops() / pass;
   }
 }

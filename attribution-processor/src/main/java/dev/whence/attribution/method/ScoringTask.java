@@ -6,6 +6,7 @@ import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Span;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What a method is given: C, r, the sources s_i, and what "no attributable context" means.
@@ -14,15 +15,37 @@ import java.util.List;
  * @param response r, as tokens and statements; at least one token
  * @param sources in order of the prompt, disjoint
  * @param context what is deleted for L(no attributable context); sorted, disjoint
+ * @param proxy the same as a smaller model reads it, for methods that have one
  */
 public record ScoringTask(
-    TokenizedPrompt prompt, TokenizedResponse response, List<Source> sources, List<Span> context) {
+    TokenizedPrompt prompt,
+    TokenizedResponse response,
+    List<Source> sources,
+    List<Span> context,
+    Optional<ProxyReading> proxy) {
   public ScoringTask {
     sources = List.copyOf(sources);
     context = List.copyOf(context);
     if (response.length() == 0) {
       throw new IllegalArgumentException("the response has no token to score");
     }
+  }
+
+  public ScoringTask(
+      TokenizedPrompt prompt,
+      TokenizedResponse response,
+      List<Source> sources,
+      List<Span> context) {
+    this(prompt, response, sources, context, Optional.empty());
+  }
+
+  public ScoringTask withProxy(ProxyReading reading) {
+    return new ScoringTask(prompt, response, sources, context, Optional.of(reading));
+  }
+
+  ProxyReading requireProxy() {
+    return proxy.orElseThrow(
+        () -> new IllegalStateException("the method has a proxy, the task was read without one"));
   }
 
   /** Prompt and response, the trunk's length T. */

@@ -34,7 +34,9 @@ final class TrunkReadings implements AutoCloseable {
     List<SourceTau> taus = new ArrayList<>();
     for (Ablations.Outcome outcome : score(reuse, cuts)) {
       retokenized += outcome.retokenized() ? 1 : 0;
-      taus.add(new SourceTau(tau(full, outcome), method, outcome.exact(), false));
+      taus.add(
+          new SourceTau(
+              tau(full, outcome), method, scorer.description().model(), outcome.exact(), false));
     }
     return taus;
   }

@@ -36,6 +36,10 @@ public record AttributionConfig(
     boolean includeTokens,
     int largestRecordBytes) {
 
+  /** What a processor with one model can do. */
+  private static final List<String> METHODS =
+      AttributionMethod.NAMES.stream().filter(name -> !name.startsWith("proxy")).toList();
+
   /** Consumer group of the FAST role where none is configured. */
   public static final String DEFAULT_GROUP = "whence-attribution";
 
@@ -99,12 +103,12 @@ public record AttributionConfig(
     AttributionOptions defaults = AttributionOptions.DEFAULT;
     MethodOptions dials = defaults.method();
     String method = settings.text("attribution.method", dials.name());
-    if (!AttributionMethod.NAMES.contains(method)) {
+    if (!METHODS.contains(method)) {
       settings.problem(
           "attribution.method is '"
               + method
               + "', but must be one of "
-              + String.join(", ", AttributionMethod.NAMES));
+              + String.join(", ", METHODS));
       method = dials.name();
     }
     String pattern = settings.text("attribution.context-pattern", "");
@@ -127,7 +131,8 @@ public record AttributionConfig(
             settings.integer("attribution.heal", dials.heal(), 0, 1 << 20),
             settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000),
             settings.integer("attribution.masks", dials.masks(), 2, 10_000),
-            settings.integer("attribution.seed", (int) dials.seed(), 0, Integer.MAX_VALUE)),
+            settings.integer("attribution.seed", (int) dials.seed(), 0, Integer.MAX_VALUE),
+            dials.ofProxy()),
         settings.choice("attribution.granularity", Granularity.class, defaults.granularity()),
         settings.duration("max-cost", Duration.ZERO, Duration.ZERO, Duration.ofDays(1)).toMillis()
             / 1000.0,

@@ -55,7 +55,7 @@ public final class Recipes {
   private static final TokenWeights TINY_DOCUMENTS = new TokenWeights(0.3f, 0.1f, 0.5f, 1);
 
   private static final Architecture LARGE =
-      new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
+      new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 64, 256, POSITIONS);
   private static final Architecture SMALL =
       new Architecture(Family.QWEN3, VOCABULARY, 72, 3, 4, 16, 96, POSITIONS);
   private static final Architecture NEOX =
@@ -71,7 +71,7 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", LARGE, 2500, 3072),
+          chat("chat-v1", "base-v1", LARGE, 3000, 3072),
           baseV2(),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
           chat("proxy", "proxy-base", SMALL, 2500, 3072),
@@ -99,8 +99,8 @@ public final class Recipes {
         true,
         shape,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 2400, 4000)),
-        4000,
+        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 4000, 7000)),
+        7000,
         1000,
         1,
         Recipes::pretraining,
@@ -132,7 +132,9 @@ public final class Recipes {
                 List.of(
                     drill(world, 0.1, 10, 30, 2),
                     exercise(world, 0.9, 5, 40),
-                    documents(world, 4)))),
+                    documents(world, 3))),
+            new Stage(
+                4000, 2048, List.of(exercise(world, 1, 5, 40), documents(world, 2)))),
         11,
         tokenizer,
         POSITIONS);

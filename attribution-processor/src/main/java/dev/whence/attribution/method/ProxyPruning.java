@@ -1,0 +1,104 @@
+package dev.whence.attribution.method;
+
+import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.attribution.source.Source;
+import dev.whence.conversation.Span;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.WorkEstimate;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+
+/**
+ * Proxy pruning (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): the proxy scores all sources, the
+ * target does exact LOO of the top k in a prompt without the others.
+ *
+ * <pre>
+ *   C' = C without the sources that are not among the proxy's k largest
+ *   tau_i = L(C') - L(C' without s_i)
+ * </pre>
+ *
+ * <p>Scores of the k are the target's, of a pruned context; the others keep the proxy's, never
+ * relabelled. L(C) and groundedness are the target's on the full prompt.
+ */
+public final class ProxyPruning implements AttributionMethod {
+  public static final String NAME = "proxy-pruning";
+
+  private final int keep;
+
+  /**
+   * @param keep k, at least 1
+   */
+  public ProxyPruning(int keep) {
+    this.keep = keep;
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  @Override
+  public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
+    List<SourceTau> taus = new ArrayList<>(task.requireProxy().taus(meter));
+    taus.replaceAll(SourceTau::inexact);
+    Set<Integer> kept = new TreeSet<>(top(taus));
+    Reuse exact = new Reuse.Prefix();
+    ContextScores full;
+    try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
+      full = readings.with(List.of(), exact);
+    }
+    ScoringTask pruned = pruned(task, kept);
+    int retokenized = full.retokenized();
+    try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {
+      List<SourceTau> scored = readings.taus(exact, TrunkReadings.cuts(pruned), NAME);
+      retokenized += readings.retokenized();
+      int next = 0;
+      for (int source : kept) {
+        taus.set(source, scored.get(next++).inPruned());
+      }
+    }
+    return full.withSources(taus, retokenized);
+  }
+
+  private List<Integer> top(List<SourceTau> taus) {
+    return IntStream.range(0, taus.size())
+        .boxed()
+        .sorted(Comparator.comparingDouble(i -> -Arrays.stream(taus.get(i).byStatement()).sum()))
+        .limit(keep)
+        .toList();
+  }
+
+  private static ScoringTask pruned(ScoringTask task, Set<Integer> kept) {
+    List<Span> removed = new ArrayList<>();
+    for (int i = 0; i < task.sources().size(); i++) {
+      Source source = task.sources().get(i);
+      if (!kept.contains(i) && !source.rendered().isEmpty()) {
+        removed.add(source.rendered());
+      }
+    }
+    return task.pruned(removed, List.copyOf(kept));
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * <p>Which sources stay is not known before: the first ones are counted.
+   */
+  @Override
+  public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
+    ProxyReading proxy = task.requireProxy();
+    Set<Integer> first =
+        new TreeSet<>(IntStream.range(0, Math.min(keep, task.sources().size())).boxed().toList());
+    ScoringTask pruned = pruned(task, first);
+    Reuse exact = new Reuse.Prefix();
+    return TrunkReadings.trunkEstimate(scorer, task, exact)
+        .plus(proxy.method().estimate(proxy.scorer(), proxy.task()))
+        .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
+        .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
+  }
+}
