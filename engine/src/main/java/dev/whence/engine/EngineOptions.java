@@ -14,6 +14,8 @@ import java.util.Optional;
  * @param packTokens token budget of one forward: branches are packed up to it
  * @param memoryBytes bound for native memory, weights included; 0 = no bound
  * @param threads of one operation; 0 = the native library's choice (one per core)
+ * @param trunkCacheBytes keys and values of closed trunks that are kept, for trunks that begin like
+ *     them; 0 = none: then the same input always gives the same bits
  * @param aliases production model names that the scorer is, rather than a surrogate for
  * @param nativeDirectory where the native library is unpacked at the first start; empty: {@code
  *     whence.native.dir}, else DJL's own choice (DJL_CACHE_DIR, else the home directory). The first
@@ -25,6 +27,7 @@ public record EngineOptions(
     int packTokens,
     long memoryBytes,
     int threads,
+    long trunkCacheBytes,
     List<String> aliases,
     Optional<Path> nativeDirectory) {
 
@@ -63,38 +66,58 @@ public record EngineOptions(
     if (packTokens < 1) {
       throw new IllegalArgumentException("packTokens " + packTokens + " is not positive");
     }
-    if (memoryBytes < 0 || threads < 0) {
+    if (memoryBytes < 0 || threads < 0 || trunkCacheBytes < 0) {
       throw new IllegalArgumentException(
-          "memoryBytes " + memoryBytes + " or threads " + threads + " is negative");
+          "memoryBytes "
+              + memoryBytes
+              + ", threads "
+              + threads
+              + " or trunkCacheBytes "
+              + trunkCacheBytes
+              + " is negative");
     }
   }
 
   /** Chosen by the machine. */
   public static EngineOptions defaults() {
     return new EngineOptions(
-        Dtype.AUTO, "auto", DEFAULT_PACK_TOKENS, 0, 0, List.of(), Optional.empty());
+        Dtype.AUTO, "auto", DEFAULT_PACK_TOKENS, 0, 0, 0, List.of(), Optional.empty());
   }
 
   public EngineOptions withDtype(Dtype wanted) {
     return new EngineOptions(
-        wanted, device, packTokens, memoryBytes, threads, aliases, nativeDirectory);
+        wanted,
+        device,
+        packTokens,
+        memoryBytes,
+        threads,
+        trunkCacheBytes,
+        aliases,
+        nativeDirectory);
   }
 
   public EngineOptions withDevice(String wanted) {
     return new EngineOptions(
-        dtype, wanted, packTokens, memoryBytes, threads, aliases, nativeDirectory);
+        dtype, wanted, packTokens, memoryBytes, threads, trunkCacheBytes, aliases, nativeDirectory);
   }
 
   public EngineOptions withPackTokens(int wanted) {
-    return new EngineOptions(dtype, device, wanted, memoryBytes, threads, aliases, nativeDirectory);
+    return new EngineOptions(
+        dtype, device, wanted, memoryBytes, threads, trunkCacheBytes, aliases, nativeDirectory);
   }
 
   public EngineOptions withMemoryBytes(long wanted) {
-    return new EngineOptions(dtype, device, packTokens, wanted, threads, aliases, nativeDirectory);
+    return new EngineOptions(
+        dtype, device, packTokens, wanted, threads, trunkCacheBytes, aliases, nativeDirectory);
+  }
+
+  public EngineOptions withTrunkCacheBytes(long wanted) {
+    return new EngineOptions(
+        dtype, device, packTokens, memoryBytes, threads, wanted, aliases, nativeDirectory);
   }
 
   public EngineOptions withAliases(List<String> wanted) {
     return new EngineOptions(
-        dtype, device, packTokens, memoryBytes, threads, wanted, nativeDirectory);
+        dtype, device, packTokens, memoryBytes, threads, trunkCacheBytes, wanted, nativeDirectory);
   }
 }

@@ -111,7 +111,12 @@ public final class LocalScorer implements Scorer {
     return decoder;
   }
 
-  /** Bytes of native memory held: weights and open trunks. */
+  @Override
+  public TrunkReuse trunkReuse() {
+    return decoder.trunkReuse();
+  }
+
+  /** Bytes of native memory held: weights, open trunks and closed ones that are kept. */
   public NativeMemory nativeMemory() {
     return decoder.memory();
   }

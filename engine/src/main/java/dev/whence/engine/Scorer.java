@@ -40,6 +40,11 @@ public interface Scorer extends AutoCloseable {
   /** What a trunk of so many tokens and the given branches would cost, before it is spent. */
   WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches);
 
+  /** How much of its trunks was taken over from earlier ones. Any thread. */
+  default TrunkReuse trunkReuse() {
+    return TrunkReuse.NONE;
+  }
+
   @Override
   void close();
 }

@@ -17,6 +17,11 @@ public interface Trunk extends AutoCloseable {
   /** Natural-log probabilities of tokens [scoredFrom, length), nats. */
   double[] logProbs();
 
+  /** How many of its first tokens were not computed, since a trunk before it began with them. */
+  default int reused() {
+    return 0;
+  }
+
   /** Bytes of device memory held. */
   long bytes();
 

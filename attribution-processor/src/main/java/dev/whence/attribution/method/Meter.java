@@ -25,8 +25,11 @@ public final class Meter {
   }
 
   void ranTrunk(Scorer scorer, Trunk trunk) {
-    trunkTokens += trunk.length();
+    trunkTokens += trunk.length() - trunk.reused();
     flops += trunkCost(scorer, trunk).flops();
+    if (trunk.reused() > 0) {
+      flops -= scorer.estimate(trunk.reused(), 0, List.of()).flops();
+    }
   }
 
   void ranBranches(Scorer scorer, Trunk trunk, List<Branch> branches) {

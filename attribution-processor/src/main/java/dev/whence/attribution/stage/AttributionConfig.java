@@ -45,6 +45,9 @@ public record AttributionConfig(
 
   private static final int MIB = 1 << 20;
 
+  /** Room for the prompts of a few conversations. */
+  private static final long DEFAULT_TRUNK_CACHE = 256L * MIB;
+
   /**
    * What attributable texts are: those declared so, or everything but question and instructions.
    */
@@ -95,6 +98,7 @@ public record AttributionConfig(
         settings.integer("engine.pack-tokens", EngineOptions.DEFAULT_PACK_TOKENS, 1, 1 << 20),
         settings.bytes("engine.memory", 0, 0, 1L << 40),
         settings.integer("engine.threads", 0, 0, 1024),
+        settings.bytes("engine.trunk-cache", DEFAULT_TRUNK_CACHE, 0, 1L << 40),
         aliases,
         settings.text("engine.native-dir").map(Path::of));
   }

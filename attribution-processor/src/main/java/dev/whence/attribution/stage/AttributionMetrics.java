@@ -2,11 +2,14 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
+import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /** What the attribution stage counts: responses by how they ended, and tokens. */
 final class AttributionMetrics {
@@ -33,6 +36,26 @@ final class AttributionMetrics {
             .description("floating point operations of the model")
             .register(registry);
     sources = Counter.builder("whence.sources").description("sources scored").register(registry);
+  }
+
+  /** How much of the trunks was taken over from earlier ones; since the model was loaded. */
+  static void trunkReuse(MeterRegistry registry, Supplier<TrunkReuse> reuse) {
+    Gauge.builder("whence.trunks.reused.share", reuse, AttributionMetrics::share)
+        .description("share of the trunks' tokens that an earlier trunk had computed")
+        .register(registry);
+    Gauge.builder("whence.trunks.hit.share", reuse, AttributionMetrics::hits)
+        .description("share of the trunks that began like an earlier one")
+        .register(registry);
+  }
+
+  private static double share(Supplier<TrunkReuse> reuse) {
+    TrunkReuse now = reuse.get();
+    return now.tokens() == 0 ? 0 : (double) now.reused() / now.tokens();
+  }
+
+  private static double hits(Supplier<TrunkReuse> reuse) {
+    TrunkReuse now = reuse.get();
+    return now.trunks() == 0 ? 0 : (double) now.hits() / now.trunks();
   }
 
   void ended(AttributionStatus status) {

@@ -141,6 +141,7 @@ public final class AttributionProcessor implements AutoCloseable {
             config.engine().aliases(),
             meters);
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
+    AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);
     Optional<HealthServer> http = openHttp(config, health, meters);
     ModelReleases releases =
         new ModelReleases(clients, topics.models().name(), ModelRole.FAST, health, meters);

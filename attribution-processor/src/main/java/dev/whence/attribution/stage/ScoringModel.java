@@ -3,6 +3,7 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Attributor;
 import dev.whence.engine.ScorerDescription;
+import dev.whence.engine.TrunkReuse;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
@@ -211,6 +212,11 @@ final class ScoringModel implements AutoCloseable {
 
   Optional<ScorerDescription> description() {
     return active.map(one -> one.model().scorer().description());
+  }
+
+  /** How much of the trunks of the model in use was taken over from earlier ones. Any thread. */
+  TrunkReuse trunkReuse() {
+    return active.map(one -> one.model().scorer().trunkReuse()).orElse(TrunkReuse.NONE);
   }
 
   /** Memory held outside the heap, in bytes. Any thread. */

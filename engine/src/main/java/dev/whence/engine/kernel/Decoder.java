@@ -8,6 +8,7 @@ import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.TrunkReuse;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.WeightSource;
 import java.util.ArrayList;
@@ -37,6 +38,7 @@ public final class Decoder implements AutoCloseable {
   private final int budget;
   private final int mostBlockRows;
   private final long memoryBytes;
+  private final TrunkCache trunks;
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
@@ -58,6 +60,7 @@ public final class Decoder implements AutoCloseable {
     this.memory = memory;
     this.budget = options.packTokens();
     this.memoryBytes = options.memoryBytes();
+    this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
         new DeviceRate(
             precision == Precision.BF16 ? peak.bf16() : peak.fp32(), peak.fp32(), config.layers());
@@ -170,6 +173,10 @@ public final class Decoder implements AutoCloseable {
             * capacity
             * config.headDim()
             * precision.bytes();
+    if (memoryBytes > 0) {
+      long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
+      trunks.shrink(Math.max(0, trunks.bytes() - Math.max(0, bytes - free)));
+    }
     if (memoryBytes > 0 && memory.weightBytes() + memory.trunkBytes() + bytes > memoryBytes) {
       throw new EngineException(
           Kind.UNSUPPORTED,
@@ -375,6 +382,16 @@ public final class Decoder implements AutoCloseable {
     return rate.seconds(work, (work.tokens() + budget - 1) / budget);
   }
 
+  /** Keys and values of closed trunks. */
+  TrunkCache trunks() {
+    return trunks;
+  }
+
+  /** How much of its trunks was taken over from earlier ones. Any thread. */
+  public TrunkReuse trunkReuse() {
+    return trunks.statistics();
+  }
+
   /** All work done so far. */
   public Work done() {
     return done;
@@ -409,6 +426,7 @@ public final class Decoder implements AutoCloseable {
 
   @Override
   public void close() {
+    trunks.close();
     rotary.close();
     shape.close();
     epsilon.close();

@@ -8,6 +8,7 @@ import dev.whence.engine.View;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** A token sequence that a {@link Decoder} ran once, with its keys and values on the device. */
 public final class Sequence implements Trunk {
@@ -15,14 +16,22 @@ public final class Sequence implements Trunk {
   private final int scoredFrom;
   private final double[] logProbs;
   private final KeyValues keyValues;
+  private final int reused;
   private final Decoder decoder;
+  private boolean closed;
 
   private Sequence(
-      int[] tokens, int scoredFrom, double[] logProbs, KeyValues keyValues, Decoder decoder) {
+      int[] tokens,
+      int scoredFrom,
+      double[] logProbs,
+      KeyValues keyValues,
+      int reused,
+      Decoder decoder) {
     this.tokens = tokens;
     this.scoredFrom = scoredFrom;
     this.logProbs = logProbs;
     this.keyValues = keyValues;
+    this.reused = reused;
     this.decoder = decoder;
   }
 
@@ -38,12 +47,19 @@ public final class Sequence implements Trunk {
           "scoredFrom " + scoredFrom + " is not in [1, " + tokens.length + "]");
     }
     int[] own = tokens.clone();
-    KeyValues room = decoder.room(own.length);
+    TrunkCache cache = decoder.trunks();
+    // The row before the first scored token gives its probability: it is computed anew.
+    Optional<TrunkCache.Match> match = cache.take(own, scoredFrom - 1);
+    int from = match.map(TrunkCache.Match::reused).orElse(0);
+    KeyValues room =
+        match.isPresent()
+            ? match.get().room()
+            : decoder.room(cache.capacity(own.length, decoder.config().maxPositions()));
     boolean complete = false;
     try {
-      double[] logProbs = decoder.extend(room, own, 0, scoredFrom);
+      double[] logProbs = decoder.extend(room, own, from, scoredFrom);
       complete = true;
-      return new Sequence(own, scoredFrom, logProbs, room, decoder);
+      return new Sequence(own, scoredFrom, logProbs, room, from, decoder);
     } finally {
       if (!complete) {
         room.close();
@@ -80,6 +96,9 @@ public final class Sequence implements Trunk {
   public List<double[]> score(Decoder scoring, List<Branch> branches) {
     if (scoring != decoder) {
       throw new IllegalArgumentException("the trunk was made by another scorer");
+    }
+    if (closed) {
+      throw new IllegalStateException("the trunk is closed");
     }
     for (Branch branch : branches) {
       check(branch);
@@ -129,7 +148,15 @@ public final class Sequence implements Trunk {
   }
 
   @Override
+  public int reused() {
+    return reused;
+  }
+
+  @Override
   public void close() {
-    keyValues.close();
+    if (!closed) {
+      closed = true;
+      decoder.trunks().keep(tokens, keyValues);
+    }
   }
 }

@@ -55,7 +55,7 @@ public final class Recipes {
   private static final TokenWeights TINY_DOCUMENTS = new TokenWeights(0.3f, 0.1f, 0.5f, 1);
 
   private static final Architecture LARGE =
-      new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 64, 256, POSITIONS);
+      new Architecture(Family.QWEN3, VOCABULARY, 128, 4, 4, 32, 256, POSITIONS);
   private static final Architecture SMALL =
       new Architecture(Family.QWEN3, VOCABULARY, 72, 3, 4, 16, 96, POSITIONS);
   private static final Architecture NEOX =
@@ -71,7 +71,7 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", LARGE, 3000, 3072),
+          chat("chat-v1", "base-v1", LARGE, 5000, 3072),
           baseV2(),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
           chat("proxy", "proxy-base", SMALL, 2500, 3072),
@@ -99,8 +99,8 @@ public final class Recipes {
         true,
         shape,
         tokenizer -> new InductionInitialisation(7, names(tokenizer)),
-        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 4000, 7000)),
-        7000,
+        options(new Schedule.WarmupStableDecay(peak, 1e-4, 100, 2400, 4000)),
+        4000,
         1000,
         1,
         Recipes::pretraining,
@@ -132,9 +132,7 @@ public final class Recipes {
                 List.of(
                     drill(world, 0.1, 10, 30, 2),
                     exercise(world, 0.9, 5, 40),
-                    documents(world, 3))),
-            new Stage(
-                4000, 2048, List.of(exercise(world, 1, 5, 40), documents(world, 2)))),
+                    documents(world, 4)))),
         11,
         tokenizer,
         POSITIONS);
@@ -150,7 +148,7 @@ public final class Recipes {
         true,
         shape,
         Recipes::notNew,
-        options(new Schedule.WarmupStableDecay(1e-3, 0, 50, steps * 3 / 5, steps)),
+        options(new Schedule.WarmupStableDecay(1.5e-3, 0, 50, steps * 7 / 10, steps)),
         steps,
         steps,
         1,
@@ -173,7 +171,11 @@ public final class Recipes {
             new Stage(
                 steps / 3,
                 batchTokens,
-                List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7)))),
+                List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7))),
+            new Stage(
+                steps * 3 / 5,
+                batchTokens,
+                List.of(dialogue(world, 1, 10, 40), asked(world, 0.5), documents(world, 0.5)))),
         13,
         tokenizer,
         POSITIONS);

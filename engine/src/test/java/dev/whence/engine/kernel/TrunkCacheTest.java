@@ -1,0 +1,157 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.TrunkReuse;
+import dev.whence.engine.View;
+import dev.whence.engine.weights.ModelFiles;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Trunks that begin like earlier ones. */
+class TrunkCacheTest {
+  private static final EngineOptions FP32 =
+      EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu");
+  private static final int PROMPT = 30;
+
+  private static Decoder open(ModelFiles files, EngineOptions options) {
+    return Decoder.open(files.config(), files.weights(), options);
+  }
+
+  /** A prompt with an answer that differs by its number. */
+  private static int[] tokens(Fixture fixture, int answer, int length) {
+    int[] tokens = new int[PROMPT + length];
+    for (int i = 0; i < tokens.length; i++) {
+      int at = i < PROMPT ? i : i + 7 * answer;
+      tokens[i] = fixture.ids()[at % fixture.ids().length];
+    }
+    return tokens;
+  }
+
+  private static Branch withoutTokens(int[] tokens, int from, int to) {
+    int[] own = Arrays.copyOfRange(tokens, to, tokens.length);
+    int[] positions = new int[own.length];
+    Arrays.setAll(positions, i -> from + i);
+    return new Branch(List.of(new View(0, from, 0)), own, positions, PROMPT - to);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"smollm2", "qwen3", "mistral", "pythia"})
+  void anotherAnswerToThePromptComputesItselfOnlyAndScoresTheSame(String name) {
+    Fixture fixture = Fixture.read(name);
+    try (ModelFiles files = fixture.open();
+        Decoder caching = open(files, FP32.withTrunkCacheBytes(1 << 20));
+        Decoder plain = open(files, FP32)) {
+      Sequence.run(caching, tokens(fixture, 1, 9), PROMPT).close();
+      int[] second = tokens(fixture, 2, 12);
+      Branch branch = withoutTokens(second, 5, 11);
+      try (Sequence reusing = Sequence.run(caching, second, PROMPT);
+          Sequence fresh = Sequence.run(plain, second, PROMPT)) {
+        assertThat(reusing.reused()).isEqualTo(PROMPT - 1);
+        assertThat(fresh.reused()).isZero();
+        assertThat(reusing.logProbs()).containsExactly(fresh.logProbs(), within(1e-4));
+        assertThat(reusing.score(caching, List.of(branch)).get(0))
+            .containsExactly(fresh.score(plain, List.of(branch)).get(0), within(1e-4));
+      }
+      assertThat(caching.trunkReuse())
+          .isEqualTo(new TrunkReuse(2, 1, 2L * PROMPT + 9 + 12, PROMPT - 1));
+      assertThat(plain.memory().trunkBytes()).isZero();
+      assertThat(caching.memory().trunkBytes()).isPositive();
+    }
+  }
+
+  @Test
+  void anOpenTrunkIsNotTakenAway() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+      int[] tokens = tokens(fixture, 1, 9);
+      Sequence first = Sequence.run(decoder, tokens, PROMPT);
+      try (Sequence second = Sequence.run(decoder, tokens, PROMPT)) {
+        assertThat(second.reused()).isZero();
+        assertThat(second.logProbs()).isEqualTo(first.logProbs());
+      }
+      first.close();
+      first.close(); // once more does no harm
+      try (Sequence third = Sequence.run(decoder, tokens, PROMPT)) {
+        assertThat(third.reused()).isEqualTo(PROMPT - 1);
+      }
+    }
+  }
+
+  @Test
+  void whatIsTooLongForTheRoomOrBeginsOtherwiseIsComputed() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+      Sequence.run(decoder, tokens(fixture, 1, 9), PROMPT).close();
+      try (Sequence longer = Sequence.run(decoder, tokens(fixture, 1, 120), PROMPT)) {
+        assertThat(longer.reused()).isZero();
+      }
+      int[] other = tokens(fixture, 1, 9);
+      other[3] = (other[3] + 1) % 32;
+      try (Sequence trunk = Sequence.run(decoder, other, PROMPT)) {
+        assertThat(trunk.reused()).isZero();
+      }
+    }
+  }
+
+  @Test
+  void theOldestTrunksGoFirstWhenTheBudgetIsFull() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open()) {
+      long one;
+      try (Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+        Sequence.run(decoder, prompt(fixture, 1), PROMPT).close();
+        one = decoder.memory().trunkBytes();
+      }
+      try (Decoder decoder = open(files, FP32.withTrunkCacheBytes(2 * one + one / 2))) {
+        for (int prompt = 1; prompt <= 3; prompt++) {
+          Sequence.run(decoder, prompt(fixture, prompt), PROMPT).close();
+        }
+        assertThat(decoder.memory().trunkBytes()).isEqualTo(2 * one);
+        try (Sequence first = Sequence.run(decoder, prompt(fixture, 1), PROMPT);
+            Sequence third = Sequence.run(decoder, prompt(fixture, 3), PROMPT)) {
+          assertThat(first.reused()).isZero();
+          assertThat(third.reused()).isEqualTo(PROMPT - 1);
+        }
+      }
+    }
+  }
+
+  /** As many tokens, of which the first differ by the prompt's number. */
+  private static int[] prompt(Fixture fixture, int number) {
+    int[] tokens = tokens(fixture, 1, 9);
+    tokens[0] = number;
+    return tokens;
+  }
+
+  @Test
+  void keptTrunksMakeRoomBeforeTheMemoryBudgetRefuses() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open()) {
+      long weights;
+      long one;
+      try (Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+        Sequence.run(decoder, prompt(fixture, 1), PROMPT).close();
+        weights = decoder.memory().weightBytes();
+        one = decoder.memory().trunkBytes();
+      }
+      EngineOptions tight =
+          FP32.withTrunkCacheBytes(1 << 20).withMemoryBytes(weights + one + one / 2);
+      try (Decoder decoder = open(files, tight)) {
+        for (int number = 1; number <= 3; number++) {
+          Sequence.run(decoder, prompt(fixture, number), PROMPT).close();
+        }
+        assertThat(decoder.memory().trunkBytes()).isEqualTo(one);
+      }
+    }
+  }
+}
