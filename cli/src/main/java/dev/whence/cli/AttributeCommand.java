@@ -147,7 +147,7 @@ final class AttributeCommand implements Callable<Integer> {
     AtomicInteger number = new AtomicInteger();
     AtomicBoolean failed = new AtomicBoolean();
     Optional<LocalScorer> smaller = Optional.empty();
-    try (Scorer scorer = model.open()) {
+    try (Scorer scorer = model.openScorer()) {
       smaller = proxy.map(model::open);
       Attributor attributor = attributor(scorer, smaller, options);
       AttributionJson writer = new AttributionJson(topK, tokenLogProbs);

@@ -1,10 +1,15 @@
 package dev.whence.cli;
 
+import dev.whence.attribution.remote.RemoteOptions;
+import dev.whence.attribution.remote.RemoteScorer;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
+import dev.whence.engine.Scorer;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.ModelText;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,6 +47,49 @@ final class ModelOptions {
       paramLabel = "NAME",
       description = "a production model name that this model is, rather than a surrogate for")
   private List<String> aliases = List.of();
+
+  @Option(
+      names = "--server",
+      paramLabel = "URL",
+      description =
+          "an inference server that runs the model; M then gives tokenizer and chat template. Its API"
+              + " key is taken from WHENCE_SERVER_API_KEY")
+  private Optional<URI> server = Optional.empty();
+
+  @Option(
+      names = "--server-protocol",
+      defaultValue = "sglang",
+      paramLabel = "sglang|vllm|llama-cpp")
+  private String serverProtocol = "sglang";
+
+  @Option(
+      names = "--server-model",
+      paramLabel = "NAME",
+      description = "name under which the server serves the model")
+  private Optional<String> serverModel = Optional.empty();
+
+  /** The model in this process, or behind a server if one is named. */
+  Scorer openScorer() {
+    if (server.isEmpty()) {
+      return open();
+    }
+    RemoteOptions options;
+    try {
+      options =
+          RemoteOptions.of(server.get(), RemoteOptions.Protocol.of(serverProtocol))
+              .withAliases(aliases);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    if (serverModel.isPresent()) {
+      options = options.withModel(serverModel.get());
+    }
+    String key = System.getenv("WHENCE_SERVER_API_KEY");
+    if (key != null && !key.isEmpty()) {
+      options = options.withApiKey(key);
+    }
+    return RemoteScorer.open(ModelText.open(Models.resolve(model), template()), options);
+  }
 
   /** Loads the model; closing the scorer frees it. */
   LocalScorer open() {

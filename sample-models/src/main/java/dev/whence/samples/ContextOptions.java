@@ -90,7 +90,7 @@ public record ContextOptions(
         6,
         new Sizes(3, 3, 3, 3),
         new Sizes(25, 12, 12, 6),
-        List.of(0.6, 1.0, 1.6),
+        List.of(0.6, 1.0, 2.0, 4.0),
         0,
         false,
         1.0 / 3,

@@ -4,9 +4,11 @@ import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.engine.EngineOptions;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -20,6 +22,7 @@ import java.util.regex.PatternSyntaxException;
  * @param runtime the part of every processor
  * @param model path or name of the model that scores while no release is live, or empty
  * @param engine how the model runs
+ * @param server that runs the model instead of this process
  * @param attribution how to attribute
  * @param sampling which responses are scored
  * @param includeText whether results carry the texts of sources
@@ -30,6 +33,7 @@ public record AttributionConfig(
     RuntimeConfig runtime,
     Optional<String> model,
     EngineOptions engine,
+    Optional<RemoteOptions> server,
     AttributionOptions attribution,
     Sampling sampling,
     boolean includeText,
@@ -74,6 +78,7 @@ public record AttributionConfig(
             runtime,
             model,
             engine(settings),
+            server(settings),
             attribution(settings),
             Sampling.read(settings),
             settings.flag("results.include-text", false),
@@ -101,6 +106,40 @@ public record AttributionConfig(
         settings.bytes("engine.trunk-cache", DEFAULT_TRUNK_CACHE, 0, 1L << 40),
         aliases,
         settings.text("engine.native-dir").map(Path::of));
+  }
+
+  /** The server, if one is named: {@code server.url} and what else is known of it. */
+  private static Optional<RemoteOptions> server(Settings settings) {
+    Optional<String> url = settings.text("server.url");
+    String protocol = settings.text("server.protocol", "sglang");
+    Optional<String> model = settings.text("server.model");
+    Optional<String> key = settings.text("server.api-key");
+    String dtype = settings.text("server.dtype", "bf16");
+    Duration timeout =
+        settings.duration(
+            "server.timeout", Duration.ofSeconds(60), Duration.ofMillis(10), Duration.ofHours(1));
+    int attempts = settings.integer("server.attempts", 4, 1, 100);
+    int concurrency = settings.integer("server.concurrency", 8, 1, 1024);
+    List<String> aliases = settings.list("models.aliases");
+    if (url.isEmpty()) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(
+          new RemoteOptions(
+              URI.create(url.get()),
+              RemoteOptions.Protocol.of(protocol),
+              model,
+              key,
+              dtype,
+              timeout,
+              attempts,
+              concurrency,
+              aliases));
+    } catch (IllegalArgumentException e) {
+      settings.problem("server.*: " + e.getMessage());
+      return Optional.empty();
+    }
   }
 
   private static AttributionOptions attribution(Settings settings) {

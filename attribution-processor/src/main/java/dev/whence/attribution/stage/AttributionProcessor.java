@@ -113,7 +113,11 @@ public final class AttributionProcessor implements AutoCloseable {
    */
   public static AttributionProcessor start(
       AttributionConfig config, Map<String, String> environment) {
-    return start(config, environment, new LocalModelLoader(config.engine()), Halt.process());
+    ModelLoader loader =
+        config.server().isPresent()
+            ? new RemoteModelLoader(config.server().get())
+            : new LocalModelLoader(config.engine());
+    return start(config, environment, loader, Halt.process());
   }
 
   /**

@@ -135,7 +135,47 @@ public final class ModelFiles implements AutoCloseable {
     }
   }
 
+  /** What {@link #directory} reads besides the weights. */
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
+  private record Texts(
+      ModelConfig config,
+      byte[] configBytes,
+      JsonNode tokenizer,
+      byte[] tokenizerBytes,
+      String tokenizerOrigin,
+      SpecialTokens special,
+      Optional<String> template) {}
+
+  static ModelText text(Path path, Optional<String> chatTemplate) {
+    if (!Files.isDirectory(path)) {
+      throw new EngineException(Kind.MODEL, path + " is no Hugging Face directory");
+    }
+    Texts texts = texts(path, chatTemplate);
+    String name = HubCache.nameOf(path);
+    Tokenizer tokenizer = NativeTokenizer.of(texts.tokenizer(), texts.tokenizerOrigin());
+    try {
+      PromptTemplate prompts = prompts(texts.template(), texts.special(), tokenizer, name);
+      return new ModelText(name, texts.config(), tokenizer, prompts);
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
   private static ModelFiles directory(Path path, Optional<String> chatTemplate) {
+    Texts texts = texts(path, chatTemplate);
+    return assemble(
+        HubCache.nameOf(path),
+        texts.config(),
+        new SafetensorsWeights(path),
+        texts.tokenizer(),
+        texts.tokenizerOrigin(),
+        texts.special(),
+        texts.template(),
+        WeightDigest.of(texts.tokenizerBytes(), texts.configBytes(), texts.template()));
+  }
+
+  private static Texts texts(Path path, Optional<String> chatTemplate) {
     byte[] configBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "config.json"));
     String configOrigin = path.resolve("config.json").toString();
     ModelConfig config =
@@ -159,15 +199,8 @@ public final class ModelFiles implements AutoCloseable {
             tokenizerConfig, optional(path, "special_tokens_map.json"), tokenizerJson);
     Optional<String> template =
         chatTemplate.or(() -> TokenizerSettings.template(path, tokenizerConfig));
-    return assemble(
-        HubCache.nameOf(path),
-        config,
-        new SafetensorsWeights(path),
-        tokenizerJson,
-        tokenizerOrigin,
-        special,
-        template,
-        WeightDigest.of(tokenizerBytes, configBytes, template));
+    return new Texts(
+        config, configBytes, tokenizerJson, tokenizerBytes, tokenizerOrigin, special, template);
   }
 
   private static ModelFiles gguf(Path path, Optional<String> chatTemplate) {
@@ -229,11 +262,8 @@ public final class ModelFiles implements AutoCloseable {
                   + config.vocabularySize()
                   + " embeddings");
         }
-        PromptTemplate prompts =
-            template.isPresent()
-                ? ChatTemplate.of(template.get(), special, tokenizer, name)
-                : new PlainTemplate(special);
-        return new ModelFiles(name, config, weights, tokenizer, prompts, digest);
+        return new ModelFiles(
+            name, config, weights, tokenizer, prompts(template, special, tokenizer, name), digest);
       } catch (RuntimeException e) {
         tokenizer.close();
         throw e;
@@ -242,6 +272,13 @@ public final class ModelFiles implements AutoCloseable {
       weights.close();
       throw e;
     }
+  }
+
+  private static PromptTemplate prompts(
+      Optional<String> template, SpecialTokens special, Tokenizer tokenizer, String name) {
+    return template.isPresent()
+        ? ChatTemplate.of(template.get(), special, tokenizer, name)
+        : new PlainTemplate(special);
   }
 
   /** A JSON object of the directory, or a missing node if there is no such file. */

@@ -1,0 +1,174 @@
+package dev.whence.attribution.remote;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import io.github.resilience4j.circuitbreaker.CallNotPermittedException;
+import io.github.resilience4j.circuitbreaker.CircuitBreaker;
+import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig;
+import io.github.resilience4j.core.IntervalFunction;
+import io.github.resilience4j.retry.Retry;
+import io.github.resilience4j.retry.RetryConfig;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * HTTP calls to one server: so many at a time over kept connections, repeated with growing pauses
+ * where that may help, and not tried at all for a while after many failures in a row.
+ */
+final class ServerCalls implements AutoCloseable {
+  private static final Duration CONNECT = Duration.ofSeconds(5);
+  private static final Duration FIRST_PAUSE = Duration.ofMillis(200);
+  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
+  private static final int FAILURES_TO_OPEN = 10;
+  private static final Duration STAYS_OPEN = Duration.ofSeconds(10);
+
+  /** A larger answer is no list of log-probabilities. */
+  private static final int LARGEST_ANSWER = 256 << 20;
+
+  private final RemoteOptions options;
+  private final HttpClient client;
+  private final ExecutorService threads;
+  private final Retry retry;
+  private final CircuitBreaker breaker;
+
+  /** An answer that says to come again, or that nothing is there. */
+  private static final class BusyException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    BusyException(String message) {
+      super(message);
+    }
+  }
+
+  ServerCalls(RemoteOptions options) {
+    this.options = options;
+    this.threads =
+        Executors.newFixedThreadPool(
+            options.concurrency(),
+            task -> {
+              Thread thread = new Thread(task, "remote-scorer");
+              thread.setDaemon(true);
+              return thread;
+            });
+    this.client =
+        HttpClient.newBuilder()
+            .connectTimeout(CONNECT.compareTo(options.timeout()) < 0 ? CONNECT : options.timeout())
+            .version(HttpClient.Version.HTTP_1_1)
+            .build();
+    this.retry =
+        Retry.of(
+            "scorer",
+            RetryConfig.<String>custom()
+                .maxAttempts(options.attempts())
+                .intervalFunction(
+                    IntervalFunction.ofExponentialRandomBackoff(FIRST_PAUSE, 2, 0.5, LONGEST_PAUSE))
+                .retryExceptions(IOException.class, BusyException.class)
+                .build());
+    this.breaker =
+        CircuitBreaker.of(
+            "scorer",
+            CircuitBreakerConfig.custom()
+                .slidingWindowSize(FAILURES_TO_OPEN)
+                .minimumNumberOfCalls(FAILURES_TO_OPEN)
+                .failureRateThreshold(100)
+                .waitDurationInOpenState(STAYS_OPEN)
+                .permittedNumberOfCallsInHalfOpenState(1)
+                .recordExceptions(IOException.class, BusyException.class)
+                .build());
+  }
+
+  CompletableFuture<String> post(String path, String body) {
+    return call(
+        request(path)
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString(body, StandardCharsets.UTF_8))
+            .build());
+  }
+
+  CompletableFuture<String> get(String path) {
+    return call(request(path).GET().build());
+  }
+
+  private HttpRequest.Builder request(String path) {
+    String base = options.url().toString();
+    String joined = (base.endsWith("/") ? base.substring(0, base.length() - 1) : base) + path;
+    HttpRequest.Builder builder =
+        HttpRequest.newBuilder(URI.create(joined)).timeout(options.timeout());
+    options.apiKey().ifPresent(key -> builder.header("Authorization", "Bearer " + key));
+    return builder;
+  }
+
+  /** The body of a good answer; the future fails with an {@link EngineException} and no other. */
+  private CompletableFuture<String> call(HttpRequest request) {
+    return CompletableFuture.supplyAsync(
+        () -> {
+          try {
+            return retry.executeCallable(() -> breaker.executeCallable(() -> once(request)));
+          } catch (EngineException e) {
+            throw e;
+          } catch (CallNotPermittedException e) {
+            throw unavailable("has failed too often and is left alone for a while");
+          } catch (HttpTimeoutException e) {
+            throw unavailable("did not answer within " + options.timeout().toMillis() + " ms");
+          } catch (IOException e) {
+            throw unavailable("can not be reached (" + e.getClass().getSimpleName() + ")");
+          } catch (BusyException e) {
+            throw unavailable(String.valueOf(e.getMessage()));
+          } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw unavailable("was not waited for");
+          } catch (Exception e) {
+            throw new CompletionException(e);
+          }
+        },
+        threads);
+  }
+
+  private String once(HttpRequest request) throws IOException, InterruptedException {
+    HttpResponse<java.io.InputStream> response =
+        client.send(request, HttpResponse.BodyHandlers.ofInputStream());
+    byte[] body;
+    try (java.io.InputStream in = response.body()) {
+      body = in.readNBytes(LARGEST_ANSWER + 1);
+    }
+    int status = response.statusCode();
+    if (status == 200) {
+      if (body.length > LARGEST_ANSWER) {
+        throw new EngineException(
+            Kind.MODEL, "the server at " + options.where() + " sends more than 256 MiB");
+      }
+      return new String(body, StandardCharsets.UTF_8);
+    }
+    if (status == 408 || status == 429 || status >= 500) {
+      throw new BusyException("answers with HTTP status " + status);
+    }
+    // The body may repeat the prompt: it is not told.
+    if (status == 400 || status == 413 || status == 422) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          "The server refuses the prompt with HTTP status "
+              + status
+              + ": it may be longer than the server was started for.");
+    }
+    throw unavailable("answers with HTTP status " + status + ": check address and API key");
+  }
+
+  private EngineException unavailable(String what) {
+    return new EngineException(Kind.ENVIRONMENT, "the server at " + options.where() + " " + what);
+  }
+
+  @Override
+  public void close() {
+    threads.shutdownNow();
+  }
+}

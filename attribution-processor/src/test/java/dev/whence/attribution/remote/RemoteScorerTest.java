@@ -1,0 +1,314 @@
+package dev.whence.attribution.remote;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.Attributor;
+import dev.whence.attribution.Granularity;
+import dev.whence.attribution.method.MethodOptions;
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.ModelText;
+import dev.whence.samples.BundledModels;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A served model gives what the same model gives in this process; and every way to go wrong. */
+class RemoteScorerTest {
+  private static final Duration SOON = Duration.ofSeconds(20);
+
+  private Path files;
+  private LocalScorer local;
+  private StubServer server;
+
+  @BeforeEach
+  void open() throws IOException {
+    files = BundledModels.unpack("tiny-chat");
+    local =
+        LocalScorer.open(
+            ModelFiles.open(files),
+            EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"));
+    server = new StubServer(local);
+  }
+
+  @AfterEach
+  void close() {
+    server.close();
+    local.close();
+  }
+
+  private RemoteOptions options(RemoteOptions.Protocol protocol) {
+    return RemoteOptions.of(server.url(), protocol).withPatience(SOON, 3);
+  }
+
+  private RemoteScorer remote(RemoteOptions options) {
+    return RemoteScorer.open(ModelText.open(files, Optional.empty()), options);
+  }
+
+  private static Conversation conversation() {
+    return dev.whence.attribution.toy.Conversations.of(
+        "Belfa lives in Kesta.",
+        "stop",
+        dev.whence.attribution.toy.Conversations.document(
+            "d",
+            "Belfa lives in Kesta. Monsel has a house in Zija. Few visitors came in winter.\n\n"),
+        dev.whence.attribution.toy.Conversations.question("Question: Where does Belfa live?"));
+  }
+
+  private static AttributionResult attribute(Scorer scorer, String method) {
+    return new Attributor(
+            scorer,
+            new AttributionOptions(MethodOptions.of(method), Granularity.SENTENCE, 0, false, ""))
+        .attribute(conversation());
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aServedModelScoresAsTheSameModelHere(RemoteOptions.Protocol protocol) {
+    try (RemoteScorer remote = remote(options(protocol).withModel(StubServer.MODEL))) {
+      AttributionResult served = attribute(remote, "exact-loo");
+      AttributionResult expected = attribute(local, "exact-loo");
+      assertThat(served.status()).isEqualTo(AttributionStatus.SCORED);
+      assertThat(served.sources()).hasSize(3);
+      for (int i = 0; i < 3; i++) {
+        assertThat(served.sources().get(i).tau())
+            .isCloseTo(expected.sources().get(i).tau(), within(1e-3));
+        assertThat(served.sources().get(i).exact()).isTrue();
+      }
+      assertThat(served.groundedness().getAsDouble())
+          .isCloseTo(expected.groundedness().getAsDouble(), within(1e-3));
+      assertThat(served.scorer().model()).isEqualTo(StubServer.MODEL);
+      assertThat(served.scorer().device()).isEqualTo("remote");
+      assertThat(expected.sources()).anyMatch(source -> Math.abs(source.tau()) > 0.02);
+    }
+  }
+
+  @Test
+  void whatSharesMostWithTheTrunkIsSentFirst() {
+    RemoteOptions one = options(RemoteOptions.Protocol.SGLANG);
+    RemoteOptions inTurn =
+        new RemoteOptions(
+            one.url(), one.protocol(), one.model(), one.apiKey(), "fp32", SOON, 1, 1, List.of());
+    try (RemoteScorer remote = remote(inTurn)) {
+      attribute(remote, "exact-loo");
+      JsonNode trunk = server.requests.get(0).path("input_ids");
+      List<Integer> shared =
+          server.requests.subList(1, 4).stream()
+              .map(request -> common(trunk, request.path("input_ids")))
+              .toList();
+      assertThat(shared).isSortedAccordingTo((a, b) -> b - a).doesNotHaveDuplicates();
+    }
+  }
+
+  private static int common(JsonNode one, JsonNode other) {
+    int i = 0;
+    while (i < Math.min(one.size(), other.size()) && one.get(i).equals(other.get(i))) {
+      i++;
+    }
+    return i;
+  }
+
+  @Test
+  void aServerThatIsBusyIsAskedAgain() {
+    server.failures = 2;
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+    }
+  }
+
+  @Test
+  void aServerThatStaysAwayIsTheEnvironmentsFaultAndNoBodyIsTold() {
+    server.failures = 1000;
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      fails(Kind.ENVIRONMENT, remote, "answers with HTTP status 503");
+      assertThat(server.requests).hasSize(3);
+      // After ten failures in a row it is left alone.
+      for (int i = 0; i < 3; i++) {
+        fails(Kind.ENVIRONMENT, remote, "the server at 127.0.0.1");
+      }
+      fails(Kind.ENVIRONMENT, remote, "left alone for a while");
+      assertThat(server.requests).hasSize(10);
+    }
+  }
+
+  private static void fails(Kind kind, Scorer scorer, String message) {
+    assertThatExceptionOfType(EngineException.class)
+        .isThrownBy(() -> attribute(scorer, "exact-loo"))
+        .withMessageContaining(message)
+        .satisfies(
+            e -> {
+              assertThat(e.kind()).isEqualTo(kind);
+              assertThat(e.getMessage()).doesNotContain("SECRET", "Belfa", "Kesta");
+            });
+  }
+
+  @Test
+  void aServerThatIsSlowOrNotThereIsNamed() {
+    server.delayMillis = 3000;
+    RemoteOptions hasty =
+        options(RemoteOptions.Protocol.SGLANG).withPatience(Duration.ofMillis(200), 1);
+    try (RemoteScorer remote = remote(hasty)) {
+      fails(Kind.ENVIRONMENT, remote, "did not answer within 200 ms");
+    }
+    RemoteOptions nowhere =
+        RemoteOptions.of(URI.create("http://127.0.0.1:1"), RemoteOptions.Protocol.VLLM)
+            .withPatience(SOON, 2);
+    try (RemoteScorer remote = remote(nowhere)) {
+      fails(Kind.ENVIRONMENT, remote, "can not be reached");
+    }
+  }
+
+  @Test
+  void aPromptThatTheServerRefusesIsNotScorable() {
+    server.failures = 1;
+    server.failureStatus = 400;
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      AttributionResult result = attribute(remote, "exact-loo");
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reason()).contains("refuses the prompt with HTTP status 400");
+    }
+  }
+
+  @Test
+  void aWrongKeyIsTheEnvironmentsFault() {
+    server.failures = 1;
+    server.failureStatus = 401;
+    RemoteOptions options = options(RemoteOptions.Protocol.VLLM).withApiKey("k-1");
+    try (RemoteScorer remote = remote(options)) {
+      fails(Kind.ENVIRONMENT, remote, "check address and API key");
+      assertThat(server.keys).containsExactly("Bearer k-1");
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void anotherModelIsRefusedAtTheStart(RemoteOptions.Protocol protocol) {
+    assertThatThrownBy(() -> remote(options(protocol).withModel("acme/other")))
+        .hasMessageContaining("does not serve the model 'acme/other'");
+  }
+
+  private static ObjectNode without(ObjectNode answer, String... path) {
+    JsonNode at = answer;
+    for (int i = 0; i < path.length - 1; i++) {
+      at = at.isArray() ? at.get(0) : at.path(path[i]);
+      at = at.isArray() ? at.get(0) : at;
+    }
+    ((ObjectNode) at).remove(path[path.length - 1]);
+    return answer;
+  }
+
+  @Test
+  void answersWithoutLogProbabilitiesAreRefusedWithAdvice() {
+    server.change = answer -> without(answer, "meta_info", "input_token_logprobs");
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      fails(Kind.MODEL, remote, "no log-probabilities of the prompt: SGLang needs");
+    }
+    server.change = answer -> without(answer, "choices", "prompt_logprobs");
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      fails(Kind.MODEL, remote, "vLLM needs prompt_logprobs");
+    }
+    server.change = answer -> without(answer, "choices", "logprobs");
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.LLAMA_CPP))) {
+      fails(Kind.MODEL, remote, "logits_all");
+    }
+  }
+
+  @Test
+  void answersAboutOtherTokensAreRefused() {
+    server.change =
+        answer -> {
+          ((ObjectNode) answer.path("meta_info")).put("prompt_tokens", 7);
+          return answer;
+        };
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      fails(Kind.MODEL, remote, "reads 7 tokens where");
+    }
+    server.change =
+        answer -> {
+          ArrayNode entries = (ArrayNode) answer.path("meta_info").path("input_token_logprobs");
+          ((ArrayNode) entries.get(entries.size() - 1))
+              .set(1, com.fasterxml.jackson.databind.node.IntNode.valueOf(-5));
+          return answer;
+        };
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      fails(Kind.MODEL, remote, "another tokenizer");
+    }
+    server.change =
+        answer -> {
+          ((ArrayNode) answer.path("choices").get(0).path("prompt_logprobs")).remove(3);
+          return answer;
+        };
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      fails(Kind.MODEL, remote, "another tokenizer");
+    }
+    server.change =
+        answer -> {
+          ((ObjectNode) answer.path("usage")).put("prompt_tokens", 3);
+          return answer;
+        };
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.LLAMA_CPP))) {
+      fails(Kind.MODEL, remote, "reads 3 tokens where");
+    }
+  }
+
+  @Test
+  void valuesThatAreNoLogProbabilitiesAreRefused() {
+    server.change =
+        answer -> {
+          ArrayNode entries = (ArrayNode) answer.path("meta_info").path("input_token_logprobs");
+          ((ArrayNode) entries.get(entries.size() - 1))
+              .set(0, com.fasterxml.jackson.databind.node.DoubleNode.valueOf(2.5));
+          return answer;
+        };
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      fails(Kind.MODEL, remote, "no log-probability");
+    }
+  }
+
+  @Test
+  void aServerCanNotSplice() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      MethodOptions narrow = MethodOptions.of("splice").withHeal(0);
+      AttributionResult result =
+          new Attributor(remote, new AttributionOptions(narrow, Granularity.SENTENCE, 0, false, ""))
+              .attribute(conversation());
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reason()).contains("can not splice");
+    }
+  }
+
+  @Test
+  void addressesAreChecked() {
+    assertThatThrownBy(
+            () -> RemoteOptions.of(URI.create("ftp://host"), RemoteOptions.Protocol.VLLM))
+        .hasMessageContaining("http://host");
+    assertThatThrownBy(
+            () -> RemoteOptions.of(URI.create("http://u:p@host"), RemoteOptions.Protocol.VLLM))
+        .hasMessageContaining("credentials")
+        .hasMessageNotContaining("u:p");
+    assertThatThrownBy(() -> RemoteOptions.Protocol.of("grpc")).hasMessageContaining("grpc");
+  }
+}

@@ -1,0 +1,31 @@
+package dev.whence.engine.weights;
+
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.Tokenizer;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * What a model reads and how, without its weights: for a model that runs somewhere else.
+ *
+ * @param name as {@link ModelFiles#name}
+ */
+public record ModelText(
+    String name, ModelConfig config, Tokenizer tokenizer, PromptTemplate template)
+    implements AutoCloseable {
+
+  /**
+   * Opens the config.json and tokenizer.json of a Hugging Face directory; weights may be missing.
+   *
+   * @param chatTemplate a Jinja chat template to use instead of the model's own
+   * @throws dev.whence.engine.EngineException as {@link ModelFiles#open(Path)}
+   */
+  public static ModelText open(Path directory, Optional<String> chatTemplate) {
+    return ModelFiles.text(directory, chatTemplate);
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}
