@@ -124,8 +124,8 @@ final class ParetoPlot {
     return all.stream()
         .noneMatch(
             other ->
-                other.cost() < point.cost() && other.value() >= point.value()
-                    || other.cost() <= point.cost() && other.value() > point.value());
+                (other.cost() < point.cost() && other.value() >= point.value())
+                    || (other.cost() <= point.cost() && other.value() > point.value()));
   }
 
   private static double x(double cost, double most) {
