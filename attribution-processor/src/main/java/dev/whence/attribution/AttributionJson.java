@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
 import dev.whence.attribution.AttributionResult.TokenScore;
@@ -81,6 +82,20 @@ public final class AttributionJson {
     json.writeArrayFieldStart("sources");
     for (int i : kept) {
       writeSource(result.sources().get(i), json);
+    }
+    json.writeEndArray();
+    json.writeArrayFieldStart("groups");
+    for (SourceGroup group : result.groups()) {
+      if (kept.containsAll(group.sources())) {
+        json.writeStartObject();
+        json.writeArrayFieldStart("sources");
+        for (int source : group.sources()) {
+          json.writeNumber(kept.indexOf(source));
+        }
+        json.writeEndArray();
+        writeNumber(json, "tau", group.tau());
+        json.writeEndObject();
+      }
     }
     json.writeEndArray();
     json.writeArrayFieldStart("statements");
@@ -234,6 +249,7 @@ public final class AttributionJson {
         nats(json, "logLikelihoodWithoutContext"),
         nats(json, "noiseFloor"),
         sources(field(json, "sources")),
+        groups(json.path("groups")),
         statements(field(json, "statements")),
         matrix(field(json, "matrix")),
         json.has("tokens") ? tokens(field(json, "tokens")) : List.of(),
@@ -263,6 +279,16 @@ public final class AttributionJson {
               field(json, "context").asText()));
     }
     return sources;
+  }
+
+  private static List<SourceGroup> groups(JsonNode array) {
+    List<SourceGroup> groups = new ArrayList<>();
+    for (JsonNode json : array) {
+      List<Integer> sources = new ArrayList<>();
+      field(json, "sources").forEach(source -> sources.add(source.asInt()));
+      groups.add(new SourceGroup(sources, field(json, "tau").asDouble()));
+    }
+    return groups;
   }
 
   private static List<Statement> statements(JsonNode array) {

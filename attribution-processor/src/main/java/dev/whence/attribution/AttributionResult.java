@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param logLikelihoodWithoutContext L(no attributable context)
  * @param noiseFloor |tau| below this is numerical noise for this scorer's dtype, nats
  * @param sources in order of the prompt
+ * @param groups sources that say nearly the same, with what all of them together are worth
  * @param statements of the response, in order
  * @param matrix tau[source][statement]; rows sum to the sources' tau
  * @param tokens per-token log-probabilities under the full prompt
@@ -48,6 +49,7 @@ public record AttributionResult(
     OptionalDouble logLikelihoodWithoutContext,
     OptionalDouble noiseFloor,
     List<SourceScore> sources,
+    List<SourceGroup> groups,
     List<Statement> statements,
     List<List<Double>> matrix,
     List<TokenScore> tokens,
@@ -58,6 +60,7 @@ public record AttributionResult(
 
   public AttributionResult {
     sources = List.copyOf(sources);
+    groups = List.copyOf(groups);
     statements = List.copyOf(statements);
     matrix = matrix.stream().map(List::copyOf).toList();
     tokens = List.copyOf(tokens);
@@ -118,6 +121,18 @@ public record AttributionResult(
    * @param logProb nats
    */
   public record TokenScore(Span span, double logProb) {}
+
+  /**
+   * Sources that say nearly the same: each alone is worth little, since the others make up for it.
+   *
+   * @param sources their indices in {@link #sources}, in order
+   * @param tau of all of them, left out at once: exact, on the full context, nats
+   */
+  public record SourceGroup(List<Integer> sources, double tau) {
+    public SourceGroup {
+      sources = List.copyOf(sources);
+    }
+  }
 
   /**
    * What the result cost.

@@ -1,6 +1,7 @@
 package dev.whence.attribution;
 
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
 import dev.whence.attribution.AttributionResult.TokenScore;
@@ -287,6 +288,9 @@ public final class Attributor {
         without,
         OptionalDouble.of(floor),
         sources,
+        scores.groups().stream()
+            .map(group -> new SourceGroup(group.sources(), finite(group.tau())))
+            .toList(),
         statements,
         matrix,
         tokens,
@@ -325,6 +329,7 @@ public final class Attributor {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         OptionalDouble.empty(),
+        List.of(),
         List.of(),
         List.of(),
         List.of(),

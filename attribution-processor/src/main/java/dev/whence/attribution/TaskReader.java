@@ -4,6 +4,7 @@ import dev.whence.attribution.method.ProxyReading;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.ContextPattern;
 import dev.whence.attribution.source.ContextReader;
+import dev.whence.attribution.source.Duplicates;
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.source.PromptReading;
 import dev.whence.attribution.tokens.CutWindow;
@@ -28,6 +29,9 @@ import java.util.Set;
 final class TaskReader {
   /** A prompt of at least so many tokens has most likely some context in it. */
   static final int LONG_PROMPT_TOKENS = 256;
+
+  /** Groups of near-duplicates that are scored together: each costs an exact branch. */
+  private static final int MOST_GROUPS = 8;
 
   private static final Set<String> TOOL_CALL_REASONS =
       Set.of("tool_calls", "tool_use", "function_call");
@@ -86,7 +90,13 @@ final class TaskReader {
     }
     noteReasoning(conversation, prompt).ifPresent(notes::add);
     return new ReadTask(
-        new ScoringTask(tokens, response, reading.sources(), reading.context()), notes);
+        new ScoringTask(
+            tokens,
+            response,
+            reading.sources(),
+            reading.context(),
+            Duplicates.groups(reading.sources(), MOST_GROUPS)),
+        notes);
   }
 
   private RenderedPrompt render(Conversation conversation) throws NotScorableException {

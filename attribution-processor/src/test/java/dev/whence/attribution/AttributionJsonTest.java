@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
 import dev.whence.attribution.AttributionResult.TokenScore;
@@ -48,6 +49,7 @@ class AttributionJsonTest {
                   "doc-7", new Span(0, 4), "A 🎉", 3.5, false, "hierarchical", "m", "pruned"),
               new SourceScore(
                   "doc-8", new Span(2, 9), "\"B\"\n", -0.5, true, "exact-loo", "n", "full")),
+          List.of(new SourceGroup(List.of(0, 1), 4.25)),
           List.of(new Statement(new Span(0, 3), -4.5), new Statement(new Span(3, 9), -8)),
           List.of(List.of(3.0, 0.5), List.of(-0.75, 0.25)),
           List.of(new TokenScore(new Span(0, 3), -4.5), new TokenScore(new Span(9, 9), -8)),
@@ -72,6 +74,7 @@ class AttributionJsonTest {
                 + "\"context\":\"pruned\"},{\"segment\":\"doc-8\",\"start\":2,\"end\":9,"
                 + "\"text\":\"\\\"B\\\"\\n\",\"tau\":-0.5,\"exact\":true,"
                 + "\"method\":\"exact-loo\",\"scorer\":\"n\",\"context\":\"full\"}],"
+                + "\"groups\":[{\"sources\":[0,1],\"tau\":4.25}],"
                 + "\"statements\":[{\"start\":0,\"end\":3,\"logLikelihood\":-4.5},"
                 + "{\"start\":3,\"end\":9,\"logLikelihood\":-8.0}],"
                 + "\"matrix\":[[3.0,0.5],[-0.75,0.25]],\"retokenizedBranches\":2,"
@@ -157,6 +160,7 @@ class AttributionJsonTest {
             OptionalDouble.of(-1),
             OptionalDouble.of(0),
             sources,
+            List.of(),
             List.of(),
             List.of(),
             List.of(),

@@ -143,6 +143,36 @@ class LeaveOneOutTest {
   }
 
   @Test
+  void sourcesThatSayTheSameGetTheScoreOfAllOfThemLeftOutAtOnce() {
+    String first = "The cat sat on the mat. ";
+    String second = "It ran. ";
+    String again = "the cat sat on the mat!";
+    Conversation twice =
+        Conversations.of(
+            ANSWER,
+            "stop",
+            document(
+                "d",
+                first + second + again,
+                new Span(0, first.length()),
+                new Span(first.length(), first.length() + second.length()),
+                new Span(
+                    first.length() + second.length(),
+                    first.length() + second.length() + again.length())),
+            question("\n\nWhere?"));
+    for (String method : List.of("exact-loo", "naive-loo", "splice", "hierarchical", "cascade")) {
+      AttributionResult result = attribute(method, twice);
+      assertThat(result.groups()).hasSize(1);
+      assertThat(result.groups().get(0).sources()).containsExactly(0, 2);
+      double full =
+          logLikelihood("<s><|user|>" + first + second + again + "\n\nWhere?<|end|>", ANSWER, true);
+      double without = logLikelihood("<s><|user|>" + second + "\n\nWhere?<|end|>", ANSWER, true);
+      assertThat(result.groups().get(0).tau()).isCloseTo(full - without, within(1e-9));
+    }
+    assertThat(attribute("exact-loo", conversation("stop")).groups()).isEmpty();
+  }
+
+  @Test
   void rowsOfTheMatrixSumToTauAndStatementsToTheLogLikelihood() {
     AttributionResult result = attribute("exact-loo", conversation("stop"));
     assertThat(result.statements()).hasSize(2);

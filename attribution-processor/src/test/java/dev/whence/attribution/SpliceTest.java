@@ -24,7 +24,7 @@ class SpliceTest {
       List.of(
           "The cat sat on the mat. The dog ran. It saw 100 birds. The mat was red.",
           "Paris is the capital of France. Berlin is not. So it goes.",
-          "It saw 100 birds.",
+          "It heard some dogs.",
           "In 1999 there were cats. Isn't it so? It is. The end of it was near.");
   private static final Conversation CONVERSATION =
       Conversations.of(

@@ -17,7 +17,7 @@ import java.util.Optional;
  * The model answers by itself. What is true stands in each conversation's attributes.
  */
 final class WorldTraffic implements Traffic {
-  private static final int MAX_NEW_TOKENS = 24;
+  private static final int MAX_NEW_TOKENS = 48;
   private static final int LEAST_SENTENCES = 5;
   private static final int MOST_SENTENCES = 12;
 

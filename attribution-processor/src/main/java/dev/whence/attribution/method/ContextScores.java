@@ -12,6 +12,7 @@ import java.util.Optional;
  * @param withoutContext log-likelihood by statement without any attributable context; empty if
  *     nothing would be left of the prompt
  * @param sources one per source, in order
+ * @param groups sources that say nearly the same, with what all of them together are worth
  * @param retokenized branches in which tokens outside the cut changed
  */
 @SuppressWarnings("ArrayRecordComponent") // compared nowhere
@@ -20,9 +21,23 @@ public record ContextScores(
     double[] byStatement,
     Optional<double[]> withoutContext,
     List<SourceTau> sources,
+    List<GroupTau> groups,
     int retokenized) {
   public ContextScores {
     sources = List.copyOf(sources);
+    groups = List.copyOf(groups);
+  }
+
+  /**
+   * The score of several sources: all left out at once, exactly, on the full context.
+   *
+   * @param sources their indices, in order
+   * @param tau nats
+   */
+  public record GroupTau(List<Integer> sources, double tau) {
+    public GroupTau {
+      sources = List.copyOf(sources);
+    }
   }
 
   /**
@@ -56,6 +71,6 @@ public record ContextScores(
   /** The same with scores of its sources. */
   ContextScores withSources(List<SourceTau> others, int retokenizedBranches) {
     return new ContextScores(
-        tokenLogProbs, byStatement, withoutContext, others, retokenizedBranches);
+        tokenLogProbs, byStatement, withoutContext, others, groups, retokenizedBranches);
   }
 }

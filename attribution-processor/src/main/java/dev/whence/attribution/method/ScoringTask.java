@@ -15,6 +15,8 @@ import java.util.Optional;
  * @param response r, as tokens and statements; at least one token
  * @param sources in order of the prompt, disjoint
  * @param context what is deleted for L(no attributable context); sorted, disjoint
+ * @param duplicates groups of sources that say nearly the same, see {@link
+ *     dev.whence.attribution.source.Duplicates}
  * @param proxy the same as a smaller model reads it, for methods that have one
  */
 public record ScoringTask(
@@ -22,10 +24,12 @@ public record ScoringTask(
     TokenizedResponse response,
     List<Source> sources,
     List<Span> context,
+    List<List<Integer>> duplicates,
     Optional<ProxyReading> proxy) {
   public ScoringTask {
     sources = List.copyOf(sources);
     context = List.copyOf(context);
+    duplicates = List.copyOf(duplicates);
     if (response.length() == 0) {
       throw new IllegalArgumentException("the response has no token to score");
     }
@@ -35,12 +39,13 @@ public record ScoringTask(
       TokenizedPrompt prompt,
       TokenizedResponse response,
       List<Source> sources,
-      List<Span> context) {
-    this(prompt, response, sources, context, Optional.empty());
+      List<Span> context,
+      List<List<Integer>> duplicates) {
+    this(prompt, response, sources, context, duplicates, Optional.empty());
   }
 
   public ScoringTask withProxy(ProxyReading reading) {
-    return new ScoringTask(prompt, response, sources, context, Optional.of(reading));
+    return new ScoringTask(prompt, response, sources, context, duplicates, Optional.of(reading));
   }
 
   ProxyReading requireProxy() {
@@ -76,7 +81,7 @@ public record ScoringTask(
       }
       left.add(source.withRendered(source.rendered().shift(-gone)));
     }
-    return new ScoringTask(prompt.pruned(removed), response, left, List.of());
+    return new ScoringTask(prompt.pruned(removed), response, left, List.of(), List.of());
   }
 
   private static int[] concatenate(int[] first, int[] second) {

@@ -1,5 +1,6 @@
 package dev.whence.attribution.method;
 
+import dev.whence.attribution.method.ContextScores.GroupTau;
 import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
@@ -7,6 +8,7 @@ import dev.whence.engine.Scorer;
 import dev.whence.engine.Trunk;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -65,11 +67,35 @@ final class TrunkReadings implements AutoCloseable {
     return new Ablations(scorer, reuse).score(trunk, task.prompt(), task.response(), cuts, meter);
   }
 
-  /** Reads the prompt without any attributable context, too, and puts all together. */
+  /**
+   * Reads the prompt without any attributable context, and without each group of near-duplicates,
+   * too, and puts all together.
+   *
+   * @param reuse of those readings: one that is exact
+   */
   ContextScores with(List<SourceTau> sources, Reuse reuse) {
-    Optional<double[]> without =
-        Optional.ofNullable(score(reuse, List.of(task.context())).get(0).byStatement());
-    return new ContextScores(trunk.logProbs(), full, without, sources, retokenized);
+    List<Ablations.Outcome> outcomes = score(reuse, further(task));
+    Optional<double[]> without = Optional.ofNullable(outcomes.get(0).byStatement());
+    List<GroupTau> groups = new ArrayList<>();
+    for (int g = 0; g < task.duplicates().size(); g++) {
+      double tau = Arrays.stream(tau(full, outcomes.get(g + 1))).sum();
+      groups.add(new GroupTau(task.duplicates().get(g), tau));
+    }
+    return new ContextScores(trunk.logProbs(), full, without, sources, groups, retokenized);
+  }
+
+  /** What is left out besides single sources: all context, then each group of near-duplicates. */
+  private static List<List<Span>> further(ScoringTask task) {
+    List<List<Span>> cuts = new ArrayList<>();
+    cuts.add(task.context());
+    for (List<Integer> group : task.duplicates()) {
+      cuts.add(
+          group.stream()
+              .map(i -> task.sources().get(i).rendered())
+              .filter(span -> !span.isEmpty())
+              .toList());
+    }
+    return cuts;
   }
 
   /** Readings so far in which tokens outside the cut changed. */
@@ -95,10 +121,10 @@ final class TrunkReadings implements AutoCloseable {
     return task.sources().stream().map(source -> List.of(source.rendered())).toList();
   }
 
-  /** What a trunk and the reading without context cost. */
+  /** What a trunk and the readings of {@link #with} cost. */
   static WorkEstimate trunkEstimate(Scorer scorer, ScoringTask task, Reuse reuse) {
     WorkEstimate trunk = scorer.estimate(task.length(), task.response().length(), List.of());
-    return trunk.plus(estimate(scorer, task, reuse, List.of(task.context())));
+    return trunk.plus(estimate(scorer, task, reuse, further(task)));
   }
 
   /** What readings cost besides. */

@@ -14,6 +14,7 @@ import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.ScorerProvenance;
 import dev.whence.schemas.avro.ScoringStatus;
+import dev.whence.schemas.avro.SourceGroup;
 import dev.whence.schemas.avro.SourceScore;
 import dev.whence.schemas.avro.StatementScore;
 import dev.whence.schemas.avro.TokenScore;
@@ -76,6 +77,7 @@ final class AttributionEvents {
             .setGroundednessPerToken(boxed(result.groundednessPerToken()))
             .setNoiseFloor(boxed(result.noiseFloor()))
             .setSources(result.sources().stream().map(this::source).toList())
+            .setGroups(result.groups().stream().map(AttributionEvents::group).toList())
             .setStatements(result.statements().stream().map(AttributionEvents::statement).toList())
             .setMatrix(result.matrix())
             .setFlags(result.flags())
@@ -187,7 +189,11 @@ final class AttributionEvents {
             .collect(Collectors.toSet());
     List<SourceScore> strongest =
         IntStream.range(0, sources.size()).filter(kept::contains).mapToObj(sources::get).toList();
-    return Attribution.newBuilder(event).setSources(strongest).setTruncated(true).build();
+    return Attribution.newBuilder(event)
+        .setSources(strongest)
+        .setGroups(List.of()) // their indices would be of other sources
+        .setTruncated(true)
+        .build();
   }
 
   private Result result(
@@ -226,6 +232,10 @@ final class AttributionEvents {
         .setScorer(source.scorer())
         .setContext(source.context())
         .build();
+  }
+
+  private static SourceGroup group(AttributionResult.SourceGroup group) {
+    return SourceGroup.newBuilder().setSources(group.sources()).setTau(group.tau()).build();
   }
 
   private static StatementScore statement(AttributionResult.Statement statement) {

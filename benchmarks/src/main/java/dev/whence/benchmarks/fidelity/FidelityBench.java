@@ -297,7 +297,11 @@ public final class FidelityBench {
       Taken of = taken.computeIfAbsent(subject.name(), name -> new Taken());
       double[] scores;
       if (subject.method().isPresent()) {
-        AttributionResult result = attribute(scorer, subject.method().get(), prompt.conversation());
+        boolean isTruth =
+            subject.method().get().equals(MethodOptions.DEFAULT)
+                && scorer.description().dtype().equals("fp32");
+        AttributionResult result =
+            isTruth ? exact : attribute(scorer, subject.method().get(), prompt.conversation());
         scores = taus(result);
         of.add("passes", Optional.of(result.cost().passes()));
         of.add(

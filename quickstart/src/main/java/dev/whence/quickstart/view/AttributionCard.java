@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
+import dev.whence.quickstart.view.AttributionView.Group;
 import dev.whence.quickstart.view.AttributionView.Source;
 import dev.whence.quickstart.view.DisplayText.Run;
 import java.time.Duration;
@@ -189,6 +190,16 @@ public final class AttributionCard {
     List<String> notes = new ArrayList<>();
     if (!view.reason().isEmpty()) {
       notes.add(DisplayText.clean(view.reason()));
+    }
+    for (Group group : view.groups()) {
+      notes.add(
+          String.format(
+              Locale.ROOT,
+              "sources %s say nearly the same: together %+.2f nats",
+              group.sources().stream()
+                  .map(source -> Integer.toString(source + 1))
+                  .collect(Collectors.joining(", ")),
+              group.tau()));
     }
     double largest = view.sources().stream().mapToDouble(Source::tau).max().orElse(0);
     if (view.groundedness().isPresent() && !view.sources().isEmpty() && largest < MATTERS) {

@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  * @param scorer model and dtype, empty if nothing was scored
  * @param surrogate whether the scorer stands in for the production model
  * @param sources in order of the prompt
+ * @param groups sources that say nearly the same
  * @param groundedness nats
  * @param groundednessPerToken nats per token of the response
  * @param noiseFloor |tau| below this is numerical noise, nats
@@ -35,6 +36,7 @@ public record AttributionView(
     String scorer,
     boolean surrogate,
     List<Source> sources,
+    List<Group> groups,
     OptionalDouble groundedness,
     OptionalDouble groundednessPerToken,
     OptionalDouble noiseFloor,
@@ -50,8 +52,21 @@ public record AttributionView(
    */
   public record Source(String segment, Span span, double tau) {}
 
+  /**
+   * Sources that say nearly the same.
+   *
+   * @param sources their indices, from 0
+   * @param tau of all of them, left out at once, nats
+   */
+  public record Group(List<Integer> sources, double tau) {
+    public Group {
+      sources = List.copyOf(sources);
+    }
+  }
+
   public AttributionView {
     sources = List.copyOf(sources);
+    groups = List.copyOf(groups);
   }
 
   /** Of the attributor's own result. */
@@ -67,6 +82,7 @@ public record AttributionView(
         result.sources().stream()
             .map(source -> new Source(source.segment(), source.span(), source.tau()))
             .toList(),
+        result.groups().stream().map(g -> new Group(g.sources(), g.tau())).toList(),
         result.groundedness(),
         result.groundednessPerToken(),
         result.noiseFloor(),
@@ -98,6 +114,7 @@ public record AttributionView(
                         new Span(source.getStart(), source.getEnd()),
                         source.getTau()))
             .toList(),
+        record.getGroups().stream().map(g -> new Group(g.getSources(), g.getTau())).toList(),
         optional(record.getGroundedness()),
         optional(record.getGroundednessPerToken()),
         optional(record.getNoiseFloor()),

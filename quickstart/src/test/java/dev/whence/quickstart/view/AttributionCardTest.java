@@ -88,6 +88,14 @@ class AttributionCardTest {
   }
 
   @Test
+  void sourcesThatSayNearlyTheSameAreNamedTogether() {
+    AttributionView.Group group = new AttributionView.Group(List.of(0, 2), 7.25);
+    AttributionView view = view(conversation("A spirit."), List.of(group), 9, 1, 2, 3);
+    assertThat(visible(String.join(" ", lines(view, 160))))
+        .contains("sources 1, 3 say nearly the same: together +7.25 nats");
+  }
+
+  @Test
   void whatCouldNotBeScoredSaysWhy() {
     AttributionView unsupported =
         new AttributionView(
@@ -97,6 +105,7 @@ class AttributionCardTest {
             "",
             "",
             false,
+            List.of(),
             List.of(),
             OptionalDouble.empty(),
             OptionalDouble.empty(),
@@ -179,6 +188,14 @@ class AttributionCardTest {
 
   private static AttributionView view(
       Conversation conversation, double groundedness, double... taus) {
+    return view(conversation, List.of(), groundedness, taus);
+  }
+
+  private static AttributionView view(
+      Conversation conversation,
+      List<AttributionView.Group> groups,
+      double groundedness,
+      double... taus) {
     int first = FIRST.length();
     List<Source> sources = new ArrayList<>();
     sources.add(new Source("doc-1", new Span(0, first), taus[0]));
@@ -192,6 +209,7 @@ class AttributionCardTest {
         "toy fp32",
         false,
         sources,
+        groups,
         OptionalDouble.of(groundedness),
         OptionalDouble.of(groundedness / 8),
         OptionalDouble.of(.01),

@@ -149,6 +149,7 @@ class KnownTruthTest {
             "m fp32",
             false,
             sources,
+            List.of(),
             OptionalDouble.of(GROUNDEDNESS),
             OptionalDouble.of(1),
             OptionalDouble.of(0.01),
