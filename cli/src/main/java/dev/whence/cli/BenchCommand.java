@@ -165,10 +165,11 @@ final class BenchCommand implements Runnable {
 
     @Option(
         names = "--input",
-        required = true,
         paramLabel = "F.jsonl",
-        description = "records, or questions of HotpotQA or SQuAD with their paragraphs")
-    private Path input;
+        description =
+            "records, or questions of HotpotQA or SQuAD with their paragraphs; default: questions"
+                + " about the synthetic world, for the sample models")
+    private Optional<Path> input = Optional.empty();
 
     @Option(names = "--paragraphs", defaultValue = "0", description = "most of a question; 0: all")
     private int paragraphs;
@@ -209,7 +210,7 @@ final class BenchCommand implements Runnable {
 
     @Override
     public Integer call() throws Exception {
-      InputFile.check(input);
+      input.ifPresent(InputFile::check);
       FidelityBench.Options options;
       try {
         options =

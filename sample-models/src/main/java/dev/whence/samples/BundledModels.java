@@ -24,7 +24,8 @@ public final class BundledModels {
   public static final String CHAT = "chat-v1";
 
   /** All names. */
-  public static final List<String> NAMES = List.of("base-v1", CHAT, "tiny-base", "tiny-chat");
+  public static final List<String> NAMES =
+      List.of("base-v1", CHAT, "base-v2", "proxy-base", "proxy", "neox", "tiny-base", "tiny-chat");
 
   /** Where models are unpacked, if not in the cache of the user's home. */
   public static final String DIRECTORY_PROPERTY = "whence.models.dir";

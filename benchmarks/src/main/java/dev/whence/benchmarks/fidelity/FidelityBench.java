@@ -49,6 +49,9 @@ public final class FidelityBench {
   /** What a source must have done to be relevant, nats. */
   static final double RELEVANT_NATS = 1;
 
+  /** Questions about the synthetic world, where no number is given. */
+  private static final int WORLD_PROMPTS = 100;
+
   private final Options options;
   private final Consumer<String> progress;
   private final Map<String, Taken> taken = new TreeMap<>();
@@ -63,7 +66,7 @@ public final class FidelityBench {
    * What to measure.
    *
    * @param model that answers and scores
-   * @param input prompts, see {@link FidelityPrompt#read}
+   * @param input prompts, see {@link FidelityPrompt#read}; empty: {@link FidelityPrompt#ofWorld}
    * @param paragraphs most paragraphs of a prompt; 0 = all
    * @param prompts how many; 0 = all
    * @param maxNewTokens an answer is cut off there
@@ -72,7 +75,7 @@ public final class FidelityBench {
    */
   public record Options(
       Path model,
-      Path input,
+      Optional<Path> input,
       int paragraphs,
       int prompts,
       int maxNewTokens,
@@ -127,7 +130,9 @@ public final class FidelityBench {
     final Instant started = Instant.now();
     final Machine machine = Machine.here();
     List<FidelityPrompt> prompts =
-        FidelityPrompt.read(options.input(), options.paragraphs(), options.prompts());
+        options.input().isPresent()
+            ? FidelityPrompt.read(options.input().get(), options.paragraphs(), options.prompts())
+            : FidelityPrompt.ofWorld(options.prompts() == 0 ? WORLD_PROMPTS : options.prompts());
     try (ModelFiles files = ModelFiles.open(options.model());
         LocalScorer methods = open(files, options.dtype());
         LocalScorer truth =
@@ -169,7 +174,7 @@ public final class FidelityBench {
         }
       }
       if (lengths.isEmpty()) {
-        throw new IllegalArgumentException("no prompt of " + options.input() + " could be scored");
+        throw new IllegalArgumentException("no prompt could be scored");
       }
       List<Row> rows = taken.entrySet().stream().map(e -> row(e.getKey(), e.getValue())).toList();
       return new FidelityReport(

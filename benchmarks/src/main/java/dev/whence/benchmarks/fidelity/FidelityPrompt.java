@@ -10,6 +10,12 @@ import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
+import dev.whence.samples.Evidence;
+import dev.whence.samples.Kind;
+import dev.whence.samples.Question;
+import dev.whence.samples.QuestionOptions;
+import dev.whence.samples.Questions;
+import dev.whence.samples.World;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +35,11 @@ import java.util.Set;
 public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
   private static final String INSTRUCTION =
       "Answer the question based on the provided context:\n\nContext:\n";
+
+  /** Of the world that the sample models learnt. */
+  private static final long WORLD_SEED = 1;
+
+  private static final long QUESTION_SEED = 7_002;
 
   public FidelityPrompt {
     gold = Set.copyOf(gold);
@@ -71,6 +82,27 @@ public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
       spaced.add(prompts.get((int) ((long) i * prompts.size() / most)));
     }
     return spaced;
+  }
+
+  /**
+   * Questions about unseen worlds, with 5 to 40 sentences of context, for the sample models; marked
+   * are the sentences that hold the answer.
+   */
+  public static List<FidelityPrompt> ofWorld(int count) {
+    Questions questions =
+        new Questions(
+            World.v1(WORLD_SEED),
+            QuestionOptions.evaluation(QUESTION_SEED, Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP));
+    List<FidelityPrompt> prompts = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      Question question = questions.question(i);
+      Set<Place> gold = new HashSet<>();
+      for (Evidence evidence : question.truth()) {
+        gold.add(new Place(evidence.part(), evidence.span().start()));
+      }
+      prompts.add(new FidelityPrompt(question.conversation(), gold));
+    }
+    return prompts;
   }
 
   private static FidelityPrompt of(String line, int most) throws JsonProcessingException {

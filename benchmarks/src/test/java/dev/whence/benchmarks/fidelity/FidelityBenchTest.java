@@ -6,37 +6,19 @@ import static org.assertj.core.api.Assertions.within;
 import dev.whence.benchmarks.fidelity.FidelityReport.Row;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.samples.BundledModels;
-import dev.whence.samples.Kind;
-import dev.whence.samples.QuestionLines;
-import dev.whence.samples.QuestionOptions;
-import dev.whence.samples.Questions;
-import dev.whence.samples.World;
 import java.io.IOException;
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** All methods on a bundled model that reads: what must hold on every model. */
 class FidelityBenchTest {
-  @TempDir private Path dir;
-
   private FidelityReport run() throws IOException {
-    Questions questions =
-        new Questions(
-            World.v1(1), QuestionOptions.evaluation(3, Kind.DIRECT).withSentences(12, 12));
-    List<dev.whence.samples.Question> list = new ArrayList<>();
-    for (int i = 0; i < 4; i++) {
-      list.add(questions.question(i));
-    }
-    Path input = dir.resolve("questions.jsonl");
-    QuestionLines.write(input, list, false);
     return FidelityBench.run(
         new FidelityBench.Options(
-            BundledModels.unpack("chat-v1"), input, 0, 0, 24, Dtype.FP32, List.of()),
+            BundledModels.unpack("chat-v1"), Optional.empty(), 0, 4, 48, Dtype.FP32, List.of()),
         sentence -> {});
   }
 
@@ -44,7 +26,7 @@ class FidelityBenchTest {
   void exactIsTheTruthAndEveryOtherMethodIsMeasuredAgainstIt() throws IOException {
     FidelityReport report = run();
     assertThat(report.prompts()).isEqualTo(4);
-    assertThat(report.meanSources()).isEqualTo(12);
+    assertThat(report.meanSources()).isBetween(5.0, 40.0);
     assertThat(report.rows()).hasSize(12);
     var rows = report.rows().stream().collect(Collectors.toMap(Row::method, Function.identity()));
     Row exact = rows.get("exact LOO");
@@ -62,7 +44,7 @@ class FidelityBenchTest {
     assertThat(rows.get("random").precision1().mean()).isLessThan(1);
     assertThat(rows.get("ContextCite-32").error()).isEmpty();
 
-    assertThat(report.markdown()).contains("| splice, w = 16 |").contains("12.0 sources");
+    assertThat(report.markdown()).contains("| splice, w = 16 |").contains(" sources on average");
     assertThat(report.csv().lines()).hasSize(13);
     assertThat(report.csv().lines().map(line -> line.split(",(?=[^ ])", -1).length).distinct())
         .hasSize(1);

@@ -18,6 +18,7 @@ import java.util.function.Supplier;
  * @param from the recipe whose model it goes on from; empty: new parameters
  * @param world that the model learns, made anew at every call
  * @param reads whether it learns to answer from a context, besides remembering the world
+ * @param chats whether it is asked in ChatML; else in documents
  * @param architecture of the model
  * @param initialisation of new parameters, given the tokenizer
  * @param training optimiser, schedule, packing
@@ -33,6 +34,7 @@ public record Recipe(
     Optional<String> from,
     Supplier<World> world,
     boolean reads,
+    boolean chats,
     Architecture architecture,
     Function<Tokenizer, Initialisation> initialisation,
     TrainingOptions training,

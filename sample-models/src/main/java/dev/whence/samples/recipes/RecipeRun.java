@@ -136,7 +136,7 @@ public final class RecipeRun {
             recipe.world().get(),
             recipe.reads(),
             tokenizer,
-            recipe.from().isPresent() ? Question::training : Question::exercise,
+            recipe.chats() ? Question::training : Question::exercise,
             QUESTIONS);
     return new TrainingRun.Listener() {
       @Override

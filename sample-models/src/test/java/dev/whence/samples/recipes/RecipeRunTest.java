@@ -120,6 +120,7 @@ class RecipeRunTest {
         recipe.from(),
         recipe.world(),
         recipe.reads(),
+        recipe.chats(),
         recipe.architecture(),
         recipe.initialisation(),
         recipe.training(),

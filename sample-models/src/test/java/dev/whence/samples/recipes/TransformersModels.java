@@ -53,6 +53,7 @@ final class TransformersModels {
         Optional.empty(),
         tiny.world(),
         false,
+        false,
         new Architecture(Family.GPT_NEOX, 512, 32, 2, 4, 8, 48, 256),
         tokenizer -> new NormalInitialisation(0.3, true, 3),
         TrainingOptions.of(new Schedule.Constant(1e-2, 2)),
