@@ -70,6 +70,6 @@ public final class Meter {
       return own;
     }
     double pass = scorer.estimate(task.length(), task.response().length(), List.of()).flops();
-    return own + proxy.flops() / pass;
+    return pass > 0 ? own + proxy.flops() / pass : own; // a server does not say its operations
   }
 }

@@ -78,8 +78,10 @@ final class TrunkReadings implements AutoCloseable {
     Optional<double[]> without = Optional.ofNullable(outcomes.get(0).byStatement());
     List<GroupTau> groups = new ArrayList<>();
     for (int g = 0; g < task.duplicates().size(); g++) {
-      double tau = Arrays.stream(tau(full, outcomes.get(g + 1))).sum();
-      groups.add(new GroupTau(task.duplicates().get(g), tau));
+      if (outcomes.get(g + 1).byStatement() != null) { // else nothing would be left of the prompt
+        double tau = Arrays.stream(tau(full, outcomes.get(g + 1))).sum();
+        groups.add(new GroupTau(task.duplicates().get(g), tau));
+      }
     }
     return new ContextScores(trunk.logProbs(), full, without, sources, groups, retokenized);
   }

@@ -57,6 +57,10 @@ public record RemoteOptions(
 
   public RemoteOptions {
     aliases = List.copyOf(aliases);
+    apiKey = apiKey.map(String::strip);
+    if (apiKey.isPresent() && !apiKey.get().matches("[\\x21-\\x7e]+")) {
+      throw new IllegalArgumentException("the API key of a server has characters that no key has");
+    }
     String scheme = String.valueOf(url.getScheme());
     if (!(scheme.equals("http") || scheme.equals("https")) || url.getHost() == null) {
       throw new IllegalArgumentException("a server's address must be http://host or https://host");

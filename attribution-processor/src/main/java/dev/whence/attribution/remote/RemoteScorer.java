@@ -18,7 +18,9 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.IntStream;
 
 /**
@@ -34,11 +36,16 @@ import java.util.stream.IntStream;
  * <p>Branches may see a beginning of the trunk and nothing else: a server can not splice.
  */
 public final class RemoteScorer implements Scorer {
+  private static final double LEAST_PATIENCE = 45;
+
   private final ModelText text;
   private final ServerApi api;
   private final ServerCalls calls;
   private final RemoteOptions options;
   private final ScorerDescription description;
+
+  /** Whether the server has scored something: what it answers wrongly then is about one input. */
+  private boolean proven;
 
   /** Tokens per second of the last calls, all requests at a time together. */
   private volatile double rate = 2000;
@@ -75,6 +82,7 @@ public final class RemoteScorer implements Scorer {
     boolean complete = false;
     try {
       scorer.checkModel();
+      scorer.probe();
       complete = true;
       return scorer;
     } finally {
@@ -88,7 +96,7 @@ public final class RemoteScorer implements Scorer {
     if (options.model().isEmpty()) {
       return;
     }
-    JsonNode models = read(await(calls.get(api.modelsPath())));
+    JsonNode models = read(await(calls.get(api.modelsPath()), LEAST_PATIENCE));
     if (!api.serves(models, options.model().get())) {
       throw new EngineException(
           Kind.MODEL,
@@ -97,6 +105,26 @@ public final class RemoteScorer implements Scorer {
               + " does not serve the model '"
               + options.model().get()
               + "'");
+    }
+  }
+
+  /**
+   * Scores a few tokens: what a server can not do at all is found here, and not record by record.
+   */
+  private void probe() {
+    int[] tokens = text.tokenizer().encode("one two three").ids();
+    try {
+      if (tokens.length > 1) {
+        score(List.of(new Sequence(tokens, 1)));
+      }
+      proven = true;
+    } catch (EngineException e) {
+      if (e.kind() == Kind.ENVIRONMENT) {
+        throw e;
+      }
+      throw new EngineException(
+          Kind.MODEL,
+          "the server at " + options.where() + " does not score prompts: " + e.getMessage());
     }
   }
 
@@ -203,18 +231,23 @@ public final class RemoteScorer implements Scorer {
               api.path(),
               api.request(sequence.tokens(), sequence.scoredFrom(), options.model()).toString()));
     }
+    long tokens = sequences.stream().mapToLong(sequence -> sequence.tokens().length).sum();
+    // Below the time after which a process that hangs is halted.
+    double patience = Math.max(LEAST_PATIENCE, 5 * tokens / rate);
     List<double[]> scores = new ArrayList<>();
-    long tokens = 0;
     try {
       for (int i = 0; i < sequences.size(); i++) {
         Sequence sequence = sequences.get(i);
-        JsonNode answer = read(await(answers.get(i)));
+        double left = patience - (System.nanoTime() - start) * 1e-9;
+        JsonNode answer = read(await(answers.get(i), left));
+        answers.set(i, new CompletableFuture<>()); // what was read need not be kept
         scores.add(api.logProbs(answer, sequence.tokens(), sequence.scoredFrom()));
-        tokens += sequence.tokens().length;
       }
     } catch (EngineException e) {
       answers.forEach(answer -> answer.cancel(true));
-      throw e;
+      throw proven && e.kind() == Kind.MODEL
+          ? new EngineException(Kind.UNSUPPORTED, String.valueOf(e.getMessage()), e)
+          : e;
     }
     double seconds = Math.max(1e-4, (System.nanoTime() - start) * 1e-9);
     rate = 0.8 * rate + 0.2 * tokens / seconds;
@@ -231,14 +264,21 @@ public final class RemoteScorer implements Scorer {
     }
   }
 
-  private static String await(CompletableFuture<String> answer) {
+  private String await(CompletableFuture<String> answer, double seconds) {
     try {
-      return answer.join();
-    } catch (CompletionException e) {
+      return answer.get((long) (Math.max(0, seconds) * 1e3), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT, "the server at " + options.where() + " takes too long");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new EngineException(
+          Kind.ENVIRONMENT, "the server at " + options.where() + " was not waited for");
+    } catch (ExecutionException e) {
       if (e.getCause() instanceof EngineException known) {
         throw known;
       }
-      throw e;
+      throw new IllegalStateException("a call failed in a way that it should not", e.getCause());
     }
   }
 

@@ -18,8 +18,11 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * HTTP calls to one server: so many at a time over kept connections, repeated with growing pauses
@@ -33,7 +36,7 @@ final class ServerCalls implements AutoCloseable {
   private static final Duration STAYS_OPEN = Duration.ofSeconds(10);
 
   /** A larger answer is no list of log-probabilities. */
-  private static final int LARGEST_ANSWER = 256 << 20;
+  private static final int LARGEST_ANSWER = 32 << 20;
 
   private final RemoteOptions options;
   private final HttpClient client;
@@ -135,19 +138,24 @@ final class ServerCalls implements AutoCloseable {
   }
 
   private String once(HttpRequest request) throws IOException, InterruptedException {
-    HttpResponse<java.io.InputStream> response =
-        client.send(request, HttpResponse.BodyHandlers.ofInputStream());
-    byte[] body;
-    try (java.io.InputStream in = response.body()) {
-      body = in.readNBytes(LARGEST_ANSWER + 1);
+    // The request's own timeout ends with the headers; a body may stall, too.
+    CompletableFuture<HttpResponse<byte[]>> sent =
+        client.sendAsync(request, info -> new LimitedBody(LARGEST_ANSWER));
+    HttpResponse<byte[]> response;
+    try {
+      response = sent.get(options.timeout().toMillis(), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException e) {
+      sent.cancel(true);
+      throw new HttpTimeoutException("no complete answer in time");
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof IOException io) {
+        throw io;
+      }
+      throw new IOException("the call failed", e.getCause());
     }
     int status = response.statusCode();
     if (status == 200) {
-      if (body.length > LARGEST_ANSWER) {
-        throw new EngineException(
-            Kind.MODEL, "the server at " + options.where() + " sends more than 256 MiB");
-      }
-      return new String(body, StandardCharsets.UTF_8);
+      return new String(response.body(), StandardCharsets.UTF_8);
     }
     if (status == 408 || status == 429 || status >= 500) {
       throw new BusyException("answers with HTTP status " + status);

@@ -3,7 +3,10 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.method.AttributionMethod;
+import dev.whence.attribution.method.Cascade;
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.method.ParagraphSplice;
+import dev.whence.attribution.method.Splice;
 import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.engine.EngineOptions;
 import dev.whence.runtime.config.RuntimeConfig;
@@ -13,6 +16,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -43,6 +47,9 @@ public record AttributionConfig(
   /** What a processor with one model can do. */
   private static final List<String> METHODS =
       AttributionMethod.NAMES.stream().filter(name -> !name.startsWith("proxy")).toList();
+
+  private static final Set<String> NOT_BY_SERVER =
+      Set.of(Splice.NAME, ParagraphSplice.NAME, Cascade.NAME);
 
   /** Consumer group of the FAST role where none is configured. */
   public static final String DEFAULT_GROUP = "whence-attribution";
@@ -84,6 +91,14 @@ public record AttributionConfig(
             settings.flag("results.include-text", false),
             settings.flag("results.include-tokens", false),
             (int) settings.bytes("limits.record-bytes", 8L * MIB, 1024, 256L * MIB));
+    if (config.server().isPresent()
+        && NOT_BY_SERVER.contains(config.attribution().method().name())) {
+      settings.problem(
+          "attribution.method is '"
+              + config.attribution().method().name()
+              + "', but a server can not splice: choose exact-loo, naive-loo, hierarchical or"
+              + " contextcite");
+    }
     settings.finish();
     return config;
   }

@@ -42,9 +42,11 @@ final class AttributionMetrics {
   static void trunkReuse(MeterRegistry registry, Supplier<TrunkReuse> reuse) {
     Gauge.builder("whence.trunks.reused.share", reuse, AttributionMetrics::share)
         .description("share of the trunks' tokens that an earlier trunk had computed")
+        .strongReference(true)
         .register(registry);
     Gauge.builder("whence.trunks.hit.share", reuse, AttributionMetrics::hits)
         .description("share of the trunks that began like an earlier one")
+        .strongReference(true)
         .register(registry);
   }
 

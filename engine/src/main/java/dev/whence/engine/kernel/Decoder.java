@@ -382,6 +382,11 @@ public final class Decoder implements AutoCloseable {
     return rate.seconds(work, (work.tokens() + budget - 1) / budget);
   }
 
+  /** Whether native memory has a bound. */
+  boolean isBounded() {
+    return memoryBytes > 0;
+  }
+
   /** Keys and values of closed trunks. */
   TrunkCache trunks() {
     return trunks;

@@ -54,7 +54,10 @@ public final class Sequence implements Trunk {
     KeyValues room =
         match.isPresent()
             ? match.get().room()
-            : decoder.room(cache.capacity(own.length, decoder.config().maxPositions()));
+            : decoder.room(
+                decoder.isBounded()
+                    ? own.length
+                    : cache.capacity(own.length, decoder.config().maxPositions()));
     boolean complete = false;
     try {
       double[] logProbs = decoder.extend(room, own, from, scoredFrom);

@@ -53,7 +53,8 @@ final class TrunkCache implements AutoCloseable {
     for (Entry entry : entries) {
       int differ = Arrays.mismatch(entry.tokens(), tokens);
       int common = Math.min(differ < 0 ? tokens.length : differ, atMost);
-      if (common > longest && entry.room().capacity() >= tokens.length) {
+      boolean worthwhile = 2 * common >= entry.tokens().length; // what is taken over is gone
+      if (worthwhile && common > longest && entry.room().capacity() >= tokens.length) {
         best = entry;
         longest = common;
       }

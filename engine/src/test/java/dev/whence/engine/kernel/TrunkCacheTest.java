@@ -139,7 +139,8 @@ class TrunkCacheTest {
     try (ModelFiles files = fixture.open()) {
       long weights;
       long one;
-      try (Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+      EngineOptions bounded = FP32.withTrunkCacheBytes(1 << 20).withMemoryBytes(1 << 30);
+      try (Decoder decoder = open(files, bounded)) {
         Sequence.run(decoder, prompt(fixture, 1), PROMPT).close();
         weights = decoder.memory().weightBytes();
         one = decoder.memory().trunkBytes();
