@@ -94,8 +94,6 @@ class TrainCommandTest {
   void aRecipeThatIsNotThereAndMixedUpOptionsAreWrongUsage() {
     assertThat(whence("train", "base-v9")).isEqualTo(2);
     assertThat(err.toString()).contains("there is no recipe 'base-v9'");
-    assertThat(whence("train", "proxy")).isEqualTo(2);
-    assertThat(err.toString()).contains("make it first with 'whence train proxy-base'");
     assertThat(whence("train", "base-v1", "--corpus", "c.jsonl")).isEqualTo(2);
     assertThat(err.toString()).contains("a recipe brings its own texts and numbers");
     assertThat(whence("train", "base-v1", "--seed", "2")).isEqualTo(2);
