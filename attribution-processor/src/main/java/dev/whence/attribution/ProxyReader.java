@@ -67,7 +67,7 @@ final class ProxyReader {
     if (task.response().statements().size() != target.response().statements().size()) {
       throw new IllegalStateException("the proxy reads other statements from the same response");
     }
-    return new ProxyReading(scorer, task, method, sources);
+    return new ProxyReading(scorer, task.withoutDuplicates(), method, sources);
   }
 
   /** Text that comes back from the proxy's tokens as unknown ones was not read. */

@@ -5,10 +5,7 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * Splice LOO of all sources, then exact LOO of the m with the largest scores, over the same trunk:
@@ -44,13 +41,7 @@ public final class Cascade implements AttributionMethod {
           new ArrayList<>(readings.taus(Splice.reuse(task, heal), cuts, Splice.NAME));
       Reuse exact = new Reuse.Prefix();
       List<Integer> again =
-          IntStream.range(0, taus.size())
-              .boxed()
-              .sorted(
-                  Comparator.comparingDouble(i -> -Arrays.stream(taus.get(i).byStatement()).sum()))
-              .limit(exactTop)
-              .filter(i -> !taus.get(i).exact())
-              .toList();
+          SourceTau.top(taus, exactTop).stream().filter(i -> !taus.get(i).exact()).toList();
       List<SourceTau> rescored =
           readings.taus(exact, again.stream().map(cuts::get).toList(), LeaveOneOut.EXACT);
       for (int i = 0; i < rescored.size(); i++) {

@@ -1,8 +1,10 @@
 package dev.whence.attribution.method;
 
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * What a method found.
@@ -51,6 +53,20 @@ public record ContextScores(
    */
   public record SourceTau(
       double[] byStatement, String method, String scorer, boolean exact, boolean pruned) {
+    /** Of all statements together, nats. */
+    double total() {
+      return Arrays.stream(byStatement).sum();
+    }
+
+    /** The indices of the k largest; of equal ones the first. */
+    static List<Integer> top(List<SourceTau> taus, int k) {
+      return IntStream.range(0, taus.size())
+          .boxed()
+          .sorted(Comparator.comparingDouble(i -> -taus.get(i).total()))
+          .limit(k)
+          .toList();
+    }
+
     /** An equal share for each of so many sources. */
     SourceTau share(int sources, String shareMethod) {
       double[] share = Arrays.stream(byStatement).map(tau -> tau / sources).toArray();

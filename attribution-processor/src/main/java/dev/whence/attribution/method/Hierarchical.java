@@ -1,10 +1,8 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.method.ContextScores.SourceTau;
-import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -56,49 +54,27 @@ public final class Hierarchical implements AttributionMethod {
     SourceTau[] taus = new SourceTau[task.sources().size()];
     Reuse exact = new Reuse.Prefix();
     ContextScores scores;
-    List<Integer> open = new ArrayList<>();
-    List<Span> removed = new ArrayList<>();
+    Paragraphs.Open open;
+    boolean pruning;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       List<SourceTau> whole = readings.taus(exact, paragraphs.cuts(), NAME);
-      boolean[] kept =
-          paragraphs.top(whole.stream().map(SourceTau::byStatement).toList(), keepParagraphs);
-      for (int p = 0; p < kept.length; p++) {
-        List<Integer> sources = paragraphs.sources(p);
-        if (sources.size() == 1) {
-          taus[sources.get(0)] = whole.get(p);
-        } else if (kept[p]) {
-          open.addAll(sources);
-        } else {
-          SourceTau share = whole.get(p).share(sources.size(), SPREAD);
-          sources.forEach(source -> taus[source] = share);
-        }
-        if (!kept[p]) {
-          removed.addAll(paragraphs.spans(p));
-        }
-      }
-      if (removed.isEmpty()) {
-        List<List<Span>> cuts = TrunkReadings.cuts(task);
-        fill(taus, open, readings.taus(exact, open.stream().map(cuts::get).toList(), NAME));
-        open.clear();
+      open = paragraphs.divide(whole, keepParagraphs, SPREAD, taus);
+      pruning = !open.others().isEmpty() && !open.sources().isEmpty();
+      if (!pruning) {
+        open.fill(taus, readings.taus(exact, open.cuts(task), NAME));
       }
       scores = readings.with(List.of(), exact);
     }
     int retokenized = scores.retokenized();
-    if (!open.isEmpty()) {
-      ScoringTask pruned = task.pruned(removed, open);
+    if (pruning) {
+      ScoringTask pruned = task.pruned(open.others(), open.sources());
       try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {
         List<SourceTau> inner = readings.taus(exact, TrunkReadings.cuts(pruned), NAME);
-        fill(taus, open, inner.stream().map(SourceTau::inPruned).toList());
+        open.fill(taus, inner.stream().map(SourceTau::inPruned).toList());
         retokenized += readings.retokenized();
       }
     }
     return scores.withSources(List.of(taus), retokenized);
-  }
-
-  private static void fill(SourceTau[] taus, List<Integer> sources, List<SourceTau> scored) {
-    for (int i = 0; i < scored.size(); i++) {
-      taus[sources.get(i)] = scored.get(i);
-    }
   }
 
   /**
@@ -113,25 +89,11 @@ public final class Hierarchical implements AttributionMethod {
     WorkEstimate first =
         TrunkReadings.trunkEstimate(scorer, task, exact)
             .plus(TrunkReadings.estimate(scorer, task, exact, paragraphs.cuts()));
-    boolean[] kept = paragraphs.dearest(keepParagraphs);
-    List<Integer> open = new ArrayList<>();
-    List<Span> removed = new ArrayList<>();
-    for (int p = 0; p < kept.length; p++) {
-      if (!kept[p]) {
-        removed.addAll(paragraphs.spans(p));
-      } else if (paragraphs.sources(p).size() > 1) {
-        open.addAll(paragraphs.sources(p));
-      }
+    Paragraphs.Open open = paragraphs.dearest(keepParagraphs);
+    if (open.others().isEmpty() || open.sources().isEmpty()) {
+      return first.plus(TrunkReadings.estimate(scorer, task, exact, open.cuts(task)));
     }
-    if (open.isEmpty()) {
-      return first;
-    }
-    if (removed.isEmpty()) {
-      List<List<Span>> cuts = TrunkReadings.cuts(task);
-      return first.plus(
-          TrunkReadings.estimate(scorer, task, exact, open.stream().map(cuts::get).toList()));
-    }
-    ScoringTask pruned = task.pruned(removed, open);
+    ScoringTask pruned = task.pruned(open.others(), open.sources());
     return first
         .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
         .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));

@@ -1,10 +1,8 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.method.ContextScores.SourceTau;
-import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -45,29 +43,11 @@ public final class ParagraphSplice implements AttributionMethod {
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     Paragraphs paragraphs = Paragraphs.of(task);
     Reuse splice = Splice.reuse(task, heal);
+    SourceTau[] taus = new SourceTau[task.sources().size()];
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       List<SourceTau> whole = readings.taus(splice, paragraphs.cuts(), NAME);
-      boolean[] kept =
-          paragraphs.top(whole.stream().map(SourceTau::byStatement).toList(), keepParagraphs);
-      List<Integer> open = new ArrayList<>();
-      SourceTau[] taus = new SourceTau[task.sources().size()];
-      for (int p = 0; p < kept.length; p++) {
-        List<Integer> sources = paragraphs.sources(p);
-        if (sources.size() == 1) {
-          taus[sources.get(0)] = whole.get(p);
-        } else if (kept[p]) {
-          open.addAll(sources);
-        } else {
-          SourceTau share = whole.get(p).share(sources.size(), SPREAD);
-          sources.forEach(source -> taus[source] = share);
-        }
-      }
-      List<List<Span>> cuts = TrunkReadings.cuts(task);
-      List<SourceTau> scored =
-          readings.taus(splice, open.stream().map(cuts::get).toList(), Splice.NAME);
-      for (int i = 0; i < scored.size(); i++) {
-        taus[open.get(i)] = scored.get(i);
-      }
+      Paragraphs.Open open = paragraphs.divide(whole, keepParagraphs, SPREAD, taus);
+      open.fill(taus, readings.taus(splice, open.cuts(task), Splice.NAME));
       return readings.with(List.of(taus), new Reuse.Prefix());
     }
   }
@@ -75,20 +55,16 @@ public final class ParagraphSplice implements AttributionMethod {
   /**
    * {@inheritDoc}
    *
-   * <p>Which paragraphs stay is not known before: the K with most sources are counted.
+   * <p>Which paragraphs stay is not known before: the K dearest are counted.
    */
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Paragraphs paragraphs = Paragraphs.of(task);
-    List<List<Span>> cuts = new ArrayList<>(paragraphs.cuts());
-    List<List<Span>> ofSources = TrunkReadings.cuts(task);
-    boolean[] dearest = paragraphs.dearest(keepParagraphs);
-    for (int p = 0; p < dearest.length; p++) {
-      if (dearest[p] && paragraphs.sources(p).size() > 1) {
-        paragraphs.sources(p).forEach(source -> cuts.add(ofSources.get(source)));
-      }
-    }
+    Reuse splice = Splice.reuse(task, heal);
     return TrunkReadings.trunkEstimate(scorer, task, new Reuse.Prefix())
-        .plus(TrunkReadings.estimate(scorer, task, Splice.reuse(task, heal), cuts));
+        .plus(TrunkReadings.estimate(scorer, task, splice, paragraphs.cuts()))
+        .plus(
+            TrunkReadings.estimate(
+                scorer, task, splice, paragraphs.dearest(keepParagraphs).cuts(task)));
   }
 }

@@ -1,8 +1,8 @@
 package dev.whence.attribution.method;
 
+import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.conversation.Span;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -58,27 +58,78 @@ final class Paragraphs {
   }
 
   /**
-   * The paragraphs with the largest total tau; of equal ones the first.
+   * Gives each source what is known of it once its paragraph is scored: in a paragraph of one
+   * source the paragraph's score, in one that is not among the K largest an equal share of it.
    *
-   * @param taus by paragraph and statement
+   * @param whole scores of the paragraphs, in order
+   * @param keep K
+   * @param spread method of a score that is a share
+   * @param taus is written to, by source
    */
-  boolean[] top(List<double[]> taus, int keep) {
-    return first(keep, Comparator.comparingDouble(p -> -Arrays.stream(taus.get(p)).sum()));
+  Open divide(List<SourceTau> whole, int keep, String spread, SourceTau[] taus) {
+    List<Integer> kept = SourceTau.top(whole, keep);
+    List<Integer> sources = new ArrayList<>();
+    List<Span> others = new ArrayList<>();
+    for (int p = 0; p < count(); p++) {
+      List<Integer> members = sources(p);
+      if (members.size() == 1) {
+        taus[members.get(0)] = whole.get(p);
+      } else if (kept.contains(p)) {
+        sources.addAll(members);
+      } else {
+        SourceTau share = whole.get(p).share(members.size(), spread);
+        members.forEach(source -> taus[source] = share);
+      }
+      if (!kept.contains(p)) {
+        others.addAll(spans(p));
+      }
+    }
+    return new Open(sources, others);
   }
 
-  /** Those whose sources cost most to score one by one; a single source is scored already. */
-  boolean[] dearest(int keep) {
-    return first(keep, Comparator.comparingLong(p -> -weight(p)));
+  /**
+   * What is left to be scored.
+   *
+   * @param sources indices of those whose paragraph was kept
+   * @param others spans of the paragraphs that were not
+   */
+  record Open(List<Integer> sources, List<Span> others) {
+    List<List<Span>> cuts(ScoringTask task) {
+      List<List<Span>> cuts = TrunkReadings.cuts(task);
+      return sources.stream().map(cuts::get).toList();
+    }
+
+    /** Writes their scores. */
+    void fill(SourceTau[] taus, List<SourceTau> scored) {
+      for (int i = 0; i < scored.size(); i++) {
+        taus[sources.get(i)] = scored.get(i);
+      }
+    }
   }
 
+  /** What {@link #divide} would leave open at most: the K whose sources cost most one by one. */
+  Open dearest(int keep) {
+    List<Integer> kept =
+        IntStream.range(0, count())
+            .boxed()
+            .sorted(Comparator.comparingLong(p -> -weight(p)))
+            .limit(keep)
+            .toList();
+    List<Integer> open = new ArrayList<>();
+    List<Span> others = new ArrayList<>();
+    for (int p = 0; p < count(); p++) {
+      if (!kept.contains(p)) {
+        others.addAll(spans(p));
+      } else if (sources(p).size() > 1) {
+        open.addAll(sources(p));
+      }
+    }
+    return new Open(open, others);
+  }
+
+  /** A single source is scored with its paragraph. */
   private long weight(int paragraph) {
     int size = sources.get(paragraph).size();
     return size == 1 ? 0 : (long) size * tokens(paragraph);
-  }
-
-  private boolean[] first(int keep, Comparator<Integer> order) {
-    boolean[] kept = new boolean[count()];
-    IntStream.range(0, kept.length).boxed().sorted(order).limit(keep).forEach(p -> kept[p] = true);
-    return kept;
   }
 }

@@ -6,8 +6,6 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -46,7 +44,7 @@ public final class ProxyPruning implements AttributionMethod {
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     List<SourceTau> taus = new ArrayList<>(task.requireProxy().taus(meter));
     taus.replaceAll(SourceTau::inexact);
-    Set<Integer> kept = new TreeSet<>(top(taus));
+    Set<Integer> kept = new TreeSet<>(SourceTau.top(taus, keep));
     Reuse exact = new Reuse.Prefix();
     ContextScores full;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
@@ -63,14 +61,6 @@ public final class ProxyPruning implements AttributionMethod {
       }
     }
     return full.withSources(taus, retokenized);
-  }
-
-  private List<Integer> top(List<SourceTau> taus) {
-    return IntStream.range(0, taus.size())
-        .boxed()
-        .sorted(Comparator.comparingDouble(i -> -Arrays.stream(taus.get(i).byStatement()).sum()))
-        .limit(keep)
-        .toList();
   }
 
   private static ScoringTask pruned(ScoringTask task, Set<Integer> kept) {

@@ -48,6 +48,11 @@ public record ScoringTask(
     return new ScoringTask(prompt, response, sources, context, duplicates, Optional.of(reading));
   }
 
+  /** For scores of single sources only. */
+  public ScoringTask withoutDuplicates() {
+    return new ScoringTask(prompt, response, sources, context, List.of(), proxy);
+  }
+
   ProxyReading requireProxy() {
     return proxy.orElseThrow(
         () -> new IllegalStateException("the method has a proxy, the task was read without one"));

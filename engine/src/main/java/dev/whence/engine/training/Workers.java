@@ -17,7 +17,7 @@ import java.util.concurrent.Executors;
  * gives the same bits.
  */
 final class Workers implements AutoCloseable {
-  /** Length of a row whose attention costs about as much as all else. */
+  /** Length of a row whose attention is taken to cost as much as all else. */
   private static final double SQUARE_FROM = 500;
 
   private final List<ExecutorService> threads = new ArrayList<>();
