@@ -14,6 +14,9 @@ public enum AttributionNote {
           + " a context pattern or attributable all."),
   /** The method asked for was too dear. */
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
+  /** The FAST role's scores can not be taken over. */
+  FAST_SCORES_UNUSABLE(
+      "The fast result has other sources or lost some to a size limit, so all were scored again."),
   /** The text of a segment became a special token, as in production. */
   SPECIAL_TOKEN_IN_SEGMENT(
       "A segment writes out a special token of the model, which read it as that token."),

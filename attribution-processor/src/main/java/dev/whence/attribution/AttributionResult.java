@@ -104,7 +104,13 @@ public record AttributionResult(
       boolean exact,
       String method,
       String scorer,
-      String context) {}
+      String context) {
+    /** Measured in the whole context. */
+    public static final String FULL = "full";
+
+    /** Measured in a context of which less promising sources had been left out. */
+    public static final String PRUNED = "pruned";
+  }
 
   /**
    * A statement (sentence) of the response.

@@ -8,10 +8,12 @@ import dev.whence.attribution.AttributionResult.TokenScore;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.ContextScores;
 import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.attribution.method.GivenScores;
 import dev.whence.attribution.method.Hierarchical;
 import dev.whence.attribution.method.Meter;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.method.ParagraphSplice;
+import dev.whence.attribution.method.ProxyPruning;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Conversation;
@@ -113,14 +115,39 @@ public final class Attributor {
    * @throws EngineException of kind MODEL or ENVIRONMENT
    */
   public ReadConversation read(Conversation conversation) {
+    return read(conversation, Optional.empty());
+  }
+
+  /**
+   * The same for a response that somebody has scored before: only the candidates are scored again,
+   * by {@link ProxyPruning}, and the others keep their scores.
+   *
+   * @throws EngineException of kind MODEL or ENVIRONMENT
+   */
+  public ReadConversation read(Conversation conversation, EarlierScores earlier) {
+    return read(conversation, Optional.of(earlier));
+  }
+
+  private ReadConversation read(Conversation conversation, Optional<EarlierScores> earlier) {
     long started = System.nanoTime();
     try {
       TaskReader.ReadTask read = reader.read(conversation);
-      if (proxy.isPresent()) {
-        read = read.with(proxy.get().read(conversation, read.task()));
+      AttributionMethod wanted = method;
+      ScoringTask task = read.task();
+      Optional<GivenScores> given = earlier.flatMap(scores -> scores.of(task));
+      if (given.isPresent()) {
+        read = read.with(given.get());
+        wanted = new ProxyPruning(options.method().exactTop());
+      } else {
+        if (earlier.isPresent()) {
+          read.notes().add(AttributionNote.FAST_SCORES_UNUSABLE);
+        }
+        if (proxy.isPresent()) {
+          read = read.with(proxy.get().read(conversation, task));
+        }
       }
-      AttributionMethod chosen = affordable(read.task());
-      if (!chosen.name().equals(method.name())) {
+      AttributionMethod chosen = affordable(wanted, read.task());
+      if (!chosen.name().equals(wanted.name())) {
         read.notes().add(AttributionNote.COST_BOUNDED);
       }
       WorkEstimate estimate = chosen.estimate(scorer, read.task());
@@ -182,16 +209,17 @@ public final class Attributor {
   }
 
   /** The method asked for, or paragraph-first splice where only that keeps within the bound. */
-  private AttributionMethod affordable(ScoringTask task) throws NotScorableException {
+  private AttributionMethod affordable(AttributionMethod wanted, ScoringTask task)
+      throws NotScorableException {
     double bound = options.maxCostSeconds();
     if (bound == 0) {
-      return method;
+      return wanted;
     }
-    WorkEstimate asked = method.estimate(scorer, task);
+    WorkEstimate asked = wanted.estimate(scorer, task);
     if (asked.seconds() <= bound) {
-      return method;
+      return wanted;
     }
-    String figures = figures(method, asked);
+    String figures = figures(wanted, asked);
     if (cheaper.isPresent()) {
       WorkEstimate estimate = cheaper.get().estimate(scorer, task);
       if (estimate.seconds() <= bound) {
@@ -245,7 +273,7 @@ public final class Attributor {
               tau.exact(),
               tau.method(),
               tau.scorer(),
-              tau.pruned() ? "pruned" : "full"));
+              tau.pruned() ? SourceScore.PRUNED : SourceScore.FULL));
     }
     List<Statement> statements = new ArrayList<>();
     for (int j = 0; j < task.response().statements().size(); j++) {

@@ -5,7 +5,6 @@ import dev.whence.attribution.method.ProxyReading;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Conversation;
-import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.text.Tokenizer;
 import java.util.ArrayList;
@@ -32,8 +31,6 @@ final class ProxyReader {
     this.reader = new TaskReader(scorer, options);
   }
 
-  private record Place(String segment, Span span) {}
-
   /**
    * The proxy's reading.
    *
@@ -49,14 +46,14 @@ final class ProxyReader {
           "PROXY_" + e.code(), "The proxy can not score it: " + e.sentence());
     }
     refuseUnreadable(task, conversation);
-    Map<Place, Integer> places = new HashMap<>();
+    Map<SourcePlace, Integer> places = new HashMap<>();
     for (int i = 0; i < task.sources().size(); i++) {
       Source source = task.sources().get(i);
-      places.put(new Place(source.segment(), source.span()), i);
+      places.put(SourcePlace.of(source), i);
     }
     List<Integer> sources = new ArrayList<>();
     for (Source source : target.sources()) {
-      Integer index = places.get(new Place(source.segment(), source.span()));
+      Integer index = places.get(SourcePlace.of(source));
       if (index == null) {
         throw new NotScorableException(
             "PROXY_OTHER_SOURCES",

@@ -1,6 +1,6 @@
 package dev.whence.attribution;
 
-import dev.whence.attribution.method.ProxyReading;
+import dev.whence.attribution.method.Prior;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.ContextPattern;
 import dev.whence.attribution.source.ContextReader;
@@ -53,8 +53,8 @@ final class TaskReader {
    * @param notes what has been noticed so far; may be added to
    */
   record ReadTask(ScoringTask task, Set<AttributionNote> notes) {
-    ReadTask with(ProxyReading proxy) {
-      return new ReadTask(task.withProxy(proxy), notes);
+    ReadTask with(Prior scores) {
+      return new ReadTask(task.withPrior(scores), notes);
     }
   }
 

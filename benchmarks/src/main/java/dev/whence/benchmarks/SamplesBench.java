@@ -1,6 +1,7 @@
 package dev.whence.benchmarks;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.Proportion;
 import dev.whence.benchmarks.SampleModel.Attributed;
 import dev.whence.benchmarks.SamplesReport.Agreement;
 import dev.whence.benchmarks.SamplesReport.ClosedBook;

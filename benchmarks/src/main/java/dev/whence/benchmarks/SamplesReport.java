@@ -1,5 +1,6 @@
 package dev.whence.benchmarks;
 
+import dev.whence.attribution.Proportion;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.Proportion;
 import dev.whence.benchmarks.SamplesReport.ClosedBook;
 import dev.whence.benchmarks.SamplesReport.Located;
 import dev.whence.benchmarks.SamplesReport.Reading;

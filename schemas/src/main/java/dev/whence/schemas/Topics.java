@@ -1,6 +1,7 @@
 package dev.whence.schemas;
 
 import dev.whence.schemas.Topic.Cleanup;
+import dev.whence.schemas.avro.Agreement;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.LlmResponse;
@@ -29,6 +30,7 @@ public final class Topics {
   private final Topic responses;
   private final Topic attributions;
   private final Topic escalations;
+  private final Topic agreements;
   private final Topic models;
   private final List<Topic> all;
 
@@ -48,6 +50,16 @@ public final class Topics {
         events(prefix, "attributions", Attribution.getClassSchema(), Duration.ofDays(30));
     escalations =
         events(prefix, "attributions.escalated", Escalation.getClassSchema(), Duration.ofDays(7));
+    agreements =
+        new Topic(
+            prefix + "attributions.agreements",
+            "responseId",
+            Optional.of(AvroSerdes.published(Agreement.getClassSchema())),
+            1,
+            Cleanup.DELETE,
+            Optional.of(Duration.ofDays(7)),
+            MIB,
+            Optional.empty());
     models =
         new Topic(
             prefix + "models",
@@ -63,6 +75,7 @@ public final class Topics {
             responses,
             attributions,
             escalations,
+            agreements,
             models,
             deadLetters(responses),
             deadLetters(attributions),
@@ -106,6 +119,11 @@ public final class Topics {
   /** {@link Escalation} by responseId. */
   public Topic escalations() {
     return escalations;
+  }
+
+  /** {@link Agreement} by responseId, one partition: every FAST instance reads all of it. */
+  public Topic agreements() {
+    return agreements;
   }
 
   /** {@link ModelRelease} by modelId, one partition, compacted. */

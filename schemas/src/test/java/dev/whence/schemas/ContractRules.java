@@ -20,7 +20,7 @@ final class ContractRules {
       Set.of(Schema.Type.INT, Schema.Type.LONG, Schema.Type.FLOAT, Schema.Type.DOUBLE);
   private static final Pattern UNIT =
       Pattern.compile(
-          "nats|[Tt]okens|seconds|UTF-16 code units|operations|Number of|from the FAST role");
+          "nats|[Tt]okens|seconds|UTF-16 code units|operations|Number of|from 0 to 1|from the FAST role");
 
   private ContractRules() {}
 

@@ -2,6 +2,7 @@ package dev.whence.schemas;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.whence.schemas.avro.Agreement;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.LlmResponse;
@@ -36,6 +37,7 @@ class ContractTest {
               "LlmResponse", AvroSerdes.published(LlmResponse.getClassSchema()),
               "Attribution", AvroSerdes.published(Attribution.getClassSchema()),
               "Escalation", AvroSerdes.published(Escalation.getClassSchema()),
+              "Agreement", AvroSerdes.published(Agreement.getClassSchema()),
               "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema())));
 
   static Stream<Schema> contracts() {

@@ -48,7 +48,7 @@ class TopicsTest {
 
     assertThat(other.all()).extracting(Topic::name).doesNotHaveDuplicates();
     assertThat(other.all()).allMatch(topic -> topic.name().startsWith("acme.prod."));
-    assertThat(other.all()).hasSize(7);
+    assertThat(other.all()).hasSize(8);
     assertThat(other.find("acme.prod.dlq.responses")).isPresent();
   }
 

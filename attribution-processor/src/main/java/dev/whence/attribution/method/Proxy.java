@@ -21,18 +21,17 @@ public final class Proxy implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
-    ProxyReading proxy = task.requireProxy();
+    Prior prior = task.requirePrior();
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       return readings.with(
-          proxy.taus(meter).stream().map(ContextScores.SourceTau::inexact).toList(),
+          prior.taus(meter).stream().map(ContextScores.SourceTau::inexact).toList(),
           new Reuse.Prefix());
     }
   }
 
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
-    ProxyReading proxy = task.requireProxy();
     return TrunkReadings.trunkEstimate(scorer, task, new Reuse.Prefix())
-        .plus(proxy.method().estimate(proxy.scorer(), proxy.task()));
+        .plus(task.requirePrior().estimate());
   }
 }

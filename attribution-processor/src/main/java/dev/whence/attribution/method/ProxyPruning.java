@@ -20,6 +20,8 @@ import java.util.stream.IntStream;
  *   tau_i = L(C') - L(C' without s_i)
  * </pre>
  *
+ * <p>Where the FAST role has scored before, its scores take the proxy's place, and it names the k.
+ *
  * <p>Scores of the k are the target's, of a pruned context; the others keep the proxy's, never
  * relabelled. L(C) and groundedness are the target's on the full prompt.
  */
@@ -42,9 +44,10 @@ public final class ProxyPruning implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
-    List<SourceTau> taus = new ArrayList<>(task.requireProxy().taus(meter));
+    Prior prior = task.requirePrior();
+    List<SourceTau> taus = new ArrayList<>(prior.taus(meter));
     taus.replaceAll(SourceTau::inexact);
-    Set<Integer> kept = new TreeSet<>(SourceTau.top(taus, keep));
+    Set<Integer> kept = new TreeSet<>(prior.candidates(taus, keep));
     Reuse exact = new Reuse.Prefix();
     ContextScores full;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
@@ -81,13 +84,13 @@ public final class ProxyPruning implements AttributionMethod {
    */
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
-    ProxyReading proxy = task.requireProxy();
+    Prior prior = task.requirePrior();
     Set<Integer> first =
         new TreeSet<>(IntStream.range(0, Math.min(keep, task.sources().size())).boxed().toList());
     ScoringTask pruned = pruned(task, first);
     Reuse exact = new Reuse.Prefix();
     return TrunkReadings.trunkEstimate(scorer, task, exact)
-        .plus(proxy.method().estimate(proxy.scorer(), proxy.task()))
+        .plus(prior.estimate())
         .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
         .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
   }

@@ -1,6 +1,8 @@
 package dev.whence.attribution.method;
 
+import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
+import dev.whence.engine.WorkEstimate;
 import java.util.List;
 
 /**
@@ -12,14 +14,25 @@ import java.util.List;
  * @param sources for each source of the target's task, its index in the proxy's
  */
 public record ProxyReading(
-    Scorer scorer, ScoringTask task, AttributionMethod method, List<Integer> sources) {
+    Scorer scorer, ScoringTask task, AttributionMethod method, List<Integer> sources)
+    implements Prior {
   public ProxyReading {
     sources = List.copyOf(sources);
   }
 
-  /** The proxy's scores of the target's sources. */
-  List<ContextScores.SourceTau> taus(Meter meter) {
+  @Override
+  public List<SourceTau> taus(Meter meter) {
     ContextScores scores = method.score(scorer, task, meter.ofProxy());
     return sources.stream().map(scores.sources()::get).toList();
+  }
+
+  @Override
+  public List<Integer> candidates(List<SourceTau> taus, int k) {
+    return SourceTau.top(taus, k);
+  }
+
+  @Override
+  public WorkEstimate estimate() {
+    return method.estimate(scorer, task);
   }
 }

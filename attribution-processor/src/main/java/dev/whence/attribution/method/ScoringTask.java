@@ -17,7 +17,7 @@ import java.util.Optional;
  * @param context what is deleted for L(no attributable context); sorted, disjoint
  * @param duplicates groups of sources that say nearly the same, see {@link
  *     dev.whence.attribution.source.Duplicates}
- * @param proxy the same as a smaller model reads it, for methods that have one
+ * @param prior what somebody else says of the sources, for methods that start from it
  */
 public record ScoringTask(
     TokenizedPrompt prompt,
@@ -25,7 +25,7 @@ public record ScoringTask(
     List<Source> sources,
     List<Span> context,
     List<List<Integer>> duplicates,
-    Optional<ProxyReading> proxy) {
+    Optional<Prior> prior) {
   public ScoringTask {
     sources = List.copyOf(sources);
     context = List.copyOf(context);
@@ -44,18 +44,18 @@ public record ScoringTask(
     this(prompt, response, sources, context, duplicates, Optional.empty());
   }
 
-  public ScoringTask withProxy(ProxyReading reading) {
-    return new ScoringTask(prompt, response, sources, context, duplicates, Optional.of(reading));
+  public ScoringTask withPrior(Prior scores) {
+    return new ScoringTask(prompt, response, sources, context, duplicates, Optional.of(scores));
   }
 
   /** For scores of single sources only. */
   public ScoringTask withoutDuplicates() {
-    return new ScoringTask(prompt, response, sources, context, List.of(), proxy);
+    return new ScoringTask(prompt, response, sources, context, List.of(), prior);
   }
 
-  ProxyReading requireProxy() {
-    return proxy.orElseThrow(
-        () -> new IllegalStateException("the method has a proxy, the task was read without one"));
+  Prior requirePrior() {
+    return prior.orElseThrow(
+        () -> new IllegalStateException("the method needs a proxy, the task was read without one"));
   }
 
   /** Prompt and response, the trunk's length T. */

@@ -29,6 +29,9 @@ import java.util.regex.PatternSyntaxException;
  * @param server that runs the model instead of this process
  * @param attribution how to attribute
  * @param sampling which responses are scored
+ * @param role which part of the work is done
+ * @param escalation when the FAST role hands a response on; empty: never
+ * @param budget of the TARGET role
  * @param includeText whether results carry the texts of sources
  * @param includeTokens whether results carry the log-probability of each token
  * @param largestRecordBytes a larger record is given up unread
@@ -40,6 +43,9 @@ public record AttributionConfig(
     Optional<RemoteOptions> server,
     AttributionOptions attribution,
     Sampling sampling,
+    Role role,
+    Optional<EscalationOptions> escalation,
+    BudgetOptions budget,
     boolean includeText,
     boolean includeTokens,
     int largestRecordBytes) {
@@ -50,9 +56,6 @@ public record AttributionConfig(
 
   private static final Set<String> NOT_BY_SERVER =
       Set.of(Splice.NAME, ParagraphSplice.NAME, Cascade.NAME);
-
-  /** Consumer group of the FAST role where none is configured. */
-  public static final String DEFAULT_GROUP = "whence-attribution";
 
   private static final int MIB = 1 << 20;
 
@@ -73,7 +76,8 @@ public record AttributionConfig(
    * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
    */
   public static AttributionConfig read(Settings settings) {
-    RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
+    Role role = settings.choice("role", Role.class, Role.FAST);
+    RuntimeConfig runtime = RuntimeConfig.read(settings, role.defaultGroup());
     Optional<String> model = settings.text("model");
     if (model.isEmpty() && runtime.models().roots().isEmpty()) {
       settings.problem(
@@ -88,9 +92,22 @@ public record AttributionConfig(
             server(settings),
             attribution(settings),
             Sampling.read(settings),
+            role,
+            EscalationOptions.read(settings),
+            BudgetOptions.read(settings),
             settings.flag("results.include-text", false),
             settings.flag("results.include-tokens", false),
             (int) settings.bytes("limits.record-bytes", 8L * MIB, 1024, 256L * MIB));
+    if (role == Role.TARGET && config.escalation().isPresent()) {
+      settings.problem("escalation.enabled is for the role fast: the target has nobody to ask");
+    }
+    if (role == Role.TARGET && !config.sampling().equals(Sampling.ALL)) {
+      settings.problem(
+          "sampling.* and filter.* are for the role fast: the target scores what it is asked");
+    }
+    if (role == Role.FAST && config.budget().tokensPerSecond() > 0) {
+      settings.problem("budget.* is for the role target: the fast path scores everything");
+    }
     if (config.server().isPresent()
         && NOT_BY_SERVER.contains(config.attribution().method().name())) {
       settings.problem(

@@ -4,11 +4,8 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
-import dev.whence.runtime.serde.AvroValues;
-import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Result;
-import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
@@ -18,14 +15,12 @@ import dev.whence.schemas.avro.SourceGroup;
 import dev.whence.schemas.avro.SourceScore;
 import dev.whence.schemas.avro.StatementScore;
 import dev.whence.schemas.avro.TokenScore;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -37,30 +32,20 @@ import org.jspecify.annotations.Nullable;
 final class AttributionEvents {
   static final int KEPT_SOURCES = 200;
 
-  /** Name of this stage in headers: the FAST role. */
-  static final String STAGE = "attribution-fast";
-
-  private final AvroValues values;
+  private final EventWriter writer;
   private final String topic;
-  private final String instanceId;
   private final boolean includeText;
   private final boolean includeTokens;
 
-  AttributionEvents(
-      AvroValues values,
-      String topic,
-      String instanceId,
-      boolean includeText,
-      boolean includeTokens) {
-    this.values = values;
+  AttributionEvents(EventWriter writer, String topic, boolean includeText, boolean includeTokens) {
+    this.writer = writer;
     this.topic = topic;
-    this.instanceId = instanceId;
     this.includeText = includeText;
     this.includeTokens = includeTokens;
   }
 
-  /** The event of a result. */
-  Result of(Conversation conversation, AttributionResult result, Cause cause) {
+  /** What is said of a result: FINAL, until somebody decides otherwise. */
+  Attribution.Builder of(Conversation conversation, AttributionResult result, Cause cause) {
     Attribution.Builder event =
         about(conversation, cause)
             .setStatus(status(result.status()))
@@ -87,7 +72,7 @@ final class AttributionEvents {
     if (includeTokens) {
       event.setTokens(result.tokens().stream().map(AttributionEvents::token).toList());
     }
-    return result(event.build(), cause, WITHOUT_TEXTS);
+    return event;
   }
 
   /** The event of a response that is not scored on purpose. */
@@ -98,7 +83,7 @@ final class AttributionEvents {
             .setReasonCode(why.code())
             .setReason(why.sentence())
             .build();
-    return result(event, cause, List.of());
+    return write(event);
   }
 
   /**
@@ -126,7 +111,8 @@ final class AttributionEvents {
         .setReasonCode(failure.code())
         .setReason(failure.message())
         .setScorer(scorer(scorer, surrogate));
-    return result(event.build(), cause, List.of(AttributionEvents::bare));
+    Attribution whole = event.build();
+    return write(whole, () -> Optional.of(write(bare(whole), Optional::empty)));
   }
 
   private static Attribution.Builder about(Conversation conversation, Cause cause) {
@@ -145,11 +131,34 @@ final class AttributionEvents {
         .setTraceparent(cause.traceparent());
   }
 
-  private static final List<Function<Attribution, Attribution>> WITHOUT_TEXTS =
-      List.of(
-          AttributionEvents::withoutTexts,
-          AttributionEvents::withoutMatrix,
-          AttributionEvents::strongest);
+  /**
+   * A fast result that stands, since the target did not look.
+   *
+   * @param code why, in upper case
+   * @param sentence the same for people
+   */
+  static Attribution closed(Attribution fast, String code, String sentence, int revision) {
+    List<String> flags = new ArrayList<>(fast.getFlags());
+    flags.add(code);
+    String before = fast.getReason();
+    return Attribution.newBuilder(fast)
+        .setPhase(AttributionPhase.FINAL)
+        .setRevision(revision)
+        .setReasonCode(code)
+        .setReason(before.isEmpty() ? sentence : sentence + " " + before)
+        .setFlags(flags)
+        .build();
+  }
+
+  /** The event of an escalated response without a fast result that the target did not look at. */
+  static Attribution unsupported(
+      Conversation conversation, String code, String sentence, Cause cause) {
+    return about(conversation, cause)
+        .setStatus(ScoringStatus.UNSUPPORTED)
+        .setReasonCode(code)
+        .setReason(sentence)
+        .build();
+  }
 
   /** What says that a record failed must always fit: nothing in it grows with the record. */
   private static Attribution bare(Attribution event) {
@@ -161,6 +170,30 @@ final class AttributionEvents {
         .setScorer(null)
         .setTruncated(true)
         .build();
+  }
+
+  /** The next smaller form of an event; empty if there is none. */
+  static Optional<Attribution> smaller(Attribution event) {
+    boolean texts = event.getSources().stream().anyMatch(source -> source.getText() != null);
+    if (texts || !event.getTokens().isEmpty()) {
+      return Optional.of(withoutTexts(event));
+    }
+    if (!event.getMatrix().isEmpty()) {
+      return Optional.of(withoutMatrix(event));
+    }
+    return event.getSources().size() > KEPT_SOURCES
+        ? Optional.of(strongest(event))
+        : Optional.empty();
+  }
+
+  /** A record to write. */
+  Result write(Attribution event) {
+    return write(event, () -> smaller(event).map(this::write));
+  }
+
+  private Result write(Attribution event, Result.Shrink shrink) {
+    return writer.write(
+        topic, event.getResponseId(), event, event.getRevision(), event.getTraceparent(), shrink);
   }
 
   private static Attribution withoutTexts(Attribution event) {
@@ -194,30 +227,6 @@ final class AttributionEvents {
         .setGroups(List.of()) // their indices would be of other sources
         .setTruncated(true)
         .build();
-  }
-
-  private Result result(
-      Attribution event, Cause cause, List<Function<Attribution, Attribution>> steps) {
-    List<EventHeader> headers = new ArrayList<>();
-    EventHeaders.of(
-            Attribution.getClassSchema(),
-            STAGE,
-            instanceId,
-            event.getResponseId(),
-            event.getRevision(),
-            cause.traceparent())
-        .toMap()
-        .forEach((name, value) -> headers.add(new EventHeader(name, value)));
-    return new Result(
-        topic,
-        event.getResponseId().getBytes(StandardCharsets.UTF_8),
-        values.write(topic, event),
-        headers,
-        () ->
-            steps.isEmpty()
-                ? Optional.empty()
-                : Optional.of(
-                    result(steps.get(0).apply(event), cause, steps.subList(1, steps.size()))));
   }
 
   private SourceScore source(AttributionResult.SourceScore source) {

@@ -2,6 +2,8 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.Proportion;
+import dev.whence.attribution.confidence.Calibration;
 import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
@@ -9,16 +11,19 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /** What the attribution stage counts: responses by how they ended, and tokens. */
 final class AttributionMetrics {
   private final Map<AttributionStatus, Counter> responses = new EnumMap<>(AttributionStatus.class);
+  private final MeterRegistry registry;
   private final Counter tokens;
   private final Counter flops;
   private final Counter sources;
 
   AttributionMetrics(MeterRegistry registry) {
+    this.registry = registry;
     for (AttributionStatus status : AttributionStatus.values()) {
       responses.put(
           status,
@@ -58,6 +63,72 @@ final class AttributionMetrics {
   private static double hits(Supplier<TrunkReuse> reuse) {
     TrunkReuse now = reuse.get();
     return now.trunks() == 0 ? 0 : (double) now.hits() / now.trunks();
+  }
+
+  /** What the fast path is known to be worth; nothing until enough was measured. */
+  static void fastPath(
+      MeterRegistry registry,
+      Supplier<Optional<Calibration>> calibration,
+      Supplier<Integer> pairs) {
+    Gauge.builder("whence.fast.pairs", pairs)
+        .description(
+            "responses scored by both roles that the fast path's confidence is learnt from")
+        .strongReference(true)
+        .register(registry);
+    share(
+        registry,
+        "whence.fast.escalated.share",
+        "share of the responses that the wanted agreement makes the fast path hand on",
+        "estimate",
+        () -> calibration.get().map(Calibration::escalatedShare));
+    proportion(
+        registry,
+        "whence.fast.agreement",
+        "share of all responses on which the target agrees with the fast path",
+        () -> calibration.get().map(Calibration::agreement));
+    proportion(
+        registry,
+        "whence.fast.kept.agreement",
+        "the same of those responses that the fast path does not hand on",
+        () -> calibration.get().map(Calibration::keptAgreement));
+  }
+
+  private static void proportion(
+      MeterRegistry registry,
+      String name,
+      String description,
+      Supplier<Optional<Proportion>> proportion) {
+    share(registry, name, description, "estimate", () -> proportion.get().map(Proportion::share));
+    share(registry, name, description, "low", () -> proportion.get().map(Proportion::low));
+    share(registry, name, description, "high", () -> proportion.get().map(Proportion::high));
+  }
+
+  private static void share(
+      MeterRegistry registry,
+      String name,
+      String description,
+      String bound,
+      Supplier<Optional<Double>> value) {
+    Gauge.builder(name, () -> value.get().orElse(Double.NaN))
+        .description(description + "; low and high: 95 % interval")
+        .tag("bound", bound)
+        .strongReference(true)
+        .register(registry);
+  }
+
+  /** The FAST role has handed a response on. */
+  void escalated(String code) {
+    registry.counter("whence.escalations", "reason", code.toLowerCase(Locale.ROOT)).increment();
+  }
+
+  /** The TARGET role is done with an escalation. */
+  void closed(String how) {
+    registry.counter("whence.escalations.closed", "how", how.toLowerCase(Locale.ROOT)).increment();
+  }
+
+  /** Both roles have scored all sources of a response. */
+  void compared(boolean agreed) {
+    registry.counter("whence.comparisons", "agreed", Boolean.toString(agreed)).increment();
   }
 
   void ended(AttributionStatus status) {

@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.weights.ModelFiles;
@@ -14,17 +15,20 @@ import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.worker.Halt;
+import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Worker;
 import dev.whence.runtime.worker.WorkerOptions;
 import dev.whence.schemas.AvroLimits;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
-import dev.whence.schemas.avro.ModelRole;
+import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -33,6 +37,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,9 +46,18 @@ import org.slf4j.LoggerFactory;
  * {@link #run}; the quickstart and tests {@link #start} it in their own process.
  *
  * <pre>
- * whence.responses -> Worker -> AttributionStage -> Attributor -> whence.attributions
- *                                    ^                         -> whence.dlq.responses
- * whence.models -> ModelReleases ----+ between batches
+ * FAST
+ * whence.responses -> Worker -> FastStage -> Attributor, FastPath -> whence.attributions
+ *                                   ^            ^                -> whence.attributions.escalated
+ *                                   |            |                -> whence.dlq.responses
+ * whence.models -> ModelReleases ---+            |
+ * whence.attributions.agreements -> AgreementLog +
+ *
+ * TARGET
+ * whence.attributions.escalated -> Worker -> TargetStage -> Attributor -> whence.attributions
+ *                                                ^                     -> whence.attributions.agreements
+ *                                                |                     -> whence.dlq.attributions.escalated
+ * whence.models -> ModelReleases ----------------+
  * </pre>
  */
 public final class AttributionProcessor implements AutoCloseable {
@@ -58,6 +72,7 @@ public final class AttributionProcessor implements AutoCloseable {
   private final ProcessMetrics processMetrics;
   private final Optional<HealthServer> http;
   private final ModelReleases releases;
+  private final Optional<AgreementLog> agreements;
   private final Worker worker;
 
   private AttributionProcessor(
@@ -66,12 +81,14 @@ public final class AttributionProcessor implements AutoCloseable {
       ProcessMetrics processMetrics,
       Optional<HealthServer> http,
       ModelReleases releases,
+      Optional<AgreementLog> agreements,
       Worker worker) {
     this.health = health;
     this.meters = meters;
     this.processMetrics = processMetrics;
     this.http = http;
     this.releases = releases;
+    this.agreements = agreements;
     this.worker = worker;
   }
 
@@ -147,41 +164,108 @@ public final class AttributionProcessor implements AutoCloseable {
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
     AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);
     Optional<HealthServer> http = openHttp(config, health, meters);
+    Role role = config.role();
     ModelReleases releases =
-        new ModelReleases(clients, topics.models().name(), ModelRole.FAST, health, meters);
-    AvroValues values = new AvroValues(runtime.connection());
-    AttributionStage stage =
-        new AttributionStage(
-            values,
-            new AttributionEvents(
-                values,
-                topics.attributions().name(),
-                instance,
-                config.includeText(),
-                config.includeTokens()),
-            config.sampling(),
+        new ModelReleases(clients, topics.models().name(), role.releases(), health, meters);
+    Optional<Calibrator> calibrator =
+        config
+            .escalation()
+            .map(
+                options ->
+                    new Calibrator(options.window(), options.leastPairs(), options.agreement()));
+    Parts parts =
+        new Parts(
+            config,
+            topics,
+            instance,
             scoring,
             () -> releases.awaitReleases(RELEASES_READ),
-            new AttributionMetrics(meters),
-            config.largestRecordBytes());
+            new AttributionMetrics(meters));
+    calibrator.ifPresent(
+        known ->
+            AttributionMetrics.fastPath(
+                meters,
+                () -> fastScorer(scoring, config).flatMap(known::calibration),
+                () -> fastScorer(scoring, config).map(known::pairs).orElse(0)));
+    Topic source = role == Role.FAST ? topics.responses() : topics.escalations();
+    Topic further = role == Role.FAST ? topics.escalations() : topics.agreements();
     Worker worker =
         new Worker(
             WorkerOptions.of(
                 runtime,
                 instance,
-                topics.responses().name(),
-                topics.deadLettersOf(topics.responses()).name(),
-                Set.of(topics.attributions().name())),
-            stage,
+                source.name(),
+                topics.deadLettersOf(source).name(),
+                Set.of(topics.attributions().name(), further.name())),
+            role == Role.FAST ? parts.fast(calibrator) : parts.target(),
             clients,
             health,
             meters,
             halt);
     LOG.info("instance {} of group {}", instance, runtime.group());
-    releases.start(release -> worker.betweenBatches(() -> stage.takeOver(release)));
+    releases.start(release -> worker.betweenBatches(() -> scoring.takeOver(release)));
+    Optional<AgreementLog> agreements =
+        calibrator.map(known -> AgreementLog.follow(clients, topics.agreements().name(), known));
     worker.start();
     return new AttributionProcessor(
-        health, meters, new ProcessMetrics(meters), http, releases, worker);
+        health, meters, new ProcessMetrics(meters), http, releases, agreements, worker);
+  }
+
+  private static Optional<Calibrator.Scorer> fastScorer(
+      ScoringModel scoring, AttributionConfig config) {
+    return scoring
+        .description()
+        .map(
+            description ->
+                new Calibrator.Scorer(description.digest(), config.attribution().method().name()));
+  }
+
+  /** What both stages are made of. */
+  private record Parts(
+      AttributionConfig config,
+      Topics topics,
+      String instance,
+      ScoringModel scoring,
+      Supplier<List<ModelRelease>> releases,
+      AttributionMetrics metrics) {
+
+    private AttributionEvents events(EventWriter writer) {
+      return new AttributionEvents(
+          writer, topics.attributions().name(), config.includeText(), config.includeTokens());
+    }
+
+    Stage fast(Optional<Calibrator> calibrator) {
+      AvroValues values = new AvroValues(config.runtime().connection());
+      EventWriter writer = new EventWriter(values, Role.FAST, instance);
+      return new FastStage(
+          values,
+          events(writer),
+          config.sampling(),
+          scoring,
+          releases,
+          metrics,
+          config
+              .escalation()
+              .flatMap(options -> calibrator.map(known -> new FastPath(options, known))),
+          new Escalations(writer, topics.escalations().name(), config.largestRecordBytes()),
+          config.largestRecordBytes());
+    }
+
+    Stage target() {
+      AvroValues values = new AvroValues(config.runtime().connection());
+      EventWriter writer = new EventWriter(values, Role.TARGET, instance);
+      return new TargetStage(
+          values,
+          events(writer),
+          writer,
+          topics.agreements().name(),
+          scoring,
+          releases,
+          metrics,
+          new Budget(config.budget(), System::nanoTime),
+          InstantSource.system(),
+          config.largestRecordBytes());
+    }
   }
 
   private static Optional<HealthServer> openHttp(
@@ -242,6 +326,7 @@ public final class AttributionProcessor implements AutoCloseable {
   public void close() {
     worker.close();
     releases.close();
+    agreements.ifPresent(AgreementLog::close);
     http.ifPresent(HealthServer::close);
     processMetrics.close();
     meters.close();

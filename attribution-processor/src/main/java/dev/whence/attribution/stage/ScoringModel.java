@@ -2,8 +2,10 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Attributor;
+import dev.whence.engine.EngineException;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.TrunkReuse;
+import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
@@ -15,6 +17,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -97,6 +100,19 @@ final class ScoringModel implements AutoCloseable {
     } catch (ModelLoadException e) {
       failed.increment();
       throw e;
+    }
+  }
+
+  /**
+   * The same for a process that can do nothing without a model.
+   *
+   * @throws ConfigException if none can be loaded
+   */
+  void openFirst(List<ModelRelease> releases) {
+    try {
+      open(releases);
+    } catch (ModelLoadException e) {
+      throw new ConfigException(List.of("the model can not be loaded: " + e.getMessage()));
     }
   }
 
@@ -203,11 +219,25 @@ final class ScoringModel implements AutoCloseable {
    *
    * @throws EnvironmentException if no model is loaded
    */
-  Attributor attributor() {
+  private Attributor attributor() {
     reload();
     return active
         .map(Active::attributor)
         .orElseThrow(() -> new EnvironmentException("no model is loaded"));
+  }
+
+  /**
+   * Calls the attributor. What the scorer throws is not the record's fault; what is, it says in its
+   * result.
+   *
+   * @throws EnvironmentException if no model is loaded or the scorer throws
+   */
+  <T> T attributing(Function<Attributor, T> call) {
+    try {
+      return call.apply(attributor());
+    } catch (EngineException e) {
+      throw new EnvironmentException("the scorer failed: " + e.getMessage(), e);
+    }
   }
 
   Optional<ScorerDescription> description() {

@@ -2,10 +2,10 @@ package dev.whence.runtime.models;
 
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.kafka.PartitionFollower;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
-import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.core.instrument.Counter;
@@ -16,11 +16,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,19 +29,15 @@ import org.slf4j.LoggerFactory;
 public final class ModelReleases implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ModelReleases.class);
   private static final String PART = "model-releases";
-  private static final Duration POLL = Duration.ofSeconds(1);
-  private static final Duration AGAIN = Duration.ofSeconds(2);
-  private static final Duration CLIENT_TIMEOUT = Duration.ofSeconds(10);
 
   private final Clients clients;
   private final TopicPartition partition;
   private final ModelRole role;
   private final Health health;
   private final Counter unreadable;
-  private volatile Thread thread = new Thread();
+  private final AvroValues values;
   private final CountDownLatch caughtUp = new CountDownLatch(1);
-  private final CountDownLatch stop = new CountDownLatch(1);
-  private volatile Optional<Consumer<byte[], byte[]>> current = Optional.empty();
+  private volatile Optional<PartitionFollower> follower = Optional.empty();
   private volatile List<ModelRelease> releases = List.of();
 
   /** Hears of changes after the start, on this reader's thread. */
@@ -72,6 +65,7 @@ public final class ModelReleases implements AutoCloseable {
     this.clients = clients;
     this.partition = new TopicPartition(topic, 0);
     this.role = role;
+    this.values = new AvroValues(clients.connection());
     this.health = health;
     this.unreadable =
         Counter.builder("whence.model.releases.unreadable")
@@ -86,9 +80,10 @@ public final class ModelReleases implements AutoCloseable {
    * @param listener hears of changes once the reader has caught up
    */
   public void start(Listener listener) {
-    thread = new Thread(() -> run(listener), "model-releases");
-    thread.setDaemon(true);
-    thread.start();
+    PartitionFollower started =
+        new PartitionFollower(clients, partition.topic(), PART, new Following(listener));
+    follower = Optional.of(started);
+    started.start();
   }
 
   /**
@@ -111,71 +106,44 @@ public final class ModelReleases implements AutoCloseable {
             + " reachable, and were the topics created (whence topics --create)?");
   }
 
-  private void run(Listener listener) {
-    while (stop.getCount() > 0) {
-      try (Consumer<byte[], byte[]> consumer = clients.reader("model-releases");
-          AvroValues values = new AvroValues(clients.connection())) {
-        current = Optional.of(consumer);
-        follow(consumer, values, listener);
-      } catch (WakeupException e) {
-        LOG.debug("stopped");
-      } catch (KafkaException | EnvironmentException e) {
-        health.notReady(PART, partition.topic() + " can not be read");
-        LOG.warn("{} can not be read: {}", partition.topic(), e.getMessage());
-        pause();
-      } catch (RuntimeException e) {
-        // Nobody would notice that this thread has ended: releases would be ignored from then on.
-        health.notReady(PART, partition.topic() + " can not be followed");
-        LOG.error("{} can not be followed: {}", partition.topic(), Failure.describe(e));
-        pause();
-      } finally {
-        current = Optional.empty();
+  private final class Following implements PartitionFollower.Reader {
+    private final Listener listener;
+    private LiveReleases known = new LiveReleases();
+
+    Following(Listener listener) {
+      this.listener = listener;
+    }
+
+    @Override
+    public void begin() {
+      known = new LiveReleases();
+    }
+
+    @Override
+    public void take(ConsumerRecord<byte[], byte[]> record) {
+      ModelReleases.this.take(record, known);
+    }
+
+    @Override
+    public void reached() {
+      Optional<ModelRelease> before = releases.stream().findFirst();
+      releases = known.all(role);
+      Optional<ModelRelease> now = releases.stream().findFirst();
+      if (caughtUp.getCount() > 0) {
+        caughtUp.countDown();
+      } else if (!now.equals(before)) {
+        listener.live(now);
       }
+      health.ready(PART);
+    }
+
+    @Override
+    public void failed() {
+      health.notReady(PART, partition.topic() + " can not be read");
     }
   }
 
-  private void pause() {
-    try {
-      var unused = stop.await(AGAIN.toNanos(), TimeUnit.NANOSECONDS);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-  }
-
-  private void follow(Consumer<byte[], byte[]> consumer, AvroValues values, Listener listener) {
-    LiveReleases known = new LiveReleases();
-    List<TopicPartition> all = List.of(partition);
-    consumer.assign(all);
-    Long end = consumer.endOffsets(all, CLIENT_TIMEOUT).get(partition);
-    Long begin = consumer.beginningOffsets(all, CLIENT_TIMEOUT).get(partition);
-    if (end == null || begin == null) {
-      throw new EnvironmentException("the brokers do not know " + partition);
-    }
-    consumer.seek(partition, begin);
-    while (stop.getCount() > 0) {
-      boolean reached = consumer.position(partition, CLIENT_TIMEOUT) >= end;
-      if (reached) {
-        announce(known, listener);
-      }
-      for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
-        take(record, values, known);
-      }
-    }
-  }
-
-  private void announce(LiveReleases known, Listener listener) {
-    Optional<ModelRelease> before = releases.stream().findFirst();
-    releases = known.all(role);
-    Optional<ModelRelease> now = releases.stream().findFirst();
-    if (caughtUp.getCount() > 0) {
-      caughtUp.countDown();
-    } else if (!now.equals(before)) {
-      listener.live(now);
-    }
-    health.ready(PART);
-  }
-
-  private void take(ConsumerRecord<byte[], byte[]> record, AvroValues values, LiveReleases known) {
+  private void take(ConsumerRecord<byte[], byte[]> record, LiveReleases known) {
     if (record.key() == null) {
       skip(record, "it has no key");
       return;
@@ -201,12 +169,7 @@ public final class ModelReleases implements AutoCloseable {
 
   @Override
   public void close() {
-    stop.countDown();
-    current.ifPresent(Consumer::wakeup);
-    try {
-      thread.join(CLIENT_TIMEOUT.toMillis());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
+    follower.ifPresent(PartitionFollower::close);
+    values.close();
   }
 }

@@ -71,7 +71,7 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", LARGE, 2500, 3072),
+          chat("chat-v1", "base-v1", LARGE, 3000, 3072),
           baseV2(),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
           chat("proxy", "proxy-base", SMALL, 2500, 3072),

@@ -1,4 +1,4 @@
-package dev.whence.benchmarks;
+package dev.whence.attribution;
 
 import java.util.Locale;
 
@@ -15,7 +15,7 @@ import java.util.Locale;
  */
 public record Proportion(int hits, int of, double share, double low, double high) {
   /** 97.5th percentile of the standard normal distribution. */
-  static final double Z = 1.959963984540054;
+  public static final double Z = 1.959963984540054;
 
   /**
    * The share and its interval.
@@ -39,7 +39,7 @@ public record Proportion(int hits, int of, double share, double low, double high
   }
 
   /** "93.5 % (89.2 to 96.2; 187 of 200)". */
-  String text() {
+  public String text() {
     return of == 0
         ? "none to count"
         : String.format(

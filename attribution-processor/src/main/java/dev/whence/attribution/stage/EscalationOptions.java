@@ -1,0 +1,58 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.runtime.config.Settings;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * When the FAST role hands a response on to the TARGET role.
+ *
+ * @param agreement wanted of the results that are not handed on: share on which the target would
+ *     agree, 0 to 1
+ * @param shadowShare share of the responses that are scored both ways whatever the fast result is,
+ *     to measure the agreement
+ * @param window pairs that the confidence is learnt from
+ * @param leastPairs before there are so many, everything is handed on
+ * @param candidates sources that the target is to score again; 0: all
+ * @param deadline after this the target closes a response with the fast result
+ * @param requested attributes of responses that are always handed on, as urgent, by name
+ */
+public record EscalationOptions(
+    double agreement,
+    double shadowShare,
+    int window,
+    int leastPairs,
+    int candidates,
+    Duration deadline,
+    Map<String, String> requested) {
+  private static final Duration SHORTEST = Duration.ofMillis(1);
+
+  public EscalationOptions {
+    requested = Map.copyOf(requested);
+  }
+
+  /** {@code escalation.*}; empty unless {@code escalation.enabled}. */
+  static Optional<EscalationOptions> read(Settings settings) {
+    boolean enabled = settings.flag("escalation.enabled", false);
+    EscalationOptions options =
+        new EscalationOptions(
+            settings.number("escalation.agreement", 0.9, 0, 1),
+            settings.number("escalation.shadow-share", 0.02, 0, 1),
+            settings.integer("escalation.window", 2000, 10, 1_000_000),
+            settings.integer("escalation.least-pairs", 100, 10, 1_000_000),
+            settings.integer("escalation.candidates", 8, 0, 10_000),
+            settings.duration(
+                "escalation.deadline", Duration.ofMinutes(10), SHORTEST, Duration.ofDays(7)),
+            new TreeMap<>(settings.under("escalation.request.attributes.", name -> false)));
+    if (options.leastPairs() > options.window()) {
+      settings.problem(
+          "escalation.least-pairs is "
+              + options.leastPairs()
+              + ", more than escalation.window, "
+              + options.window());
+    }
+    return enabled ? Optional.of(options) : Optional.empty();
+  }
+}

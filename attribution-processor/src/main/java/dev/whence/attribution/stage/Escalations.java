@@ -1,0 +1,76 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.runtime.worker.Result;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.CandidateSource;
+import dev.whence.schemas.avro.Escalation;
+import dev.whence.schemas.avro.LlmResponse;
+import dev.whence.schemas.avro.SourceScore;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Optional;
+
+/** Makes {@link Escalation} events: the response, the fast result and what is asked. */
+final class Escalations {
+  /** Room that headers and framing take in a topic whose records are as large as responses. */
+  private static final int MARGIN_BYTES = 16 << 10;
+
+  private final EventWriter writer;
+  private final String topic;
+  private final int largestBytes;
+
+  /**
+   * @param largestBytes of an escalation; the topic takes so much
+   */
+  Escalations(EventWriter writer, String topic, int largestBytes) {
+    this.writer = writer;
+    this.topic = topic;
+    this.largestBytes = largestBytes - MARGIN_BYTES;
+  }
+
+  /**
+   * An escalation.
+   *
+   * @param fast as it is published
+   * @return empty if response and result do not fit into one record, however small the result
+   */
+  Optional<Result> of(
+      LlmResponse response, Attribution fast, FastPath.Escalated why, Duration deadline) {
+    Escalation.Builder event =
+        Escalation.newBuilder()
+            .setResponseId(fast.getResponseId())
+            .setResponse(response)
+            .setFast(fast)
+            .setCandidates(
+                why.candidates().stream().map(i -> candidate(fast.getSources().get(i))).toList())
+            .setReasonCode(why.code())
+            .setUrgent(why.urgent())
+            .setFeatures(why.features())
+            .setDeadline(Instant.now().plus(deadline))
+            .setTraceparent(fast.getTraceparent());
+    Optional<Attribution> smaller = Optional.of(fast);
+    while (smaller.isPresent()) {
+      Result result =
+          writer.write(
+              topic,
+              fast.getResponseId(),
+              event.setFast(smaller.get()).build(),
+              fast.getRevision(),
+              fast.getTraceparent(),
+              Optional::empty);
+      if (result.value().length <= largestBytes) {
+        return Optional.of(result);
+      }
+      smaller = AttributionEvents.smaller(smaller.get());
+    }
+    return Optional.empty();
+  }
+
+  private static CandidateSource candidate(SourceScore source) {
+    return CandidateSource.newBuilder()
+        .setSegment(source.getSegment())
+        .setStart(source.getStart())
+        .setEnd(source.getEnd())
+        .build();
+  }
+}

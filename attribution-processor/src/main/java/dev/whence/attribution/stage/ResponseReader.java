@@ -1,0 +1,90 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.schemas.LlmResponses;
+import dev.whence.schemas.avro.LlmResponse;
+import java.util.Map;
+import java.util.Optional;
+
+/** From a response as it was sent to a conversation that events can be written about. */
+final class ResponseReader {
+  private static final int LONGEST_ID = 256;
+
+  /** Characters of a model's name, a conversationId, a subjectId. */
+  private static final int LONGEST_NAME = 1024;
+
+  private ResponseReader() {}
+
+  /** The record is no response that can be worked with. */
+  static final class UnusableException extends Exception {
+    private static final long serialVersionUID = 1;
+
+    private final transient Failure failure;
+
+    UnusableException(String code, String message) {
+      super(message);
+      this.failure = new Failure(code, message);
+    }
+
+    Failure failure() {
+      return failure;
+    }
+  }
+
+  /** Refuses a value that is too large to be read. */
+  static void checkSize(byte[] value, int largest) throws UnusableException {
+    if (value.length > largest) {
+      throw new UnusableException(
+          "RECORD_TOO_LARGE",
+          "the record has " + value.length + " bytes, more than limits.record-bytes, " + largest);
+    }
+  }
+
+  static Conversation read(LlmResponse response) throws UnusableException {
+    Conversation conversation;
+    try {
+      conversation = LlmResponses.fromAvro(response);
+    } catch (IllegalArgumentException e) {
+      throw unusable("the record is no response: " + withoutNames(e));
+    }
+    String id = conversation.responseId();
+    if (id.codePointCount(0, id.length()) > LONGEST_ID) {
+      throw unusable("the responseId has " + id.length() + " characters, more than " + LONGEST_ID);
+    }
+    Optional<String> tooLong = tooLong(conversation);
+    if (tooLong.isPresent()) {
+      throw unusable(tooLong.get());
+    }
+    return conversation;
+  }
+
+  private static UnusableException unusable(String message) {
+    return new UnusableException("INVALID_RESPONSE", message);
+  }
+
+  /** Names that every event about the response repeats: the events must fit, too. */
+  private static Optional<String> tooLong(Conversation conversation) {
+    Map<String, String> repeated =
+        Map.of(
+            "model", conversation.model(),
+            "conversationId", conversation.conversationId(),
+            "subjectId", conversation.subjectId());
+    return repeated.entrySet().stream()
+        .filter(field -> field.getValue().length() > LONGEST_NAME)
+        .findFirst()
+        .map(
+            field ->
+                "the "
+                    + field.getKey()
+                    + " has "
+                    + field.getValue().length()
+                    + " characters, more than "
+                    + LONGEST_NAME);
+  }
+
+  /** A message of ours about a conversation names its parts in quotes; names may say too much. */
+  private static String withoutNames(IllegalArgumentException e) {
+    return String.valueOf(e.getMessage()).replaceAll("(?s)'.*'", "'...'");
+  }
+}

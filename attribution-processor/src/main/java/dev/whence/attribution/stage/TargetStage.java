@@ -1,0 +1,366 @@
+package dev.whence.attribution.stage;
+
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.EarlierScores;
+import dev.whence.attribution.ReadConversation;
+import dev.whence.attribution.SourcePlace;
+import dev.whence.attribution.confidence.TopSources;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Span;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Outcome;
+import dev.whence.runtime.worker.Result;
+import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.runtime.worker.Stage;
+import dev.whence.runtime.worker.Work;
+import dev.whence.schemas.avro.Agreement;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.CandidateSource;
+import dev.whence.schemas.avro.Escalation;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ScoringStatus;
+import dev.whence.schemas.avro.SourceScore;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The TARGET role: an {@link Escalation} in, exactly one FINAL {@link Attribution} out.
+ *
+ * <ul>
+ *   <li>With candidates: these are scored again in a prompt without the other sources, which keep
+ *       the fast scores; L(C) and groundedness are the target's on the whole prompt.
+ *   <li>Without: all sources are scored by the configured method, and compared with the fast
+ *       result. What was drawn whatever its scores are goes to {@code
+ *       whence.attributions.agreements}: there the FAST role learns how far it can be trusted.
+ *   <li>Past its deadline, over the budget, or where the target can not score it: the fast result
+ *       is final, and says why.
+ * </ul>
+ *
+ * Owned by the model thread.
+ */
+final class TargetStage implements Stage {
+  static final String EXPIRED = "ESCALATION_EXPIRED";
+  static final String OVER_BUDGET = "OVER_BUDGET";
+  static final String UNSUPPORTED = "TARGET_UNSUPPORTED";
+  static final String FAILED = "TARGET_FAILED";
+
+  private final AvroValues values;
+  private final AttributionEvents events;
+  private final EventWriter writer;
+  private final String agreements;
+  private final ScoringModel model;
+  private final Supplier<List<ModelRelease>> releases;
+  private final AttributionMetrics metrics;
+  private final Budget budget;
+  private final InstantSource clock;
+  private final int largestRecordBytes;
+
+  /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
+  private Optional<Read> last = Optional.empty();
+
+  /** An escalation that could be read. */
+  private record Read(
+      SourceRecord record, Escalation escalation, Conversation conversation, Cause cause) {
+    Optional<Attribution> fast() {
+      return Optional.ofNullable(escalation.getFast());
+    }
+  }
+
+  TargetStage(
+      AvroValues values,
+      AttributionEvents events,
+      EventWriter writer,
+      String agreements,
+      ScoringModel model,
+      Supplier<List<ModelRelease>> releases,
+      AttributionMetrics metrics,
+      Budget budget,
+      InstantSource clock,
+      int largestRecordBytes) {
+    this.values = values;
+    this.events = events;
+    this.writer = writer;
+    this.agreements = agreements;
+    this.model = model;
+    this.releases = releases;
+    this.metrics = metrics;
+    this.budget = budget;
+    this.clock = clock;
+    this.largestRecordBytes = largestRecordBytes;
+  }
+
+  @Override
+  public String name() {
+    return Role.TARGET.stage();
+  }
+
+  @Override
+  public void open() {
+    model.openFirst(releases.get());
+  }
+
+  @Override
+  public Work prepare(SourceRecord record) {
+    last = Optional.empty();
+    Read read;
+    try {
+      read = read(record);
+    } catch (UnreadableException e) {
+      return Work.done(new Outcome.Rejected(new Failure(e.code(), e.sentence())));
+    } catch (ResponseReader.UnusableException e) {
+      return Work.done(new Outcome.Rejected(e.failure()));
+    }
+    last = Optional.of(read);
+    if (expired(read.escalation())) {
+      return Work.done(
+          closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
+    }
+    Optional<EarlierScores> earlier = earlier(read.escalation());
+    ReadConversation reading =
+        model.attributing(
+            attributor ->
+                earlier.isPresent()
+                    ? attributor.read(read.conversation(), earlier.get())
+                    : attributor.read(read.conversation()));
+    return new Scoring(read, reading);
+  }
+
+  private Read read(SourceRecord record)
+      throws UnreadableException, ResponseReader.UnusableException {
+    byte[] value = record.value();
+    if (value != null) {
+      ResponseReader.checkSize(value, largestRecordBytes);
+    }
+    Escalation escalation = values.read(value, Escalation.class, Escalation.getClassSchema());
+    if (escalation.getResponse() == null) {
+      throw new ResponseReader.UnusableException(
+          "INVALID_ESCALATION", "the escalation holds no response");
+    }
+    Conversation conversation = ResponseReader.read(escalation.getResponse());
+    Attribution fast = escalation.getFast();
+    if (fast != null && !fast.getResponseId().equals(conversation.responseId())) {
+      throw new ResponseReader.UnusableException(
+          "INVALID_ESCALATION", "the escalation's response and fast result are of two responses");
+    }
+    return new Read(
+        record, escalation, conversation, cause(record, Optional.of(conversation), fast));
+  }
+
+  /** One revision above the fast result's; two more for each replay of the escalation. */
+  private static Cause cause(
+      SourceRecord record, Optional<Conversation> conversation, @Nullable Attribution fast) {
+    Cause cause = Cause.of(record, conversation);
+    int before = fast == null ? 0 : Math.max(0, fast.getRevision());
+    return new Cause(cause.traceparent(), Math.addExact(before + 1, cause.revision()));
+  }
+
+  private boolean expired(Escalation escalation) {
+    Instant deadline = escalation.getDeadline();
+    return deadline.toEpochMilli() != 0 && clock.instant().isAfter(deadline);
+  }
+
+  /** The fast scores and the candidates, if only those are to be scored again. */
+  private static Optional<EarlierScores> earlier(Escalation escalation) {
+    Attribution fast = escalation.getFast();
+    if (fast == null || escalation.getCandidates().isEmpty()) {
+      return Optional.empty();
+    }
+    Set<SourcePlace> candidates = new HashSet<>();
+    for (CandidateSource candidate : escalation.getCandidates()) {
+      place(candidate.getSegment(), candidate.getStart(), candidate.getEnd())
+          .ifPresent(candidates::add);
+    }
+    List<AttributionResult.SourceScore> sources = new ArrayList<>();
+    for (SourceScore source : fast.getSources()) {
+      Optional<SourcePlace> place = place(source.getSegment(), source.getStart(), source.getEnd());
+      if (place.isEmpty()) {
+        return Optional.empty();
+      }
+      sources.add(
+          new AttributionResult.SourceScore(
+              source.getSegment(),
+              place.get().span(),
+              "",
+              source.getTau(),
+              source.getExact(),
+              source.getMethod(),
+              source.getScorer(),
+              source.getContext()));
+    }
+    return Optional.of(new EarlierScores(sources, fast.getMatrix(), candidates));
+  }
+
+  private static Optional<SourcePlace> place(String segment, int start, int end) {
+    return start < 0 || end < start
+        ? Optional.empty()
+        : Optional.of(new SourcePlace(segment, new Span(start, end)));
+  }
+
+  /** The fast result is final. */
+  private Outcome closed(Read read, String code, String sentence) {
+    return new Outcome.Written(List.of(events.write(closing(read, code, sentence))));
+  }
+
+  private Attribution closing(Read read, String code, String sentence) {
+    metrics.closed(code);
+    int revision = read.cause().revision();
+    if (read.fast().isPresent()) {
+      Attribution fast = read.fast().get();
+      metrics.ended(
+          fast.getStatus() == ScoringStatus.SCORED
+              ? AttributionStatus.SCORED
+              : AttributionStatus.UNSUPPORTED);
+      return AttributionEvents.closed(fast, code, sentence, revision);
+    }
+    metrics.ended(AttributionStatus.UNSUPPORTED);
+    return AttributionEvents.unsupported(read.conversation(), code, sentence, read.cause());
+  }
+
+  /** An escalation that is to be scored. */
+  private final class Scoring implements Work {
+    private final Read read;
+    private final ReadConversation reading;
+
+    Scoring(Read read, ReadConversation reading) {
+      this.read = read;
+      this.reading = reading;
+    }
+
+    @Override
+    public Duration predicted() {
+      return FastStage.predicted(reading.estimate());
+    }
+
+    @Override
+    public Outcome run() {
+      if (!budget.take(reading.estimate().tokens(), read.escalation().getUrgent())) {
+        return closed(read, OVER_BUDGET, "The target's budget was spent.");
+      }
+      AttributionResult result = model.attributing(attributor -> attributor.attribute(reading));
+      if (result.status() == AttributionStatus.FAILED) {
+        return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
+      }
+      if (result.status() != AttributionStatus.SCORED) {
+        return closed(
+            read,
+            UNSUPPORTED,
+            "The target could not score it (" + result.reasonCode() + "): " + result.reason());
+      }
+      metrics.ended(result.status());
+      metrics.closed("refined");
+      metrics.scored(result);
+      Attribution.Builder event = events.of(read.conversation(), result, read.cause());
+      if (read.fast().isPresent()) {
+        event.setConfidence(read.fast().get().getConfidence());
+      }
+      Optional<Boolean> agreed = agreed(result);
+      if (agreed.isEmpty()) {
+        return new Outcome.Written(List.of(events.write(event.build())));
+      }
+      metrics.compared(agreed.get());
+      Attribution compared = event.setAgreed(agreed.get()).build();
+      List<Result> results = new ArrayList<>();
+      results.add(events.write(compared));
+      if (FastPath.drawn(read.escalation().getReasonCode())) {
+        results.add(agreement(compared, result, agreed.get()));
+      }
+      return new Outcome.Written(results);
+    }
+
+    /** Whether the fast result has the same top sources; empty if it can not be said. */
+    private Optional<Boolean> agreed(AttributionResult result) {
+      boolean whole =
+          result.sources().stream()
+              .allMatch(source -> source.context().equals(AttributionResult.SourceScore.FULL));
+      if (!whole || read.fast().isEmpty() || result.sources().isEmpty()) {
+        return Optional.empty();
+      }
+      Map<SourcePlace, Double> fast = new HashMap<>();
+      for (SourceScore source : read.fast().get().getSources()) {
+        place(source.getSegment(), source.getStart(), source.getEnd())
+            .ifPresent(place -> fast.put(place, source.getTau()));
+      }
+      double[] fastTaus = new double[result.sources().size()];
+      double[] targetTaus = new double[fastTaus.length];
+      for (int i = 0; i < fastTaus.length; i++) {
+        AttributionResult.SourceScore source = result.sources().get(i);
+        Double tau = fast.get(new SourcePlace(source.segment(), source.span()));
+        if (tau == null) {
+          return Optional.empty();
+        }
+        fastTaus[i] = tau;
+        targetTaus[i] = source.tau();
+      }
+      return Optional.of(TopSources.agree(fastTaus, targetTaus));
+    }
+
+    private Result agreement(Attribution event, AttributionResult result, boolean agreed) {
+      Attribution fast = read.fast().orElseThrow();
+      double[] taus =
+          result.sources().stream().mapToDouble(AttributionResult.SourceScore::tau).toArray();
+      Agreement agreement =
+          Agreement.newBuilder()
+              .setResponseId(event.getResponseId())
+              .setAgreed(agreed)
+              .setRelevant(TopSources.relevant(taus))
+              .setFeatures(read.escalation().getFeatures())
+              .setFastScorer(fast.getScorer() == null ? "" : fast.getScorer().getDigest())
+              .setFastMethod(fast.getMethod())
+              .setTargetScorer(model.description().map(ScorerDescription::digest).orElse(""))
+              .setTargetMethod(result.method())
+              .setMeasuredAt(clock.instant())
+              .build();
+      return writer.write(
+          agreements,
+          event.getResponseId(),
+          agreement,
+          event.getRevision(),
+          event.getTraceparent(),
+          Optional::empty);
+    }
+  }
+
+  /** The dead letter queue gets the escalation; the fast result, where it can be read, stands. */
+  @Override
+  public List<Result> failed(SourceRecord record, Failure failure) {
+    Optional<Read> read = last.filter(one -> one.record().equals(record));
+    if (read.flatMap(Read::fast).isPresent()) {
+      return List.of(
+          events.write(
+              closing(
+                  read.get(),
+                  FAILED,
+                  "The target failed (" + failure.code() + "): " + failure.message() + ".")));
+    }
+    metrics.closed(FAILED);
+    metrics.ended(AttributionStatus.FAILED);
+    Optional<Conversation> conversation = read.map(Read::conversation);
+    return List.of(
+        events.failed(
+            conversation,
+            record.idWithoutValue(),
+            failure,
+            model.description(),
+            cause(record, conversation, null)));
+  }
+
+  @Override
+  public void close() {
+    model.close();
+    values.close();
+  }
+}

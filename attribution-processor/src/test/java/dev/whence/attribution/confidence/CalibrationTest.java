@@ -1,0 +1,119 @@
+package dev.whence.attribution.confidence;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.attribution.confidence.Calibration.Pair;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class CalibrationTest {
+  /** Agreement is more likely where the first feature is large; the others say nothing. */
+  private static List<Pair> pairs(int count, long seed) {
+    Random random = new Random(seed);
+    List<Pair> pairs = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      double[] features = new double[Features.NAMES.size()];
+      for (int j = 0; j < features.length; j++) {
+        features[j] = random.nextGaussian() * (j + 1) + j;
+      }
+      pairs.add(new Pair(features, random.nextDouble() < likely(features)));
+    }
+    return pairs;
+  }
+
+  /** Monotone in the first feature, but no logistic curve: what isotonic regression is for. */
+  private static double likely(double[] features) {
+    return 0.5 + 0.49 * Math.tanh(2 * features[0] + 1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {0.8, 0.9, 0.95})
+  void whatIsKeptAgreesAsOftenAsWantedOnResponsesNotSeenBefore(double wanted) {
+    Calibration calibration = Calibration.fit(pairs(2000, 1), wanted);
+    List<Pair> others = pairs(40_000, 2);
+    List<Pair> kept = others.stream().filter(pair -> calibration.keeps(pair.features())).toList();
+    double agreement = (double) kept.stream().filter(Pair::agreed).count() / kept.size();
+    assertThat(agreement).isCloseTo(wanted, within(0.02));
+    assertThat((double) kept.size() / others.size())
+        .isCloseTo(1 - calibration.escalatedShare(), within(0.03));
+    assertThat(calibration.keptAgreement().low()).isLessThan(agreement);
+    assertThat(calibration.keptAgreement().high()).isGreaterThan(agreement);
+  }
+
+  @Test
+  void theConfidenceIsHowOftenTheTargetAgrees() {
+    Calibration calibration = Calibration.fit(pairs(2000, 3), 0.9);
+    double error =
+        pairs(10_000, 4).stream()
+            .mapToDouble(
+                pair -> Math.abs(calibration.confidence(pair.features()) - likely(pair.features())))
+            .average()
+            .orElseThrow();
+    assertThat(error).isLessThan(0.05);
+    assertThat(calibration.confidence(far(1e6))).isLessThan(1);
+    assertThat(calibration.confidence(far(-1e6))).isGreaterThan(0);
+  }
+
+  private static double[] far(double first) {
+    double[] features = new double[Features.NAMES.size()];
+    features[0] = first;
+    return features;
+  }
+
+  @Test
+  void moreThanCanBeHadEscalatesEverythingAndLessNothing() {
+    List<Pair> pairs = new ArrayList<>(pairs(500, 5));
+    Calibration nothing = Calibration.fit(pairs, 0.1);
+    assertThat(pairs).allMatch(pair -> nothing.keeps(pair.features()));
+    assertThat(nothing.escalatedShare()).isZero();
+    List<Pair> never = pairs.stream().map(pair -> new Pair(pair.features(), false)).toList();
+    Calibration everything = Calibration.fit(never, 0.5);
+    assertThat(never).noneMatch(pair -> everything.keeps(pair.features()));
+    assertThat(everything.escalatedShare()).isEqualTo(1);
+    assertThat(everything.agreement().share()).isZero();
+  }
+
+  @Test
+  void aFeatureThatIsMissingOrNoNumberIsRefused() {
+    Map<String, Double> features = new HashMap<>();
+    Features.NAMES.forEach(name -> features.put(name, 1.0));
+    features.put("rank-margin", Double.NaN);
+    assertThatThrownBy(() -> Pair.of(features, true))
+        .hasMessage("the feature 'rank-margin' is NaN");
+    features.remove("rank-margin");
+    assertThatThrownBy(() -> Pair.of(features, true))
+        .hasMessage("the feature 'rank-margin' is null");
+  }
+
+  @Test
+  void anotherModelOrMethodOnEitherSideStartsAnew() {
+    Calibrator calibrator = new Calibrator(100, 20, 0.9);
+    Calibrator.Scorer fast = new Calibrator.Scorer("a", "splice");
+    Calibrator.Scorer target = new Calibrator.Scorer("b", "exact-loo");
+    pairs(19, 6).forEach(pair -> calibrator.add(fast, target, pair));
+    assertThat(calibrator.calibration(fast)).isEmpty();
+    pairs(1, 7).forEach(pair -> calibrator.add(fast, target, pair));
+    assertThat(calibrator.calibration(fast)).isPresent();
+    assertThat(calibrator.calibration(new Calibrator.Scorer("a", "exact-loo"))).isEmpty();
+    assertThat(calibrator.calibration(fast)).isPresent();
+    calibrator.add(fast, new Calibrator.Scorer("c", "exact-loo"), pairs(1, 8).get(0));
+    assertThat(calibrator.pairs(fast)).isEqualTo(1);
+    assertThat(calibrator.calibration(fast)).isEmpty();
+  }
+
+  @Test
+  void theWindowForgetsTheOldest() {
+    Calibrator calibrator = new Calibrator(50, 20, 0.9);
+    Calibrator.Scorer fast = new Calibrator.Scorer("a", "splice");
+    pairs(80, 9).forEach(pair -> calibrator.add(fast, fast, pair));
+    assertThat(calibrator.pairs(fast)).isEqualTo(50);
+  }
+}
