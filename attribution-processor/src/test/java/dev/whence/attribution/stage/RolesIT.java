@@ -1,0 +1,379 @@
+package dev.whence.attribution.stage;
+
+import static dev.whence.attribution.stage.AttributionBench.words;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.Attributor;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.runtime.config.ConfigException;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.ScoringStatus;
+import dev.whence.schemas.avro.SourceScore;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.CleanupMode;
+import org.junit.jupiter.api.io.TempDir;
+
+/** FAST in front, TARGET behind: two decoders of random weights with one vocabulary. */
+class RolesIT {
+  private static final Path TARGET_MODEL = AttributionBench.MODELS.resolve("llama2");
+
+  private AttributionBench bench;
+  private Topics topics;
+
+  @BeforeEach
+  void open() throws Exception {
+    bench = AttributionBench.shared();
+    topics = bench.topics();
+  }
+
+  private Map<String, String> fastSettings(Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("escalation.enabled", "true");
+    settings.put("escalation.least-pairs", "20");
+    settings.put("escalation.shadow-share", "0.1");
+    settings.putAll(more);
+    return settings;
+  }
+
+  private Map<String, String> targetSettings(Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("role", "target");
+    settings.put("group", AttributionBench.prefix(topics) + "target");
+    settings.put("instance.id", "target-0");
+    settings.put("model", TARGET_MODEL.toString());
+    settings.putAll(more);
+    return settings;
+  }
+
+  private AttributionProcessor fast(Map<String, String> more) {
+    return AttributionProcessor.start(bench.config(topics, fastSettings(more)), Map.of());
+  }
+
+  private AttributionProcessor target(Map<String, String> more) {
+    return AttributionProcessor.start(bench.config(topics, targetSettings(more)), Map.of());
+  }
+
+  /** Six sources and an answer that repeats some of one: other words in each. */
+  private static Conversation question(int number) {
+    Random random = new Random(number);
+    StringBuilder document = new StringBuilder();
+    List<Span> spans = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      int start = document.length();
+      document.append(words(random.nextInt(160), 5)).append(' ');
+      spans.add(new Span(start, document.length()));
+    }
+    Span said = spans.get(random.nextInt(6));
+    return AttributionBench.conversation(
+        "q-" + number,
+        document.substring(said.start(), said.end() - 1),
+        new Part(
+            PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, document.toString(), true, spans),
+        Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
+  }
+
+  private void send(Conversation... conversations) {
+    List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+    for (Conversation one : conversations) {
+      records.add(
+          AttributionBench.record(
+              topics.responses().name(), one.responseId(), bench.avro(topics, one)));
+    }
+    bench.send(records);
+  }
+
+  private void send(int from, int to) {
+    for (int i = from; i < to; i++) {
+      send(question(i));
+    }
+  }
+
+  private List<Attribution> finals() {
+    return bench.attributions(topics).stream()
+        .filter(attribution -> attribution.getPhase() == AttributionPhase.FINAL)
+        .toList();
+  }
+
+  private List<Attribution> awaitFinals(int count) {
+    await().atMost(Duration.ofSeconds(90)).until(() -> finals().size() >= count);
+    List<Attribution> finals = finals();
+    assertThat(finals).extracting(Attribution::getResponseId).doesNotHaveDuplicates();
+    assertThat(finals).hasSize(count);
+    return finals;
+  }
+
+  private Attribution provisional(String id) {
+    return bench.attributions(topics).stream()
+        .filter(
+            one -> one.getPhase() == AttributionPhase.PROVISIONAL && one.getResponseId().equals(id))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void afterEnoughPairsTheFastPathKeepsWhatItIsSureOf() throws Exception {
+    try (AttributionProcessor fast = fast(Map.of("escalation.agreement", "0"));
+        AttributionProcessor target = target(Map.of())) {
+      send(0, 25);
+      List<Attribution> first = awaitFinals(25);
+      assertThat(first).allMatch(one -> one.getRevision() == 1);
+      assertThat(first)
+          .allMatch(one -> one.getScorer().getModel().equals(TARGET_MODEL.getFileName().toString()))
+          .allMatch(one -> one.getAgreed() != null)
+          .allMatch(one -> one.getSources().stream().allMatch(SourceScore::getExact));
+      for (Attribution one : first) {
+        Attribution before = provisional(one.getResponseId());
+        assertThat(before.getRevision()).isZero();
+        assertThat(before.getScorer().getModel()).isEqualTo("smollm2");
+      }
+      sameAsWithoutKafka(first.get(0));
+      assertThat(bench.read(topics.agreements().name())).hasSize(25);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> fast.meters().get("whence.fast.pairs").gauge().value() == 25);
+      send(25, 65);
+      List<Attribution> all = awaitFinals(65);
+      // Of what came later only the shadow share was handed on, for no agreement is wanted.
+      List<Attribution> later =
+          all.stream().filter(one -> number(one.getResponseId()) >= 25).toList();
+      long shadows =
+          later.stream()
+              .filter(one -> Sampling.share("shadow:" + one.getResponseId()) < 0.1)
+              .count();
+      assertThat(later.stream().filter(one -> one.getRevision() == 1).count()).isEqualTo(shadows);
+      assertThat(later)
+          .allSatisfy(one -> assertThat(one.getConfidence()).isStrictlyBetween(0.0, 1.0));
+      double agreement =
+          fast.meters().get("whence.fast.agreement").tag("bound", "estimate").gauge().value();
+      long agreed = first.stream().filter(Attribution::getAgreed).count();
+      assertThat(agreement).isCloseTo(agreed / 25.0, within(0.15));
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  private static int number(String id) {
+    return Integer.parseInt(id.substring(2));
+  }
+
+  /** The stage must publish what the method computes, and nothing else. */
+  private static void sameAsWithoutKafka(Attribution published) {
+    try (LocalScorer scorer =
+        LocalScorer.open(
+            ModelFiles.open(TARGET_MODEL),
+            EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32).withDevice("cpu"))) {
+      AttributionResult expected =
+          new Attributor(scorer, AttributionOptions.DEFAULT)
+              .attribute(question(number(published.getResponseId())));
+      for (int i = 0; i < expected.sources().size(); i++) {
+        assertThat(published.getSources().get(i).getTau())
+            .isCloseTo(expected.sources().get(i).tau(), within(1e-3));
+      }
+    }
+  }
+
+  @Test
+  void whatTheFastPathIsNotSureOfIsScoredAgainAsFarAsItsCandidatesGo() throws Exception {
+    Map<String, String> strict = Map.of("escalation.agreement", "1", "escalation.candidates", "2");
+    try (AttributionProcessor fast = fast(strict);
+        AttributionProcessor target = target(Map.of())) {
+      send(0, 25);
+      awaitFinals(25);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> fast.meters().get("whence.fast.pairs").gauge().value() == 25);
+      send(100, 130);
+      List<Attribution> pruned =
+          awaitFinals(55).stream().filter(one -> one.getMethod().equals("proxy-pruning")).toList();
+      assertThat(pruned).isNotEmpty();
+      for (Attribution one : pruned) {
+        Attribution before = provisional(one.getResponseId());
+        assertThat(one.getAgreed()).isNull();
+        assertThat(one.getScorer().getModel()).isEqualTo("llama2");
+        assertThat(one.getLogLikelihood()).isNotEqualTo(before.getLogLikelihood());
+        assertThat(one.getSources()).hasSize(6);
+        assertThat(one.getSources().stream().filter(s -> s.getContext().equals("pruned")))
+            .hasSize(2)
+            .allMatch(source -> source.getScorer().equals("llama2"));
+        for (int i = 0; i < 6; i++) {
+          SourceScore source = one.getSources().get(i);
+          assertThat(source.getExact()).isFalse();
+          if (source.getContext().equals("full")) {
+            assertThat(source.getScorer()).isEqualTo("smollm2");
+            assertThat(source.getMethod()).isEqualTo("exact-loo");
+            assertThat(source.getTau()).isEqualTo(before.getSources().get(i).getTau());
+          }
+        }
+      }
+      // What was chosen for its low confidence says nothing about other traffic.
+      long drawn =
+          25
+              + finals().stream()
+                  .filter(one -> number(one.getResponseId()) >= 100)
+                  .filter(one -> Sampling.share("shadow:" + one.getResponseId()) < 0.1)
+                  .count();
+      assertThat(bench.read(topics.agreements().name())).hasSize((int) drawn);
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void fastResultsComeWithoutATargetAndItLaterClosesThemByDeadlineOrBudget() throws Exception {
+    try (AttributionProcessor fast = fast(Map.of("escalation.deadline", "1ms"))) {
+      send(0, 3);
+      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 3);
+      assertThat(finals()).isEmpty();
+      assertThat(fast.health().isReady()).isTrue();
+    }
+    Map<String, String> asked = Map.of("escalation.request.attributes.app", "support");
+    try (AttributionProcessor fast = fast(Map.of())) {
+      send(3, 8);
+      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 8);
+      assertThat(fast.health().isReady()).isTrue();
+    }
+    try (AttributionProcessor fast = fast(asked)) { // all of them say app = support
+      send(8, 9);
+      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 9);
+      assertThat(fast.health().isReady()).isTrue();
+    }
+    // The bucket: one token, filled once in an hour; a part of it only for what is urgent.
+    try (AttributionProcessor target =
+        target(
+            Map.of(
+                "budget.tokens-per-second", "0.000001",
+                "budget.burst", "1h",
+                "budget.urgent-share", "0.5"))) {
+      Map<String, Attribution> finals =
+          awaitFinals(9).stream().collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      for (int i = 0; i < 3; i++) {
+        closed(finals.get("q-" + i), TargetStage.EXPIRED);
+      }
+      List<Attribution> others =
+          finals.values().stream().filter(one -> number(one.getResponseId()) >= 3).toList();
+      assertThat(others.stream().filter(one -> one.getReasonCode().isEmpty())).hasSize(1);
+      others.stream()
+          .filter(one -> !one.getReasonCode().isEmpty())
+          .forEach(one -> closed(one, TargetStage.OVER_BUDGET));
+      assertThat(
+              target.meters().get("whence.escalations.closed").tag("how", "over_budget").counter())
+          .satisfies(counter -> assertThat(counter.count()).isEqualTo(5));
+    }
+  }
+
+  private void closed(Attribution one, String code) {
+    Attribution before = provisional(one.getResponseId());
+    assertThat(one.getReasonCode()).isEqualTo(code);
+    assertThat(one.getFlags()).contains(code);
+    assertThat(one.getRevision()).isEqualTo(1);
+    assertThat(one.getStatus()).isEqualTo(ScoringStatus.SCORED);
+    assertThat(one.getSources()).isEqualTo(before.getSources());
+    assertThat(one.getScorer()).isEqualTo(before.getScorer());
+  }
+
+  @Test
+  void anEscalationThatCanNotBeReadHasFailedAndTheOthersAreScored() throws Exception {
+    bench.send(
+        List.of(
+            AttributionBench.record(
+                topics.escalations().name(),
+                "broken",
+                "no avro".getBytes(StandardCharsets.UTF_8))));
+    try (AttributionProcessor fast = fast(Map.of());
+        AttributionProcessor target = target(Map.of())) {
+      send(0, 2);
+      Map<String, Attribution> finals =
+          awaitFinals(3).stream().collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      assertThat(finals.get("broken").getStatus()).isEqualTo(ScoringStatus.FAILED);
+      assertThat(finals.get("broken").getReasonCode()).isEqualTo("NOT_AVRO");
+      assertThat(finals.get("q-1").getStatus()).isEqualTo(ScoringStatus.SCORED);
+      assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
+      assertThat(fast.health().isAlive()).isTrue();
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void eitherRoleKilledLosesAndDoublesNothing(@TempDir(cleanup = CleanupMode.ON_SUCCESS) Path directory)
+      throws Exception {
+    Map<String, String> common =
+        Map.of(
+            "kafka.bootstrap.servers", bench.broker.bootstrapServers(),
+            "registry.url", bench.registry.url(),
+            "topics.prefix", AttributionBench.prefix(topics),
+            "http.port", "-1",
+            "engine.dtype", "fp32",
+            "engine.device", "cpu",
+            "batch.max-records", "4");
+    Map<String, String> fast = new HashMap<>(fastSettings(common));
+    fast.put("group", AttributionBench.prefix(topics) + "fast");
+    fast.put("instance.id", "fast-0");
+    fast.put("model", AttributionBench.MODELS.resolve("smollm2").toString());
+    Map<String, String> target = new HashMap<>(targetSettings(common));
+    target.put("model", TARGET_MODEL.toString());
+    Process fastProcess = ProcessorProcess.start(directory, "fast", fast);
+    Process targetProcess = ProcessorProcess.start(directory, "target", target);
+    try {
+      send(0, 40);
+      await().atMost(Duration.ofSeconds(60)).until(() -> bench.attributions(topics).size() >= 5);
+      fastProcess.destroyForcibly().waitFor();
+      fastProcess = ProcessorProcess.start(directory, "fast", fast);
+      await().atMost(Duration.ofSeconds(60)).until(() -> finals().size() >= 3);
+      targetProcess.destroyForcibly().waitFor();
+      targetProcess = ProcessorProcess.start(directory, "target", target);
+      send(40, 60);
+      awaitFinals(60);
+      List<Attribution> provisional =
+          bench.attributions(topics).stream()
+              .filter(one -> one.getPhase() == AttributionPhase.PROVISIONAL)
+              .toList();
+      assertThat(provisional).extracting(Attribution::getResponseId).doesNotHaveDuplicates();
+      assertThat(bench.read(topics.escalations().name())).hasSize(provisional.size());
+    } finally {
+      fastProcess.destroyForcibly();
+      targetProcess.destroyForcibly();
+    }
+  }
+
+  @Test
+  void keysOfTheOtherRoleAndADeadlineOfNothingAreRefused() {
+    assertThatThrownBy(
+            () ->
+                bench.config(
+                    topics,
+                    Map.of("role", "target", "escalation.enabled", "true", "sampling.rate", "0.5")))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("escalation.enabled is for the role fast")
+        .hasMessageContaining("sampling.* and filter.* are for the role fast");
+    assertThatThrownBy(
+            () ->
+                bench.config(
+                    topics, Map.of("budget.tokens-per-second", "5", "escalation.deadline", "0s")))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("budget.* is for the role target")
+        .hasMessageContaining("escalation.deadline");
+  }
+}
