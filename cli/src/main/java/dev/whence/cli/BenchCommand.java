@@ -1,5 +1,6 @@
 package dev.whence.cli;
 
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.ExactBench;
 import dev.whence.benchmarks.ExactReport;
 import dev.whence.benchmarks.Report;
@@ -9,6 +10,8 @@ import dev.whence.benchmarks.StreamBench;
 import dev.whence.benchmarks.StreamReport;
 import dev.whence.benchmarks.TrainBench;
 import dev.whence.benchmarks.TrainReport;
+import dev.whence.benchmarks.fidelity.ConfidenceBench;
+import dev.whence.benchmarks.fidelity.ConfidenceReport;
 import dev.whence.benchmarks.fidelity.FidelityBench;
 import dev.whence.benchmarks.fidelity.FidelityReport;
 import dev.whence.engine.EngineOptions.Dtype;
@@ -40,6 +43,7 @@ import picocli.CommandLine.Spec;
       BenchCommand.Exact.class,
       BenchCommand.Stream.class,
       BenchCommand.Fidelity.class,
+      BenchCommand.Confidence.class,
       BenchCommand.Train.class,
       BenchCommand.Samples.class
     })
@@ -341,6 +345,97 @@ final class BenchCommand implements Runnable {
         name = files.name();
       }
       TrainReport report = TrainBench.run(config, name, options, output.progress(spec));
+      output.write(spec, report);
+      return Whence.DONE;
+    }
+  }
+
+  /** Whether the fast path keeps its word. */
+  @Command(
+      name = "confidence",
+      description = {
+        "Scores responses with the fast path and with the target, learns the confidence from one"
+            + " half of them and tries it on the other: what agreement is kept, and how many are"
+            + " escalated."
+      },
+      mixinStandardHelpOptions = true)
+  static final class Confidence implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(
+        names = "--model",
+        defaultValue = BundledModels.CHAT,
+        paramLabel = "M",
+        description = "the target, which also answers (default: ${DEFAULT-VALUE})")
+    private String model = "";
+
+    @Option(
+        names = "--proxy",
+        paramLabel = "P",
+        description = "model of the fast path (default: the target)")
+    private Optional<String> proxy = Optional.empty();
+
+    @Option(
+        names = "--fast-method",
+        defaultValue = "exact-loo",
+        description = "of the fast path (default: ${DEFAULT-VALUE})")
+    private String fastMethod = "";
+
+    @Option(
+        names = "--heal",
+        defaultValue = "0",
+        description = "of the fast path, if it splices (default: ${DEFAULT-VALUE})")
+    private int heal;
+
+    @Option(
+        names = "--input",
+        paramLabel = "F.jsonl",
+        description =
+            "records, or questions of HotpotQA or SQuAD; default: questions about the synthetic"
+                + " world, of all kinds")
+    private Optional<Path> input = Optional.empty();
+
+    @Option(names = "--paragraphs", defaultValue = "0", description = "most of a question; 0: all")
+    private int paragraphs;
+
+    @Option(
+        names = "--responses",
+        defaultValue = "2000",
+        paramLabel = "N",
+        description = "half of them are held back (default: ${DEFAULT-VALUE})")
+    private int responses;
+
+    @Option(names = "--max-new-tokens", defaultValue = "64")
+    private int maxNewTokens;
+
+    @Option(names = "--dtype", defaultValue = "fp32", paramLabel = "auto|bf16|fp32")
+    private String dtype = "";
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Confidence() {}
+
+    @Override
+    public Integer call() throws Exception {
+      input.ifPresent(InputFile::check);
+      ConfidenceBench.Options options;
+      try {
+        options =
+            new ConfidenceBench.Options(
+                Models.resolve(model),
+                Models.resolve(proxy.orElse(model)),
+                MethodOptions.of(fastMethod).withHeal(heal),
+                MethodOptions.DEFAULT,
+                input,
+                paragraphs,
+                responses,
+                maxNewTokens,
+                Dtype.of(dtype));
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      ConfidenceReport report = ConfidenceBench.run(options, output.progress(spec));
       output.write(spec, report);
       return Whence.DONE;
     }

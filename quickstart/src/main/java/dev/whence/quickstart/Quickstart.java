@@ -31,11 +31,13 @@ import java.util.concurrent.ExecutionException;
 
 /**
  * Everything in one JVM: broker, registry and topics; a model that answers questions as an
- * application's would; the attribution processor; and what it finds, live on the terminal.
+ * application's would; the attribution processors; and what they find, live on the terminal.
  *
  * <pre>
- *   questions -> model answers -> SDK -> whence.responses -> attribution processor
- *                                                                  |
+ *   questions -> model answers -> SDK -> whence.responses -> FAST: the proxy
+ *                                                             |       | not sure
+ *                                                             |  TARGET: the model
+ *                                                             |       |
  *                    terminal <- read_committed consumer <- whence.attributions
  * </pre>
  *
@@ -173,7 +175,7 @@ public final class Quickstart {
   private void attribute(Connection connection, SharedModel model) throws Exception {
     int wanted = options.responses().orElse(Integer.MAX_VALUE);
     try (AttributionFeed feed = new AttributionFeed(connection, topics.attributions());
-        Processor processor = Processor.start(connection, options.dataDir(), model);
+        Processor processor = Processor.start(connection, options.dataDir(), model, proxy());
         Whence sdk =
             Whence.builder()
                 .bootstrapServers(connection.bootstrapServers())
@@ -185,6 +187,7 @@ public final class Quickstart {
       view.startClock();
       application.start();
       int shown = 0;
+      boolean calibrated = false;
       while (shown < wanted && !stop.isAsked()) {
         application.check();
         processor.check();
@@ -199,11 +202,24 @@ public final class Quickstart {
             shown++;
           }
         }
+        if (!calibrated && processor.fastPath().isPresent()) {
+          calibrated = true;
+          view.line(processor.fastPath().get());
+          view.line("");
+        }
       }
       application.stop();
       sdk.close(SDK_GRACE);
+      processor.fastPath().ifPresent(view::line);
     }
     view.line(view.throughput(", "));
+  }
+
+  /** The sample model has a proxy; whoever brings a model of their own may have none. */
+  private Optional<Path> proxy() throws IOException {
+    return options.model().isPresent()
+        ? Optional.empty()
+        : Optional.of(BundledModels.unpack(BundledModels.PROXY));
   }
 
   private Traffic traffic(SharedModel model) throws IOException {

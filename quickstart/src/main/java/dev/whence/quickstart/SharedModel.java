@@ -54,6 +54,11 @@ final class SharedModel implements AutoCloseable {
     return path;
   }
 
+  /** How it was loaded. */
+  EngineOptions options() {
+    return options;
+  }
+
   ScorerDescription description() {
     return model.description();
   }

@@ -23,9 +23,12 @@ public final class BundledModels {
   /** What answers in the quickstart. */
   public static final String CHAT = "chat-v1";
 
+  /** Scores in its stead. */
+  public static final String PROXY = "proxy";
+
   /** All names. */
   public static final List<String> NAMES =
-      List.of("base-v1", CHAT, "base-v2", "proxy-base", "proxy", "neox", "tiny-base", "tiny-chat");
+      List.of("base-v1", CHAT, "base-v2", "proxy-base", PROXY, "neox", "tiny-base", "tiny-chat");
 
   /** Where models are unpacked, if not in the cache of the user's home. */
   public static final String DIRECTORY_PROPERTY = "whence.models.dir";

@@ -89,10 +89,13 @@ public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
    * are the sentences that hold the answer.
    */
   public static List<FidelityPrompt> ofWorld(int count) {
+    return ofWorld(count, Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP);
+  }
+
+  /** The same of certain kinds, as often each. */
+  static List<FidelityPrompt> ofWorld(int count, Kind... kinds) {
     Questions questions =
-        new Questions(
-            World.v1(WORLD_SEED),
-            QuestionOptions.evaluation(QUESTION_SEED, Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP));
+        new Questions(World.v1(WORLD_SEED), QuestionOptions.evaluation(QUESTION_SEED, kinds));
     List<FidelityPrompt> prompts = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       Question question = questions.question(i);

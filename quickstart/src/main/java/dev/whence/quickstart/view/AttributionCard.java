@@ -239,6 +239,9 @@ public final class AttributionCard {
     if (!view.scorer().isEmpty()) {
       figures.add(DisplayText.clean(view.scorer()) + (view.surrogate() ? " (surrogate)" : ""));
     }
+    if (!view.path().isEmpty()) {
+      figures.add(view.path());
+    }
     return String.join(separator, figures);
   }
 }

@@ -8,6 +8,7 @@ import dev.whence.engine.ScorerDescription;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.ScorerProvenance;
 import java.util.List;
+import java.util.Locale;
 import java.util.OptionalDouble;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +26,7 @@ import org.jspecify.annotations.Nullable;
  * @param groundedness nats
  * @param groundednessPerToken nats per token of the response
  * @param noiseFloor |tau| below this is numerical noise, nats
+ * @param path how fast path and target came to it; empty where only one of them is at work
  * @param tokens tokens computed, trunks and branches
  * @param seconds wall time of the model
  */
@@ -40,6 +42,7 @@ public record AttributionView(
     OptionalDouble groundedness,
     OptionalDouble groundednessPerToken,
     OptionalDouble noiseFloor,
+    String path,
     long tokens,
     double seconds) {
 
@@ -86,6 +89,7 @@ public record AttributionView(
         result.groundedness(),
         result.groundednessPerToken(),
         result.noiseFloor(),
+        "",
         result.cost().trunkTokens() + result.cost().branchTokens(),
         result.cost().seconds());
   }
@@ -118,8 +122,25 @@ public record AttributionView(
         optional(record.getGroundedness()),
         optional(record.getGroundednessPerToken()),
         optional(record.getNoiseFloor()),
+        path(record),
         cost == null ? 0 : cost.getTrunkTokens() + cost.getBranchTokens(),
         cost == null ? 0 : cost.getSeconds());
+  }
+
+  /** The TARGET role's revisions are odd. */
+  private static String path(Attribution record) {
+    Double confidence = record.getConfidence();
+    String sure =
+        confidence == null ? "" : String.format(Locale.ROOT, ", %.0f %% sure", 100 * confidence);
+    if (record.getRevision() % 2 == 0) {
+      return confidence == null ? "" : "fast path" + sure;
+    }
+    Boolean agreed = record.getAgreed();
+    String compared =
+        agreed == null
+            ? ""
+            : agreed ? ", and the fast path was right" : ", and the fast path was wrong";
+    return "target asked" + (sure.isEmpty() ? "" : " (fast path" + sure + ")") + compared;
   }
 
   private static OptionalDouble optional(@Nullable Double value) {

@@ -83,7 +83,8 @@ class AttributionCardTest {
             "  answer: A spirit.",
             "  source 1: +8.00 nats, 84 %, doc-1 [18, 52): \"It is related to the demon Gallu.\"",
             "  source 2: +1.50 nats, 16 %, doc-1 [0, 18): \"Lilu is a spirit.\"",
-            "  groundedness 12.00 nats (1.50 per token), 3 sources, 1,234 ms, exact-loo, toy fp32");
+            "  groundedness 12.00 nats (1.50 per token), 3 sources, 1,234 ms, exact-loo, toy fp32,"
+                + " target asked, and the fast path was right");
     assertThat(String.join("", lines)).doesNotContain(ESCAPE);
   }
 
@@ -110,6 +111,7 @@ class AttributionCardTest {
             OptionalDouble.empty(),
             OptionalDouble.empty(),
             OptionalDouble.empty(),
+            "",
             0,
             0);
 
@@ -213,6 +215,7 @@ class AttributionCardTest {
         OptionalDouble.of(groundedness),
         OptionalDouble.of(groundedness / 8),
         OptionalDouble.of(.01),
+        "target asked, and the fast path was right",
         2000,
         1.234);
   }

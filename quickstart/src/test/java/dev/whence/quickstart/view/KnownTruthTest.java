@@ -153,6 +153,7 @@ class KnownTruthTest {
             OptionalDouble.of(GROUNDEDNESS),
             OptionalDouble.of(1),
             OptionalDouble.of(0.01),
+            "",
             1,
             0.1);
     return KnownTruth.of(answered).orElseThrow().sentence(view);
