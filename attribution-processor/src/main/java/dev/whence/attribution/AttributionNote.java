@@ -14,6 +14,10 @@ public enum AttributionNote {
           + " a context pattern or attributable all."),
   /** The method asked for was too dear. */
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
+  /** Refinement was ended by the clock. */
+  DEADLINE_REACHED(
+      "The deadline came before all of the first sources were scored exactly; each says what it"
+          + " is."),
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),

@@ -13,6 +13,7 @@ import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -141,6 +142,27 @@ class SpliceTest {
     assertThat(spent(cascade)).isLessThan(spent(exact));
     assertThat(estimated(options)).isGreaterThanOrEqualTo(spent(cascade));
     assertThat(scorer.trunksOpen).isZero();
+  }
+
+  @Test
+  void aDeadlineEndsTheSecondScoringAndEachSourceSaysWhatItIs() {
+    MethodOptions cascade = MethodOptions.of("cascade").withHeal(1).withExactTop(4);
+    AttributionResult inTime = attribute(cascade.withDeadline(Duration.ofHours(1)));
+    AttributionResult late = attribute(cascade.withDeadline(Duration.ofNanos(1)));
+    AttributionResult splice = attribute(MethodOptions.of("splice").withHeal(1));
+    assertThat(inTime.flags()).doesNotContain("DEADLINE_REACHED");
+    List<Double> expected = taus(attribute(cascade));
+    for (int i = 0; i < expected.size(); i++) {
+      assertThat(inTime.sources().get(i).tau()).isCloseTo(expected.get(i), within(1e-9));
+    }
+    assertThat(late.flags()).contains("DEADLINE_REACHED");
+    assertThat(late.sources()).isEqualTo(splice.sources());
+    assertThatThrownBy(() -> MethodOptions.of("splice").withDeadline(Duration.ofSeconds(1)))
+        .hasMessageContaining("only the method cascade can be ended by a deadline");
+  }
+
+  private static List<Double> taus(AttributionResult result) {
+    return result.sources().stream().map(SourceScore::tau).toList();
   }
 
   @Test

@@ -16,6 +16,7 @@ import dev.whence.quickstart.view.AttributionView;
 import dev.whence.quickstart.view.Terminal;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -73,6 +74,12 @@ final class AttributeCommand implements Callable<Integer> {
       paramLabel = "M",
       description = "sources that cascade and proxy-pruning score again with exact LOO")
   private int exactTop;
+
+  @Option(
+      names = "--deadline",
+      paramLabel = "SECONDS",
+      description = "after which cascade scores no more sources again (default: none)")
+  private Optional<Double> deadline = Optional.empty();
 
   @Option(
       names = "--proxy",
@@ -176,7 +183,16 @@ final class AttributeCommand implements Callable<Integer> {
 
   private MethodOptions methodOptions() {
     try {
-      return new MethodOptions(method, keepParagraphs, heal, exactTop, masks, seed, proxyMethod);
+      Duration time = Duration.ZERO;
+      if (deadline.isPresent()) {
+        if (!(deadline.get() > 0 && deadline.get() <= 3600)) {
+          throw new UsageException(
+              "--deadline is " + deadline.get() + " s, but must be above 0 and at most 3600");
+        }
+        time = Duration.ofNanos((long) (deadline.get() * 1e9));
+      }
+      return new MethodOptions(
+          method, keepParagraphs, heal, exactTop, masks, seed, proxyMethod, time);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

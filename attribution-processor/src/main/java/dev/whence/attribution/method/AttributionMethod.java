@@ -61,7 +61,7 @@ public sealed interface AttributionMethod
       case Hierarchical.NAME -> new Hierarchical(options.keepParagraphs());
       case Splice.NAME -> new Splice(options.heal());
       case ParagraphSplice.NAME -> new ParagraphSplice(options.heal(), options.keepParagraphs());
-      case Cascade.NAME -> new Cascade(options.heal(), options.exactTop());
+      case Cascade.NAME -> new Cascade(options.heal(), options.exactTop(), options.deadline());
       case Proxy.NAME -> new Proxy();
       case ProxyPruning.NAME -> new ProxyPruning(options.exactTop());
       case ContextCite.NAME -> new ContextCite(options.masks(), options.seed());

@@ -4,28 +4,43 @@ import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
  * Splice LOO of all sources, then exact LOO of the m with the largest scores, over the same trunk:
- * what matters is exact, the rest is close.
+ * what matters is exact, the rest is close. It can be ended at any time after the splice: the
+ * strongest are scored again first, and each source says whether it was.
  *
  * <p>Cost: T + n (w + q + r) + m T / 2 tokens, see {@link Splice}.
  */
 public final class Cascade implements AttributionMethod {
   public static final String NAME = "cascade";
 
+  /** With a deadline, so many are scored again before the clock is looked at. */
+  private static final int AT_ONCE = 2;
+
   private final int heal;
   private final int exactTop;
+  private final Duration deadline;
 
   /**
    * @param heal w of the splice
    * @param exactTop m
    */
   public Cascade(int heal, int exactTop) {
+    this(heal, exactTop, Duration.ZERO);
+  }
+
+  /**
+   * @param deadline counted from the begin of scoring; after it no more sources are scored again.
+   *     Zero: none
+   */
+  public Cascade(int heal, int exactTop, Duration deadline) {
     this.heal = heal;
     this.exactTop = exactTop;
+    this.deadline = deadline;
   }
 
   @Override
@@ -35,6 +50,7 @@ public final class Cascade implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
+    long begin = System.nanoTime();
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       List<List<Span>> cuts = TrunkReadings.cuts(task);
       List<SourceTau> taus =
@@ -42,13 +58,21 @@ public final class Cascade implements AttributionMethod {
       Reuse exact = new Reuse.Prefix();
       List<Integer> again =
           SourceTau.top(taus, exactTop).stream().filter(i -> !taus.get(i).exact()).toList();
-      List<SourceTau> rescored =
-          readings.taus(exact, again.stream().map(cuts::get).toList(), LeaveOneOut.EXACT);
-      for (int i = 0; i < rescored.size(); i++) {
-        taus.set(again.get(i), rescored.get(i));
+      int step = deadline.isZero() ? Math.max(1, again.size()) : AT_ONCE;
+      for (int from = 0; from < again.size() && !late(begin); from += step) {
+        List<Integer> next = again.subList(from, Math.min(again.size(), from + step));
+        List<SourceTau> rescored =
+            readings.taus(exact, next.stream().map(cuts::get).toList(), LeaveOneOut.EXACT);
+        for (int i = 0; i < rescored.size(); i++) {
+          taus.set(next.get(i), rescored.get(i));
+        }
       }
       return readings.with(taus, exact);
     }
+  }
+
+  private boolean late(long begin) {
+    return !deadline.isZero() && System.nanoTime() - begin >= deadline.toNanos();
   }
 
   /**

@@ -174,6 +174,27 @@ public record AttributionConfig(
     }
   }
 
+  /** Zero where none is set; one of 0 would leave no time for anything. */
+  private static Duration deadline(Settings settings, String method) {
+    if (settings.text("attribution.deadline").isEmpty()) {
+      return Duration.ZERO;
+    }
+    Duration deadline =
+        settings.duration(
+            "attribution.deadline",
+            Duration.ofSeconds(1),
+            Duration.ofMillis(1),
+            Duration.ofHours(1));
+    if (!method.equals(Cascade.NAME)) {
+      settings.problem(
+          "attribution.deadline is for attribution.method cascade: '"
+              + method
+              + "' can not be ended before it is done");
+      return Duration.ZERO;
+    }
+    return deadline;
+  }
+
   private static AttributionOptions attribution(Settings settings) {
     AttributionOptions defaults = AttributionOptions.DEFAULT;
     MethodOptions dials = defaults.method();
@@ -207,7 +228,8 @@ public record AttributionConfig(
             settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000),
             settings.integer("attribution.masks", dials.masks(), 2, 10_000),
             settings.integer("attribution.seed", (int) dials.seed(), 0, Integer.MAX_VALUE),
-            dials.ofProxy()),
+            dials.ofProxy(),
+            deadline(settings, method)),
         settings.choice("attribution.granularity", Granularity.class, defaults.granularity()),
         settings.duration("max-cost", Duration.ZERO, Duration.ZERO, Duration.ofDays(1)).toMillis()
             / 1000.0,

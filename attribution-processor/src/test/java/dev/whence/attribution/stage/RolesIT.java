@@ -317,8 +317,8 @@ class RolesIT {
   }
 
   @Test
-  void eitherRoleKilledLosesAndDoublesNothing(@TempDir(cleanup = CleanupMode.ON_SUCCESS) Path directory)
-      throws Exception {
+  void eitherRoleKilledLosesAndDoublesNothing(
+      @TempDir(cleanup = CleanupMode.ON_SUCCESS) Path directory) throws Exception {
     Map<String, String> common =
         Map.of(
             "kafka.bootstrap.servers", bench.broker.bootstrapServers(),
