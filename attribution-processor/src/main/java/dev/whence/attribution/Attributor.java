@@ -6,7 +6,6 @@ import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
 import dev.whence.attribution.AttributionResult.TokenScore;
 import dev.whence.attribution.method.AttributionMethod;
-import dev.whence.attribution.method.Cascade;
 import dev.whence.attribution.method.ContextScores;
 import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.attribution.method.GivenScores;
@@ -293,7 +292,7 @@ public final class Attributor {
     if (without.isEmpty()) {
       notes.add(AttributionNote.NO_PROMPT_WITHOUT_CONTEXT);
     }
-    if (ended(chosen, sources)) {
+    if (meter.deadlineReached()) {
       notes.add(AttributionNote.DEADLINE_REACHED);
     }
     double floor = noise.nats(task.response().length());
@@ -330,15 +329,6 @@ public final class Attributor {
         scores.retokenized(),
         false,
         cost);
-  }
-
-  /** Whether fewer sources are exact than the cascade would have made so without a deadline. */
-  private boolean ended(AttributionMethod chosen, List<SourceScore> sources) {
-    MethodOptions dials = options.method();
-    return !dials.deadline().isZero()
-        && chosen.name().equals(Cascade.NAME)
-        && sources.stream().filter(SourceScore::exact).count()
-            < Math.min(dials.exactTop(), sources.size());
   }
 
   private static double sum(double[] values) {

@@ -37,16 +37,17 @@ public final class Calibration {
    *
    * @param features see {@link Features}
    * @param agreed see {@link TopSources#agree}
+   * @param stood whether the fast result would have been final, as it was judged then
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  public record Pair(double[] features, boolean agreed) {
+  public record Pair(double[] features, boolean agreed, boolean stood) {
     /**
      * A pair of named features.
      *
      * @throws IllegalArgumentException if a feature is missing or no number
      */
-    public static Pair of(Map<String, Double> features, boolean agreed) {
-      return new Pair(Features.vector(features), agreed);
+    public static Pair of(Map<String, Double> features, boolean agreed, boolean stood) {
+      return new Pair(Features.vector(features), agreed, stood);
     }
   }
 
@@ -135,7 +136,10 @@ public final class Calibration {
     return all;
   }
 
-  /** Agreement of those results that are kept, with its interval. */
+  /**
+   * Agreement of those pairs that would be kept: at least what was wanted, for so the threshold was
+   * chosen. How it turns out is said by {@link Calibrator.Known#stood}.
+   */
   public Proportion keptAgreement() {
     return kept;
   }

@@ -1,39 +1,58 @@
 package dev.whence.attribution.confidence;
 
+import dev.whence.attribution.Proportion;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
- * The window of pairs that the {@link Calibration} is learnt from: the last ones of the present
- * pair of scorers. Another model or method on either side starts anew, for what was measured of the
- * old ones says nothing about it. Thread-safe.
+ * The windows of pairs that {@link Calibration}s are learnt from, one for each fast scorer: the last
+ * pairs with the target's present scorer. Another target starts anew, for what was measured of the
+ * old one says nothing about it.
+ *
+ * <p>Pairs are added, and fits made, by one thread; any thread may ask what is known.
  */
 public final class Calibrator {
   private static final int MOST_NEWS = 50;
+  private static final int MOST_SCORERS = 16;
 
   private final int window;
   private final int least;
   private final double wanted;
-  private final Deque<Measured> measured = new ArrayDeque<>();
+  private final Map<String, Measured> measured = new LinkedHashMap<>();
+  private volatile Map<String, Known> known = Map.of();
 
-  /** Counts what came in, so that a fit is repeated only after news. */
-  private long arrived;
+  /** The window of one fast scorer. */
+  private static final class Measured {
+    final String target;
+    final Deque<Pair> pairs = new ArrayDeque<>();
+    int news;
+    Optional<Calibration> fitted = Optional.empty();
 
-  private long fittedAt;
-  private Scorer fittedFor = new Scorer("", "");
-  private Optional<Calibration> fitted = Optional.empty();
-
-  /** A model, by its digest, with a method. */
-  public record Scorer(String digest, String method) {}
-
-  private record Measured(Scorer fast, Scorer target, Pair pair) {}
+    Measured(String target) {
+      this.target = target;
+    }
+  }
 
   /**
-   * @param window pairs that are kept
-   * @param least fewer of one pair of scorers say too little
+   * What is known of a fast scorer.
+   *
+   * @param calibration empty while too little was measured
+   * @param pairs measured
+   * @param stood agreement of those that the calibration of their time would have kept, so
+   *     measured after the decision: whether the word is kept
+   */
+  public record Known(Optional<Calibration> calibration, int pairs, Proportion stood) {
+    static final Known NOTHING = new Known(Optional.empty(), 0, Proportion.of(0, 0));
+  }
+
+  /**
+   * @param window pairs that are kept of a fast scorer
+   * @param least fewer say too little
    * @param wanted agreement of what is not escalated, 0 to 1
    */
   public Calibrator(int window, int least, double wanted) {
@@ -42,43 +61,49 @@ public final class Calibrator {
     this.wanted = wanted;
   }
 
-  /** Another response was scored both ways. */
-  public synchronized void add(Scorer fast, Scorer target, Pair pair) {
-    measured.addLast(new Measured(fast, target, pair));
-    if (measured.size() > window) {
-      measured.removeFirst();
+  /**
+   * Another response was scored both ways.
+   *
+   * @param fast names the fast scorer: model, method and all that its scores depend on
+   * @param target names the target's
+   */
+  public synchronized void add(String fast, String target, Pair pair) {
+    Measured of = measured.remove(fast);
+    if (of == null || !of.target.equals(target)) {
+      of = new Measured(target);
     }
-    arrived++;
-  }
-
-  /** Pairs of a fast scorer with the target's present scorer. */
-  public synchronized int pairs(Scorer fast) {
-    return of(fast).size();
-  }
-
-  private List<Pair> of(Scorer fast) {
-    Optional<Scorer> target =
-        measured.stream()
-            .filter(one -> one.fast().equals(fast))
-            .reduce((first, second) -> second)
-            .map(Measured::target);
-    return measured.stream()
-        .filter(one -> one.fast().equals(fast) && Optional.of(one.target()).equals(target))
-        .map(Measured::pair)
-        .toList();
-  }
-
-  /** What is known of a fast scorer; empty while too little is. */
-  public synchronized Optional<Calibration> calibration(Scorer fast) {
+    measured.put(fast, of); // the last one heard of
+    if (measured.size() > MOST_SCORERS) {
+      measured.remove(measured.keySet().iterator().next());
+    }
+    of.pairs.addLast(pair);
+    if (of.pairs.size() > window) {
+      of.pairs.removeFirst();
+    }
+    of.news++;
     // Later pairs hardly move a fit; the first ones do.
-    long enough = Math.min(MOST_NEWS, Math.max(1, measured.size() / 20));
-    if (!fast.equals(fittedFor) || arrived - fittedAt >= enough) {
-      List<Pair> pairs = of(fast);
-      fitted =
-          pairs.size() < least ? Optional.empty() : Optional.of(Calibration.fit(pairs, wanted));
-      fittedFor = fast;
-      fittedAt = arrived;
+    int enough = Math.min(MOST_NEWS, Math.max(1, of.pairs.size() / 20));
+    if (of.pairs.size() >= least && (of.fitted.isEmpty() || of.news >= enough)) {
+      of.fitted = Optional.of(Calibration.fit(List.copyOf(of.pairs), wanted));
+      of.news = 0;
     }
-    return fitted;
+    publish();
+  }
+
+  private void publish() {
+    Map<String, Known> now = new LinkedHashMap<>();
+    measured.forEach(
+        (fast, of) -> {
+          List<Pair> stood = of.pairs.stream().filter(Pair::stood).toList();
+          int agreed = (int) stood.stream().filter(Pair::agreed).count();
+          now.put(
+              fast, new Known(of.fitted, of.pairs.size(), Proportion.of(agreed, stood.size())));
+        });
+    known = Map.copyOf(now);
+  }
+
+  /** What is known of a fast scorer. Any thread. */
+  public Known known(String fast) {
+    return known.getOrDefault(fast, Known.NOTHING);
   }
 }

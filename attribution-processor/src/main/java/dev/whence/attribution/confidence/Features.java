@@ -33,6 +33,9 @@ public final class Features {
           "duplicates",
           "words-agree");
 
+  /** No feature is nearly as large; what is would move a mean for a whole window. */
+  private static final double LARGEST = 1e4;
+
   private static final Pattern NO_WORD = Pattern.compile("[^\\p{L}\\p{N}]+");
 
   private Features() {}
@@ -103,13 +106,13 @@ public final class Features {
   /**
    * The features as a vector.
    *
-   * @throws IllegalArgumentException if one is missing or no number
+   * @throws IllegalArgumentException if one is missing, no number, or too large to be one
    */
   static double[] vector(Map<String, Double> features) {
     double[] vector = new double[NAMES.size()];
     for (int i = 0; i < vector.length; i++) {
       Double value = features.get(NAMES.get(i));
-      if (value == null || !Double.isFinite(value)) {
+      if (value == null || !(Math.abs(value) <= LARGEST)) {
         throw new IllegalArgumentException("the feature '" + NAMES.get(i) + "' is " + value);
       }
       vector[i] = value;

@@ -1,6 +1,7 @@
 package dev.whence.attribution.confidence;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -81,10 +82,7 @@ final class Isotonic {
 
   /** Height at a score; below the first step, the first's. */
   double at(double score) {
-    int step = 0;
-    while (step + 1 < from.length && from[step + 1] <= score) {
-      step++;
-    }
-    return height[step];
+    int found = Arrays.binarySearch(from, score);
+    return height[found >= 0 ? found : Math.max(0, -found - 2)];
   }
 }

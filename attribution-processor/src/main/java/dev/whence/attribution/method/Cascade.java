@@ -59,7 +59,11 @@ public final class Cascade implements AttributionMethod {
       List<Integer> again =
           SourceTau.top(taus, exactTop).stream().filter(i -> !taus.get(i).exact()).toList();
       int step = deadline.isZero() ? Math.max(1, again.size()) : AT_ONCE;
-      for (int from = 0; from < again.size() && !late(begin); from += step) {
+      for (int from = 0; from < again.size(); from += step) {
+        if (late(begin)) {
+          meter.endedByDeadline();
+          break;
+        }
         List<Integer> next = again.subList(from, Math.min(again.size(), from + step));
         List<SourceTau> rescored =
             readings.taus(exact, next.stream().map(cuts::get).toList(), LeaveOneOut.EXACT);

@@ -27,6 +27,11 @@ public record GivenScores(List<SourceTau> scores, List<Integer> named) implement
   }
 
   @Override
+  public List<Integer> expectedCandidates(int k) {
+    return named;
+  }
+
+  @Override
   public WorkEstimate estimate() {
     return new WorkEstimate(0, 0, 0);
   }

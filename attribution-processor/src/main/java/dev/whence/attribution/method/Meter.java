@@ -15,7 +15,18 @@ public final class Meter {
   private long trunkTokens;
   private long branchTokens;
   private double flops;
+  private boolean deadlineReached;
   private @Nullable Meter proxy;
+
+  /** The clock ended the work before all of it was done. */
+  void endedByDeadline() {
+    deadlineReached = true;
+  }
+
+  /** Whether it did. */
+  public boolean deadlineReached() {
+    return deadlineReached;
+  }
 
   /** What a proxy spends in the same result. */
   Meter ofProxy() {

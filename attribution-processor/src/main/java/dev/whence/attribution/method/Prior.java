@@ -12,6 +12,9 @@ public sealed interface Prior permits ProxyReading, GivenScores {
   /** Which sources are worth the scorer's own look: the k largest, or those that were named. */
   List<Integer> candidates(List<SourceTau> taus, int k);
 
+  /** As far as it is known before: which sources those will be, else as many others. */
+  List<Integer> expectedCandidates(int k);
+
   /** What {@link #taus} costs. */
   WorkEstimate estimate();
 }

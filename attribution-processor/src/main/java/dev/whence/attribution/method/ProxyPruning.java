@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.IntStream;
 
 /**
  * Proxy pruning (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): the proxy scores all sources, the
@@ -85,9 +84,7 @@ public final class ProxyPruning implements AttributionMethod {
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Prior prior = task.requirePrior();
-    Set<Integer> first =
-        new TreeSet<>(IntStream.range(0, Math.min(keep, task.sources().size())).boxed().toList());
-    ScoringTask pruned = pruned(task, first);
+    ScoringTask pruned = pruned(task, new TreeSet<>(prior.expectedCandidates(keep)));
     Reuse exact = new Reuse.Prefix();
     return TrunkReadings.trunkEstimate(scorer, task, exact)
         .plus(prior.estimate())

@@ -4,6 +4,7 @@ import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The same prompt and response as a smaller model reads them: with its own tokenizer and template.
@@ -29,6 +30,11 @@ public record ProxyReading(
   @Override
   public List<Integer> candidates(List<SourceTau> taus, int k) {
     return SourceTau.top(taus, k);
+  }
+
+  @Override
+  public List<Integer> expectedCandidates(int k) {
+    return IntStream.range(0, Math.min(k, sources.size())).boxed().toList();
   }
 
   @Override

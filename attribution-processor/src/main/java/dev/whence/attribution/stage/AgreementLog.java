@@ -7,6 +7,9 @@ import dev.whence.runtime.kafka.PartitionFollower;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.avro.Agreement;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,6 +21,10 @@ import org.slf4j.LoggerFactory;
 final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   private static final Logger LOG = LoggerFactory.getLogger(AgreementLog.class);
 
+  private static final int LONGEST_NAME = 256;
+  private static final Duration MOST_WAIT = Duration.ofSeconds(15);
+
+  private final CountDownLatch caughtUp = new CountDownLatch(1);
   private final Calibrator calibrator;
   private final AvroValues values;
   private final PartitionFollower follower;
@@ -38,8 +45,8 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   }
 
   @Override
-  public void begin() {
-    // what comes again is known by its offset
+  public void begin(long end) {
+    next = Math.min(next, end); // a topic that was created anew counts from 0 again
   }
 
   @Override
@@ -47,24 +54,47 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
     if (record.offset() < next) {
       return;
     }
-    next = record.offset() + 1;
     try {
       Agreement agreement =
           values.read(record.value(), Agreement.class, Agreement.getClassSchema());
       calibrator.add(
-          new Calibrator.Scorer(agreement.getFastScorer(), agreement.getFastMethod()),
-          new Calibrator.Scorer(agreement.getTargetScorer(), agreement.getTargetMethod()),
-          Pair.of(agreement.getFeatures(), agreement.getAgreed()));
+          name(agreement.getFastScorer()),
+          name(agreement.getTargetScorer()),
+          Pair.of(agreement.getFeatures(), agreement.getAgreed(), agreement.getWouldStand()));
     } catch (UnreadableException e) {
-      LOG.warn("{} at offset {} is left out: {}", record.topic(), record.offset(), e.sentence());
+      leftOut(record, e.sentence());
     } catch (IllegalArgumentException e) {
-      LOG.warn("{} at offset {} is left out: {}", record.topic(), record.offset(), e.getMessage());
+      leftOut(record, String.valueOf(e.getMessage()));
+    }
+    next = record.offset() + 1;
+  }
+
+  private static String name(String scorer) {
+    if (scorer.length() > LONGEST_NAME) {
+      throw new IllegalArgumentException(
+          "the scorer's name has " + scorer.length() + " characters, more than " + LONGEST_NAME);
+    }
+    return scorer;
+  }
+
+  private static void leftOut(ConsumerRecord<byte[], byte[]> record, String why) {
+    LOG.warn("{} at offset {} is left out: {}", record.topic(), record.offset(), why);
+  }
+
+  /** Waits until what was there at the start is read, but not for ever: without it all is new. */
+  void await() {
+    try {
+      if (!caughtUp.await(MOST_WAIT.toMillis(), TimeUnit.MILLISECONDS)) {
+        LOG.warn("the agreements are not read yet: until then everything is escalated");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
   @Override
   public void reached() {
-    // what is known is known at once
+    caughtUp.countDown();
   }
 
   @Override

@@ -191,6 +191,29 @@ final class AttributionEvents {
     return write(event, () -> smaller(event).map(this::write));
   }
 
+  /** A record that fits in the end, whatever came from outside is in the event. */
+  Result writeSurely(Attribution event) {
+    return write(
+        event,
+        () ->
+            Optional.of(
+                smaller(event)
+                    .map(this::writeSurely)
+                    .orElseGet(() -> write(bareFailed(event), Optional::empty))));
+  }
+
+  /** Not even the scores fit: what is left says that there is nothing. */
+  private static Attribution bareFailed(Attribution event) {
+    return Attribution.newBuilder()
+        .setResponseId(event.getResponseId())
+        .setPhase(event.getPhase())
+        .setRevision(event.getRevision())
+        .setStatus(ScoringStatus.FAILED)
+        .setReasonCode(event.getReasonCode())
+        .setTruncated(true)
+        .build();
+  }
+
   private Result write(Attribution event, Result.Shrink shrink) {
     return writer.write(
         topic, event.getResponseId(), event, event.getRevision(), event.getTraceparent(), shrink);

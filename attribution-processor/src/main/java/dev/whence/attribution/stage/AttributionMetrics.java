@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Proportion;
 import dev.whence.attribution.confidence.Calibration;
+import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
@@ -66,13 +67,9 @@ final class AttributionMetrics {
   }
 
   /** What the fast path is known to be worth; nothing until enough was measured. */
-  static void fastPath(
-      MeterRegistry registry,
-      Supplier<Optional<Calibration>> calibration,
-      Supplier<Integer> pairs) {
-    Gauge.builder("whence.fast.pairs", pairs)
-        .description(
-            "responses scored by both roles that the fast path's confidence is learnt from")
+  static void fastPath(MeterRegistry registry, Supplier<Calibrator.Known> known) {
+    Gauge.builder("whence.fast.pairs", () -> known.get().pairs())
+        .description("responses scored by both roles that the fast path's confidence is learnt from")
         .strongReference(true)
         .register(registry);
     share(
@@ -80,17 +77,17 @@ final class AttributionMetrics {
         "whence.fast.escalated.share",
         "share of the responses that the wanted agreement makes the fast path hand on",
         "estimate",
-        () -> calibration.get().map(Calibration::escalatedShare));
+        () -> known.get().calibration().map(Calibration::escalatedShare));
     proportion(
         registry,
         "whence.fast.agreement",
-        "share of all responses on which the target agrees with the fast path",
-        () -> calibration.get().map(Calibration::agreement));
+        "share of the drawn responses on which the target agrees; low, high: 95 % interval",
+        () -> known.get().calibration().map(Calibration::agreement));
     proportion(
         registry,
         "whence.fast.kept.agreement",
-        "the same of those responses that the fast path does not hand on",
-        () -> calibration.get().map(Calibration::keptAgreement));
+        "the same of those that the fast path would have kept when it saw them",
+        () -> Optional.of(known.get().stood()).filter(stood -> stood.of() > 0));
   }
 
   private static void proportion(
@@ -110,7 +107,7 @@ final class AttributionMetrics {
       String bound,
       Supplier<Optional<Double>> value) {
     Gauge.builder(name, () -> value.get().orElse(Double.NaN))
-        .description(description + "; low and high: 95 % interval")
+        .description(description)
         .tag("bound", bound)
         .strongReference(true)
         .register(registry);
@@ -126,9 +123,13 @@ final class AttributionMetrics {
     registry.counter("whence.escalations.closed", "how", how.toLowerCase(Locale.ROOT)).increment();
   }
 
-  /** Both roles have scored all sources of a response. */
-  void compared(boolean agreed) {
-    registry.counter("whence.comparisons", "agreed", Boolean.toString(agreed)).increment();
+  /**
+   * A drawn response was scored by both roles.
+   *
+   * @param agreed true, false, or unknown: not of the same sources, or not in the whole context
+   */
+  void compared(String agreed) {
+    registry.counter("whence.comparisons", "agreed", agreed).increment();
   }
 
   void ended(AttributionStatus status) {

@@ -28,18 +28,19 @@ final class Budget {
     this.filledAt = nanos.getAsLong();
   }
 
-  /** Pays for work, or says that it may not begin. */
-  boolean take(long cost, boolean urgent) {
+  /** Whether work may begin. */
+  boolean allows(boolean urgent) {
     if (perNano == 0) {
       return true;
     }
     long now = nanos.getAsLong();
     tokens = Math.min(most, tokens + (now - filledAt) * perNano);
     filledAt = now;
-    if (tokens <= (urgent ? 0 : kept)) {
-      return false;
-    }
+    return tokens > (urgent ? 0 : kept);
+  }
+
+  /** Pays for work that is done; what failed for a reason of the environment costs nothing. */
+  void pay(long cost) {
     tokens -= cost;
-    return true;
   }
 }

@@ -12,15 +12,15 @@ import java.util.Optional;
 
 /** Makes {@link Escalation} events: the response, the fast result and what is asked. */
 final class Escalations {
-  /** Room that headers and framing take in a topic whose records are as large as responses. */
-  private static final int MARGIN_BYTES = 16 << 10;
+  /** Room that headers, framing and incompressible batches take. */
+  private static final int MARGIN_BYTES = 64 << 10;
 
   private final EventWriter writer;
   private final String topic;
   private final int largestBytes;
 
   /**
-   * @param largestBytes of an escalation; the topic takes so much
+   * @param largestBytes that the topic takes
    */
   Escalations(EventWriter writer, String topic, int largestBytes) {
     this.writer = writer;
@@ -32,10 +32,16 @@ final class Escalations {
    * An escalation.
    *
    * @param fast as it is published
+   * @param fastScorer what gave it
+   * @param deadline from now; what was asked for has none
    * @return empty if response and result do not fit into one record, however small the result
    */
   Optional<Result> of(
-      LlmResponse response, Attribution fast, FastPath.Escalated why, Duration deadline) {
+      LlmResponse response,
+      Attribution fast,
+      String fastScorer,
+      FastPath.Escalated why,
+      Duration deadline) {
     Escalation.Builder event =
         Escalation.newBuilder()
             .setResponseId(fast.getResponseId())
@@ -45,8 +51,10 @@ final class Escalations {
                 why.candidates().stream().map(i -> candidate(fast.getSources().get(i))).toList())
             .setReasonCode(why.code())
             .setUrgent(why.urgent())
+            .setFastScorer(fastScorer)
+            .setWouldStand(why.wouldStand())
             .setFeatures(why.features())
-            .setDeadline(Instant.now().plus(deadline))
+            .setDeadline(why.urgent() ? Instant.EPOCH : Instant.now().plus(deadline))
             .setTraceparent(fast.getTraceparent());
     Optional<Attribution> smaller = Optional.of(fast);
     while (smaller.isPresent()) {

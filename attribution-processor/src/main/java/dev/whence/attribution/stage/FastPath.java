@@ -8,7 +8,6 @@ import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.attribution.confidence.Features;
 import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
-import dev.whence.engine.ScorerDescription;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -52,12 +51,14 @@ final class FastPath {
    * @param urgent whether somebody asked for it
    * @param candidates indices of the sources to score again, the strongest first; empty: all
    * @param features that the confidence is computed from
+   * @param wouldStand whether the result would have stood, had it not been drawn
    */
   record Escalated(
       String code,
       boolean urgent,
       List<Integer> candidates,
       Map<String, Double> features,
+      boolean wouldStand,
       OptionalDouble confidence)
       implements Verdict {}
 
@@ -78,33 +79,32 @@ final class FastPath {
   /**
    * Judges a scored result.
    *
-   * @param scorer that gave it
+   * @param scorer that gave it, by its name in the {@link Calibrator}
    */
-  Verdict judge(Conversation conversation, AttributionResult result, ScorerDescription scorer) {
+  Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
     if (result.sources().isEmpty()) {
       return new Stands(OptionalDouble.empty()); // nothing that could be found otherwise
     }
     Map<String, Double> features = Features.of(result, conversation.response());
-    Pair pair = Pair.of(features, false);
-    Optional<Calibration> calibration =
-        calibrator.calibration(new Calibrator.Scorer(scorer.digest(), result.method()));
+    double[] vector = Pair.of(features, false, false).features();
+    Optional<Calibration> calibration = calibrator.known(scorer).calibration();
     OptionalDouble confidence =
         calibration.isPresent()
-            ? OptionalDouble.of(calibration.get().confidence(pair.features()))
+            ? OptionalDouble.of(calibration.get().confidence(vector))
             : OptionalDouble.empty();
+    boolean keeps = calibration.isPresent() && calibration.get().keeps(vector);
     if (requested(conversation)) {
-      return new Escalated(REQUESTED, true, List.of(), features, confidence);
+      return new Escalated(REQUESTED, true, List.of(), features, keeps, confidence);
     }
     if (Sampling.share("shadow:" + conversation.responseId()) < options.shadowShare()) {
-      return new Escalated(SHADOW, false, List.of(), features, confidence);
+      return new Escalated(SHADOW, false, List.of(), features, keeps, confidence);
     }
     if (calibration.isEmpty()) {
-      return new Escalated(UNCALIBRATED, false, List.of(), features, confidence);
+      return new Escalated(UNCALIBRATED, false, List.of(), features, false, confidence);
     }
-    if (calibration.get().keeps(pair.features())) {
-      return new Stands(confidence);
-    }
-    return new Escalated(LOW_CONFIDENCE, false, candidates(result), features, confidence);
+    return keeps
+        ? new Stands(confidence)
+        : new Escalated(LOW_CONFIDENCE, false, candidates(result), features, false, confidence);
   }
 
   private boolean requested(Conversation conversation) {

@@ -42,6 +42,7 @@ final class FastStage implements Stage {
   private final AttributionMetrics metrics;
   private final Optional<FastPath> fastPath;
   private final Escalations escalations;
+  private final Runnable awaitMeasured;
   private final int largestRecordBytes;
 
   /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
@@ -58,6 +59,7 @@ final class FastStage implements Stage {
       AttributionMetrics metrics,
       Optional<FastPath> fastPath,
       Escalations escalations,
+      Runnable awaitMeasured,
       int largestRecordBytes) {
     this.values = values;
     this.events = events;
@@ -67,6 +69,7 @@ final class FastStage implements Stage {
     this.metrics = metrics;
     this.fastPath = fastPath;
     this.escalations = escalations;
+    this.awaitMeasured = awaitMeasured;
     this.largestRecordBytes = largestRecordBytes;
   }
 
@@ -78,6 +81,7 @@ final class FastStage implements Stage {
   @Override
   public void open() {
     model.openFirst(releases.get());
+    awaitMeasured.run();
   }
 
   @Override
@@ -162,13 +166,14 @@ final class FastStage implements Stage {
     /** The final event, or a provisional one and what the target is asked, in one transaction. */
     private List<Result> judged(
         FastPath path, AttributionResult result, Attribution.Builder event) {
-      ScorerDescription scorer = model.description().orElseThrow();
+      String scorer = model.key(result.method());
       FastPath.Verdict verdict = path.judge(conversation, result, scorer);
       verdict.confidence().ifPresent(event::setConfidence);
       if (verdict instanceof FastPath.Escalated why) {
         Attribution provisional = event.setPhase(AttributionPhase.PROVISIONAL).build();
         Optional<Result> escalation =
-            escalations.of(response, provisional, why, path.options().deadline());
+            escalations.of(
+                response, provisional, scorer, why, path.options().deadline());
         if (escalation.isPresent()) {
           metrics.escalated(why.code());
           return List.of(events.write(provisional), escalation.get());

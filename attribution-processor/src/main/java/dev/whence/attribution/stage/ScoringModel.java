@@ -240,6 +240,23 @@ final class ScoringModel implements AutoCloseable {
     }
   }
 
+  /**
+   * Names what gives scores now, with all that they depend on: model, element type, method, and a
+   * hash of the options. Any thread.
+   */
+  String key(String method) {
+    return description()
+        .map(
+            one ->
+                String.join(
+                    " ",
+                    one.digest().isEmpty() ? one.model() : one.digest().substring(0, 16),
+                    one.dtype(),
+                    method,
+                    Integer.toHexString(options.toString().hashCode())))
+        .orElse("");
+  }
+
   Optional<ScorerDescription> description() {
     return active.map(one -> one.model().scorer().description());
   }

@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.EarlierScores;
@@ -8,7 +9,6 @@ import dev.whence.attribution.SourcePlace;
 import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
-import dev.whence.engine.ScorerDescription;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.Failure;
@@ -57,6 +57,9 @@ final class TargetStage implements Stage {
   static final String OVER_BUDGET = "OVER_BUDGET";
   static final String UNSUPPORTED = "TARGET_UNSUPPORTED";
   static final String FAILED = "TARGET_FAILED";
+
+  /** More than any number of replays makes; what claims more is not ours. */
+  private static final int MOST_REVISIONS = 1 << 24;
 
   private final AvroValues values;
   private final AttributionEvents events;
@@ -129,6 +132,9 @@ final class TargetStage implements Stage {
       return Work.done(
           closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
     }
+    if (!budget.allows(read.escalation().getUrgent())) {
+      return Work.done(closed(read, OVER_BUDGET, "The target's budget was spent."));
+    }
     Optional<EarlierScores> earlier = earlier(read.escalation());
     ReadConversation reading =
         model.attributing(
@@ -164,7 +170,7 @@ final class TargetStage implements Stage {
   private static Cause cause(
       SourceRecord record, Optional<Conversation> conversation, @Nullable Attribution fast) {
     Cause cause = Cause.of(record, conversation);
-    int before = fast == null ? 0 : Math.max(0, fast.getRevision());
+    int before = fast == null ? 0 : Math.min(MOST_REVISIONS, Math.max(0, fast.getRevision()));
     return new Cause(cause.traceparent(), Math.addExact(before + 1, cause.revision()));
   }
 
@@ -247,9 +253,6 @@ final class TargetStage implements Stage {
 
     @Override
     public Outcome run() {
-      if (!budget.take(reading.estimate().tokens(), read.escalation().getUrgent())) {
-        return closed(read, OVER_BUDGET, "The target's budget was spent.");
-      }
       AttributionResult result = model.attributing(attributor -> attributor.attribute(reading));
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
@@ -260,6 +263,7 @@ final class TargetStage implements Stage {
             UNSUPPORTED,
             "The target could not score it (" + result.reasonCode() + "): " + result.reason());
       }
+      budget.pay(result.cost().trunkTokens() + result.cost().branchTokens());
       metrics.ended(result.status());
       metrics.closed("refined");
       metrics.scored(result);
@@ -268,14 +272,17 @@ final class TargetStage implements Stage {
         event.setConfidence(read.fast().get().getConfidence());
       }
       Optional<Boolean> agreed = agreed(result);
+      boolean drawn = FastPath.drawn(read.escalation().getReasonCode());
+      if (drawn) {
+        metrics.compared(agreed.map(String::valueOf).orElse("unknown"));
+      }
       if (agreed.isEmpty()) {
         return new Outcome.Written(List.of(events.write(event.build())));
       }
-      metrics.compared(agreed.get());
       Attribution compared = event.setAgreed(agreed.get()).build();
       List<Result> results = new ArrayList<>();
       results.add(events.write(compared));
-      if (FastPath.drawn(read.escalation().getReasonCode())) {
+      if (drawn && !result.flags().contains(AttributionNote.COST_BOUNDED.name())) {
         results.add(agreement(compared, result, agreed.get()));
       }
       return new Outcome.Written(results);
@@ -309,7 +316,6 @@ final class TargetStage implements Stage {
     }
 
     private Result agreement(Attribution event, AttributionResult result, boolean agreed) {
-      Attribution fast = read.fast().orElseThrow();
       double[] taus =
           result.sources().stream().mapToDouble(AttributionResult.SourceScore::tau).toArray();
       Agreement agreement =
@@ -317,11 +323,10 @@ final class TargetStage implements Stage {
               .setResponseId(event.getResponseId())
               .setAgreed(agreed)
               .setRelevant(TopSources.relevant(taus))
+              .setWouldStand(read.escalation().getWouldStand())
               .setFeatures(read.escalation().getFeatures())
-              .setFastScorer(fast.getScorer() == null ? "" : fast.getScorer().getDigest())
-              .setFastMethod(fast.getMethod())
-              .setTargetScorer(model.description().map(ScorerDescription::digest).orElse(""))
-              .setTargetMethod(result.method())
+              .setFastScorer(read.escalation().getFastScorer())
+              .setTargetScorer(model.key(result.method()))
               .setMeasuredAt(clock.instant())
               .build();
       return writer.write(
@@ -340,7 +345,7 @@ final class TargetStage implements Stage {
     Optional<Read> read = last.filter(one -> one.record().equals(record));
     if (read.flatMap(Read::fast).isPresent()) {
       return List.of(
-          events.write(
+          events.writeSurely(
               closing(
                   read.get(),
                   FAILED,

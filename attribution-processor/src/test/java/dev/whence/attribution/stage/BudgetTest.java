@@ -14,6 +14,14 @@ class BudgetTest {
         new BudgetOptions(perSecond, Duration.ofSeconds(10), urgentShare), nanos::get);
   }
 
+  private static boolean take(Budget budget, long cost, boolean urgent) {
+    boolean allowed = budget.allows(urgent);
+    if (allowed) {
+      budget.pay(cost);
+    }
+    return allowed;
+  }
+
   private void pass(Duration time) {
     nanos.addAndGet(time.toNanos());
   }
@@ -21,38 +29,38 @@ class BudgetTest {
   @Test
   void unspentTokensOfTheBurstMayBeSpentAtOnceAndThenTheRateHolds() {
     Budget budget = budget(100, 0); // 1,000 in the bucket
-    assertThat(budget.take(900, false)).isTrue();
-    assertThat(budget.take(900, false)).isTrue(); // overdrawn: -800
-    assertThat(budget.take(1, false)).isFalse();
+    assertThat(take(budget, 900, false)).isTrue();
+    assertThat(take(budget, 900, false)).isTrue(); // overdrawn: -800
+    assertThat(take(budget, 1, false)).isFalse();
     pass(Duration.ofMillis(7990));
-    assertThat(budget.take(1, false)).isFalse();
+    assertThat(take(budget, 1, false)).isFalse();
     pass(Duration.ofMillis(20));
-    assertThat(budget.take(1, false)).isTrue();
+    assertThat(take(budget, 1, false)).isTrue();
   }
 
   @Test
   void aPartIsKeptForWhatIsUrgent() {
     Budget budget = budget(100, 0.2); // 200 of 1,000
-    assertThat(budget.take(850, false)).isTrue();
-    assertThat(budget.take(1, false)).isFalse();
-    assertThat(budget.take(100, true)).isTrue();
-    assertThat(budget.take(100, true)).isTrue();
-    assertThat(budget.take(1, true)).isFalse();
+    assertThat(take(budget, 850, false)).isTrue();
+    assertThat(take(budget, 1, false)).isFalse();
+    assertThat(take(budget, 100, true)).isTrue();
+    assertThat(take(budget, 100, true)).isTrue();
+    assertThat(take(budget, 1, true)).isFalse();
   }
 
   @Test
   void noMoreThanTheBurstIsSavedUp() {
     Budget budget = budget(100, 0);
     pass(Duration.ofDays(30));
-    assertThat(budget.take(1001, false)).isTrue();
-    assertThat(budget.take(1, false)).isFalse();
+    assertThat(take(budget, 1001, false)).isTrue();
+    assertThat(take(budget, 1, false)).isFalse();
   }
 
   @Test
   void withoutARateThereIsNoBound() {
     Budget budget = budget(0, 0.2);
     for (int i = 0; i < 100; i++) {
-      assertThat(budget.take(Long.MAX_VALUE, false)).isTrue();
+      assertThat(take(budget, Long.MAX_VALUE, false)).isTrue();
     }
   }
 }

@@ -35,8 +35,12 @@ public final class PartitionFollower implements AutoCloseable {
 
   /** What is done with the records, all on the follower's thread. */
   public interface Reader {
-    /** Reading begins, or begins anew: what was read before comes again. */
-    void begin();
+    /**
+     * Reading begins, or begins anew: what was read before comes again.
+     *
+     * @param end offset behind the last record that is there now
+     */
+    void begin(long end);
 
     /** One record. */
     void take(ConsumerRecord<byte[], byte[]> record);
@@ -99,7 +103,7 @@ public final class PartitionFollower implements AutoCloseable {
       throw new EnvironmentException("the brokers do not know " + partition);
     }
     consumer.seek(partition, begin);
-    reader.begin();
+    reader.begin(end);
     while (stop.getCount() > 0) {
       if (consumer.position(partition, CLIENT_TIMEOUT) >= end) {
         reader.reached();

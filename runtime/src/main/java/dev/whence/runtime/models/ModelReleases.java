@@ -115,7 +115,7 @@ public final class ModelReleases implements AutoCloseable {
     }
 
     @Override
-    public void begin() {
+    public void begin(long end) {
       known = new LiveReleases();
     }
 
