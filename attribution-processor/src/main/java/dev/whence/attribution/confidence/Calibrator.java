@@ -10,9 +10,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The windows of pairs that {@link Calibration}s are learnt from, one for each fast scorer: the last
- * pairs with the target's present scorer. Another target starts anew, for what was measured of the
- * old one says nothing about it.
+ * The windows of pairs that {@link Calibration}s are learnt from, one for each fast scorer: the
+ * last pairs with the target's present scorer. Another target starts anew, for what was measured of
+ * the old one says nothing about it.
  *
  * <p>Pairs are added, and fits made, by one thread; any thread may ask what is known.
  */
@@ -43,8 +43,8 @@ public final class Calibrator {
    *
    * @param calibration empty while too little was measured
    * @param pairs measured
-   * @param stood agreement of those that the calibration of their time would have kept, so
-   *     measured after the decision: whether the word is kept
+   * @param stood agreement of those that the calibration of their time would have kept, so measured
+   *     after the decision: whether the word is kept
    */
   public record Known(Optional<Calibration> calibration, int pairs, Proportion stood) {
     static final Known NOTHING = new Known(Optional.empty(), 0, Proportion.of(0, 0));
@@ -96,8 +96,7 @@ public final class Calibrator {
         (fast, of) -> {
           List<Pair> stood = of.pairs.stream().filter(Pair::stood).toList();
           int agreed = (int) stood.stream().filter(Pair::agreed).count();
-          now.put(
-              fast, new Known(of.fitted, of.pairs.size(), Proportion.of(agreed, stood.size())));
+          now.put(fast, new Known(of.fitted, of.pairs.size(), Proportion.of(agreed, stood.size())));
         });
     known = Map.copyOf(now);
   }

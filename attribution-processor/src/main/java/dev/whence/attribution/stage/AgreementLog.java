@@ -32,16 +32,14 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   /** Offset of the next record that is not known yet. */
   private long next;
 
-  private AgreementLog(Clients clients, String topic, Calibrator calibrator) {
+  AgreementLog(Clients clients, String topic, Calibrator calibrator) {
     this.calibrator = calibrator;
     this.values = new AvroValues(clients.connection());
     this.follower = new PartitionFollower(clients, topic, "agreements", this);
   }
 
-  static AgreementLog follow(Clients clients, String topic, Calibrator calibrator) {
-    AgreementLog log = new AgreementLog(clients, topic, calibrator);
-    log.follower.start();
-    return log;
+  void start() {
+    follower.start();
   }
 
   @Override

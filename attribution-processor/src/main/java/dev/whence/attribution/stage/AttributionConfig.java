@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.Cascade;
+import dev.whence.attribution.method.LeaveOneOut;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.method.ParagraphSplice;
 import dev.whence.attribution.method.Splice;
@@ -57,6 +58,10 @@ public record AttributionConfig(
   private static final Set<String> NOT_BY_SERVER =
       Set.of(Splice.NAME, ParagraphSplice.NAME, Cascade.NAME);
 
+  /** With other methods nobody could say whether the fast path was right. */
+  private static final List<String> COMPARABLE =
+      List.of(LeaveOneOut.EXACT, LeaveOneOut.NAIVE, Cascade.NAME, Splice.NAME);
+
   private static final int MIB = 1 << 20;
 
   /** Room for the prompts of a few conversations. */
@@ -100,6 +105,11 @@ public record AttributionConfig(
             (int) settings.bytes("limits.record-bytes", 8L * MIB, 1024, 256L * MIB));
     if (role == Role.TARGET && config.escalation().isPresent()) {
       settings.problem("escalation.enabled is for the role fast: the target has nobody to ask");
+    }
+    if (role == Role.TARGET && !COMPARABLE.contains(config.attribution().method().name())) {
+      settings.problem(
+          "attribution.method of the target must score every source in the whole context, in nats: "
+              + String.join(", ", COMPARABLE));
     }
     if (role == Role.TARGET && !config.sampling().equals(Sampling.ALL)) {
       settings.problem(

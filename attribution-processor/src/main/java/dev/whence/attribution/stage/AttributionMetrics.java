@@ -69,7 +69,8 @@ final class AttributionMetrics {
   /** What the fast path is known to be worth; nothing until enough was measured. */
   static void fastPath(MeterRegistry registry, Supplier<Calibrator.Known> known) {
     Gauge.builder("whence.fast.pairs", () -> known.get().pairs())
-        .description("responses scored by both roles that the fast path's confidence is learnt from")
+        .description(
+            "responses scored by both roles that the fast path's confidence is learnt from")
         .strongReference(true)
         .register(registry);
     share(

@@ -173,6 +173,8 @@ public final class AttributionProcessor implements AutoCloseable {
             .map(
                 options ->
                     new Calibrator(options.window(), options.leastPairs(), options.agreement()));
+    Optional<AgreementLog> agreements =
+        calibrator.map(known -> new AgreementLog(clients, topics.agreements().name(), known));
     Parts parts =
         new Parts(
             config,
@@ -182,11 +184,9 @@ public final class AttributionProcessor implements AutoCloseable {
             () -> releases.awaitReleases(RELEASES_READ),
             new AttributionMetrics(meters));
     calibrator.ifPresent(
-        known ->
+        all ->
             AttributionMetrics.fastPath(
-                meters,
-                () -> fastScorer(scoring, config).flatMap(known::calibration),
-                () -> fastScorer(scoring, config).map(known::pairs).orElse(0)));
+                meters, () -> all.known(scoring.key(config.attribution().method().name()))));
     Topic source = role == Role.FAST ? topics.responses() : topics.escalations();
     Topic further = role == Role.FAST ? topics.escalations() : topics.agreements();
     Worker worker =
@@ -197,27 +197,17 @@ public final class AttributionProcessor implements AutoCloseable {
                 source.name(),
                 topics.deadLettersOf(source).name(),
                 Set.of(topics.attributions().name(), further.name())),
-            role == Role.FAST ? parts.fast(calibrator) : parts.target(),
+            role == Role.FAST ? parts.fast(calibrator, agreements) : parts.target(),
             clients,
             health,
             meters,
             halt);
     LOG.info("instance {} of group {}", instance, runtime.group());
     releases.start(release -> worker.betweenBatches(() -> scoring.takeOver(release)));
-    Optional<AgreementLog> agreements =
-        calibrator.map(known -> AgreementLog.follow(clients, topics.agreements().name(), known));
+    agreements.ifPresent(AgreementLog::start);
     worker.start();
     return new AttributionProcessor(
         health, meters, new ProcessMetrics(meters), http, releases, agreements, worker);
-  }
-
-  private static Optional<Calibrator.Scorer> fastScorer(
-      ScoringModel scoring, AttributionConfig config) {
-    return scoring
-        .description()
-        .map(
-            description ->
-                new Calibrator.Scorer(description.digest(), config.attribution().method().name()));
   }
 
   /** What both stages are made of. */
@@ -234,7 +224,7 @@ public final class AttributionProcessor implements AutoCloseable {
           writer, topics.attributions().name(), config.includeText(), config.includeTokens());
     }
 
-    Stage fast(Optional<Calibrator> calibrator) {
+    Stage fast(Optional<Calibrator> calibrator, Optional<AgreementLog> agreements) {
       AvroValues values = new AvroValues(config.runtime().connection());
       EventWriter writer = new EventWriter(values, Role.FAST, instance);
       return new FastStage(
@@ -247,7 +237,9 @@ public final class AttributionProcessor implements AutoCloseable {
           config
               .escalation()
               .flatMap(options -> calibrator.map(known -> new FastPath(options, known))),
-          new Escalations(writer, topics.escalations().name(), config.largestRecordBytes()),
+          new Escalations(
+              writer, topics.escalations().name(), topics.escalations().maxMessageBytes()),
+          () -> agreements.ifPresent(AgreementLog::await),
           config.largestRecordBytes());
     }
 

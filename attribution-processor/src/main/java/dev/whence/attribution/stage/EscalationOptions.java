@@ -40,8 +40,8 @@ public record EscalationOptions(
         new EscalationOptions(
             settings.number("escalation.agreement", 0.9, 0, 1),
             settings.number("escalation.shadow-share", 0.02, 0, 1),
-            settings.integer("escalation.window", 2000, 10, 1_000_000),
-            settings.integer("escalation.least-pairs", 100, 10, 1_000_000),
+            settings.integer("escalation.window", 2000, 10, 20_000),
+            settings.integer("escalation.least-pairs", 100, 10, 20_000),
             settings.integer("escalation.candidates", 8, 0, 10_000),
             settings.duration(
                 "escalation.deadline", Duration.ofMinutes(10), SHORTEST, Duration.ofDays(7)),

@@ -172,8 +172,7 @@ final class FastStage implements Stage {
       if (verdict instanceof FastPath.Escalated why) {
         Attribution provisional = event.setPhase(AttributionPhase.PROVISIONAL).build();
         Optional<Result> escalation =
-            escalations.of(
-                response, provisional, scorer, why, path.options().deadline());
+            escalations.of(response, provisional, scorer, why, path.options().deadline());
         if (escalation.isPresent()) {
           metrics.escalated(why.code());
           return List.of(events.write(provisional), escalation.get());

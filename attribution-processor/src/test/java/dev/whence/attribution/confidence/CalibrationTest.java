@@ -24,7 +24,7 @@ class CalibrationTest {
       for (int j = 0; j < features.length; j++) {
         features[j] = random.nextGaussian() * (j + 1) + j;
       }
-      pairs.add(new Pair(features, random.nextDouble() < likely(features)));
+      pairs.add(new Pair(features, random.nextDouble() < likely(features), i % 4 == 0));
     }
     return pairs;
   }
@@ -74,7 +74,7 @@ class CalibrationTest {
     Calibration nothing = Calibration.fit(pairs, 0.1);
     assertThat(pairs).allMatch(pair -> nothing.keeps(pair.features()));
     assertThat(nothing.escalatedShare()).isZero();
-    List<Pair> never = pairs.stream().map(pair -> new Pair(pair.features(), false)).toList();
+    List<Pair> never = pairs.stream().map(pair -> new Pair(pair.features(), false, false)).toList();
     Calibration everything = Calibration.fit(never, 0.5);
     assertThat(never).noneMatch(pair -> everything.keeps(pair.features()));
     assertThat(everything.escalatedShare()).isEqualTo(1);
@@ -86,34 +86,47 @@ class CalibrationTest {
     Map<String, Double> features = new HashMap<>();
     Features.NAMES.forEach(name -> features.put(name, 1.0));
     features.put("rank-margin", Double.NaN);
-    assertThatThrownBy(() -> Pair.of(features, true))
+    assertThatThrownBy(() -> Pair.of(features, true, false))
         .hasMessage("the feature 'rank-margin' is NaN");
     features.remove("rank-margin");
-    assertThatThrownBy(() -> Pair.of(features, true))
+    assertThatThrownBy(() -> Pair.of(features, true, false))
         .hasMessage("the feature 'rank-margin' is null");
   }
 
   @Test
-  void anotherModelOrMethodOnEitherSideStartsAnew() {
+  void anotherTargetStartsAnewAndEachFastScorerHasItsOwnWindow() {
     Calibrator calibrator = new Calibrator(100, 20, 0.9);
-    Calibrator.Scorer fast = new Calibrator.Scorer("a", "splice");
-    Calibrator.Scorer target = new Calibrator.Scorer("b", "exact-loo");
-    pairs(19, 6).forEach(pair -> calibrator.add(fast, target, pair));
-    assertThat(calibrator.calibration(fast)).isEmpty();
-    pairs(1, 7).forEach(pair -> calibrator.add(fast, target, pair));
-    assertThat(calibrator.calibration(fast)).isPresent();
-    assertThat(calibrator.calibration(new Calibrator.Scorer("a", "exact-loo"))).isEmpty();
-    assertThat(calibrator.calibration(fast)).isPresent();
-    calibrator.add(fast, new Calibrator.Scorer("c", "exact-loo"), pairs(1, 8).get(0));
-    assertThat(calibrator.pairs(fast)).isEqualTo(1);
-    assertThat(calibrator.calibration(fast)).isEmpty();
+    pairs(19, 6).forEach(pair -> calibrator.add("a", "b", pair));
+    assertThat(calibrator.known("a").calibration()).isEmpty();
+    pairs(1, 7).forEach(pair -> calibrator.add("a", "b", pair));
+    assertThat(calibrator.known("a").calibration()).isPresent();
+    assertThat(calibrator.known("other").pairs()).isZero();
+    pairs(100, 10).forEach(pair -> calibrator.add("other", "b", pair));
+    assertThat(calibrator.known("a").calibration()).isPresent();
+    calibrator.add("a", "c", pairs(1, 8).get(0));
+    assertThat(calibrator.known("a").pairs()).isEqualTo(1);
+    assertThat(calibrator.known("a").calibration()).isEmpty();
   }
 
   @Test
-  void theWindowForgetsTheOldest() {
+  void theWindowForgetsTheOldestAndWhatWouldHaveStoodIsCounted() {
     Calibrator calibrator = new Calibrator(50, 20, 0.9);
-    Calibrator.Scorer fast = new Calibrator.Scorer("a", "splice");
-    pairs(80, 9).forEach(pair -> calibrator.add(fast, fast, pair));
-    assertThat(calibrator.pairs(fast)).isEqualTo(50);
+    List<Pair> pairs = pairs(80, 9);
+    pairs.forEach(pair -> calibrator.add("a", "b", pair));
+    List<Pair> last = pairs.subList(30, 80);
+    assertThat(calibrator.known("a").pairs()).isEqualTo(50);
+    assertThat(calibrator.known("a").stood().of())
+        .isEqualTo((int) last.stream().filter(Pair::stood).count());
+    assertThat(calibrator.known("a").stood().hits())
+        .isEqualTo((int) last.stream().filter(Pair::stood).filter(Pair::agreed).count());
+  }
+
+  @Test
+  void aFeatureOfAbsurdSizeIsRefused() {
+    Map<String, Double> features = new HashMap<>();
+    Features.NAMES.forEach(name -> features.put(name, 1.0));
+    features.put("largest", 1e160);
+    assertThatThrownBy(() -> Pair.of(features, true, false))
+        .hasMessage("the feature 'largest' is 1.0E160");
   }
 }

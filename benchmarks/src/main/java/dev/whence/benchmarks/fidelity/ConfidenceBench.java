@@ -117,7 +117,8 @@ public final class ConfidenceBench {
           pairs.add(
               Pair.of(
                   Features.of(before, answered.response()),
-                  TopSources.agree(taus(before), taus(after))));
+                  TopSources.agree(taus(before), taus(after)),
+                  false));
         } catch (EngineException e) {
           skipped++;
           progress.accept(prompts.get(i).conversation().responseId() + ": " + e.getMessage());

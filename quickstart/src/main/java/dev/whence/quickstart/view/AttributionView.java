@@ -135,6 +135,9 @@ public record AttributionView(
     if (record.getRevision() % 2 == 0) {
       return confidence == null ? "" : "fast path" + sure;
     }
+    if (record.getReasonCode().matches("OVER_BUDGET|ESCALATION_EXPIRED|TARGET_.*")) {
+      return "fast path, and the target did not look" + sure;
+    }
     Boolean agreed = record.getAgreed();
     String compared =
         agreed == null
