@@ -48,4 +48,10 @@ public interface Introspection {
    */
   double[][] embeddingGradients(
       int[] tokens, int scoredFrom, int[] partOf, int parts, int[] groupOf, int groups);
+
+  /** What {@link #meanStates} costs. */
+  WorkEstimate estimateStates(int tokens);
+
+  /** What {@link #embeddingGradients} costs: the tokens of its forward and of each backward. */
+  WorkEstimate estimateGradients(int tokens, int scored, int parts);
 }

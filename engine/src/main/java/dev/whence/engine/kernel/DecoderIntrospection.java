@@ -5,8 +5,10 @@ import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.Introspection;
 import dev.whence.engine.Trunk;
+import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.weights.WeightSource;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -94,6 +96,32 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
       }
     }
     return result;
+  }
+
+  /** The last layer is computed for all tokens, and no logits. */
+  @Override
+  public WorkEstimate estimateStates(int tokens) {
+    Work all = decoder.work(tokens, tokens, List.of());
+    return estimate(new Work(tokens, all.linear(), all.attention(), 0));
+  }
+
+  /**
+   * Backward through a linear layer is one product with its weights, as forward is; through
+   * attention four products where forward takes two.
+   */
+  @Override
+  public WorkEstimate estimateGradients(int tokens, int scored, int parts) {
+    Work forward = decoder.work(tokens, scored, List.of());
+    Work work = forward;
+    for (int j = 0; j < parts; j++) {
+      work =
+          work.plus(new Work(tokens, forward.linear(), 2 * forward.attention(), forward.logits()));
+    }
+    return estimate(work);
+  }
+
+  private WorkEstimate estimate(Work work) {
+    return new WorkEstimate(work.tokens(), work.flops(), decoder.seconds(work));
   }
 
   private static void check(int[] groupOf, int groups, int length) {
