@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -178,6 +179,12 @@ final class BenchCommand implements Runnable {
     private int prompts;
 
     @Option(
+        names = "--minutes",
+        defaultValue = "0",
+        description = "no further prompt is begun after so many; 0: no bound")
+    private long minutes;
+
+    @Option(
         names = "--max-new-tokens",
         defaultValue = "64",
         description = "of an answer that the model gives, where the input has none")
@@ -192,6 +199,19 @@ final class BenchCommand implements Runnable {
         paramLabel = "NAME[,NAME]",
         description = "only methods whose name in the table begins so")
     private List<String> methods = List.of();
+
+    @Option(
+        names = "--proxy",
+        paramLabel = "M2",
+        description = "a smaller model, for the methods that have one")
+    private Optional<String> proxy = Optional.empty();
+
+    @Option(
+        names = "--full",
+        description =
+            "also measures LDS, the drop of the top k, deletion and a sentence that stands there"
+                + " twice: several times as long")
+    private boolean full;
 
     @Option(names = "--quick", description = "8 prompts of 5 paragraphs: a few minutes")
     private boolean quick;
@@ -219,8 +239,11 @@ final class BenchCommand implements Runnable {
                 input,
                 quick && paragraphs == 0 ? QUICK_PARAGRAPHS : paragraphs,
                 quick && prompts == 0 ? QUICK_PROMPTS : prompts,
+                minutes == 0 ? Optional.empty() : Optional.of(Duration.ofMinutes(minutes)),
                 maxNewTokens,
                 Dtype.of(dtype),
+                proxy.map(Models::resolve),
+                full,
                 methods);
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));

@@ -18,7 +18,15 @@ class FidelityBenchTest {
   private FidelityReport run() throws IOException {
     return FidelityBench.run(
         new FidelityBench.Options(
-            BundledModels.unpack("chat-v1"), Optional.empty(), 0, 4, 48, Dtype.FP32, List.of()),
+            BundledModels.unpack("chat-v1"),
+            Optional.empty(),
+            0,
+            4,
+            48,
+            Dtype.FP32,
+            Optional.of(BundledModels.unpack("proxy")),
+            true,
+            List.of()),
         sentence -> {});
   }
 
