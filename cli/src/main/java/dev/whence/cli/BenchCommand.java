@@ -11,6 +11,8 @@ import dev.whence.benchmarks.TrainBench;
 import dev.whence.benchmarks.TrainReport;
 import dev.whence.benchmarks.fidelity.FidelityBench;
 import dev.whence.benchmarks.fidelity.FidelityReport;
+import dev.whence.benchmarks.fidelity.ScalingBench;
+import dev.whence.benchmarks.fidelity.ScalingReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
@@ -216,13 +218,35 @@ final class BenchCommand implements Runnable {
     @Option(names = "--quick", description = "8 prompts of 5 paragraphs: a few minutes")
     private boolean quick;
 
+    @Option(
+        names = "--scaling",
+        description =
+            "instead: how cost grows with the number of sources n and the length T, on synthetic"
+                + " prompts, beside each method's formula")
+    private boolean scaling;
+
+    @Option(
+        names = "--scaling-sources",
+        split = ",",
+        defaultValue = "8,16,32",
+        paramLabel = "N[,N]")
+    private List<Integer> scalingSources = List.of();
+
+    @Option(
+        names = "--scaling-tokens",
+        split = ",",
+        defaultValue = "224,448,896",
+        paramLabel = "T[,T]",
+        description = "at most the model's window")
+    private List<Integer> scalingTokens = List.of();
+
     @Option(names = "--csv", paramLabel = "F.csv", description = "also writes the figures there")
     private Optional<Path> csv = Optional.empty();
 
     @Option(
         names = "--plot",
         paramLabel = "F.svg",
-        description = "also draws cost against mAP@3 there")
+        description = "also draws cost against mAP@3 there; with --scaling, seconds")
     private Optional<Path> plot = Optional.empty();
 
     @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -230,6 +254,9 @@ final class BenchCommand implements Runnable {
 
     @Override
     public Integer call() throws Exception {
+      if (scaling) {
+        return scale();
+      }
       input.ifPresent(InputFile::check);
       FidelityBench.Options options;
       try {
@@ -251,11 +278,30 @@ final class BenchCommand implements Runnable {
       NativeEnd.prepare();
       FidelityReport report = FidelityBench.run(options, output.progress(spec));
       output.write(spec, report);
+      return files(report.csv(), report.plot());
+    }
+
+    private int scale() throws IOException {
+      ScalingBench.Options options;
+      try {
+        options =
+            new ScalingBench.Options(
+                Models.resolve(model), Dtype.of(dtype), scalingSources, scalingTokens, 3);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      ScalingReport report = ScalingBench.run(options, output.progress(spec));
+      output.write(spec, report);
+      return files(report.csv(), report.plot());
+    }
+
+    private int files(String figures, String picture) throws IOException {
       if (csv.isPresent()) {
-        Files.writeString(csv.get(), report.csv());
+        Files.writeString(csv.get(), figures);
       }
       if (plot.isPresent()) {
-        Files.writeString(plot.get(), report.plot());
+        Files.writeString(plot.get(), picture);
       }
       return Whence.DONE;
     }

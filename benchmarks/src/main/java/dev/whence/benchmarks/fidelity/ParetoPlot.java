@@ -1,24 +1,23 @@
 package dev.whence.benchmarks.fidelity;
 
 import dev.whence.benchmarks.fidelity.Subject.Origin;
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 
 /**
  * A picture of methods by cost (logarithmic, to the right) and mAP@3 (upwards, with its interval).
- * Ours are green circles, the literature's grey squares; a line joins those that nothing beats at
- * their cost.
+ * Ours are green circles, the literature's grey squares, numbered by falling mAP@3; a line joins
+ * those that nothing beats at their cost.
  */
 final class ParetoPlot {
-  private static final int WIDTH = 920;
+  private static final int WIDTH = 960;
   private static final int HEIGHT = 520;
   private static final int LEFT = 70;
-  private static final int RIGHT = 290;
+  private static final int RIGHT = 340;
   private static final int TOP = 74;
   private static final int BOTTOM = 60;
-  private static final int LABEL_HEIGHT = 17;
+  private static final int LABEL_HEIGHT = 19;
   private static final String OURS = "#0b6e4f";
   private static final String THEIRS = "#7a828c";
   private static final String FRONT = "#a9cfc0";
@@ -95,51 +94,34 @@ final class ParetoPlot {
           FRONT,
           3);
     }
-    List<Point> falling =
-        points.stream().sorted(Comparator.comparingDouble(p -> -p.value().mean())).toList();
-    List<Double> labels = labels(falling, floor);
-    for (int i = 0; i < falling.size(); i++) {
-      Point point = falling.get(i);
+    List<Point> ordered =
+        points.stream()
+            .sorted(
+                Comparator.comparingDouble((Point point) -> -point.value().mean())
+                    .thenComparing(Point::cost))
+            .toList();
+    for (int i = ordered.size() - 1; i >= 0; i--) { // the best ones are drawn last
+      Point point = ordered.get(i);
       double px = x.at(point.cost());
       double py = y(point.value().mean(), floor);
-      svg.segment(
-          px,
-          y(point.value().low(), floor),
-          px,
-          y(point.value().high(), floor),
-          point.colour(),
-          1.5);
-      if (point.origin() == Origin.OURS) {
-        svg.circle(px, py, 5.5, point.colour());
-      } else {
-        svg.square(px, py, 4.5, point.colour());
-      }
-      svg.segment(px + 7, py, right + 12, labels.get(i), point.colour(), 0.4);
-      svg.text(
-          right + 16,
-          labels.get(i) + 4,
-          "start",
-          "font-size=\"12\" fill=\"" + point.colour() + "\"",
-          point.label());
+      double low = y(point.value().low(), floor);
+      svg.segment(px, low, px, y(point.value().high(), floor), point.colour(), 1.5);
+      marker(svg, point, px, py, i + 1);
+      double row = TOP + LABEL_HEIGHT * i;
+      marker(svg, point, right + 24, row, i + 1);
+      svg.text(right + 40, row + 4, "start", "font-size=\"12\"", point.label());
     }
     return svg.text();
   }
 
-  /** A height for each label, as near to its point as the others leave it, in order. */
-  private static List<Double> labels(List<Point> falling, double floor) {
-    List<Double> labels = new ArrayList<>();
-    double next = TOP;
-    for (Point point : falling) {
-      next = Math.max(next, y(point.value().mean(), floor));
-      labels.add(next);
-      next += LABEL_HEIGHT;
+  /** A number on a circle or a square, which the list beside the picture explains. */
+  private static void marker(Svg svg, Point point, double x, double y, int number) {
+    if (point.origin() == Origin.OURS) {
+      svg.circle(x, y, 8, point.colour());
+    } else {
+      svg.square(x, y, 7.5, point.colour());
     }
-    double end = HEIGHT - 24; // what would fall out at the bottom moves up
-    for (int i = labels.size() - 1; i >= 0 && labels.get(i) > end; i--) {
-      labels.set(i, end);
-      end -= LABEL_HEIGHT;
-    }
-    return labels;
+    svg.text(x, y + 3.5, "middle", "font-size=\"10\" fill=\"white\"", String.valueOf(number));
   }
 
   /** Whether nothing is at least as good for less. */

@@ -2,6 +2,7 @@ package dev.whence.benchmarks.fidelity;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A logarithmic axis.
@@ -53,7 +54,6 @@ record Scale(double least, double most, double from, double to) {
   static String label(double tick) {
     return tick >= 1
         ? String.valueOf(Math.round(tick))
-        : String.format(
-            java.util.Locale.ROOT, "%." + (int) Math.ceil(-Math.log10(tick)) + "f", tick);
+        : String.format(Locale.ROOT, "%." + (int) Math.ceil(-Math.log10(tick)) + "f", tick);
   }
 }
