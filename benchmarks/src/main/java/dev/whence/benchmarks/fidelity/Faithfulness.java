@@ -1,6 +1,5 @@
 package dev.whence.benchmarks.fidelity;
 
-import dev.whence.attribution.ContextAblation;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -38,29 +37,39 @@ final class Faithfulness {
   /** Unlike ContextCite's, whose masks must be others than those that it is measured by. */
   private static final long SEED = 64_001;
 
-  private final ContextAblation ablation;
+  /** L(C without each of some sets of sources), nats. */
+  @FunctionalInterface
+  interface Ablations {
+    List<Double> without(List<? extends Set<Integer>> removed);
+  }
+
+  private final Ablations ablations;
   private final List<Set<Integer>> kept = new ArrayList<>();
   private final List<Double> likelihoods;
   private final double full;
   private final double empty;
 
-  /** Reads all masked prompts. */
-  Faithfulness(ContextAblation ablation) {
-    this.ablation = ablation;
+  /**
+   * Reads all masked prompts.
+   *
+   * @param sources how many there are
+   */
+  Faithfulness(int sources, Ablations ablations) {
+    this.ablations = ablations;
     SplittableRandom random = new SplittableRandom(SEED);
     List<Set<Integer>> removed = new ArrayList<>();
     removed.add(Set.of());
-    removed.add(top(new double[ablation.sources()], ablation.sources()));
+    removed.add(top(new double[sources], sources));
     for (int m = 0; m < MASKS; m++) {
       Set<Integer> keep = new HashSet<>();
       Set<Integer> cut = new HashSet<>();
-      for (int i = 0; i < ablation.sources(); i++) {
+      for (int i = 0; i < sources; i++) {
         (random.nextBoolean() ? keep : cut).add(i);
       }
       kept.add(keep);
       removed.add(cut);
     }
-    List<Double> all = ablation.without(removed);
+    List<Double> all = ablations.without(removed);
     this.full = all.get(0);
     this.empty = all.get(1);
     this.likelihoods = all.subList(2, all.size());
@@ -78,7 +87,7 @@ final class Faithfulness {
 
   /** What the k sources scored highest are worth together, nats. */
   double drop(double[] scores, int k) {
-    return full - ablation.without(List.of(top(scores, k))).get(0);
+    return full - ablations.without(List.of(top(scores, k))).get(0);
   }
 
   /** The area under the deletion curve; empty where all sources together are worth too little. */
@@ -93,7 +102,7 @@ final class Faithfulness {
       deleted.add(top(scores, count));
       shares.add((double) count / scores.length);
     }
-    List<Double> left = ablation.without(deleted);
+    List<Double> left = ablations.without(deleted);
     double area = 0;
     for (int step = 1; step <= STEPS; step++) {
       double before = (left.get(step - 1) - empty) / (full - empty);

@@ -402,7 +402,7 @@ public final class FidelityBench {
   private void ablate(LocalScorer truth, Conversation conversation, Map<Subject, double[]> scored) {
     try (ContextAblation ablation =
         ContextAblation.open(truth, AttributionOptions.DEFAULT, conversation)) {
-      Faithfulness faithfulness = new Faithfulness(ablation);
+      Faithfulness faithfulness = new Faithfulness(ablation.sources(), ablation::without);
       scored.forEach((subject, scores) -> faithfulness.of(scores).forEach(taken(subject)::add));
     }
   }

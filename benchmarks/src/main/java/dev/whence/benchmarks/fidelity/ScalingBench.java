@@ -33,17 +33,17 @@ import java.util.function.Consumer;
  * paragraphs have {@value #PER_PARAGRAPH} sources each.
  *
  * <p>Formulas, in tokens computed, for P paragraphs, q tokens after the last source, r of the
- * response, h before the first source; {@code e = q + r} is what the reading without any context
+ * response, c of the context in between; {@code e = q + r} is what the reading without any context
  * computes in every method:
  *
  * <pre>
- *   exact LOO                T + e + n t,  t = (T - h + e) / 2: from the middle of the context on
- *   naive LOO                T + e + n T
+ *   exact LOO                T + e + n t(n),  t(k) = c (k - 1) / 2 k + e: what follows a k-th of the context
+ *   naive LOO                T + e + n T - c
  *   splice                   T + e + n (w + e)
- *   cascade                  splice + m t: its m stand in the middle on average
+ *   cascade                  splice + m t(n): its m stand in the middle on average
  *   paragraph-first splice   T + e + (P + n_K) (w + e),  n_K sources in the K kept paragraphs
- *   hierarchical             T + e + P t + T' + n_K (T' - h + e) / 2,  T' of the K kept paragraphs
- *   ContextCite              T + e + m t: half of the context is left
+ *   hierarchical             T + e + P t(P), then the same of the kept paragraphs: T' + n_K t'(n_K)
+ *   ContextCite              T + e + m (c (n - 2 + 2^(1 - n)) / 2 n + e): half of what follows the first removed
  *   attention                T + e + r
  *   similarity               T + e + T
  *   gradient norm            T + e + 2 T: a forward and a backward of one statement
@@ -98,14 +98,26 @@ public final class ScalingBench {
    * @param n sources
    * @param paragraphs P
    * @param length T, prompt and response
-   * @param before h, tokens of the prompt before the first source
+   * @param before tokens of the prompt before the first source
    * @param after e = q + r, tokens after the last source, response included
    * @param response r
    */
   record Shape(int n, int paragraphs, double length, double before, double after, double response) {
-    /** From the middle of the context on. */
-    private double half() {
-      return (length - before + after) / 2;
+    /** What follows one of so many equal pieces of the context, in the mean over all of them. */
+    private double following(double pieces) {
+      return context() * (pieces - 1) / (2 * pieces) + after;
+    }
+
+    /**
+     * What a random mask leaves after the first source that it removes, in the mean: the i-th is
+     * the first removed one with probability 1 / 2^(i + 1), and half of those after it stay.
+     */
+    private double masked() {
+      return context() * (n - 2 + Math.pow(2, 1.0 - n)) / (2 * n) + after;
+    }
+
+    private double context() {
+      return length - before - after;
     }
 
     private double base() {
@@ -122,9 +134,12 @@ public final class ScalingBench {
 
   private static final List<Method> METHODS =
       List.of(
-          new Method("exact LOO", MethodOptions.DEFAULT, s -> s.base() + s.n() * s.half()),
           new Method(
-              "naive LOO", MethodOptions.of("naive-loo"), s -> s.base() + s.n() * s.length()),
+              "exact LOO", MethodOptions.DEFAULT, s -> s.base() + s.n() * s.following(s.n())),
+          new Method(
+              "naive LOO",
+              MethodOptions.of("naive-loo"),
+              s -> s.base() + s.n() * s.length() - s.context()),
           new Method(
               "splice, w = 16",
               MethodOptions.of("splice").withHeal(HEAL),
@@ -132,7 +147,10 @@ public final class ScalingBench {
           new Method(
               "cascade, top 6",
               MethodOptions.of("cascade").withHeal(HEAL).withExactTop(TOP),
-              s -> s.base() + s.n() * (HEAL + s.after()) + Math.min(TOP, s.n()) * s.half()),
+              s ->
+                  s.base()
+                      + s.n() * (HEAL + s.after())
+                      + Math.min(TOP, s.n()) * s.following(s.n())),
           new Method(
               "paragraph-first splice, K = 2",
               MethodOptions.of("paragraph-splice").withHeal(HEAL).withKeepParagraphs(KEEP),
@@ -147,19 +165,21 @@ public final class ScalingBench {
           new Method(
               "ContextCite-32",
               MethodOptions.of("contextcite").withMasks(MASKS, 7),
-              s -> s.base() + MASKS * s.half()),
+              s -> s.base() + MASKS * s.masked()),
           new Method("attention", MethodOptions.of("attention"), s -> s.base() + s.response()),
           new Method(
               "gradient norm", MethodOptions.of("gradient-norm"), s -> s.base() + 2 * s.length()),
           new Method("similarity", MethodOptions.of("similarity"), s -> s.base() + s.length()));
 
   private static double hierarchical(Shape s) {
-    double first = s.base() + s.paragraphs() * s.half();
-    double context = s.length() - s.before() - s.after();
-    int kept = Math.min(KEEP, s.paragraphs());
-    double pruned = s.before() + context * kept / s.paragraphs() + s.after();
-    int left = Math.min(KEEP * PER_PARAGRAPH, s.n());
-    return first + pruned + left * (pruned - s.before() + s.after()) / 2;
+    double first = s.base() + s.paragraphs() * s.following(s.paragraphs());
+    if (s.paragraphs() <= KEEP) {
+      return first + s.n() * s.following(s.n());
+    }
+    int kept = KEEP * PER_PARAGRAPH;
+    double left = s.context() * KEEP / s.paragraphs();
+    double pruned = s.before() + left + s.after();
+    return first + pruned + kept * (left * (kept - 1) / (2 * kept) + s.after());
   }
 
   /**
@@ -263,16 +283,19 @@ public final class ScalingBench {
     double perSource = (double) (tokens - fixed) / n;
     SplittableRandom random = new SplittableRandom(n);
     List<Part> parts = new ArrayList<>();
+    StringBuilder before = new StringBuilder();
     StringBuilder text = new StringBuilder();
     List<Span> spans = new ArrayList<>();
-    double spent = 0;
     for (int i = 0; i < n; i++) {
-      String sentence = sentence(tokenizer, random, (int) Math.round(perSource * (i + 1) - spent));
-      spent += tokenizer.encode(sentence).length();
       int start = text.length();
-      text.append(sentence).append(' ');
+      text.append("It");
+      do {
+        text.append(' ').append(WORDS.get(random.nextInt(WORDS.size())));
+      } while (tokenizer.encode(before + text.toString()).length() < perSource * (i + 1) - 2);
+      text.append(". ");
       spans.add(new Span(start, text.length()));
       if ((i + 1) % PER_PARAGRAPH == 0 || i + 1 == n) {
+        text.append("\n\n");
         parts.add(
             new Part(
                 PartKind.RETRIEVED,
@@ -280,9 +303,10 @@ public final class ScalingBench {
                 "",
                 "",
                 Trust.RETRIEVED,
-                text + "\n\n",
+                text.toString(),
                 true,
                 spans));
+        before.append(text);
         text = new StringBuilder();
         spans = new ArrayList<>();
       }
@@ -302,14 +326,5 @@ public final class ScalingBench {
         "",
         "",
         Map.of());
-  }
-
-  /** Words until the tokens are spent; at least two. */
-  private static String sentence(Tokenizer tokenizer, SplittableRandom random, int tokens) {
-    StringBuilder sentence = new StringBuilder("It");
-    do {
-      sentence.append(' ').append(WORDS.get(random.nextInt(WORDS.size())));
-    } while (tokenizer.encode(sentence + ".").length() < tokens);
-    return sentence + ".";
   }
 }
