@@ -11,10 +11,10 @@ import java.util.Locale;
  * those that nothing beats at their cost.
  */
 final class ParetoPlot {
-  private static final int WIDTH = 960;
+  private static final int WIDTH = 1000;
   private static final int HEIGHT = 520;
   private static final int LEFT = 70;
-  private static final int RIGHT = 340;
+  private static final int RIGHT = 380;
   private static final int TOP = 74;
   private static final int BOTTOM = 60;
   private static final int LABEL_HEIGHT = 19;
