@@ -34,7 +34,8 @@ class PlotsTest {
     assertThat(svg)
         .contains("a &lt; b", ">dear: 1.00, 10.0 passes<", ">cheap: 0.90, 2.0 passes<")
         .contains(">1<", ">2<", ">3<");
-    assertThat(svg.indexOf(">beaten")).isLessThan(svg.indexOf(">cheap")); // drawn first, listed last
+    assertThat(svg.indexOf(">beaten"))
+        .isLessThan(svg.indexOf(">cheap")); // drawn first, listed last
     // the front is one line, from the cheap one to the dear one; the other is in the legend
     assertThat(Pattern.compile("stroke=\"#a9cfc0\"").matcher(svg).results()).hasSize(2);
     assertThat(ParetoPlot.svg("none", List.of())).endsWith("</svg>\n");
