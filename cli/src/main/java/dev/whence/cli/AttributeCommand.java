@@ -45,7 +45,7 @@ final class AttributeCommand implements Callable<Integer> {
       paramLabel = "METHOD",
       description =
           "exact-loo (default), naive-loo, hierarchical, splice, paragraph-splice, cascade, proxy,"
-              + " proxy-pruning or contextcite")
+              + " proxy-pruning, contextcite, attention, gradient-norm or similarity")
   private String method;
 
   @Option(

@@ -14,6 +14,8 @@ import dev.whence.benchmarks.fidelity.ConfidenceBench;
 import dev.whence.benchmarks.fidelity.ConfidenceReport;
 import dev.whence.benchmarks.fidelity.FidelityBench;
 import dev.whence.benchmarks.fidelity.FidelityReport;
+import dev.whence.benchmarks.fidelity.ScalingBench;
+import dev.whence.benchmarks.fidelity.ScalingReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
@@ -22,6 +24,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -182,6 +185,12 @@ final class BenchCommand implements Runnable {
     private int prompts;
 
     @Option(
+        names = "--minutes",
+        defaultValue = "0",
+        description = "no further prompt is begun after so many; 0: no bound")
+    private long minutes;
+
+    @Option(
         names = "--max-new-tokens",
         defaultValue = "64",
         description = "of an answer that the model gives, where the input has none")
@@ -197,8 +206,43 @@ final class BenchCommand implements Runnable {
         description = "only methods whose name in the table begins so")
     private List<String> methods = List.of();
 
+    @Option(
+        names = "--proxy",
+        paramLabel = "M2",
+        description = "a smaller model, for the methods that have one")
+    private Optional<String> proxy = Optional.empty();
+
+    @Option(
+        names = "--full",
+        description =
+            "also measures LDS, the drop of the top k, deletion and a sentence that stands there"
+                + " twice: several times as long")
+    private boolean full;
+
     @Option(names = "--quick", description = "8 prompts of 5 paragraphs: a few minutes")
     private boolean quick;
+
+    @Option(
+        names = "--scaling",
+        description =
+            "instead: how cost grows with the number of sources n and the length T, on synthetic"
+                + " prompts, beside each method's formula")
+    private boolean scaling;
+
+    @Option(
+        names = "--scaling-sources",
+        split = ",",
+        defaultValue = "8,16,32",
+        paramLabel = "N[,N]")
+    private List<Integer> scalingSources = List.of();
+
+    @Option(
+        names = "--scaling-tokens",
+        split = ",",
+        defaultValue = "224,448,896",
+        paramLabel = "T[,T]",
+        description = "at most the model's window")
+    private List<Integer> scalingTokens = List.of();
 
     @Option(names = "--csv", paramLabel = "F.csv", description = "also writes the figures there")
     private Optional<Path> csv = Optional.empty();
@@ -206,7 +250,7 @@ final class BenchCommand implements Runnable {
     @Option(
         names = "--plot",
         paramLabel = "F.svg",
-        description = "also draws cost against mAP@3 there")
+        description = "also draws cost against mAP@3 there; with --scaling, seconds")
     private Optional<Path> plot = Optional.empty();
 
     @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -214,6 +258,9 @@ final class BenchCommand implements Runnable {
 
     @Override
     public Integer call() throws Exception {
+      if (scaling) {
+        return scale();
+      }
       input.ifPresent(InputFile::check);
       FidelityBench.Options options;
       try {
@@ -223,8 +270,11 @@ final class BenchCommand implements Runnable {
                 input,
                 quick && paragraphs == 0 ? QUICK_PARAGRAPHS : paragraphs,
                 quick && prompts == 0 ? QUICK_PROMPTS : prompts,
+                minutes == 0 ? Optional.empty() : Optional.of(Duration.ofMinutes(minutes)),
                 maxNewTokens,
                 Dtype.of(dtype),
+                proxy.map(Models::resolve),
+                full,
                 methods);
       } catch (IllegalArgumentException e) {
         throw new UsageException(String.valueOf(e.getMessage()));
@@ -232,11 +282,30 @@ final class BenchCommand implements Runnable {
       NativeEnd.prepare();
       FidelityReport report = FidelityBench.run(options, output.progress(spec));
       output.write(spec, report);
+      return files(report.csv(), report.plot());
+    }
+
+    private int scale() throws IOException {
+      ScalingBench.Options options;
+      try {
+        options =
+            new ScalingBench.Options(
+                Models.resolve(model), Dtype.of(dtype), scalingSources, scalingTokens, 3);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      NativeEnd.prepare();
+      ScalingReport report = ScalingBench.run(options, output.progress(spec));
+      output.write(spec, report);
+      return files(report.csv(), report.plot());
+    }
+
+    private int files(String figures, String picture) throws IOException {
       if (csv.isPresent()) {
-        Files.writeString(csv.get(), report.csv());
+        Files.writeString(csv.get(), figures);
       }
       if (plot.isPresent()) {
-        Files.writeString(plot.get(), report.plot());
+        Files.writeString(plot.get(), picture);
       }
       return Whence.DONE;
     }

@@ -1,6 +1,7 @@
 package dev.whence.engine;
 
 import dev.whence.engine.kernel.Decoder;
+import dev.whence.engine.kernel.DecoderIntrospection;
 import dev.whence.engine.kernel.NativeMemory;
 import dev.whence.engine.kernel.Sequence;
 import dev.whence.engine.kernel.Work;
@@ -9,6 +10,7 @@ import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Scores with a model in this process. Weights are loaded once; trunks and branches are computed by
@@ -18,11 +20,14 @@ public final class LocalScorer implements Scorer {
   private final Decoder decoder;
   private final ModelFiles files;
   private final ScorerDescription description;
+  private final DecoderIntrospection introspection;
 
-  private LocalScorer(Decoder decoder, ModelFiles files, ScorerDescription description) {
+  private LocalScorer(
+      Decoder decoder, ModelFiles files, ScorerDescription description, EngineOptions options) {
     this.decoder = decoder;
     this.files = files;
     this.description = description;
+    this.introspection = new DecoderIntrospection(decoder, files.weights(), options);
   }
 
   /**
@@ -51,7 +56,7 @@ public final class LocalScorer implements Scorer {
               decoder.parameters(),
               options.aliases());
       complete = true;
-      return new LocalScorer(decoder, files, description);
+      return new LocalScorer(decoder, files, description, options);
     } catch (EngineException e) {
       // There is no input yet whose fault it could be.
       throw e.kind() == EngineException.Kind.RECORD
@@ -112,6 +117,11 @@ public final class LocalScorer implements Scorer {
   }
 
   @Override
+  public Optional<Introspection> introspection() {
+    return Optional.of(introspection);
+  }
+
+  @Override
   public TrunkReuse trunkReuse() {
     return decoder.trunkReuse();
   }
@@ -123,6 +133,7 @@ public final class LocalScorer implements Scorer {
 
   @Override
   public void close() {
+    introspection.close();
     decoder.close();
     files.close();
   }

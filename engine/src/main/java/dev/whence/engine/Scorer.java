@@ -3,6 +3,7 @@ package dev.whence.engine;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Scores token sequences under one model: the single primitive of all context attribution (branch
@@ -43,6 +44,11 @@ public interface Scorer extends AutoCloseable {
   /** How much of its trunks was taken over from earlier ones. Any thread. */
   default TrunkReuse trunkReuse() {
     return TrunkReuse.NONE;
+  }
+
+  /** What can be read inside the model; empty where it is out of reach, as behind a server. */
+  default Optional<Introspection> introspection() {
+    return Optional.empty();
   }
 
   @Override

@@ -12,4 +12,8 @@ public record WorkEstimate(long tokens, double flops, double seconds) {
   public WorkEstimate plus(WorkEstimate other) {
     return new WorkEstimate(tokens + other.tokens, flops + other.flops, seconds + other.seconds);
   }
+
+  public WorkEstimate minus(WorkEstimate other) {
+    return new WorkEstimate(tokens - other.tokens, flops - other.flops, seconds - other.seconds);
+  }
 }

@@ -168,10 +168,6 @@ final class Ablations {
 
   private WorkEstimate branchesAlone(
       int trunkTokens, int responseTokens, List<Branch> chunk, WorkEstimate trunkAlone) {
-    WorkEstimate both = scorer.estimate(trunkTokens, responseTokens, chunk);
-    return new WorkEstimate(
-        both.tokens() - trunkAlone.tokens(),
-        both.flops() - trunkAlone.flops(),
-        both.seconds() - trunkAlone.seconds());
+    return scorer.estimate(trunkTokens, responseTokens, chunk).minus(trunkAlone);
   }
 }

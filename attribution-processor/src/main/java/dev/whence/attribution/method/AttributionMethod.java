@@ -1,10 +1,15 @@
 package dev.whence.attribution.method;
 
+import dev.whence.engine.EngineException;
+import dev.whence.engine.Introspection;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.List;
 
-/** A way to give every source a score: a choice of branches. */
+/**
+ * A way to give every source a score: a choice of branches, or for the baselines that read inside
+ * the model, what a single reading shows.
+ */
 public sealed interface AttributionMethod
     permits LeaveOneOut,
         Hierarchical,
@@ -13,7 +18,10 @@ public sealed interface AttributionMethod
         Cascade,
         Proxy,
         ProxyPruning,
-        ContextCite {
+        ContextCite,
+        Attention,
+        GradientNorm,
+        Similarity {
   /** As results name it, for example "exact-loo". */
   String name();
 
@@ -47,7 +55,10 @@ public sealed interface AttributionMethod
           Cascade.NAME,
           Proxy.NAME,
           ProxyPruning.NAME,
-          ContextCite.NAME);
+          ContextCite.NAME,
+          Attention.NAME,
+          GradientNorm.NAME,
+          Similarity.NAME);
 
   /**
    * The method of a name.
@@ -65,6 +76,9 @@ public sealed interface AttributionMethod
       case Proxy.NAME -> new Proxy();
       case ProxyPruning.NAME -> new ProxyPruning(options.exactTop());
       case ContextCite.NAME -> new ContextCite(options.masks(), options.seed());
+      case Attention.NAME -> new Attention();
+      case GradientNorm.NAME -> new GradientNorm();
+      case Similarity.NAME -> new Similarity();
       default ->
           throw new IllegalArgumentException(
               "the attribution method '"
@@ -72,5 +86,21 @@ public sealed interface AttributionMethod
                   + "' is not one of "
                   + String.join(", ", NAMES));
     };
+  }
+
+  /**
+   * What can be read inside the model.
+   *
+   * @throws EngineException of kind UNSUPPORTED if nothing can
+   */
+  static Introspection introspection(Scorer scorer) {
+    return scorer
+        .introspection()
+        .orElseThrow(
+            () ->
+                new EngineException(
+                    EngineException.Kind.UNSUPPORTED,
+                    "attention, gradients and hidden states can only be read in a model of this"
+                        + " process, not in one behind a server"));
   }
 }

@@ -67,7 +67,7 @@ public final class ContextCite implements AttributionMethod {
         for (int j = 0; j < lengths.length; j++) {
           byStatement[j] = weights[j][i] * lengths[j];
         }
-        scores.add(new SourceTau(byStatement, NAME, scorer.description().model(), false, false));
+        scores.add(SourceTau.other(byStatement, NAME, scorer));
       }
       return readings.with(scores, exact);
     }

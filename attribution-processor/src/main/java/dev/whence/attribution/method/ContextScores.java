@@ -1,5 +1,6 @@
 package dev.whence.attribution.method;
 
+import dev.whence.engine.Scorer;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -56,6 +57,11 @@ public record ContextScores(
     /** Of all statements together, nats. */
     double total() {
       return Arrays.stream(byStatement).sum();
+    }
+
+    /** The score of a method whose unit is another. */
+    static SourceTau other(double[] byStatement, String method, Scorer scorer) {
+      return new SourceTau(byStatement, method, scorer.description().model(), false, false);
     }
 
     /** The indices of the k largest; of equal ones the first. */

@@ -52,6 +52,12 @@ public final class Meter {
     flops += both.flops() - trunkCost(scorer, trunk).flops();
   }
 
+  /** Whatever else the scorer computed, its tokens counted with the branches'. */
+  void ran(WorkEstimate work) {
+    branchTokens += work.tokens();
+    flops += work.flops();
+  }
+
   private static WorkEstimate trunkCost(Scorer scorer, Trunk trunk) {
     return scorer.estimate(trunk.length(), trunk.length() - trunk.scoredFrom(), List.of());
   }
@@ -61,7 +67,7 @@ public final class Meter {
     return trunkTokens;
   }
 
-  /** Own tokens of all branches that the scorer ran. */
+  /** Own tokens of all branches that the scorer ran, and of other forwards and backwards. */
   public long branchTokens() {
     return branchTokens;
   }

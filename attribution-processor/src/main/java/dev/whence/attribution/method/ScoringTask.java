@@ -1,10 +1,13 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.source.Source;
+import dev.whence.attribution.source.WhiteSpace;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Span;
+import dev.whence.engine.text.Encoding;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -61,6 +64,29 @@ public record ScoringTask(
   /** Prompt and response, the trunk's length T. */
   public int length() {
     return prompt.length() + response.length();
+  }
+
+  /**
+   * For each token of prompt and response the index of the source that its first visible character
+   * stands in (or its first one, where none is visible); the number of sources where that is none.
+   */
+  int[] sourceOfToken() {
+    int[] sourceOf = new int[length()];
+    Arrays.fill(sourceOf, sources.size());
+    Encoding encoding = prompt.encoding();
+    int next = 0;
+    for (int t = 0; t < encoding.length(); t++) {
+      int end = encoding.ends()[t];
+      int visible = WhiteSpace.firstVisible(prompt.text(), encoding.starts()[t], end);
+      int at = visible < end ? visible : encoding.starts()[t];
+      while (next < sources.size() && sources.get(next).rendered().end() <= at) {
+        next++;
+      }
+      if (next < sources.size() && sources.get(next).rendered().start() <= at) {
+        sourceOf[t] = next;
+      }
+    }
+    return sourceOf;
   }
 
   /** Tokens of prompt and response in one array. */

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Optional;
 
 /** One trunk with prompt and response of a task, and what its ablated readings give. */
-final class TrunkReadings implements AutoCloseable {
+public final class TrunkReadings implements AutoCloseable {
   private final Scorer scorer;
   private final ScoringTask task;
   private final Meter meter;
@@ -21,8 +21,12 @@ final class TrunkReadings implements AutoCloseable {
   private final double[] full;
   private int retokenized;
 
-  /** Runs the trunk. */
-  TrunkReadings(Scorer scorer, ScoringTask task, Meter meter) {
+  /**
+   * Runs the trunk.
+   *
+   * @throws EngineException as {@link Scorer#trunk}
+   */
+  public TrunkReadings(Scorer scorer, ScoringTask task, Meter meter) {
     this.scorer = scorer;
     this.task = task;
     this.meter = meter;
@@ -54,6 +58,16 @@ final class TrunkReadings implements AutoCloseable {
       likelihoods.add(byStatement);
     }
     return likelihoods;
+  }
+
+  /** L by statement for each choice of spans that is left out, each computed exactly, nats. */
+  public List<double[]> exactLogLikelihoods(List<List<Span>> cuts) {
+    return logLikelihoods(new Reuse.Prefix(), cuts);
+  }
+
+  /** The trunk, for what else is read of it. */
+  Trunk trunk() {
+    return trunk;
   }
 
   private static EngineException nothingLeft() {

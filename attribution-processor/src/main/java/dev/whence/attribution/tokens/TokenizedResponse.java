@@ -96,6 +96,11 @@ public final class TokenizedResponse {
     return statements;
   }
 
+  /** The statement that each token belongs to; not to be written to. */
+  public int[] statementOf() {
+    return statementOf;
+  }
+
   /** How many tokens belong to each statement. */
   public int[] tokensByStatement() {
     int[] counts = new int[statements.size()];

@@ -5,13 +5,17 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.ContextAblation;
+import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.FidelityPrompt.Place;
+import dev.whence.benchmarks.fidelity.FidelityReport.Ablated;
+import dev.whence.benchmarks.fidelity.FidelityReport.Agreement;
+import dev.whence.benchmarks.fidelity.FidelityReport.Cost;
 import dev.whence.benchmarks.fidelity.FidelityReport.Row;
 import dev.whence.conversation.Conversation;
-import dev.whence.conversation.PartKind;
 import dev.whence.engine.Answerer;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
@@ -21,19 +25,20 @@ import dev.whence.engine.kernel.GemmPeak;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.stream.Collectors;
 
 /**
  * Cost against fidelity of every attribution method, beside the baselines of the literature, on the
@@ -56,6 +61,8 @@ public final class FidelityBench {
   private final Consumer<String> progress;
   private final Map<String, Taken> taken = new TreeMap<>();
   private final List<Double> gemm = new ArrayList<>();
+  private final List<Double> grouped = new ArrayList<>();
+  private boolean warm;
 
   private FidelityBench(Options options, Consumer<String> progress) {
     this.options = options;
@@ -69,8 +76,12 @@ public final class FidelityBench {
    * @param input prompts, see {@link FidelityPrompt#read}; empty: {@link FidelityPrompt#ofWorld}
    * @param paragraphs most paragraphs of a prompt; 0 = all
    * @param prompts how many; 0 = all
+   * @param limit no further prompt is begun after so long; empty = none
    * @param maxNewTokens an answer is cut off there
    * @param dtype of the methods
+   * @param proxy a smaller model, for the methods that have one
+   * @param full also measures by ablations and by the redundancy probe, which costs several times
+   *     as much; see {@link Faithfulness} and {@link RedundancyProbe}
    * @param only methods whose name begins with one of these; empty = all
    */
   public record Options(
@@ -78,8 +89,11 @@ public final class FidelityBench {
       Optional<Path> input,
       int paragraphs,
       int prompts,
+      Optional<Duration> limit,
       int maxNewTokens,
       Dtype dtype,
+      Optional<Path> proxy,
+      boolean full,
       List<String> only) {
     public Options {
       only = List.copyOf(only);
@@ -90,28 +104,68 @@ public final class FidelityBench {
     }
   }
 
-  /** A method of the engine, or a baseline that only ranks. */
-  private record Subject(
-      String name,
-      Optional<MethodOptions> method,
-      Optional<Function<AttributionResult, double[]>> rank) {
-    static Subject of(String name, MethodOptions method) {
-      return new Subject(name, Optional.of(method), Optional.empty());
-    }
-  }
-
-  /** What one method gave, prompt by prompt. */
+  /** What one method gave, prompt by prompt, by the name of the measure. */
   private static final class Taken {
-    private final Map<Integer, List<Double>> precision = new TreeMap<>();
+    private final Subject.Origin origin;
     private final Map<String, List<Double>> values = new TreeMap<>();
 
+    Taken(Subject.Origin origin) {
+      this.origin = origin;
+    }
+
     void add(String name, Optional<Double> value) {
-      List<Double> list = values.computeIfAbsent(name, key -> new ArrayList<>());
-      value.ifPresent(list::add);
+      value.ifPresent(v -> values.computeIfAbsent(name, key -> new ArrayList<>()).add(v));
     }
 
     List<Double> get(String name) {
       return values.getOrDefault(name, List.of());
+    }
+
+    Interval interval(String name) {
+      return Interval.of(get(name));
+    }
+
+    double mean(String name) {
+      return get(name).stream().mapToDouble(Double::doubleValue).average().orElse(0);
+    }
+
+    double percentile(String name, double share) {
+      return get(name).isEmpty() ? 0 : Spread.percentile(get(name), share);
+    }
+
+    Row row(String method, boolean full) {
+      List<Double> pearson = get("pearson");
+      return new Row(
+          method,
+          origin,
+          new Agreement(
+              interval("precision1"),
+              interval("precision3"),
+              interval("precision5"),
+              interval("pearson"),
+              pearson.stream().mapToDouble(Double::doubleValue).min().orElse(0),
+              interval("spearman"),
+              interval("kendall"),
+              get("error").isEmpty() ? Optional.empty() : Optional.of(Spread.of(get("error"))),
+              interval("gold")),
+          full
+              ? Optional.of(
+                  new Ablated(
+                      interval("lds"),
+                      interval("drop1"),
+                      interval("drop3"),
+                      interval("drop5"),
+                      interval("deletion"),
+                      interval("oneCopy"),
+                      interval("bothCopies")))
+              : Optional.empty(),
+          new Cost(
+              mean("passes"),
+              mean("tokens"),
+              mean("flops"),
+              percentile("seconds", 0.5),
+              percentile("seconds", 0.95),
+              mean("share")));
     }
   }
 
@@ -134,14 +188,14 @@ public final class FidelityBench {
             ? FidelityPrompt.read(options.input().get(), options.paragraphs(), options.prompts())
             : FidelityPrompt.ofWorld(options.prompts() == 0 ? WORLD_PROMPTS : options.prompts());
     try (ModelFiles files = ModelFiles.open(options.model());
-        LocalScorer methods = open(files, options.dtype());
-        LocalScorer truth =
-            methods.description().dtype().equals("fp32") ? methods : open(files, Dtype.FP32)) {
+        Models models = open(files)) {
+      LocalScorer methods = models.methods();
       List<Integer> lengths = new ArrayList<>();
       List<Integer> sources = new ArrayList<>();
       List<Double> generation = new ArrayList<>();
       int skipped = 0;
-      for (int i = 0; i < prompts.size(); i++) {
+      Instant end = options.limit().map(started::plus).orElse(Instant.MAX);
+      for (int i = 0; i < prompts.size() && Instant.now().isBefore(end); i++) {
         FidelityPrompt prompt = prompts.get(i);
         gemm.add(peak(methods));
         try {
@@ -153,8 +207,10 @@ public final class FidelityBench {
                     new Answerer(methods).answer(prompt.conversation(), options.maxNewTokens()));
           }
           double seconds = (System.nanoTime() - start) * 1e-9;
-          AttributionResult exact = attribute(truth, MethodOptions.DEFAULT, prompt.conversation());
-          measure(methods, prompt, exact, generated ? Optional.of(seconds) : Optional.empty());
+          AttributionResult exact =
+              attribute(
+                  models.truth(), Optional.empty(), MethodOptions.DEFAULT, prompt.conversation());
+          measure(models, prompt, exact, generated ? Optional.of(seconds) : Optional.empty());
           lengths.add(exact.promptTokens() + exact.responseTokens());
           sources.add(exact.sources().size());
           if (generated) {
@@ -176,7 +232,11 @@ public final class FidelityBench {
       if (lengths.isEmpty()) {
         throw new IllegalArgumentException("no prompt could be scored");
       }
-      List<Row> rows = taken.entrySet().stream().map(e -> row(e.getKey(), e.getValue())).toList();
+      List<Row> rows =
+          taken.entrySet().stream()
+              .map(e -> e.getValue().row(e.getKey(), options.full()))
+              .sorted(Comparator.comparingDouble(r -> -r.agreement().precision3().mean()))
+              .toList();
       return new FidelityReport(
           files.name(),
           files.digest(),
@@ -190,9 +250,8 @@ public final class FidelityBench {
           sources.stream().mapToInt(Integer::intValue).average().orElse(0),
           generation.isEmpty() ? Optional.empty() : Optional.of(Spread.of(generation)),
           Spread.of(gemm),
-          rows.stream()
-              .sorted(java.util.Comparator.comparingDouble(r -> -r.precision3().mean()))
-              .toList());
+          grouped.isEmpty() ? Optional.empty() : Optional.of(Interval.of(grouped)),
+          rows);
     }
   }
 
@@ -205,6 +264,32 @@ public final class FidelityBench {
     }
   }
 
+  /**
+   * The model in the dtype of the methods and in that of the truth, which may be the same.
+   *
+   * @param proxy of the methods that have one
+   */
+  private record Models(LocalScorer methods, LocalScorer truth, Optional<LocalScorer> proxy)
+      implements AutoCloseable {
+    @Override
+    public void close() {
+      proxy.ifPresent(LocalScorer::close);
+      if (truth != methods) {
+        truth.close();
+      }
+      methods.close();
+    }
+  }
+
+  private Models open(ModelFiles files) {
+    LocalScorer methods = open(files, options.dtype());
+    LocalScorer truth =
+        methods.description().dtype().equals("fp32") ? methods : open(files, Dtype.FP32);
+    Optional<LocalScorer> proxy =
+        options.proxy().map(path -> open(ModelFiles.open(path), options.dtype()));
+    return new Models(methods, truth, proxy);
+  }
+
   private static LocalScorer open(ModelFiles files, Dtype dtype) {
     return LocalScorer.open(files, EngineOptions.defaults().withDtype(dtype));
   }
@@ -215,11 +300,18 @@ public final class FidelityBench {
   }
 
   private static AttributionResult attribute(
-      LocalScorer scorer, MethodOptions method, Conversation conversation)
+      LocalScorer scorer,
+      Optional<LocalScorer> proxy,
+      MethodOptions method,
+      Conversation conversation)
       throws NotMeasuredException {
     AttributionOptions defaults = AttributionOptions.DEFAULT;
     AttributionResult result =
-        new Attributor(scorer, new AttributionOptions(method, defaults.granularity(), 0, false, ""))
+        new Attributor(
+                scorer,
+                proxy.map(Function.identity()),
+                new AttributionOptions(method, defaults.granularity(), 0, false, ""),
+                NoiseFloor.of(scorer.description().dtype()))
             .attribute(conversation);
     if (result.status() != AttributionStatus.SCORED) {
       throw new NotMeasuredException(result.reason());
@@ -230,108 +322,111 @@ public final class FidelityBench {
     return result;
   }
 
-  private static List<Subject> subjects(FidelityPrompt prompt) {
-    List<Subject> subjects = new ArrayList<>();
-    subjects.add(Subject.of("exact LOO", MethodOptions.of("exact-loo")));
-    for (int heal : new int[] {0, 16, 48}) {
-      subjects.add(Subject.of("splice, w = " + heal, MethodOptions.of("splice").withHeal(heal)));
+  /**
+   * The result of a subject: of a method that runs, its own; of one that ranks, the given one,
+   * whose sources it ranks.
+   */
+  private static AttributionResult result(
+      Models models, Subject subject, Conversation conversation, AttributionResult exact)
+      throws NotMeasuredException {
+    if (!(subject.way() instanceof Subject.Run run)
+        || (run.method().equals(MethodOptions.DEFAULT) && models.truth() == models.methods())) {
+      return exact;
     }
-    subjects.add(Subject.of("cascade: splice, exact on the top 6", MethodOptions.of("cascade")));
-    subjects.add(Subject.of("paragraph-first splice, K = 3", MethodOptions.of("paragraph-splice")));
-    subjects.add(Subject.of("hierarchical, K = 3", MethodOptions.of("hierarchical")));
-    for (int masks : new int[] {32, 64}) {
-      subjects.add(
-          Subject.of("ContextCite-" + masks, MethodOptions.of("contextcite").withMasks(masks, 7)));
-    }
-    subjects.add(ranked("BM25", result -> Bm25.scores(texts(result), query(prompt))));
-    subjects.add(ranked("position", result -> position(result.sources().size())));
-    String id = prompt.conversation().responseId();
-    subjects.add(ranked("random", result -> random(result.sources().size(), id)));
-    return subjects;
+    return attribute(models.methods(), models.proxy(), run.method(), conversation);
   }
 
-  private static Subject ranked(String name, Function<AttributionResult, double[]> rank) {
-    return new Subject(name, Optional.empty(), Optional.of(rank));
+  private static double[] scores(Subject subject, AttributionResult result) {
+    return subject.way() instanceof Subject.Rank rank ? rank.scores().apply(result) : taus(result);
   }
 
-  private static List<String> texts(AttributionResult result) {
-    return result.sources().stream().map(SourceScore::text).toList();
+  private List<Subject> subjects(Conversation conversation) {
+    return Subject.all(conversation, options.proxy().isPresent()).stream()
+        .filter(
+            subject ->
+                options.only().isEmpty()
+                    || options.only().stream().anyMatch(subject.name()::startsWith))
+        .toList();
   }
 
-  private static String query(FidelityPrompt prompt) {
-    String question =
-        prompt
-            .conversation()
-            .parts()
-            .filter(part -> part.kind() == PartKind.QUESTION)
-            .map(part -> part.text())
-            .collect(Collectors.joining(" "));
-    return question + " " + prompt.conversation().response();
-  }
-
-  /** The earlier the better. */
-  private static double[] position(int sources) {
-    double[] scores = new double[sources];
-    for (int i = 0; i < sources; i++) {
-      scores[i] = -i;
-    }
-    return scores;
-  }
-
-  private static double[] random(int sources, String id) {
-    SplittableRandom random = new SplittableRandom(id.hashCode());
-    return random.doubles(sources).toArray();
-  }
-
-  private boolean isWanted(String name) {
-    return options.only().isEmpty() || options.only().stream().anyMatch(name::startsWith);
+  private Taken taken(Subject subject) {
+    return taken.computeIfAbsent(subject.name(), name -> new Taken(subject.origin()));
   }
 
   private void measure(
-      LocalScorer scorer,
-      FidelityPrompt prompt,
-      AttributionResult exact,
-      Optional<Double> generation)
+      Models models, FidelityPrompt prompt, AttributionResult exact, Optional<Double> generation)
       throws NotMeasuredException {
+    Conversation conversation = prompt.conversation();
     double[] tau = taus(exact);
     Set<Integer> gold = gold(prompt, exact);
-    for (Subject subject : subjects(prompt)) {
-      if (!isWanted(subject.name())) {
-        continue;
+    List<Subject> subjects = subjects(conversation);
+    if (!warm && subjects.stream().anyMatch(subject -> subject.name().equals("gradient norm"))) {
+      // loads the weights a second time, which is no part of its cost
+      attribute(
+          models.methods(), Optional.empty(), MethodOptions.of("gradient-norm"), conversation);
+    }
+    warm = true;
+    Map<Subject, double[]> scored = new LinkedHashMap<>();
+    for (Subject subject : subjects) {
+      AttributionResult result = result(models, subject, conversation, exact);
+      double[] scores = scores(subject, result);
+      scored.put(subject, scores);
+      Taken of = taken(subject);
+      if (subject.way() instanceof Subject.Run) {
+        AttributionResult.Cost cost = result.cost();
+        of.add("passes", Optional.of(cost.passes()));
+        of.add("tokens", Optional.of((double) cost.trunkTokens() + cost.branchTokens()));
+        of.add("flops", Optional.of(cost.flops()));
+        of.add("seconds", Optional.of(cost.seconds()));
+        of.add("share", generation.map(seconds -> cost.seconds() / seconds));
       }
-      Taken of = taken.computeIfAbsent(subject.name(), name -> new Taken());
-      double[] scores;
-      if (subject.method().isPresent()) {
-        boolean isTruth =
-            subject.method().get().equals(MethodOptions.DEFAULT)
-                && scorer.description().dtype().equals("fp32");
-        AttributionResult result =
-            isTruth ? exact : attribute(scorer, subject.method().get(), prompt.conversation());
-        scores = taus(result);
-        of.add("passes", Optional.of(result.cost().passes()));
-        of.add(
-            "tokens",
-            Optional.of((double) result.cost().trunkTokens() + result.cost().branchTokens()));
-        of.add("flops", Optional.of(result.cost().flops()));
-        of.add("seconds", Optional.of(result.cost().seconds()));
-        of.add("share", generation.map(seconds -> result.cost().seconds() / seconds));
-        if (!subject.method().get().name().equals("contextcite")) { // its scores are of logits
-          for (int i = 0; i < tau.length; i++) {
-            of.add("error", Optional.of(Math.abs(scores[i] - tau[i])));
-          }
-        }
-      } else {
-        scores = subject.rank().orElseThrow().apply(exact);
+      for (int i = 0; i < tau.length && subject.inNats(); i++) {
+        of.add("error", Optional.of(Math.abs(scores[i] - tau[i])));
       }
       for (int k : new int[] {1, 3, 5}) {
-        List<Double> list = of.precision.computeIfAbsent(k, key -> new ArrayList<>());
-        Ranking.averagePrecision(scores, Ranking.relevant(tau, k, RELEVANT_NATS))
-            .ifPresent(list::add);
+        of.add(
+            "precision" + k,
+            Ranking.averagePrecision(scores, Ranking.relevant(tau, k, RELEVANT_NATS)));
       }
       of.add("pearson", Ranking.pearson(scores, tau));
       of.add("spearman", Ranking.spearman(scores, tau));
       of.add("kendall", Ranking.kendall(scores, tau));
       of.add("gold", Ranking.rocAuc(scores, gold));
+    }
+    if (options.full()) {
+      ablate(models.truth(), conversation, scored);
+      probe(models, conversation, exact, gold);
+    }
+  }
+
+  private void ablate(LocalScorer truth, Conversation conversation, Map<Subject, double[]> scored) {
+    try (ContextAblation ablation =
+        ContextAblation.open(truth, AttributionOptions.DEFAULT, conversation)) {
+      Faithfulness faithfulness = new Faithfulness(ablation.sources(), ablation::without);
+      scored.forEach((subject, scores) -> faithfulness.of(scores).forEach(taken(subject)::add));
+    }
+  }
+
+  private void probe(
+      Models models, Conversation conversation, AttributionResult exact, Set<Integer> gold)
+      throws NotMeasuredException {
+    Optional<RedundancyProbe> probe = RedundancyProbe.of(conversation, exact, gold);
+    if (probe.isEmpty()) {
+      return;
+    }
+    Conversation twice = probe.get().prompt().conversation();
+    AttributionResult exactTwice =
+        attribute(models.truth(), Optional.empty(), MethodOptions.DEFAULT, twice);
+    Optional<List<Integer>> copies = probe.get().copies(exactTwice);
+    if (copies.isEmpty()) {
+      return;
+    }
+    grouped.add(RedundancyProbe.grouped(exactTwice, copies.get()));
+    for (Subject subject : subjects(twice)) {
+      double[] scores = scores(subject, result(models, subject, twice, exactTwice));
+      Taken of = taken(subject);
+      of.add("oneCopy", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 1)));
+      of.add("bothCopies", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 2)));
     }
   }
 
@@ -348,30 +443,5 @@ public final class FidelityBench {
       }
     }
     return gold;
-  }
-
-  private static Row row(String name, Taken of) {
-    List<Double> seconds = of.get("seconds");
-    return new Row(
-        name,
-        Interval.of(of.precision.getOrDefault(1, List.of())),
-        Interval.of(of.precision.getOrDefault(3, List.of())),
-        Interval.of(of.precision.getOrDefault(5, List.of())),
-        Interval.of(of.get("pearson")),
-        of.get("pearson").stream().mapToDouble(Double::doubleValue).min().orElse(0),
-        Interval.of(of.get("spearman")),
-        Interval.of(of.get("kendall")),
-        of.get("error").isEmpty() ? Optional.empty() : Optional.of(Spread.of(of.get("error"))),
-        Interval.of(of.get("gold")),
-        mean(of.get("passes")),
-        mean(of.get("tokens")),
-        mean(of.get("flops")),
-        seconds.isEmpty() ? 0 : Spread.percentile(seconds, 0.5),
-        seconds.isEmpty() ? 0 : Spread.percentile(seconds, 0.95),
-        mean(of.get("share")));
-  }
-
-  private static double mean(List<Double> values) {
-    return values.stream().mapToDouble(Double::doubleValue).average().orElse(0);
   }
 }

@@ -6,10 +6,13 @@ import dev.whence.benchmarks.Report;
 import dev.whence.benchmarks.Spread;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What {@link FidelityBench} measured.
@@ -26,6 +29,8 @@ import java.util.Optional;
  * @param meanSources n
  * @param generationSeconds of the model's own greedy answers
  * @param gemmPeak operations per second of the best matrix product, measured before each prompt
+ * @param groupedProbes share of the redundancy probes in which exact LOO's groups of
+ *     near-duplicates hold both copies, with more than 1 nat together; empty where no probe ran
  * @param rows by falling mAP@3
  */
 public record FidelityReport(
@@ -41,6 +46,7 @@ public record FidelityReport(
     double meanSources,
     Optional<Spread> generationSeconds,
     Spread gemmPeak,
+    Optional<Interval> groupedProbes,
     List<Row> rows)
     implements Report {
   public FidelityReport {
@@ -50,18 +56,26 @@ public record FidelityReport(
   /**
    * One method.
    *
-   * @param precision1 mAP@1, and so on
-   * @param pearson with exact tau, mean over prompts
-   * @param leastPearson of any prompt
-   * @param error |tau - exact tau| over all sources, nats; empty where scores are not in nats of
-   *     log-likelihood
-   * @param gold area under the ROC curve for the sentences that annotators marked
-   * @param passes tokens computed, trunk included, over T; 0 where no model runs
-   * @param seconds50 median of a prompt
-   * @param ofGeneration its seconds over those that generating the answer took, mean
+   * @param ablated empty where it was not asked for
    */
   public record Row(
       String method,
+      Subject.Origin origin,
+      Agreement agreement,
+      Optional<Ablated> ablated,
+      Cost cost) {}
+
+  /**
+   * With exact leave-one-out, in the mean over prompts.
+   *
+   * @param precision1 mAP@1, and so on
+   * @param leastPearson of any prompt
+   * @param kendall tau-b
+   * @param error |tau - exact tau| over all sources, nats; empty where scores are not in nats of
+   *     log-likelihood
+   * @param gold area under the ROC curve for the sentences that are marked as needed
+   */
+  public record Agreement(
       Interval precision1,
       Interval precision3,
       Interval precision5,
@@ -70,7 +84,33 @@ public record FidelityReport(
       Interval spearman,
       Interval kendall,
       Optional<Spread> error,
-      Interval gold,
+      Interval gold) {}
+
+  /**
+   * With ablations of several sources, see {@link Faithfulness}, and with a sentence that stands
+   * there twice, see {@link RedundancyProbe}.
+   *
+   * @param drop1 L(C) - L(C without the top 1), nats, and so on
+   * @param oneCopy share of the probes with at least one copy among the top 3
+   * @param bothCopies share of the probes with both
+   */
+  public record Ablated(
+      Interval lds,
+      Interval drop1,
+      Interval drop3,
+      Interval drop5,
+      Interval deletion,
+      Interval oneCopy,
+      Interval bothCopies) {}
+
+  /**
+   * What a method spends on a prompt.
+   *
+   * @param passes tokens computed, trunk included, over T; 0 where no model runs
+   * @param seconds50 median of a prompt
+   * @param ofGeneration its seconds over those that generating the answer took, mean
+   */
+  public record Cost(
       double passes,
       double tokens,
       double flops,
@@ -109,75 +149,146 @@ public record FidelityReport(
     out.append("| method | mAP@1 | mAP@3 | mAP@5 | Pearson (least) | median error, nats |");
     out.append(" ROC AUC of gold sentences |\n|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
+      Agreement of = row.agreement();
       out.append(
           String.format(
               Locale.ROOT,
               "| %s | %s | %s | %s | %s (%.2f) | %s | %s |%n",
               row.method(),
-              row.precision1().text(),
-              row.precision3().text(),
-              row.precision5().text(),
-              row.pearson().text(),
-              row.leastPearson(),
-              row.error().map(e -> String.format(Locale.ROOT, "%.3f", e.median())).orElse("-"),
-              row.gold().text()));
+              of.precision1().text(),
+              of.precision3().text(),
+              of.precision5().text(),
+              of.pearson().text(),
+              of.leastPearson(),
+              of.error().map(e -> String.format(Locale.ROOT, "%.3f", e.median())).orElse("-"),
+              of.gold().text()));
     }
     out.append("\n| method | Spearman | Kendall | passes | TFLOP | seconds p50 | p95 |");
     out.append(" share of generation time |\n|---|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
+      Cost cost = row.cost();
       out.append(
           String.format(
               Locale.ROOT,
-              "| %s | %s | %s | %.2f | %.3f | %.2f | %.2f | %s |%n",
+              "| %s | %s | %s | %s |%n",
               row.method(),
-              row.spearman().text(),
-              row.kendall().text(),
-              row.passes(),
-              row.flops() / 1e12,
-              row.seconds50(),
-              row.seconds95(),
-              row.ofGeneration() == 0
-                  ? "-"
-                  : String.format(Locale.ROOT, "%.2f", row.ofGeneration())));
+              row.agreement().spearman().text(),
+              row.agreement().kendall().text(),
+              cost.passes() == 0
+                  ? "- | - | - | - | -"
+                  : String.format(
+                      Locale.ROOT,
+                      "%.2f | %.4f | %.2f | %.2f | %s",
+                      cost.passes(),
+                      cost.flops() / 1e12,
+                      cost.seconds50(),
+                      cost.seconds95(),
+                      cost.ofGeneration() == 0
+                          ? "-"
+                          : String.format(Locale.ROOT, "%.2f", cost.ofGeneration()))));
+    }
+    if (rows.stream().anyMatch(row -> row.ablated().isPresent())) {
+      ablated(out);
     }
     return out.toString();
   }
 
-  /** One line per method, numbers only. */
+  private void ablated(StringBuilder out) {
+    out.append("\n| method | LDS, 64 masks | drop of the top 1, nats | top 3 | top 5 |");
+    out.append(" deletion AUC | a sentence twice: one copy in the top 3 | both |\n");
+    out.append("|---|---|---|---|---|---|---|---|\n");
+    for (Row row : rows) {
+      row.ablated()
+          .ifPresent(
+              of ->
+                  out.append(
+                      String.format(
+                          Locale.ROOT,
+                          "| %s | %s | %s | %s | %s | %s | %s | %s |%n",
+                          row.method(),
+                          of.lds().text(),
+                          of.drop1().text(),
+                          of.drop3().text(),
+                          of.drop5().text(),
+                          of.deletion().text(),
+                          of.oneCopy().text(),
+                          of.bothCopies().text())));
+    }
+    groupedProbes.ifPresent(
+        share ->
+            out.append(
+                String.format(
+                    Locale.ROOT,
+                    "%nA group of near-duplicates with both copies, worth more than 1 nat, is in"
+                        + " %s of %d results of exact LOO.%n",
+                    share.text(),
+                    share.of())));
+  }
+
+  /** One line per method, numbers only; intervals as mean, low, high. */
   public String csv() {
     List<String> lines = new ArrayList<>();
     lines.add(
-        "method,map1,map1_low,map1_high,map3,map3_low,map3_high,map5,map5_low,map5_high,pearson,"
-            + "pearson_low,pearson_high,pearson_least,spearman,kendall,median_error_nats,gold_auc,"
+        "method,"
+            + columns("map1", "map3", "map5", "pearson")
+            + "pearson_least,"
+            + columns("spearman", "kendall")
+            + "median_error_nats,"
+            + columns("gold_auc")
+            + columns("lds", "drop1", "drop3", "drop5", "deletion", "one_copy", "both_copies")
             + "passes,tokens,flops,seconds_p50,seconds_p95,share_of_generation");
     for (Row row : rows) {
+      Agreement of = row.agreement();
+      Cost cost = row.cost();
       lines.add(
           String.format(
               Locale.ROOT,
-              "\"%s\",%s,%s,%s,%s,%.6f,%.6f,%.6f,%s,%.6f,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f",
+              "\"%s\",%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f",
               row.method().replace("\"", "\"\""),
-              interval(row.precision1()),
-              interval(row.precision3()),
-              interval(row.precision5()),
-              interval(row.pearson()),
-              row.leastPearson(),
-              row.spearman().mean(),
-              row.kendall().mean(),
-              row.error().map(e -> String.format(Locale.ROOT, "%.6f", e.median())).orElse(""),
-              row.gold().mean(),
-              row.passes(),
-              row.tokens(),
-              row.flops(),
-              row.seconds50(),
-              row.seconds95(),
-              row.ofGeneration()));
+              interval(of.precision1()),
+              interval(of.precision3()),
+              interval(of.precision5()),
+              interval(of.pearson()),
+              of.leastPearson(),
+              interval(of.spearman()),
+              interval(of.kendall()),
+              of.error().map(e -> String.format(Locale.ROOT, "%.6f", e.median())).orElse(""),
+              interval(of.gold()),
+              row.ablated().map(FidelityReport::intervals).orElse(",".repeat(20)),
+              cost.passes(),
+              cost.tokens(),
+              cost.flops(),
+              cost.seconds50(),
+              cost.seconds95(),
+              cost.ofGeneration()));
     }
     return String.join("\n", lines) + "\n";
   }
 
+  private static String columns(String... names) {
+    return Arrays.stream(names)
+        .map(name -> name + "," + name + "_low," + name + "_high,")
+        .collect(Collectors.joining());
+  }
+
+  private static String intervals(Ablated of) {
+    return Stream.of(
+            of.lds(),
+            of.drop1(),
+            of.drop3(),
+            of.drop5(),
+            of.deletion(),
+            of.oneCopy(),
+            of.bothCopies())
+        .map(FidelityReport::interval)
+        .collect(Collectors.joining(","));
+  }
+
   private static String interval(Interval interval) {
-    return String.format(
-        Locale.ROOT, "%.6f,%.6f,%.6f", interval.mean(), interval.low(), interval.high());
+    return interval.of() == 0
+        ? ",,"
+        : String.format(
+            Locale.ROOT, "%.6f,%.6f,%.6f", interval.mean(), interval.low(), interval.high());
   }
 
   /** Cost against mAP@3, as an SVG picture. */
@@ -185,15 +296,14 @@ public record FidelityReport(
     return ParetoPlot.svg(
         "Cost and fidelity of context attribution: " + model + ", " + prompts + " prompts",
         rows.stream()
-            .filter(row -> row.passes() > 0)
+            .filter(row -> row.cost().passes() > 0)
             .map(
                 row ->
                     new ParetoPlot.Point(
                         row.method(),
-                        row.passes(),
-                        row.precision3().mean(),
-                        row.precision3().low(),
-                        row.precision3().high()))
+                        row.origin(),
+                        row.cost().passes(),
+                        row.agreement().precision3()))
             .toList());
   }
 

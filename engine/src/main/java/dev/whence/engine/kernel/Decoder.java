@@ -265,6 +265,68 @@ public final class Decoder implements AutoCloseable {
     return scores;
   }
 
+  /**
+   * The attention that rows of a branch pay to groups of trunk tokens, mean over heads and layers.
+   *
+   * @param groupOf group of each trunk token, in [0, groups]; groups: counted nowhere
+   * @return for each scored token of the branch, the row that predicts it: one value per group
+   */
+  double[][] attention(KeyValues trunk, int trunkTokens, Branch branch, int[] groupOf, int groups) {
+    int own = Packer.computed(branch);
+    Pack pack = packer((long) trunkTokens + own, own).pack(List.of(branch));
+    try (IValue group = IValue.listFrom(longs(groupOf));
+        IValue count = IValue.from((long) groups);
+        IValue place = IValue.from(kernel.deviceName())) {
+      return inside("mass", trunk, pack, -1, groups, group, count, place);
+    }
+  }
+
+  /**
+   * Sums of the hidden states after the last norm over groups of tokens of a sequence, computed
+   * from its start.
+   *
+   * @param room that the sequence's keys and values fit in
+   * @param groupOf group of each token, in [0, groups]; groups: counted nowhere
+   * @return [groups][d]
+   */
+  double[][] stateSums(KeyValues room, int[] tokens, int[] groupOf, int groups) {
+    double[][] sums = new double[groups][config.hiddenSize()];
+    // one more token, never read, makes the last row a wanted one
+    int[] longer = Arrays.copyOf(tokens, tokens.length + 1);
+    for (int start = 0; start < tokens.length; start += budget) {
+      int end = Math.min(tokens.length, start + budget);
+      Pack pack = packer(end, end - start).stretch(longer, start, end, 1);
+      try (IValue group = IValue.listFrom(longs(Arrays.copyOfRange(groupOf, start, end)));
+          IValue count = IValue.from((long) groups)) {
+        double[][] part = inside("stateSums", room, pack, start, config.hiddenSize(), group, count);
+        for (int k = 0; k < groups; k++) {
+          for (int i = 0; i < sums[k].length; i++) {
+            sums[k][i] += part[k][i];
+          }
+        }
+      }
+    }
+    return sums;
+  }
+
+  private double[][] inside(
+      String method, KeyValues trunk, Pack pack, int keepAt, int columns, IValue... last) {
+    float[] flat = kernel.floats(run(method, trunk, pack, keepAt, last));
+    done = done.plus(Work.of(config, pack));
+    double[][] rows = new double[columns == 0 ? 0 : flat.length / columns][columns];
+    for (int i = 0; i < rows.length * columns; i++) {
+      if (!Float.isFinite(flat[i])) {
+        throw notFinite();
+      }
+      rows[i / columns][i % columns] = flat[i];
+    }
+    return rows;
+  }
+
+  private static long[] longs(int[] values) {
+    return Arrays.stream(values).asLongStream().toArray();
+  }
+
   private float[] score(KeyValues trunk, Pack pack, int keepAt) {
     long start = System.nanoTime();
     float[] values;

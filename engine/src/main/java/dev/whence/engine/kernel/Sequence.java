@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** A token sequence that a {@link Decoder} ran once, with its keys and values on the device. */
 public final class Sequence implements Trunk {
@@ -97,16 +98,38 @@ public final class Sequence implements Trunk {
    * @return natural-log probabilities of each branch's tokens [scoredFrom, length), nats
    */
   public List<double[]> score(Decoder scoring, List<Branch> branches) {
+    requireOpen(scoring);
+    for (Branch branch : branches) {
+      check(branch);
+    }
+    return decoder.score(keyValues, tokens.length, branches);
+  }
+
+  /**
+   * The attention that the rows which predict the scored tokens of this sequence pay to groups of
+   * its tokens, mean over heads and layers. Those rows are computed anew, over the keys and values
+   * of the others.
+   *
+   * @param groupOf group of each token, in [0, groups]; groups: counted nowhere
+   * @return for each scored token, in order, one value per group
+   */
+  double[][] attention(Decoder scoring, int[] groupOf, int groups) {
+    requireOpen(scoring);
+    int first = scoredFrom - 1;
+    int[] own = Arrays.copyOfRange(tokens, first, tokens.length);
+    int[] positions = IntStream.range(first, tokens.length).toArray();
+    List<View> views = first == 0 ? List.of() : List.of(new View(0, first, 0));
+    Branch branch = new Branch(views, own, positions, 1);
+    return decoder.attention(keyValues, tokens.length, branch, groupOf, groups);
+  }
+
+  private void requireOpen(Decoder scoring) {
     if (scoring != decoder) {
       throw new IllegalArgumentException("the trunk was made by another scorer");
     }
     if (closed) {
       throw new IllegalStateException("the trunk is closed");
     }
-    for (Branch branch : branches) {
-      check(branch);
-    }
-    return decoder.score(keyValues, tokens.length, branches);
   }
 
   private void check(Branch branch) {

@@ -8,8 +8,12 @@ import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.jni.IValue;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.TensorInfo;
+import dev.whence.engine.weights.WeightSource;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -64,7 +68,21 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    ParameterLayout layout = ParameterLayout.of(config, isTrained);
+    return open(config, ParameterLayout.of(config, isTrained), options);
+  }
+
+  /**
+   * A decoder none of whose parameters is trained, for gradients of its input only: 4 bytes per
+   * parameter.
+   *
+   * @throws dev.whence.engine.EngineException as {@link #open}
+   */
+  static TrainableDecoder frozen(ModelConfig config, EngineOptions options) {
+    return open(config, ParameterLayout.frozen(config), options);
+  }
+
+  private static TrainableDecoder open(
+      ModelConfig config, ParameterLayout layout, EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
     Kernel kernel = Kernel.load(KernelText.training(config, layout), device);
@@ -116,6 +134,44 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
+  /**
+   * Fills theta with a model's weights, which stay the caller's to close.
+   *
+   * @throws EngineException of kind MODEL if a tensor is missing, misshapen or not finite
+   */
+  public void load(WeightSource weights) {
+    for (ParameterLayout.Parameter parameter : layout.parameters()) {
+      fill(Vector.THETA, parameter.offset(), read(weights, parameter));
+    }
+  }
+
+  private static float[] read(WeightSource weights, ParameterLayout.Parameter parameter) {
+    TensorInfo info = weights.tensors().get(parameter.name());
+    if (info == null || !info.shape().equals(parameter.shape())) {
+      throw new EngineException(
+          Kind.MODEL,
+          "The weights have no tensor "
+              + parameter.name()
+              + " of shape "
+              + parameter.shape()
+              + ", which the configuration calls for.");
+    }
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.toIntExact(info.byteLength())).order(ByteOrder.LITTLE_ENDIAN);
+    weights.read(info.name(), 0, bytes);
+    bytes.flip();
+    float[] values = new float[Math.toIntExact(parameter.elements())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = info.type().next(bytes);
+      if (!Float.isFinite(values[i])) {
+        throw new EngineException(
+            Kind.MODEL,
+            "Tensor " + info.name() + " has a NaN or an infinite value: the file is damaged.");
+      }
+    }
+    return values;
+  }
+
   /** Elements [offset, offset + n) of a vector. */
   public float[] read(Vector vector, long offset, int n) {
     try (IValue source = IValue.from(of(vector));
@@ -147,6 +203,40 @@ public final class TrainableDecoder implements AutoCloseable {
   public float[] differentiate(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
       return run(scope, "differentiate", documents, Optional.of(gradient));
+    }
+  }
+
+  /**
+   * How much groups of input embeddings matter to parts of the log-likelihood of the scored tokens.
+   *
+   * <pre>
+   *   g_jt = d L_j / d e_t,  L_j = sum over the scored tokens i of part j of log p(i)
+   *   result[j][k] = sum over the tokens t of group k of  g_jt . (sum over all parts j' of g_j't)
+   * </pre>
+   *
+   * So the sum over j is the squared norm of the gradient with respect to group k.
+   *
+   * @param documents one row; their weights do not count
+   * @param partOf part of each scored token, in [0, parts)
+   * @param groupOf group of each place of the row, in [0, groups], groups being counted nowhere
+   */
+  float[][] embeddingGradients(
+      PackedDocuments documents, int[] partOf, int parts, long[] groupOf, int groups) {
+    float[] shares = new float[parts * partOf.length];
+    for (int i = 0; i < partOf.length; i++) {
+      shares[partOf[i] * partOf.length + i] = 1;
+    }
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      NDList arguments = arguments(scope, documents, Optional.empty());
+      arguments.add(scope.create(shares, new Shape(parts, partOf.length)));
+      arguments.add(scope.create(groupOf));
+      arguments.add(scope.create(new Shape(groups)));
+      float[] flat = kernel.train(scope, "embeddingGradients", arguments);
+      float[][] products = new float[parts][groups];
+      for (int j = 0; j < parts; j++) {
+        System.arraycopy(flat, j * groups, products[j], 0, groups);
+      }
+      return products;
     }
   }
 
@@ -234,6 +324,15 @@ public final class TrainableDecoder implements AutoCloseable {
 
   private float[] run(
       PtNDManager scope, String method, PackedDocuments documents, Optional<PtNDArray> slope) {
+    NDList arguments = arguments(scope, documents, slope);
+    if (slope.isPresent()) {
+      arguments.add(scope.create(documents.weights()));
+    }
+    return kernel.train(scope, method, arguments);
+  }
+
+  private NDList arguments(
+      PtNDManager scope, PackedDocuments documents, Optional<PtNDArray> slope) {
     Shape grid = new Shape(documents.rows(), documents.length());
     NDList arguments = new NDList();
     arguments.add(theta);
@@ -244,10 +343,7 @@ public final class TrainableDecoder implements AutoCloseable {
     arguments.add(scope.create(documents.positions(), grid));
     arguments.add(scope.create(documents.scored()));
     arguments.add(scope.create(documents.targets()));
-    if (slope.isPresent()) {
-      arguments.add(scope.create(documents.weights()));
-    }
-    return kernel.train(scope, method, arguments);
+    return arguments;
   }
 
   /** Cosine and sine of each position [positions, F, 2], in fp32 of values computed in fp64. */
