@@ -11,12 +11,15 @@ import java.util.function.BooleanSupplier;
  *
  * @param workers threads; more than processors, so that one reads while another computes
  * @param memoryBytes of all buffers together, whatever the models' size
+ * @param forceBytes written before they are forced to disk and noted: what a killed run does again
  * @param stop asked between pieces: true leaves the work for a later run
  * @param opener opens the files that are written
  */
-public record MergeOptions(int workers, long memoryBytes, BooleanSupplier stop, Opener opener) {
+public record MergeOptions(
+    int workers, long memoryBytes, long forceBytes, BooleanSupplier stop, Opener opener) {
 
   private static final long DEFAULT_MEMORY = 128L << 20;
+  private static final long DEFAULT_FORCE = 256L << 20;
 
   /** Opens files for writing. */
   @FunctionalInterface
@@ -29,6 +32,7 @@ public record MergeOptions(int workers, long memoryBytes, BooleanSupplier stop, 
     return new MergeOptions(
         Math.min(32, 2 * Runtime.getRuntime().availableProcessors()),
         DEFAULT_MEMORY,
+        DEFAULT_FORCE,
         () -> false,
         file ->
             FileChannel.open(
@@ -39,18 +43,22 @@ public record MergeOptions(int workers, long memoryBytes, BooleanSupplier stop, 
   }
 
   public MergeOptions withStop(BooleanSupplier other) {
-    return new MergeOptions(workers, memoryBytes, other, opener);
+    return new MergeOptions(workers, memoryBytes, forceBytes, other, opener);
   }
 
   public MergeOptions withOpener(Opener other) {
-    return new MergeOptions(workers, memoryBytes, stop, other);
+    return new MergeOptions(workers, memoryBytes, forceBytes, stop, other);
   }
 
   public MergeOptions withWorkers(int other) {
-    return new MergeOptions(other, memoryBytes, stop, opener);
+    return new MergeOptions(other, memoryBytes, forceBytes, stop, opener);
   }
 
   public MergeOptions withMemoryBytes(long other) {
-    return new MergeOptions(workers, other, stop, opener);
+    return new MergeOptions(workers, other, forceBytes, stop, opener);
+  }
+
+  public MergeOptions withForceBytes(long other) {
+    return new MergeOptions(workers, memoryBytes, other, stop, opener);
   }
 }

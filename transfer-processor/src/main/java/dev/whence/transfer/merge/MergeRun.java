@@ -42,7 +42,6 @@ import java.util.concurrent.atomic.AtomicLong;
  * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote.
  */
 public final class MergeRun {
-  private static final long FORCED_AT_ONCE = 256L << 20;
   private static final int LARGEST_PIECE = 4 << 20;
   private static final int SMALLEST_PIECE = 1 << 16;
   private static final long SPARE_BYTES = 16L << 20;
@@ -349,7 +348,7 @@ public final class MergeRun {
     synchronized (forcing) {
       unforced.add(entry);
       unforcedBytes += bytes;
-      if (unforcedBytes < FORCED_AT_ONCE) {
+      if (unforcedBytes < options.forceBytes()) {
         return;
       }
       unforcedBytes = 0;

@@ -278,6 +278,15 @@ class MergeRunTest {
   }
 
   @Test
+  void what_a_run_left_that_was_killed_right_after_publishing_is_cleared_away() throws IOException {
+    run(request());
+    Path left = Files.createDirectories(directory.resolve(".merged.whence-transfer/result"));
+    Files.writeString(left.resolve("rest"), "");
+    assertThat(run(request()).before()).isTrue();
+    assertNoTraces();
+  }
+
+  @Test
   void an_output_that_holds_something_else_is_never_touched() throws IOException {
     run(request());
     Map<String, String> before = ModelFolder.contents(output);
@@ -322,6 +331,7 @@ class MergeRunTest {
     AtomicLong room = new AtomicLong(400_000);
     MergeOptions small =
         MergeOptions.defaults()
+            .withWorkers(1)
             .withMemoryBytes(1)
             .withOpener(
                 file ->

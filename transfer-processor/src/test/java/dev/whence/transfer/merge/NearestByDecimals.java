@@ -14,11 +14,12 @@ final class NearestByDecimals {
   /** Bits of a finite value in a format, or of infinity where it is too large. */
   static int bits(ElementType type, double value) {
     BigDecimal wanted = new BigDecimal(value).abs();
+    double size = Math.abs(value);
     int low = 0;
     int high = infinity(type);
     while (high - low > 1) {
       int middle = (low + high) >>> 1;
-      if (magnitude(type, middle).compareTo(wanted) <= 0) {
+      if (size(type, middle) <= size) { // all numbers of the formats are doubles
         low = middle;
       } else {
         high = middle;
@@ -32,20 +33,22 @@ final class NearestByDecimals {
   }
 
   /** The value of some bits without their sign; infinity stands for the next power of two. */
-  private static BigDecimal magnitude(ElementType type, int bits) {
+  private static double size(ElementType type, int bits) {
     int mantissaBits = mantissaBits(type);
     int exponent = bits >>> mantissaBits;
     long mantissa = bits & ((1L << mantissaBits) - 1);
     int lowest = type == ElementType.F16 ? -14 : -126;
     long whole = exponent == 0 ? mantissa : mantissa | 1L << mantissaBits;
-    int scale = Math.max(exponent, 1) - 1 + lowest - mantissaBits;
-    BigDecimal power = new BigDecimal(Math.scalb(1., scale));
-    return power.multiply(BigDecimal.valueOf(whole));
+    return Math.scalb((double) whole, Math.max(exponent, 1) - 1 + lowest - mantissaBits);
+  }
+
+  private static BigDecimal magnitude(ElementType type, int bits) {
+    return new BigDecimal(size(type, bits));
   }
 
   /** The double that some finite bits stand for. */
   static double value(ElementType type, int bits) {
-    double magnitude = magnitude(type, bits & (sign(type) - 1)).doubleValue();
+    double magnitude = size(type, bits & (sign(type) - 1));
     return (bits & sign(type)) == 0 ? magnitude : -magnitude;
   }
 
