@@ -236,7 +236,7 @@ final class MergeKernel {
    * where it is subnormal; one exact multiplication brings it back. Infinity and NaN are the
    * numbers with the highest exponent.
    */
-  private static double fromF16(short bits) {
+  static double fromF16(short bits) {
     long magnitude = (bits & 0x7fffL) << 42;
     double value = Double.longBitsToDouble(magnitude) * 0x1p1008;
     if (value >= 0x1p16) {

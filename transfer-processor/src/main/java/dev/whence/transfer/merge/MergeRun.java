@@ -461,7 +461,7 @@ public final class MergeRun {
     return ReleaseTexts.bytes(root);
   }
 
-  private static void writeForced(Path file, byte[] bytes) throws IOException {
+  static void writeForced(Path file, byte[] bytes) throws IOException {
     try (FileChannel channel =
         FileChannel.open(
             file,

@@ -17,20 +17,20 @@ import java.util.Random;
 import java.util.TreeMap;
 
 /** Writes a model directory of given tensors: weights need not make sense, only their bytes. */
-final class ModelFolder {
+public final class ModelFolder {
   /** A tensor of given bytes. */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  record Raw(String name, String dtype, List<Long> shape, byte[] bytes) {}
+  public record Raw(String name, String dtype, List<Long> shape, byte[] bytes) {}
 
   private final Map<String, List<Raw>> shards = new LinkedHashMap<>();
   private final Map<String, String> texts = new TreeMap<>();
 
-  ModelFolder() {
+  public ModelFolder() {
     texts.put("config.json", "{\"vocab_size\": 4, \"eos_token_id\": 0}");
     tokens(List.of("a", "b", "c", "d"));
   }
 
-  ModelFolder tokens(List<String> tokens) {
+  public ModelFolder tokens(List<String> tokens) {
     List<String> vocabulary = new ArrayList<>();
     for (int i = 0; i < tokens.size(); i++) {
       vocabulary.add("\"" + tokens.get(i) + "\": " + i);
@@ -42,25 +42,25 @@ final class ModelFolder {
             + "}, \"merges\": []}, \"added_tokens\": []}");
   }
 
-  ModelFolder text(String name, String content) {
+  public ModelFolder text(String name, String content) {
     texts.put(name, content);
     return this;
   }
 
-  ModelFolder add(Raw tensor) {
+  public ModelFolder add(Raw tensor) {
     return add(SafetensorsShards.SINGLE, tensor);
   }
 
-  ModelFolder add(String shard, Raw tensor) {
+  public ModelFolder add(String shard, Raw tensor) {
     shards.computeIfAbsent(shard, name -> new ArrayList<>()).add(tensor);
     return this;
   }
 
-  ModelFolder random(String shard, String name, ElementType type, long seed, Long... shape) {
+  public ModelFolder random(String shard, String name, ElementType type, long seed, Long... shape) {
     return add(shard, random(name, type, seed, shape));
   }
 
-  static Raw random(String name, ElementType type, long seed, Long... shape) {
+  public static Raw random(String name, ElementType type, long seed, Long... shape) {
     long n = List.of(shape).stream().reduce(1L, Math::multiplyExact);
     ByteBuffer bytes =
         ByteBuffer.allocate(Math.toIntExact(n * type.bytes())).order(ByteOrder.LITTLE_ENDIAN);
@@ -77,7 +77,7 @@ final class ModelFolder {
   }
 
   /** Of single values. */
-  static Raw f32(String name, float... values) {
+  public static Raw f32(String name, float... values) {
     ByteBuffer bytes = ByteBuffer.allocate(values.length * 4).order(ByteOrder.LITTLE_ENDIAN);
     for (float value : values) {
       bytes.putFloat(value);
@@ -86,7 +86,7 @@ final class ModelFolder {
   }
 
   /** Rows of one value each, repeated. */
-  static Raw rows(String name, int width, float... values) {
+  public static Raw rows(String name, int width, float... values) {
     ByteBuffer bytes =
         ByteBuffer.allocate(values.length * width * 4).order(ByteOrder.LITTLE_ENDIAN);
     for (float value : values) {
@@ -97,7 +97,7 @@ final class ModelFolder {
     return new Raw(name, "F32", List.of((long) values.length, (long) width), bytes.array());
   }
 
-  Path write(Path directory) throws IOException {
+  public Path write(Path directory) throws IOException {
     Files.createDirectories(directory);
     StringBuilder index = new StringBuilder();
     for (Map.Entry<String, List<Raw>> shard : shards.entrySet()) {
@@ -131,7 +131,7 @@ final class ModelFolder {
   }
 
   /** All files of a directory, by name. */
-  static Map<String, String> contents(Path directory) throws IOException {
+  public static Map<String, String> contents(Path directory) throws IOException {
     Map<String, String> contents = new TreeMap<>();
     try (var files = Files.walk(directory)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
@@ -143,7 +143,7 @@ final class ModelFolder {
   }
 
   /** Values of an F32 tensor of a directory. */
-  static List<Float> floats(Path directory, String tensor) {
+  public static List<Float> floats(Path directory, String tensor) {
     try (SourceModel model = SourceModel.open(Role.TARGET, directory, java.util.Optional.empty())) {
       SourceModel.Tensor found = model.tensors().get(tensor);
       ByteBuffer bytes =
@@ -156,5 +156,21 @@ final class ModelFolder {
       }
       return values;
     }
+  }
+
+  /** The bytes of all tensors of a directory, by name. */
+  public static Map<String, String> values(Path directory) {
+    Map<String, String> values = new TreeMap<>();
+    try (SourceModel model = SourceModel.open(Role.TARGET, directory, java.util.Optional.empty())) {
+      model
+          .tensors()
+          .forEach(
+              (name, tensor) -> {
+                ByteBuffer bytes = ByteBuffer.allocate((int) tensor.entry().byteLength());
+                tensor.read(0, bytes);
+                values.put(name, tensor.dtype() + " " + TransferPlan.sha256(bytes.array()));
+              });
+    }
+    return values;
   }
 }
