@@ -165,7 +165,7 @@ public final class DiffExtraction {
   }
 
   private static void write(
-      List<Pair> pairs, Map<String, Long> exceptions, TensorReader b, TensorReader f, Path output) {
+      List<Pair> pairs, Map<String, Counting> counts, TensorReader b, TensorReader f, Path output) {
     List<SafetensorsHeader.Tensor> tensors = new ArrayList<>();
     for (Pair pair : pairs) {
       tensors.add(
