@@ -6,6 +6,7 @@ import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -36,7 +37,8 @@ class ContractTest {
               "LlmResponse", AvroSerdes.published(LlmResponse.getClassSchema()),
               "Attribution", AvroSerdes.published(Attribution.getClassSchema()),
               "Escalation", AvroSerdes.published(Escalation.getClassSchema()),
-              "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema())));
+              "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema()),
+              "TransferEvent", AvroSerdes.published(TransferEvent.getClassSchema())));
 
   static Stream<Schema> contracts() {
     return CURRENT.values().stream();

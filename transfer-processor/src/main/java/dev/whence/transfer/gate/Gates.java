@@ -57,7 +57,7 @@ public final class Gates {
   public Gates(Judge judge, GateOptions options, MergeOptions merging, Consumer<String> progress) {
     this.judge = judge;
     this.options = options;
-    this.merging = merging;
+    this.merging = merging.notDurable();
     this.progress = progress;
   }
 
@@ -93,6 +93,7 @@ public final class Gates {
     losses.add(losses("transferred", merged));
     List<Point> way;
     List<Point> sweep;
+    delete(scratch); // what a killed run left
     try {
       // T - B is added to F: the transfer with the roles of target and fine-tuned exchanged.
       TransferRequest along =

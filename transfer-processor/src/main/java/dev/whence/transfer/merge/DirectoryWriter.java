@@ -119,7 +119,7 @@ public final class DirectoryWriter implements AutoCloseable {
       for (Map.Entry<String, byte[]> text : texts.entrySet()) {
         MergeRun.writeForced(staging.result().resolve(text.getKey()), text.getValue());
       }
-      staging.publish();
+      staging.publish(true);
     } catch (IOException e) {
       throw failed(staging.output(), e);
     }

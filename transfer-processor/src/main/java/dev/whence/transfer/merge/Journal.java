@@ -129,8 +129,8 @@ final class Journal implements AutoCloseable {
     return Optional.ofNullable(entries.get(work));
   }
 
-  /** Adds tensors whose bytes are on disk, and forces the journal. */
-  void add(List<Entry> done) throws IOException {
+  /** Adds tensors whose bytes are on disk, and forces the journal unless nothing needs to last. */
+  void add(List<Entry> done, boolean durable) throws IOException {
     for (Entry entry : done) {
       ObjectNode line = UntrustedJson.mapper().createObjectNode().put("work", entry.work());
       ArrayNode crc = line.putArray("crc32c");
@@ -141,7 +141,9 @@ final class Journal implements AutoCloseable {
       new TreeMap<>(entry.read()).forEach(read::put);
       line(line);
     }
-    channel.force(false);
+    if (durable) {
+      channel.force(false);
+    }
   }
 
   private void line(ObjectNode json) throws IOException {

@@ -148,7 +148,7 @@ public final class MergeRun {
     checkSpace(staging);
     staging.create();
     if (known.isEmpty()) {
-      writeForced(staging.request(), RequestFile.bytes(plan.request()));
+      write(staging.request(), RequestFile.bytes(plan.request()));
     }
     List<Path> directories = directories(plan, staging.result());
     try (Journal journal =
@@ -162,7 +162,7 @@ public final class MergeRun {
     for (int k = 0; k < directories.size(); k++) {
       manifests.add(finish(directories.get(k), k, digests));
     }
-    staging.publish();
+    staging.publish(options.durable());
     staging.discard();
     List<Path> places = directories(plan, staging.output());
     List<Published.Model> models = new ArrayList<>();
@@ -363,8 +363,10 @@ public final class MergeRun {
         written = unforced;
         unforced = new ArrayList<>();
       }
-      files.force();
-      journal.add(written);
+      if (options.durable()) {
+        files.force();
+      }
+      journal.add(written, options.durable());
     }
   }
 
@@ -411,7 +413,7 @@ public final class MergeRun {
     }
     Map<String, String> sums = new TreeMap<>();
     for (Map.Entry<String, byte[]> text : texts.entrySet()) {
-      writeForced(directory.resolve(text.getKey()), text.getValue());
+      write(directory.resolve(text.getKey()), text.getValue());
       sums.put(text.getKey(), HexFormat.of().formatHex(Digests.sha256().digest(text.getValue())));
     }
     SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();
@@ -446,7 +448,7 @@ public final class MergeRun {
             plan.request().policies().named(),
             tensors,
             sums);
-    writeForced(directory.resolve(Manifest.FILE), manifest.bytes());
+    write(directory.resolve(Manifest.FILE), manifest.bytes());
     return manifest;
   }
 
@@ -459,6 +461,14 @@ public final class MergeRun {
       shard.tensors().forEach(tensor -> map.put(tensor.name(), shard.fileName()));
     }
     return ReleaseTexts.bytes(root);
+  }
+
+  private void write(Path file, byte[] bytes) throws IOException {
+    if (options.durable()) {
+      writeForced(file, bytes);
+    } else {
+      Files.write(file, bytes);
+    }
   }
 
   static void writeForced(Path file, byte[] bytes) throws IOException {

@@ -1,8 +1,12 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.transfer.TransferException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * What to do where the models do not match. Everything is refused by default: what is kept, dropped
@@ -93,6 +97,8 @@ public record Policies(
     TARGET
   }
 
+  private static final String RENAME = "rename ";
+
   public Policies {
     renamed = Map.copyOf(renamed);
   }
@@ -107,8 +113,64 @@ public record Policies(
     named.put("added-tokens", word(addedTokens));
     named.put("non-finite", word(nonFinite));
     named.put("template", word(template));
-    renamed.forEach((target, source) -> named.put("rename " + target, source));
+    renamed.forEach((target, source) -> named.put(RENAME + target, source));
     return named;
+  }
+
+  /**
+   * The policies of {@link #named}; what is missing is strict.
+   *
+   * @throws TransferException with every name and value that is none
+   */
+  public static Policies of(Map<String, String> named) {
+    Map<String, String> left = new TreeMap<>(named);
+    List<String> problems = new ArrayList<>();
+    Map<String, String> renamed = new TreeMap<>();
+    named.forEach(
+        (name, value) -> {
+          if (name.startsWith(RENAME)) {
+            renamed.put(name.substring(RENAME.length()), value);
+            left.remove(name);
+          }
+        });
+    Policies policies =
+        new Policies(
+            choice(left, "missing", Missing.FAIL, problems),
+            choice(left, "shapes", Shapes.FAIL, problems),
+            choice(left, "tied-head", TiedHead.FAIL, problems),
+            choice(left, "vocabulary", Vocabularies.FAIL, problems),
+            choice(left, "added-tokens", AddedTokens.FAIL, problems),
+            choice(left, "non-finite", NonFinite.FAIL, problems),
+            choice(left, "template", Template.FINE_TUNED, problems),
+            renamed);
+    left.keySet().forEach(name -> problems.add("there is no policy '" + name + "'"));
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
+    }
+    return policies;
+  }
+
+  private static <E extends Enum<E>> E choice(
+      Map<String, String> left, String name, E strict, List<String> problems) {
+    String value = left.remove(name);
+    if (value == null) {
+      return strict;
+    }
+    for (E one : strict.getDeclaringClass().getEnumConstants()) {
+      if (word(one).equals(value)) {
+        return one;
+      }
+    }
+    problems.add(
+        "policy "
+            + name
+            + " is '"
+            + value
+            + "', but must be one of "
+            + Stream.of(strict.getDeclaringClass().getEnumConstants())
+                .map(Policies::word)
+                .toList());
+    return strict;
   }
 
   private static String word(Enum<?> value) {

@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -25,17 +24,7 @@ public final class RequestFile {
     input(root.putObject("target"), request.target());
     request.lambdas().forEach(root.putArray("lambdas")::add);
     ObjectNode policies = root.putObject("policies");
-    Policies p = request.policies();
-    policies
-        .put("missing", p.missing().name())
-        .put("shapes", p.shapes().name())
-        .put("tiedHead", p.tiedHead().name())
-        .put("vocabulary", p.vocabulary().name())
-        .put("addedTokens", p.addedTokens().name())
-        .put("nonFinite", p.nonFinite().name())
-        .put("template", p.template().name());
-    ObjectNode renamed = policies.putObject("renamed");
-    new TreeMap<>(p.renamed()).forEach(renamed::put);
+    new TreeMap<>(request.policies().named()).forEach(policies::put);
     return ReleaseTexts.bytes(root);
   }
 
@@ -60,25 +49,16 @@ public final class RequestFile {
               UntrustedJson.bytes(staging.request()), staging.request().toString());
       List<Double> lambdas = new ArrayList<>();
       root.path("lambdas").forEach(value -> lambdas.add(value.asDouble(Double.NaN)));
-      JsonNode p = root.path("policies");
-      Map<String, String> renamed = new TreeMap<>();
-      p.path("renamed")
+      Map<String, String> policies = new TreeMap<>();
+      root.path("policies")
           .properties()
-          .forEach(entry -> renamed.put(entry.getKey(), entry.getValue().asText()));
+          .forEach(entry -> policies.put(entry.getKey(), entry.getValue().asText()));
       return new TransferRequest(
           input(root.path("base")),
           input(root.path("fine-tuned")),
           input(root.path("target")),
           lambdas,
-          new Policies(
-              choice(p, "missing", Policies.Missing.class),
-              choice(p, "shapes", Policies.Shapes.class),
-              choice(p, "tiedHead", Policies.TiedHead.class),
-              choice(p, "vocabulary", Policies.Vocabularies.class),
-              choice(p, "addedTokens", Policies.AddedTokens.class),
-              choice(p, "nonFinite", Policies.NonFinite.class),
-              choice(p, "template", Policies.Template.class),
-              renamed));
+          Policies.of(policies));
     } catch (IOException e) {
       throw new TransferException("the unfinished transfer to " + output + " can not be read", e);
     }
@@ -89,13 +69,5 @@ public final class RequestFile {
     return new TransferRequest.Input(
         Path.of(node.path("directory").asText()),
         digest.isTextual() ? Optional.of(digest.textValue()) : Optional.empty());
-  }
-
-  private static <E extends Enum<E>> E choice(JsonNode node, String key, Class<E> type) {
-    try {
-      return Enum.valueOf(type, node.path(key).asText().toUpperCase(Locale.ROOT));
-    } catch (IllegalArgumentException e) {
-      throw new TransferException("the unfinished transfer's request has no valid " + key, e);
-    }
   }
 }

@@ -41,7 +41,7 @@ final class Staging implements AutoCloseable {
   /**
    * Locks the place of an output.
    *
-   * @throws TransferException if another process writes there
+   * @throws BusyException if another process writes there
    */
   static Staging lock(Path output) throws IOException {
     Path absolute = output.toAbsolutePath().normalize();
@@ -57,7 +57,7 @@ final class Staging implements AutoCloseable {
           FileChannel.open(lockFile, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
       if (!tryLock(channel)) {
         channel.close();
-        throw new TransferException(
+        throw new BusyException(
             "another transfer to " + output + " is running (it holds " + lockFile + ")");
       }
       // Whoever held the lock before may have removed the file that was opened here.
@@ -116,8 +116,10 @@ final class Staging implements AutoCloseable {
   }
 
   /** Makes the result visible under its name, whole. */
-  void publish() throws IOException {
-    forceDirectories(result());
+  void publish(boolean durable) throws IOException {
+    if (durable) {
+      forceDirectories(result());
+    }
     try {
       if (Files.isDirectory(output)) {
         Files.delete(output); // only an empty one goes
@@ -126,7 +128,9 @@ final class Staging implements AutoCloseable {
     } catch (AtomicMoveNotSupportedException e) {
       throw new TransferException(output + " can not be published by a rename", e);
     }
-    force(Objects.requireNonNull(output.getParent()));
+    if (durable) {
+      force(Objects.requireNonNull(output.getParent()));
+    }
   }
 
   /** Removes what is not published. */

@@ -4,7 +4,7 @@ package dev.whence.transfer.merge;
 public final class StoppedException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  StoppedException() {
+  public StoppedException() {
     super("the merge was told to stop; the same request goes on where it was");
   }
 }

@@ -279,7 +279,7 @@ final class TensorWorker {
     RowMap map = merge.rows();
     int row = Math.toIntExact(plan.elements() / Math.max(1, map.rows()));
     int widest = Math.max(t.bytes(), Math.max(b.bytes(), f.bytes()));
-    int most = row == 0 ? map.rows() : pieceBytes / (row * widest);
+    int most = row == 0 ? map.rows() : (int) (pieceBytes / ((long) row * widest));
     if (most == 0) {
       throw new TransferException(
           "a row of '"
