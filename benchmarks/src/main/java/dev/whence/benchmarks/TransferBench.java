@@ -214,7 +214,10 @@ public final class TransferBench {
                   ByteBuffer piece = aligned();
                   try (FileChannel channel =
                       FileChannel.open(file, StandardOpenOption.READ, ExtendedOpenOption.DIRECT)) {
-                    for (int n = 0; n >= 0; n = channel.read(piece.clear().limit(PIECE))) {
+                    long at = 0; // a multiple of the block, but after the last piece
+                    for (long size = channel.size(); at < size; ) {
+                      int n = channel.read(piece.clear().limit(PIECE), at);
+                      at += n;
                       total.addAndGet(n);
                     }
                   }
