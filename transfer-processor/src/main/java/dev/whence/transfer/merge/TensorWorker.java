@@ -65,12 +65,17 @@ final class TensorWorker {
     private final MessageDigest sha256 = Digests.sha256();
     private final CRC32C crc = new CRC32C();
 
+    /** Of what is written: also its checksum for the journal. */
+    void addWritten(ByteBuffer bytes) {
+      crc.update(bytes.duplicate());
+      add(bytes);
+    }
+
     void add(ByteBuffer bytes) {
       for (int at = bytes.position(); at < bytes.limit(); at += HASHED_AT_ONCE) {
         int n = Math.min(HASHED_AT_ONCE, bytes.limit() - at);
         bytes.get(at, scratch, 0, n);
         sha256.update(scratch, 0, n);
-        crc.update(scratch, 0, n);
       }
     }
 
@@ -220,7 +225,7 @@ final class TensorWorker {
 
   private void write(OutputFiles.Place place, long offset, Sums sums) {
     for (int k = 0; k < results; k++) {
-      sums.written.get(k).add(outputs[k]);
+      sums.written.get(k).addWritten(outputs[k]);
       int bytes = outputs[k].remaining();
       place.write(k, offset, outputs[k]);
       moved.accept(bytes);
