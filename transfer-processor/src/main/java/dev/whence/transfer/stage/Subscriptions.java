@@ -43,6 +43,11 @@ final class Subscriptions {
     waiting.remove(modelId);
   }
 
+  /** Whether there is a base that nothing was asked for yet. */
+  boolean isWaiting() {
+    return !waiting.isEmpty();
+  }
+
   /** Requests that can be made now; each is handed out once. */
   List<TransferEvent> due() {
     if (subscription.isEmpty() || waiting.isEmpty()) {

@@ -453,6 +453,9 @@ final class TransferStage implements AutoCloseable {
           LOG.warn("{} at offset {}: {}", record.topic(), record.offset(), e.sentence());
         }
       }
+      if (!subscriptions.isWaiting()) {
+        return;
+      }
       Long end = models.endOffsets(List.of(releases), LOOK_UP).get(releases);
       if (end == null || models.position(releases, LOOK_UP) < end) {
         return; // an older base would be asked for before the newest is known
