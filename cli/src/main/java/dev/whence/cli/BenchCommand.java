@@ -10,6 +10,8 @@ import dev.whence.benchmarks.StreamBench;
 import dev.whence.benchmarks.StreamReport;
 import dev.whence.benchmarks.TrainBench;
 import dev.whence.benchmarks.TrainReport;
+import dev.whence.benchmarks.TransferBench;
+import dev.whence.benchmarks.TransferReport;
 import dev.whence.benchmarks.fidelity.ConfidenceBench;
 import dev.whence.benchmarks.fidelity.ConfidenceReport;
 import dev.whence.benchmarks.fidelity.FidelityBench;
@@ -48,7 +50,8 @@ import picocli.CommandLine.Spec;
       BenchCommand.Fidelity.class,
       BenchCommand.Confidence.class,
       BenchCommand.Train.class,
-      BenchCommand.Samples.class
+      BenchCommand.Samples.class,
+      BenchCommand.Transfer.class
     })
 final class BenchCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -59,7 +62,8 @@ final class BenchCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "'exact', 'fidelity', 'stream', 'train' or 'samples' is missing");
+        spec.commandLine(),
+        "'exact', 'fidelity', 'stream', 'train', 'samples' or 'transfer' is missing");
   }
 
   /** Where the figures go. */
@@ -564,6 +568,58 @@ final class BenchCommand implements Runnable {
       }
       NativeEnd.prepare();
       SamplesReport report = SamplesBench.run(options, output.progress(spec));
+      output.write(spec, report);
+      return Whence.DONE;
+    }
+  }
+
+  /** A merge against the floor of the disk. */
+  @Command(
+      name = "transfer",
+      description =
+          "A merge of synthetic shards against what reading and writing alone would take.",
+      mixinStandardHelpOptions = true)
+  static final class Transfer implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+    @Mixin private Output output = new Output();
+
+    @Option(
+        names = "--directory",
+        defaultValue = "whence-data/bench-transfer",
+        paramLabel = "D",
+        description = "on the disk that counts; removed in the end (default: ${DEFAULT-VALUE})")
+    private Path directory;
+
+    @Option(
+        names = "--gigabytes",
+        defaultValue = "4",
+        paramLabel = "N",
+        description = "of the three models together (default: ${DEFAULT-VALUE})")
+    private double gigabytes;
+
+    @Option(names = "--shards", defaultValue = "4", paramLabel = "N", description = "of each model")
+    private int shards;
+
+    @Option(
+        names = "--lambda",
+        split = ",",
+        defaultValue = "1",
+        paramLabel = "L",
+        description = "several, separated by commas, go in one pass")
+    private List<Double> lambdas = List.of();
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Transfer() {}
+
+    @Override
+    public Integer call() throws Exception {
+      TransferBench.Options options;
+      try {
+        options = new TransferBench.Options(directory, (long) (gigabytes * 1e9), shards, lambdas);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
+      TransferReport report = TransferBench.run(options, output.progress(spec));
       output.write(spec, report);
       return Whence.DONE;
     }

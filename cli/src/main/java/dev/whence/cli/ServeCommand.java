@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.attribution.stage.AttributionProcessor;
 import dev.whence.runtime.config.Settings;
+import dev.whence.transfer.stage.TransferProcessor;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -17,7 +18,7 @@ import picocli.CommandLine.Spec;
     name = "serve",
     description = "Runs one processor, as in deployment.",
     mixinStandardHelpOptions = true,
-    subcommands = ServeCommand.Attribution.class)
+    subcommands = {ServeCommand.Attribution.class, ServeCommand.Transfer.class})
 final class ServeCommand implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -27,7 +28,7 @@ final class ServeCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "which processor? This version has attribution");
+        spec.commandLine(), "which processor? This version has attribution and transfer");
   }
 
   /** Context attribution of live responses. */
@@ -52,6 +53,32 @@ final class ServeCommand implements Runnable {
     public Integer call() {
       Map<String, String> environment = System.getenv();
       return AttributionProcessor.run(
+          Settings.load(config.orElse(null), environment, flags), environment);
+    }
+  }
+
+  /** Transfers of fine-tuning to new bases. */
+  @Command(
+      name = "transfer",
+      description = "Carries out requested transfers until it is told to end (SIGTERM, Ctrl-C).",
+      mixinStandardHelpOptions = true)
+  static final class Transfer implements Callable<Integer> {
+    @Option(
+        names = "--config",
+        paramLabel = "F",
+        description = "YAML; the environment (WHENCE_<KEY>) wins over it")
+    private Optional<Path> config = Optional.empty();
+
+    @Option(
+        names = "--set",
+        paramLabel = "KEY=VALUE",
+        description = "one key of the configuration; wins over the environment and the file")
+    private Map<String, String> flags = Map.of();
+
+    @Override
+    public Integer call() {
+      Map<String, String> environment = System.getenv();
+      return TransferProcessor.run(
           Settings.load(config.orElse(null), environment, flags), environment);
     }
   }

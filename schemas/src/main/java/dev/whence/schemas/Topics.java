@@ -6,6 +6,7 @@ import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -32,6 +33,7 @@ public final class Topics {
   private final Topic escalations;
   private final Topic agreements;
   private final Topic models;
+  private final Topic transfers;
   private final List<Topic> all;
 
   /**
@@ -70,6 +72,16 @@ public final class Topics {
             Optional.empty(),
             MIB,
             Optional.empty());
+    transfers =
+        new Topic(
+            prefix + "transfers",
+            "transferId",
+            Optional.of(AvroSerdes.published(TransferEvent.getClassSchema())),
+            1,
+            Cleanup.COMPACT_AND_DELETE,
+            Optional.of(Duration.ofDays(90)),
+            MIB,
+            Optional.empty());
     all =
         List.of(
             responses,
@@ -77,6 +89,7 @@ public final class Topics {
             escalations,
             agreements,
             models,
+            transfers,
             deadLetters(responses),
             deadLetters(attributions),
             deadLetters(escalations));
@@ -129,6 +142,11 @@ public final class Topics {
   /** {@link ModelRelease} by modelId, one partition, compacted. */
   public Topic models() {
     return models;
+  }
+
+  /** {@link TransferEvent} by transferId, one partition: the last event of each is kept. */
+  public Topic transfers() {
+    return transfers;
   }
 
   /**

@@ -7,6 +7,7 @@ import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -38,7 +39,8 @@ class ContractTest {
               "Attribution", AvroSerdes.published(Attribution.getClassSchema()),
               "Escalation", AvroSerdes.published(Escalation.getClassSchema()),
               "Agreement", AvroSerdes.published(Agreement.getClassSchema()),
-              "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema())));
+              "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema()),
+              "TransferEvent", AvroSerdes.published(TransferEvent.getClassSchema())));
 
   static Stream<Schema> contracts() {
     return CURRENT.values().stream();

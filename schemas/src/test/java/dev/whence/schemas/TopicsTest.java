@@ -24,6 +24,14 @@ class TopicsTest {
   }
 
   @Test
+  void transfersKeepTheLastEventOfEachForNinetyDaysInOnePartition() {
+    assertThat(topics.transfers().partitions()).isEqualTo(1);
+    assertThat(topics.transfers().config())
+        .containsEntry("cleanup.policy", "compact,delete")
+        .containsEntry("retention.ms", "7776000000");
+  }
+
+  @Test
   void modelsAreCompactedInOnePartition() {
     assertThat(topics.models().partitions()).isEqualTo(1);
     assertThat(topics.models().config())
@@ -48,7 +56,7 @@ class TopicsTest {
 
     assertThat(other.all()).extracting(Topic::name).doesNotHaveDuplicates();
     assertThat(other.all()).allMatch(topic -> topic.name().startsWith("acme.prod."));
-    assertThat(other.all()).hasSize(8);
+    assertThat(other.all()).hasSize(9);
     assertThat(other.find("acme.prod.dlq.responses")).isPresent();
   }
 

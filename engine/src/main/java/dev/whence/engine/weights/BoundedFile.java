@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /** A file of untrusted content, read by position; every refusal names the file and the byte. */
-final class BoundedFile implements AutoCloseable {
+public final class BoundedFile implements AutoCloseable {
   private final Path path;
   private final FileChannel channel;
   private final long size;
@@ -21,7 +21,8 @@ final class BoundedFile implements AutoCloseable {
     this.size = size;
   }
 
-  static BoundedFile open(Path path) {
+  /** Opens a regular file for reading. */
+  public static BoundedFile open(Path path) {
     if (!Files.isRegularFile(path)) {
       throw new EngineException(Kind.MODEL, path + " is not a file");
     }
@@ -35,16 +36,16 @@ final class BoundedFile implements AutoCloseable {
     }
   }
 
-  Path path() {
+  public Path path() {
     return path;
   }
 
-  long size() {
+  public long size() {
     return size;
   }
 
   /** Fills the target from a position; a file that ends before is refused. */
-  void read(long position, ByteBuffer target) {
+  public void read(long position, ByteBuffer target) {
     if (position < 0 || target.remaining() > size - position) {
       throw refuse(
           position, "the file ends at byte " + size + ", " + target.remaining() + " bytes wanted");
@@ -64,11 +65,13 @@ final class BoundedFile implements AutoCloseable {
     }
   }
 
-  EngineException refuse(long position, String problem) {
+  /** An error of kind MODEL that names the file and the byte. */
+  public EngineException refuse(long position, String problem) {
     return new EngineException(Kind.MODEL, path + ", byte " + position + ": " + problem);
   }
 
-  EngineException refuse(String problem) {
+  /** An error of kind MODEL that names the file. */
+  public EngineException refuse(String problem) {
     return new EngineException(Kind.MODEL, path + ": " + problem);
   }
 

@@ -11,10 +11,16 @@ import java.nio.file.Path;
  * link may only point inside the directory or, for a snapshot of the Hugging Face hub cache ({@code
  * models--org--name/snapshots/revision}), inside that model's own cache root, where the blobs lie.
  */
-final class ContainedPath {
+public final class ContainedPath {
   private ContainedPath() {}
 
-  static Path resolve(Path directory, String name) {
+  /**
+   * The real path of a file of a directory.
+   *
+   * @throws EngineException of kind MODEL if the name is not one path element, if there is no such
+   *     file, or if a link leads out of the directory
+   */
+  public static Path resolve(Path directory, String name) {
     Path child;
     try {
       child = Path.of(name);

@@ -282,7 +282,7 @@ public final class ModelFiles implements AutoCloseable {
   }
 
   /** A JSON object of the directory, or a missing node if there is no such file. */
-  private static JsonNode optional(Path directory, String file) {
+  static JsonNode optional(Path directory, String file) {
     if (!Files.exists(directory.resolve(file))) {
       return MissingNode.getInstance();
     }

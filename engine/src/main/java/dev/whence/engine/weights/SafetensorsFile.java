@@ -23,9 +23,9 @@ import java.util.TreeMap;
  * header length, nesting, duplicate names, shape times element size against the range, ranges
  * sorted without overlap or hole, and the last range against the file's size.
  */
-final class SafetensorsFile implements AutoCloseable {
+public final class SafetensorsFile implements AutoCloseable {
   /** The bound that the reference implementation has, too. */
-  static final long MAX_HEADER = 100_000_000L;
+  public static final long MAX_HEADER = 100_000_000L;
 
   private static final int MAX_TENSORS = 1_000_000;
   private static final int MAX_DIMENSIONS = 8;
@@ -50,7 +50,11 @@ final class SafetensorsFile implements AutoCloseable {
           Map.entry("F64", 64));
 
   /** A tensor of the file; begin and end are positions in the file. */
-  record Entry(String name, String dtype, List<Long> shape, long begin, long end) {}
+  public record Entry(String name, String dtype, List<Long> shape, long begin, long end) {
+    public long byteLength() {
+      return end - begin;
+    }
+  }
 
   private final BoundedFile file;
   private final Map<String, Entry> entries;
@@ -60,7 +64,8 @@ final class SafetensorsFile implements AutoCloseable {
     this.entries = entries;
   }
 
-  static SafetensorsFile open(Path path) {
+  /** Opens a file and checks its header. */
+  public static SafetensorsFile open(Path path) {
     BoundedFile file = BoundedFile.open(path);
     try {
       return new SafetensorsFile(file, header(file));
@@ -70,11 +75,12 @@ final class SafetensorsFile implements AutoCloseable {
     }
   }
 
-  Map<String, Entry> entries() {
+  /** By name, in name order. */
+  public Map<String, Entry> entries() {
     return entries;
   }
 
-  BoundedFile file() {
+  public BoundedFile file() {
     return file;
   }
 
@@ -257,12 +263,13 @@ final class SafetensorsFile implements AutoCloseable {
   }
 
   /** A name from the file as it may stand in a message: short, without control characters. */
-  static String printable(String name) {
+  public static String printable(String name) {
     String shortened = name.length() > 120 ? name.substring(0, 120) + "..." : name;
     return shortened.replaceAll("\\p{Cntrl}", "?");
   }
 
-  EngineException refuse(Entry entry, String problem) {
+  /** An error of kind MODEL that names the file, the tensor and its first byte. */
+  public EngineException refuse(Entry entry, String problem) {
     return file.refuse(entry.begin(), "tensor '" + printable(entry.name()) + "' " + problem);
   }
 }

@@ -1,7 +1,5 @@
 package dev.whence.engine.weights;
 
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
@@ -9,7 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -17,7 +14,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Writes a safetensors file as Hugging Face's library does: tensors in name order without holes,
@@ -27,7 +23,6 @@ import java.util.TreeMap;
  */
 public final class SafetensorsWriter {
   private static final int CHUNK_ELEMENTS = 1 << 20;
-  private static final int ALIGNMENT = 8;
 
   private SafetensorsWriter() {}
 
@@ -96,28 +91,17 @@ public final class SafetensorsWriter {
 
   private static ByteBuffer header(
       List<Tensor> tensors, ElementType type, Map<String, String> metadata) {
-    ObjectNode root = JsonMapper.builder().build().createObjectNode();
-    ObjectNode about = root.putObject("__metadata__");
-    new TreeMap<>(metadata).forEach(about::put);
-    about.put("format", "pt");
-    long at = 0;
-    for (Tensor tensor : tensors) {
-      ObjectNode entry = root.putObject(tensor.name());
-      entry.put("dtype", type.name());
-      tensor.shape().forEach(entry.putArray("shape")::add);
-      long end = Math.addExact(at, Math.multiplyExact(tensor.elements(), (long) type.bytes()));
-      entry.putArray("data_offsets").add(at).add(end);
-      at = end;
-    }
-    byte[] json = root.toString().getBytes(StandardCharsets.UTF_8);
-    int padded = (json.length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    ByteBuffer header =
-        ByteBuffer.allocate(Long.BYTES + padded).order(ByteOrder.LITTLE_ENDIAN).putLong(padded);
-    header.put(json);
-    while (header.hasRemaining()) {
-      header.put((byte) ' ');
-    }
-    return header.flip();
+    return SafetensorsHeader.of(
+        tensors.stream()
+            .map(
+                tensor ->
+                    new SafetensorsHeader.Tensor(
+                        tensor.name(),
+                        type.name(),
+                        tensor.shape(),
+                        Math.multiplyExact(tensor.elements(), (long) type.bytes())))
+            .toList(),
+        metadata);
   }
 
   private static void write(FileChannel out, Tensor tensor, ElementType type) throws IOException {

@@ -13,7 +13,7 @@ import java.io.InputStream;
 import java.nio.file.Path;
 
 /** JSON of a model's files: bounded in size and nesting, duplicate keys refused. */
-final class UntrustedJson {
+public final class UntrustedJson {
   /** The largest tokenizer.json in the wild has about 40 MB. */
   static final long MAX_BYTES = 256L << 20;
 
@@ -35,12 +35,13 @@ final class UntrustedJson {
 
   private UntrustedJson() {}
 
-  static ObjectMapper mapper() {
+  /** Refuses duplicate keys, deep nesting and giant strings. */
+  public static ObjectMapper mapper() {
     return JSON;
   }
 
   /** Parses one JSON object; the origin names it in errors. */
-  static JsonNode object(byte[] bytes, String origin) {
+  public static JsonNode object(byte[] bytes, String origin) {
     try {
       return checked(JSON.readTree(bytes), origin);
     } catch (IOException e) {
@@ -57,7 +58,7 @@ final class UntrustedJson {
   }
 
   /** Reads a file of at most {@link #MAX_BYTES}. */
-  static byte[] bytes(Path path) {
+  public static byte[] bytes(Path path) {
     try (BoundedFile file = BoundedFile.open(path)) {
       if (file.size() > MAX_BYTES) {
         throw file.refuse("has " + file.size() + " bytes, more than the " + MAX_BYTES + " allowed");

@@ -2,15 +2,22 @@ package dev.whence.engine.weights;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** The digest that {@link ModelFiles#digest()} defines, computed once. */
-final class WeightDigest {
+/**
+ * The digest that {@link ModelFiles#digest()} defines, computed once. Whoever has read all tensors
+ * anyway gives their digests to {@link #hex(SortedMap)} instead.
+ */
+public final class WeightDigest {
   private static final int PIECE = 1 << 20;
 
   private final String tokenizer;
@@ -22,6 +29,26 @@ final class WeightDigest {
     this.tokenizer = tokenizer;
     this.config = config;
     this.template = template;
+  }
+
+  /**
+   * A tensor's part.
+   *
+   * @param sha256 of its bytes, in hex
+   */
+  public record Hashed(String dtype, List<Long> shape, String sha256) {
+    public Hashed {
+      shape = List.copyOf(shape);
+    }
+  }
+
+  /** With the tokenizer, config and chat template of a Hugging Face directory. */
+  public static WeightDigest ofTextsIn(Path directory) {
+    return of(
+        UntrustedJson.bytes(ContainedPath.resolve(directory, "tokenizer.json")),
+        UntrustedJson.bytes(ContainedPath.resolve(directory, "config.json")),
+        TokenizerSettings.template(
+            directory, ModelFiles.optional(directory, "tokenizer_config.json")));
   }
 
   static WeightDigest of(byte[] tokenizer, byte[] config, Optional<String> template) {
@@ -41,8 +68,7 @@ final class WeightDigest {
   }
 
   private String compute(WeightSource weights) {
-    MessageDigest all = newDigest();
-    line(all, "whence-model 1");
+    SortedMap<String, Hashed> hashed = new TreeMap<>();
     ByteBuffer piece = ByteBuffer.allocate(PIECE);
     for (TensorInfo info : weights.tensors().values()) {
       MessageDigest one = newDigest();
@@ -52,17 +78,32 @@ final class WeightDigest {
         weights.read(info.name(), at, piece);
         one.update(piece.flip());
       }
-      String shape = info.shape().stream().map(String::valueOf).collect(Collectors.joining(","));
-      line(
-          all,
-          String.join(
-              "\t",
-              "tensor",
-              info.name(),
-              info.type().name(),
-              shape,
-              HexFormat.of().formatHex(one.digest())));
+      hashed.put(
+          info.name(),
+          new Hashed(info.type().name(), info.shape(), HexFormat.of().formatHex(one.digest())));
     }
+    return hex(hashed);
+  }
+
+  /**
+   * The digest of a model whose tensors were read already.
+   *
+   * @param tensors by name, without {@linkplain SafetensorsShards#isBuffer buffers}
+   */
+  public String hex(SortedMap<String, Hashed> tensors) {
+    MessageDigest all = newDigest();
+    line(all, "whence-model 1");
+    tensors.forEach(
+        (name, tensor) ->
+            line(
+                all,
+                String.join(
+                    "\t",
+                    "tensor",
+                    name,
+                    tensor.dtype(),
+                    tensor.shape().stream().map(String::valueOf).collect(Collectors.joining(",")),
+                    tensor.sha256())));
     line(all, "tokenizer\t" + tokenizer);
     line(all, "config\t" + config);
     line(all, "template\t" + template);

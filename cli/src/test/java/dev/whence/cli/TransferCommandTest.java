@@ -1,0 +1,132 @@
+package dev.whence.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TransferCommandTest {
+  @TempDir Path directory;
+
+  private String[] models(String command, String... more) {
+    return java.util.stream.Stream.concat(
+            java.util.stream.Stream.of(
+                "transfer",
+                command,
+                "--base",
+                "base-v1",
+                "--fine-tuned",
+                "chat-v1",
+                "--target",
+                "base-v2"),
+            java.util.stream.Stream.of(more))
+        .toArray(String[]::new);
+  }
+
+  @Test
+  void planSaysWhatHappensToEveryTensorAndWritesNothing() throws Exception {
+    CommandRun run = CommandRun.of(models("plan"));
+
+    assertThat(run.exit()).isZero();
+    assertThat(run.out())
+        .anySatisfy(
+            line -> assertThat(line).contains("model.embed_tokens.weight").contains("merge"));
+    assertThat(run.out().get(run.out().size() - 1)).startsWith("plan ").contains("reads");
+  }
+
+  @Test
+  void runPublishesAModelThatVerifiesUntilAByteOfItChanges() throws Exception {
+    Path output = directory.resolve("chat-v2");
+    CommandRun run = CommandRun.of(models("run", "--output", output.toString()));
+    assertThat(run.exit()).isZero();
+    try (ModelFiles files = ModelFiles.open(output)) {
+      assertThat(run.out().get(0)).contains(files.digest());
+    }
+    assertThat(CommandRun.of("transfer", "verify", "--output", output.toString()).exit()).isZero();
+    assertThat(CommandRun.of("transfer", "inspect", "--output", output.toString()).out())
+        .anySatisfy(line -> assertThat(line).contains("madeFrom"));
+
+    Path shard = output.resolve("model.safetensors");
+    try (FileChannel channel = FileChannel.open(shard, StandardOpenOption.WRITE)) {
+      channel.write(java.nio.ByteBuffer.wrap(new byte[] {1}), Files.size(shard) - 2);
+    }
+    CommandRun damaged = CommandRun.of("transfer", "verify", "--output", output.toString());
+    assertThat(damaged.exit()).isEqualTo(1);
+    assertThat(damaged.err().get(0)).contains("is not what was written");
+  }
+
+  @Test
+  void aDiffIsExtractedInspectedAndAppliedToItsOwnBase() throws Exception {
+    Path diff = directory.resolve("diff");
+    assertThat(
+            CommandRun.of(
+                    "transfer",
+                    "extract",
+                    "--base",
+                    "base-v1",
+                    "--fine-tuned",
+                    "chat-v1",
+                    "--output",
+                    diff.toString())
+                .out()
+                .get(0))
+        .contains(" 0 that base + diff does not give back");
+    Path svg = directory.resolve("norms.svg");
+    CommandRun inspected =
+        CommandRun.of(
+            "transfer",
+            "inspect",
+            "--diff",
+            diff.toString(),
+            "--with",
+            diff.toString(),
+            "--svg",
+            svg.toString());
+    assertThat(inspected.out().get(inspected.out().size() - 1))
+        .startsWith("total ")
+        .contains("cosine 1.000000");
+    assertThat(Files.readString(svg)).startsWith("<svg").contains("polyline");
+    Path again = directory.resolve("again");
+    assertThat(
+            CommandRun.of(
+                    "transfer",
+                    "apply",
+                    "--target",
+                    "base-v1",
+                    "--diff",
+                    diff.toString(),
+                    "--output",
+                    again.toString())
+                .exit())
+        .isZero();
+    try (ModelFiles one = ModelFiles.open(again);
+        ModelFiles other = ModelFiles.open(BundledModels.unpack("chat-v1"))) {
+      assertThat(one.weights().tensors()).isEqualTo(other.weights().tensors());
+    }
+  }
+
+  @Test
+  void wrongUsageAndImpossibleTransfersAreOneSentenceEach() {
+    assertThat(CommandRun.of(models("run", "--output", "x", "--gates")).exit()).isEqualTo(2);
+    assertThat(CommandRun.of(models("plan", "--policy", "missing=perhaps")).exit()).isEqualTo(2);
+    CommandRun impossible =
+        CommandRun.of(
+            "transfer",
+            "plan",
+            "--base",
+            "base-v1",
+            "--fine-tuned",
+            "chat-v1",
+            "--target",
+            "tiny-base");
+    assertThat(impossible.exit()).isEqualTo(1);
+    assertThat(impossible.err()).hasSize(1);
+    assertThat(impossible.err().get(0)).contains("has shape");
+  }
+}

@@ -1,0 +1,192 @@
+package dev.whence.transfer.diff;
+
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsHeader;
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.DirectoryWriter;
+import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.TensorReader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Adds stored diff vectors to a model: {@code M = T + sum_i w_i delta_i}, in double, rounded once
+ * to T's type. A weight of -1 takes a diff out of the model that has it. Also composes diffs
+ * without a model: {@code sum_i w_i delta_i}, rounded once to fp32.
+ */
+public final class DiffApplication {
+  private DiffApplication() {}
+
+  /** A diff vector and its factor. */
+  public record Weighted(Path diff, double weight) {}
+
+  /**
+   * Applies diffs; the first one's fine-tuned model says how answers end.
+   *
+   * @param output a directory that does not exist
+   * @throws TransferException with all reasons if they do not match
+   */
+  public static void apply(Path target, List<Weighted> diffs, Path output) {
+    try (TensorReader model = TensorReader.open(Role.TARGET, target);
+        Opened opened = Opened.of(diffs)) {
+      Map<String, TensorReader.Info> tensors = model.tensors();
+      List<String> problems = new ArrayList<>();
+      for (StoredDiff diff : opened.diffs) {
+        if (!DirectoryWriter.sameTokens(model, diff.reader())) {
+          problems.add(
+              "the vocabularies of model and diff differ: transfer run with vocabulary align puts"
+                  + " rows together by token");
+        }
+        matches(tensors, diff, problems);
+      }
+      if (!problems.isEmpty()) {
+        throw new TransferException(problems);
+      }
+      List<SafetensorsHeader.Tensor> layout =
+          tensors.values().stream()
+              .map(
+                  tensor ->
+                      new SafetensorsHeader.Tensor(
+                          tensor.name(),
+                          tensor.dtype(),
+                          tensor.shape(),
+                          model.bytes(tensor.name())))
+              .toList();
+      Map<String, byte[]> texts =
+          opened.weights.get(0) < 0
+              ? DirectoryWriter.textsOf(model)
+              : DirectoryWriter.textsFor(model, opened.diffs.get(0).reader());
+      texts.remove(SafetensorsShards.INDEX);
+      try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
+        double[] sum = new double[TensorReader.PIECE];
+        for (TensorReader.Info tensor : tensors.values()) {
+          if (!opened.diffs.get(0).tensors().containsKey(tensor.name())) {
+            out.copy(model, tensor.name(), model.bytes(tensor.name()));
+            continue;
+          }
+          ElementType type = ElementType.valueOf(tensor.dtype());
+          for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
+            int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
+            model.read(tensor.name(), at, n, sum);
+            opened.add(tensor.name(), at, n, sum);
+            out.write(type, sum, n);
+          }
+        }
+        out.publish(texts);
+      }
+    }
+  }
+
+  private static void matches(
+      Map<String, TensorReader.Info> tensors, StoredDiff diff, List<String> problems) {
+    for (TensorReader.Info delta : diff.tensors().values()) {
+      TensorReader.Info tensor = tensors.get(delta.name());
+      if (tensor == null || !tensor.isFloat() || !tensor.shape().equals(delta.shape())) {
+        problems.add(
+            "'"
+                + delta.name()
+                + "' of the diff has shape "
+                + delta.shape()
+                + ", the model has "
+                + (tensor == null ? "no such tensor" : tensor.dtype() + " " + tensor.shape()));
+      }
+    }
+    tensors.values().stream()
+        .filter(TensorReader.Info::isFloat)
+        .filter(tensor -> !diff.tensors().containsKey(tensor.name()))
+        .filter(tensor -> !SafetensorsShards.isBuffer(tensor.name()))
+        .forEach(tensor -> problems.add("'" + tensor.name() + "' of the model has no difference"));
+  }
+
+  /**
+   * Adds diffs up to one.
+   *
+   * @param output a directory that does not exist
+   * @throws TransferException with all reasons if they do not match
+   */
+  public static void compose(List<Weighted> diffs, Path output) {
+    try (Opened opened = Opened.of(diffs)) {
+      StoredDiff first = opened.diffs.get(0);
+      List<String> problems = new ArrayList<>();
+      for (StoredDiff diff : opened.diffs) {
+        Set<String> all = new HashSet<>(diff.tensors().keySet());
+        all.addAll(first.tensors().keySet());
+        for (String name : all) {
+          TensorReader.Info one = first.tensors().get(name);
+          TensorReader.Info other = diff.tensors().get(name);
+          if (one == null || other == null || !one.shape().equals(other.shape())) {
+            problems.add("'" + name + "' has not the same shape in all diffs");
+          }
+        }
+      }
+      if (!problems.isEmpty()) {
+        throw new TransferException(problems.stream().distinct().toList());
+      }
+      List<SafetensorsHeader.Tensor> layout =
+          first.tensors().values().stream()
+              .map(
+                  tensor ->
+                      new SafetensorsHeader.Tensor(
+                          tensor.name(), "F32", tensor.shape(), tensor.elements() * Float.BYTES))
+              .toList();
+      try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
+        for (TensorReader.Info tensor : first.tensors().values()) {
+          for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
+            int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
+            double[] sum = new double[n];
+            opened.add(tensor.name(), at, n, sum);
+            out.write(ElementType.F32, sum, n);
+          }
+        }
+        out.publish(DirectoryWriter.textsOf(first.reader()));
+      }
+    }
+  }
+
+  private static final class Opened implements AutoCloseable {
+    private final List<StoredDiff> diffs = new ArrayList<>();
+    private final List<Double> weights = new ArrayList<>();
+    private final double[] delta = new double[TensorReader.PIECE];
+
+    static Opened of(List<Weighted> diffs) {
+      if (diffs.isEmpty()) {
+        throw new TransferException("no diff vector was given");
+      }
+      Opened opened = new Opened();
+      try {
+        for (Weighted one : diffs) {
+          if (!Double.isFinite(one.weight())) {
+            throw new TransferException(
+                "the weight of " + one.diff() + " is " + one.weight() + ", not a finite number");
+          }
+          opened.diffs.add(StoredDiff.open(one.diff()));
+          opened.weights.add(one.weight());
+        }
+        return opened;
+      } catch (RuntimeException e) {
+        opened.close();
+        throw e;
+      }
+    }
+
+    void add(String tensor, long from, int n, double[] sum) {
+      for (int k = 0; k < diffs.size(); k++) {
+        double weight = weights.get(k);
+        diffs.get(k).read(tensor, from, n, delta);
+        for (int i = 0; i < n; i++) {
+          sum[i] += weight * delta[i];
+        }
+      }
+    }
+
+    @Override
+    public void close() {
+      diffs.forEach(StoredDiff::close);
+    }
+  }
+}

@@ -1,0 +1,236 @@
+package dev.whence.transfer.diff;
+
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsHeader;
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.DirectoryWriter;
+import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.TensorReader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+
+/**
+ * Takes {@code delta = F - B} out of two models and stores it as a {@link StoredDiff}. Every
+ * element is checked by {@code B + delta = F}; those for which it does not hold in the stored type
+ * become exceptions, and those that no difference gives back (one of the two vanishes beside the
+ * other) are counted. Reads both models twice: once to count, since a safetensors header says how
+ * long everything is, and once to write.
+ */
+public final class DiffExtraction {
+  private DiffExtraction() {}
+
+  /**
+   * What was stored.
+   *
+   * @param elements of all tensors
+   * @param exceptions in a wider type
+   * @param inexact that B and the stored difference do not give back, exception or not
+   */
+  public record Extracted(long elements, long exceptions, long inexact) {}
+
+  private record Pair(
+      String name, List<Long> shape, long elements, ElementType base, ElementType fineTuned) {
+    ElementType stored() {
+      return StoredDiff.wider(base, fineTuned);
+    }
+  }
+
+  /**
+   * Extracts.
+   *
+   * @param output a directory that does not exist
+   * @throws TransferException with all reasons if the models do not match
+   */
+  public static Extracted extract(Path base, Path fineTuned, Path output) {
+    try (TensorReader b = TensorReader.open(Role.BASE, base);
+        TensorReader f = TensorReader.open(Role.FINE_TUNED, fineTuned)) {
+      List<Pair> pairs = pairs(b, f);
+      Map<String, Counting> counts = new TreeMap<>();
+      for (Pair pair : pairs) {
+        Counting counting = new Counting();
+        each(pair, b, f, counting);
+        counts.put(pair.name(), counting);
+      }
+      write(pairs, counts, b, f, output);
+      return new Extracted(
+          pairs.stream().mapToLong(Pair::elements).sum(),
+          counts.values().stream().mapToLong(count -> count.exceptions).sum(),
+          counts.values().stream().mapToLong(count -> count.inexact).sum());
+    }
+  }
+
+  private static List<Pair> pairs(TensorReader b, TensorReader f) {
+    List<String> problems = new ArrayList<>();
+    List<Pair> pairs = new ArrayList<>();
+    if (!DirectoryWriter.sameTokens(b, f)) {
+      problems.add("the vocabularies of base and fine-tuned model differ");
+    }
+    Map<String, TensorReader.Info> theirs = f.tensors();
+    for (TensorReader.Info mine : b.tensors().values()) {
+      TensorReader.Info other = theirs.remove(mine.name());
+      if (SafetensorsShards.isBuffer(mine.name()) || (other != null && !mine.isFloat())) {
+        continue; // computed from the config, or nothing that could be added
+      }
+      if (other == null) {
+        problems.add("'" + mine.name() + "' is not in the fine-tuned model");
+      } else if (!mine.shape().equals(other.shape()) || !other.isFloat()) {
+        problems.add(
+            "'"
+                + mine.name()
+                + "' is "
+                + mine.dtype()
+                + " "
+                + mine.shape()
+                + " in base, "
+                + other.dtype()
+                + " "
+                + other.shape()
+                + " in the fine-tuned model");
+      } else {
+        pairs.add(
+            new Pair(
+                mine.name(),
+                mine.shape(),
+                mine.elements(),
+                ElementType.valueOf(mine.dtype()),
+                ElementType.valueOf(other.dtype())));
+      }
+    }
+    theirs.keySet().stream()
+        .filter(name -> !SafetensorsShards.isBuffer(name))
+        .forEach(name -> problems.add("'" + name + "' is not in base"));
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
+    }
+    return pairs;
+  }
+
+  /** Takes the differences of one piece. */
+  private interface Piece {
+    void take(Pair pair, long from, int n, double[] base, double[] fineTuned);
+  }
+
+  private static void each(Pair pair, TensorReader b, TensorReader f, Piece piece) {
+    double[] base = new double[TensorReader.PIECE];
+    double[] fineTuned = new double[TensorReader.PIECE];
+    for (long at = 0; at < pair.elements(); at += TensorReader.PIECE) {
+      int n = (int) Math.min(TensorReader.PIECE, pair.elements() - at);
+      b.read(pair.name(), at, n, base);
+      f.read(pair.name(), at, n, fineTuned);
+      piece.take(pair, at, n, base, fineTuned);
+    }
+  }
+
+  private static boolean restores(Pair pair, double base, double delta, double fineTuned) {
+    return DirectoryWriter.rounded(pair.fineTuned(), base + delta) == fineTuned;
+  }
+
+  private static boolean isException(Pair pair, double base, double fineTuned) {
+    return !restores(
+        pair, base, DirectoryWriter.rounded(pair.stored(), fineTuned - base), fineTuned);
+  }
+
+  /** What one tensor needs. */
+  private static final class Counting implements Piece {
+    private long exceptions;
+    private long inexact;
+    private boolean wide;
+
+    @Override
+    public void take(Pair pair, long from, int n, double[] base, double[] fineTuned) {
+      for (int i = 0; i < n; i++) {
+        if (!Double.isFinite(base[i]) || !Double.isFinite(fineTuned[i])) {
+          throw new TransferException(
+              "tensor '"
+                  + pair.name()
+                  + "', element "
+                  + (from + i)
+                  + " is not finite: it has no difference");
+        }
+        if (isException(pair, base[i], fineTuned[i])) {
+          exceptions++;
+          double delta = fineTuned[i] - base[i];
+          wide |= !restores(pair, base[i], (float) delta, fineTuned[i]);
+          if (!restores(pair, base[i], delta, fineTuned[i])) {
+            inexact++;
+          }
+        }
+      }
+    }
+  }
+
+  private static void write(
+      List<Pair> pairs, Map<String, Counting> counts, TensorReader b, TensorReader f, Path output) {
+    List<SafetensorsHeader.Tensor> tensors = new ArrayList<>();
+    for (Pair pair : pairs) {
+      tensors.add(
+          new SafetensorsHeader.Tensor(
+              pair.name(),
+              pair.stored().name(),
+              pair.shape(),
+              pair.elements() * pair.stored().bytes()));
+      Counting counted = Objects.requireNonNull(counts.get(pair.name()));
+      long count = counted.exceptions;
+      if (count > 0) {
+        boolean wide = counted.wide;
+        tensors.add(
+            new SafetensorsHeader.Tensor(
+                pair.name() + StoredDiff.AT, "I64", List.of(count), count * Long.BYTES));
+        tensors.add(
+            new SafetensorsHeader.Tensor(
+                pair.name() + StoredDiff.DELTA,
+                wide ? "F64" : "F32",
+                List.of(count),
+                count * (wide ? Double.BYTES : Float.BYTES)));
+      }
+    }
+    try (DirectoryWriter out = new DirectoryWriter(output, tensors, Map.of())) {
+      for (Pair pair : pairs) {
+        each(
+            pair,
+            b,
+            f,
+            (same, from, n, base, fineTuned) -> {
+              for (int i = 0; i < n; i++) {
+                base[i] = fineTuned[i] - base[i];
+              }
+              out.write(pair.stored(), base, n);
+            });
+        Counting counted = Objects.requireNonNull(counts.get(pair.name()));
+        if (counted.exceptions > 0) {
+          each(pair, b, f, new Exceptions(out, false, counted.wide));
+          each(pair, b, f, new Exceptions(out, true, counted.wide));
+        }
+      }
+      out.publish(DirectoryWriter.textsOf(f));
+    }
+  }
+
+  /** Writes the places of exceptions, or their differences. */
+  private record Exceptions(DirectoryWriter out, boolean deltas, boolean wide) implements Piece {
+    @Override
+    public void take(Pair pair, long from, int n, double[] base, double[] fineTuned) {
+      long[] at = new long[n];
+      double[] delta = new double[n];
+      int count = 0;
+      for (int i = 0; i < n; i++) {
+        if (isException(pair, base[i], fineTuned[i])) {
+          at[count] = from + i;
+          delta[count++] = fineTuned[i] - base[i];
+        }
+      }
+      if (!deltas) {
+        out.writeI64(at, count);
+      } else if (wide) {
+        out.writeF64(delta, count);
+      } else {
+        out.write(ElementType.F32, delta, count);
+      }
+    }
+  }
+}

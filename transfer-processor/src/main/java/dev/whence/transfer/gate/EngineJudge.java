@@ -1,0 +1,106 @@
+package dev.whence.transfer.gate;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.LocalScorer;
+import dev.whence.engine.Trunk;
+import dev.whence.engine.text.RenderedPrompt;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.transfer.TransferException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/**
+ * The engine's own scoring: {@code -sum log p / number of scored tokens} over all lines of a set,
+ * in nats per token. A line with {@code messages} and {@code response} is a conversation, of which
+ * the response is scored, and the end token if it ended by itself; a line with {@code text} is
+ * scored from its second token on. Each model reads with its own tokenizer and template.
+ */
+public final class EngineJudge implements Judge {
+  private final EngineOptions options;
+
+  /** What one line is worth. */
+  private record Scored(int tokens, double nats) {}
+
+  public EngineJudge(EngineOptions options) {
+    this.options = options;
+  }
+
+  @Override
+  public double loss(Path model, Path set) {
+    try (LocalScorer scorer = LocalScorer.open(ModelFiles.open(model), options);
+        BufferedReader lines = Files.newBufferedReader(set)) {
+      double nats = 0;
+      long tokens = 0;
+      int number = 0;
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        number++;
+        if (!line.isBlank()) {
+          Scored scored = scored(scorer, model, set, number, line);
+          nats += scored.nats();
+          tokens += scored.tokens();
+        }
+      }
+      if (tokens == 0) {
+        throw new TransferException(set + " has nothing to score");
+      }
+      return nats / tokens;
+    } catch (IOException e) {
+      throw new TransferException(set + " can not be read: " + e, e);
+    } catch (EngineException e) {
+      throw new TransferException(model + " can not be run: " + e.getMessage(), e);
+    }
+  }
+
+  private static Scored scored(LocalScorer scorer, Path model, Path set, int number, String line) {
+    try {
+      JsonNode json = UntrustedJson.mapper().readTree(line);
+      return json.has("messages")
+          ? conversation(scorer, ConversationCodec.read(line))
+          : text(scorer, json.path("text").asText());
+    } catch (IOException | IllegalArgumentException e) {
+      throw new TransferException(
+          set + ", line " + number + " is neither a conversation nor an object with a text", e);
+    } catch (EngineException e) {
+      throw new TransferException(
+          set + ", line " + number + " can not be scored by " + model + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static Scored conversation(LocalScorer scorer, Conversation conversation) {
+    RenderedPrompt prompt = scorer.template().render(conversation);
+    int[] before = scorer.tokenizer().encode(prompt.text()).ids();
+    int[] answer = scorer.tokenizer().encode(conversation.response()).ids();
+    int end =
+        "stop".equals(conversation.finishReason()) && !prompt.endToken().isEmpty()
+            ? scorer.tokenizer().idOf(prompt.endToken())
+            : -1;
+    int[] tokens =
+        IntStream.concat(
+                IntStream.concat(Arrays.stream(before), Arrays.stream(answer)),
+                end >= 0 ? IntStream.of(end) : IntStream.empty())
+            .toArray();
+    return run(scorer, tokens, Math.max(1, before.length));
+  }
+
+  private static Scored text(LocalScorer scorer, String text) {
+    return run(scorer, scorer.tokenizer().encode(text).ids(), 1);
+  }
+
+  private static Scored run(LocalScorer scorer, int[] tokens, int scoredFrom) {
+    if (tokens.length <= scoredFrom) {
+      return new Scored(0, 0);
+    }
+    try (Trunk trunk = scorer.trunk(tokens, scoredFrom)) {
+      return new Scored(tokens.length - scoredFrom, -Arrays.stream(trunk.logProbs()).sum());
+    }
+  }
+}

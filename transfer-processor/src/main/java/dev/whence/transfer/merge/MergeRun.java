@@ -1,0 +1,488 @@
+package dev.whence.transfer.merge;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.engine.weights.WeightDigest;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileStore;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Carries out a plan: reads each byte of the three models once, writes each byte of the results
+ * once, and makes them visible by one rename.
+ *
+ * <p>Several threads take tensors, the largest first. What is written is forced to disk and then
+ * noted in the {@link Journal} with its checksum, in groups; a run that finds a journal of its plan
+ * verifies what is noted and does the rest. The manifest is written last. Until the rename nothing
+ * is under the result's name; after it, all of it is: the end of the process at any point leaves
+ * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote.
+ */
+public final class MergeRun {
+  private static final int LARGEST_PIECE = 4 << 20;
+  private static final int SMALLEST_PIECE = 1 << 16;
+  private static final long SPARE_BYTES = 16L << 20;
+
+  private final TransferPlan plan;
+  private final MergeOptions options;
+  private final MergeProgress progress;
+  private final AtomicLong moved = new AtomicLong();
+  private final Map<String, Journal.Entry> done = new ConcurrentHashMap<>();
+  private final Object forcing = new Object();
+  private List<Journal.Entry> unforced = new ArrayList<>();
+  private long unforcedBytes;
+  private volatile boolean failed;
+
+  /** A piece of work. */
+  private record Work(String name, long bytes, Optional<TensorPlan> made, Optional<Read> read) {}
+
+  /** A tensor that is only read. */
+  private record Read(Role role, SourceModel.Tensor tensor) {}
+
+  private MergeRun(TransferPlan plan, MergeOptions options, MergeProgress progress) {
+    this.plan = plan;
+    this.options = options;
+    this.progress = progress;
+  }
+
+  /**
+   * Merges and publishes. With one lambda the output holds the model, with several a directory for
+   * each, {@code lambda-0.5}.
+   *
+   * @param output must not exist, be empty, or hold the same transfer
+   * @return what is there then
+   * @throws TransferException if the plan can not be carried out; nothing of it is left then
+   * @throws StoppedException if the options' stop said so; what was done is kept
+   */
+  public static Published run(
+      TransferPlan plan, Path output, MergeOptions options, MergeProgress progress) {
+    try (Staging staging = Staging.lock(output)) {
+      Optional<Published> before = published(plan, output);
+      if (before.isPresent()) {
+        staging.discard();
+        return before.get();
+      }
+      refuseOccupied(output);
+      try {
+        return new MergeRun(plan, options, progress).run(staging);
+      } catch (TransferException | IOException | EngineException e) {
+        staging.discard();
+        throw e;
+      }
+    } catch (IOException e) {
+      throw new TransferException(
+          "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
+    }
+  }
+
+  private static Optional<Published> published(TransferPlan plan, Path output) {
+    List<Published.Model> models = new ArrayList<>();
+    for (Path directory : directories(plan, output)) {
+      if (!Files.isDirectory(directory)) {
+        return Optional.empty();
+      }
+      Optional<Manifest> manifest = Manifest.read(directory);
+      if (manifest.isEmpty() || !manifest.get().plan().equals(plan.id())) {
+        return Optional.empty();
+      }
+      models.add(new Published.Model(directory, manifest.get()));
+    }
+    return Optional.of(new Published(plan.id(), models, true));
+  }
+
+  private static void refuseOccupied(Path output) throws IOException {
+    if (!Files.exists(output)) {
+      return;
+    }
+    boolean empty = false;
+    if (Files.isDirectory(output)) {
+      try (var list = Files.list(output)) {
+        empty = list.findAny().isEmpty();
+      }
+    }
+    if (!empty) {
+      throw new TransferException(
+          output
+              + " exists and is not the result of this transfer: give another output, or remove"
+              + " it");
+    }
+  }
+
+  /** One directory for each lambda. */
+  private static List<Path> directories(TransferPlan plan, Path root) {
+    List<Double> lambdas = plan.request().lambdas();
+    return lambdas.size() == 1
+        ? List.of(root)
+        : lambdas.stream().map(lambda -> root.resolve("lambda-" + lambda)).toList();
+  }
+
+  private Published run(Staging staging) throws IOException {
+    Optional<Journal> known =
+        staging.exists() ? Journal.resume(staging.journal(), plan.id()) : Optional.empty();
+    if (known.isEmpty()) {
+      staging.discard();
+    }
+    checkSpace(staging);
+    staging.create();
+    if (known.isEmpty()) {
+      write(staging.request(), RequestFile.bytes(plan.request()));
+    }
+    List<Path> directories = directories(plan, staging.result());
+    try (Journal journal =
+            known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
+        OutputFiles files = new OutputFiles(plan, directories, options.opener())) {
+      work(journal, files);
+      force(journal, files);
+    }
+    Map<Role, String> digests = checkedDigests();
+    List<Manifest> manifests = new ArrayList<>();
+    for (int k = 0; k < directories.size(); k++) {
+      manifests.add(finish(directories.get(k), k, digests));
+    }
+    staging.publish(options.durable());
+    staging.discard();
+    List<Path> places = directories(plan, staging.output());
+    List<Published.Model> models = new ArrayList<>();
+    for (int k = 0; k < places.size(); k++) {
+      models.add(new Published.Model(places.get(k), manifests.get(k)));
+    }
+    return new Published(plan.id(), models, false);
+  }
+
+  private void checkSpace(Staging staging) throws IOException {
+    Path parent = Objects.requireNonNull(staging.output().getParent());
+    FileStore store = Files.getFileStore(parent);
+    long there = 0;
+    if (staging.exists()) {
+      try (var all = Files.walk(staging.result())) {
+        there = all.filter(Files::isRegularFile).mapToLong(path -> path.toFile().length()).sum();
+      }
+    }
+    long needed = plan.outputBytes() + SPARE_BYTES - there;
+    if (store.getUsableSpace() < needed) {
+      throw new TransferException(
+          "the results need "
+              + needed
+              + " bytes, but the disk of "
+              + parent
+              + " has only "
+              + store.getUsableSpace()
+              + " left");
+    }
+  }
+
+  private void work(Journal journal, OutputFiles files) throws IOException {
+    List<Work> all = new ArrayList<>();
+    for (TransferPlan.Shard shard : plan.shards()) {
+      for (TensorPlan tensor : shard.tensors()) {
+        all.add(new Work(tensor.name(), tensor.bytes(), Optional.of(tensor), Optional.empty()));
+      }
+    }
+    for (Role role : List.of(Role.BASE, Role.FINE_TUNED)) {
+      Map<String, SourceModel.Tensor> own = plan.model(role).tensors();
+      for (SourceModel.Tensor tensor : plan.unused()) {
+        if (tensor.equals(own.get(tensor.name()))) {
+          all.add(
+              new Work(
+                  TensorWorker.key(role, tensor.name()),
+                  tensor.entry().byteLength(),
+                  Optional.empty(),
+                  Optional.of(new Read(role, tensor))));
+        }
+      }
+    }
+    all.sort(Comparator.comparingLong(Work::bytes).reversed().thenComparing(Work::name));
+    int workers = Math.max(1, Math.min(options.workers(), all.size()));
+    int buffers = 3 + plan.request().lambdas().size();
+    int piece =
+        (int)
+            Math.max(
+                SMALLEST_PIECE,
+                Math.min(LARGEST_PIECE, options.memoryBytes() / workers / buffers / 8 * 8));
+    AtomicInteger next = new AtomicInteger();
+    ExecutorService threads =
+        Executors.newFixedThreadPool(workers, task -> new Thread(task, "transfer"));
+    try {
+      List<Future<?>> running = new ArrayList<>();
+      for (int w = 0; w < workers; w++) {
+        running.add(
+            threads.submit(
+                () -> {
+                  take(all, next, piece, journal, files);
+                  return null;
+                }));
+      }
+      await(running);
+    } finally {
+      failed = true; // whoever still runs ends at its next piece
+      threads.shutdown();
+      boolean interrupted = false;
+      while (!threads.isTerminated()) {
+        try {
+          var unused = threads.awaitTermination(1, java.util.concurrent.TimeUnit.HOURS);
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private void await(List<Future<?>> running) throws IOException {
+    Optional<Throwable> first = Optional.empty();
+    for (Future<?> one : running) {
+      try {
+        one.get();
+      } catch (ExecutionException e) {
+        Throwable cause = e.getCause() == null ? e : e.getCause();
+        // A worker that was stopped because another failed is not what went wrong.
+        if (first.isEmpty() || first.get() instanceof StoppedException) {
+          first = Optional.of(cause);
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        failed = true;
+        throw new StoppedException();
+      }
+    }
+    if (first.isPresent()) {
+      rethrow(first.get());
+    }
+  }
+
+  private static void rethrow(Throwable cause) throws IOException {
+    if (cause instanceof IOException e) {
+      throw e;
+    }
+    if (cause instanceof RuntimeException e) {
+      throw e;
+    }
+    if (cause instanceof Error e) {
+      throw e;
+    }
+    throw new IllegalStateException(cause);
+  }
+
+  private void take(
+      List<Work> all, AtomicInteger next, int piece, Journal journal, OutputFiles files)
+      throws IOException {
+    TensorWorker worker =
+        new TensorWorker(
+            plan.request().lambdas(), plan.request().policies().nonFinite(), piece, this::moved);
+    try {
+      for (int i = next.getAndIncrement(); i < all.size(); i = next.getAndIncrement()) {
+        Work work = all.get(i);
+        Optional<Journal.Entry> before = journal.find(work.name());
+        if (before.isPresent() && verified(worker, work, before.get(), files)) {
+          done.put(work.name(), before.get());
+          moved(bytesOf(work));
+          continue;
+        }
+        Journal.Entry entry =
+            work.made().isPresent()
+                ? worker.make(work.made().get(), files.place(work.name()))
+                : worker.hash(
+                    work.name(), work.read().orElseThrow().role(), work.read().get().tensor());
+        done.put(work.name(), entry);
+        note(entry, work.bytes(), journal, files);
+      }
+    } catch (IOException | RuntimeException | Error e) {
+      failed = true;
+      throw e;
+    }
+  }
+
+  private static boolean verified(
+      TensorWorker worker, Work work, Journal.Entry entry, OutputFiles files) throws IOException {
+    return work.made().isEmpty()
+        || worker.verify(work.made().get(), files.place(work.name()), entry);
+  }
+
+  private long bytesOf(Work work) {
+    return work.made()
+        .map(
+            tensor ->
+                tensor.bytes() * plan.request().lambdas().size()
+                    + tensor.treatment().reads().stream()
+                        .mapToLong(read -> read.entry().byteLength())
+                        .sum())
+        .orElse(work.bytes());
+  }
+
+  private void moved(long bytes) {
+    if (failed || options.stop().getAsBoolean()) {
+      throw new StoppedException();
+    }
+    long total = plan.inputBytes() + plan.outputBytes();
+    progress.moved(Math.min(total, moved.addAndGet(bytes)), total);
+  }
+
+  /** Every so many bytes, all that was written is forced and then noted. */
+  private void note(Journal.Entry entry, long bytes, Journal journal, OutputFiles files)
+      throws IOException {
+    synchronized (forcing) {
+      unforced.add(entry);
+      unforcedBytes += bytes;
+      if (unforcedBytes < options.forceBytes()) {
+        return;
+      }
+      unforcedBytes = 0;
+    }
+    force(journal, files);
+  }
+
+  private void force(Journal journal, OutputFiles files) throws IOException {
+    synchronized (journal) {
+      List<Journal.Entry> written;
+      synchronized (forcing) {
+        written = unforced;
+        unforced = new ArrayList<>();
+      }
+      if (options.durable()) {
+        files.force();
+      }
+      journal.add(written, options.durable());
+    }
+  }
+
+  /** Digests of the three models; a release must be what it says it is. */
+  private Map<Role, String> checkedDigests() {
+    Map<String, String> read = new HashMap<>();
+    done.values().forEach(entry -> read.putAll(entry.read()));
+    Map<Role, String> digests = new HashMap<>();
+    List<String> problems = new ArrayList<>();
+    for (Role role : Role.values()) {
+      SourceModel model = plan.model(role);
+      SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();
+      for (SourceModel.Tensor tensor : model.tensors().values()) {
+        if (!SafetensorsShards.isBuffer(tensor.name())) {
+          hashed.put(
+              tensor.name(),
+              new WeightDigest.Hashed(
+                  tensor.dtype(),
+                  tensor.shape(),
+                  Objects.requireNonNull(read.get(TensorWorker.key(role, tensor.name())))));
+        }
+      }
+      String digest = WeightDigest.ofTextsIn(model.directory()).hex(hashed);
+      digests.put(role, digest);
+      model
+          .expectedDigest()
+          .filter(expected -> !expected.equals(digest))
+          .ifPresent(
+              expected ->
+                  problems.add(
+                      model + " has the digest " + digest + ", its release says " + expected));
+    }
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
+    }
+    return digests;
+  }
+
+  /** Texts, index and manifest of one result, all on disk. */
+  private Manifest finish(Path directory, int result, Map<Role, String> inputs) throws IOException {
+    Map<String, byte[]> texts = new TreeMap<>(plan.texts());
+    if (plan.indexed()) {
+      texts.put(SafetensorsShards.INDEX, index());
+    }
+    Map<String, String> sums = new TreeMap<>();
+    for (Map.Entry<String, byte[]> text : texts.entrySet()) {
+      write(directory.resolve(text.getKey()), text.getValue());
+      sums.put(text.getKey(), HexFormat.of().formatHex(Digests.sha256().digest(text.getValue())));
+    }
+    SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();
+    Map<String, Manifest.Tensor> tensors = new TreeMap<>();
+    for (TransferPlan.Shard shard : plan.shards()) {
+      for (TensorPlan tensor : shard.tensors()) {
+        Journal.Entry entry = Objects.requireNonNull(done.get(tensor.name()));
+        tensors.put(
+            tensor.name(),
+            new Manifest.Tensor(tensor.policy(), Journal.hex(entry.crc32c().get(result))));
+        if (!SafetensorsShards.isBuffer(tensor.name())) {
+          hashed.put(
+              tensor.name(),
+              new WeightDigest.Hashed(tensor.dtype(), tensor.shape(), entry.sha256().get(result)));
+        }
+      }
+    }
+    Map<String, Manifest.Ancestor> ancestors = new TreeMap<>();
+    for (Role role : Role.values()) {
+      ancestors.put(
+          role.word(),
+          new Manifest.Ancestor(
+              String.valueOf(plan.model(role).directory().getFileName()),
+              Objects.requireNonNull(inputs.get(role))));
+    }
+    Manifest manifest =
+        new Manifest(
+            plan.id(),
+            plan.request().lambdas().get(result),
+            WeightDigest.ofTextsIn(directory).hex(hashed),
+            ancestors,
+            plan.request().policies().named(),
+            tensors,
+            sums);
+    write(directory.resolve(Manifest.FILE), manifest.bytes());
+    return manifest;
+  }
+
+  private byte[] index() {
+    ObjectNode root = UntrustedJson.mapper().createObjectNode();
+    root.putObject("metadata")
+        .put("total_size", plan.shards().stream().mapToLong(TransferPlan.Shard::dataBytes).sum());
+    ObjectNode map = root.putObject("weight_map");
+    for (TransferPlan.Shard shard : plan.shards()) {
+      shard.tensors().forEach(tensor -> map.put(tensor.name(), shard.fileName()));
+    }
+    return ReleaseTexts.bytes(root);
+  }
+
+  private void write(Path file, byte[] bytes) throws IOException {
+    if (options.durable()) {
+      writeForced(file, bytes);
+    } else {
+      Files.write(file, bytes);
+    }
+  }
+
+  static void writeForced(Path file, byte[] bytes) throws IOException {
+    try (FileChannel channel =
+        FileChannel.open(
+            file,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      ByteBuffer left = ByteBuffer.wrap(bytes);
+      while (left.hasRemaining()) {
+        channel.write(left);
+      }
+      channel.force(true);
+    }
+  }
+}

@@ -1,0 +1,217 @@
+package dev.whence.transfer.merge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.weights.UntrustedJson;
+import java.nio.charset.StandardCharsets;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * The texts of a transferred model. Config and tokenizer are the target's: the fine-tuned model's
+ * rope scaling, sizes and merges belong to other weights. What ends an answer (end-of-sequence ids,
+ * generation_config.json) is the fine-tuned model's, or a chat model would never stop; chat
+ * template and special tokens by policy. Ids are translated by token string.
+ */
+final class ReleaseTexts {
+  /** Taken from the target as they are, where it has them. */
+  private static final List<String> COPIED =
+      List.of("vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "added_tokens.json");
+
+  /** All that is read of a directory besides weights: part of what names a plan. */
+  static final List<String> READ =
+      List.of(
+          "config.json",
+          "tokenizer.json",
+          "tokenizer_config.json",
+          "special_tokens_map.json",
+          "generation_config.json",
+          "chat_template.jinja",
+          "vocab.json",
+          "merges.txt",
+          "tokenizer.model",
+          "spiece.model",
+          "added_tokens.json");
+
+  private static final List<String> IDS =
+      List.of(
+          "eos_token_id",
+          "bos_token_id",
+          "pad_token_id",
+          "forced_eos_token_id",
+          "decoder_start_token_id");
+
+  private static final List<String> SPECIAL = List.of("eos_token", "pad_token");
+
+  private ReleaseTexts() {}
+
+  /**
+   * Makes the texts.
+   *
+   * @param alignment of the vocabularies, if they differ
+   * @param problems takes what makes it impossible
+   * @return bytes by file name
+   */
+  static Map<String, byte[]> of(
+      SourceModel target,
+      SourceModel fineTuned,
+      Policies policies,
+      Optional<VocabularyAlignment> alignment,
+      List<String> problems) {
+    Map<String, byte[]> texts = new TreeMap<>();
+    for (String name : COPIED) {
+      target.text(name).ifPresent(bytes -> texts.put(name, bytes));
+    }
+    texts.put("config.json", config(target, fineTuned, alignment, problems));
+    JsonNode generation = fineTuned.json("generation_config.json");
+    if (generation instanceof ObjectNode object) {
+      for (String key : IDS) {
+        translate(object, key, alignment, fineTuned + ", generation_config.json", problems);
+      }
+      texts.put("generation_config.json", bytes(object));
+    }
+    target
+        .text("tokenizer.json")
+        .ifPresent(
+            bytes ->
+                texts.put(
+                    "tokenizer.json",
+                    alignment
+                        .filter(aligned -> !aligned.appended().isEmpty())
+                        .map(aligned -> withAppended(target, aligned))
+                        .orElse(bytes)));
+    boolean theirs = policies.template() == Policies.Template.FINE_TUNED;
+    templates(target, fineTuned, theirs, texts);
+    return Collections.unmodifiableMap(texts);
+  }
+
+  private static byte[] config(
+      SourceModel target,
+      SourceModel fineTuned,
+      Optional<VocabularyAlignment> alignment,
+      List<String> problems) {
+    Optional<byte[]> original = target.text("config.json");
+    if (original.isEmpty() || !(target.json("config.json") instanceof ObjectNode config)) {
+      problems.add(target + " has no config.json");
+      return new byte[0];
+    }
+    boolean changed = false;
+    JsonNode ends = fineTuned.json("config.json").path("eos_token_id");
+    if (!ends.isMissingNode() && !ends.isNull()) {
+      JsonNode before = config.path("eos_token_id");
+      config.set("eos_token_id", ends);
+      translate(config, "eos_token_id", alignment, fineTuned + ", config.json", problems);
+      changed = !config.path("eos_token_id").equals(before);
+    }
+    if (alignment.isPresent() && config.path("vocab_size").asInt() != alignment.get().rows()) {
+      config.put("vocab_size", alignment.get().rows());
+      changed = true;
+    }
+    return changed ? bytes(config) : original.get();
+  }
+
+  private static void translate(
+      ObjectNode object,
+      String key,
+      Optional<VocabularyAlignment> alignment,
+      String origin,
+      List<String> problems) {
+    if (alignment.isEmpty()) {
+      return;
+    }
+    JsonNode value = object.path(key);
+    if (value.isInt()) {
+      translated(value, alignment.get(), origin + ", " + key, problems)
+          .ifPresent(id -> object.put(key, id));
+    } else if (value.isArray()) {
+      ArrayNode ids = object.putArray(key);
+      value.forEach(
+          id -> translated(id, alignment.get(), origin + ", " + key, problems).ifPresent(ids::add));
+    }
+  }
+
+  private static Optional<Integer> translated(
+      JsonNode id, VocabularyAlignment alignment, String origin, List<String> problems) {
+    Optional<Integer> row = alignment.resultRow(id.asInt(-1));
+    if (row.isEmpty()) {
+      problems.add(
+          origin
+              + ": token id "
+              + id.asInt(-1)
+              + " is no token of the result; append the fine-tuned model's added tokens");
+    }
+    return row;
+  }
+
+  private static byte[] withAppended(SourceModel target, VocabularyAlignment alignment) {
+    ObjectNode tokenizer = (ObjectNode) target.json("tokenizer.json");
+    ArrayNode added =
+        tokenizer.path("added_tokens") instanceof ArrayNode there
+            ? there
+            : tokenizer.putArray("added_tokens");
+    alignment
+        .appended()
+        .forEach(
+            (token, row) -> {
+              ObjectNode entry =
+                  Optional.ofNullable(alignment.fineTuned().added().get(token))
+                      .map(ObjectNode::deepCopy)
+                      .orElseGet(() -> UntrustedJson.mapper().createObjectNode());
+              entry.put("id", row);
+              entry.put("content", token);
+              for (String flag :
+                  List.of("single_word", "lstrip", "rstrip", "normalized", "special")) {
+                if (!entry.has(flag)) {
+                  entry.put(flag, false);
+                }
+              }
+              added.add(entry);
+            });
+    return bytes(tokenizer);
+  }
+
+  private static void templates(
+      SourceModel target, SourceModel fineTuned, boolean theirs, Map<String, byte[]> texts) {
+    JsonNode theirConfig = fineTuned.json("tokenizer_config.json");
+    boolean fileOfTheirs = fineTuned.has("chat_template.jinja");
+    boolean theyHaveOne = fileOfTheirs || theirConfig.hasNonNull("chat_template");
+    SourceModel source = theirs && theyHaveOne ? fineTuned : target;
+    source.text("chat_template.jinja").ifPresent(bytes -> texts.put("chat_template.jinja", bytes));
+    for (String name : List.of("tokenizer_config.json", "special_tokens_map.json")) {
+      Optional<byte[]> original = target.text(name);
+      JsonNode theirText = fineTuned.json(name);
+      if (!theirs || !(theirText instanceof ObjectNode from)) {
+        original.ifPresent(bytes -> texts.put(name, bytes));
+        continue;
+      }
+      ObjectNode text =
+          target.json(name) instanceof ObjectNode there
+              ? there
+              : UntrustedJson.mapper().createObjectNode();
+      ObjectNode before = text.deepCopy();
+      for (String key : SPECIAL) {
+        if (from.hasNonNull(key)) {
+          text.set(key, from.get(key));
+        }
+      }
+      if (name.equals("tokenizer_config.json") && theyHaveOne) {
+        if (from.hasNonNull("chat_template")) {
+          text.set("chat_template", from.get("chat_template"));
+        } else {
+          text.remove("chat_template");
+        }
+      }
+      if (original.isPresent() || !text.isEmpty()) {
+        texts.put(name, original.isPresent() && text.equals(before) ? original.get() : bytes(text));
+      }
+    }
+  }
+
+  static byte[] bytes(JsonNode json) {
+    return (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8);
+  }
+}

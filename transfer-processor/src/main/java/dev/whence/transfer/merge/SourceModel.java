@@ -1,0 +1,213 @@
+package dev.whence.transfer.merge;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ContainedPath;
+import dev.whence.engine.weights.SafetensorsFile;
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * A model directory that a transfer reads: its tensors by name, wherever they lie, and its texts.
+ * Remembers what its files looked like when they were opened, so that a file that is changed or
+ * removed while it is read is noticed.
+ */
+public final class SourceModel implements AutoCloseable {
+  private final Role role;
+  private final Path directory;
+  private final Optional<String> expectedDigest;
+  private final SafetensorsShards shards;
+  private final List<InputFile> files = new ArrayList<>();
+  private final Map<String, Tensor> tensors = new TreeMap<>();
+
+  /** A shard, and what it looked like when it was opened. */
+  record InputFile(
+      String name, SafetensorsFile file, long size, FileTime modified, Optional<Object> key) {}
+
+  /** A tensor and the file that it lies in. */
+  record Tensor(SafetensorsFile.Entry entry, InputFile input) {
+    String name() {
+      return entry.name();
+    }
+
+    List<Long> shape() {
+      return entry.shape();
+    }
+
+    String dtype() {
+      return entry.dtype();
+    }
+
+    /** Fills a buffer from a byte of the tensor on. */
+    void read(long offset, ByteBuffer target) {
+      try {
+        input.file().file().read(entry.begin() + offset, target);
+      } catch (EngineException e) {
+        throw new TransferException(
+            "tensor '" + SafetensorsFile.printable(name()) + "': " + e.getMessage(), e);
+      }
+      unchanged(entry.begin() + offset);
+    }
+
+    /** The disk's file must still be the one that was opened, byte for byte as far as is known. */
+    private void unchanged(long position) {
+      Path path = input.file().file().path();
+      String where =
+          "tensor '"
+              + SafetensorsFile.printable(name())
+              + "', byte "
+              + position
+              + " of "
+              + path
+              + ": ";
+      try {
+        BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
+        if (now.size() != input.size()
+            || !now.lastModifiedTime().equals(input.modified())
+            || !Optional.ofNullable(now.fileKey()).equals(input.key())) {
+          throw new TransferException(
+              where + "the file was changed while it was read; start again when it is at rest");
+        }
+      } catch (IOException e) {
+        throw new TransferException(where + "the file vanished while it was read (" + e + ")", e);
+      }
+    }
+  }
+
+  private SourceModel(
+      Role role, Path directory, Optional<String> expectedDigest, SafetensorsShards shards) {
+    this.role = role;
+    this.directory = directory;
+    this.expectedDigest = expectedDigest;
+    this.shards = shards;
+  }
+
+  /**
+   * Opens a directory.
+   *
+   * @param expectedDigest of its release, if it has one: checked when all of it was read
+   * @throws EngineException of kind MODEL if files are missing, hostile or contradict each other
+   */
+  public static SourceModel open(Role role, Path directory, Optional<String> expectedDigest) {
+    if (!Files.isDirectory(directory)) {
+      throw new TransferException(
+          "the " + role.word() + " model " + directory + " is no directory of safetensors files");
+    }
+    SourceModel model =
+        new SourceModel(role, directory, expectedDigest, SafetensorsShards.open(directory));
+    try {
+      for (SafetensorsShards.Shard shard : model.shards.shards()) {
+        model.add(shard);
+      }
+    } catch (IOException e) {
+      model.close();
+      throw new TransferException(directory + " can not be read: " + e, e);
+    }
+    return model;
+  }
+
+  private void add(SafetensorsShards.Shard shard) throws IOException {
+    BasicFileAttributes now =
+        Files.readAttributes(shard.file().file().path(), BasicFileAttributes.class);
+    InputFile input =
+        new InputFile(
+            shard.fileName(),
+            shard.file(),
+            now.size(),
+            now.lastModifiedTime(),
+            Optional.ofNullable(now.fileKey()));
+    files.add(input);
+    for (SafetensorsFile.Entry entry : shard.file().entries().values()) {
+      tensors.put(entry.name(), new Tensor(entry, input));
+    }
+  }
+
+  public Role role() {
+    return role;
+  }
+
+  public Path directory() {
+    return directory;
+  }
+
+  Optional<String> expectedDigest() {
+    return expectedDigest;
+  }
+
+  List<InputFile> files() {
+    return files;
+  }
+
+  boolean indexed() {
+    return shards.indexed();
+  }
+
+  Map<String, Tensor> tensors() {
+    return Collections.unmodifiableMap(tensors);
+  }
+
+  /** The tensors of a shard in the order of their data. */
+  List<Tensor> inOrder(InputFile file) {
+    return file.file().entries().values().stream()
+        .sorted(
+            java.util.Comparator.comparingLong(SafetensorsFile.Entry::begin)
+                .thenComparing(SafetensorsFile.Entry::name))
+        .map(entry -> new Tensor(entry, file))
+        .toList();
+  }
+
+  boolean has(String file) {
+    return Files.exists(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
+  }
+
+  /** The bytes of a text of the directory, if there is such a file. */
+  Optional<byte[]> text(String file) {
+    return has(file)
+        ? Optional.of(UntrustedJson.bytes(ContainedPath.resolve(directory, file)))
+        : Optional.empty();
+  }
+
+  /** A JSON object of the directory, or a missing node. */
+  JsonNode json(String file) {
+    Optional<byte[]> bytes = text(file);
+    return bytes.isPresent()
+        ? UntrustedJson.object(bytes.get(), directory.resolve(file).toString())
+        : MissingNode.getInstance();
+  }
+
+  /** The texts that are there, of those that a release may have, by name. */
+  Map<String, byte[]> texts(List<String> names) {
+    Map<String, byte[]> found = new LinkedHashMap<>();
+    for (String name : names) {
+      text(name).ifPresent(bytes -> found.put(name, bytes));
+    }
+    return found;
+  }
+
+  @Override
+  public void close() {
+    shards.close();
+  }
+
+  @Override
+  public String toString() {
+    return "the " + role.word() + " model " + Objects.toString(directory.getFileName());
+  }
+}

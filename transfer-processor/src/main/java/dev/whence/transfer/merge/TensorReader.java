@@ -1,0 +1,120 @@
+package dev.whence.transfer.merge;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.transfer.TransferException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * The tensors of a directory as doubles, read in pieces: for diff vectors and for what looks at
+ * them. Belongs to one thread.
+ */
+public final class TensorReader implements AutoCloseable {
+  /** Elements that are read at once. */
+  public static final int PIECE = 1 << 16;
+
+  private final SourceModel model;
+  private final ByteBuffer buffer =
+      ByteBuffer.allocateDirect(PIECE * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+  private final short[] shorts = new short[PIECE];
+  private final int[] ints = new int[PIECE];
+
+  /** A tensor of the directory. */
+  public record Info(String name, String dtype, List<Long> shape, long elements) {
+    /** Whether it holds numbers that can be added. */
+    public boolean isFloat() {
+      return List.of("F32", "F16", "BF16").contains(dtype);
+    }
+  }
+
+  private TensorReader(SourceModel model) {
+    this.model = model;
+  }
+
+  /**
+   * Opens a directory.
+   *
+   * @throws TransferException if it is not readable as safetensors
+   */
+  public static TensorReader open(Role role, Path directory) {
+    try {
+      return new TensorReader(SourceModel.open(role, directory, Optional.empty()));
+    } catch (EngineException e) {
+      throw new TransferException(role.word() + ": " + e.getMessage(), e);
+    }
+  }
+
+  SourceModel model() {
+    return model;
+  }
+
+  /** All tensors, by name. */
+  public Map<String, Info> tensors() {
+    Map<String, Info> infos = new TreeMap<>();
+    model
+        .tensors()
+        .forEach(
+            (name, tensor) ->
+                infos.put(
+                    name,
+                    new Info(
+                        name,
+                        tensor.dtype(),
+                        tensor.shape(),
+                        tensor.shape().stream().reduce(1L, Math::multiplyExact))));
+    return infos;
+  }
+
+  private SourceModel.Tensor tensor(String name) {
+    SourceModel.Tensor tensor = model.tensors().get(name);
+    if (tensor == null) {
+      throw new IllegalArgumentException("no tensor '" + name + "'");
+    }
+    return tensor;
+  }
+
+  /** Bytes of a tensor in its file. */
+  public long bytes(String name) {
+    return tensor(name).entry().byteLength();
+  }
+
+  private ByteBuffer read(SourceModel.Tensor tensor, long from, int n, int size) {
+    buffer.clear().limit(n * size);
+    tensor.read(from * size, buffer);
+    return buffer.flip();
+  }
+
+  /** Reads n elements from one on, at most {@link #PIECE}, of a tensor of F32, F16 or BF16. */
+  public void read(String name, long from, int n, double[] to) {
+    SourceModel.Tensor tensor = tensor(name);
+    ElementType type = ElementType.valueOf(tensor.dtype());
+    ByteBuffer bytes = read(tensor, from, n, type.bytes());
+    MergeKernel.widen(new MergeKernel.Input(type, bytes), 0, n, to, shorts, ints);
+  }
+
+  /** Reads doubles of a tensor of F64. */
+  public void readF64(String name, long from, int n, double[] to) {
+    read(tensor(name), from, n, Double.BYTES).asDoubleBuffer().get(to, 0, n);
+  }
+
+  /** Reads whole numbers of a tensor of I64. */
+  public void readI64(String name, long from, int n, long[] to) {
+    read(tensor(name), from, n, Long.BYTES).asLongBuffer().get(to, 0, n);
+  }
+
+  /** Raw bytes of a tensor from a byte on, at most eight times {@link #PIECE}. */
+  ByteBuffer raw(String name, long from, int n) {
+    return read(tensor(name), from, n, 1);
+  }
+
+  @Override
+  public void close() {
+    model.close();
+  }
+}

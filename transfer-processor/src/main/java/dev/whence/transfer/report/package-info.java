@@ -1,0 +1,2 @@
+/** What was measured, for people: one HTML file, curves as SVG. */
+package dev.whence.transfer.report;

@@ -1,0 +1,154 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.runtime.config.RuntimeConfig;
+import dev.whence.runtime.config.Settings;
+import dev.whence.schemas.avro.ModelRole;
+import dev.whence.transfer.gate.CommandJudge;
+import dev.whence.transfer.gate.EngineJudge;
+import dev.whence.transfer.gate.GateOptions;
+import dev.whence.transfer.gate.Judge;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * What the transfer processor is configured with.
+ *
+ * @param runtime the part of every processor; {@code models.roots} is where inputs may lie
+ * @param outputRoot where results go, a directory for each model
+ * @param gates what every transfer is measured by
+ * @param judge who measures
+ * @param progressInterval time between two PROGRESS events
+ * @param memoryBytes of the merge's buffers
+ * @param subscription fine-tuning that is kept on the newest base, if one is configured
+ */
+public record TransferConfig(
+    RuntimeConfig runtime,
+    Path outputRoot,
+    GateOptions gates,
+    Judge judge,
+    Duration progressInterval,
+    long memoryBytes,
+    Optional<Subscription> subscription) {
+
+  /** Consumer group where none is configured. */
+  public static final String DEFAULT_GROUP = "whence-transfer";
+
+  private static final long MIB = 1 << 20;
+
+  /**
+   * "Keep fine-tune F of base B on the newest base of its line."
+   *
+   * @param base modelId of B
+   * @param fineTuned modelId of F
+   * @param line which modelIds are bases of the line
+   * @param roles of what is published
+   * @param aliases of what is published
+   */
+  public record Subscription(
+      String base, String fineTuned, Pattern line, List<ModelRole> roles, List<String> aliases) {
+    public Subscription {
+      roles = List.copyOf(roles);
+      aliases = List.copyOf(aliases);
+    }
+  }
+
+  /**
+   * Reads the whole configuration.
+   *
+   * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
+   */
+  public static TransferConfig read(Settings settings) {
+    RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
+    if (runtime.models().roots().isEmpty()) {
+      settings.problem("models.roots is not set: no model could be read");
+    }
+    Path output = Path.of(settings.required("output.root", "where transferred models go"));
+    Path task = Path.of(settings.required("gates.task-set", "what fine-tuning was for, JSONL"));
+    Path general =
+        Path.of(settings.required("gates.general-set", "what must not be forgotten, JSONL"));
+    GateOptions gates =
+        new GateOptions(
+            task,
+            general,
+            settings.number("gates.barrier-limit", .1, 0, 100),
+            settings.number("gates.task-tolerance", .1, 0, 100),
+            settings.number("gates.general-tolerance", .1, 0, 100),
+            List.of());
+    TransferConfig config =
+        new TransferConfig(
+            runtime,
+            output,
+            gates,
+            judge(settings),
+            settings.duration(
+                "progress.interval",
+                Duration.ofSeconds(10),
+                Duration.ofMillis(10),
+                Duration.ofHours(1)),
+            settings.bytes("merge.memory", 128 * MIB, MIB, 1024 * 1024 * MIB),
+            subscription(settings));
+    settings.finish();
+    return config;
+  }
+
+  private static Judge judge(Settings settings) {
+    List<String> command = settings.list("gates.judge");
+    Duration timeout =
+        settings.duration(
+            "gates.judge-timeout",
+            Duration.ofHours(1),
+            Duration.ofSeconds(1),
+            Duration.ofHours(100));
+    EngineOptions.Dtype dtype =
+        settings.choice("engine.dtype", EngineOptions.Dtype.class, EngineOptions.Dtype.FP32);
+    String device = settings.text("engine.device", "auto");
+    long memory = settings.bytes("engine.memory", 0, 0, 1L << 40);
+    if (!device.matches("auto|cpu|cuda:[0-9]{1,3}")) {
+      settings.problem("engine.device is '" + device + "', but must be auto, cpu or cuda:N");
+      device = "auto";
+    }
+    return command.isEmpty()
+        ? new EngineJudge(
+            EngineOptions.defaults().withDtype(dtype).withDevice(device).withMemoryBytes(memory))
+        : new CommandJudge(command, timeout);
+  }
+
+  private static Optional<Subscription> subscription(Settings settings) {
+    Optional<String> base = settings.text("subscription.base");
+    Optional<String> fineTuned = settings.text("subscription.fine-tuned");
+    Optional<String> line = settings.text("subscription.line");
+    List<String> aliases = settings.list("subscription.aliases");
+    List<ModelRole> roles = new ArrayList<>();
+    for (String role : settings.list("subscription.roles")) {
+      switch (role.toUpperCase(Locale.ROOT)) {
+        case "FAST" -> roles.add(ModelRole.FAST);
+        case "TARGET" -> roles.add(ModelRole.TARGET);
+        default ->
+            settings.problem("subscription.roles has '" + role + "', but knows fast and target");
+      }
+    }
+    if (base.isEmpty() && fineTuned.isEmpty() && line.isEmpty()) {
+      return Optional.empty();
+    }
+    if (base.isEmpty() || fineTuned.isEmpty() || line.isEmpty()) {
+      settings.problem(
+          "a subscription needs subscription.base, subscription.fine-tuned and subscription.line");
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(
+          new Subscription(
+              base.get(), fineTuned.get(), Pattern.compile(line.get()), roles, aliases));
+    } catch (PatternSyntaxException e) {
+      settings.problem("subscription.line is no regular expression: " + e.getDescription());
+      return Optional.empty();
+    }
+  }
+}

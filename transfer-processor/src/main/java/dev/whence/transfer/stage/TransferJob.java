@@ -1,0 +1,230 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelKind;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferGate;
+import dev.whence.schemas.avro.TransferLoss;
+import dev.whence.schemas.avro.TransferModel;
+import dev.whence.schemas.avro.TransferPoint;
+import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.gate.GateReport;
+import dev.whence.transfer.gate.GatedTransfer;
+import dev.whence.transfer.gate.Gates;
+import dev.whence.transfer.merge.BusyException;
+import dev.whence.transfer.merge.Manifest;
+import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.StoppedException;
+import dev.whence.transfer.merge.TransferRequest;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One transfer on a thread of its own: merge, gates, publication, each step told as an event. It
+ * never touches a Kafka client; what it has to say goes through its {@link Voice}, which returns
+ * when it is committed.
+ */
+final class TransferJob implements Runnable {
+  private static final Logger LOG = LoggerFactory.getLogger(TransferJob.class);
+  private static final long BUSY_PAUSE_MILLIS = 2000;
+
+  private final TransferConfig config;
+  private final String instance;
+  private final Voice voice;
+  private final AtomicLong lastProgress = new AtomicLong(System.nanoTime());
+  private volatile boolean stopped;
+  private volatile TransferEvent state;
+
+  /** Where events go. */
+  interface Voice {
+    /**
+     * Writes an event, and a release with it, in one transaction.
+     *
+     * @throws StoppedException if this instance may not speak for the transfer any more
+     */
+    void say(TransferEvent event, Optional<ModelRelease> release);
+
+    /** Tells that there is something new, if that can be done at once. */
+    void progress(TransferEvent event);
+  }
+
+  TransferJob(TransferConfig config, String instance, TransferEvent started, Voice voice) {
+    this.config = config;
+    this.instance = instance;
+    this.state = started;
+    this.voice = voice;
+  }
+
+  /** Ends at the next piece; what was merged stays on disk. */
+  void stop() {
+    stopped = true;
+  }
+
+  boolean isStopped() {
+    return stopped;
+  }
+
+  @Override
+  public void run() {
+    try {
+      transfer();
+    } catch (StoppedException e) {
+      LOG.info("transfer {} was stopped", state.getTransferId());
+    } catch (TransferException e) {
+      failed(String.valueOf(e.getMessage()));
+    } catch (RuntimeException | OutOfMemoryError e) {
+      LOG.error("transfer {} broke", state.getTransferId(), e);
+      failed("the transfer broke (" + e.getClass().getSimpleName() + "); the log says more");
+    }
+  }
+
+  private void failed(String reason) {
+    LOG.warn("transfer {} failed: {}", state.getTransferId(), reason);
+    try {
+      voice.say(next(TransferState.FAILED).setReason(reason).build(), Optional.empty());
+    } catch (StoppedException e) {
+      LOG.info("transfer {} failed after this instance had lost it", state.getTransferId());
+    }
+  }
+
+  private void transfer() {
+    TransferRequest request = TransferRequests.read(state, config.runtime().models().roots());
+    Path output = config.outputRoot().resolve(state.getModelId()).toAbsolutePath().normalize();
+    MergeOptions options =
+        MergeOptions.defaults().withMemoryBytes(config.memoryBytes()).withStop(() -> stopped);
+    Gates gates =
+        new Gates(
+            config.judge(),
+            config.gates().withSweep(state.getSweep()),
+            options,
+            step -> {
+              LOG.info("transfer {}: {}", state.getTransferId(), step);
+              if (stopped) {
+                throw new StoppedException();
+              }
+            });
+    GatedTransfer gated = new GatedTransfer(options, progress(), gates);
+    GatedTransfer.Outcome outcome = whenFree(gated, request, output);
+    if (outcome.published()) {
+      TransferEvent published =
+          next(TransferState.PUBLISHED)
+              .setLocation(output.toString())
+              .setPlanId(outcome.manifest().plan())
+              .setDigest(outcome.manifest().digest())
+              .build();
+      voice.say(published, Optional.of(release(published, outcome.manifest())));
+    } else {
+      voice.say(
+          next(TransferState.REJECTED)
+              .setReason(
+                  state.getGates().stream()
+                      .filter(gate -> !gate.getPassed())
+                      .map(gate -> gate.getName() + ": " + gate.getDetail())
+                      .collect(Collectors.joining("; ")))
+              .build(),
+          Optional.empty());
+    }
+  }
+
+  /**
+   * A killed process's lock dies with it, but an instance that lost its partition may still run.
+   */
+  private GatedTransfer.Outcome whenFree(
+      GatedTransfer gated, TransferRequest request, Path output) {
+    while (true) {
+      try {
+        return gated.run(request, output, this::measured);
+      } catch (BusyException e) {
+        LOG.info("{}; waiting", e.getMessage());
+        if (stopped) {
+          throw new StoppedException();
+        }
+        try {
+          TimeUnit.MILLISECONDS.sleep(BUSY_PAUSE_MILLIS);
+        } catch (InterruptedException interrupted) {
+          Thread.currentThread().interrupt();
+          throw new StoppedException();
+        }
+      }
+    }
+  }
+
+  private MergeProgress progress() {
+    return (moved, total) -> {
+      long now = System.nanoTime();
+      long last = lastProgress.get();
+      if (now - last >= config.progressInterval().toNanos()
+          && lastProgress.compareAndSet(last, now)) {
+        voice.progress(
+            next(TransferState.PROGRESS).setBytesMoved(moved).setBytesTotal(total).build());
+      }
+    };
+  }
+
+  private void measured(Manifest manifest, GateReport report) {
+    state =
+        next(TransferState.GATED)
+            .setPlanId(manifest.plan())
+            .setDigest(manifest.digest())
+            .setGates(
+                report.gates().stream()
+                    .map(gate -> new TransferGate(gate.name(), gate.passed(), gate.detail()))
+                    .toList())
+            .setLosses(
+                report.losses().stream()
+                    .map(loss -> new TransferLoss(loss.model(), loss.task(), loss.general()))
+                    .toList())
+            .setConnectivity(points(report.connectivity()))
+            .setSweepPoints(points(report.sweep()))
+            .setBarrierTask(report.barrierTask())
+            .setBarrierGeneral(report.barrierGeneral())
+            .build();
+    voice.say(state, Optional.empty());
+  }
+
+  private static List<TransferPoint> points(List<GateReport.Point> points) {
+    return points.stream()
+        .map(point -> new TransferPoint(point.at(), point.task(), point.general()))
+        .toList();
+  }
+
+  private TransferEvent.Builder next(TransferState step) {
+    return TransferEvent.newBuilder(state)
+        .setState(step)
+        .setInstance(instance)
+        .setOccurredAt(Instant.now());
+  }
+
+  private static ModelRelease release(TransferEvent event, Manifest manifest) {
+    return ModelRelease.newBuilder()
+        .setModelId(event.getModelId())
+        .setRoles(event.getRoles())
+        .setKind(ModelKind.TRANSFERRED)
+        .setLocation(event.getLocation())
+        .setDigest(event.getDigest())
+        .setAliases(event.getAliases())
+        .setLineage(
+            List.of(
+                ancestor(event.getFineTuned(), "fine-tuned", manifest),
+                ancestor(event.getBase(), "base", manifest),
+                ancestor(event.getTarget(), "target", manifest)))
+        .setPublishedAt(Instant.now())
+        .build();
+  }
+
+  private static ModelAncestor ancestor(TransferModel model, String relation, Manifest manifest) {
+    Manifest.Ancestor read = manifest.ancestors().get(relation);
+    return new ModelAncestor(
+        model.getModelId(), read == null ? model.getDigest() : read.digest(), relation);
+  }
+}

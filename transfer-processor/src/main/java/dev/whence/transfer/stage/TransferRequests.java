@@ -1,0 +1,155 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ModelLocation;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferModel;
+import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.TransferRequest;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
+
+/**
+ * Requests on {@code whence.transfers}: made for whoever asks, read by the stage. A request's id is
+ * the SHA-256 of what it asks for, so that asking twice is asking once.
+ */
+public final class TransferRequests {
+  private static final Pattern MODEL_ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
+
+  private TransferRequests() {}
+
+  /** A model that takes part, of its release. */
+  public static TransferModel model(ModelRelease release) {
+    return TransferModel.newBuilder()
+        .setModelId(release.getModelId())
+        .setLocation(release.getLocation())
+        .setDigest(release.getDigest())
+        .build();
+  }
+
+  /**
+   * A request, ready to be written under its transferId.
+   *
+   * @param modelId name of the result
+   * @param roles of the result
+   * @param requestedBy a person, a service or a subscription
+   */
+  public static TransferEvent request(
+      TransferModel base,
+      TransferModel fineTuned,
+      TransferModel target,
+      String modelId,
+      List<ModelRole> roles,
+      List<String> aliases,
+      double lambda,
+      List<Double> sweep,
+      Map<String, String> policies,
+      String requestedBy) {
+    TransferEvent.Builder event =
+        TransferEvent.newBuilder()
+            .setTransferId("")
+            .setState(TransferState.REQUESTED)
+            .setBase(base)
+            .setFineTuned(fineTuned)
+            .setTarget(target)
+            .setModelId(modelId)
+            .setRoles(List.copyOf(roles))
+            .setAliases(List.copyOf(aliases))
+            .setLambda(lambda)
+            .setSweep(List.copyOf(sweep))
+            .setPolicies(Map.copyOf(policies))
+            .setRequestedBy(requestedBy)
+            .setOccurredAt(java.time.Instant.now());
+    return event.setTransferId(id(event.build())).build();
+  }
+
+  /** SHA-256 of what a request asks for, in hex. */
+  static String id(TransferEvent request) {
+    List<String> lines = new ArrayList<>();
+    lines.add("whence-transfer-request 1");
+    lines.add("base\t" + name(request.getBase()));
+    lines.add("fine-tuned\t" + name(request.getFineTuned()));
+    lines.add("target\t" + name(request.getTarget()));
+    lines.add("model\t" + request.getModelId());
+    lines.add("lambda\t" + Double.toHexString(request.getLambda()));
+    request.getSweep().forEach(lambda -> lines.add("sweep\t" + Double.toHexString(lambda)));
+    new TreeMap<>(request.getPolicies()).forEach((name, value) -> lines.add(name + "\t" + value));
+    try {
+      return HexFormat.of()
+          .formatHex(
+              MessageDigest.getInstance("SHA-256")
+                  .digest(String.join("\n", lines).getBytes(StandardCharsets.UTF_8)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  private static String name(TransferModel model) {
+    return model.getModelId()
+        + "\t"
+        + (model.getDigest().isEmpty() ? model.getLocation() : model.getDigest());
+  }
+
+  /**
+   * The merge that an event asks for.
+   *
+   * @param roots where models may lie
+   * @throws TransferException with everything that is wrong with the request
+   */
+  static TransferRequest read(TransferEvent event, List<Path> roots) {
+    List<String> problems = new ArrayList<>();
+    if (!MODEL_ID.matcher(event.getModelId()).matches()) {
+      problems.add(
+          "modelId must have 1 to 100 characters out of letters, digits, dot, dash and underscore");
+    }
+    Optional<TransferRequest.Input> base = input("base", event.getBase(), roots, problems);
+    Optional<TransferRequest.Input> fineTuned =
+        input("fineTuned", event.getFineTuned(), roots, problems);
+    Optional<TransferRequest.Input> target = input("target", event.getTarget(), roots, problems);
+    Policies policies = Policies.STRICT;
+    try {
+      policies = Policies.of(event.getPolicies());
+    } catch (TransferException e) {
+      problems.addAll(e.reasons());
+    }
+    if (base.isEmpty() || fineTuned.isEmpty() || target.isEmpty() || !problems.isEmpty()) {
+      throw new TransferException(problems);
+    }
+    return new TransferRequest(
+        base.get(), fineTuned.get(), target.get(), List.of(event.getLambda()), policies);
+  }
+
+  private static Optional<TransferRequest.Input> input(
+      String field,
+      @org.jspecify.annotations.Nullable TransferModel model,
+      List<Path> roots,
+      List<String> problems) {
+    if (model == null) {
+      problems.add(field + " is missing");
+      return Optional.empty();
+    }
+    try {
+      Path directory = ModelLocation.resolve(model.getLocation(), roots);
+      String digest = model.getDigest();
+      return Optional.of(
+          new TransferRequest.Input(
+              directory, digest.isEmpty() ? Optional.empty() : Optional.of(digest)));
+    } catch (ModelLoadException e) {
+      problems.add(field + ": " + e.getMessage());
+      return Optional.empty();
+    }
+  }
+}

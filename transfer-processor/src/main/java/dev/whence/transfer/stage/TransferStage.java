@@ -1,0 +1,479 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.EventHeaders;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.merge.StoppedException;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Collection;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.avro.Schema;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Takes requests from {@code whence.transfers} and writes how far they are, one transfer at a time.
+ *
+ * <p>A merge takes minutes to hours and does not sit in a poll loop or a transaction. The offset of
+ * a request is committed together with its STARTED; from there on the event itself is what is owed.
+ * Whoever is assigned the one partition reads all of it and goes on with every transfer that was
+ * started and has no terminal event. All Kafka clients belong to this stage's thread; the job says
+ * what it has to say through a queue, and is told when that is committed.
+ */
+final class TransferStage implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(TransferStage.class);
+  private static final String NAME = "transfer";
+  private static final String PART = "transfers";
+  private static final Duration POLL = Duration.ofMillis(100);
+  private static final Duration LOOK_UP = Duration.ofSeconds(10);
+  private static final Duration AGAIN = Duration.ofSeconds(2);
+  private static final int MOST_RECORDS = 100;
+
+  private final TransferConfig config;
+  private final Clients clients;
+  private final Topics topics;
+  private final String instance;
+  private final Health health;
+  private final Counter unreadable;
+  private final MeterRegistry meters;
+  private final TopicPartition partition;
+  private final ConcurrentLinkedQueue<Said> outbox = new ConcurrentLinkedQueue<>();
+  private final CountDownLatch stop = new CountDownLatch(1);
+  private final CompletableFuture<Void> ended = new CompletableFuture<>();
+  private final Thread thread = new Thread(this::run, NAME);
+
+  /** An event on its way out. */
+  private record Said(
+      TransferJob job,
+      TransferEvent event,
+      Optional<ModelRelease> release,
+      CompletableFuture<Void> committed) {}
+
+  TransferStage(
+      TransferConfig config,
+      Clients clients,
+      Topics topics,
+      String instance,
+      Health health,
+      MeterRegistry meters) {
+    this.config = config;
+    this.clients = clients;
+    this.topics = topics;
+    this.instance = instance;
+    this.health = health;
+    this.meters = meters;
+    this.partition = new TopicPartition(topics.transfers().name(), 0);
+    this.unreadable =
+        Counter.builder("whence.transfers.unreadable")
+            .description("records of the transfer topic that are no transfer events")
+            .register(meters);
+    health.notReady(PART, partition.topic() + " is not read yet");
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  CompletableFuture<Void> ended() {
+    return ended;
+  }
+
+  private void run() {
+    while (stop.getCount() > 0) {
+      try (Consumer<byte[], byte[]> consumer =
+              clients.groupConsumer(
+                  config.runtime().group(),
+                  config.runtime().groupProtocol(),
+                  NAME + "-" + instance,
+                  MOST_RECORDS);
+          Producer<byte[], byte[]> producer =
+              clients.transactionalProducer(config.runtime().group() + "-" + instance);
+          AvroValues values = new AvroValues(clients.connection())) {
+        producer.initTransactions();
+        new Session(consumer, producer, values).run();
+      } catch (WakeupException e) {
+        LOG.debug("woken");
+      } catch (KafkaException | EnvironmentException e) {
+        health.notReady(PART, partition.topic() + " can not be read or written");
+        LOG.warn("transfers stand still: {}; trying again", e.getMessage());
+        pause();
+      } catch (RuntimeException e) {
+        health.dead("the transfer stage broke: " + e.getClass().getSimpleName());
+        ended.completeExceptionally(e);
+        return;
+      }
+    }
+    ended.complete(null);
+  }
+
+  private void pause() {
+    try {
+      var unused = stop.await(AGAIN.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  @Override
+  public void close() {
+    stop.countDown();
+    try {
+      thread.join(config.runtime().shutdownGrace().plus(LOOK_UP).toMillis());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** What is known as long as the clients live. */
+  private final class Session implements ConsumerRebalanceListener {
+    private final Consumer<byte[], byte[]> consumer;
+    private final Producer<byte[], byte[]> producer;
+    private final AvroValues values;
+    private final Deque<ConsumerRecord<byte[], byte[]>> received = new ArrayDeque<>();
+    private final Deque<TransferEvent> unfinished = new ArrayDeque<>();
+    private final Subscriptions subscriptions;
+    private TransferStates states = new TransferStates();
+    private boolean owner;
+    private boolean recovered;
+    private Optional<TransferJob> job = Optional.empty();
+    private Thread worker = new Thread();
+
+    Session(
+        Consumer<byte[], byte[]> consumer, Producer<byte[], byte[]> producer, AvroValues values) {
+      this.consumer = consumer;
+      this.producer = producer;
+      this.values = values;
+      this.subscriptions = new Subscriptions(config.subscription());
+    }
+
+    void run() {
+      try (Consumer<byte[], byte[]> models = clients.reader(NAME + "-models")) {
+        TopicPartition releases = new TopicPartition(topics.models().name(), 0);
+        models.assign(List.of(releases));
+        models.seekToBeginning(List.of(releases));
+        consumer.subscribe(List.of(partition.topic()), this);
+        while (stop.getCount() > 0) {
+          consumer.poll(POLL).records(partition).forEach(received::add);
+          speak();
+          if (owner && !recovered) {
+            recover();
+          }
+          if (owner && recovered) {
+            health.ready(PART);
+            follow(models, releases);
+            work();
+          } else if (!owner && consumer.groupMetadata().generationId() >= 0) {
+            health.ready(PART); // without the partition it stands by, which is what it is for
+          }
+        }
+      } finally {
+        abandon();
+        await();
+      }
+    }
+
+    /** A job that was stopped ends at its next piece; a call of the judge may take longer. */
+    private void await() {
+      try {
+        worker.join(Math.max(1, config.runtime().shutdownGrace().toMillis()));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+
+    @Override
+    public void onPartitionsAssigned(Collection<TopicPartition> assigned) {
+      if (!assigned.contains(partition)) {
+        return;
+      }
+      owner = true;
+      recovered = false;
+      OffsetAndMetadata committed =
+          consumer.committed(java.util.Set.of(partition), LOOK_UP).get(partition);
+      if (committed == null) {
+        consumer.seekToBeginning(List.of(partition));
+      } else {
+        // What compaction or retention took away had its turn: never an error here.
+        Long begin = consumer.beginningOffsets(List.of(partition), LOOK_UP).get(partition);
+        consumer.seek(partition, Math.max(begin == null ? 0 : begin, committed.offset()));
+      }
+    }
+
+    @Override
+    public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
+      if (revoked.contains(partition)) {
+        owner = false;
+        received.clear();
+        unfinished.clear();
+        abandon();
+      }
+    }
+
+    /** Stops the job without a word; its successor finds what it left. */
+    private void abandon() {
+      job.ifPresent(TransferJob::stop);
+      job = Optional.empty();
+      for (Said said = outbox.poll(); said != null; said = outbox.poll()) {
+        said.committed().completeExceptionally(new StoppedException());
+      }
+    }
+
+    /** Reads all there is, to know what is true and what is unfinished. */
+    private void recover() {
+      states = new TransferStates();
+      try (Consumer<byte[], byte[]> reader = clients.reader(NAME + "-recovery")) {
+        List<TopicPartition> all = List.of(partition);
+        reader.assign(all);
+        reader.seekToBeginning(all);
+        Long end = reader.endOffsets(all, LOOK_UP).get(partition);
+        while (end != null && reader.position(partition, LOOK_UP) < end) {
+          reader.poll(POLL).records(partition).forEach(this::apply);
+        }
+      }
+      unfinished.clear();
+      unfinished.addAll(states.unfinished());
+      unfinished.forEach(event -> LOG.info("transfer {} is resumed", event.getTransferId()));
+      recovered = true;
+    }
+
+    private Optional<TransferEvent> apply(ConsumerRecord<byte[], byte[]> record) {
+      if (record.key() != null && record.value() == null) {
+        states.withdrawn(new String(record.key(), StandardCharsets.UTF_8));
+        return Optional.empty();
+      }
+      try {
+        TransferEvent event =
+            values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
+        if (record.key() == null
+            || !new String(record.key(), StandardCharsets.UTF_8).equals(event.getTransferId())) {
+          return skip(record, "its key is not the transferId");
+        }
+        states.apply(record.offset(), event);
+        return Optional.of(event);
+      } catch (UnreadableException e) {
+        return skip(record, e.sentence());
+      }
+    }
+
+    private Optional<TransferEvent> skip(ConsumerRecord<byte[], byte[]> record, String why) {
+      unreadable.increment();
+      LOG.warn("{} at offset {} is no transfer event: {}", partition, record.offset(), why);
+      return Optional.empty();
+    }
+
+    /** Starts what is next, if nothing runs. */
+    private void work() {
+      if (job.isPresent() && worker.isAlive()) {
+        return;
+      }
+      speak();
+      job = Optional.empty();
+      TransferEvent resumed = unfinished.poll();
+      if (resumed != null) {
+        begin(resumed);
+        return;
+      }
+      ConsumerRecord<byte[], byte[]> record = received.poll();
+      if (record == null) {
+        return;
+      }
+      Optional<TransferEvent> event = apply(record);
+      if (event.isEmpty() || event.get().getState() != TransferState.REQUESTED) {
+        return; // the offset goes with the next transaction that has one
+      }
+      if (states.isNew(record.offset(), event.get())) {
+        TransferEvent started =
+            TransferEvent.newBuilder(event.get())
+                .setState(TransferState.STARTED)
+                .setInstance(instance)
+                .setOccurredAt(Instant.now())
+                .build();
+        write(started, Optional.empty(), Optional.of(record.offset() + 1));
+        begin(started);
+      } else {
+        // The last event of a key is what is true, and that must not be the repeated request.
+        Optional<TransferEvent> known = states.find(event.get().getTransferId());
+        if (known.isPresent() && known.get().getState() != TransferState.REQUESTED) {
+          LOG.info("transfer {} was requested again", event.get().getTransferId());
+          write(known.get(), Optional.empty(), Optional.of(record.offset() + 1));
+        }
+      }
+    }
+
+    private void begin(TransferEvent started) {
+      CompletableFuture<TransferJob> self = new CompletableFuture<>();
+      TransferJob next =
+          new TransferJob(
+              config,
+              instance,
+              started,
+              new TransferJob.Voice() {
+                @Override
+                public void say(TransferEvent event, Optional<ModelRelease> release) {
+                  CompletableFuture<Void> committed = new CompletableFuture<>();
+                  outbox.add(new Said(self.join(), event, release, committed));
+                  if (self.join().isStopped()) {
+                    committed.completeExceptionally(new StoppedException());
+                  }
+                  try {
+                    committed.join();
+                  } catch (CompletionException | CancellationException e) {
+                    throw new StoppedException();
+                  }
+                }
+
+                @Override
+                public void progress(TransferEvent event) {
+                  outbox.add(
+                      new Said(self.join(), event, Optional.empty(), new CompletableFuture<>()));
+                }
+              });
+      self.complete(next);
+      job = Optional.of(next);
+      worker = new Thread(next, "transfer-job");
+      worker.setDaemon(true);
+      worker.start();
+    }
+
+    /** Writes what the job has to say. */
+    private void speak() {
+      for (Said said = outbox.peek(); said != null; said = outbox.peek()) {
+        if (!owner
+            || job.isEmpty()
+            || job.get() != said.job()
+            || said.committed().isCompletedExceptionally()) {
+          said.committed().completeExceptionally(new StoppedException());
+        } else {
+          write(said.event(), said.release(), Optional.empty());
+          said.committed().complete(null);
+          if (TransferStates.isTerminal(said.event().getState())) {
+            meters.counter("whence.transfers", "state", said.event().getState().name()).increment();
+          }
+        }
+        outbox.poll();
+      }
+    }
+
+    private void write(
+        TransferEvent event, Optional<ModelRelease> release, Optional<Long> nextOffset) {
+      producer.beginTransaction();
+      try {
+        send(
+            topics.transfers().name(),
+            event.getTransferId(),
+            event,
+            TransferEvent.getClassSchema(),
+            TransferStates.step(event.getState()));
+        release.ifPresent(
+            one ->
+                send(
+                    topics.models().name(),
+                    one.getModelId(),
+                    one,
+                    ModelRelease.getClassSchema(),
+                    0));
+        // Right before it is used: a rebalance may have happened meanwhile.
+        ConsumerGroupMetadata member = consumer.groupMetadata();
+        if (member.generationId() < 0) {
+          throw new EnvironmentException("this instance is no member of its group at the moment");
+        }
+        if (nextOffset.isPresent()) {
+          producer.sendOffsetsToTransaction(
+              Map.of(partition, new OffsetAndMetadata(nextOffset.get())), member);
+        }
+        producer.commitTransaction();
+      } catch (KafkaException | EnvironmentException e) {
+        try {
+          producer.abortTransaction();
+        } catch (KafkaException again) {
+          LOG.debug("the transaction ends with its producer", again);
+        }
+        throw e;
+      }
+      states.written(event);
+    }
+
+    private void send(String topic, String key, SpecificRecord value, Schema schema, int revision) {
+      ProducerRecord<byte[], byte[]> record =
+          new ProducerRecord<>(
+              topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value));
+      EventHeaders.of(schema, NAME, instance, key, revision, "")
+          .toMap()
+          .forEach(record.headers()::add);
+      var unused = producer.send(record);
+    }
+
+    /** New bases of a subscribed line become requests. */
+    private void follow(Consumer<byte[], byte[]> models, TopicPartition releases) {
+      for (ConsumerRecord<byte[], byte[]> record : models.poll(Duration.ZERO)) {
+        if (record.key() == null) {
+          continue;
+        }
+        String modelId = new String(record.key(), StandardCharsets.UTF_8);
+        if (record.value() == null) {
+          subscriptions.withdrawn(modelId);
+          continue;
+        }
+        try {
+          subscriptions.released(
+              values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
+        } catch (UnreadableException e) {
+          LOG.warn("{} at offset {}: {}", record.topic(), record.offset(), e.sentence());
+        }
+      }
+      if (!subscriptions.isWaiting()) {
+        return;
+      }
+      Long end = models.endOffsets(List.of(releases), LOOK_UP).get(releases);
+      if (end == null || models.position(releases, LOOK_UP) < end) {
+        return; // an older base would be asked for before the newest is known
+      }
+      for (TransferEvent request : subscriptions.due()) {
+        if (states.find(request.getTransferId()).isEmpty()) {
+          LOG.info("the subscription asks for {}", request.getModelId());
+          // Read back like any request: it counts from its own offset on.
+          producer.beginTransaction();
+          send(
+              topics.transfers().name(),
+              request.getTransferId(),
+              request,
+              TransferEvent.getClassSchema(),
+              TransferStates.step(request.getState()));
+          producer.commitTransaction();
+        }
+      }
+    }
+  }
+}

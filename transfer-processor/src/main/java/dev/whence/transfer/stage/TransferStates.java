@@ -1,0 +1,83 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferState;
+import java.util.Comparator;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What is true of every transfer, by the events read so far. A request for a transfer that was
+ * requested before changes nothing, unless that one failed.
+ */
+final class TransferStates {
+  private static final Set<TransferState> TERMINAL =
+      EnumSet.of(TransferState.PUBLISHED, TransferState.REJECTED, TransferState.FAILED);
+
+  private final Map<String, Placed> states = new HashMap<>();
+
+  private record Placed(long offset, TransferEvent event) {}
+
+  /** Takes an event at its place. */
+  void apply(long offset, TransferEvent event) {
+    Placed known = states.get(event.getTransferId());
+    boolean counts =
+        known == null
+            || (event.getState() == TransferState.REQUESTED
+                ? known.event().getState() == TransferState.FAILED
+                : known.offset() < offset); // else it is our own, read back after later ones
+    if (counts) {
+      states.put(event.getTransferId(), new Placed(offset, event));
+    }
+  }
+
+  /** Takes an event that was just written. */
+  void written(TransferEvent event) {
+    states.put(event.getTransferId(), new Placed(Long.MAX_VALUE, event));
+  }
+
+  void withdrawn(String transferId) {
+    states.remove(transferId);
+  }
+
+  /** Whether the request at an offset is the one that counts. */
+  boolean isNew(long offset, TransferEvent request) {
+    Placed known = states.get(request.getTransferId());
+    return known != null
+        && known.offset() == offset
+        && known.event().getState() == TransferState.REQUESTED;
+  }
+
+  Optional<TransferEvent> find(String transferId) {
+    return Optional.ofNullable(states.get(transferId)).map(Placed::event);
+  }
+
+  /** Transfers that were started and have not ended, the oldest first. */
+  List<TransferEvent> unfinished() {
+    return states.values().stream()
+        .filter(placed -> placed.event().getState() != TransferState.REQUESTED)
+        .filter(placed -> !TERMINAL.contains(placed.event().getState()))
+        .sorted(Comparator.comparingLong(Placed::offset))
+        .map(Placed::event)
+        .toList();
+  }
+
+  /** How far a state is on the way, from 0. */
+  static int step(TransferState state) {
+    return switch (state) {
+      case UNKNOWN, REQUESTED -> 0;
+      case STARTED -> 1;
+      case PROGRESS -> 2;
+      case GATED -> 3;
+      case PUBLISHED, REJECTED, FAILED -> 4;
+    };
+  }
+
+  static boolean isTerminal(TransferState state) {
+    return TERMINAL.contains(state);
+  }
+}

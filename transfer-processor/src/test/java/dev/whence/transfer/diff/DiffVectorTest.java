@@ -1,0 +1,154 @@
+package dev.whence.transfer.diff;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.weights.ElementType;
+import dev.whence.samples.BundledModels;
+import dev.whence.transfer.merge.ModelFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class DiffVectorTest {
+  @TempDir Path directory;
+
+  private Path write(String name, float... values) throws IOException {
+    return new ModelFolder()
+        .add(ModelFolder.f32("model.layers.0.a", values))
+        .write(directory.resolve(name));
+  }
+
+  @Test
+  void base_plus_stored_delta_is_the_fine_tuned_model_and_minus_it_is_the_base_again()
+      throws IOException {
+    Path base = BundledModels.unpack("base-v1");
+    Path chat = BundledModels.unpack(BundledModels.CHAT);
+    Path diff = directory.resolve("diff");
+    DiffExtraction.Extracted extracted = DiffExtraction.extract(base, chat, diff);
+    assertThat(extracted.inexact()).isZero();
+
+    Path again = directory.resolve("again");
+    DiffApplication.apply(base, List.of(new DiffApplication.Weighted(diff, 1)), again);
+    assertThat(ModelFolder.values(again)).isEqualTo(ModelFolder.values(chat));
+  }
+
+  @Test
+  void within_a_factor_of_two_and_of_the_same_sign_there_are_no_exceptions() throws IOException {
+    // Sterbenz: the difference of such numbers is a number of the same type.
+    int n = 5000;
+    float[] base = new float[n];
+    float[] fineTuned = new float[n];
+    java.util.Random random = new java.util.Random(3);
+    for (int i = 0; i < n; i++) {
+      base[i] = (float) random.nextGaussian();
+      fineTuned[i] = base[i] * (.5f + 1.5f * random.nextFloat());
+    }
+    DiffExtraction.Extracted extracted =
+        DiffExtraction.extract(write("b", base), write("f", fineTuned), directory.resolve("diff"));
+    assertThat(extracted).isEqualTo(new DiffExtraction.Extracted(n, 0, 0));
+  }
+
+  @Test
+  void an_element_whose_difference_does_not_fit_the_type_is_stored_as_an_exception()
+      throws IOException {
+    // In fp32, 1 + (2^-30 - 1) is 0: the difference needs 30 bits.
+    Path base = write("b", 1, 2, 1);
+    Path fineTuned = write("f", 3, 2.5f, 0x1p-30f);
+    Path diff = directory.resolve("diff");
+    assertThat(DiffExtraction.extract(base, fineTuned, diff))
+        .isEqualTo(new DiffExtraction.Extracted(3, 1, 0));
+    DiffApplication.apply(
+        base, List.of(new DiffApplication.Weighted(diff, 1)), directory.resolve("again"));
+    assertThat(ModelFolder.floats(directory.resolve("again"), "model.layers.0.a"))
+        .containsExactly(3f, 2.5f, 0x1p-30f);
+  }
+
+  @Test
+  void what_no_difference_gives_back_is_counted() throws IOException {
+    assertThat(
+            DiffExtraction.extract(write("b", 0x1p100f), write("f", 1), directory.resolve("diff")))
+        .isEqualTo(new DiffExtraction.Extracted(1, 1, 1));
+  }
+
+  @Test
+  void bf16_exceptions_are_found_across_pieces() throws IOException {
+    Path base =
+        new ModelFolder()
+            .add(ModelFolder.random("a", ElementType.BF16, 1, 70_001L))
+            .write(directory.resolve("b"));
+    Path fineTuned =
+        new ModelFolder()
+            .add(ModelFolder.random("a", ElementType.BF16, 2, 70_001L))
+            .write(directory.resolve("f"));
+    Path diff = directory.resolve("diff");
+    DiffExtraction.Extracted extracted = DiffExtraction.extract(base, fineTuned, diff);
+    assertThat(extracted.exceptions()).isPositive();
+    assertThat(extracted.inexact()).isZero();
+    DiffApplication.apply(
+        base, List.of(new DiffApplication.Weighted(diff, 1)), directory.resolve("again"));
+    assertThat(ModelFolder.values(directory.resolve("again")))
+        .isEqualTo(ModelFolder.values(fineTuned));
+  }
+
+  @Test
+  void diffs_add_up_with_their_weights() throws IOException {
+    Path base = write("b", 1, 2);
+    Path one = directory.resolve("one");
+    Path two = directory.resolve("two");
+    DiffExtraction.extract(base, write("f1", 2, 2), one);
+    DiffExtraction.extract(base, write("f2", 1, 4), two);
+    List<DiffApplication.Weighted> both =
+        List.of(new DiffApplication.Weighted(one, .5), new DiffApplication.Weighted(two, -2));
+    DiffApplication.compose(both, directory.resolve("sum"));
+    DiffApplication.apply(base, both, directory.resolve("at-once"));
+    DiffApplication.apply(
+        base,
+        List.of(new DiffApplication.Weighted(directory.resolve("sum"), 1)),
+        directory.resolve("composed"));
+    for (String result : List.of("at-once", "composed")) {
+      assertThat(ModelFolder.floats(directory.resolve(result), "model.layers.0.a"))
+          .containsExactly(1.5f, -2f);
+    }
+  }
+
+  @Test
+  void inspection_gives_norms_by_layer_and_the_cosine_with_another_diff() throws IOException {
+    Path base = write("b", 0, 0);
+    DiffExtraction.extract(base, write("f1", 3, 4), directory.resolve("one"));
+    DiffExtraction.extract(base, write("f2", 4, -3), directory.resolve("two"));
+    DiffInspection alone = DiffInspection.of(directory.resolve("one"), Optional.empty());
+    assertThat(alone.layers()).hasSize(1);
+    assertThat(alone.layers().get(0).name()).isEqualTo("layer    0");
+    assertThat(alone.total().norm()).isEqualTo(5);
+    assertThat(alone.total().largest()).isEqualTo(4);
+    assertThat(alone.total().cosine()).isEmpty();
+    DiffInspection both =
+        DiffInspection.of(directory.resolve("one"), Optional.of(directory.resolve("two")));
+    assertThat(both.total().cosine()).contains(0.); // 3 * 4 - 4 * 3
+  }
+
+  @Test
+  void a_diff_that_does_not_match_the_model_is_refused_with_all_reasons() throws IOException {
+    Path diff = directory.resolve("diff");
+    DiffExtraction.extract(write("b", 1, 2), write("f", 2, 3), diff);
+    Path other =
+        new ModelFolder()
+            .add(ModelFolder.f32("model.layers.0.a", 1))
+            .add(ModelFolder.f32("model.layers.1.a", 1))
+            .write(directory.resolve("other"));
+    assertThatThrownBy(
+            () ->
+                DiffApplication.apply(
+                    other,
+                    List.of(new DiffApplication.Weighted(diff, 1)),
+                    directory.resolve("out")))
+        .hasMessageContaining("has shape [2], the model has F32 [1]")
+        .hasMessageContaining("'model.layers.1.a' of the model has no difference");
+    assertThat(Files.exists(directory.resolve("out"))).isFalse();
+  }
+}

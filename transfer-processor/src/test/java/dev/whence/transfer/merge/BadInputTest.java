@@ -1,0 +1,247 @@
+package dev.whence.transfer.merge;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class BadInputTest {
+  private static final String NORM = "model.norm.weight";
+
+  @TempDir Path directory;
+  private Path base;
+  private Path fineTuned;
+  private Path target;
+
+  @BeforeEach
+  void models() throws IOException {
+    base = good().write(directory.resolve("base"));
+    fineTuned = good().write(directory.resolve("fine-tuned"));
+    target = good().write(directory.resolve("target"));
+  }
+
+  private static ModelFolder good() {
+    return new ModelFolder()
+        .add(ModelFolder.f32(NORM, 1, 2, 3))
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4));
+  }
+
+  private TransferRequest request() {
+    return TransferRequest.of(base, fineTuned, target);
+  }
+
+  private static TransferException refused(TransferRequest request) {
+    return catchThrowableOfType(
+        TransferException.class,
+        () -> {
+          try (TransferPlan plan = TransferPlan.of(request)) {
+            plan.id();
+          }
+        });
+  }
+
+  @Test
+  void everything_that_is_wrong_is_listed_at_once() throws IOException {
+    new ModelFolder()
+        .add(ModelFolder.f32(NORM, 1, 2)) // another shape
+        .add(ModelFolder.f32("only.in.fine-tuned", 1))
+        .tokens(List.of("a", "b", "c", "e"))
+        .write(fineTuned);
+    good().add(new ModelFolder.Raw("eight.bits", "F8_E4M3", List.of(1L), new byte[1])).write(base);
+    good()
+        .add(new ModelFolder.Raw("eight.bits", "F8_E4M3", List.of(1L), new byte[1]))
+        .add(ModelFolder.f32("only.in.target", 1))
+        .write(target);
+    TransferException refusal = refused(request().withLambdas(List.of(Double.NaN, 1., 1.)));
+
+    assertThat(refusal.reasons())
+        .anySatisfy(reason -> assertThat(reason).contains("lambda is NaN"))
+        .anySatisfy(reason -> assertThat(reason).contains("the same value twice"))
+        .anySatisfy(reason -> assertThat(reason).contains("vocabularies differ"))
+        .anySatisfy(reason -> assertThat(reason).contains(NORM).contains("[2]").contains("[3]"))
+        .anySatisfy(reason -> assertThat(reason).contains("only.in.fine-tuned"))
+        .anySatisfy(reason -> assertThat(reason).contains("only.in.target"))
+        .anySatisfy(
+            reason ->
+                assertThat(reason)
+                    .contains("model.embed_tokens.weight")
+                    .contains("not in the fine-tuned model"))
+        .anySatisfy(reason -> assertThat(reason).contains("eight.bits"));
+  }
+
+  @Test
+  void policies_let_through_what_strictness_refuses_and_the_plan_says_what_happens()
+      throws IOException {
+    good().add(ModelFolder.f32("only.in.fine-tuned", 1)).write(fineTuned);
+    good().add(ModelFolder.f32("only.in.target", 1)).write(target);
+    Policies p = Policies.STRICT;
+    Policies lenient =
+        new Policies(
+            Policies.Missing.TARGET,
+            p.shapes(),
+            p.tiedHead(),
+            p.vocabulary(),
+            p.addedTokens(),
+            p.nonFinite(),
+            p.template(),
+            p.renamed());
+    try (TransferPlan plan = TransferPlan.of(request().withPolicies(lenient))) {
+      assertThat(plan.lines())
+          .extracting(line -> line.tensor() + ": " + line.policy())
+          .containsExactlyInAnyOrder(
+              "model.norm.weight: merge",
+              "model.embed_tokens.weight: merge",
+              "only.in.target: keep the target's: not in base and fine-tuned",
+              "only.in.fine-tuned: drop");
+    }
+  }
+
+  @Test
+  void a_renamed_tensor_is_found_under_its_other_name() throws IOException {
+    new ModelFolder()
+        .add(ModelFolder.f32("norm", 1, 2, 3))
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4))
+        .write(target);
+    Policies p = Policies.STRICT;
+    Policies renamed =
+        new Policies(
+            p.missing(),
+            p.shapes(),
+            p.tiedHead(),
+            p.vocabulary(),
+            p.addedTokens(),
+            p.nonFinite(),
+            p.template(),
+            java.util.Map.of("norm", NORM));
+    try (TransferPlan plan = TransferPlan.of(request().withPolicies(renamed))) {
+      assertThat(plan.lines())
+          .anySatisfy(line -> assertThat(line.policy()).isEqualTo("merge, from " + NORM));
+    }
+  }
+
+  @Test
+  void all_three_models_are_looked_at_even_if_the_first_can_not_be_opened() throws IOException {
+    Files.write(base.resolve(SafetensorsShards.SINGLE), header(1L << 60));
+    Files.writeString(
+        target.resolve(SafetensorsShards.SINGLE), "not safetensors, but long enough for a header");
+    Staging.delete(fineTuned);
+    assertThat(refused(request()).reasons())
+        .hasSize(3)
+        .anySatisfy(
+            reason ->
+                assertThat(reason).startsWith("base:").contains("header length " + (1L << 60)))
+        .anySatisfy(reason -> assertThat(reason).startsWith("fine-tuned:"))
+        .anySatisfy(reason -> assertThat(reason).startsWith("target:").contains("header length"));
+  }
+
+  private static byte[] header(long length) {
+    return ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN).putLong(length).array();
+  }
+
+  @Test
+  void duplicate_keys_in_a_header_are_refused() throws IOException {
+    String json =
+        "{\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]},"
+            + "\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]}}";
+    ByteBuffer bytes =
+        ByteBuffer.allocate(8 + json.length() + 1)
+            .order(ByteOrder.LITTLE_ENDIAN)
+            .putLong(json.length())
+            .put(json.getBytes(StandardCharsets.US_ASCII));
+    Files.write(fineTuned.resolve(SafetensorsShards.SINGLE), bytes.array());
+    assertThat(refused(request())).hasMessageContaining("Duplicate field 'a'");
+  }
+
+  @Test
+  void an_index_or_a_link_that_leads_out_of_the_directory_is_refused() throws IOException {
+    Path outside = directory.resolve("outside.safetensors");
+    Files.move(base.resolve(SafetensorsShards.SINGLE), outside);
+    Files.writeString(
+        base.resolve(SafetensorsShards.INDEX),
+        "{\"weight_map\": {\"" + NORM + "\": \"../outside.safetensors\"}}");
+    Files.delete(fineTuned.resolve(SafetensorsShards.SINGLE));
+    Files.createSymbolicLink(fineTuned.resolve(SafetensorsShards.SINGLE), outside);
+    assertThat(refused(request()).reasons())
+        .anySatisfy(reason -> assertThat(reason).contains("not a plain file name"))
+        .anySatisfy(reason -> assertThat(reason).contains("outside of the model's directory"));
+  }
+
+  @Test
+  void nan_in_an_input_fails_by_default_with_tensor_byte_and_model_and_passes_by_policy()
+      throws IOException {
+    good(Float.NaN).write(fineTuned);
+    Path output = directory.resolve("out");
+    assertThatThrownBy(() -> run(request(), output))
+        .hasMessageContaining("'model.norm.weight'")
+        .hasMessageContaining("byte ")
+        .hasMessageContaining("NaN in the fine-tuned model");
+    assertThat(output).doesNotExist();
+    Policies p = Policies.STRICT;
+    run(
+        request()
+            .withPolicies(
+                new Policies(
+                    p.missing(),
+                    p.shapes(),
+                    p.tiedHead(),
+                    p.vocabulary(),
+                    p.addedTokens(),
+                    Policies.NonFinite.PROPAGATE,
+                    p.template(),
+                    p.renamed())),
+        output);
+    assertThat(ModelFolder.floats(output, NORM)).containsExactly(1f, Float.NaN, 3f);
+  }
+
+  private static ModelFolder good(float middle) {
+    return new ModelFolder()
+        .add(ModelFolder.f32(NORM, 1, middle, 3))
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4));
+  }
+
+  private static void run(TransferRequest request, Path output) {
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      MergeRun.run(plan, output, MergeOptions.defaults(), MergeProgress.NONE);
+    }
+  }
+
+  @Test
+  void a_plan_has_the_same_name_until_an_input_a_factor_or_a_policy_changes() throws IOException {
+    String id = id(request());
+    assertThat(id(request())).isEqualTo(id);
+    assertThat(id(request().withLambdas(List.of(.5)))).isNotEqualTo(id);
+    good(2.5f).write(fineTuned);
+    assertThat(id(request())).isNotEqualTo(id);
+  }
+
+  private static String id(TransferRequest request) {
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      return plan.id();
+    }
+  }
+
+  @Test
+  void types_of_sixteen_and_thirty_two_bits_go_together() throws IOException {
+    new ModelFolder()
+        .add(ModelFolder.random(NORM, ElementType.F16, 1, 3L))
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4))
+        .write(fineTuned);
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      assertThat(plan.lines())
+          .anySatisfy(line -> assertThat(line.policy()).isEqualTo("merge (F32 F16 to F32)"));
+    }
+  }
+}

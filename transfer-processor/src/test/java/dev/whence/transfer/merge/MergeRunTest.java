@@ -1,0 +1,446 @@
+package dev.whence.transfer.merge;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MergeRunTest {
+  private static final String ONE = "model-00001-of-00002.safetensors";
+  private static final String TWO = "model-00002-of-00002.safetensors";
+
+  @TempDir Path directory;
+  private Path base;
+  private Path fineTuned;
+  private Path target;
+  private Path output;
+
+  @BeforeEach
+  void models() throws IOException {
+    base = folder(1, 2, 3).write(directory.resolve("base"));
+    fineTuned = folder(4, 5, 6).write(directory.resolve("fine-tuned"));
+    target = folder(7, 8, 9).write(directory.resolve("target"));
+    output = directory.resolve("merged");
+  }
+
+  private static ModelFolder folder(long first, long second, long third) {
+    return new ModelFolder()
+        .random(ONE, "model.embed_tokens.weight", ElementType.BF16, first, 4L, 700L)
+        .random(ONE, "model.layers.0.a.weight", ElementType.BF16, second, 300L, 2000L)
+        .random(TWO, "model.norm.weight", ElementType.F32, third, 700L)
+        .add(TWO, new ModelFolder.Raw("steps", "I64", List.of(1L), new byte[8]));
+  }
+
+  private Published run(TransferRequest request) {
+    return run(request, MergeOptions.defaults());
+  }
+
+  private Published run(TransferRequest request, MergeOptions options) {
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      return MergeRun.run(plan, output, options, MergeProgress.NONE);
+    }
+  }
+
+  private TransferRequest request() {
+    return TransferRequest.of(base, fineTuned, target);
+  }
+
+  @Test
+  void on_its_own_base_the_diff_gives_the_fine_tuned_model_file_by_file() throws IOException {
+    run(TransferRequest.of(base, fineTuned, base));
+
+    assertThat(ModelFolder.contents(output))
+        .containsEntry(ONE, ModelFolder.contents(fineTuned).get(ONE))
+        .containsEntry(TWO, ModelFolder.contents(fineTuned).get(TWO));
+    assertNoTraces();
+  }
+
+  @Test
+  void the_manifest_names_the_models_by_the_digests_that_releases_have() throws IOException {
+    Path chat = BundledModels.unpack(BundledModels.CHAT);
+    Path before = BundledModels.unpack("base-v1");
+    Path after = BundledModels.unpack("base-v2");
+    Published published = run(TransferRequest.of(before, chat, after));
+
+    Manifest manifest = published.models().get(0).manifest();
+    assertThat(manifest.digest()).isEqualTo(digest(output));
+    assertThat(manifest.ancestors().get("base").digest()).isEqualTo(digest(before));
+    assertThat(manifest.ancestors().get("fine-tuned").digest()).isEqualTo(digest(chat));
+    assertThat(manifest.ancestors().get("target").digest()).isEqualTo(digest(after));
+    assertThat(Manifest.read(output)).contains(manifest);
+  }
+
+  private static String digest(Path directory) {
+    try (ModelFiles files = ModelFiles.open(directory)) {
+      return files.digest();
+    }
+  }
+
+  @Test
+  void several_lambdas_in_one_pass_are_the_same_as_one_by_one() throws IOException {
+    run(request().withLambdas(List.of(.25, .7, 1.)));
+    Path all = output;
+    for (double lambda : List.of(.25, .7, 1.)) {
+      output = directory.resolve("alone-" + lambda);
+      run(request().withLambdas(List.of(lambda)));
+      assertThat(ModelFolder.contents(all.resolve("lambda-" + lambda)).get(ONE))
+          .isEqualTo(ModelFolder.contents(output).get(ONE));
+    }
+  }
+
+  @Test
+  void small_buffers_and_one_thread_give_the_same_bytes() throws IOException {
+    run(request());
+    Map<String, String> first = ModelFolder.contents(output);
+    output = directory.resolve("again");
+    run(request(), MergeOptions.defaults().withWorkers(1).withMemoryBytes(1));
+    assertThat(ModelFolder.contents(output)).isEqualTo(first);
+  }
+
+  @Test
+  void a_target_in_one_file_takes_the_diff_of_sharded_models() throws IOException {
+    Path single =
+        new ModelFolder()
+            .add(ModelFolder.random("model.norm.weight", ElementType.F16, 9, 700L))
+            .add(ModelFolder.random("model.embed_tokens.weight", ElementType.F32, 7, 4L, 700L))
+            .add(ModelFolder.random("model.layers.0.a.weight", ElementType.BF16, 8, 300L, 2000L))
+            .add(
+                new ModelFolder.Raw(
+                    "steps", "I64", List.of(1L), new byte[] {1, 0, 0, 0, 0, 0, 0, 0}))
+            .write(directory.resolve("single"));
+    run(TransferRequest.of(base, fineTuned, single));
+    try (SourceModel merged = SourceModel.open(Role.TARGET, output, Optional.empty())) {
+      assertThat(merged.indexed()).isFalse();
+      assertThat(merged.tensors().get("model.norm.weight").dtype()).isEqualTo("F16");
+      assertThat(merged.tensors().get("model.embed_tokens.weight").dtype()).isEqualTo("F32");
+    }
+  }
+
+  @Test
+  void what_is_no_floating_point_number_is_the_targets_and_must_not_have_been_tuned()
+      throws IOException {
+    folder(4, 5, 6)
+        .add(TWO, new ModelFolder.Raw("mask", "U8", List.of(3L), new byte[] {1, 2, 3}))
+        .write(fineTuned);
+    folder(1, 2, 3)
+        .add(TWO, new ModelFolder.Raw("mask", "U8", List.of(3L), new byte[] {1, 2, 4}))
+        .write(base);
+    folder(7, 8, 9)
+        .add(TWO, new ModelFolder.Raw("mask", "U8", List.of(3L), new byte[] {1, 2, 4}))
+        .write(target);
+    assertThatThrownBy(() -> run(request()))
+        .hasMessageContaining("'mask'")
+        .hasMessageContaining("byte ")
+        .hasMessageContaining("only floating point differences");
+    assertNoTraces();
+  }
+
+  @Test
+  void ends_of_answers_and_template_are_the_fine_tuned_models_the_rest_is_the_targets()
+      throws IOException {
+    folder(4, 5, 6)
+        .text(
+            "config.json",
+            "{\"vocab_size\": 4, \"eos_token_id\": [2, 3], \"rope_scaling\": {\"factor\": 8}}")
+        .text("generation_config.json", "{\"eos_token_id\": 2, \"temperature\": 0.5}")
+        .text(
+            "tokenizer_config.json",
+            "{\"chat_template\": \"theirs\", \"eos_token\": \"c\", \"model_max_length\": 1}")
+        .write(fineTuned);
+    folder(7, 8, 9)
+        .text("config.json", "{\"vocab_size\": 4, \"eos_token_id\": 0, \"rope_theta\": 5}")
+        .text(
+            "tokenizer_config.json",
+            "{\"chat_template\": \"ours\", \"eos_token\": \"a\", \"model_max_length\": 99}")
+        .write(target);
+    run(request());
+
+    JsonNode config = json("config.json");
+    assertThat(config.path("eos_token_id").toString()).isEqualTo("[2,3]");
+    assertThat(config.has("rope_scaling")).isFalse();
+    assertThat(config.path("rope_theta").asInt()).isEqualTo(5);
+    assertThat(json("generation_config.json").path("eos_token_id").asInt()).isEqualTo(2);
+    JsonNode tokenizer = json("tokenizer_config.json");
+    assertThat(tokenizer.path("chat_template").asText()).isEqualTo("theirs");
+    assertThat(tokenizer.path("eos_token").asText()).isEqualTo("c");
+    assertThat(tokenizer.path("model_max_length").asInt()).isEqualTo(99);
+  }
+
+  private JsonNode json(String file) throws IOException {
+    return new ObjectMapper().readTree(output.resolve(file).toFile());
+  }
+
+  @Test
+  void rows_go_together_by_token_and_added_tokens_are_appended() throws IOException {
+    Path b =
+        new ModelFolder()
+            .tokens(List.of("a", "b", "c"))
+            .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3))
+            .write(directory.resolve("b"));
+    Path f =
+        new ModelFolder()
+            .tokens(List.of("a", "b", "c", "<end>"))
+            .text("generation_config.json", "{\"eos_token_id\": [3, 1]}")
+            .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1.5f, 2.25f, 3, 42))
+            .write(directory.resolve("f"));
+    Path t =
+        new ModelFolder()
+            .tokens(List.of("x", "c", "b", "a"))
+            .add(ModelFolder.rows("model.embed_tokens.weight", 2, 10, 20, 30, 40))
+            .write(directory.resolve("t"));
+    Policies aligned =
+        new Policies(
+            Policies.Missing.FAIL,
+            Policies.Shapes.FAIL,
+            Policies.TiedHead.FAIL,
+            Policies.Vocabularies.ALIGN,
+            Policies.AddedTokens.APPEND,
+            Policies.NonFinite.FAIL,
+            Policies.Template.FINE_TUNED,
+            Map.of());
+    Published published = run(TransferRequest.of(b, f, t).withPolicies(aligned));
+
+    assertThat(ModelFolder.floats(output, "model.embed_tokens.weight"))
+        .containsExactly(10f, 10f, 20f, 20f, 30.25f, 30.25f, 40.5f, 40.5f, 42f, 42f);
+    assertThat(json("config.json").path("vocab_size").asInt()).isEqualTo(5);
+    assertThat(json("generation_config.json").path("eos_token_id").toString()).isEqualTo("[4,2]");
+    assertThat(json("tokenizer.json").path("added_tokens").path(0).path("content").asText())
+        .isEqualTo("<end>");
+    assertThat(json("tokenizer.json").path("added_tokens").path(0).path("id").asInt()).isEqualTo(4);
+    assertThat(published.models().get(0).manifest().tensors().get("model.embed_tokens.weight"))
+        .extracting(Manifest.Tensor::policy)
+        .isEqualTo("merge rows by token: 3 merged, 1 the target's, 1 appended");
+  }
+
+  @Test
+  void a_stored_head_takes_the_diff_of_the_embeddings_it_was_tied_to_if_the_policy_says_so()
+      throws IOException {
+    Path b = tied(1).write(directory.resolve("b"));
+    Path f = tied(3).write(directory.resolve("f"));
+    Path t =
+        tied(5)
+            .add(ModelFolder.rows("lm_head.weight", 2, 7, 7, 7, 7))
+            .write(directory.resolve("t"));
+    assertThatThrownBy(() -> run(TransferRequest.of(b, f, t)))
+        .hasMessageContaining("lm_head.weight")
+        .hasMessageContaining("tied-head embeddings");
+    Policies p = Policies.STRICT;
+    run(
+        TransferRequest.of(b, f, t)
+            .withPolicies(
+                new Policies(
+                    p.missing(),
+                    p.shapes(),
+                    Policies.TiedHead.EMBEDDINGS,
+                    p.vocabulary(),
+                    p.addedTokens(),
+                    p.nonFinite(),
+                    p.template(),
+                    Map.of())));
+    assertThat(ModelFolder.floats(output, "lm_head.weight")).containsOnly(9f);
+    assertThat(ModelFolder.floats(output, "model.embed_tokens.weight")).containsOnly(7f);
+  }
+
+  private static ModelFolder tied(float value) {
+    return new ModelFolder()
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, value, value, value, value));
+  }
+
+  @Test
+  void the_same_transfer_again_is_a_success_that_writes_nothing() throws IOException {
+    Published first = run(request());
+    Map<Path, FileTime> times = Map.of(output, Files.getLastModifiedTime(output));
+    Published again = run(request());
+
+    assertThat(again.before()).isTrue();
+    assertThat(again.models()).isEqualTo(first.models());
+    assertThat(Files.getLastModifiedTime(output)).isEqualTo(times.get(output));
+    assertNoTraces();
+  }
+
+  @Test
+  void what_a_run_left_that_was_killed_right_after_publishing_is_cleared_away() throws IOException {
+    run(request());
+    Path left = Files.createDirectories(directory.resolve(".merged.whence-transfer/result"));
+    Files.writeString(left.resolve("rest"), "");
+    assertThat(run(request()).before()).isTrue();
+    assertNoTraces();
+  }
+
+  @Test
+  void an_output_that_holds_something_else_is_never_touched() throws IOException {
+    run(request());
+    Map<String, String> before = ModelFolder.contents(output);
+    assertThatThrownBy(() -> run(request().withLambdas(List.of(.5))))
+        .hasMessageContaining("exists and is not the result of this transfer");
+    assertThat(ModelFolder.contents(output)).isEqualTo(before);
+  }
+
+  @Test
+  void a_second_writer_is_turned_away() throws IOException {
+    try (Staging held = Staging.lock(output)) {
+      assertThat(held.exists()).isFalse();
+      assertThatThrownBy(() -> run(request())).hasMessageContaining("is running");
+    }
+    run(request());
+    assertNoTraces();
+  }
+
+  @Test
+  void a_stopped_run_goes_on_where_it_was_and_gives_the_same_bytes() throws IOException {
+    run(request());
+    Map<String, String> expected = ModelFolder.contents(output);
+    output = directory.resolve("stopped");
+    AtomicInteger asked = new AtomicInteger();
+    assertThatThrownBy(
+            () ->
+                run(
+                    request(),
+                    MergeOptions.defaults()
+                        .withWorkers(1)
+                        .withMemoryBytes(1)
+                        .withStop(() -> asked.incrementAndGet() > 20)))
+        .isInstanceOf(StoppedException.class);
+    assertThat(output).doesNotExist();
+    run(RequestFile.of(output));
+    assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+    assertNoTraces();
+  }
+
+  @Test
+  void a_full_disk_fails_with_tensor_and_byte_and_leaves_nothing() throws IOException {
+    AtomicLong room = new AtomicLong(400_000);
+    MergeOptions small =
+        MergeOptions.defaults()
+            .withWorkers(1)
+            .withMemoryBytes(1)
+            .withOpener(
+                file ->
+                    new FullChannel(
+                        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE),
+                        room));
+    assertThatThrownBy(() -> run(request(), small))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("'model.layers.0.a.weight'")
+        .hasMessageContaining("byte ")
+        .hasMessageContaining("No space left on device");
+    assertNoTraces();
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void a_shard_that_is_changed_meanwhile_fails_with_tensor_and_byte() throws IOException {
+    AtomicInteger asked = new AtomicInteger();
+    Path shard = fineTuned.resolve(ONE);
+    MergeOptions options =
+        MergeOptions.defaults()
+            .withWorkers(1)
+            .withMemoryBytes(1)
+            .withStop(
+                () -> {
+                  if (asked.incrementAndGet() == 10) {
+                    touch(shard);
+                  }
+                  return false;
+                });
+    assertThatThrownBy(() -> run(request(), options))
+        .hasMessageContaining("'model.layers.0.a.weight'")
+        .hasMessageContaining("byte ")
+        .hasMessageContaining("changed while it was read");
+    assertNoTraces();
+  }
+
+  @Test
+  void an_input_that_vanishes_or_is_cut_fails_with_tensor_and_byte() throws IOException {
+    for (boolean vanishes : new boolean[] {true, false}) {
+      models();
+      AtomicInteger asked = new AtomicInteger();
+      Path shard = base.resolve(ONE);
+      MergeOptions options =
+          MergeOptions.defaults()
+              .withWorkers(1)
+              .withMemoryBytes(1)
+              .withStop(
+                  () -> {
+                    if (asked.incrementAndGet() == 10) {
+                      if (vanishes) {
+                        remove(shard);
+                      } else {
+                        cut(shard);
+                      }
+                    }
+                    return false;
+                  });
+      assertThatThrownBy(() -> run(request(), options))
+          .isInstanceOf(TransferException.class)
+          .hasMessageContaining("'model.layers.0.a.weight'")
+          .hasMessageContaining("byte ")
+          .hasMessageContaining(vanishes ? "vanished" : "c");
+      assertNoTraces();
+      assertThat(output).doesNotExist();
+    }
+  }
+
+  private static void touch(Path file) {
+    try {
+      Files.setLastModifiedTime(file, FileTime.fromMillis(1_000_000_000_000L));
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static void remove(Path file) {
+    try {
+      Files.delete(file);
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static void cut(Path file) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.truncate(100_000);
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void a_release_that_is_not_what_its_digest_says_is_not_published() throws IOException {
+    TransferRequest request = request();
+    TransferRequest.Input wrong = new TransferRequest.Input(fineTuned, Optional.of("00ff"));
+    assertThatThrownBy(
+            () ->
+                run(
+                    new TransferRequest(
+                        request.base(), wrong, request.target(), List.of(1.), Policies.STRICT)))
+        .hasMessageContaining("its release says 00ff");
+    assertThat(output).doesNotExist();
+    assertNoTraces();
+  }
+
+  private void assertNoTraces() throws IOException {
+    try (var files = Files.list(directory)) {
+      assertThat(files.filter(file -> file.getFileName().toString().startsWith("."))).isEmpty();
+    }
+  }
+}

@@ -1,0 +1,202 @@
+package dev.whence.transfer.stage;
+
+import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.topics.TopicAdmin;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.ModelKind;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferModel;
+import dev.whence.transfer.merge.ModelFolder;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/** A broker, a registry, topics of its own, and three models for one test. */
+final class TransferBench implements AutoCloseable {
+  private static final String WEIGHT = "model.layers.0.a";
+
+  final Topics topics;
+  final Path directory;
+  private final EmbeddedBroker broker;
+  private final EmbeddedRegistry registry;
+  private final Connection connection;
+  private final AvroValues values;
+
+  TransferBench(Path directory) throws IOException {
+    this.directory = directory;
+    broker = EmbeddedBroker.open(directory.resolve("broker"));
+    registry = EmbeddedRegistry.open(directory.resolve("registry"));
+    connection = Connection.of(broker.bootstrapServers(), registry.url());
+    topics = new Topics("t" + UUID.randomUUID().toString().substring(0, 8) + ".");
+    new TopicAdmin(new Clients(connection), topics.all()).create();
+    values = new AvroValues(connection);
+    Files.writeString(directory.resolve("task.jsonl"), "{}\n");
+    Files.writeString(directory.resolve("general.jsonl"), "{}\n");
+    // Losses by name: what carries the fine-tuning has 1, what does not has 2, and bad models 9.
+    Files.writeString(
+        directory.resolve("judge.sh"),
+        """
+        case "$1" in
+          *models/bad*|*.bad*) echo 9;;
+          *models/base*|*models/target*) echo 2;;
+          *) echo 1;;
+        esac
+        """);
+    model("base", 1);
+    model("fine-tuned", 1.5f);
+    model("target", 4);
+  }
+
+  Path models() {
+    return directory.resolve("models");
+  }
+
+  TransferModel model(String name, float value) throws IOException {
+    float[] many = new float[200_000];
+    java.util.Arrays.fill(many, value);
+    new ModelFolder().add(ModelFolder.f32(WEIGHT, many)).write(models().resolve(name));
+    return model(name);
+  }
+
+  static TransferModel model(String name) {
+    return TransferModel.newBuilder().setModelId(name).setLocation(name).setDigest("").build();
+  }
+
+  Map<String, String> settings(Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    String prefix = topics.models().name().replaceAll("models$", "");
+    settings.put("kafka.bootstrap.servers", broker.bootstrapServers());
+    settings.put("registry.url", registry.url());
+    settings.put("topics.prefix", prefix);
+    settings.put("group", prefix + "transfer");
+    settings.put("instance.id", "test-0");
+    settings.put("http.port", "-1");
+    settings.put("models.roots", models().toString());
+    settings.put("output.root", directory.resolve("published").toString());
+    settings.put("gates.task-set", directory.resolve("task.jsonl").toString());
+    settings.put("gates.general-set", directory.resolve("general.jsonl").toString());
+    settings.put("gates.judge", "sh," + directory.resolve("judge.sh"));
+    settings.put("progress.interval", "10ms");
+    settings.putAll(more);
+    return settings;
+  }
+
+  TransferProcessor start(Map<String, String> more) {
+    return TransferProcessor.start(TransferConfig.read(Settings.of(settings(more))), Map.of());
+  }
+
+  TransferEvent request(String modelId, String target, Map<String, String> policies) {
+    return TransferRequests.request(
+        model("base"),
+        model("fine-tuned"),
+        model(target),
+        modelId,
+        List.of(ModelRole.FAST),
+        List.of("acme/chat"),
+        1,
+        List.of(),
+        policies,
+        "test");
+  }
+
+  void send(TransferEvent event) {
+    send(topics.transfers().name(), event.getTransferId(), event);
+  }
+
+  void release(String name, ModelKind kind) {
+    send(
+        topics.models().name(),
+        name,
+        ModelRelease.newBuilder()
+            .setModelId(name)
+            .setKind(kind)
+            .setLocation(name)
+            .setPublishedAt(java.time.Instant.now())
+            .build());
+  }
+
+  private void send(String topic, String key, SpecificRecord value) {
+    try (KafkaProducer<byte[], byte[]> producer =
+        new KafkaProducer<>(
+            Map.of("bootstrap.servers", broker.bootstrapServers()),
+            new ByteArraySerializer(),
+            new ByteArraySerializer())) {
+      producer
+          .send(
+              new ProducerRecord<>(
+                  topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value)))
+          .get();
+    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Everything committed about transfers, in order. */
+  List<TransferEvent> transfers() throws Exception {
+    List<TransferEvent> events = new ArrayList<>();
+    for (ConsumerRecord<byte[], byte[]> record : read(topics.transfers().name())) {
+      events.add(values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema()));
+    }
+    return events;
+  }
+
+  void rollback(String modelId) {
+    Rollback.withdraw(new Clients(connection), topics, modelId);
+  }
+
+  /** Releases that were not withdrawn. */
+  List<ModelRelease> releases() throws Exception {
+    List<ModelRelease> releases = new ArrayList<>();
+    for (ConsumerRecord<byte[], byte[]> record : read(topics.models().name())) {
+      if (record.value() == null) {
+        String withdrawn = new String(record.key(), StandardCharsets.UTF_8);
+        releases.removeIf(release -> release.getModelId().equals(withdrawn));
+        continue;
+      }
+      releases.add(values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
+    }
+    return releases;
+  }
+
+  private List<ConsumerRecord<byte[], byte[]>> read(String topic) {
+    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+    try (Consumer<byte[], byte[]> reader = new Clients(connection).reader("test-reader")) {
+      TopicPartition partition = new TopicPartition(topic, 0);
+      reader.assign(List.of(partition));
+      reader.seekToBeginning(List.of(partition));
+      long end = reader.endOffsets(List.of(partition)).get(partition);
+      while (reader.position(partition) < end) {
+        reader.poll(Duration.ofMillis(100)).forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  @Override
+  public void close() throws IOException {
+    values.close();
+    broker.close();
+    registry.close();
+  }
+}

@@ -1,0 +1,228 @@
+package dev.whence.transfer.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelKind;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.merge.Manifest;
+import dev.whence.transfer.merge.ModelFolder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class TransferProcessorIT {
+  private static final Duration SOON = Duration.ofSeconds(60);
+
+  private TransferBench bench;
+
+  @BeforeAll
+  void open(@TempDir Path directory) throws Exception {
+    bench = new TransferBench(directory);
+  }
+
+  @AfterAll
+  void close() throws Exception {
+    bench.close();
+  }
+
+  private List<TransferState> states(String transferId) throws Exception {
+    return bench.transfers().stream()
+        .filter(event -> event.getTransferId().equals(transferId))
+        .map(TransferEvent::getState)
+        .toList();
+  }
+
+  private TransferEvent awaitEnd(String transferId) {
+    await()
+        .atMost(SOON)
+        .pollInterval(Duration.ofMillis(300))
+        .until(() -> states(transferId).stream().anyMatch(TransferStates::isTerminal));
+    try {
+      return bench.transfers().stream()
+          .filter(event -> event.getTransferId().equals(transferId))
+          .filter(event -> TransferStates.isTerminal(event.getState()))
+          .findFirst()
+          .orElseThrow();
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void a_request_made_twice_is_one_transfer_with_one_release() throws Exception {
+    TransferEvent request = bench.request("chat-2", "target", Map.of());
+    bench.send(request);
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      TransferEvent published = awaitEnd(request.getTransferId());
+      assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(published.getGates()).hasSize(6).allMatch(gate -> gate.getPassed());
+      assertThat(published.getConnectivity()).hasSize(11);
+      assertThat(published.getLosses()).hasSize(4);
+      // The repeated request is answered with what is true.
+      await()
+          .atMost(SOON)
+          .until(
+              () ->
+                  states(request.getTransferId()).stream()
+                          .filter(state -> state == TransferState.PUBLISHED)
+                          .count()
+                      == 2);
+      assertThat(processor.health().isReady()).isTrue();
+    }
+    List<TransferState> states = new ArrayList<>(states(request.getTransferId()));
+    states.removeIf(state -> state == TransferState.PROGRESS);
+    assertThat(states)
+        .containsExactly(
+            TransferState.REQUESTED,
+            TransferState.REQUESTED,
+            TransferState.STARTED,
+            TransferState.GATED,
+            TransferState.PUBLISHED,
+            TransferState.PUBLISHED);
+
+    List<ModelRelease> releases =
+        bench.releases().stream().filter(one -> one.getModelId().equals("chat-2")).toList();
+    assertThat(releases).hasSize(1);
+    ModelRelease release = releases.get(0);
+    Manifest manifest = Manifest.read(Path.of(release.getLocation())).orElseThrow();
+    assertThat(release.getKind()).isEqualTo(ModelKind.TRANSFERRED);
+    assertThat(release.getRoles()).containsExactly(ModelRole.FAST);
+    assertThat(release.getAliases()).containsExactly("acme/chat");
+    assertThat(release.getDigest()).isEqualTo(manifest.digest());
+    assertThat(release.getLineage())
+        .extracting(ModelAncestor::getRelation)
+        .containsExactly("fine-tuned", "base", "target");
+    assertThat(release.getLineage().get(0).getDigest())
+        .isEqualTo(manifest.ancestors().get("fine-tuned").digest());
+    assertThat(ModelFolder.floats(Path.of(release.getLocation()), "model.layers.0.a"))
+        .hasSize(200_000)
+        .containsOnly(4.5f);
+
+    bench.rollback("chat-2");
+    assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("chat-2"));
+  }
+
+  @Test
+  void a_transfer_that_does_not_pass_is_rejected_with_its_measurements_and_not_published()
+      throws Exception {
+    TransferEvent request = bench.request("bad-chat", "target", Map.of());
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      TransferEvent rejected = awaitEnd(request.getTransferId());
+      assertThat(processor.health().isAlive()).isTrue();
+      assertThat(rejected.getState()).isEqualTo(TransferState.REJECTED);
+      assertThat(rejected.getReason()).contains("better than the target: task loss 9.0000");
+      assertThat(rejected.getConnectivity()).hasSize(11);
+    }
+    assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("bad-chat"));
+    assertThat(bench.directory.resolve("published/bad-chat")).doesNotExist();
+  }
+
+  @Test
+  void a_request_that_can_not_be_carried_out_fails_with_all_reasons() throws Exception {
+    TransferEvent request =
+        bench.request("chat-3", "../outside", Map.of("missing", "perhaps", "speed", "high"));
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      TransferEvent failed = awaitEnd(request.getTransferId());
+      assertThat(processor.health().isAlive()).isTrue();
+      assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
+      assertThat(failed.getReason())
+          .contains("target: ")
+          .contains("policy missing is 'perhaps'")
+          .contains("there is no policy 'speed'");
+    }
+  }
+
+  @Test
+  void a_killed_processors_transfer_is_resumed_by_its_successor() throws Exception {
+    // The judge is slow, so that the kill comes in the middle.
+    Path slow = bench.directory.resolve("slow.sh");
+    Files.writeString(
+        slow, "sleep 1\nexec sh " + bench.directory.resolve("judge.sh") + " \"$1\" \"$2\"\n");
+    TransferEvent request = bench.request("chat-4", "target", Map.of());
+    bench.send(request);
+    Process process = processor(bench.settings(Map.of("gates.judge", "sh," + slow)));
+    try {
+      await()
+          .atMost(SOON)
+          .until(() -> states(request.getTransferId()).contains(TransferState.STARTED));
+      Thread.sleep(1500);
+    } finally {
+      process.destroyForcibly().waitFor();
+    }
+    assertThat(states(request.getTransferId())).doesNotContain(TransferState.PUBLISHED);
+    try (TransferProcessor successor = bench.start(Map.of())) {
+      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(successor.health().isAlive()).isTrue();
+    }
+    assertThat(states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+        .hasSize(1);
+    assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-4")))
+        .hasSize(1);
+  }
+
+  /** The processor in a JVM of its own. */
+  private static Process processor(Map<String, String> settings) throws Exception {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx256m",
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("java.class.path"),
+                ProcessorProcess.class.getName()));
+    settings.forEach((key, value) -> command.add(key + "=" + value));
+    return new ProcessBuilder(command)
+        .redirectErrorStream(true)
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .start();
+  }
+
+  @Test
+  void a_subscription_asks_for_the_newest_base_and_not_for_what_transfers_produce()
+      throws Exception {
+    bench.model("base-2", 8);
+    bench.model("base-3", 16);
+    bench.release("base", ModelKind.BASE);
+    bench.release("fine-tuned", ModelKind.FINE_TUNED);
+    bench.release("base-2", ModelKind.BASE);
+    bench.release("base-3", ModelKind.BASE);
+    try (TransferProcessor processor =
+        bench.start(
+            Map.of(
+                "subscription.base", "base",
+                "subscription.fine-tuned", "fine-tuned",
+                "subscription.line", ".*base.*",
+                "subscription.roles", "fast"))) {
+      await()
+          .atMost(SOON)
+          .pollInterval(Duration.ofMillis(300))
+          .until(
+              () ->
+                  bench.releases().stream()
+                      .anyMatch(one -> one.getModelId().equals("fine-tuned-on-base-3")));
+      assertThat(processor.health().isReady()).isTrue();
+    }
+    assertThat(bench.transfers())
+        .filteredOn(event -> event.getRequestedBy().equals("subscription"))
+        .extracting(TransferEvent::getModelId)
+        .containsOnly("fine-tuned-on-base-3");
+  }
+}
