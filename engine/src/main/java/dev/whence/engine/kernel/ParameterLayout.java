@@ -59,6 +59,21 @@ public record ParameterLayout(
    * @throws EngineException of kind MODEL if none is
    */
   public static ParameterLayout of(ModelConfig config, Predicate<String> isTrained) {
+    ParameterLayout layout = place(config, isTrained);
+    if (layout.trained() == 0) {
+      throw new EngineException(
+          Kind.MODEL,
+          "No parameter of the model is trained: the names that were asked for are none of its own.");
+    }
+    return layout;
+  }
+
+  /** Lays out the parameters of a model of which none is trained. */
+  static ParameterLayout frozen(ModelConfig config) {
+    return place(config, name -> false);
+  }
+
+  private static ParameterLayout place(ModelConfig config, Predicate<String> isTrained) {
     Map<String, List<Long>> shapes = ExpectedTensors.of(config);
     List<String> names = config.isGptNeoX() ? gptNeoX(config) : llama(config);
     List<String> order = new ArrayList<>();
@@ -67,11 +82,6 @@ public record ParameterLayout(
     long decayed = elements(order, shapes);
     present.stream().filter(isTrained).filter(name -> !isDecayed(name, shapes)).forEach(order::add);
     long trained = elements(order, shapes);
-    if (trained == 0) {
-      throw new EngineException(
-          Kind.MODEL,
-          "No parameter of the model is trained: the names that were asked for are none of its own.");
-    }
     present.stream().filter(isTrained.negate()).forEach(order::add);
     Map<String, Parameter> placed = new HashMap<>();
     long offset = 0;

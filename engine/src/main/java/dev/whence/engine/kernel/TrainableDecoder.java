@@ -8,8 +8,12 @@ import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.jni.IValue;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.TensorInfo;
+import dev.whence.engine.weights.WeightSource;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -31,6 +35,7 @@ public final class TrainableDecoder implements AutoCloseable {
 
   private final ModelConfig config;
   private final ParameterLayout layout;
+  private final List<LinearLayer> taps;
   private final Kernel kernel;
   private final PtNDManager manager;
   private final PtNDArray theta;
@@ -41,9 +46,11 @@ public final class TrainableDecoder implements AutoCloseable {
   private PtNDArray turns;
   private int turnPositions;
 
-  private TrainableDecoder(ModelConfig config, ParameterLayout layout, Kernel kernel) {
+  private TrainableDecoder(
+      ModelConfig config, ParameterLayout layout, List<LinearLayer> taps, Kernel kernel) {
     this.config = config;
     this.layout = layout;
+    this.taps = List.copyOf(taps);
     this.kernel = kernel;
     this.manager = kernel.manager();
     this.theta = zeros(layout.total());
@@ -64,12 +71,28 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    ParameterLayout layout = ParameterLayout.of(config, isTrained);
+    return open(config, ParameterLayout.of(config, isTrained), List.of(), options);
+  }
+
+  /**
+   * As {@link #open(ModelConfig, Predicate, EngineOptions)}, of a model of which nothing is
+   * trained, for {@link #tap}: theta is all that it holds.
+   *
+   * @param taps linear layers whose inputs and output gradients are wanted; see {@link
+   *     LinearLayer#of}
+   */
+  public static TrainableDecoder frozen(
+      ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
+    return open(config, ParameterLayout.frozen(config), taps, options);
+  }
+
+  private static TrainableDecoder open(
+      ModelConfig config, ParameterLayout layout, List<LinearLayer> taps, EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    Kernel kernel = Kernel.load(KernelText.training(config, layout), device);
+    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps), device);
     try {
-      return new TrainableDecoder(config, layout, kernel);
+      return new TrainableDecoder(config, layout, taps, kernel);
     } catch (RuntimeException e) {
       kernel.close();
       throw Kernel.translate(e);
@@ -148,6 +171,88 @@ public final class TrainableDecoder implements AutoCloseable {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
       return run(scope, "differentiate", documents, Optional.of(gradient));
     }
+  }
+
+  /**
+   * Runs documents forward and back to the outputs of the tapped layers; nothing is changed. The
+   * loss is sum(weights x losses), as in {@link #differentiate(PackedDocuments)}.
+   *
+   * @param on gives the matrices their operations; of the same device
+   * @param labels whether the loss is that of the documents' own tokens, or of tokens drawn from
+   *     the model (for the true Fisher)
+   * @return the caller closes it
+   */
+  public Taps tap(Matrices on, PackedDocuments documents, Labels labels) {
+    if (taps.isEmpty()) {
+      throw new IllegalStateException("no layer is tapped");
+    }
+    PtNDManager scope = (PtNDManager) manager.newSubManager();
+    boolean complete = false;
+    try {
+      NDList arguments = arguments(scope, documents, Optional.empty());
+      arguments.add(scope.create(documents.weights()));
+      arguments.add(scope.create(labels.uniforms(documents.scored().length)));
+      Taps result =
+          new Taps(
+              scope,
+              on,
+              taps,
+              4 * (config.layers() - 1),
+              documents,
+              kernel.trainForAll(scope, "tap", arguments));
+      complete = true;
+      return result;
+    } catch (RuntimeException e) {
+      throw e instanceof EngineException ? e : Kernel.translate(e);
+    } finally {
+      if (!complete) {
+        scope.close();
+      }
+    }
+  }
+
+  /** The linear layers that are tapped. */
+  public List<LinearLayer> taps() {
+    return taps;
+  }
+
+  /**
+   * Takes all parameters over from weights.
+   *
+   * @throws dev.whence.engine.EngineException of kind MODEL if a tensor is missing, has another
+   *     shape, or has a value that is not finite
+   */
+  public void load(WeightSource weights) {
+    for (ParameterLayout.Parameter parameter : layout.parameters()) {
+      fill(Vector.THETA, parameter.offset(), read(weights, parameter));
+    }
+  }
+
+  private static float[] read(WeightSource weights, ParameterLayout.Parameter parameter) {
+    TensorInfo info = weights.tensors().get(parameter.name());
+    if (info == null || !info.shape().equals(parameter.shape())) {
+      throw new EngineException(
+          Kind.MODEL,
+          "The weights have no tensor "
+              + parameter.name()
+              + " of shape "
+              + parameter.shape()
+              + ", which the configuration calls for.");
+    }
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.toIntExact(info.byteLength())).order(ByteOrder.LITTLE_ENDIAN);
+    weights.read(info.name(), 0, bytes);
+    bytes.flip();
+    float[] values = new float[Math.toIntExact(parameter.elements())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = info.type().next(bytes);
+      if (!Float.isFinite(values[i])) {
+        throw new EngineException(
+            Kind.MODEL,
+            "Tensor " + info.name() + " has a NaN or an infinite value: the file is damaged.");
+      }
+    }
+    return values;
   }
 
   /**
@@ -234,6 +339,15 @@ public final class TrainableDecoder implements AutoCloseable {
 
   private float[] run(
       PtNDManager scope, String method, PackedDocuments documents, Optional<PtNDArray> slope) {
+    NDList arguments = arguments(scope, documents, slope);
+    if (slope.isPresent()) {
+      arguments.add(scope.create(documents.weights()));
+    }
+    return kernel.train(scope, method, arguments);
+  }
+
+  private NDList arguments(
+      PtNDManager scope, PackedDocuments documents, Optional<PtNDArray> slope) {
     Shape grid = new Shape(documents.rows(), documents.length());
     NDList arguments = new NDList();
     arguments.add(theta);
@@ -244,10 +358,7 @@ public final class TrainableDecoder implements AutoCloseable {
     arguments.add(scope.create(documents.positions(), grid));
     arguments.add(scope.create(documents.scored()));
     arguments.add(scope.create(documents.targets()));
-    if (slope.isPresent()) {
-      arguments.add(scope.create(documents.weights()));
-    }
-    return kernel.train(scope, method, arguments);
+    return arguments;
   }
 
   /** Cosine and sine of each position [positions, F, 2], in fp32 of values computed in fp64. */

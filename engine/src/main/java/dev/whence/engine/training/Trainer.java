@@ -10,10 +10,7 @@ import dev.whence.engine.kernel.TrainableDecoder.Vector;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.SafetensorsWriter;
-import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -90,9 +87,7 @@ public final class Trainer implements AutoCloseable {
     Trainer trainer = open(config, options);
     boolean complete = false;
     try {
-      for (Parameter parameter : trainer.parameters()) {
-        trainer.decoder.fill(Vector.THETA, parameter.offset(), read(weights, parameter));
-      }
+      trainer.decoder.load(weights);
       complete = true;
       return trainer;
     } finally {
@@ -104,33 +99,6 @@ public final class Trainer implements AutoCloseable {
 
   private static Trainer open(ModelConfig config, TrainingOptions options) {
     return new Trainer(TrainableDecoder.open(config, options.trained(), options.engine()), options);
-  }
-
-  private static float[] read(WeightSource weights, Parameter parameter) {
-    TensorInfo info = weights.tensors().get(parameter.name());
-    if (info == null || !info.shape().equals(parameter.shape())) {
-      throw new EngineException(
-          Kind.MODEL,
-          "The weights have no tensor "
-              + parameter.name()
-              + " of shape "
-              + parameter.shape()
-              + ", which the configuration calls for.");
-    }
-    ByteBuffer bytes =
-        ByteBuffer.allocate(Math.toIntExact(info.byteLength())).order(ByteOrder.LITTLE_ENDIAN);
-    weights.read(info.name(), 0, bytes);
-    bytes.flip();
-    float[] values = new float[Math.toIntExact(parameter.elements())];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = info.type().next(bytes);
-      if (!Float.isFinite(values[i])) {
-        throw new EngineException(
-            Kind.MODEL,
-            "Tensor " + info.name() + " has a NaN or an infinite value: the file is damaged.");
-      }
-    }
-    return values;
   }
 
   public ModelConfig config() {
