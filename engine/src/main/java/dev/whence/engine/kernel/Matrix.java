@@ -121,7 +121,7 @@ public final class Matrix implements AutoCloseable {
    * @return [Q, n] row by row
    */
   public float[] timesCodes(ByteBuffer codes, float[] scales) {
-    try (PtNDArray raw = kernel.host().create(codes, new Shape(codes.remaining()), DataType.UINT8);
+    try (PtNDArray raw = kernel.host().create(codes, new Shape(codes.remaining()), DataType.INT8);
         PtNDArray byRow = (PtNDArray) kernel.host().create(scales);
         IValue self = IValue.from(array);
         IValue bytes = IValue.from(raw);

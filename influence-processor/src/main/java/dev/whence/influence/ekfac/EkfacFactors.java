@@ -5,6 +5,7 @@ import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -80,14 +81,7 @@ public final class EkfacFactors implements AutoCloseable {
    *     the other's making
    */
   public static EkfacFactors read(Path directory, Matrices matrices) {
-    Path lambdaPath = directory.resolve(LAMBDA_FILE);
-    if (!java.nio.file.Files.exists(lambdaPath)) {
-      throw new InfluenceException(
-          directory
-              + " holds no "
-              + LAMBDA_FILE
-              + ": no factors, or their job has not ended; run 'whence influence factors' again.");
-    }
+    Path lambdaPath = complete(directory);
     try (ArrayFile lambdaFile = ArrayFile.open(lambdaPath);
         ArrayFile eigenFile = ArrayFile.open(directory.resolve(EIGEN_FILE))) {
       JsonNode header = lambdaFile.header();
@@ -124,6 +118,29 @@ public final class EkfacFactors implements AutoCloseable {
           lambdaFile.checksum(),
           FactorHeader.stage(header));
     }
+  }
+
+  /**
+   * What the factors of a directory are of, without reading them.
+   *
+   * @throws InfluenceException as {@link #read}
+   */
+  public static Stage stage(Path directory) {
+    try (ArrayFile file = ArrayFile.open(complete(directory))) {
+      return FactorHeader.stage(file.header());
+    }
+  }
+
+  private static Path complete(Path directory) {
+    Path path = directory.resolve(LAMBDA_FILE);
+    if (!Files.exists(path)) {
+      throw new InfluenceException(
+          directory
+              + " holds no "
+              + LAMBDA_FILE
+              + ": no factors, or their job has not ended; run 'whence influence factors' again.");
+    }
+    return path;
   }
 
   /** SHA-256 of Lambda and what it names, in hex: the factors' name. */
