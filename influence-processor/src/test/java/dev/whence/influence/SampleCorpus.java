@@ -57,8 +57,7 @@ public final class SampleCorpus {
     for (Fact fact : world.facts()) {
       if (world.isAskedInFineTuning(fact) && world.documents(fact) > 0) {
         for (int wording = 0; wording < fact.relation().questions().size(); wording++) {
-          lines.add(
-              ConversationCodec.write(Questions.withoutContext(fact, wording).answered()));
+          lines.add(ConversationCodec.write(Questions.withoutContext(fact, wording).answered()));
         }
       }
     }

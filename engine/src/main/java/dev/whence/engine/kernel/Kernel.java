@@ -69,7 +69,7 @@ final class Kernel implements AutoCloseable {
    */
   float[] train(PtNDManager scope, String method, NDList arguments) {
     try (NDList result = trainForAll(scope, method, arguments)) {
-      return result.singletonOrThrow().toFloatArray();
+      return result.singletonOrThrow().toType(DataType.FLOAT32, false).toFloatArray();
     }
   }
 
@@ -206,6 +206,16 @@ final class Kernel implements AutoCloseable {
     try (value;
         PtNDArray array = value.toTensor(host)) {
       return array.toFloatArray();
+    } catch (RuntimeException e) {
+      throw translate(e);
+    }
+  }
+
+  /** An fp64 result; closes it. */
+  double[] doubles(IValue value) {
+    try (value;
+        PtNDArray array = value.toTensor(host)) {
+      return array.toDoubleArray();
     } catch (RuntimeException e) {
       throw translate(e);
     }

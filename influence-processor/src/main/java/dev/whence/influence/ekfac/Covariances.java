@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Sums over tokens of the Kronecker factors of each layer: a a' of its inputs [I, I] and d d' of
@@ -39,28 +40,20 @@ final class Covariances implements AutoCloseable {
     for (LinearLayer layer : layers) {
       if (layer.product() != product) {
         product = layer.product();
-        sum(layer).addGram(taps.input(layer));
+        inputs(layer).addGram(taps.input(layer));
       }
-      gradient(layer).addGram(taps.gradient(layer));
+      gradients(layer).addGram(taps.gradient(layer));
     }
-  }
-
-  private Matrix sum(LinearLayer layer) {
-    return java.util.Objects.requireNonNull(inputs.get(layer.product()));
-  }
-
-  private Matrix gradient(LinearLayer layer) {
-    return java.util.Objects.requireNonNull(gradients.get(layer.name()));
   }
 
   /** Sum of a a' [I, I]. */
   Matrix inputs(LinearLayer layer) {
-    return sum(layer);
+    return Objects.requireNonNull(inputs.get(layer.product()));
   }
 
   /** Sum of d d' [O, O]. */
   Matrix gradients(LinearLayer layer) {
-    return gradient(layer);
+    return Objects.requireNonNull(gradients.get(layer.name()));
   }
 
   String save(Path path, ObjectNode header) {

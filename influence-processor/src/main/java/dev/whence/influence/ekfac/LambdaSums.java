@@ -32,14 +32,20 @@ final class LambdaSums implements AutoCloseable {
   /** Counts the sequences of a pack in. */
   void add(Taps taps) {
     rotation.forEach(
-        taps,
-        (layer, gradients, inputs) -> {
-          Matrix sum = Objects.requireNonNull(sums.get(layer.name()));
-          switch (form) {
-            case PER_SEQUENCE -> sum.addSquaredProducts(gradients, inputs, taps.runs(layer));
-            case PER_TOKEN -> sum.addProductOfSquares(gradients, inputs);
-          }
-        });
+        taps, (layer, gradients, inputs) -> add(layer, gradients, inputs, taps.runs(layer)));
+  }
+
+  /** Counts sequences of a layer in, whose tokens are in the eigenbasis. */
+  void add(LinearLayer layer, Matrix gradients, Matrix inputs, List<Taps.Run> runs) {
+    switch (form) {
+      case PER_SEQUENCE -> sum(layer).addSquaredProducts(gradients, inputs, runs);
+      case PER_TOKEN -> sum(layer).addProductOfSquares(gradients, inputs);
+    }
+  }
+
+  /** N Lambda [O, I]. */
+  Matrix sum(LinearLayer layer) {
+    return Objects.requireNonNull(sums.get(layer.name()));
   }
 
   String save(Path path, ObjectNode header) {
