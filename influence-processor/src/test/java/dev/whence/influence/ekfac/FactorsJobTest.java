@@ -140,7 +140,7 @@ class FactorsJobTest {
                     new FactorsJob.Listener() {
                       @Override
                       public void pass(String pass, long bytes, Progress progress) {
-                        if (left[0]-- == 0) {
+                        if (!pass.equals("eigenvectors") && left[0]-- == 0) {
                           throw new IllegalStateException("cut off");
                         }
                       }
@@ -193,13 +193,13 @@ class FactorsJobTest {
   void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory)
       throws Exception {
     StringBuilder text = new StringBuilder();
-    for (Document document : SampleCorpus.tiny()) {
+    for (Document document : SampleCorpus.tiny().subList(0, 60)) {
       text.append(document.text()).append(' ');
     }
     Path file = directory.resolve("long.jsonl");
     Files.writeString(file, "{\"text\": \"" + text.toString().replace("\n", "\\n") + "\"}\n");
     int tokens = model.texts().document(text.toString()).stream().mapToInt(e -> e.length() - 1).sum();
-    assertThat(tokens).isGreaterThan(10 * model.config().maxPositions());
+    assertThat(tokens).isGreaterThan(8 * model.config().maxPositions());
     Path factors = TinyFactors.compute(model, file, directory.resolve("f"), TinyFactors.OPTIONS);
     assertThat(EkfacFactors.stage(factors).tokens()).isEqualTo(tokens);
   }
@@ -258,7 +258,7 @@ class FactorsJobTest {
     var example = model.texts().document(TinyFactors.documents().get(3).text()).get(0);
     LinearLayer down = layer("layers.1.mlp.down_proj");
     LinearLayer values = layer("layers.1.self_attn.v_proj");
-    int draws = 300;
+    int draws = 150;
     double[] downRatio = ratio(example, down, draws);
     double[] valuesRatio = ratio(example, values, draws);
     assertThat(downRatio[0]).isCloseTo(1, within(4 * downRatio[1]));

@@ -40,15 +40,15 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Is it the influence, with sign, alpha and scale? A transformer of one block is trained to the
- * optimum in two stages, in fp64, all but its embeddings and norms; then an example of pretraining
+ * optimum in two stages, in fp64, its values, attention's output and MLP; then an example of pretraining
  * gets a little more and a little less weight, both stages are trained again, and the loss of a
  * response is read.
  */
 class FiniteDifferenceTest {
   private static final EngineOptions CPU = EngineOptions.defaults().withDevice("cpu");
-  private static final LayerSelection LAYERS = LayerSelection.ALL;
-  private static final double LAMBDA = 0.5;
-  private static final double ALPHA = 0.5;
+  private static final LayerSelection LAYERS = new LayerSelection("mlp|v_proj|o_proj");
+  private static final double LAMBDA = 0.3;
+  private static final double ALPHA = 0.3;
   private static final double EPSILON = 1.0 / 128;
   private static final int DOCUMENTS = 8;
 
@@ -65,7 +65,7 @@ class FiniteDifferenceTest {
     try (ModelFiles files = ModelFiles.open(model);
         TrainableDecoder decoder =
             TrainableDecoder.inDouble(
-                files.config(), name -> name.endsWith("_proj.weight"), CPU)) {
+                files.config(), name -> name.matches(".*(mlp|v_proj|o_proj).*"), CPU)) {
       TorchRuntime.workAlone();
       decoder.load(files.weights());
       TwoStageTraining training = new TwoStageTraining(decoder);
@@ -76,16 +76,14 @@ class FiniteDifferenceTest {
       Arrays.fill(ones, 1);
       double[] start = training.theta();
       Stage first = new Stage(learnt, ones, LAMBDA, start);
-      double[] rough = training.descend(start, first, 1e-6);
-      double[] left = training.gradient(rough, first);
-      assertThat(Math.sqrt(TwoStageTraining.dot(left, left))).isLessThan(1e-4);
+      double[] rough = training.descend(start, first, 1e-4);
       double[][] firstHessian = training.hessian(rough, first);
       double[][] firstFactor = Solve.cholesky(TwoStageTraining.damped(firstHessian, LAMBDA));
       double[] pretrained = training.polish(rough, first, firstFactor);
       Stage second =
           new Stage(
               examples(texts, fineTuning), new double[] {1, 1, 1}, ALPHA, pretrained);
-      double[] roughSecond = training.descend(pretrained, second, 1e-6);
+      double[] roughSecond = training.descend(pretrained, second, 1e-4);
       double[][] secondHessian = training.hessian(roughSecond, second);
       double[][] secondFactor = Solve.cholesky(TwoStageTraining.damped(secondHessian, ALPHA));
       double[] fineTuned = training.polish(roughSecond, second, secondFactor);

@@ -117,16 +117,24 @@ final class TwoStageTraining {
 
   /** Of the stage's mean loss, without the damping. */
   double[][] hessian(double[] theta, Stage stage) {
+    return hessian(theta, stage, true);
+  }
+
+  /** By central differences, or by forward ones, which is good enough on the way to the optimum. */
+  private double[][] hessian(double[] theta, Stage stage, boolean central) {
     double[][] h = new double[size][];
     double[] moved = theta.clone();
+    double[] here = lossGradient(theta, stage.examples(), stage.weights());
+    double width = central ? 2 * WIDTH : WIDTH;
     for (int i = 0; i < size; i++) {
       moved[i] = theta[i] + WIDTH;
       double[] up = lossGradient(moved, stage.examples(), stage.weights());
       moved[i] = theta[i] - WIDTH;
-      double[] down = lossGradient(moved, stage.examples(), stage.weights());
+      double[] down =
+          central ? lossGradient(moved, stage.examples(), stage.weights()) : here;
       moved[i] = theta[i];
       for (int j = 0; j < size; j++) {
-        up[j] = (up[j] - down[j]) / (2 * WIDTH * stage.tokens());
+        up[j] = (up[j] - down[j]) / (width * stage.tokens());
       }
       h[i] = up;
     }
@@ -160,7 +168,7 @@ final class TwoStageTraining {
       if (Math.sqrt(dot(gradient, gradient)) < norm) {
         return theta;
       }
-      double[][] hessian = hessian(theta, stage);
+      double[][] hessian = hessian(theta, stage, false);
       while (true) {
         double[] next = theta.clone();
         boolean lower = false;
