@@ -30,7 +30,8 @@ class EkfacExactnessTest {
   }
 
   /** Inputs and output gradients of tokens, and which rows are a sequence. */
-  private record Tokens(int inputs, int outputs, List<float[]> a, List<float[]> d, int perSequence) {
+  private record Tokens(
+      int inputs, int outputs, List<float[]> a, List<float[]> d, int perSequence) {
     LinearLayer layer() {
       return new LinearLayer("layer", inputs, outputs, false, 0, 0);
     }
@@ -94,9 +95,9 @@ class EkfacExactnessTest {
   }
 
   /**
-   * y = W a with loss |y - t|^2 / 2: H = E[a a'] (x) I, whatever the targets. Targets drawn from the
-   * model give output gradients with E[d d'] = I; here d runs through sqrt(O) e_1 .. sqrt(O) e_O,
-   * which has that moment exactly.
+   * y = W a with loss |y - t|^2 / 2: H = E[a a'] (x) I, whatever the targets. Targets drawn from
+   * the model give output gradients with E[d d'] = I; here d runs through sqrt(O) e_1 .. sqrt(O)
+   * e_O, which has that moment exactly.
    */
   @Test
   void aLinearModelWithSquaredLossGivesTheGaussNewtonMatrix() {

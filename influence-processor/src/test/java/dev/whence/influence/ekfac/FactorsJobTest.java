@@ -54,8 +54,7 @@ class FactorsJobTest {
     try (EkfacFactors factors = EkfacFactors.read(directory, model.matrices())) {
       List<double[]> all = new ArrayList<>();
       for (LinearLayer layer : factors.layers()) {
-        double[] gradient =
-            new Random(5).doubles(layer.elements(), -1, 1).toArray();
+        double[] gradient = new Random(5).doubles(layer.elements(), -1, 1).toArray();
         double[] rotated = factors.rotate(layer, gradient, model.matrices());
         double[] lambda = factors.lambda(layer);
         double damping = Damping.DEFAULT.of(factors, layer);
@@ -106,11 +105,14 @@ class FactorsJobTest {
   void workersSumsAreAdded(@TempDir Path directory) {
     FactorsJob one = worker(directory, 1);
     FactorsJob two = worker(directory, 2);
-    assertThat(one.run(FactorsJob.Listener.NONE)).as("the other's covariances are missing").isFalse();
+    assertThat(one.run(FactorsJob.Listener.NONE))
+        .as("the other's covariances are missing")
+        .isFalse();
     assertThat(two.run(FactorsJob.Listener.NONE)).as("the other's Lambda is missing").isFalse();
     assertThat(one.run(FactorsJob.Listener.NONE)).isTrue();
     assertAlike(directory, 1e-3);
-    assertThat(EkfacFactors.stage(directory).tokens()).isEqualTo(EkfacFactors.stage(whole).tokens());
+    assertThat(EkfacFactors.stage(directory).tokens())
+        .isEqualTo(EkfacFactors.stage(whole).tokens());
   }
 
   private static FactorsJob worker(Path directory, int part) {
@@ -126,8 +128,7 @@ class FactorsJobTest {
   void aJobThatIsCutOffGoesOnToTheSameFactors(@TempDir Path directory) {
     FactorsJob.Options options =
         TinyFactors.OPTIONS.withPackTokens(32).withSaveEvery(Duration.ZERO);
-    Path straight =
-        TinyFactors.compute(model, corpus, directory.resolve("straight"), options);
+    Path straight = TinyFactors.compute(model, corpus, directory.resolve("straight"), options);
     Path cut = directory.resolve("cut");
     int[] resumed = new int[1];
     int passes = 0;
@@ -163,8 +164,7 @@ class FactorsJobTest {
   }
 
   @Test
-  void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory)
-      throws Exception {
+  void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory) throws Exception {
     List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 5));
     lines.add(1, "{\"text\": \"cut o");
     lines.add(3, "{\"text\": \"\"}");
@@ -190,15 +190,15 @@ class FactorsJobTest {
   }
 
   @Test
-  void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory)
-      throws Exception {
+  void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory) throws Exception {
     StringBuilder text = new StringBuilder();
     for (Document document : SampleCorpus.tiny().subList(0, 60)) {
       text.append(document.text()).append(' ');
     }
     Path file = directory.resolve("long.jsonl");
     Files.writeString(file, "{\"text\": \"" + text.toString().replace("\n", "\\n") + "\"}\n");
-    int tokens = model.texts().document(text.toString()).stream().mapToInt(e -> e.length() - 1).sum();
+    int tokens =
+        model.texts().document(text.toString()).stream().mapToInt(e -> e.length() - 1).sum();
     assertThat(tokens).isGreaterThan(8 * model.config().maxPositions());
     Path factors = TinyFactors.compute(model, file, directory.resolve("f"), TinyFactors.OPTIONS);
     assertThat(EkfacFactors.stage(factors).tokens()).isEqualTo(tokens);
@@ -219,8 +219,7 @@ class FactorsJobTest {
   @Test
   void aDirectoryOfAnotherJobIsRefused() {
     assertThatThrownBy(
-            () ->
-                TinyFactors.compute(model, corpus, whole, TinyFactors.OPTIONS.withSeed(9)))
+            () -> TinyFactors.compute(model, corpus, whole, TinyFactors.OPTIONS.withSeed(9)))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("covariances-1-of-1.factors was made for another job: its seed");
   }
@@ -250,8 +249,9 @@ class FactorsJobTest {
   }
 
   /**
-   * The squared norm of a sequence's gradient is on average the sum of its tokens' only where tokens
-   * do not meet again after the layer: their gradients are independent there, and 0 on average.
+   * The squared norm of a sequence's gradient is on average the sum of its tokens' only where
+   * tokens do not meet again after the layer: their gradients are independent there, and 0 on
+   * average.
    */
   @Test
   void perTokenIsExactAfterTheLastAttentionAndNotBeforeIt() throws Exception {

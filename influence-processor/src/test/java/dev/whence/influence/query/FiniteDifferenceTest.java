@@ -40,9 +40,9 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Is it the influence, with sign, alpha and scale? A transformer of one block is trained to the
- * optimum in two stages, in fp64, its values, attention's output and MLP; then an example of pretraining
- * gets a little more and a little less weight, both stages are trained again, and the loss of a
- * response is read.
+ * optimum in two stages, in fp64, its values, attention's output and MLP; then an example of
+ * pretraining gets a little more and a little less weight, both stages are trained again, and the
+ * loss of a response is read.
  */
 class FiniteDifferenceTest {
   private static final EngineOptions CPU = EngineOptions.defaults().withDevice("cpu");
@@ -71,7 +71,8 @@ class FiniteDifferenceTest {
       TwoStageTraining training = new TwoStageTraining(decoder);
       TrainingTexts texts = new TrainingTexts(files.tokenizer(), files.template(), 64);
       List<Example> learnt = examples(texts, pretraining);
-      Example asked = masked(examples(texts, shortest.subList(DOCUMENTS + 3, DOCUMENTS + 4)).get(0));
+      Example asked =
+          masked(examples(texts, shortest.subList(DOCUMENTS + 3, DOCUMENTS + 4)).get(0));
       double[] ones = new double[DOCUMENTS];
       Arrays.fill(ones, 1);
       double[] start = training.theta();
@@ -81,17 +82,16 @@ class FiniteDifferenceTest {
       double[][] firstFactor = Solve.cholesky(TwoStageTraining.damped(firstHessian, LAMBDA));
       double[] pretrained = training.polish(rough, first, firstFactor);
       Stage second =
-          new Stage(
-              examples(texts, fineTuning), new double[] {1, 1, 1}, ALPHA, pretrained);
+          new Stage(examples(texts, fineTuning), new double[] {1, 1, 1}, ALPHA, pretrained);
       double[] roughSecond = training.descend(pretrained, second, 1e-4);
       double[][] secondHessian = training.hessian(roughSecond, second);
       double[][] secondFactor = Solve.cholesky(TwoStageTraining.damped(secondHessian, ALPHA));
       double[] fineTuned = training.polish(roughSecond, second, secondFactor);
 
-      // the formula with exact Hessians: dL/dw_i = -(1/N) q' alpha (H_ft + alpha)^-1 (H_pt + lambda)^-1 g_i
+      // the formula with exact Hessians: dL/dw_i = -(1/N) q' alpha (H_ft + alpha)^-1 (H_pt +
+      // lambda)^-1 g_i
       double[] q = training.gradient(fineTuned, asked);
-      double[] exact =
-          exact(training, q, pretrained, first, secondFactor, firstFactor, ALPHA);
+      double[] exact = exact(training, q, pretrained, first, secondFactor, firstFactor, ALPHA);
 
       int checked = 0;
       double largest = Arrays.stream(exact).map(Math::abs).max().orElseThrow();
@@ -119,8 +119,7 @@ class FiniteDifferenceTest {
       Path chat = save(training, fineTuned, model, directory.resolve("chat"));
       Path corpus = SampleCorpus.write(directory.resolve("pretraining.jsonl"), pretraining);
       Path later = SampleCorpus.write(directory.resolve("fine-tuning.jsonl"), fineTuning);
-      double[] ekfac =
-          ekfac(directory, base, chat, corpus, later, asked, learnt, ALPHA, LAMBDA);
+      double[] ekfac = ekfac(directory, base, chat, corpus, later, asked, learnt, ALPHA, LAMBDA);
       double[] published = Arrays.stream(exact).map(value -> -value).toArray();
       System.out.printf(
           "EK-FAC against the exact Hessian: Spearman %.3f, Pearson %.3f, %d examples%n",
@@ -138,8 +137,7 @@ class FiniteDifferenceTest {
               Solve.cholesky(TwoStageTraining.damped(secondHessian, strong)),
               Solve.cholesky(TwoStageTraining.damped(firstHessian, strong)),
               strong);
-      double[] found =
-          ekfac(directory, base, chat, corpus, later, asked, learnt, strong, strong);
+      double[] found = ekfac(directory, base, chat, corpus, later, asked, learnt, strong, strong);
       double scale = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
       for (int i = 0; i < DOCUMENTS; i++) {
         assertThat(found[i]).as("example %d", i).isCloseTo(-expected[i], within(0.02 * scale));
@@ -202,8 +200,7 @@ class FiniteDifferenceTest {
         List<CorpusDocument> documents = new ArrayList<>();
         for (Example example : learnt) {
           documents.add(
-              new CorpusDocument(
-                  new CorpusDocument.Reference(1, 0, 0), "", "", List.of(example)));
+              new CorpusDocument(new CorpusDocument.Reference(1, 0, 0), "", "", List.of(example)));
         }
         return new ExactInfluence(pretrained, 512)
             .of(query, documents).stream()
@@ -232,7 +229,8 @@ class FiniteDifferenceTest {
             .entrySet()) {
       config =
           config.replaceAll(
-              "\"" + entry.getKey() + "\" : \\d+", "\"" + entry.getKey() + "\" : " + entry.getValue());
+              "\"" + entry.getKey() + "\" : \\d+",
+              "\"" + entry.getKey() + "\" : " + entry.getValue());
     }
     Files.writeString(directory.resolve("config.json"), config);
     try (TrainableDecoder decoder =
@@ -244,7 +242,9 @@ class FiniteDifferenceTest {
         float[] values = new float[Math.toIntExact(parameter.elements())];
         boolean matrix = parameter.shape().size() == 2;
         double deviation =
-            parameter.name().contains("embed") ? 1 : 1 / Math.sqrt(parameter.shape().get(matrix ? 1 : 0));
+            parameter.name().contains("embed")
+                ? 1
+                : 1 / Math.sqrt(parameter.shape().get(matrix ? 1 : 0));
         for (int i = 0; i < values.length; i++) {
           values[i] = matrix ? (float) (deviation * random.nextGaussian()) : 1;
         }

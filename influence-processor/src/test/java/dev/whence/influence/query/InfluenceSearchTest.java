@@ -97,8 +97,7 @@ class InfluenceSearchTest {
   }
 
   private static InfluenceSearch search(GradientIndex searched, Optional<EkfacFactors> second) {
-    return new InfluenceSearch(
-        chat, base, pretraining, second, searched, new CorpusFile(corpus));
+    return new InfluenceSearch(chat, base, pretraining, second, searched, new CorpusFile(corpus));
   }
 
   private static Conversation answered(int nth) {
@@ -135,7 +134,8 @@ class InfluenceSearchTest {
     assertThat(result.method()).isEqualTo("multi-stage");
     assertThat(result.documents()).isEqualTo(40);
     assertThat(both(result)).hasSize(40);
-    assertThat(result.positive()).isSortedAccordingTo((a, b) -> Double.compare(b.influence(), a.influence()));
+    assertThat(result.positive())
+        .isSortedAccordingTo((a, b) -> Double.compare(b.influence(), a.influence()));
     double largest = Math.abs(result.positive().get(0).influence());
     int within = 0;
     for (DocumentInfluence one : both(result)) {
@@ -154,8 +154,7 @@ class InfluenceSearchTest {
       assertThat(Arrays.stream(parts.byToken()).sum())
           .isCloseTo(one.influence(), within(1e-5 * largest));
       within += Math.abs(one.estimate() - one.influence()) < 2 * one.standardError() ? 1 : 0;
-      assertThat(Math.abs(one.estimate() - one.influence()))
-          .isLessThan(5 * one.standardError());
+      assertThat(Math.abs(one.estimate() - one.influence())).isLessThan(5 * one.standardError());
       assertThat(one.selfInfluence()).isPositive();
     }
     assertThat(within).as("estimates within two standard errors").isGreaterThan(34);
@@ -273,8 +272,7 @@ class InfluenceSearchTest {
     assertThat(cut.resolve("shard-1-of-1.index.unfinished")).doesNotExist();
   }
 
-  private static void straight(Path output, IndexJob.Options options, int passes)
-      throws Exception {
+  private static void straight(Path output, IndexJob.Options options, int passes) throws Exception {
     int[] left = {passes};
     new IndexJob(
             base,
@@ -334,8 +332,7 @@ class InfluenceSearchTest {
   }
 
   @Test
-  void aCorpusThatWasChangedIsRefusedWhenItIsReadAgain(@TempDir Path directory)
-      throws Exception {
+  void aCorpusThatWasChangedIsRefusedWhenItIsReadAgain(@TempDir Path directory) throws Exception {
     List<String> lines = new ArrayList<>(Files.readAllLines(corpus));
     lines.replaceAll(line -> line.replaceFirst("[a-z] ", "q "));
     Path changed = Files.write(directory.resolve("corpus.jsonl"), lines);
@@ -363,8 +360,7 @@ class InfluenceSearchTest {
   @Test
   void aGradientThatIsZeroIsRefused(@TempDir Path directory) throws Exception {
     try (TappedModel model = constant(directory, 0)) {
-      assertThatThrownBy(
-              () -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
           .isInstanceOf(InfluenceException.class)
           .hasMessageContaining("gradient of the response is zero");
     }
@@ -373,8 +369,7 @@ class InfluenceSearchTest {
   @Test
   void aGradientThatIsNotFiniteIsRefused(@TempDir Path directory) throws Exception {
     try (TappedModel model = constant(directory, 1e25f)) {
-      assertThatThrownBy(
-              () -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
           .isInstanceOf(InfluenceException.class)
           .hasMessageContaining("not finite");
     }

@@ -30,6 +30,7 @@ final class TwoStageTraining {
   }
 
   /** One stage: what is learnt, how much of it, and what theta is kept near. */
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   record Stage(List<Example> examples, double[] weights, double damping, double[] centre) {
     double tokens() {
       double n = 0;
@@ -100,8 +101,7 @@ final class TwoStageTraining {
   double[] gradient(double[] theta, Stage stage) {
     double[] gradient = lossGradient(theta, stage.examples(), stage.weights());
     for (int i = 0; i < size; i++) {
-      gradient[i] =
-          gradient[i] / stage.tokens() + stage.damping() * (theta[i] - stage.centre()[i]);
+      gradient[i] = gradient[i] / stage.tokens() + stage.damping() * (theta[i] - stage.centre()[i]);
     }
     return gradient;
   }
@@ -130,8 +130,7 @@ final class TwoStageTraining {
       moved[i] = theta[i] + WIDTH;
       double[] up = lossGradient(moved, stage.examples(), stage.weights());
       moved[i] = theta[i] - WIDTH;
-      double[] down =
-          central ? lossGradient(moved, stage.examples(), stage.weights()) : here;
+      double[] down = central ? lossGradient(moved, stage.examples(), stage.weights()) : here;
       moved[i] = theta[i];
       for (int j = 0; j < size; j++) {
         up[j] = (up[j] - down[j]) / (width * stage.tokens());
@@ -226,8 +225,7 @@ final class TwoStageTraining {
 
   float[] values(Parameter parameter) {
     double[] values =
-        decoder.doubles(
-            Vector.THETA, parameter.offset(), Math.toIntExact(parameter.elements()));
+        decoder.doubles(Vector.THETA, parameter.offset(), Math.toIntExact(parameter.elements()));
     float[] floats = new float[values.length];
     for (int i = 0; i < floats.length; i++) {
       floats[i] = (float) values[i];
