@@ -428,12 +428,23 @@ public final class TrainableDecoder implements AutoCloseable {
         }
       }
       turns.close();
-      try (NDArray table = manager.create(values, new Shape(positions, half, 2))) {
-        turns = (PtNDArray) table.toType(type(), true);
-      }
+      Shape shape = new Shape(positions, half, 2);
+      turns =
+          (PtNDArray)
+              (precision == Precision.FP64
+                  ? manager.create(values, shape)
+                  : manager.create(inSingle(values), shape));
       turnPositions = positions;
     }
     return turns;
+  }
+
+  private static float[] inSingle(double[] values) {
+    float[] single = new float[values.length];
+    for (int i = 0; i < single.length; i++) {
+      single[i] = (float) values[i];
+    }
+    return single;
   }
 
   private PtNDArray of(Vector vector) {

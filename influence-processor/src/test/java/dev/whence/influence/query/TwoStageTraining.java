@@ -161,7 +161,7 @@ final class TwoStageTraining {
   double[] descend(double[] start, Stage stage, double norm) {
     double[] theta = start.clone();
     double value = objective(theta, stage);
-    double extra = 0.1;
+    double extra = 0;
     for (int step = 0; step < 40; step++) {
       double[] gradient = gradient(theta, stage);
       if (Math.sqrt(dot(gradient, gradient)) < norm) {
@@ -186,6 +186,9 @@ final class TwoStageTraining {
           break;
         }
         extra = Math.max(extra, 1e-3) * 4;
+        if (extra > 1e6) {
+          throw new AssertionError("training does not converge");
+        }
       }
     }
     throw new AssertionError("training does not converge");
