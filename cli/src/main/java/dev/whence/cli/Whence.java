@@ -30,6 +30,7 @@ import picocli.CommandLine.Spec;
       DlqCommand.class,
       ServeCommand.class,
       TrainCommand.class,
+      InfluenceCommand.class,
       TransferCommand.class,
       BenchCommand.class,
       AutoComplete.GenerateCompletion.class,

@@ -29,6 +29,7 @@ public final class LineReader {
   private final InputStream in;
   private final int maxBytes;
   private long number;
+  private long position;
 
   /**
    * @param in stays the caller's to close
@@ -37,6 +38,13 @@ public final class LineReader {
   public LineReader(InputStream in, int maxBytes) {
     this.in = new BufferedInputStream(in, BUFFER_BYTES);
     this.maxBytes = maxBytes;
+  }
+
+  /**
+   * How many bytes the lines so far have, their line breaks included: where the next one begins.
+   */
+  public long position() {
+    return position;
   }
 
   /** The next line without its line break, or null at the end of the file. */
@@ -54,6 +62,7 @@ public final class LineReader {
       }
     }
     number++;
+    position += read < 0 ? length : length + 1;
     if (length > maxBytes) {
       return new Line(
           number, null, "the line has " + length + " bytes; at most " + maxBytes + " are read");

@@ -68,6 +68,17 @@ final class Kernel implements AutoCloseable {
    * @return the one fp32 tensor that the method returns
    */
   float[] train(PtNDManager scope, String method, NDList arguments) {
+    try (NDList result = trainForAll(scope, method, arguments)) {
+      return result.singletonOrThrow().toType(DataType.FLOAT32, false).toFloatArray();
+    }
+  }
+
+  /**
+   * As {@link #train}.
+   *
+   * @return all tensors that the method returns, held by {@code scope}
+   */
+  NDList trainForAll(PtNDManager scope, String method, NDList arguments) {
     NDArray name = scope.create(0);
     name.setName("module_method:" + method);
     NDList all = new NDList(name);
@@ -77,9 +88,7 @@ final class Kernel implements AutoCloseable {
     try {
       JniUtils.setGraphExecutorOptimize(false);
       JniUtils.setGradMode(true);
-      try (NDList result = IValueUtils.forward(block, all, true)) {
-        return result.singletonOrThrow().toFloatArray();
-      }
+      return IValueUtils.forward(block, all, true);
     } catch (RuntimeException e) {
       throw translate(e);
     } finally {
@@ -180,11 +189,33 @@ final class Kernel implements AutoCloseable {
     }
   }
 
+  /** A matrix that was returned; closes the value. */
+  Matrix matrix(IValue value) {
+    try (value) {
+      return new Matrix(this, value.toTensor(host));
+    }
+  }
+
+  /** Holds what comes back from calls until the kernel is closed. */
+  PtNDManager host() {
+    return host;
+  }
+
   /** An fp32 result; closes it. */
   float[] floats(IValue value) {
     try (value;
         PtNDArray array = value.toTensor(host)) {
       return array.toFloatArray();
+    } catch (RuntimeException e) {
+      throw translate(e);
+    }
+  }
+
+  /** An fp64 result; closes it. */
+  double[] doubles(IValue value) {
+    try (value;
+        PtNDArray array = value.toTensor(host)) {
+      return array.toDoubleArray();
     } catch (RuntimeException e) {
       throw translate(e);
     }

@@ -49,7 +49,7 @@ record KernelText(String source) {
    * The training kernel of a model: the shared text, the shared training text, the family's, and
    * the model's numbers as methods.
    */
-  static KernelText training(ModelConfig config, ParameterLayout layout) {
+  static KernelText training(ModelConfig config, ParameterLayout layout, List<LinearLayer> taps) {
     String family = config.isGptNeoX() ? "gpt_neox" : "llama";
     String numbers =
         constant("places", "List[int]", layout.places())
@@ -65,13 +65,20 @@ record KernelText(String source) {
                     config.activation().equals("gelu") ? 1 : 0,
                     config.slidingWindow(),
                     config.layers()))
-            + constant("epsilon", "float", config.normEpsilon());
+            + constant("epsilon", "float", config.normEpsilon())
+            + constant("taps", "List[int]", LinearLayer.taps(config, taps));
     return new KernelText(
         HEADER
             + resource("shared.torchscript.txt")
             + resource("training.torchscript.txt")
             + resource(family + ".training.torchscript.txt")
             + numbers);
+  }
+
+  /** Products and decompositions of matrices, of no model. */
+  static KernelText matrices() {
+    return new KernelText(
+        HEADER + resource("shared.torchscript.txt") + resource("matrices.torchscript.txt"));
   }
 
   private static String constant(String name, String type, Object value) {

@@ -59,7 +59,7 @@ public record ParameterLayout(
    * @throws EngineException of kind MODEL if none is
    */
   public static ParameterLayout of(ModelConfig config, Predicate<String> isTrained) {
-    ParameterLayout layout = lay(config, isTrained);
+    ParameterLayout layout = place(config, isTrained);
     if (layout.trained() == 0) {
       throw new EngineException(
           Kind.MODEL,
@@ -70,10 +70,10 @@ public record ParameterLayout(
 
   /** Lays out the parameters of a model of which none is trained. */
   static ParameterLayout frozen(ModelConfig config) {
-    return lay(config, name -> false);
+    return place(config, name -> false);
   }
 
-  private static ParameterLayout lay(ModelConfig config, Predicate<String> isTrained) {
+  private static ParameterLayout place(ModelConfig config, Predicate<String> isTrained) {
     Map<String, List<Long>> shapes = ExpectedTensors.of(config);
     List<String> names = config.isGptNeoX() ? gptNeoX(config) : llama(config);
     List<String> order = new ArrayList<>();

@@ -1,9 +1,10 @@
 package dev.whence.engine.kernel;
 
-/** Element type of weights, keys, values and activations. */
+/** Element type of weights, keys, values, activations and sums. */
 enum Precision {
   BF16("bf16", 15, 2),
-  FP32("fp32", 6, 4);
+  FP32("fp32", 6, 4),
+  FP64("fp64", 7, 8);
 
   private final String label;
   private final int code;

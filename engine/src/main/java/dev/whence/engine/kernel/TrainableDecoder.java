@@ -35,6 +35,8 @@ public final class TrainableDecoder implements AutoCloseable {
 
   private final ModelConfig config;
   private final ParameterLayout layout;
+  private final List<LinearLayer> taps;
+  private final Precision precision;
   private final Kernel kernel;
   private final PtNDManager manager;
   private final PtNDArray theta;
@@ -45,9 +47,16 @@ public final class TrainableDecoder implements AutoCloseable {
   private PtNDArray turns;
   private int turnPositions;
 
-  private TrainableDecoder(ModelConfig config, ParameterLayout layout, Kernel kernel) {
+  private TrainableDecoder(
+      ModelConfig config,
+      ParameterLayout layout,
+      List<LinearLayer> taps,
+      Precision precision,
+      Kernel kernel) {
     this.config = config;
+    this.precision = precision;
     this.layout = layout;
+    this.taps = List.copyOf(taps);
     this.kernel = kernel;
     this.manager = kernel.manager();
     this.theta = zeros(layout.total());
@@ -68,7 +77,28 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    return open(config, ParameterLayout.of(config, isTrained), options);
+    return open(config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, options);
+  }
+
+  /**
+   * As {@link #open(ModelConfig, Predicate, EngineOptions)}, all in fp64: for finite differences.
+   * See {@link #fill(Vector, long, double[])}, {@link #doubles} and {@link #losses}.
+   */
+  public static TrainableDecoder inDouble(
+      ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
+    return open(config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, options);
+  }
+
+  /**
+   * As {@link #open(ModelConfig, Predicate, EngineOptions)}, of a model of which nothing is
+   * trained, for {@link #tap}: theta is all that it holds.
+   *
+   * @param taps linear layers whose inputs and output gradients are wanted; see {@link
+   *     LinearLayer#of}
+   */
+  public static TrainableDecoder frozen(
+      ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, options);
   }
 
   /**
@@ -78,16 +108,20 @@ public final class TrainableDecoder implements AutoCloseable {
    * @throws dev.whence.engine.EngineException as {@link #open}
    */
   static TrainableDecoder frozen(ModelConfig config, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), options);
+    return frozen(config, List.of(), options);
   }
 
   private static TrainableDecoder open(
-      ModelConfig config, ParameterLayout layout, EngineOptions options) {
+      ModelConfig config,
+      ParameterLayout layout,
+      List<LinearLayer> taps,
+      Precision precision,
+      EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    Kernel kernel = Kernel.load(KernelText.training(config, layout), device);
+    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps), device);
     try {
-      return new TrainableDecoder(config, layout, kernel);
+      return new TrainableDecoder(config, layout, taps, precision, kernel);
     } catch (RuntimeException e) {
       kernel.close();
       throw Kernel.translate(e);
@@ -181,6 +215,39 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
+  /** As {@link #fill(Vector, long, float[])}, of a model in fp64. */
+  public void fill(Vector vector, long offset, double[] values) {
+    ByteBuffer bytes =
+        ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Double.BYTES)
+            .order(ByteOrder.LITTLE_ENDIAN);
+    try (IValue target = IValue.from(of(vector))) {
+      for (int at = 0; at < values.length; at += CHUNK_ELEMENTS) {
+        int n = Math.min(CHUNK_ELEMENTS, values.length - at);
+        bytes.clear();
+        bytes.asDoubleBuffer().put(values, at, n);
+        bytes.limit(n * Double.BYTES);
+        kernel.fill(target, offset + at, bytes, Precision.FP64.code());
+      }
+    }
+  }
+
+  /** Elements [offset, offset + n) of a vector of a model in fp64. */
+  public double[] doubles(Vector vector, long offset, int n) {
+    try (IValue source = IValue.from(of(vector));
+        IValue at = IValue.from(offset);
+        IValue length = IValue.from((long) n)) {
+      return kernel.doubles(kernel.call("part", source, at, length));
+    }
+  }
+
+  /** As {@link #measure}, of a model in fp64. */
+  public double[] losses(PackedDocuments documents) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      NDList arguments = arguments(scope, documents, Optional.empty());
+      return kernel.trainForAll(scope, "measure", arguments).singletonOrThrow().toDoubleArray();
+    }
+  }
+
   /** Losses in nats of the scored tokens, without a gradient. */
   public float[] measure(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
@@ -238,6 +305,49 @@ public final class TrainableDecoder implements AutoCloseable {
       }
       return products;
     }
+  }
+
+  /**
+   * Runs documents forward and back to the outputs of the tapped layers; nothing is changed. The
+   * loss is sum(weights x losses), as in {@link #differentiate(PackedDocuments)}.
+   *
+   * @param on gives the matrices their operations; of the same device
+   * @param labels whether the loss is that of the documents' own tokens, or of tokens drawn from
+   *     the model (for the true Fisher)
+   * @return the caller closes it
+   */
+  public Taps tap(Matrices on, PackedDocuments documents, Labels labels) {
+    if (taps.isEmpty()) {
+      throw new IllegalStateException("no layer is tapped");
+    }
+    PtNDManager scope = (PtNDManager) manager.newSubManager();
+    boolean complete = false;
+    try {
+      NDList arguments = arguments(scope, documents, Optional.empty());
+      arguments.add(scope.create(documents.weights()));
+      arguments.add(scope.create(labels.uniforms(documents.scored().length)));
+      Taps result =
+          new Taps(
+              scope,
+              on,
+              taps,
+              4 * (config.layers() - 1),
+              documents,
+              kernel.trainForAll(scope, "tap", arguments));
+      complete = true;
+      return result;
+    } catch (RuntimeException e) {
+      throw e instanceof EngineException ? e : Kernel.translate(e);
+    } finally {
+      if (!complete) {
+        scope.close();
+      }
+    }
+  }
+
+  /** The linear layers that are tapped. */
+  public List<LinearLayer> taps() {
+    return taps;
   }
 
   /**
@@ -346,25 +456,38 @@ public final class TrainableDecoder implements AutoCloseable {
     return arguments;
   }
 
-  /** Cosine and sine of each position [positions, F, 2], in fp32 of values computed in fp64. */
+  /** Cosine and sine of each position [positions, F, 2], of values computed in fp64. */
   private PtNDArray turns(int length) {
     if (length > turnPositions) {
       int positions = Math.max(256, Integer.highestOneBit(length - 1) * 2);
       ModelConfig.Rotary rotary = config.rotary();
       int half = rotary.dimensions() / 2;
-      float[] values = new float[positions * half * 2];
+      double[] values = new double[positions * half * 2];
       for (int p = 0; p < positions; p++) {
         for (int i = 0; i < half; i++) {
           double angle = p * rotary.inverseFrequencies().get(i);
-          values[(p * half + i) * 2] = (float) (Math.cos(angle) * rotary.attentionFactor());
-          values[(p * half + i) * 2 + 1] = (float) (Math.sin(angle) * rotary.attentionFactor());
+          values[(p * half + i) * 2] = Math.cos(angle) * rotary.attentionFactor();
+          values[(p * half + i) * 2 + 1] = Math.sin(angle) * rotary.attentionFactor();
         }
       }
       turns.close();
-      turns = (PtNDArray) manager.create(values, new Shape(positions, half, 2));
+      Shape shape = new Shape(positions, half, 2);
+      turns =
+          (PtNDArray)
+              (precision == Precision.FP64
+                  ? manager.create(values, shape)
+                  : manager.create(inSingle(values), shape));
       turnPositions = positions;
     }
     return turns;
+  }
+
+  private static float[] inSingle(double[] values) {
+    float[] single = new float[values.length];
+    for (int i = 0; i < single.length; i++) {
+      single[i] = (float) values[i];
+    }
+    return single;
   }
 
   private PtNDArray of(Vector vector) {
@@ -377,8 +500,12 @@ public final class TrainableDecoder implements AutoCloseable {
   }
 
   private PtNDArray zeros(long elements) {
-    NDArray zeros = manager.zeros(new Shape(elements), DataType.FLOAT32);
+    NDArray zeros = manager.zeros(new Shape(elements), type());
     return (PtNDArray) zeros;
+  }
+
+  private DataType type() {
+    return precision == Precision.FP64 ? DataType.FLOAT64 : DataType.FLOAT32;
   }
 
   @Override

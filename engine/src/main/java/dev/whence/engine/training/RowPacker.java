@@ -15,7 +15,7 @@ import java.util.stream.IntStream;
  *
  * <p>The last token of an example is never read, only predicted, and takes no room.
  */
-final class RowPacker {
+public final class RowPacker {
   /** Row lengths are multiples of it, which matrix products like. */
   private static final int STEP = 8;
 
@@ -26,14 +26,14 @@ final class RowPacker {
    * @param owners per scored token, the index of its example in the list that was packed
    */
   @SuppressWarnings("ArrayRecordComponent") // handed to the kernel; compared nowhere
-  record Packed(PackedDocuments documents, int[] owners) {}
+  public record Packed(PackedDocuments documents, int[] owners) {}
 
   private final int budget;
 
   /**
    * @param budget tokens of a pack, padding included; a longer example is a pack by itself
    */
-  RowPacker(int budget) {
+  public RowPacker(int budget) {
     this.budget = budget;
   }
 
@@ -42,7 +42,7 @@ final class RowPacker {
    *
    * @param weightScale what loss weights are multiplied by
    */
-  List<Packed> pack(List<Example> examples, double weightScale) {
+  public List<Packed> pack(List<Example> examples, double weightScale) {
     return pack(examples, weightScale, 1);
   }
 
@@ -51,7 +51,7 @@ final class RowPacker {
    *
    * @param parts so many packs at least, of about equal size, where there are enough examples
    */
-  List<Packed> pack(List<Example> examples, double weightScale, int parts) {
+  public List<Packed> pack(List<Example> examples, double weightScale, int parts) {
     int[] order =
         IntStream.range(0, examples.size())
             .filter(i -> isScored(examples.get(i)))

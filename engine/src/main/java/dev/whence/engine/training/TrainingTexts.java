@@ -46,6 +46,11 @@ public final class TrainingTexts {
     this.longest = positions;
   }
 
+  /** Positions that the model has. */
+  public int longest() {
+    return longest;
+  }
+
   /**
    * Reads documents: JSON objects with a member {@code text}, one per line.
    *

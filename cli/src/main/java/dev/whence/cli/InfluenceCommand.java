@@ -1,0 +1,441 @@
+package dev.whence.cli;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineOptions;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.Progress;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.ekfac.LambdaForm;
+import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.DocumentInfluence;
+import dev.whence.influence.query.InfluenceJson;
+import dev.whence.influence.query.InfluenceResult;
+import dev.whence.influence.query.OpenedSearch;
+import dev.whence.influence.query.QueryOptions;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicBoolean;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Which training data drove a response, without Kafka. */
+@Command(
+    name = "influence",
+    description = "Says which training documents drove a response: factors, index, query.",
+    mixinStandardHelpOptions = true,
+    synopsisSubcommandLabel = "factors|index|query",
+    subcommands = {
+      InfluenceCommand.Factors.class,
+      InfluenceCommand.Index.class,
+      InfluenceCommand.Query.class
+    })
+final class InfluenceCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  InfluenceCommand() {}
+
+  @Override
+  public void run() {
+    throw new ParameterException(
+        spec.commandLine(), "factors, index or query is missing; --help tells more");
+  }
+
+  private static EngineOptions engine(String device) {
+    NativeEnd.prepare();
+    try {
+      return EngineOptions.defaults().withDevice(device);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  /** Options that can not be are wrong usage. */
+  private static <T> T usage(Callable<T> parse) throws Exception {
+    try {
+      return parse.call();
+    } catch (InfluenceException | IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  /** Shows passes over a corpus. */
+  private static FactorsJob.Listener listener(PrintWriter err, CorpusFile corpus) {
+    ProgressBar bar = ProgressBar.on(err);
+    long bytes = corpus.bytes();
+    return new FactorsJob.Listener() {
+      private String last = "";
+
+      @Override
+      public void pass(String pass, long bytesDone, Progress progress) {
+        if (!pass.equals(last)) {
+          last = pass;
+          bar.note(pass);
+        }
+        bar.show(bytesDone, bytes, progress.scoredTokens(), "tokens");
+        if (bytesDone >= bytes && bytes >= 0) {
+          bar.finish();
+        }
+      }
+
+      @Override
+      public void note(String sentence) {
+        bar.note(sentence);
+      }
+    };
+  }
+
+  /** {@code whence influence factors}. */
+  @Command(
+      name = "factors",
+      description = {
+        "Computes the EK-FAC factors of a model on the corpus that it learnt.",
+        "A run that was cut off goes on when the same command is given again."
+      },
+      mixinStandardHelpOptions = true)
+  static final class Factors implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+
+    @Option(names = "--model", required = true, paramLabel = "M")
+    private String model;
+
+    @Option(
+        names = "--corpus",
+        required = true,
+        paramLabel = "F.jsonl",
+        description = "documents (\"text\") or conversations, one per line; may end with .gz")
+    private Path corpus;
+
+    @Option(names = "--output", required = true, paramLabel = "DIR")
+    private Path output;
+
+    @Option(
+        names = "--layers",
+        defaultValue = "all",
+        paramLabel = "all|mlp|attention|REGEX",
+        description = "linear layers that count (${DEFAULT-VALUE})")
+    private String layers;
+
+    @Option(
+        names = "--lambda-form",
+        defaultValue = "per-sequence",
+        paramLabel = "per-sequence|per-token",
+        description = "per-token is cheaper, and exact only where tokens do not meet again")
+    private String form;
+
+    @Option(names = "--part", defaultValue = "1", description = "of the corpus, from 1")
+    private int part;
+
+    @Option(names = "--parts", defaultValue = "1", description = "workers that share the corpus")
+    private int parts;
+
+    @Option(names = "--pack-tokens", defaultValue = "1024", description = "of one forward")
+    private int packTokens;
+
+    @Option(names = "--seed", defaultValue = "1", description = "of the labels that are drawn")
+    private long seed;
+
+    @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
+    private String device;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Factors() {}
+
+    @Override
+    public Integer call() throws Exception {
+      InputFile.check(corpus);
+      LayerSelection selection = new LayerSelection(layers);
+      FactorsJob.Options options =
+          usage(
+              () ->
+                  FactorsJob.Options.DEFAULT
+                      .withSelection(selection)
+                      .withForm(LambdaForm.of(form))
+                      .withShare(new Share(part, parts))
+                      .withPackTokens(packTokens)
+                      .withSeed(seed));
+      CorpusFile file = new CorpusFile(corpus);
+      try (TappedModel opened =
+          TappedModel.open(Models.resolve(model), selection, engine(device))) {
+        boolean complete =
+            new FactorsJob(opened, file, output, options)
+                .run(listener(spec.commandLine().getErr(), file));
+        if (complete) {
+          spec.commandLine().getOut().println(output);
+          spec.commandLine().getOut().flush();
+        }
+      }
+      return Whence.DONE;
+    }
+  }
+
+  /** {@code whence influence index}. */
+  @Command(
+      name = "index",
+      description = {
+        "Builds an index of the gradients of a corpus, whitened by factors.",
+        "A run that was cut off goes on when the same command is given again."
+      },
+      mixinStandardHelpOptions = true)
+  static final class Index implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+
+    @Option(names = "--model", required = true, paramLabel = "M")
+    private String model;
+
+    @Option(names = "--factors", required = true, paramLabel = "DIR")
+    private Path factors;
+
+    @Option(names = "--corpus", required = true, paramLabel = "F.jsonl")
+    private Path corpus;
+
+    @Option(names = "--output", required = true, paramLabel = "DIR")
+    private Path output;
+
+    @Option(
+        names = "--buckets",
+        defaultValue = "0",
+        paramLabel = "K",
+        description = "bytes per document; 0: a hundredth of the layers' elements")
+    private int buckets;
+
+    @Option(
+        names = "--lambda0",
+        defaultValue = "0.1x",
+        paramLabel = "L",
+        description = "damping of whitening; with x: times each layer's mean Lambda")
+    private String lambda0;
+
+    @Option(names = "--shards", defaultValue = "1", paramLabel = "S")
+    private int shards;
+
+    @Option(names = "--shard", paramLabel = "N", description = "builds only this one, from 1")
+    private Optional<Integer> shard = Optional.empty();
+
+    @Option(names = "--pack-tokens", defaultValue = "1024", description = "of one forward")
+    private int packTokens;
+
+    @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
+    private String device;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Index() {}
+
+    @Override
+    public Integer call() throws Exception {
+      InputFile.check(corpus);
+      Damping damping = usage(() -> Damping.parse(lambda0));
+      LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
+      CorpusFile file = new CorpusFile(corpus);
+      Path path = Models.resolve(model);
+      try (TappedModel opened = TappedModel.open(path, selection, engine(device));
+          EkfacFactors read = EkfacFactors.read(factors, opened.matrices())) {
+        int k = buckets == 0 ? IndexJob.defaultBuckets(read) : buckets;
+        IndexJob.Options options =
+            usage(
+                () ->
+                    new IndexJob.Options(
+                        damping,
+                        new CountSketch(k, 1),
+                        shards,
+                        shard.map(OptionalInt::of).orElse(OptionalInt.empty()),
+                        packTokens,
+                        Duration.ofMinutes(1)));
+        new IndexJob(opened, path, read, factors, file, output, options)
+            .run(listener(spec.commandLine().getErr(), file));
+      }
+      spec.commandLine().getOut().println(output);
+      spec.commandLine().getOut().flush();
+      return Whence.DONE;
+    }
+  }
+
+  /** {@code whence influence query}. */
+  @Command(
+      name = "query",
+      description = "Says which documents of an index drove each response.",
+      mixinStandardHelpOptions = true)
+  static final class Query implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+
+    @Option(names = "--index", required = true, paramLabel = "DIR")
+    private Path index;
+
+    @Option(names = "--input", required = true, paramLabel = "F.jsonl")
+    private Path input;
+
+    @Option(
+        names = "--model",
+        paramLabel = "M",
+        description = "the model that answered; by default the one that was indexed")
+    private Optional<String> model = Optional.empty();
+
+    @Option(
+        names = "--fine-tuned-factors",
+        paramLabel = "DIR",
+        description = "factors of the model that answered: then the query is multi-stage")
+    private Optional<Path> fineTuned = Optional.empty();
+
+    @Option(
+        names = "--base-model",
+        paramLabel = "M",
+        description = "the indexed model, if it is not where it was")
+    private Optional<String> base = Optional.empty();
+
+    @Option(
+        names = "--factors",
+        paramLabel = "DIR",
+        description = "factors of the indexed model, if they are not where they were")
+    private Optional<Path> factors = Optional.empty();
+
+    @Option(
+        names = "--corpus",
+        paramLabel = "F.jsonl",
+        description = "the indexed corpus, if it is not where it was")
+    private Optional<Path> corpus = Optional.empty();
+
+    @Option(names = "--top", defaultValue = "10", description = "documents of each sign")
+    private int top;
+
+    @Option(
+        names = "--rerank",
+        defaultValue = "100",
+        description = "candidates of each sign whose gradients are computed anew; 0: none")
+    private int rerank;
+
+    @Option(
+        names = "--alpha",
+        defaultValue = "0.1x",
+        paramLabel = "A",
+        description = "of the fine-tuning stage; with x: times each layer's mean Lambda")
+    private String alpha;
+
+    @Option(
+        names = "--lambda",
+        defaultValue = "0.1x",
+        paramLabel = "L",
+        description = "of the indexed stage; with x: times each layer's mean Lambda")
+    private String lambda;
+
+    @Option(names = "--by-layer", description = "with --json: parts of influences by layer")
+    private boolean byLayer;
+
+    @Option(names = "--by-token", description = "with --json: parts of influences by token")
+    private boolean byToken;
+
+    @Option(names = "--json", description = "one JSON object per response, nothing else")
+    private boolean json;
+
+    @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
+    private String device;
+
+    @SuppressWarnings("NullAway.Init") // picocli fills the fields
+    Query() {}
+
+    @Override
+    public Integer call() throws Exception {
+      InputFile.check(input);
+      QueryOptions options =
+          usage(
+              () ->
+                  new QueryOptions(
+                      Damping.parse(alpha), Damping.parse(lambda), top, rerank, byLayer, byToken));
+      PrintWriter out = spec.commandLine().getOut();
+      PrintWriter err = spec.commandLine().getErr();
+      AtomicBoolean failed = new AtomicBoolean();
+      OpenedSearch.Files files =
+          new OpenedSearch.Files(
+              index,
+              model.map(Models::resolve),
+              fineTuned,
+              base.map(Models::resolve),
+              factors,
+              corpus);
+      try (OpenedSearch search = OpenedSearch.open(files, engine(device))) {
+        boolean clean =
+            JsonLines.forEach(
+                input,
+                ConversationCodec::read,
+                conversation -> {
+                  answer(search, conversation, options, out, failed);
+                  out.flush();
+                },
+                (line, problem) -> err.println(input + ", line " + line + ": " + problem));
+        return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+      }
+    }
+
+    private void answer(
+        OpenedSearch search,
+        Conversation conversation,
+        QueryOptions options,
+        PrintWriter out,
+        AtomicBoolean failed) {
+      String status;
+      String reason;
+      try {
+        InfluenceResult result = search.search().search(conversation, options);
+        if (json) {
+          out.println(InfluenceJson.write(result, options));
+        } else {
+          show(result, out);
+        }
+        return;
+      } catch (InfluenceException e) {
+        status = "FAILED";
+        reason = String.valueOf(e.getMessage());
+      } catch (EngineException e) {
+        status = e.kind() == EngineException.Kind.UNSUPPORTED ? "UNSUPPORTED" : "FAILED";
+        reason = String.valueOf(e.getMessage());
+      }
+      failed.compareAndSet(false, status.equals("FAILED"));
+      out.println(
+          json
+              ? InfluenceJson.failed(conversation.responseId(), status, reason)
+              : conversation.responseId() + ": " + status + ", " + reason);
+    }
+
+    private static void show(InfluenceResult result, PrintWriter out) {
+      out.printf(
+          Locale.ROOT,
+          "%s: %s, log-likelihood %.2f nats, %d documents%n",
+          result.responseId(),
+          result.method(),
+          result.logLikelihood(),
+          result.documents());
+      show("more likely", result.positive(), out);
+      show("less likely", result.negative(), out);
+    }
+
+    private static void show(String sign, List<DocumentInfluence> documents, PrintWriter out) {
+      out.println("  made it " + sign + ":");
+      for (DocumentInfluence one : documents) {
+        out.printf(
+            Locale.ROOT,
+            "  %+.3e %s %-16s %s%n",
+            one.influence(),
+            one.exact() ? "nats" : String.format(Locale.ROOT, "(+- %.1e)", one.standardError()),
+            one.document().id(),
+            one.document().excerpt().replaceAll("\\s+", " "));
+      }
+    }
+  }
+}

@@ -1,0 +1,221 @@
+package dev.whence.engine.kernel;
+
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.engine.PtNDArray;
+import ai.djl.pytorch.jni.IValue;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.util.List;
+
+/**
+ * A matrix on the device, in fp32 or fp64, with the few operations that curvature needs. Results
+ * are new matrices that the caller closes; {@code add...} change the matrix they are called on.
+ * Operands of a product are of one type; sums in fp64 take products in fp32.
+ */
+public final class Matrix implements AutoCloseable {
+  private final Kernel kernel;
+  private final PtNDArray array;
+
+  Matrix(Kernel kernel, PtNDArray array) {
+    this.kernel = kernel;
+    this.array = array;
+  }
+
+  /**
+   * Eigenvalues and eigenvectors of a symmetric matrix.
+   *
+   * @param values ascending
+   * @param vectors one per column
+   */
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
+  public record Eigen(double[] values, Matrix vectors) {}
+
+  public int rows() {
+    return (int) array.getShape().get(0);
+  }
+
+  public int columns() {
+    return (int) array.getShape().get(1);
+  }
+
+  /** this += x' x. */
+  public void addGram(Matrix x) {
+    run("add_gram", x);
+  }
+
+  /** this += x. */
+  public void add(Matrix x) {
+    run("add", x);
+  }
+
+  /** this *= x, element by element. */
+  public void scale(Matrix x) {
+    run("scale", x);
+  }
+
+  /**
+   * this += (x' y)^2, element by element, of each run of rows.
+   *
+   * @param runs of the rows of x and of y
+   */
+  public void addSquaredProducts(Matrix x, Matrix y, List<Taps.Run> runs) {
+    long[] bounds = new long[2 * runs.size()];
+    for (int i = 0; i < runs.size(); i++) {
+      bounds[2 * i] = runs.get(i).from();
+      bounds[2 * i + 1] = runs.get(i).to();
+    }
+    try (IValue sum = IValue.from(array);
+        IValue left = IValue.from(x.array);
+        IValue right = IValue.from(y.array);
+        IValue list = IValue.listFrom(bounds)) {
+      kernel.call("add_squared_products", sum, left, right, list).close();
+    }
+  }
+
+  /** this += (x^2)' (y^2), squared element by element. */
+  public void addProductOfSquares(Matrix x, Matrix y) {
+    try (IValue sum = IValue.from(array);
+        IValue left = IValue.from(x.array);
+        IValue right = IValue.from(y.array)) {
+      kernel.call("add_product_of_squares", sum, left, right).close();
+    }
+  }
+
+  /** this x. */
+  public Matrix times(Matrix x) {
+    return result("product", x);
+  }
+
+  /** this x'. */
+  public Matrix timesTransposed(Matrix x) {
+    return result("product_transposed", x);
+  }
+
+  /** this' x. */
+  public Matrix transposedTimes(Matrix x) {
+    return result("transposed_product", x);
+  }
+
+  /** For each row the scalar product with that of x: one column. */
+  public Matrix rowProducts(Matrix x) {
+    return result("row_products", x);
+  }
+
+  /** (this' x) * w over the rows of a run, the last product element by element. */
+  public Matrix scaledProduct(Matrix x, Taps.Run run, Matrix w) {
+    try (IValue self = IValue.from(array);
+        IValue other = IValue.from(x.array);
+        IValue from = IValue.from((long) run.from());
+        IValue n = IValue.from((long) run.length());
+        IValue scale = IValue.from(w.array)) {
+      return kernel.matrix(kernel.call("scaled_product", self, other, from, n, scale));
+    }
+  }
+
+  /**
+   * this [Q, k] times C' with C [n, k] of int8 codes times one scale for each row; operands are
+   * rounded to bf16, and so is the result, which is off by up to .4 % of each term's size.
+   *
+   * @param codes direct buffer, n k bytes from its position to its limit; may be a mapped file
+   * @return [Q, n] row by row
+   */
+  public float[] timesCodes(ByteBuffer codes, float[] scales) {
+    try (PtNDArray raw = kernel.host().create(codes, new Shape(codes.remaining()), DataType.INT8);
+        PtNDArray byRow = (PtNDArray) kernel.host().create(scales);
+        IValue self = IValue.from(array);
+        IValue bytes = IValue.from(raw);
+        IValue factors = IValue.from(byRow)) {
+      return kernel.floats(kernel.call("times_codes", self, bytes, factors));
+    } finally {
+      Reference.reachabilityFence(codes);
+    }
+  }
+
+  /** Rows of a run: a view, valid as long as this is. */
+  public Matrix rows(Taps.Run run) {
+    try (IValue self = IValue.from(array);
+        IValue from = IValue.from((long) run.from());
+        IValue n = IValue.from((long) run.length())) {
+      return kernel.matrix(kernel.call("rows", self, from, n));
+    }
+  }
+
+  /** A copy in fp64. */
+  public Matrix inDouble() {
+    return as(Precision.FP64);
+  }
+
+  /** A copy in fp32. */
+  public Matrix inSingle() {
+    return as(Precision.FP32);
+  }
+
+  private Matrix as(Precision precision) {
+    try (IValue self = IValue.from(array);
+        IValue code = IValue.from((long) precision.code())) {
+      return kernel.matrix(kernel.call("as_type", self, code));
+    }
+  }
+
+  /** Decomposes a symmetric matrix, in its own precision (LAPACK's syevd). */
+  public Eigen eigen() {
+    try (IValue self = IValue.from(array);
+        IValue pair = kernel.call("eigh", self)) {
+      PtNDArray[] both = pair.toTensorArray(kernel.host());
+      try (PtNDArray values = both[0]) {
+        return new Eigen(doubles(values), new Matrix(kernel, both[1]));
+      }
+    }
+  }
+
+  /** All elements, row by row. */
+  public float[] floats() {
+    if (array.getDataType() == DataType.FLOAT32) {
+      return array.toFloatArray();
+    }
+    throw new IllegalStateException("the matrix is in fp64");
+  }
+
+  /** All elements, row by row. */
+  public double[] doubles() {
+    return doubles(array);
+  }
+
+  private static double[] doubles(PtNDArray array) {
+    if (array.getDataType() == DataType.FLOAT64) {
+      return array.toDoubleArray();
+    }
+    float[] floats = array.toFloatArray();
+    double[] doubles = new double[floats.length];
+    for (int i = 0; i < floats.length; i++) {
+      doubles[i] = floats[i];
+    }
+    return doubles;
+  }
+
+  private void run(String method, Matrix x) {
+    try (IValue self = IValue.from(array);
+        IValue other = IValue.from(x.array)) {
+      kernel.call(method, self, other).close();
+    }
+  }
+
+  private Matrix result(String method, Matrix x) {
+    try (IValue self = IValue.from(array);
+        IValue other = IValue.from(x.array)) {
+      return kernel.matrix(kernel.call(method, self, other));
+    }
+  }
+
+  @Override
+  public String toString() {
+    Shape shape = array.getShape();
+    return "Matrix" + shape + " " + array.getDataType();
+  }
+
+  @Override
+  public void close() {
+    array.close();
+  }
+}

@@ -1,0 +1,270 @@
+package dev.whence.influence.corpus;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.ConversationCodec;
+import dev.whence.conversation.ConversationFormatException;
+import dev.whence.conversation.LineReader;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.training.Example;
+import dev.whence.engine.training.TrainingTexts;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument.Reference;
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.zip.GZIPInputStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Training data: JSON Lines, each a document (member {@code text}, optionally {@code id}) or a
+ * complete conversation in the input format, of which only the response was learnt. Files whose
+ * name ends with {@code .gz} are unpacked as they are read. What is no such line is a problem of
+ * that line only.
+ *
+ * @param path the file
+ */
+public record CorpusFile(Path path) {
+  /** A line longer than this is refused. */
+  private static final int MAX_LINE_BYTES = 64 << 20;
+
+  private static final int EXCERPT = 160;
+
+  /** What is done with the lines of a corpus. */
+  public interface Visitor {
+    /**
+     * A document.
+     *
+     * @return whether to go on
+     */
+    boolean document(CorpusDocument document);
+
+    /** A line that is none. */
+    void rejected(Rejected rejected);
+  }
+
+  /**
+   * A line that is no document.
+   *
+   * @param line from 1
+   * @param problem never holds text of the line
+   */
+  public record Rejected(long line, String problem) {}
+
+  /**
+   * Which lines are read.
+   *
+   * @param part from 1
+   * @param parts so many workers share the corpus, line by line in turn
+   */
+  public record Share(int part, int parts) {
+    public static final Share ALL = new Share(1, 1);
+
+    public Share {
+      if (part < 1 || part > parts) {
+        throw new InfluenceException(
+            "part " + part + " of " + parts + " is none: parts count from 1 to " + parts);
+      }
+    }
+
+    boolean has(long line) {
+      return (line - 1) % parts == part - 1;
+    }
+  }
+
+  /**
+   * Reads lines in order, those after the first {@code skipped} ones.
+   *
+   * @throws InfluenceException if the file can not be read
+   */
+  public void read(TrainingTexts texts, Share share, long skipped, Visitor visitor) {
+    try (InputStream in = open()) {
+      LineReader lines = new LineReader(in, MAX_LINE_BYTES);
+      while (true) {
+        long offset = lines.position();
+        LineReader.Line line = lines.next();
+        if (line == null) {
+          return;
+        }
+        if (line.number() <= skipped || !share.has(line.number())) {
+          continue;
+        }
+        Reference reference =
+            new Reference(
+                line.number(),
+                offset,
+                (int) Math.min(Integer.MAX_VALUE, lines.position() - offset));
+        String text = line.text();
+        if (text != null && text.isBlank()) {
+          continue;
+        }
+        CorpusDocument document;
+        try {
+          if (text == null) {
+            throw new Refused(line.problem());
+          }
+          document = document(texts, reference, text);
+        } catch (Refused e) {
+          visitor.rejected(new Rejected(line.number(), String.valueOf(e.getMessage())));
+          continue;
+        }
+        if (!visitor.document(document)) {
+          return;
+        }
+      }
+    } catch (IOException e) {
+      throw new InfluenceException(
+          path + " could not be read (" + e.getMessage() + "): see that it is whole.", e);
+    }
+  }
+
+  /**
+   * Reads single lines again; their documents by line number.
+   *
+   * @throws InfluenceException if a line is not a document any more, or the file can not be read
+   */
+  public Map<Long, CorpusDocument> read(TrainingTexts texts, List<Reference> references) {
+    Map<Long, CorpusDocument> found = new TreeMap<>();
+    List<Reference> ordered =
+        references.stream().sorted(Comparator.comparingLong(Reference::offset)).toList();
+    try (InputStream in = open()) {
+      long at = 0;
+      for (Reference reference : ordered) {
+        in.skipNBytes(reference.offset() - at);
+        byte[] bytes = in.readNBytes(reference.bytes());
+        at = reference.offset() + bytes.length;
+        String line = new String(bytes, StandardCharsets.UTF_8).strip();
+        found.put(reference.line(), document(texts, reference, line));
+      }
+      return found;
+    } catch (IOException | Refused e) {
+      throw new InfluenceException(
+          path
+              + " is not what was indexed: a line is shorter or no document any more. Build the index"
+              + " anew, or give the corpus back that it was built of.",
+          e);
+    }
+  }
+
+  private static CorpusDocument document(TrainingTexts texts, Reference reference, String line)
+      throws Refused {
+    JsonNode json;
+    try {
+      json = JsonMapper.builder().build().readTree(line);
+    } catch (JacksonException e) {
+      throw new Refused("the line is no JSON");
+    }
+    if (json == null || !json.isObject()) {
+      throw new Refused("the line is no JSON object");
+    }
+    if (json.has("messages")) {
+      return conversation(texts, reference, line);
+    }
+    JsonNode text = json.path("text");
+    if (!text.isTextual()) {
+      throw new Refused("the line has no member \"text\" with a text, and no \"messages\"");
+    }
+    List<Example> examples = texts.document(text.textValue());
+    if (examples.isEmpty()) {
+      throw new Refused("the text has less than two tokens: nothing is predicted");
+    }
+    String id = json.path("id").asText("");
+    return new CorpusDocument(
+        reference,
+        id.isEmpty() ? "line-" + reference.line() : id,
+        excerpt(text.textValue()),
+        examples);
+  }
+
+  private static CorpusDocument conversation(TrainingTexts texts, Reference reference, String line)
+      throws Refused {
+    try {
+      var conversation = ConversationCodec.read(line);
+      Example example = texts.conversation(conversation);
+      if (example.length() - 1 > texts.longest()) {
+        throw new Refused(
+            "the conversation has "
+                + example.length()
+                + " tokens, the model reads "
+                + texts.longest());
+      }
+      CorpusDocument document =
+          new CorpusDocument(
+              reference,
+              conversation.responseId(),
+              excerpt(conversation.response()),
+              List.of(example));
+      if (document.scored() == 0) {
+        throw new Refused("the conversation has no response: nothing was learnt from it");
+      }
+      return document;
+    } catch (ConversationFormatException | IllegalArgumentException e) {
+      throw new Refused("the line is no conversation");
+    } catch (EngineException e) {
+      throw new Refused("the conversation can not be rendered: " + e.getMessage());
+    }
+  }
+
+  private static String excerpt(String text) {
+    if (text.length() <= EXCERPT) {
+      return text;
+    }
+    int end = Character.isHighSurrogate(text.charAt(EXCERPT - 1)) ? EXCERPT - 1 : EXCERPT;
+    return text.substring(0, end);
+  }
+
+  private InputStream open() throws IOException {
+    InputStream raw = Files.newInputStream(path);
+    try {
+      return isCompressed() ? new BufferedInputStream(new GZIPInputStream(raw, 1 << 16)) : raw;
+    } catch (IOException e) {
+      raw.close();
+      throw e;
+    }
+  }
+
+  private boolean isCompressed() {
+    return String.valueOf(path.getFileName()).endsWith(".gz");
+  }
+
+  /** Bytes of what is read, or -1 if the file is compressed and they are not known. */
+  public long bytes() {
+    try {
+      return isCompressed() ? -1 : Files.size(path);
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /** SHA-256 of the file as it lies there, in hex. */
+  public String digest() {
+    try (InputStream in = Files.newInputStream(path)) {
+      java.security.MessageDigest sha256 = Checksums.sha256();
+      byte[] buffer = new byte[1 << 16];
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        sha256.update(buffer, 0, n);
+      }
+      return HexFormat.of().formatHex(sha256.digest());
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /** Why a line is no document. */
+  private static final class Refused extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    Refused(@Nullable String problem) {
+      super(problem);
+    }
+  }
+}

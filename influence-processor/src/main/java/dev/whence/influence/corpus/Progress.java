@@ -1,0 +1,62 @@
+package dev.whence.influence.corpus;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+/**
+ * How far a pass over a corpus is.
+ *
+ * @param line the last line that was read
+ * @param documents that went in
+ * @param sequences pieces of documents that went in
+ * @param scoredTokens N, tokens whose loss counts
+ * @param rejected lines that are no document
+ */
+public record Progress(
+    long line, long documents, long sequences, long scoredTokens, long rejected) {
+  public static final Progress NONE = new Progress(0, 0, 0, 0, 0);
+
+  /** One more document. */
+  public Progress with(CorpusDocument document) {
+    return new Progress(
+        document.reference().line(),
+        documents + 1,
+        sequences + document.examples().size(),
+        scoredTokens + document.scored(),
+        rejected);
+  }
+
+  /** One more line that is none. */
+  public Progress with(CorpusFile.Rejected bad) {
+    return new Progress(bad.line(), documents, sequences, scoredTokens, rejected + 1);
+  }
+
+  /** Of two workers: their counts together. */
+  public Progress plus(Progress other) {
+    return new Progress(
+        Math.max(line, other.line),
+        documents + other.documents,
+        sequences + other.sequences,
+        scoredTokens + other.scoredTokens,
+        rejected + other.rejected);
+  }
+
+  /** As members of a JSON object. */
+  public void write(ObjectNode json) {
+    json.put("line", line)
+        .put("documents", documents)
+        .put("sequences", sequences)
+        .put("scoredTokens", scoredTokens)
+        .put("rejected", rejected);
+  }
+
+  /** What {@link #write} wrote. */
+  public static Progress read(JsonNode json) {
+    return new Progress(
+        json.path("line").asLong(),
+        json.path("documents").asLong(),
+        json.path("sequences").asLong(),
+        json.path("scoredTokens").asLong(),
+        json.path("rejected").asLong());
+  }
+}

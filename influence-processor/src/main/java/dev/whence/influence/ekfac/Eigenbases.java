@@ -1,0 +1,92 @@
+package dev.whence.influence.ekfac;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrices;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.influence.InfluenceException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * Eigenvectors of A and S of each layer, one per column, computed and kept in fp64: Q_A [I, I] and
+ * Q_S [O, O]. In this basis K-FAC's Fisher information is diagonal (George et al. 2018, section 3).
+ * Layers that read the same inputs share Q_A.
+ */
+final class Eigenbases implements AutoCloseable {
+  private final Map<Integer, Matrix> inputs = new LinkedHashMap<>();
+  private final Map<String, Matrix> gradients = new LinkedHashMap<>();
+
+  private Eigenbases() {}
+
+  /** Decomposes the sums; cost I^3 + O^3 for each layer. */
+  static Eigenbases of(List<LinearLayer> layers, Covariances covariances, Runnable afterEach) {
+    Eigenbases bases = new Eigenbases();
+    for (LinearLayer layer : layers) {
+      bases.inputs.computeIfAbsent(
+          layer.product(), product -> vectors(layer, covariances.inputs(layer)));
+      bases.gradients.put(layer.name(), vectors(layer, covariances.gradients(layer)));
+      afterEach.run();
+    }
+    return bases;
+  }
+
+  private static Matrix vectors(LinearLayer layer, Matrix sum) {
+    Matrix.Eigen eigen = sum.eigen();
+    for (double value : eigen.values()) {
+      if (!Double.isFinite(value)) {
+        throw new InfluenceException(
+            "The covariance of layer "
+                + layer.name()
+                + " is not finite: the model's activations or gradients overflow on this corpus.");
+      }
+    }
+    return eigen.vectors();
+  }
+
+  /** Reads what {@link #save} wrote. */
+  static Eigenbases read(List<LinearLayer> layers, ArrayFile file, Matrices matrices) {
+    Eigenbases bases = new Eigenbases();
+    for (LinearLayer layer : layers) {
+      bases.inputs.computeIfAbsent(
+          layer.product(), product -> square(file, "Q_A" + product, layer.inputs(), matrices));
+      bases.gradients.put(
+          layer.name(), square(file, "Q_S " + layer.name(), layer.outputs(), matrices));
+    }
+    return bases;
+  }
+
+  private static Matrix square(ArrayFile file, String name, int n, Matrices matrices) {
+    return matrices.of(n, n, file.array(name, (long) n * n));
+  }
+
+  String save(Path path, ObjectNode header) {
+    Map<String, ArrayFile.Content> arrays = new LinkedHashMap<>();
+    inputs.forEach(
+        (product, q) ->
+            arrays.put("Q_A" + product, new ArrayFile.Content(q.rows() * q.columns(), q::doubles)));
+    gradients.forEach(
+        (name, q) ->
+            arrays.put("Q_S " + name, new ArrayFile.Content(q.rows() * q.columns(), q::doubles)));
+    return ArrayFile.write(path, header, arrays);
+  }
+
+  /** Q_A [I, I]. */
+  Matrix inputs(LinearLayer layer) {
+    return Objects.requireNonNull(inputs.get(layer.product()));
+  }
+
+  /** Q_S [O, O]. */
+  Matrix gradients(LinearLayer layer) {
+    return Objects.requireNonNull(gradients.get(layer.name()));
+  }
+
+  @Override
+  public void close() {
+    inputs.values().forEach(Matrix::close);
+    gradients.values().forEach(Matrix::close);
+  }
+}

@@ -1,0 +1,240 @@
+package dev.whence.influence.ekfac;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrices;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.influence.InfluenceException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The EK-FAC approximation of the Fisher information H of a training stage's loss J = (1/N) sum of
+ * token losses, one block for each linear layer:
+ *
+ * <pre>
+ *   H = (Q_A (x) Q_S) diag(Lambda) (Q_A (x) Q_S)',
+ *   (H + lambda)^-1 G = Q_S [ (Q_S' G Q_A) / (Lambda + lambda) ] Q_A'
+ * </pre>
+ *
+ * G [O, I] is a gradient by the layer's weight (its bias the last column); Q_A [I, I] and Q_S [O,
+ * O] are eigenvectors of A = E[a a'] and S = E[d d'] of inputs a and output gradients d, labels
+ * drawn from the model (true Fisher); Lambda [O, I] are the second moments of gradients in that
+ * basis, in nats^2 per squared unit of the weight and training token.
+ *
+ * <p>Source: George et al. 2018 (1806.03884); for language models Grosse et al. 2023 (2308.03296),
+ * section 2.1. Cost of a product with the inverse: 2 O I (O + I) multiply-adds per layer.
+ */
+public final class EkfacFactors implements AutoCloseable {
+  /** The file of a factors directory that is complete. */
+  static final String LAMBDA_FILE = "lambda.factors";
+
+  static final String EIGEN_FILE = "eigenvectors.factors";
+
+  private final List<LinearLayer> layers;
+  private final Eigenbases bases;
+  private final Map<String, double[]> lambda;
+  private final String digest;
+  private final Stage stage;
+
+  /**
+   * What the factors are of.
+   *
+   * @param modelName as its files are called
+   * @param modelDigest see {@link dev.whence.engine.weights.ModelFiles#digest()}
+   * @param layerSelection see {@link dev.whence.influence.model.LayerSelection}
+   * @param form of Lambda
+   * @param corpusDigest SHA-256 of the corpus file
+   * @param tokens N, tokens whose loss counts
+   */
+  public record Stage(
+      String modelName,
+      String modelDigest,
+      String layerSelection,
+      LambdaForm form,
+      String corpusDigest,
+      long tokens) {}
+
+  private EkfacFactors(
+      List<LinearLayer> layers,
+      Eigenbases bases,
+      Map<String, double[]> lambda,
+      String digest,
+      Stage stage) {
+    this.layers = layers;
+    this.bases = bases;
+    this.lambda = lambda;
+    this.digest = digest;
+    this.stage = stage;
+  }
+
+  /**
+   * Reads a directory that {@link FactorsJob} has completed.
+   *
+   * @param matrices holds eigenvectors, in fp64
+   * @throws InfluenceException that names the file if one is missing, cut short, altered, or not of
+   *     the other's making
+   */
+  public static EkfacFactors read(Path directory, Matrices matrices) {
+    Path lambdaPath = complete(directory);
+    try (ArrayFile lambdaFile = ArrayFile.open(lambdaPath);
+        ArrayFile eigenFile = ArrayFile.open(directory.resolve(EIGEN_FILE))) {
+      JsonNode header = lambdaFile.header();
+      if (!header.path("eigenvectors").asText().equals(eigenFile.checksum())) {
+        throw new InfluenceException(
+            lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
+      }
+      List<LinearLayer> layers = FactorHeader.layers(header, lambdaPath);
+      long tokens = header.path("scoredTokens").asLong();
+      if (tokens <= 0) {
+        throw new InfluenceException(lambdaPath + " counts no token.");
+      }
+      Map<String, double[]> lambda = new LinkedHashMap<>();
+      for (LinearLayer layer : layers) {
+        double[] values = lambdaFile.array("Lambda " + layer.name(), layer.elements());
+        for (int i = 0; i < values.length; i++) {
+          values[i] /= tokens;
+          if (!(values[i] >= 0) || Double.isInfinite(values[i])) {
+            throw new InfluenceException(
+                lambdaPath
+                    + ": Lambda of "
+                    + layer.name()
+                    + " has the value "
+                    + values[i]
+                    + ", where squares are summed.");
+          }
+        }
+        lambda.put(layer.name(), values);
+      }
+      return new EkfacFactors(
+          layers,
+          Eigenbases.read(layers, eigenFile, matrices),
+          lambda,
+          lambdaFile.checksum(),
+          FactorHeader.stage(header));
+    }
+  }
+
+  /**
+   * What the factors of a directory are of, without reading them.
+   *
+   * @throws InfluenceException as {@link #read}
+   */
+  public static Stage stage(Path directory) {
+    try (ArrayFile file = ArrayFile.open(complete(directory))) {
+      return FactorHeader.stage(file.header());
+    }
+  }
+
+  private static Path complete(Path directory) {
+    Path path = directory.resolve(LAMBDA_FILE);
+    if (!Files.exists(path)) {
+      throw new InfluenceException(
+          directory
+              + " holds no "
+              + LAMBDA_FILE
+              + ": no factors, or their job has not ended; run 'whence influence factors' again.");
+    }
+    return path;
+  }
+
+  /** SHA-256 of Lambda and what it names, in hex: the factors' name. */
+  public String digest() {
+    return digest;
+  }
+
+  public Stage stage() {
+    return stage;
+  }
+
+  /** The layers that have factors, in the order of the computation. */
+  public List<LinearLayer> layers() {
+    return layers;
+  }
+
+  /** Lambda [O, I], row by row; not to be changed. */
+  public double[] lambda(LinearLayer layer) {
+    return Objects.requireNonNull(lambda.get(layer.name()), layer.name());
+  }
+
+  /** Mean of Lambda: what damping is measured by. */
+  public double meanLambda(LinearLayer layer) {
+    double sum = 0;
+    double[] values = lambda(layer);
+    for (double value : values) {
+      sum += value;
+    }
+    return sum / values.length;
+  }
+
+  /** Q_A [I, I] in fp64; belongs to the factors. */
+  public Matrix inputVectors(LinearLayer layer) {
+    return bases.inputs(layer);
+  }
+
+  /** Q_S [O, O] in fp64; belongs to the factors. */
+  public Matrix gradientVectors(LinearLayer layer) {
+    return bases.gradients(layer);
+  }
+
+  /** Into the eigenbasis: Q_S' G Q_A. */
+  public double[] rotate(LinearLayer layer, double[] gradient, Matrices matrices) {
+    try (Matrix g = matrices.of(layer.outputs(), layer.inputs(), gradient);
+        Matrix left = gradientVectors(layer).transposedTimes(g);
+        Matrix both = left.times(inputVectors(layer))) {
+      return both.doubles();
+    }
+  }
+
+  /** Back from the eigenbasis: Q_S G Q_A'. */
+  public double[] rotateBack(LinearLayer layer, double[] rotated, Matrices matrices) {
+    try (Matrix g = matrices.of(layer.outputs(), layer.inputs(), rotated);
+        Matrix left = gradientVectors(layer).times(g);
+        Matrix both = left.timesTransposed(inputVectors(layer))) {
+      return both.doubles();
+    }
+  }
+
+  /**
+   * That the factors are a model's.
+   *
+   * @throws InfluenceException if they are not
+   */
+  public void checkModel(String name, String modelDigest) {
+    if (!stage.modelDigest().equals(modelDigest)) {
+      throw new InfluenceException(
+          "The factors are of model "
+              + stage.modelName()
+              + " with digest "
+              + abbreviated(stage.modelDigest())
+              + ", not of "
+              + name
+              + " with digest "
+              + abbreviated(modelDigest)
+              + ": compute the factors of this model.");
+    }
+  }
+
+  private static String abbreviated(String digest) {
+    return digest.substring(0, Math.min(12, digest.length()));
+  }
+
+  /** Names and shapes, in order: what two stages must have in common. */
+  public List<String> shapes() {
+    List<String> shapes = new ArrayList<>();
+    for (LinearLayer layer : layers) {
+      shapes.add(layer.name() + " " + layer.outputs() + "x" + layer.inputs());
+    }
+    return shapes;
+  }
+
+  @Override
+  public void close() {
+    bases.close();
+  }
+}

@@ -1,0 +1,434 @@
+package dev.whence.influence.ekfac;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.training.Example;
+import dev.whence.engine.training.RowPacker;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.CorpusFile.Rejected;
+import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.Progress;
+import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.TappedModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+/**
+ * Computes the EK-FAC factors of a model on a corpus, in a directory:
+ *
+ * <pre>
+ *   1  covariances-i-of-n.factors   each worker, of its lines: sums of a a' and d d'
+ *   2  eigenvectors.factors         of the sums of all workers
+ *   3  lambda-i-of-n.factors        each worker, of its lines: sums of (Q_S' G Q_A)^2
+ *   4  lambda.factors               of all workers: the factors are complete
+ * </pre>
+ *
+ * Each pass is one forward and one backward of every document. The same call goes on where a run
+ * was cut off, from the last saved state; a worker whose fellows have not come so far yet stops
+ * there and says so. Lines that are no document are counted, with their numbers in a reject file.
+ */
+public final class FactorsJob {
+  /**
+   * What is computed.
+   *
+   * @param modelName as its files are called
+   * @param modelDigest the model's digest
+   * @param selection of layers
+   * @param form of Lambda
+   * @param corpusDigest SHA-256 of the corpus
+   * @param seed of the labels that are drawn
+   */
+  record Settings(
+      String modelName,
+      String modelDigest,
+      LayerSelection selection,
+      LambdaForm form,
+      String corpusDigest,
+      long seed) {}
+
+  /**
+   * How it is computed; the result does not depend on it but for rounding.
+   *
+   * @param packTokens of a pack
+   * @param share of the corpus
+   * @param saveEvery how much work is lost at most when the job is cut off
+   */
+  public record Options(
+      LayerSelection selection,
+      LambdaForm form,
+      long seed,
+      int packTokens,
+      Share share,
+      Duration saveEvery) {
+    public static final Options DEFAULT =
+        new Options(
+            LayerSelection.ALL, LambdaForm.PER_SEQUENCE, 1, 1024, Share.ALL, Duration.ofMinutes(2));
+
+    public Options withSelection(LayerSelection other) {
+      return new Options(other, form, seed, packTokens, share, saveEvery);
+    }
+
+    public Options withForm(LambdaForm other) {
+      return new Options(selection, other, seed, packTokens, share, saveEvery);
+    }
+
+    public Options withSeed(long other) {
+      return new Options(selection, form, other, packTokens, share, saveEvery);
+    }
+
+    public Options withPackTokens(int other) {
+      return new Options(selection, form, seed, other, share, saveEvery);
+    }
+
+    public Options withShare(Share other) {
+      return new Options(selection, form, seed, packTokens, other, saveEvery);
+    }
+
+    public Options withSaveEvery(Duration other) {
+      return new Options(selection, form, seed, packTokens, share, other);
+    }
+  }
+
+  /** Who hears how far the job is; called from its thread. */
+  public interface Listener {
+    /** Nobody. */
+    Listener NONE = new Listener() {};
+
+    /**
+     * A pass goes on.
+     *
+     * @param pass what is computed
+     * @param bytesDone of the corpus
+     * @param progress of the pass
+     */
+    default void pass(String pass, long bytesDone, Progress progress) {}
+
+    /** Something worth a line. */
+    default void note(String sentence) {}
+  }
+
+  private static final int PACKS_AT_ONCE = 16;
+
+  private final TappedModel model;
+  private final CorpusFile corpus;
+  private final Path output;
+  private final Options options;
+
+  /**
+   * @param model opened with the selection of the options; stays the caller's to close
+   */
+  public FactorsJob(TappedModel model, CorpusFile corpus, Path output, Options options) {
+    this.model = model;
+    this.corpus = corpus;
+    this.output = output;
+    this.options = options;
+  }
+
+  /**
+   * Goes as far as it can.
+   *
+   * @return whether the factors are complete; else other workers' parts are awaited
+   * @throws InfluenceException if the corpus holds no document, the directory is another job's, or
+   *     a file can not be read or written
+   */
+  public boolean run(Listener listener) {
+    try {
+      Files.createDirectories(output);
+    } catch (IOException e) {
+      throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
+    }
+    Settings settings =
+        new Settings(
+            model.name(),
+            model.digest(),
+            options.selection(),
+            options.form(),
+            corpus.digest(),
+            options.seed());
+    Supplier<ObjectNode> covarianceHeader =
+        () -> FactorHeader.of("covariances", settings, model.layers());
+    Path own = part("covariances", options.share().part());
+    if (!isComplete(own, share(covarianceHeader.get()))) {
+      covariances(own, share(covarianceHeader.get()), listener);
+    }
+    String eigenvectors = eigenvectors(settings, listener);
+    if (eigenvectors.isEmpty()) {
+      return false;
+    }
+    Supplier<ObjectNode> lambdaHeader =
+        () -> FactorHeader.of("lambda", settings, model.layers()).put("eigenvectors", eigenvectors);
+    Path ownLambda = part("lambda", options.share().part());
+    if (!isComplete(ownLambda, share(lambdaHeader.get()))) {
+      lambda(ownLambda, share(lambdaHeader.get()), listener);
+    }
+    return merged(lambdaHeader.get(), listener);
+  }
+
+  private ObjectNode share(ObjectNode header) {
+    return header.put("part", options.share().part()).put("parts", options.share().parts());
+  }
+
+  private Path part(String what, int part) {
+    return output.resolve(what + "-" + part + "-of-" + options.share().parts() + ".factors");
+  }
+
+  private static Path unfinished(Path path) {
+    return path.resolveSibling(path.getFileName() + ".unfinished");
+  }
+
+  private static boolean isComplete(Path path, ObjectNode wanted) {
+    if (!Files.exists(path)) {
+      return false;
+    }
+    try (ArrayFile file = ArrayFile.open(path)) {
+      FactorHeader.check(file.header(), wanted, path);
+      return true;
+    }
+  }
+
+  private void covariances(Path path, ObjectNode header, Listener listener) {
+    try (Covariances sums = new Covariances(model.layers(), model.matrices())) {
+      pass(
+          "covariances",
+          path,
+          header,
+          new LabelSeed(options.seed()),
+          file -> sums.add(file, model.matrices()),
+          sums::add,
+          sums::save,
+          listener);
+    }
+  }
+
+  private void lambda(Path path, ObjectNode header, Listener listener) {
+    try (ArrayFile file = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
+        Eigenbases bases = Eigenbases.read(model.layers(), file, model.matrices());
+        LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
+      pass(
+          "Lambda",
+          path,
+          header,
+          new LabelSeed(~options.seed()),
+          part -> sums.add(part, model.matrices()),
+          sums::add,
+          sums::save,
+          listener);
+    }
+  }
+
+  private interface Save {
+    String to(Path path, ObjectNode header);
+  }
+
+  /** One pass over the worker's lines; goes on from an unfinished file. */
+  private void pass(
+      String name,
+      Path path,
+      ObjectNode header,
+      LabelSeed labels,
+      Consumer<ArrayFile> load,
+      Consumer<Taps> add,
+      Save save,
+      Listener listener) {
+    Path unfinished = unfinished(path);
+    Progress start = Progress.NONE;
+    if (Files.exists(unfinished)) {
+      try (ArrayFile file = ArrayFile.open(unfinished)) {
+        FactorHeader.check(file.header(), header, unfinished);
+        load.accept(file);
+        start = Progress.read(file.header());
+      }
+      listener.note(name + ": going on after line " + start.line());
+    }
+    RejectFile rejects =
+        new RejectFile(
+            output.resolve(
+                "rejects-" + options.share().part() + "-of-" + options.share().parts() + ".jsonl"),
+            start.rejected());
+    Pass pass = new Pass(name, unfinished, header, labels, add, save, rejects, listener, start);
+    corpus.read(model.texts(), options.share(), start.line(), pass);
+    pass.finish();
+    if (pass.progress.documents() == 0 && options.share().parts() == 1) {
+      throw new InfluenceException(
+          corpus.path()
+              + " holds no document ("
+              + pass.progress.rejected()
+              + " lines were rejected): nothing to compute factors of.");
+    }
+    pass.progress.write(header);
+    save.to(path, header);
+    delete(unfinished);
+  }
+
+  private static void delete(Path path) {
+    try {
+      Files.deleteIfExists(path);
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be removed (" + e.getMessage() + ").", e);
+    }
+  }
+
+  private final class Pass implements CorpusFile.Visitor {
+    private final String name;
+    private final Path unfinished;
+    private final ObjectNode header;
+    private final LabelSeed labels;
+    private final Consumer<Taps> add;
+    private final Save save;
+    private final RejectFile rejects;
+    private final Listener listener;
+    private final List<Example> waiting = new ArrayList<>();
+    private long waitingTokens;
+    private long bytes;
+    private long saved = System.nanoTime();
+    private Progress progress;
+
+    Pass(
+        String name,
+        Path unfinished,
+        ObjectNode header,
+        LabelSeed labels,
+        Consumer<Taps> add,
+        Save save,
+        RejectFile rejects,
+        Listener listener,
+        Progress start) {
+      this.name = name;
+      this.unfinished = unfinished;
+      this.header = header;
+      this.labels = labels;
+      this.add = add;
+      this.save = save;
+      this.rejects = rejects;
+      this.listener = listener;
+      this.progress = start;
+    }
+
+    @Override
+    public boolean document(CorpusDocument document) {
+      progress = progress.with(document);
+      waiting.addAll(document.examples());
+      waitingTokens += document.tokens();
+      bytes = document.reference().offset() + document.reference().bytes();
+      if (waitingTokens >= (long) PACKS_AT_ONCE * options.packTokens()) {
+        compute();
+        if (System.nanoTime() - saved >= options.saveEvery().toNanos()) {
+          rejects.save();
+          ObjectNode state = header.deepCopy();
+          progress.write(state);
+          save.to(unfinished, state);
+          saved = System.nanoTime();
+        }
+      }
+      return true;
+    }
+
+    @Override
+    public void rejected(Rejected rejected) {
+      progress = progress.with(rejected);
+      rejects.add(rejected);
+    }
+
+    void compute() {
+      for (RowPacker.Packed pack : model.pack(waiting, options.packTokens())) {
+        try (Taps taps = model.tap(pack, labels.of(pack, waiting))) {
+          add.accept(taps);
+        }
+      }
+      waiting.clear();
+      waitingTokens = 0;
+      listener.pass(name, bytes, progress);
+    }
+
+    void finish() {
+      compute();
+      rejects.save();
+    }
+  }
+
+  /** The eigenvectors' checksum, or "" while covariances are missing. */
+  private String eigenvectors(Settings settings, Listener listener) {
+    Path path = output.resolve(EkfacFactors.EIGEN_FILE);
+    ObjectNode header = FactorHeader.of("eigenvectors", settings, model.layers());
+    if (Files.exists(path)) {
+      try (ArrayFile file = ArrayFile.open(path)) {
+        FactorHeader.check(file.header(), header, path);
+        return file.checksum();
+      }
+    }
+    if (!allThere("covariances", listener)) {
+      return "";
+    }
+    try (Covariances sums = new Covariances(model.layers(), model.matrices())) {
+      Progress all = Progress.NONE;
+      for (int part = 1; part <= options.share().parts(); part++) {
+        Path one = part("covariances", part);
+        try (ArrayFile file = ArrayFile.open(one)) {
+          FactorHeader.check(
+              file.header(), FactorHeader.of("covariances", settings, model.layers()), one);
+          sums.add(file, model.matrices());
+          all = all.plus(Progress.read(file.header()));
+        }
+      }
+      if (all.documents() == 0) {
+        throw new InfluenceException(
+            corpus.path() + " holds no document: nothing to compute factors of.");
+      }
+      listener.note("eigenvectors of " + model.layers().size() + " layers");
+      Progress counted = all;
+      try (Eigenbases bases =
+          Eigenbases.of(model.layers(), sums, () -> listener.pass("eigenvectors", 0, counted))) {
+        return bases.save(path, header);
+      }
+    }
+  }
+
+  private boolean allThere(String what, Listener listener) {
+    List<Integer> missing = new ArrayList<>();
+    for (int part = 1; part <= options.share().parts(); part++) {
+      if (!Files.exists(part(what, part))) {
+        missing.add(part);
+      }
+    }
+    if (!missing.isEmpty()) {
+      listener.note(
+          what + " of parts " + missing + " are not there yet: run this again when they are");
+    }
+    return missing.isEmpty();
+  }
+
+  private boolean merged(ObjectNode header, Listener listener) {
+    Path path = output.resolve(EkfacFactors.LAMBDA_FILE);
+    if (isComplete(path, header)) {
+      return true;
+    }
+    if (!allThere("lambda", listener)) {
+      return false;
+    }
+    try (ArrayFile eigen = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
+        Eigenbases bases = Eigenbases.read(model.layers(), eigen, model.matrices());
+        LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
+      Progress all = Progress.NONE;
+      for (int part = 1; part <= options.share().parts(); part++) {
+        Path one = part("lambda", part);
+        try (ArrayFile file = ArrayFile.open(one)) {
+          FactorHeader.check(file.header(), header, one);
+          sums.add(file, model.matrices());
+          all = all.plus(Progress.read(file.header()));
+        }
+      }
+      all.write(header);
+      sums.save(path, header);
+      return true;
+    }
+  }
+}

@@ -1,0 +1,80 @@
+package dev.whence.influence.index;
+
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.Checksums;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * All shards of an index.
+ *
+ * @param settings what it is of
+ * @param shards in their order
+ */
+public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
+  public GradientIndex {
+    shards = List.copyOf(shards);
+  }
+
+  /**
+   * Opens a directory and checks all of it.
+   *
+   * @throws InfluenceException if a shard is missing, cut short, altered, or of another index; the
+   *     message names it
+   */
+  public static GradientIndex open(Path directory) {
+    List<Path> files;
+    try (Stream<Path> entries = Files.list(directory)) {
+      files =
+          entries
+              .filter(
+                  entry ->
+                      String.valueOf(entry.getFileName()).matches("shard-\\d+-of-\\d+\\.index"))
+              .sorted()
+              .toList();
+    } catch (IOException e) {
+      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
+    }
+    if (files.isEmpty()) {
+      throw new InfluenceException(
+          directory + " holds no shard of an index; build one with 'whence influence index'.");
+    }
+    IndexSettings settings = ShardFile.open(files.get(0)).settings();
+    List<ShardFile> shards = new ArrayList<>();
+    for (int number = 1; number <= settings.shards(); number++) {
+      Path path = ShardFile.path(directory, number, settings.shards());
+      if (!Files.exists(path)) {
+        throw new InfluenceException(
+            path + " is missing: build shard " + number + " of " + settings.shards() + ".");
+      }
+      ShardFile shard = ShardFile.open(path);
+      if (!shard.settings().isLike(settings) || shard.number() != number) {
+        throw new InfluenceException(
+            path + " is of another index than " + files.get(0).getFileName() + ".");
+      }
+      shards.add(shard);
+    }
+    return new GradientIndex(settings, shards);
+  }
+
+  /** Names the index by its content, in hex: SHA-256 over the shards' checksums. */
+  public String digest() {
+    MessageDigest sha256 = Checksums.sha256();
+    for (ShardFile shard : shards) {
+      sha256.update((shard.checksum() + "\n").getBytes(StandardCharsets.UTF_8));
+    }
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+
+  /** Documents of all shards. */
+  public long size() {
+    return shards.stream().mapToLong(ShardFile::size).sum();
+  }
+}

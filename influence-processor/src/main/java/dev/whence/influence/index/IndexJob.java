@@ -1,0 +1,244 @@
+package dev.whence.influence.index;
+
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.CorpusFile.Rejected;
+import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.Progress;
+import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.model.TappedModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+
+/**
+ * Builds an index of a corpus, shard by shard; shard s of S has the lines whose number is s modulo
+ * S. Workers build different shards of one directory. The same call goes on where a run was cut
+ * off. Lines that are no document are counted, with their numbers in a reject file.
+ */
+public final class IndexJob {
+  /**
+   * How it is built.
+   *
+   * @param damping lambda0, of whitening
+   * @param sketch k and seed
+   * @param shards S
+   * @param only one shard of them; empty: all, one after the other
+   * @param packTokens of a pack
+   * @param saveEvery how much work is lost at most when the job is cut off
+   */
+  public record Options(
+      Damping damping,
+      CountSketch sketch,
+      int shards,
+      OptionalInt only,
+      int packTokens,
+      Duration saveEvery) {
+    public Options {
+      if (shards < 1 || (only.isPresent() && (only.getAsInt() < 1 || only.getAsInt() > shards))) {
+        throw new InfluenceException(
+            "shard " + only + " of " + shards + " is none: shards count from 1 to " + shards + ".");
+      }
+    }
+
+    /** One shard, the default damping. */
+    public static Options of(int buckets) {
+      return new Options(
+          Damping.DEFAULT,
+          new CountSketch(buckets, 1),
+          1,
+          OptionalInt.empty(),
+          1024,
+          Duration.ofMinutes(1));
+    }
+
+    public Options withShards(int other, OptionalInt one) {
+      return new Options(damping, sketch, other, one, packTokens, saveEvery);
+    }
+
+    public Options withDamping(Damping other) {
+      return new Options(other, sketch, shards, only, packTokens, saveEvery);
+    }
+
+    public Options withPackTokens(int other) {
+      return new Options(damping, sketch, shards, only, other, saveEvery);
+    }
+
+    public Options withSaveEvery(Duration other) {
+      return new Options(damping, sketch, shards, only, packTokens, other);
+    }
+  }
+
+  /** A hundredth of the layers' elements, to a multiple of 64 that is at least 256. */
+  public static int defaultBuckets(EkfacFactors factors) {
+    long elements = factors.layers().stream().mapToLong(layer -> layer.elements()).sum();
+    long buckets = (elements / 100 + 63) / 64 * 64;
+    return (int) Math.max(256, Math.min(1 << 16, buckets));
+  }
+
+  private static final int PACKS_AT_ONCE = 8;
+
+  private final TappedModel model;
+  private final EkfacFactors factors;
+  private final IndexSettings settings;
+  private final CorpusFile corpus;
+  private final Path output;
+  private final Options options;
+
+  /**
+   * @param model opened with the factors' layers; stays the caller's to close
+   * @param factors of that model; stay the caller's
+   * @throws InfluenceException if the factors are another model's
+   */
+  public IndexJob(
+      TappedModel model,
+      Path modelPath,
+      EkfacFactors factors,
+      Path factorsPath,
+      CorpusFile corpus,
+      Path output,
+      Options options) {
+    factors.checkModel(model.name(), model.digest());
+    this.model = model;
+    this.factors = factors;
+    this.corpus = corpus;
+    this.output = output;
+    this.options = options;
+    this.settings =
+        new IndexSettings(
+            model.name(),
+            modelPath.toAbsolutePath().toString(),
+            model.digest(),
+            factorsPath.toAbsolutePath().toString(),
+            factors.digest(),
+            options.damping(),
+            options.sketch(),
+            corpus.path().toAbsolutePath().toString(),
+            corpus.digest(),
+            options.shards());
+  }
+
+  /**
+   * Builds what is not there yet.
+   *
+   * @throws InfluenceException if the corpus holds no document, the directory is another index's,
+   *     or a file can not be read or written
+   */
+  public void run(FactorsJob.Listener listener) {
+    try {
+      Files.createDirectories(output);
+    } catch (IOException e) {
+      throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
+    }
+    try (SketchedGradients gradients =
+        new SketchedGradients(model, factors, options.damping(), options.sketch())) {
+      for (int shard = 1; shard <= options.shards(); shard++) {
+        if (options.only().isEmpty() || options.only().getAsInt() == shard) {
+          build(shard, gradients, listener);
+        }
+      }
+    }
+  }
+
+  private void build(int shard, SketchedGradients gradients, FactorsJob.Listener listener) {
+    Path path = ShardFile.path(output, shard, options.shards());
+    if (Files.exists(path)) {
+      if (!ShardFile.open(path).settings().isLike(settings)) {
+        throw new InfluenceException(
+            path + " is of another index. Give another --output, or remove it.");
+      }
+      return;
+    }
+    try (ShardBuilder builder = new ShardBuilder(path, settings, shard)) {
+      Progress start = builder.progress();
+      if (start.line() > 0) {
+        listener.note("shard " + shard + ": going on after line " + start.line());
+      }
+      RejectFile rejects =
+          new RejectFile(
+              output.resolve("rejects-" + shard + "-of-" + options.shards() + ".jsonl"),
+              start.rejected());
+      Pass pass = new Pass(shard, builder, gradients, rejects, listener);
+      corpus.read(model.texts(), new Share(shard, options.shards()), start.line(), pass);
+      pass.compute();
+      rejects.save();
+      if (pass.progress.documents() == 0 && options.shards() == 1) {
+        throw new InfluenceException(
+            corpus.path()
+                + " holds no document ("
+                + pass.progress.rejected()
+                + " lines were rejected): nothing to index.");
+      }
+      builder.finish(pass.progress);
+    }
+  }
+
+  private final class Pass implements CorpusFile.Visitor {
+    private final int shard;
+    private final ShardBuilder builder;
+    private final SketchedGradients gradients;
+    private final RejectFile rejects;
+    private final FactorsJob.Listener listener;
+    private final List<CorpusDocument> waiting = new ArrayList<>();
+    private long waitingTokens;
+    private long bytes;
+    private long saved = System.nanoTime();
+    private Progress progress;
+
+    Pass(
+        int shard,
+        ShardBuilder builder,
+        SketchedGradients gradients,
+        RejectFile rejects,
+        FactorsJob.Listener listener) {
+      this.shard = shard;
+      this.builder = builder;
+      this.gradients = gradients;
+      this.rejects = rejects;
+      this.listener = listener;
+      this.progress = builder.progress();
+    }
+
+    @Override
+    public boolean document(CorpusDocument document) {
+      progress = progress.with(document);
+      waiting.add(document);
+      waitingTokens += document.tokens();
+      bytes = document.reference().offset() + document.reference().bytes();
+      if (waitingTokens >= (long) PACKS_AT_ONCE * options.packTokens()) {
+        compute();
+        if (System.nanoTime() - saved >= options.saveEvery().toNanos()) {
+          rejects.save();
+          builder.save(progress);
+          saved = System.nanoTime();
+        }
+      }
+      return true;
+    }
+
+    @Override
+    public void rejected(Rejected rejected) {
+      progress = progress.with(rejected);
+      rejects.add(rejected);
+    }
+
+    void compute() {
+      if (!waiting.isEmpty()) {
+        builder.add(
+            waiting.stream().map(IndexedDocument::of).toList(),
+            gradients.of(waiting, options.packTokens()));
+      }
+      waiting.clear();
+      waitingTokens = 0;
+      listener.pass("shard " + shard + " of " + options.shards(), bytes, progress);
+    }
+  }
+}

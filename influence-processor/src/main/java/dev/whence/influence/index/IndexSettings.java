@@ -1,0 +1,70 @@
+package dev.whence.influence.index;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.influence.ekfac.Damping;
+
+/**
+ * What an index is of, and how its vectors were made.
+ *
+ * @param modelName as its files are called
+ * @param modelPath where the model was when the index was built
+ * @param modelDigest of the model whose gradients are indexed
+ * @param factorsPath where the factors were
+ * @param factorsDigest of the factors that whiten
+ * @param damping lambda0
+ * @param sketch k buckets and seed
+ * @param corpusPath where the corpus was
+ * @param corpusDigest SHA-256 of it
+ * @param shards S
+ */
+public record IndexSettings(
+    String modelName,
+    String modelPath,
+    String modelDigest,
+    String factorsPath,
+    String factorsDigest,
+    Damping damping,
+    CountSketch sketch,
+    String corpusPath,
+    String corpusDigest,
+    int shards) {
+
+  void write(ObjectNode json) {
+    json.put("modelName", modelName)
+        .put("modelPath", modelPath)
+        .put("model", modelDigest)
+        .put("factorsPath", factorsPath)
+        .put("factors", factorsDigest)
+        .put("lambda0", damping.text())
+        .put("buckets", sketch.buckets())
+        .put("sketchSeed", sketch.seed())
+        .put("corpusPath", corpusPath)
+        .put("corpus", corpusDigest)
+        .put("shards", shards);
+  }
+
+  static IndexSettings read(JsonNode json) {
+    return new IndexSettings(
+        json.path("modelName").asText(),
+        json.path("modelPath").asText(),
+        json.path("model").asText(),
+        json.path("factorsPath").asText(),
+        json.path("factors").asText(),
+        Damping.parse(json.path("lambda0").asText()),
+        new CountSketch(json.path("buckets").asInt(), json.path("sketchSeed").asLong()),
+        json.path("corpusPath").asText(),
+        json.path("corpus").asText(),
+        json.path("shards").asInt());
+  }
+
+  /** Whether vectors of both may be searched together: paths may differ. */
+  boolean isLike(IndexSettings other) {
+    return modelDigest.equals(other.modelDigest)
+        && factorsDigest.equals(other.factorsDigest)
+        && damping.equals(other.damping)
+        && sketch.equals(other.sketch)
+        && corpusDigest.equals(other.corpusDigest)
+        && shards == other.shards;
+  }
+}

@@ -1,0 +1,187 @@
+package dev.whence.influence.index;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.Progress;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Writes a shard piece by piece: codes, numbers and entries each into a file of their own beside
+ * the shard, with a state that says how much of them counts. A builder that is opened again goes on
+ * from the last saved state.
+ */
+final class ShardBuilder implements AutoCloseable {
+  private final Path shard;
+  private final Path directory;
+  private final IndexSettings settings;
+  private final int number;
+  private final FileChannel codes;
+  private final FileChannel numbers;
+  private final FileChannel entries;
+  private final List<Integer> entryLengths = new ArrayList<>();
+  private Progress progress = Progress.NONE;
+
+  /**
+   * @throws InfluenceException if what is there is of another job, or can not be read
+   */
+  ShardBuilder(Path shard, IndexSettings settings, int number) {
+    this.shard = shard;
+    this.directory = shard.resolveSibling(shard.getFileName() + ".unfinished");
+    this.settings = settings;
+    this.number = number;
+    try {
+      Files.createDirectories(directory);
+      Path state = directory.resolve("state.json");
+      long entryBytes = 0;
+      if (Files.exists(state)) {
+        JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(state));
+        if (!IndexSettings.read(json).isLike(settings)) {
+          throw new InfluenceException(
+              directory + " is of another index. Give another --output, or remove it.");
+        }
+        progress = Progress.read(json);
+        for (JsonNode length : json.path("entryLengths")) {
+          entryLengths.add(length.asInt());
+          entryBytes += length.asInt();
+        }
+      }
+      long n = progress.documents();
+      codes = open("codes", n * settings.sketch().buckets());
+      numbers = open("numbers", n * 2 * Float.BYTES);
+      entries = open("entries", entryBytes);
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  private FileChannel open(String name, long bytes) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            directory.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    if (channel.size() < bytes) {
+      channel.close();
+      throw new IOException(name + " is shorter than the state says");
+    }
+    channel.truncate(bytes);
+    channel.position(bytes);
+    return channel;
+  }
+
+  private InfluenceException failed(IOException e) {
+    return new InfluenceException(
+        directory
+            + " could not be read or written ("
+            + e.getMessage()
+            + "): see that the disk has room, or remove it to begin the shard again.",
+        e);
+  }
+
+  Progress progress() {
+    return progress;
+  }
+
+  /** Adds documents: their vectors are rounded to int8, the largest element of each to 127. */
+  void add(List<IndexedDocument> documents, List<SketchedGradients.Vector> vectors) {
+    int k = settings.sketch().buckets();
+    try {
+      for (int i = 0; i < documents.size(); i++) {
+        float[] sketch = vectors.get(i).sketch();
+        float largest = 0;
+        for (float value : sketch) {
+          largest = Math.max(largest, Math.abs(value));
+        }
+        float scale = largest == 0 ? 1 : largest / Byte.MAX_VALUE;
+        ByteBuffer row = ByteBuffer.allocate(k);
+        for (float value : sketch) {
+          row.put((byte) Math.round(value / scale));
+        }
+        write(codes, row.flip());
+        write(
+            numbers,
+            ByteBuffer.allocate(2 * Float.BYTES)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putFloat(scale)
+                .putFloat((float) vectors.get(i).norm())
+                .flip());
+        byte[] entry = documents.get(i).bytes();
+        write(entries, ByteBuffer.wrap(entry));
+        entryLengths.add(entry.length);
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  private static void write(FileChannel channel, ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+
+  /** What was added up to here counts, whatever happens next. */
+  void save(Progress reached) {
+    progress = reached;
+    ObjectNode json = JsonMapper.builder().build().createObjectNode();
+    settings.write(json);
+    reached.write(json);
+    entryLengths.forEach(json.putArray("entryLengths")::add);
+    try {
+      for (FileChannel channel : List.of(codes, numbers, entries)) {
+        channel.force(true);
+      }
+      Path beside = directory.resolve("state.json.writing");
+      Files.writeString(beside, json.toString());
+      Files.move(
+          beside,
+          directory.resolve("state.json"),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  /** Makes the shard of it, and removes the pieces. */
+  void finish(Progress reached) {
+    save(reached);
+    long entryBytes = entryLengths.stream().mapToLong(Integer::longValue).sum();
+    ShardFile.assemble(
+        shard,
+        ShardFile.header(settings, number, reached, entryBytes),
+        directory.resolve("codes"),
+        directory.resolve("numbers"),
+        entryLengths,
+        directory.resolve("entries"));
+    close();
+    try {
+      for (String name : List.of("codes", "numbers", "entries", "state.json")) {
+        Files.delete(directory.resolve(name));
+      }
+      Files.delete(directory);
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    for (FileChannel channel : List.of(codes, numbers, entries)) {
+      try {
+        channel.close();
+      } catch (IOException e) {
+        throw failed(e);
+      }
+    }
+  }
+}

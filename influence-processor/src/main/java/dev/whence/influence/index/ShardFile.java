@@ -1,0 +1,346 @@
+package dev.whence.influence.index;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.Checksums;
+import dev.whence.influence.corpus.Progress;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.DigestOutputStream;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+
+/**
+ * One shard of an index: the vectors of n documents, k int8 codes and a scale each, their norms,
+ * and what the documents are.
+ *
+ * <pre>
+ *   "WHENCEI1" | length of the header (int64) | header (JSON, padded: codes begin at a multiple of 64)
+ *   | codes [n, k] int8 | n x (scale float32, norm float32) | n + 1 offsets of entries (int64)
+ *   | entries (JSON) | SHA-256 of all before
+ * </pre>
+ *
+ * All numbers are little-endian. Codes are read through memory maps, so that shards larger than the
+ * heap are searched at the speed of the page cache.
+ */
+public final class ShardFile {
+  static final byte[] MAGIC = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
+  private static final int ALIGNMENT = 64;
+  private static final int MAX_HEADER_BYTES = 1 << 20;
+  private static final int CHECKSUM_BYTES = 32;
+  private static final int MAX_ENTRY_BYTES = 1 << 20;
+
+  /** A map has at most 2 GiB. */
+  private static final long MAP_BYTES = 1L << 30;
+
+  private final Path path;
+  private final IndexSettings settings;
+  private final int number;
+  private final Progress progress;
+  private final int documents;
+  private final String checksum;
+  private final List<MappedByteBuffer> codes;
+  private final int rowsPerMap;
+  private final float[] scales;
+  private final float[] norms;
+  private final long[] entries;
+  private final long entriesStart;
+
+  private ShardFile(
+      Path path,
+      IndexSettings settings,
+      int number,
+      Progress progress,
+      String checksum,
+      List<MappedByteBuffer> codes,
+      int rowsPerMap,
+      float[] scales,
+      float[] norms,
+      long[] entries,
+      long entriesStart) {
+    this.path = path;
+    this.settings = settings;
+    this.number = number;
+    this.progress = progress;
+    this.documents = scales.length;
+    this.checksum = checksum;
+    this.codes = codes;
+    this.rowsPerMap = rowsPerMap;
+    this.scales = scales;
+    this.norms = norms;
+    this.entries = entries;
+    this.entriesStart = entriesStart;
+  }
+
+  /** Where a shard of an index lies. */
+  static Path path(Path directory, int number, int shards) {
+    return directory.resolve("shard-" + number + "-of-" + shards + ".index");
+  }
+
+  /** A header, padded. */
+  static byte[] header(IndexSettings settings, int number, Progress progress, long entryBytes) {
+    ObjectNode json = JsonMapper.builder().build().createObjectNode();
+    settings.write(json);
+    json.put("shard", number).put("entryBytes", entryBytes);
+    progress.write(json);
+    byte[] text = json.toString().getBytes(StandardCharsets.UTF_8);
+    int before = MAGIC.length + Long.BYTES;
+    int padded = (before + text.length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT - before;
+    byte[] header = Arrays.copyOf(text, padded);
+    Arrays.fill(header, text.length, padded, (byte) ' ');
+    return header;
+  }
+
+  /** Puts the pieces that {@link ShardBuilder} has written together. */
+  static void assemble(
+      Path path,
+      byte[] header,
+      Path codes,
+      Path numbers,
+      List<Integer> entryLengths,
+      Path entries) {
+    MessageDigest sha256 = Checksums.sha256();
+    Path beside = path.resolveSibling(path.getFileName() + ".writing");
+    try {
+      try (FileChannel channel =
+              FileChannel.open(
+                  beside,
+                  StandardOpenOption.CREATE,
+                  StandardOpenOption.TRUNCATE_EXISTING,
+                  StandardOpenOption.WRITE);
+          OutputStream raw = java.nio.channels.Channels.newOutputStream(channel)) {
+        DigestOutputStream out =
+            new DigestOutputStream(new java.io.BufferedOutputStream(raw, 1 << 20), sha256);
+        out.write(MAGIC);
+        out.write(longs(header.length));
+        out.write(header);
+        Files.copy(codes, out);
+        Files.copy(numbers, out);
+        long at = 0;
+        out.write(longs(at));
+        for (int length : entryLengths) {
+          at += length;
+          out.write(longs(at));
+        }
+        Files.copy(entries, out);
+        out.on(false);
+        out.write(sha256.digest());
+        out.flush();
+        channel.force(true);
+      }
+      Files.move(beside, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw new InfluenceException(
+          path + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
+    }
+  }
+
+  private static byte[] longs(long value) {
+    return ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array();
+  }
+
+  /**
+   * Opens a shard and checks all of it.
+   *
+   * @throws InfluenceException that names the file if it is missing, cut short or altered
+   */
+  public static ShardFile open(Path path) {
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      long size = channel.size();
+      int before = MAGIC.length + Long.BYTES;
+      if (size < before + CHECKSUM_BYTES) {
+        throw damaged(path, "it has only " + size + " bytes");
+      }
+      ByteBuffer head = read(channel, 0, before);
+      byte[] magic = new byte[MAGIC.length];
+      head.get(magic);
+      long headerBytes = head.getLong();
+      if (!Arrays.equals(magic, MAGIC)) {
+        throw damaged(path, "it does not begin as shards do");
+      }
+      if (headerBytes < 2 || headerBytes > MAX_HEADER_BYTES || before + headerBytes > size) {
+        throw damaged(path, "its header is said to have " + headerBytes + " bytes");
+      }
+      String checksum = checksum(path, channel, size);
+      JsonNode header =
+          JsonMapper.builder().build().readTree(read(channel, before, (int) headerBytes).array());
+      IndexSettings settings = IndexSettings.read(header);
+      Progress progress = Progress.read(header);
+      int n = Math.toIntExact(progress.documents());
+      int k = settings.sketch().buckets();
+      long codesStart = before + headerBytes;
+      long numbersStart = codesStart + (long) n * k;
+      long offsetsStart = numbersStart + 2L * Float.BYTES * n;
+      long entriesStart = offsetsStart + Long.BYTES * (n + 1L);
+      long end = entriesStart + header.path("entryBytes").asLong();
+      if (end + CHECKSUM_BYTES != size) {
+        throw damaged(path, "its sections end at byte " + end + " of " + size);
+      }
+      int rowsPerMap = (int) Math.max(1, MAP_BYTES / k);
+      List<MappedByteBuffer> codes = new ArrayList<>();
+      for (int row = 0; row < n; row += rowsPerMap) {
+        long bytes = (long) Math.min(rowsPerMap, n - row) * k;
+        codes.add(channel.map(FileChannel.MapMode.READ_ONLY, codesStart + (long) row * k, bytes));
+      }
+      float[] scales = new float[n];
+      float[] norms = new float[n];
+      ByteBuffer numbers = read(channel, numbersStart, Math.toIntExact(2L * Float.BYTES * n));
+      for (int i = 0; i < n; i++) {
+        scales[i] = numbers.getFloat();
+        norms[i] = numbers.getFloat();
+      }
+      long[] entries = new long[n + 1];
+      read(channel, offsetsStart, Math.toIntExact(Long.BYTES * (n + 1L)))
+          .asLongBuffer()
+          .get(entries);
+      return new ShardFile(
+          path,
+          settings,
+          header.path("shard").asInt(),
+          progress,
+          checksum,
+          codes,
+          rowsPerMap,
+          scales,
+          norms,
+          entries,
+          entriesStart);
+    } catch (JacksonException e) {
+      throw damaged(path, "its header is no JSON");
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  private static String checksum(Path path, FileChannel channel, long size) throws IOException {
+    MessageDigest sha256 = Checksums.sha256();
+    int piece = 1 << 20;
+    for (long at = 0; at < size - CHECKSUM_BYTES; at += piece) {
+      sha256.update(read(channel, at, (int) Math.min(piece, size - CHECKSUM_BYTES - at)));
+    }
+    String found = HexFormat.of().formatHex(sha256.digest());
+    byte[] last = read(channel, size - CHECKSUM_BYTES, CHECKSUM_BYTES).array();
+    if (!found.equals(HexFormat.of().formatHex(last))) {
+      throw damaged(path, "its checksum is not that of its content");
+    }
+    return found;
+  }
+
+  private static ByteBuffer read(FileChannel channel, long at, int bytes) throws IOException {
+    ByteBuffer target = ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    while (target.hasRemaining()) {
+      int n = channel.read(target, at + target.position());
+      if (n < 0) {
+        throw new IOException("the file ends at byte " + (at + target.position()));
+      }
+    }
+    return target.flip();
+  }
+
+  private static InfluenceException damaged(Path path, String how) {
+    return new InfluenceException(
+        path + " is cut short or altered: " + how + ". Remove it, and build this shard again.");
+  }
+
+  public Path path() {
+    return path;
+  }
+
+  public IndexSettings settings() {
+    return settings;
+  }
+
+  /** From 1. */
+  public int number() {
+    return number;
+  }
+
+  /** What was counted when it was built. */
+  public Progress progress() {
+    return progress;
+  }
+
+  /** Documents n. */
+  public int size() {
+    return documents;
+  }
+
+  /** SHA-256 of all of it, in hex. */
+  public String checksum() {
+    return checksum;
+  }
+
+  /** |g^| before sketching. */
+  public float norm(int document) {
+    return norms[document];
+  }
+
+  /**
+   * Scalar products of queries with all documents, for choosing candidates: see {@link
+   * Matrix#timesCodes} about their rounding.
+   *
+   * @param queries [Q, k], fp32
+   * @return [Q][n]
+   */
+  public float[][] scan(Matrix queries) {
+    int q = queries.rows();
+    float[][] scores = new float[q][documents];
+    for (int m = 0; m < codes.size(); m++) {
+      int from = m * rowsPerMap;
+      int n = Math.min(rowsPerMap, documents - from);
+      float[] part =
+          queries.timesCodes(codes.get(m).duplicate(), Arrays.copyOfRange(scales, from, from + n));
+      for (int i = 0; i < q; i++) {
+        System.arraycopy(part, i * n, scores[i], from, n);
+      }
+    }
+    return scores;
+  }
+
+  /** The scalar product of a query with one document, in double. */
+  public double product(float[] query, int document) {
+    int k = settings.sketch().buckets();
+    ByteBuffer map = codes.get(document / rowsPerMap);
+    int start = document % rowsPerMap * k;
+    double sum = 0;
+    for (int i = 0; i < k; i++) {
+      sum += query[i] * map.get(start + i);
+    }
+    return sum * scales[document];
+  }
+
+  /** What documents are; read from disk. */
+  public List<IndexedDocument> entries(List<Integer> numbers) {
+    List<IndexedDocument> found = new ArrayList<>();
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      for (int document : numbers) {
+        long length = entries[document + 1] - entries[document];
+        if (length < 0 || length > MAX_ENTRY_BYTES) {
+          throw damaged(path, "entry " + document + " is said to have " + length + " bytes");
+        }
+        found.add(
+            IndexedDocument.read(
+                read(channel, entriesStart + entries[document], (int) length).array()));
+      }
+      return found;
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+}

@@ -1,0 +1,130 @@
+package dev.whence.influence.model;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.kernel.Labels;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrices;
+import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.kernel.TrainableDecoder;
+import dev.whence.engine.training.Example;
+import dev.whence.engine.training.RowPacker;
+import dev.whence.engine.training.TrainingTexts;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelFiles;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * A model whose linear layers show their inputs and output gradients, in fp32. One thread uses it.
+ */
+public final class TappedModel implements AutoCloseable {
+  private final ModelFiles files;
+  private final TrainableDecoder decoder;
+  private final Matrices matrices;
+  private final TrainingTexts texts;
+
+  private TappedModel(ModelFiles files, TrainableDecoder decoder, Matrices matrices) {
+    this.files = files;
+    this.decoder = decoder;
+    this.matrices = matrices;
+    this.texts =
+        new TrainingTexts(files.tokenizer(), files.template(), files.config().maxPositions());
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @param path a Hugging Face directory or a GGUF file
+   * @throws EngineException if it can not be read or loaded
+   */
+  public static TappedModel open(Path path, LayerSelection selection, EngineOptions options) {
+    ModelFiles files = ModelFiles.open(path);
+    Matrices matrices = null;
+    TrainableDecoder decoder = null;
+    boolean complete = false;
+    try {
+      List<LinearLayer> layers = selection.of(files.config());
+      matrices = Matrices.open(options);
+      decoder = TrainableDecoder.frozen(files.config(), layers, options);
+      decoder.load(files.weights());
+      TappedModel model = new TappedModel(files, decoder, matrices);
+      complete = true;
+      return model;
+    } finally {
+      if (!complete) {
+        if (decoder != null) {
+          decoder.close();
+        }
+        if (matrices != null) {
+          matrices.close();
+        }
+        files.close();
+      }
+    }
+  }
+
+  public String name() {
+    return files.name();
+  }
+
+  /** See {@link ModelFiles#digest()}. */
+  public String digest() {
+    return files.digest();
+  }
+
+  public ModelConfig config() {
+    return files.config();
+  }
+
+  /** What it learns from. */
+  public TrainingTexts texts() {
+    return texts;
+  }
+
+  /** Its layers that are tapped. */
+  public List<LinearLayer> layers() {
+    return decoder.taps();
+  }
+
+  /** Makes matrices where the model is. */
+  public Matrices matrices() {
+    return matrices;
+  }
+
+  /**
+   * Puts examples side by side.
+   *
+   * @param packTokens of a pack
+   * @throws EngineException of kind RECORD if a token is not in the vocabulary
+   */
+  public List<RowPacker.Packed> pack(List<Example> examples, int packTokens) {
+    for (Example example : examples) {
+      for (int token : example.tokens()) {
+        if (token < 0 || token >= config().vocabularySize()) {
+          throw new EngineException(
+              Kind.RECORD,
+              "A document has token id "
+                  + token
+                  + ", the model's vocabulary has "
+                  + config().vocabularySize()
+                  + ": the tokenizer is not this model's.");
+        }
+      }
+    }
+    return new RowPacker(packTokens).pack(examples, 1);
+  }
+
+  /** Forward and back; the caller closes the taps. */
+  public Taps tap(RowPacker.Packed pack, Labels labels) {
+    return decoder.tap(matrices, pack.documents(), labels);
+  }
+
+  @Override
+  public void close() {
+    decoder.close();
+    matrices.close();
+    files.close();
+  }
+}

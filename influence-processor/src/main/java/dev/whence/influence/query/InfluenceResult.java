@@ -1,0 +1,32 @@
+package dev.whence.influence.query;
+
+import java.util.List;
+
+/**
+ * Which training documents drove a response.
+ *
+ * @param responseId of the response
+ * @param method {@code multi-stage} or {@code single-stage}
+ * @param logLikelihood of the response, nats
+ * @param responseTokens that count
+ * @param positive made it more likely, the most influential first
+ * @param negative made it less likely, the most influential first
+ * @param documents that were searched
+ * @param reranked documents whose gradients were computed anew
+ * @param seconds that it took, the time of a batch divided among its queries
+ */
+public record InfluenceResult(
+    String responseId,
+    String method,
+    double logLikelihood,
+    int responseTokens,
+    List<DocumentInfluence> positive,
+    List<DocumentInfluence> negative,
+    long documents,
+    int reranked,
+    double seconds) {
+  public InfluenceResult {
+    positive = List.copyOf(positive);
+    negative = List.copyOf(negative);
+  }
+}

@@ -1,0 +1,197 @@
+package dev.whence.influence.query;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.training.Example;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.index.GradientIndex;
+import dev.whence.influence.index.IndexedDocument;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.model.TappedModel;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * The door: responses go in, the training documents that drove them come out. Gradient of the
+ * response, both inverses, scan of all shards, then the candidates' exact gradients. One thread
+ * uses it.
+ */
+public final class InfluenceSearch {
+  private static final int PACK_TOKENS = 1024;
+
+  private final TappedModel answering;
+  private final TappedModel indexed;
+  private final GradientIndex index;
+  private final CorpusFile corpus;
+  private final MultiStageQuery query;
+  private final boolean multiStage;
+
+  /**
+   * All arguments stay the caller's.
+   *
+   * @param answering the model that answered
+   * @param indexed the model whose gradients are indexed, for exact gradients; may be the same
+   * @param pretraining factors of the indexed model
+   * @param fineTuning factors of the model that answered; empty: single-stage
+   * @param corpus that the index is of
+   * @throws InfluenceException if models, factors and index are not of one making
+   */
+  public InfluenceSearch(
+      TappedModel answering,
+      TappedModel indexed,
+      EkfacFactors pretraining,
+      Optional<EkfacFactors> fineTuning,
+      GradientIndex index,
+      CorpusFile corpus) {
+    if (!index.settings().factorsDigest().equals(pretraining.digest())) {
+      throw new InfluenceException(
+          "The index was whitened with other factors than those given: its gradients can not be"
+              + " compared. Give the factors that it was built with, or build it anew.");
+    }
+    pretraining.checkModel(indexed.name(), indexed.digest());
+    fineTuning.ifPresent(factors -> factors.checkModel(answering.name(), answering.digest()));
+    this.answering = answering;
+    this.indexed = indexed;
+    this.index = index;
+    this.corpus = corpus;
+    this.query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
+    this.multiStage = fineTuning.isPresent();
+  }
+
+  /**
+   * One response.
+   *
+   * @throws InfluenceException if it has no response, its gradient is zero or not finite
+   * @throws EngineException if it can not be rendered, or is longer than the model reads
+   */
+  public InfluenceResult search(Conversation conversation, QueryOptions options) {
+    return search(List.of(conversation), options).get(0);
+  }
+
+  /** Several responses, in their order; they share a scan. */
+  public List<InfluenceResult> search(List<Conversation> conversations, QueryOptions options) {
+    long started = System.nanoTime();
+    List<ResponseGradient> gradients = new ArrayList<>();
+    List<MultiStageQuery.Preconditioned> queries = new ArrayList<>();
+    for (Conversation conversation : conversations) {
+      ResponseGradient gradient = ResponseGradient.of(answering, example(conversation));
+      gradients.add(gradient);
+      queries.add(
+          query.precondition(gradient, options.alpha(), options.lambda(), index.settings()));
+    }
+    int most = Math.max(options.top(), options.rerank());
+    List<IndexScan.Candidates> candidates =
+        new ArrayList<>(
+            Collections.nCopies(queries.size(), new IndexScan.Candidates(List.of(), List.of())));
+    IndexScan scan = new IndexScan(answering.matrices());
+    for (ShardFile shard : index.shards()) {
+      List<IndexScan.Candidates> found = scan.scan(shard, queries, most);
+      for (int q = 0; q < queries.size(); q++) {
+        candidates.set(q, candidates.get(q).plus(found.get(q), most));
+      }
+    }
+    List<InfluenceResult> results = new ArrayList<>();
+    for (int q = 0; q < queries.size(); q++) {
+      List<DocumentInfluence> ranked = ranked(queries.get(q), candidates.get(q), options);
+      results.add(
+          new InfluenceResult(
+              conversations.get(q).responseId(),
+              multiStage ? "multi-stage" : "single-stage",
+              gradients.get(q).logLikelihood(),
+              gradients.get(q).tokens(),
+              ranked.stream()
+                  .filter(one -> one.influence() > 0)
+                  .sorted(Comparator.comparingDouble(one -> -one.influence()))
+                  .limit(options.top())
+                  .toList(),
+              ranked.stream()
+                  .filter(one -> one.influence() < 0)
+                  .sorted(Comparator.comparingDouble(DocumentInfluence::influence))
+                  .limit(options.top())
+                  .toList(),
+              index.size(),
+              options.rerank() == 0 ? 0 : ranked.size(),
+              (System.nanoTime() - started) / 1e9 / queries.size()));
+    }
+    return results;
+  }
+
+  private Example example(Conversation conversation) {
+    Example example = answering.texts().conversation(conversation);
+    if (example.length() - 1 > answering.texts().longest()) {
+      throw new EngineException(
+          EngineException.Kind.UNSUPPORTED,
+          "Prompt and response have "
+              + example.length()
+              + " tokens, the model reads "
+              + answering.texts().longest()
+              + ".");
+    }
+    return example;
+  }
+
+  /** Candidates of both signs; each document once. */
+  private List<DocumentInfluence> ranked(
+      MultiStageQuery.Preconditioned preconditioned,
+      IndexScan.Candidates candidates,
+      QueryOptions options) {
+    Map<String, IndexScan.Candidate> unique = new LinkedHashMap<>();
+    Stream.concat(candidates.positive().stream(), candidates.negative().stream())
+        .forEach(one -> unique.putIfAbsent(one.shard().number() + "/" + one.document(), one));
+    List<IndexScan.Candidate> all = List.copyOf(unique.values());
+    List<IndexedDocument> entries = new ArrayList<>();
+    for (IndexScan.Candidate candidate : all) {
+      entries.addAll(candidate.shard().entries(List.of(candidate.document())));
+    }
+    List<Optional<ExactInfluence.Breakdown>> exact =
+        options.rerank() == 0
+            ? Collections.nCopies(all.size(), Optional.empty())
+            : exact(preconditioned, entries);
+    List<DocumentInfluence> ranked = new ArrayList<>();
+    for (int i = 0; i < all.size(); i++) {
+      IndexScan.Candidate candidate = all.get(i);
+      double norm = candidate.shard().norm(candidate.document());
+      ranked.add(
+          new DocumentInfluence(
+              entries.get(i),
+              exact.get(i).map(ExactInfluence.Breakdown::influence).orElse(candidate.estimate()),
+              exact.get(i).isPresent(),
+              candidate.estimate(),
+              candidate.standardError(),
+              norm * norm / preconditioned.tokens(),
+              exact.get(i)));
+    }
+    return ranked;
+  }
+
+  private List<Optional<ExactInfluence.Breakdown>> exact(
+      MultiStageQuery.Preconditioned preconditioned, List<IndexedDocument> entries) {
+    Map<Long, CorpusDocument> texts =
+        corpus.read(indexed.texts(), entries.stream().map(IndexedDocument::reference).toList());
+    List<CorpusDocument> documents = new ArrayList<>();
+    for (IndexedDocument entry : entries) {
+      CorpusDocument document = Objects.requireNonNull(texts.get(entry.reference().line()));
+      if (document.tokens() != entry.tokens() || !document.excerpt().equals(entry.excerpt())) {
+        throw new InfluenceException(
+            corpus.path()
+                + ", line "
+                + entry.reference().line()
+                + ", is not the document that was indexed: the corpus was changed. Build the index"
+                + " anew, or give the corpus back that it was built of.");
+      }
+      documents.add(document);
+    }
+    return new ExactInfluence(indexed, PACK_TOKENS)
+        .of(preconditioned, documents).stream().map(Optional::of).toList();
+  }
+}

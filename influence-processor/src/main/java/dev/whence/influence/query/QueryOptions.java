@@ -1,0 +1,48 @@
+package dev.whence.influence.query;
+
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.ekfac.Damping;
+
+/**
+ * What is asked of an index.
+ *
+ * @param alpha of the fine-tuning stage; not used by a single-stage query
+ * @param lambda of the indexed stage
+ * @param top documents that are returned of each sign
+ * @param rerank candidates of each sign whose gradients are computed anew, exactly; 0: none, then
+ *     influences are estimates by sketches
+ * @param byLayer whether exact influences are broken down by layer
+ * @param byToken whether exact influences are broken down by token
+ */
+public record QueryOptions(
+    Damping alpha, Damping lambda, int top, int rerank, boolean byLayer, boolean byToken) {
+  public static final QueryOptions DEFAULT =
+      new QueryOptions(Damping.DEFAULT, Damping.DEFAULT, 10, 100, false, false);
+
+  public QueryOptions {
+    if (top < 1 || rerank < 0) {
+      throw new InfluenceException(
+          "top " + top + " or rerank " + rerank + " is too small: at least 1 and 0 are possible.");
+    }
+  }
+
+  public QueryOptions withAlpha(Damping other) {
+    return new QueryOptions(other, lambda, top, rerank, byLayer, byToken);
+  }
+
+  public QueryOptions withLambda(Damping other) {
+    return new QueryOptions(alpha, other, top, rerank, byLayer, byToken);
+  }
+
+  public QueryOptions withTop(int other) {
+    return new QueryOptions(alpha, lambda, other, rerank, byLayer, byToken);
+  }
+
+  public QueryOptions withRerank(int other) {
+    return new QueryOptions(alpha, lambda, top, other, byLayer, byToken);
+  }
+
+  public QueryOptions withBreakdown(boolean layers, boolean tokens) {
+    return new QueryOptions(alpha, lambda, top, rerank, layers, tokens);
+  }
+}

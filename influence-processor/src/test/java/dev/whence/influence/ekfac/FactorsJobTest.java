@@ -1,0 +1,317 @@
+package dev.whence.influence.ekfac;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.SampleCorpus;
+import dev.whence.influence.TinyFactors;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.Progress;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.samples.Document;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.zip.GZIPOutputStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class FactorsJobTest {
+  private static TappedModel model;
+
+  @TempDir private static Path shared;
+
+  private static Path corpus;
+  private static Path whole;
+
+  @BeforeAll
+  static void computeOnce() throws Exception {
+    model = TinyFactors.base();
+    corpus = SampleCorpus.write(shared.resolve("corpus.jsonl"), TinyFactors.documents());
+    whole = TinyFactors.compute(model, corpus, shared.resolve("whole"), TinyFactors.OPTIONS);
+  }
+
+  @AfterAll
+  static void close() {
+    model.close();
+  }
+
+  /** What the factors do to fixed gradients: free of the choice of eigenvectors. */
+  private static List<double[]> inverses(Path directory) {
+    try (EkfacFactors factors = EkfacFactors.read(directory, model.matrices())) {
+      List<double[]> all = new ArrayList<>();
+      for (LinearLayer layer : factors.layers()) {
+        double[] gradient = new Random(5).doubles(layer.elements(), -1, 1).toArray();
+        double[] rotated = factors.rotate(layer, gradient, model.matrices());
+        double[] lambda = factors.lambda(layer);
+        double damping = Damping.DEFAULT.of(factors, layer);
+        for (int i = 0; i < rotated.length; i++) {
+          rotated[i] *= damping / (lambda[i] + damping);
+        }
+        all.add(factors.rotateBack(layer, rotated, model.matrices()));
+      }
+      return all;
+    }
+  }
+
+  private static void assertAlike(Path directory, double tolerance) {
+    List<double[]> found = inverses(directory);
+    List<double[]> expected = inverses(whole);
+    for (int layer = 0; layer < expected.size(); layer++) {
+      double square = 0;
+      double norm = 0;
+      for (int i = 0; i < expected.get(layer).length; i++) {
+        square += Math.pow(found.get(layer)[i] - expected.get(layer)[i], 2);
+        norm += Math.pow(expected.get(layer)[i], 2);
+      }
+      assertThat(Math.sqrt(square / norm)).as("layer %d", layer).isLessThan(tolerance);
+    }
+  }
+
+  @Test
+  void neitherBatchSizeNorPaddingNorOrderMakesADifference(@TempDir Path directory)
+      throws Exception {
+    List<Document> shuffled = new ArrayList<>(TinyFactors.documents());
+    Collections.shuffle(shuffled, new Random(3));
+    Path other = SampleCorpus.write(directory.resolve("shuffled.jsonl"), shuffled);
+    assertAlike(
+        TinyFactors.compute(
+            model, other, directory.resolve("factors"), TinyFactors.OPTIONS.withPackTokens(1)),
+        1e-3);
+  }
+
+  @Test
+  void otherLabelsGiveOtherFactors(@TempDir Path directory) {
+    Path other =
+        TinyFactors.compute(
+            model, corpus, directory.resolve("factors"), TinyFactors.OPTIONS.withSeed(2));
+    assertThatThrownBy(() -> assertAlike(other, 1e-2)).isInstanceOf(AssertionError.class);
+  }
+
+  @Test
+  void workersSumsAreAdded(@TempDir Path directory) {
+    FactorsJob one = worker(directory, 1);
+    FactorsJob two = worker(directory, 2);
+    assertThat(one.run(FactorsJob.Listener.NONE))
+        .as("the other's covariances are missing")
+        .isFalse();
+    assertThat(two.run(FactorsJob.Listener.NONE)).as("the other's Lambda is missing").isFalse();
+    assertThat(one.run(FactorsJob.Listener.NONE)).isTrue();
+    assertAlike(directory, 1e-3);
+    assertThat(EkfacFactors.stage(directory).tokens())
+        .isEqualTo(EkfacFactors.stage(whole).tokens());
+  }
+
+  private static FactorsJob worker(Path directory, int part) {
+    return new FactorsJob(
+        model,
+        new CorpusFile(corpus),
+        directory,
+        TinyFactors.OPTIONS.withShare(new Share(part, 2)));
+  }
+
+  /** Cut off after each of the first saved states. */
+  @Test
+  void aJobThatIsCutOffGoesOnToTheSameFactors(@TempDir Path directory) {
+    FactorsJob.Options options =
+        TinyFactors.OPTIONS.withPackTokens(32).withSaveEvery(Duration.ZERO);
+    Path straight = TinyFactors.compute(model, corpus, directory.resolve("straight"), options);
+    Path cut = directory.resolve("cut");
+    int[] resumed = new int[1];
+    int passes = 0;
+    for (boolean complete = false; !complete; passes++) {
+      int[] left = {3};
+      try {
+        complete =
+            new FactorsJob(model, new CorpusFile(corpus), cut, options)
+                .run(
+                    new FactorsJob.Listener() {
+                      @Override
+                      public void pass(String pass, long bytes, Progress progress) {
+                        if (!pass.equals("eigenvectors") && left[0]-- == 0) {
+                          throw new IllegalStateException("cut off");
+                        }
+                      }
+
+                      @Override
+                      public void note(String sentence) {
+                        resumed[0] += sentence.contains("going on after line") ? 1 : 0;
+                      }
+                    });
+      } catch (IllegalStateException e) {
+        assertThat(e).hasMessage("cut off");
+      }
+    }
+    assertThat(passes).isGreaterThan(2);
+    assertThat(resumed[0]).isGreaterThan(1);
+    try (EkfacFactors a = EkfacFactors.read(straight, model.matrices());
+        EkfacFactors b = EkfacFactors.read(cut, model.matrices())) {
+      assertThat(b.digest()).isEqualTo(a.digest());
+    }
+  }
+
+  @Test
+  void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory) throws Exception {
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 5));
+    lines.add(1, "{\"text\": \"cut o");
+    lines.add(3, "{\"text\": \"\"}");
+    lines.add("[1, 2]");
+    lines.add("");
+    lines.add("{\"title\": \"no text\"}");
+    Path bad = directory.resolve("bad.jsonl.gz");
+    try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
+      out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
+    }
+    Path factors = TinyFactors.compute(model, bad, directory.resolve("f"), TinyFactors.OPTIONS);
+    assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
+        .containsExactly(
+            "{\"line\":2,\"problem\":\"the line is no JSON\"}",
+            "{\"line\":4,\"problem\":\"the text has less than two tokens: nothing is predicted\"}",
+            "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
+            "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
+                + " \\\"messages\\\"\"}");
+    try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
+      assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
+      assertThat(Progress.read(file.header()).rejected()).isEqualTo(4);
+    }
+  }
+
+  @Test
+  void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory) throws Exception {
+    StringBuilder text = new StringBuilder();
+    for (Document document : SampleCorpus.tiny().subList(0, 60)) {
+      text.append(document.text()).append(' ');
+    }
+    Path file = directory.resolve("long.jsonl");
+    Files.writeString(file, "{\"text\": \"" + text.toString().replace("\n", "\\n") + "\"}\n");
+    int tokens =
+        model.texts().document(text.toString()).stream().mapToInt(e -> e.length() - 1).sum();
+    assertThat(tokens).isGreaterThan(8 * model.config().maxPositions());
+    Path factors = TinyFactors.compute(model, file, directory.resolve("f"), TinyFactors.OPTIONS);
+    assertThat(EkfacFactors.stage(factors).tokens()).isEqualTo(tokens);
+  }
+
+  @Test
+  void factorsOfAnotherModelAreRefused() throws Exception {
+    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
+        TappedModel other = TinyFactors.chat()) {
+      factors.checkModel(model.name(), model.digest());
+      assertThatThrownBy(() -> factors.checkModel(other.name(), other.digest()))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("of model tiny-base")
+          .hasMessageContaining("not of tiny-chat");
+    }
+  }
+
+  @Test
+  void aDirectoryOfAnotherJobIsRefused() {
+    assertThatThrownBy(
+            () -> TinyFactors.compute(model, corpus, whole, TinyFactors.OPTIONS.withSeed(9)))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("covariances-1-of-1.factors was made for another job: its seed");
+  }
+
+  @Test
+  void aFileThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws IOException {
+    for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
+      Files.copy(whole.resolve(name), directory.resolve(name));
+    }
+    Path file = directory.resolve("eigenvectors.factors");
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[bytes.length / 2] ^= 1;
+    Files.write(file, bytes);
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("eigenvectors.factors is cut short or altered");
+    Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 8));
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .hasMessageContaining("eigenvectors.factors is cut short or altered");
+  }
+
+  @Test
+  void aSelectionThatMatchesNothingSaysWhatNamesLookLike() {
+    assertThatThrownBy(() -> new LayerSelection("conv").of(model.config()))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("model.layers.0.self_attn.q_proj");
+  }
+
+  /**
+   * The squared norm of a sequence's gradient is on average the sum of its tokens' only where
+   * tokens do not meet again after the layer: their gradients are independent there, and 0 on
+   * average.
+   */
+  @Test
+  void perTokenIsExactAfterTheLastAttentionAndNotBeforeIt() throws Exception {
+    var example = model.texts().document(TinyFactors.documents().get(3).text()).get(0);
+    LinearLayer down = layer("layers.1.mlp.down_proj");
+    LinearLayer values = layer("layers.1.self_attn.v_proj");
+    int draws = 150;
+    double[] downRatio = ratio(example, down, draws);
+    double[] valuesRatio = ratio(example, values, draws);
+    assertThat(downRatio[0]).isCloseTo(1, within(4 * downRatio[1]));
+    assertThat(downRatio[1]).isLessThan(0.1);
+    assertThat(Math.abs(valuesRatio[0] - 1)).isGreaterThan(4 * valuesRatio[1]);
+  }
+
+  private static LinearLayer layer(String name) {
+    return model.layers().stream()
+        .filter(one -> one.name().endsWith(name))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  /** Sum over draws of |G|^2, over the sum of |d|^2 |a|^2; and its standard error. */
+  private static double[] ratio(
+      dev.whence.engine.training.Example example, LinearLayer layer, int draws) {
+    double[] sequence = new double[draws];
+    double[] tokens = new double[draws];
+    var pack = model.pack(List.of(example), 256).get(0);
+    for (int draw = 0; draw < draws; draw++) {
+      try (var taps = model.tap(pack, new LabelSeed(draw).of(pack, List.of(example)));
+          var product = taps.gradient(layer).transposedTimes(taps.input(layer))) {
+        for (double value : product.doubles()) {
+          sequence[draw] += value * value;
+        }
+        float[] d = taps.gradient(layer).floats();
+        float[] a = taps.input(layer).floats();
+        for (int t = 0; t < d.length / layer.outputs(); t++) {
+          tokens[draw] += square(d, t, layer.outputs()) * square(a, t, layer.inputs());
+        }
+      }
+    }
+    double mean = 0;
+    for (double value : tokens) {
+      mean += value / draws;
+    }
+    double ratio = 0;
+    for (double value : sequence) {
+      ratio += value / mean / draws;
+    }
+    double variance = 0;
+    for (int i = 0; i < draws; i++) {
+      variance += Math.pow((sequence[i] - ratio * tokens[i]) / mean, 2);
+    }
+    return new double[] {ratio, Math.sqrt(variance) / draws};
+  }
+
+  private static double square(float[] rows, int row, int width) {
+    double sum = 0;
+    for (int i = row * width; i < (row + 1) * width; i++) {
+      sum += (double) rows[i] * rows[i];
+    }
+    return sum;
+  }
+}

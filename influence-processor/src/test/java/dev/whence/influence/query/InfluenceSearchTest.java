@@ -1,0 +1,405 @@
+package dev.whence.influence.query;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.kernel.Labels;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.SafetensorsWriter;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.SampleCorpus;
+import dev.whence.influence.TinyFactors;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.index.GradientIndex;
+import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.samples.BundledModels;
+import dev.whence.samples.Fact;
+import dev.whence.samples.Questions;
+import dev.whence.samples.World;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Index and query, on tiny-base and tiny-chat. */
+class InfluenceSearchTest {
+  @TempDir private static Path shared;
+
+  private static TappedModel base;
+  private static TappedModel chat;
+  private static Path corpus;
+  private static Path factorsPath;
+  private static EkfacFactors pretraining;
+  private static EkfacFactors fineTuning;
+  private static GradientIndex index;
+  private static final World WORLD = SampleCorpus.world("tiny-base");
+
+  @BeforeAll
+  static void build() throws Exception {
+    base = TinyFactors.base();
+    chat = TinyFactors.chat();
+    corpus = SampleCorpus.write(shared.resolve("corpus.jsonl"), TinyFactors.documents());
+    factorsPath =
+        TinyFactors.compute(base, corpus, shared.resolve("pretraining"), TinyFactors.OPTIONS);
+    Path asked = SampleCorpus.writeAsked(shared.resolve("asked.jsonl"), WORLD);
+    Path later =
+        TinyFactors.compute(chat, asked, shared.resolve("fine-tuning"), TinyFactors.OPTIONS);
+    pretraining = EkfacFactors.read(factorsPath, base.matrices());
+    fineTuning = EkfacFactors.read(later, base.matrices());
+    build(shared.resolve("index"), IndexJob.Options.of(1024));
+    index = GradientIndex.open(shared.resolve("index"));
+  }
+
+  @AfterAll
+  static void close() {
+    fineTuning.close();
+    pretraining.close();
+    chat.close();
+    base.close();
+  }
+
+  private static void build(Path output, IndexJob.Options options) throws Exception {
+    job(output, options).run(FactorsJob.Listener.NONE);
+  }
+
+  private static IndexJob job(Path output, IndexJob.Options options) throws Exception {
+    return new IndexJob(
+        base,
+        BundledModels.unpack("tiny-base"),
+        pretraining,
+        factorsPath,
+        new CorpusFile(corpus),
+        output,
+        options.withPackTokens(256));
+  }
+
+  private static InfluenceSearch search(GradientIndex searched, Optional<EkfacFactors> second) {
+    return new InfluenceSearch(chat, base, pretraining, second, searched, new CorpusFile(corpus));
+  }
+
+  private static Conversation answered(int nth) {
+    Fact fact =
+        WORLD.facts().stream()
+            .filter(one -> WORLD.documents(one) > 3)
+            .skip(nth)
+            .findFirst()
+            .orElseThrow();
+    return Questions.withoutContext(fact, 0).answered();
+  }
+
+  private static final QueryOptions EVERYTHING =
+      QueryOptions.DEFAULT.withTop(100).withRerank(100).withBreakdown(true, true);
+
+  private static List<DocumentInfluence> both(InfluenceResult result) {
+    List<DocumentInfluence> all = new ArrayList<>(result.positive());
+    all.addAll(result.negative());
+    return all;
+  }
+
+  /** V' g_i / N with the document's whole gradient, as it stands in the formula. */
+  @Test
+  void influenceIsTheProductOfThePreconditionedQueryAndTheDocumentsGradient() {
+    Conversation response = answered(0);
+    MultiStageQuery.Preconditioned query =
+        new MultiStageQuery(pretraining, Optional.of(fineTuning), base.matrices())
+            .precondition(
+                ResponseGradient.of(chat, chat.texts().conversation(response)),
+                Damping.DEFAULT,
+                Damping.DEFAULT,
+                index.settings());
+    InfluenceResult result = search(index, Optional.of(fineTuning)).search(response, EVERYTHING);
+    assertThat(result.method()).isEqualTo("multi-stage");
+    assertThat(result.documents()).isEqualTo(40);
+    assertThat(both(result)).hasSize(40);
+    assertThat(result.positive())
+        .isSortedAccordingTo((a, b) -> Double.compare(b.influence(), a.influence()));
+    double largest = Math.abs(result.positive().get(0).influence());
+    int within = 0;
+    for (DocumentInfluence one : both(result)) {
+      CorpusDocument document =
+          new CorpusFile(corpus)
+              .read(base.texts(), List.of(one.document().reference()))
+              .get(one.document().reference().line());
+      double expected = product(query, document);
+      assertThat(one.exact()).isTrue();
+      assertThat(one.influence()).isCloseTo(expected, within(1e-4 * largest));
+      ExactInfluence.Breakdown parts = one.breakdown().orElseThrow();
+      assertThat(parts.byLayer()).hasSize(7);
+      assertThat(parts.byLayer().values().stream().mapToDouble(Double::doubleValue).sum())
+          .isCloseTo(one.influence(), within(1e-6 * largest));
+      assertThat(parts.byToken()).hasSize(document.tokens());
+      assertThat(Arrays.stream(parts.byToken()).sum())
+          .isCloseTo(one.influence(), within(1e-5 * largest));
+      within += Math.abs(one.estimate() - one.influence()) < 2 * one.standardError() ? 1 : 0;
+      assertThat(Math.abs(one.estimate() - one.influence())).isLessThan(5 * one.standardError());
+      assertThat(one.selfInfluence()).isPositive();
+    }
+    assertThat(within).as("estimates within two standard errors").isGreaterThan(34);
+  }
+
+  private static double product(MultiStageQuery.Preconditioned query, CorpusDocument document) {
+    double sum = 0;
+    for (var pack : base.pack(document.examples(), 256)) {
+      try (Taps taps = base.tap(pack, new Labels.Given())) {
+        for (LinearLayer layer : base.layers()) {
+          try (Matrix g = taps.gradient(layer).transposedTimes(taps.input(layer))) {
+            double[] values = g.doubles();
+            double[] v = query.direction().get(layer.name());
+            for (int i = 0; i < v.length; i++) {
+              sum += v[i] * values[i] / query.tokens();
+            }
+          }
+        }
+      }
+    }
+    return sum;
+  }
+
+  @Test
+  void aLargeAlphaIsTheSingleStageInfluenceFunction() {
+    Conversation response = answered(1);
+    InfluenceResult single = search(index, Optional.empty()).search(response, EVERYTHING);
+    InfluenceResult multi =
+        search(index, Optional.of(fineTuning))
+            .search(response, EVERYTHING.withAlpha(Damping.relative(1e9)));
+    InfluenceResult small =
+        search(index, Optional.of(fineTuning))
+            .search(response, EVERYTHING.withAlpha(Damping.relative(1e-3)));
+    assertThat(single.method()).isEqualTo("single-stage");
+    for (int i = 0; i < 10; i++) {
+      DocumentInfluence one = single.positive().get(i);
+      assertThat(multi.positive().get(i).document().id()).isEqualTo(one.document().id());
+      assertThat(multi.positive().get(i).influence())
+          .isCloseTo(one.influence(), within(1e-5 * one.influence()));
+    }
+    assertThat(small.positive().get(0).influence())
+        .as("what fine-tuning has determined itself is not pretraining's")
+        .isLessThan(0.5 * single.positive().get(0).influence());
+  }
+
+  @Test
+  void queriesShareAScanAndDoNotDisturbOneAnother() {
+    InfluenceSearch search = search(index, Optional.of(fineTuning));
+    QueryOptions options = QueryOptions.DEFAULT.withTop(5).withRerank(8);
+    List<InfluenceResult> together =
+        search.search(List.of(answered(0), answered(1), answered(2)), options);
+    for (int i = 0; i < 3; i++) {
+      InfluenceResult alone = search.search(answered(i), options);
+      assertThat(together.get(i).responseId()).isEqualTo(alone.responseId());
+      assertThat(together.get(i).positive()).hasSameSizeAs(alone.positive());
+      for (int d = 0; d < alone.positive().size(); d++) {
+        assertThat(together.get(i).positive().get(d).document())
+            .isEqualTo(alone.positive().get(d).document());
+      }
+    }
+  }
+
+  @Test
+  void withoutRerankingInfluencesAreEstimates() {
+    InfluenceResult result =
+        search(index, Optional.of(fineTuning))
+            .search(answered(0), QueryOptions.DEFAULT.withTop(3).withRerank(0));
+    assertThat(result.reranked()).isZero();
+    assertThat(result.positive()).hasSize(3);
+    for (DocumentInfluence one : result.positive()) {
+      assertThat(one.exact()).isFalse();
+      assertThat(one.influence()).isEqualTo(one.estimate());
+    }
+  }
+
+  @Test
+  void shardsHoldEveryDocumentOnceAndAreRankedTogether(@TempDir Path directory) throws Exception {
+    build(directory, IndexJob.Options.of(1024).withShards(3, OptionalInt.of(2)));
+    assertThatThrownBy(() -> GradientIndex.open(directory))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("shard-1-of-3.index is missing");
+    build(directory, IndexJob.Options.of(1024).withShards(3, OptionalInt.empty()));
+    GradientIndex shards = GradientIndex.open(directory);
+    assertThat(shards.size()).isEqualTo(40);
+    Set<String> ids = new HashSet<>();
+    for (ShardFile shard : shards.shards()) {
+      for (int i = 0; i < shard.size(); i++) {
+        ids.add(shard.entries(List.of(i)).get(0).id());
+      }
+    }
+    assertThat(ids).hasSize(40);
+    QueryOptions options = QueryOptions.DEFAULT.withRerank(0);
+    InfluenceResult whole = search(index, Optional.empty()).search(answered(0), options);
+    InfluenceResult parts = search(shards, Optional.empty()).search(answered(0), options);
+    for (int i = 0; i < whole.positive().size(); i++) {
+      assertThat(parts.positive().get(i).document()).isEqualTo(whole.positive().get(i).document());
+      assertThat(parts.positive().get(i).estimate())
+          .isCloseTo(
+              whole.positive().get(i).estimate(),
+              within(0.02 * whole.positive().get(0).estimate()));
+    }
+  }
+
+  @Test
+  void anIndexThatIsCutOffGoesOnToTheSameBytes(@TempDir Path directory) throws Exception {
+    IndexJob.Options options = IndexJob.Options.of(256).withSaveEvery(Duration.ZERO);
+    Path straight = directory.resolve("straight");
+    Path cut = directory.resolve("cut");
+    straight(straight, options, Integer.MAX_VALUE);
+    assertThatThrownBy(() -> straight(cut, options, 1)).hasMessage("cut off");
+    assertThat(cut.resolve("shard-1-of-1.index")).doesNotExist();
+    straight(cut, options, Integer.MAX_VALUE);
+    assertThat(cut.resolve("shard-1-of-1.index"))
+        .hasSameBinaryContentAs(straight.resolve("shard-1-of-1.index"));
+    assertThat(cut.resolve("shard-1-of-1.index.unfinished")).doesNotExist();
+  }
+
+  private static void straight(Path output, IndexJob.Options options, int passes) throws Exception {
+    int[] left = {passes};
+    new IndexJob(
+            base,
+            BundledModels.unpack("tiny-base"),
+            pretraining,
+            factorsPath,
+            new CorpusFile(corpus),
+            output,
+            options.withPackTokens(32))
+        .run(
+            new FactorsJob.Listener() {
+              @Override
+              public void pass(
+                  String pass, long bytes, dev.whence.influence.corpus.Progress progress) {
+                if (left[0]-- == 0) {
+                  throw new IllegalStateException("cut off");
+                }
+              }
+            });
+  }
+
+  @Test
+  void aShardThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws Exception {
+    Path shard = directory.resolve("shard-1-of-1.index");
+    byte[] bytes = Files.readAllBytes(shared.resolve("index/shard-1-of-1.index"));
+    byte[] altered = bytes.clone();
+    altered[bytes.length / 2] ^= 1;
+    Files.write(shard, altered);
+    assertThatThrownBy(() -> GradientIndex.open(directory))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("shard-1-of-1.index is cut short or altered: its checksum");
+    for (int length : new int[] {0, 10, 100, bytes.length - 1}) {
+      Files.write(shard, Arrays.copyOf(bytes, length));
+      assertThatThrownBy(() -> GradientIndex.open(directory))
+          .hasMessageContaining("shard-1-of-1.index is cut short or altered");
+    }
+  }
+
+  @Test
+  void factorsThatTheIndexWasNotBuiltWithAreRefused() {
+    assertThatThrownBy(
+            () ->
+                new InfluenceSearch(
+                    chat, base, fineTuning, Optional.empty(), index, new CorpusFile(corpus)))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("whitened with other factors");
+    assertThatThrownBy(
+            () ->
+                new InfluenceSearch(
+                    base,
+                    base,
+                    pretraining,
+                    Optional.of(fineTuning),
+                    index,
+                    new CorpusFile(corpus)))
+        .hasMessageContaining("The factors are of model tiny-chat");
+  }
+
+  @Test
+  void aCorpusThatWasChangedIsRefusedWhenItIsReadAgain(@TempDir Path directory) throws Exception {
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus));
+    lines.replaceAll(line -> line.replaceFirst("[a-z] ", "q "));
+    Path changed = Files.write(directory.resolve("corpus.jsonl"), lines);
+    InfluenceSearch search =
+        new InfluenceSearch(
+            chat, base, pretraining, Optional.empty(), index, new CorpusFile(changed));
+    assertThatThrownBy(() -> search.search(answered(0), QueryOptions.DEFAULT))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("is not the document that was indexed");
+  }
+
+  @Test
+  void alphaAndLambdaMustBePositive() {
+    for (String text : List.of("0", "-1", "0x", "NaN", "Infinity")) {
+      assertThatThrownBy(() -> Damping.parse(text))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("must be above 0");
+    }
+    assertThatThrownBy(() -> Damping.parse("much")).hasMessageContaining("is no damping");
+    assertThat(Damping.parse("0.1x")).isEqualTo(Damping.DEFAULT);
+    assertThat(Damping.parse("1e-7")).isEqualTo(Damping.absolute(1e-7));
+  }
+
+  /** All weights zero: all logits are, whatever the layers do. */
+  @Test
+  void aGradientThatIsZeroIsRefused(@TempDir Path directory) throws Exception {
+    try (TappedModel model = constant(directory, 0)) {
+      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("gradient of the response is zero");
+    }
+  }
+
+  @Test
+  void aGradientThatIsNotFiniteIsRefused(@TempDir Path directory) throws Exception {
+    try (TappedModel model = constant(directory, 1e25f)) {
+      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("not finite");
+    }
+  }
+
+  private static TappedModel constant(Path directory, float value) throws Exception {
+    Path from = BundledModels.unpack("tiny-base");
+    for (String file : List.of("config.json", "tokenizer.json", "tokenizer_config.json")) {
+      Files.copy(from.resolve(file), directory.resolve(file));
+    }
+    try (ModelFiles files = ModelFiles.open(from)) {
+      List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+      files
+          .weights()
+          .tensors()
+          .values()
+          .forEach(
+              info ->
+                  tensors.add(
+                      new SafetensorsWriter.Tensor(
+                          info.name(),
+                          info.shape(),
+                          (offset, n) -> {
+                            float[] values = new float[n];
+                            Arrays.fill(values, value);
+                            return values;
+                          })));
+      SafetensorsWriter.write(
+          directory.resolve("model.safetensors"), ElementType.F32, tensors, Map.of());
+    }
+    return TappedModel.open(directory, TinyFactors.LAYERS, TinyFactors.CPU);
+  }
+}
