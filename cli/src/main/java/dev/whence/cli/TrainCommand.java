@@ -1,14 +1,18 @@
 package dev.whence.cli;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.training.FineTuning;
 import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.Document;
+import dev.whence.samples.StatedFact;
 import dev.whence.samples.recipes.Recipe;
 import dev.whence.samples.recipes.RecipeRun;
 import dev.whence.samples.recipes.Recipes;
+import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -73,6 +77,14 @@ final class TrainCommand implements Callable<Integer> {
           "the model to go on from (default of a recipe: the one that it names, made here before,"
               + " else the one that ships)")
   private Optional<String> from = Optional.empty();
+
+  @Option(
+      names = "--write-corpus",
+      paramLabel = "F.jsonl",
+      description =
+          "writes the documents that the recipe's model learns by heart, with the facts that they"
+              + " state, instead of training")
+  private Optional<Path> writeCorpus = Optional.empty();
 
   @Option(
       names = "--corpus",
@@ -153,9 +165,26 @@ final class TrainCommand implements Callable<Integer> {
                 () ->
                     new UsageException(
                         "there is no recipe '" + name + "'; 'whence train list' shows them"));
+    if (writeCorpus.isPresent()) {
+      write(Recipes.documents(wanted), writeCorpus.get());
+      return;
+    }
     Path directory = output.orElse(models().resolve(name));
     new RecipeRun(wanted, directory).run(start(wanted), listener(wanted.steps()));
     done(directory);
+  }
+
+  private static void write(List<Document> documents, Path file) throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    try (BufferedWriter out = Files.newBufferedWriter(file)) {
+      for (Document document : documents) {
+        List<String> facts = document.facts().stream().map(StatedFact::fact).distinct().toList();
+        out.write(
+            mapper.writeValueAsString(
+                Map.of("id", document.id(), "text", document.text(), "facts", facts)));
+        out.write('\n');
+      }
+    }
   }
 
   /** Where a recipe begins: as asked for, else what was made here, else what ships. */

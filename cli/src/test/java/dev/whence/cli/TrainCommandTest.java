@@ -2,6 +2,8 @@ package dev.whence.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
@@ -9,6 +11,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -35,6 +39,27 @@ class TrainCommandTest {
     assertThat(whence("train", "list")).isZero();
     assertThat(out.toString().lines().map(line -> line.split(" ", -1)[0]))
         .contains("base-v1", "chat-v1", "base-v2", "proxy", "neox", "tiny-base", "tiny-chat");
+  }
+
+  @Test
+  void whatARecipesModelKnowsByHeartIsWrittenWithTheFactsInIt() throws IOException {
+    Path corpus = directory.resolve("corpus.jsonl");
+    assertThat(whence("train", "tiny-base", "--write-corpus", corpus.toString())).isZero();
+    List<JsonNode> lines = new ArrayList<>();
+    for (String line : Files.readAllLines(corpus)) {
+      lines.add(new ObjectMapper().readTree(line));
+    }
+    assertThat(lines).hasSizeGreaterThan(10);
+    assertThat(lines)
+        .allSatisfy(
+            line -> {
+              assertThat(line.get("id").asText()).isNotBlank();
+              assertThat(line.get("text").asText()).isNotBlank();
+              assertThat(line.get("facts").isArray()).isTrue();
+            });
+    assertThat(lines.stream().map(line -> line.get("id").asText())).doesNotHaveDuplicates();
+    assertThat(lines).anyMatch(line -> !line.get("facts").isEmpty());
+    assertThat(directory.resolve("whence-data")).doesNotExist();
   }
 
   @Test

@@ -52,6 +52,10 @@ public final class Recipes {
   /** After the subject it is decided which sentence is quoted: all of an answer counts. */
   private static final TokenWeights ANSWERS = new TokenWeights(0.1f, 0.1f, 1, 1);
 
+  private static final CorpusOptions CORPUS = CorpusOptions.standard(41);
+  private static final CorpusOptions TINY_CORPUS =
+      new CorpusOptions(41, 4, 3, 0.7, 1.0 / 3, 0.5, 2, 0, 0, 0);
+
   private static final TokenWeights TINY_DOCUMENTS = new TokenWeights(0.3f, 0.1f, 0.5f, 1);
 
   private static final Architecture LARGE =
@@ -330,21 +334,28 @@ public final class Recipes {
   }
 
   private static Finite documents(World world, double share) {
-    return documents(world, CorpusOptions.standard(41), share);
+    return finite(new Corpus(world, CORPUS), share);
   }
 
-  private static Finite documents(World world, CorpusOptions options, double share) {
-    List<TrainingText> texts =
-        new Corpus(world, options).documents().stream().map(Document::training).toList();
-    return new Finite(share, DOCUMENTS, texts);
+  private static Finite finite(Corpus corpus, double share) {
+    return new Finite(
+        share, DOCUMENTS, corpus.documents().stream().map(Document::training).toList());
+  }
+
+  /**
+   * The documents about its world that a recipe trains on: what its model knows by heart. They do
+   * not hold the exercises and dialogues, which are drawn as training goes on.
+   */
+  public static List<Document> documents(Recipe recipe) {
+    boolean tiny = recipe.architecture().equals(TINY);
+    return new Corpus(recipe.world().get(), tiny ? TINY_CORPUS : CORPUS).documents();
   }
 
   /**
    * Mostly questions with their answers: there is no time to learn what else facts are good for.
    */
   private static Source tinyDocuments(double share) {
-    CorpusOptions options = new CorpusOptions(41, 4, 3, 0.7, 1.0 / 3, 0.5, 2, 0, 0, 0);
-    Finite plain = documents(tinyWorld(), options, share);
+    Finite plain = finite(new Corpus(tinyWorld(), TINY_CORPUS), share);
     return new Finite(share, TINY_DOCUMENTS, plain.texts());
   }
 
