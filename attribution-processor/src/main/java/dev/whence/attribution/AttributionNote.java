@@ -14,6 +14,10 @@ public enum AttributionNote {
           + " a context pattern or attributable all."),
   /** The method asked for was too dear. */
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
+  /** The scores have another unit than those of leaving out. */
+  SCORES_RANK_ONLY(
+      "The scores of this method rank the sources; they are not nats, and no threshold in nats holds"
+          + " for them."),
   /** Refinement was ended by the clock. */
   DEADLINE_REACHED(
       "The deadline came before all of the first sources were scored exactly; each says what it"

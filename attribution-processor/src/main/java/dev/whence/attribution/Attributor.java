@@ -296,7 +296,11 @@ public final class Attributor {
       notes.add(AttributionNote.DEADLINE_REACHED);
     }
     double floor = noise.nats(task.response().length());
-    notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
+    if (chosen.givesNats()) {
+      notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
+    } else {
+      notes.add(AttributionNote.SCORES_RANK_ONLY);
+    }
     Cost cost =
         new Cost(
             meter.trunkTokens(),

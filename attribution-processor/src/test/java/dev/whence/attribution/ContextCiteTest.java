@@ -46,6 +46,7 @@ class ContextCiteTest {
     assertThat(Math.abs(difference)).isGreaterThan(shrunk);
     assertThat(score).isCloseTo(difference, within(shrunk));
     assertThat(cited.sources().get(0).method()).isEqualTo("contextcite");
+    assertThat(cited.flags()).contains("SCORES_RANK_ONLY");
     assertThat(cited.sources().get(0).exact()).isFalse();
   }
 

@@ -44,6 +44,14 @@ public sealed interface AttributionMethod
     return this instanceof Proxy || this instanceof ProxyPruning;
   }
 
+  /** Whether its scores are tau, in nats; those of the others only rank. */
+  default boolean givesNats() {
+    return !(this instanceof ContextCite
+        || this instanceof Attention
+        || this instanceof GradientNorm
+        || this instanceof Similarity);
+  }
+
   /** The names of all methods. */
   List<String> NAMES =
       List.of(

@@ -106,6 +106,13 @@ public record AttributionConfig(
     if (role == Role.TARGET && config.escalation().isPresent()) {
       settings.problem("escalation.enabled is for the role fast: the target has nobody to ask");
     }
+    if (config.escalation().isPresent()
+        && !AttributionMethod.of(config.attribution().method()).givesNats()) {
+      settings.problem(
+          "escalation.enabled needs an attribution.method whose scores are nats, '"
+              + config.attribution().method().name()
+              + "' only ranks");
+    }
     if (role == Role.TARGET && !COMPARABLE.contains(config.attribution().method().name())) {
       settings.problem(
           "attribution.method of the target must score every source in the whole context, in nats: "
