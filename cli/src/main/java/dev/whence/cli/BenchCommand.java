@@ -63,7 +63,7 @@ final class BenchCommand implements Runnable {
   public void run() {
     throw new ParameterException(
         spec.commandLine(),
-        "'exact', 'fidelity', 'stream', 'train', 'samples' or 'transfer' is missing");
+        "'exact', 'fidelity', 'confidence', 'stream', 'train', 'samples' or 'transfer' is missing");
   }
 
   /** Where the figures go. */

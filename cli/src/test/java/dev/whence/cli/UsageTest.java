@@ -26,6 +26,8 @@ class UsageTest {
             "dlq",
             "serve",
             "train",
+            "transfer",
+            "influence",
             "bench");
     assertThat(run.err()).isEmpty();
   }
@@ -36,7 +38,9 @@ class UsageTest {
     "frobnicate, Unmatched argument at index 0: 'frobnicate'",
     "attribute, Missing required options",
     "serve, which processor",
-    "bench, or 'samples' is missing",
+    "bench, or 'transfer' is missing",
+    "transfer, or 'rollback' is missing",
+    "influence, index or query is missing",
     "topics, --bootstrap-server is missing",
     "topics --bootstrap-server b:1 --schema-registry http://me:secret@r, the registry's address",
     "replay, Missing required option",
