@@ -38,6 +38,7 @@ public record CorpusFile(Path path) {
   private static final int MAX_LINE_BYTES = 64 << 20;
 
   private static final int EXCERPT = 160;
+  private static final int LONGEST_ID = 512;
 
   /** What is done with the lines of a corpus. */
   public interface Visitor {
@@ -142,7 +143,7 @@ public record CorpusFile(Path path) {
         in.skipNBytes(reference.offset() - at);
         byte[] bytes = in.readNBytes(reference.bytes());
         at = reference.offset() + bytes.length;
-        String line = new String(bytes, StandardCharsets.UTF_8).strip();
+        String line = withoutMark(new String(bytes, StandardCharsets.UTF_8)).strip();
         found.put(reference.line(), document(texts, reference, line));
       }
       return found;
@@ -153,6 +154,11 @@ public record CorpusFile(Path path) {
               + " anew, or give the corpus back that it was built of.",
           e);
     }
+  }
+
+  /** A byte order mark at the begin of the file, as {@link LineReader} leaves it out. */
+  private static String withoutMark(String line) {
+    return line.startsWith("\ufeff") ? line.substring(1) : line;
   }
 
   private static CorpusDocument document(TrainingTexts texts, Reference reference, String line)
@@ -178,6 +184,9 @@ public record CorpusFile(Path path) {
       throw new Refused("the text has less than two tokens: nothing is predicted");
     }
     String id = json.path("id").asText("");
+    if (id.length() > LONGEST_ID) {
+      throw new Refused("the id has " + id.length() + " characters, more than " + LONGEST_ID);
+    }
     return new CorpusDocument(
         reference,
         id.isEmpty() ? "line-" + reference.line() : id,

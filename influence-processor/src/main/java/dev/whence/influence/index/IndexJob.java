@@ -47,6 +47,13 @@ public final class IndexJob {
         throw new InfluenceException(
             "shard " + only + " of " + shards + " is none: shards count from 1 to " + shards + ".");
       }
+      if (sketch.buckets() % IndexSettings.BUCKETS_STEP != 0) {
+        throw new InfluenceException(
+            sketch.buckets()
+                + " buckets: the scan reads them by "
+                + IndexSettings.BUCKETS_STEP
+                + ", so a multiple of that is needed.");
+      }
     }
 
     /** One shard, the default damping. */

@@ -30,6 +30,9 @@ public record IndexSettings(
     String corpusDigest,
     int shards) {
 
+  /** The int8 product of the engine reads whole registers and has no remainder loop. */
+  static final int BUCKETS_STEP = 64;
+
   void write(ObjectNode json) {
     json.put("modelName", modelName)
         .put("modelPath", modelPath)
@@ -44,7 +47,14 @@ public record IndexSettings(
         .put("shards", shards);
   }
 
+  /**
+   * @throws IllegalArgumentException if a number can not be of an index
+   */
   static IndexSettings read(JsonNode json) {
+    int buckets = json.path("buckets").asInt();
+    if (buckets % BUCKETS_STEP != 0) {
+      throw new IllegalArgumentException(buckets + " buckets are no multiple of " + BUCKETS_STEP);
+    }
     return new IndexSettings(
         json.path("modelName").asText(),
         json.path("modelPath").asText(),
@@ -52,7 +62,7 @@ public record IndexSettings(
         json.path("factorsPath").asText(),
         json.path("factors").asText(),
         Damping.parse(json.path("lambda0").asText()),
-        new CountSketch(json.path("buckets").asInt(), json.path("sketchSeed").asLong()),
+        new CountSketch(buckets, json.path("sketchSeed").asLong()),
         json.path("corpusPath").asText(),
         json.path("corpus").asText(),
         json.path("shards").asInt());

@@ -223,6 +223,8 @@ public final class ShardFile {
           entriesStart);
     } catch (JacksonException e) {
       throw damaged(path, "its header is no JSON");
+    } catch (IllegalArgumentException | ArithmeticException | NegativeArraySizeException e) {
+      throw damaged(path, "its header holds a number that can not be: " + e.getMessage());
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
     }

@@ -109,6 +109,10 @@ public final class MultiStageQuery {
       projection.add(vector, Objects.requireNonNull(firsts.get(layer.name())), sketch);
       direction.put(layer.name(), pretraining.rotateBack(layer, rotated, matrices));
     }
+    if (!Double.isFinite(square)) {
+      throw new InfluenceException(
+          "lambda is so small that the inverse Hessian is not finite: choose a larger one.");
+    }
     return new Preconditioned(direction, sketch, Math.sqrt(square), pretraining.stage().tokens());
   }
 
