@@ -29,8 +29,11 @@ import java.util.function.Consumer;
 
 /**
  * A merge of synthetic bf16 shards against the floor of the disk: {@code bytes read / read rate +
- * bytes written / write rate}, both rates measured in the same run, past the page cache, with as
- * many threads as the merge has. The shards are written past the cache, too, so that the merge
+ * bytes written / write rate}, both rates measured in the same run, past the page cache. The read
+ * rate has one thread for each file, at most as many as the merge has workers; the write rate has
+ * one thread, while all workers of a merge write. Where the disk takes more from several writers,
+ * the floor is too high and the ratio too low: it says how far the merge is from these two loops,
+ * not from the disk at its best. The shards are written past the cache, too, so that the merge
  * reads them from the disk.
  */
 public final class TransferBench {
@@ -38,6 +41,7 @@ public final class TransferBench {
   private static final int PIECE = 4 << 20;
   private static final int POOL = 1 << 22; // elements that the tensors are made of, in turn
   private static final long WIDTH = 2048;
+  private static final int WRITE_THREADS = 1; // that writeRate has
 
   private TransferBench() {}
 
@@ -106,6 +110,8 @@ public final class TransferBench {
           written,
           options.lambdas().size(),
           merging.workers(),
+          Math.min(merging.workers(), inputs.size()),
+          WRITE_THREADS,
           readRate,
           writeRate,
           seconds,
@@ -200,7 +206,7 @@ public final class TransferBench {
     }
   }
 
-  /** Bytes per second of reading all files past the cache with some threads. */
+  /** Bytes per second of reading all files past the cache, each by one of some threads. */
   private static double readRate(List<Path> files, int threads) throws IOException {
     ExecutorService pool = Executors.newFixedThreadPool(threads);
     AtomicLong total = new AtomicLong();
@@ -238,7 +244,7 @@ public final class TransferBench {
     return total.get() / ((System.nanoTime() - begun) * 1e-9);
   }
 
-  /** Bytes per second of writing past the cache, forced in the end. */
+  /** Bytes per second of writing past the cache with one thread, forced in the end. */
   private static double writeRate(Path file, long bytes) throws IOException {
     ByteBuffer piece = aligned();
     long begun = System.nanoTime();

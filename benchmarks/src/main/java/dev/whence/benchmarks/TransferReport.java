@@ -13,6 +13,8 @@ import java.util.Map;
  * @param writtenBytes of all results
  * @param lambdas in one pass
  * @param workers threads of the merge
+ * @param readThreads threads that measured the read rate, each at a file of its own
+ * @param writeThreads threads that measured the write rate
  * @param readRate bytes per second past the cache
  * @param writeRate bytes per second past the cache, forced
  * @param seconds of the merge, publication included
@@ -27,6 +29,8 @@ public record TransferReport(
     long writtenBytes,
     int lambdas,
     int workers,
+    int readThreads,
+    int writeThreads,
     double readRate,
     double writeRate,
     double seconds,
@@ -35,7 +39,7 @@ public record TransferReport(
     long residentPeak)
     implements Report {
 
-  /** Seconds that the disk alone would take. */
+  /** Seconds that the disk alone would take at the two rates, one after the other. */
   public double floorSeconds() {
     return readBytes / readRate + writtenBytes / writeRate;
   }
@@ -63,13 +67,16 @@ public record TransferReport(
         """
         | read | written | lambdas | merge | floor | ratio | processor time | resident peak |
         |---|---|---|---|---|---|---|---|
-        | %.2f GB at %.2f GB/s | %.2f GB at %.2f GB/s | %d | %.1f s | %.1f s | %.2f | %.1f s | %.0f MB |
+        | %.2f GB at %.2f GB/s (%d threads) | %.2f GB at %.2f GB/s (%d threads) | %d | %.1f s | %.1f s | %.2f | %.1f s | %.0f MB |
 
-        %d workers, load average %.1f on %d cores.""",
+        %d workers, load average %.1f on %d cores. The floor is made of the two rates, measured
+        with the threads beside them: a disk that takes more at once has a lower one.""",
         readBytes / 1e9,
         readRate / 1e9,
+        readThreads,
         writtenBytes / 1e9,
         writeRate / 1e9,
+        writeThreads,
         lambdas,
         seconds,
         floorSeconds(),

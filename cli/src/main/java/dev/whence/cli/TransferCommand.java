@@ -222,6 +222,16 @@ final class TransferCommand implements Runnable {
         description = "publishes only what passes the gates; needs the two sets")
     private boolean gated;
 
+    private static final List<String> OF_GATES =
+        List.of(
+            "--task-set",
+            "--general-set",
+            "--sweep",
+            "--barrier-limit",
+            "--judge",
+            "--dtype",
+            "--report");
+
     @Option(
         names = "--task-set",
         paramLabel = "F.jsonl",
@@ -277,8 +287,10 @@ final class TransferCommand implements Runnable {
       PrintWriter out = spec.commandLine().getOut();
       ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
       if (!gated) {
-        if (taskSet.isPresent() || generalSet.isPresent() || report.isPresent()) {
-          throw new UsageException("sets and report belong to --gates");
+        for (String option : OF_GATES) {
+          if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+            throw new UsageException(option + " belongs to --gates");
+          }
         }
         try (TransferPlan plan = TransferPlan.of(request.request())) {
           say(out, MergeRun.run(plan, output, MergeOptions.defaults(), progress(bar)));
@@ -325,7 +337,7 @@ final class TransferCommand implements Runnable {
                     }
                   });
       bar.finish();
-      outcome.report().ifPresent(measured -> verdicts(out, measured));
+      verdicts(out, outcome.report());
       out.println(
           outcome.published()
               ? output + " holds the transferred model, digest " + outcome.manifest().digest()

@@ -337,15 +337,15 @@ class RolesIT {
     Process fastProcess = ProcessorProcess.start(directory, "fast", fast);
     Process targetProcess = ProcessorProcess.start(directory, "target", target);
     try {
-      send(0, 40);
+      send(0, 20);
       await().atMost(Duration.ofSeconds(60)).until(() -> bench.attributions(topics).size() >= 5);
       fastProcess.destroyForcibly().waitFor();
       fastProcess = ProcessorProcess.start(directory, "fast", fast);
       await().atMost(Duration.ofSeconds(60)).until(() -> finals().size() >= 3);
       targetProcess.destroyForcibly().waitFor();
       targetProcess = ProcessorProcess.start(directory, "target", target);
-      send(40, 60);
-      awaitFinals(60);
+      send(20, 30);
+      awaitFinals(30);
       List<Attribution> provisional =
           bench.attributions(topics).stream()
               .filter(one -> one.getPhase() == AttributionPhase.PROVISIONAL)

@@ -12,12 +12,14 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * Adds stored diff vectors to a model: {@code M = T + sum_i w_i delta_i}, in double, rounded once
  * to T's type. A weight of -1 takes a diff out of the model that has it. Also composes diffs
- * without a model: {@code sum_i w_i delta_i}, rounded once to fp32.
+ * without a model: {@code sum_i w_i delta_i}, rounded once to fp32. A result that is too large for
+ * its type is an error.
  */
 public final class DiffApplication {
   private DiffApplication() {}
@@ -74,6 +76,7 @@ public final class DiffApplication {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             model.read(tensor.name(), at, n, sum);
             opened.add(tensor.name(), at, n, sum);
+            opened.finite(Optional.of(model), tensor.name(), type, at, n, sum);
             out.write(type, sum, n);
           }
         }
@@ -101,6 +104,18 @@ public final class DiffApplication {
         .filter(tensor -> !diff.tensors().containsKey(tensor.name()))
         .filter(tensor -> !SafetensorsShards.isBuffer(tensor.name()))
         .forEach(tensor -> problems.add("'" + tensor.name() + "' of the model has no difference"));
+    tensors.values().stream()
+        .filter(TensorReader.Info::isOtherFloat)
+        .filter(tensor -> !diff.tensors().containsKey(tensor.name()))
+        .filter(tensor -> !SafetensorsShards.isBuffer(tensor.name()))
+        .forEach(
+            tensor ->
+                problems.add(
+                    "'"
+                        + tensor.name()
+                        + "' of the model is "
+                        + tensor.dtype()
+                        + ", but differences are of F32, F16 and BF16"));
   }
 
   /**
@@ -140,6 +155,7 @@ public final class DiffApplication {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             double[] sum = new double[n];
             opened.add(tensor.name(), at, n, sum);
+            opened.finite(Optional.empty(), tensor.name(), ElementType.F32, at, n, sum);
             out.write(ElementType.F32, sum, n);
           }
         }
@@ -182,6 +198,43 @@ public final class DiffApplication {
           sum[i] += weight * delta[i];
         }
       }
+    }
+
+    /** Refuses sums that are not finite in a type although all that was added is. */
+    void finite(
+        Optional<TensorReader> model,
+        String tensor,
+        ElementType type,
+        long from,
+        int n,
+        double[] sum) {
+      for (int i = 0; i < n; i++) {
+        if (!Double.isFinite(DirectoryWriter.rounded(type, sum[i]))
+            && isFinite(model, tensor, from + i)) {
+          throw new TransferException(
+              "tensor '"
+                  + tensor
+                  + "', element "
+                  + (from + i)
+                  + ": the sum "
+                  + sum[i]
+                  + " does not fit "
+                  + type
+                  + "; give smaller weights");
+        }
+      }
+    }
+
+    /** Whether all that is added up to one element is finite. */
+    private boolean isFinite(Optional<TensorReader> model, String tensor, long at) {
+      double[] one = new double[1];
+      model.ifPresent(reader -> reader.read(tensor, at, 1, one));
+      boolean finite = Double.isFinite(one[0]);
+      for (StoredDiff diff : diffs) {
+        diff.read(tensor, at, 1, one);
+        finite &= Double.isFinite(one[0]);
+      }
+      return finite;
     }
 
     @Override

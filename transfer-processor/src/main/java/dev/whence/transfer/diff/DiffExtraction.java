@@ -18,8 +18,9 @@ import java.util.TreeMap;
  * Takes {@code delta = F - B} out of two models and stores it as a {@link StoredDiff}. Every
  * element is checked by {@code B + delta = F}; those for which it does not hold in the stored type
  * become exceptions, and those that no difference gives back (one of the two vanishes beside the
- * other) are counted. Reads both models twice: once to count, since a safetensors header says how
- * long everything is, and once to write.
+ * other, or the fine-tuned zero is negative and the base's is not) are counted. Tensors of whole
+ * numbers have no difference and must be the same in both. Reads both models twice: once to count,
+ * since a safetensors header says how long everything is, and once to write.
  */
 public final class DiffExtraction {
   private DiffExtraction() {}
@@ -73,12 +74,32 @@ public final class DiffExtraction {
     Map<String, TensorReader.Info> theirs = f.tensors();
     for (TensorReader.Info mine : b.tensors().values()) {
       TensorReader.Info other = theirs.remove(mine.name());
-      if (SafetensorsShards.isBuffer(mine.name()) || (other != null && !mine.isFloat())) {
-        continue; // computed from the config, or nothing that could be added
+      if (SafetensorsShards.isBuffer(mine.name())) {
+        continue; // computed from the config
       }
       if (other == null) {
         problems.add("'" + mine.name() + "' is not in the fine-tuned model");
-      } else if (!mine.shape().equals(other.shape()) || !other.isFloat()) {
+      } else if (mine.isOtherFloat() || other.isOtherFloat()) {
+        problems.add(
+            "'"
+                + mine.name()
+                + "' is "
+                + mine.dtype()
+                + " in base, "
+                + other.dtype()
+                + " in the fine-tuned model, but differences are of F32, F16 and BF16");
+      } else if (!mine.isFloat()
+          && mine.dtype().equals(other.dtype())
+          && mine.shape().equals(other.shape())) {
+        if (!b.sameBytes(mine.name(), f)) {
+          problems.add(
+              "'"
+                  + mine.name()
+                  + "' is "
+                  + mine.dtype()
+                  + " and not the same in both models: only F32, F16 and BF16 have a difference");
+        }
+      } else if (!mine.shape().equals(other.shape()) || !mine.isFloat() || !other.isFloat()) {
         problems.add(
             "'"
                 + mine.name()
@@ -126,13 +147,22 @@ public final class DiffExtraction {
     }
   }
 
+  /** The difference; that of two negative zeros is one, too, since only that gives it back. */
+  private static double delta(double base, double fineTuned) {
+    return base == 0 ? fineTuned : fineTuned - base;
+  }
+
+  /** Whether the fine-tuned number comes back with all its bits, the sign of a zero included. */
   private static boolean restores(Pair pair, double base, double delta, double fineTuned) {
-    return DirectoryWriter.rounded(pair.fineTuned(), base + delta) == fineTuned;
+    return Double.doubleToRawLongBits(DirectoryWriter.rounded(pair.fineTuned(), base + delta))
+        == Double.doubleToRawLongBits(fineTuned);
   }
 
   private static boolean isException(Pair pair, double base, double fineTuned) {
-    return !restores(
-        pair, base, DirectoryWriter.rounded(pair.stored(), fineTuned - base), fineTuned);
+    double delta = delta(base, fineTuned);
+    double stored = DirectoryWriter.rounded(pair.stored(), delta);
+    // The sign of a zero is lost in every type: it takes no room.
+    return !restores(pair, base, stored, fineTuned) && !(fineTuned == 0 && stored == delta);
   }
 
   /** What one tensor needs. */
@@ -152,13 +182,16 @@ public final class DiffExtraction {
                   + (from + i)
                   + " is not finite: it has no difference");
         }
+        double delta = delta(base[i], fineTuned[i]);
+        double stored = delta;
         if (isException(pair, base[i], fineTuned[i])) {
           exceptions++;
-          double delta = fineTuned[i] - base[i];
           wide |= !restores(pair, base[i], (float) delta, fineTuned[i]);
-          if (!restores(pair, base[i], delta, fineTuned[i])) {
-            inexact++;
-          }
+        } else {
+          stored = DirectoryWriter.rounded(pair.stored(), delta);
+        }
+        if (!restores(pair, base[i], stored, fineTuned[i])) {
+          inexact++;
         }
       }
     }
@@ -197,7 +230,7 @@ public final class DiffExtraction {
             f,
             (same, from, n, base, fineTuned) -> {
               for (int i = 0; i < n; i++) {
-                base[i] = fineTuned[i] - base[i];
+                base[i] = delta(base[i], fineTuned[i]);
               }
               out.write(pair.stored(), base, n);
             });
@@ -221,7 +254,7 @@ public final class DiffExtraction {
       for (int i = 0; i < n; i++) {
         if (isException(pair, base[i], fineTuned[i])) {
           at[count] = from + i;
-          delta[count++] = fineTuned[i] - base[i];
+          delta[count++] = delta(base[i], fineTuned[i]);
         }
       }
       if (!deltas) {

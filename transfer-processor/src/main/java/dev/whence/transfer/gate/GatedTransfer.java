@@ -1,19 +1,19 @@
 package dev.whence.transfer.gate;
 
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.DurableMove;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.OutputLock;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 
@@ -30,10 +30,10 @@ public final class GatedTransfer {
   /**
    * How it ended.
    *
-   * @param report what was measured; empty if an earlier run had published the same transfer
+   * @param report what was measured
    * @param published whether the output holds the model now
    */
-  public record Outcome(Manifest manifest, Optional<GateReport> report, boolean published) {}
+  public record Outcome(Manifest manifest, GateReport report, boolean published) {}
 
   public GatedTransfer(MergeOptions options, MergeProgress progress, Gates gates) {
     this.options = options;
@@ -52,6 +52,7 @@ public final class GatedTransfer {
    *
    * @param measured is told of the measurements before anything is published or removed
    * @throws TransferException if it fails; a rejection is no failure
+   * @throws dev.whence.transfer.merge.BusyException if somebody else transfers to this output
    */
   public Outcome run(
       TransferRequest request, Path output, BiConsumer<Manifest, GateReport> measured) {
@@ -59,25 +60,40 @@ public final class GatedTransfer {
       throw new TransferException(
           "a gated transfer has one lambda; further ones belong into its sweep");
     }
+    gates.check(request);
+    try {
+      OutputLock held = OutputLock.of(output);
+      try {
+        return locked(request, output, measured);
+      } finally {
+        held.close();
+      }
+    } catch (IOException e) {
+      throw new TransferException(
+          "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
+    }
+  }
+
+  private Outcome locked(
+      TransferRequest request, Path output, BiConsumer<Manifest, GateReport> measured) {
     Path candidate = candidate(output);
     Manifest manifest;
     try (TransferPlan plan = TransferPlan.of(request)) {
       Optional<Manifest> there = Manifest.read(output);
       if (there.isPresent() && there.get().plan().equals(plan.id())) {
-        return new Outcome(there.get(), Optional.empty(), true);
+        return published(request, output, there.get(), measured);
       }
       refuseOccupied(output);
       Optional<Manifest> old = Manifest.read(candidate);
-      if (old.isPresent() && !old.get().plan().equals(plan.id())) {
-        delete(candidate); // of another transfer, which was cut off
+      if (!old.map(Manifest::plan).equals(Optional.of(plan.id()))) {
+        delete(candidate); // of another transfer, or half removed, by a run that was cut off
       }
       Published merged = MergeRun.run(plan, candidate, options, progress);
       manifest = merged.models().get(0).manifest();
     }
     GateReport report;
     try {
-      Path scratch = candidate.resolveSibling(candidate.getFileName() + ".scratch");
-      report = gates.measure(request, candidate, scratch);
+      report = gates.measure(request, candidate, scratch(candidate));
     } catch (TransferException e) {
       delete(candidate);
       throw e;
@@ -88,7 +104,26 @@ public final class GatedTransfer {
     } else {
       delete(candidate);
     }
-    return new Outcome(manifest, Optional.of(report), report.passed());
+    return new Outcome(manifest, report, report.passed());
+  }
+
+  /** The output holds this transfer; nothing says that gates have let it pass, so they look. */
+  private Outcome published(
+      TransferRequest request,
+      Path output,
+      Manifest manifest,
+      BiConsumer<Manifest, GateReport> measured) {
+    GateReport report = gates.measure(request, output, scratch(candidate(output)));
+    measured.accept(manifest, report);
+    if (!report.passed()) {
+      throw new TransferException(
+          output + " holds this transfer already, and it does not pass the gates: remove it");
+    }
+    return new Outcome(manifest, report, true);
+  }
+
+  private static Path scratch(Path candidate) {
+    return candidate.resolveSibling(candidate.getFileName() + ".scratch");
   }
 
   private static void refuseOccupied(Path output) {
@@ -102,9 +137,7 @@ public final class GatedTransfer {
 
   private static void publish(Path candidate, Path output) {
     try {
-      Files.createDirectories(
-          Objects.requireNonNull(output.toAbsolutePath().normalize().getParent()));
-      Files.move(candidate, output, StandardCopyOption.ATOMIC_MOVE);
+      DurableMove.move(candidate, output);
     } catch (IOException e) {
       throw new TransferException(output + " could not be published: " + e, e);
     }

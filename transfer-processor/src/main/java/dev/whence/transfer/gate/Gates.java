@@ -78,7 +78,7 @@ public final class Gates {
     gates.add(
         new Gate(
             "identity",
-            identity.different() == 0,
+            identity.different() == 0 && identity.elements() > 0,
             identity.different() == 0
                 ? "T := B gives F bit for bit in " + identity.elements() + " elements"
                 : "T := B differs from F in "
@@ -95,14 +95,7 @@ public final class Gates {
     List<Point> sweep;
     delete(scratch); // what a killed run left
     try {
-      // T - B is added to F: the transfer with the roles of target and fine-tuned exchanged.
-      TransferRequest along =
-          new TransferRequest(
-              request.base(),
-              /* fineTuned= */ request.target(),
-              /* target= */ request.fineTuned(),
-              List.of(),
-              request.policies());
+      TransferRequest along = along(request, start(request, scratch));
       way =
           points(
               "connectivity",
@@ -120,11 +113,60 @@ public final class Gates {
             "connectivity",
             task <= options.barrierLimit() && general <= options.barrierLimit(),
             text(
-                "the barrier from F to M is %.4f on the task set and %.4f on the general set, limit"
+                "the barrier from B + lambda (F - B) to M is %.4f on the task set and %.4f on the general set, limit"
                     + " %.4f nats per token",
                 task, general, options.barrierLimit())));
     gates.addAll(worth(losses));
     return new GateReport(lambda, gates, losses, way, task, general, sweep);
+  }
+
+  /**
+   * Plans all that will be measured, and refuses what could not be, before hours are spent.
+   *
+   * @throws TransferException with all reasons
+   */
+  void check(TransferRequest request) {
+    plan(along(request, request.fineTuned().directory()).withLambdas(List.of(1.)));
+    for (int from = 0; from < options.sweep().size(); from += AT_ONCE) {
+      plan(request.withLambdas(atOnce(options.sweep(), from)));
+    }
+  }
+
+  private static void plan(TransferRequest request) {
+    TransferPlan.of(request).close();
+  }
+
+  private static List<Double> atOnce(List<Double> lambdas, int from) {
+    return lambdas.subList(from, Math.min(lambdas.size(), from + AT_ONCE));
+  }
+
+  /** Where the way begins: B + lambda (F - B), which is F itself for lambda = 1. */
+  private Path start(TransferRequest request, Path scratch) {
+    if (request.lambdas().equals(List.of(1.))) {
+      return request.fineTuned().directory();
+    }
+    Path output = scratch.resolve("start");
+    TransferRequest onBase =
+        new TransferRequest(
+            request.base(),
+            request.fineTuned(),
+            /* target= */ request.base(),
+            request.lambdas(),
+            request.policies());
+    try (TransferPlan plan = TransferPlan.of(onBase)) {
+      MergeRun.run(plan, output, merging, MergeProgress.NONE);
+    }
+    return output;
+  }
+
+  /** T - B is added to the begin: the transfer with the target in the fine-tuned model's part. */
+  private static TransferRequest along(TransferRequest request, Path start) {
+    return new TransferRequest(
+        request.base(),
+        /* fineTuned= */ request.target(),
+        TransferRequest.Input.of(start),
+        List.of(),
+        request.policies());
   }
 
   private static Gate agreement(TransferRequest request) {
@@ -147,7 +189,7 @@ public final class Gates {
       String what, TransferRequest request, List<Double> lambdas, Path scratch) {
     List<Point> points = new ArrayList<>();
     for (int from = 0; from < lambdas.size(); from += AT_ONCE) {
-      List<Double> some = lambdas.subList(from, Math.min(lambdas.size(), from + AT_ONCE));
+      List<Double> some = atOnce(lambdas, from);
       Path output = scratch.resolve(what + "-" + from);
       try (TransferPlan plan = TransferPlan.of(request.withLambdas(some))) {
         Published made = MergeRun.run(plan, output, merging, MergeProgress.NONE);

@@ -2,23 +2,16 @@ package dev.whence.transfer.merge;
 
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Arrays;
 import java.util.Objects;
-import java.util.UUID;
 
 /**
  * The place where a result grows, beside where it is to be: {@code .NAME.whence-transfer} with the
@@ -28,64 +21,24 @@ import java.util.UUID;
 final class Staging implements AutoCloseable {
   private final Path output;
   private final Path directory;
-  private final Path lockFile;
-  private final FileChannel lockChannel;
+  private final OutputLock lock;
 
-  private Staging(Path output, Path directory, Path lockFile, FileChannel lockChannel) {
+  private Staging(Path output, Path directory, OutputLock lock) {
     this.output = output;
     this.directory = directory;
-    this.lockFile = lockFile;
-    this.lockChannel = lockChannel;
+    this.lock = lock;
   }
 
   /**
    * Locks the place of an output.
    *
-   * @throws BusyException if another process writes there
+   * @throws BusyException if somebody else writes there
    */
   static Staging lock(Path output) throws IOException {
+    OutputLock lock = OutputLock.of(output);
     Path absolute = output.toAbsolutePath().normalize();
-    Path parent = absolute.getParent();
-    if (parent == null) {
-      throw new TransferException(output + " can not be an output: it has no parent directory");
-    }
-    Files.createDirectories(parent);
-    Path directory = parent.resolve("." + absolute.getFileName() + ".whence-transfer");
-    Path lockFile = parent.resolve("." + absolute.getFileName() + ".whence-transfer.lock");
-    while (true) {
-      FileChannel channel =
-          FileChannel.open(lockFile, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (!tryLock(channel)) {
-        channel.close();
-        throw new BusyException(
-            "another transfer to " + output + " is running (it holds " + lockFile + ")");
-      }
-      // Whoever held the lock before may have removed the file that was opened here.
-      if (isStill(lockFile, channel)) {
-        return new Staging(absolute, directory, lockFile, channel);
-      }
-      channel.close();
-    }
-  }
-
-  private static boolean tryLock(FileChannel channel) throws IOException {
-    try {
-      FileLock lock = channel.tryLock();
-      return lock != null;
-    } catch (OverlappingFileLockException e) {
-      return false;
-    }
-  }
-
-  private static boolean isStill(Path lockFile, FileChannel channel) throws IOException {
-    byte[] mark = UUID.randomUUID().toString().getBytes(StandardCharsets.US_ASCII);
-    channel.truncate(0);
-    channel.write(ByteBuffer.wrap(mark), 0);
-    try {
-      return Arrays.equals(mark, Files.readAllBytes(lockFile));
-    } catch (NoSuchFileException e) {
-      return false;
-    }
+    return new Staging(
+        absolute, absolute.resolveSibling("." + absolute.getFileName() + ".whence-transfer"), lock);
   }
 
   /** Where the result will be. */
@@ -173,7 +126,8 @@ final class Staging implements AutoCloseable {
     }
   }
 
-  private static void force(Path directory) throws IOException {
+  /** Makes a rename in a directory survive a power cut. */
+  static void force(Path directory) throws IOException {
     try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
       channel.force(true);
     }
@@ -181,9 +135,6 @@ final class Staging implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    if (!exists()) {
-      Files.deleteIfExists(lockFile);
-    }
-    lockChannel.close();
+    lock.close();
   }
 }

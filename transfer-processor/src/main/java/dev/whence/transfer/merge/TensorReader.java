@@ -31,6 +31,11 @@ public final class TensorReader implements AutoCloseable {
     public boolean isFloat() {
       return List.of("F32", "F16", "BF16").contains(dtype);
     }
+
+    /** Whether it holds numbers that can not be added here: F64 or eight bits. */
+    public boolean isOtherFloat() {
+      return dtype.startsWith("F") && !isFloat();
+    }
   }
 
   private TensorReader(SourceModel model) {
@@ -106,6 +111,18 @@ public final class TensorReader implements AutoCloseable {
   /** Reads whole numbers of a tensor of I64. */
   public void readI64(String name, long from, int n, long[] to) {
     read(tensor(name), from, n, Long.BYTES).asLongBuffer().get(to, 0, n);
+  }
+
+  /** Whether a tensor has the same bytes in another model, where it has the same length. */
+  public boolean sameBytes(String name, TensorReader other) {
+    long length = bytes(name);
+    for (long at = 0; at < length; at += PIECE) {
+      int n = (int) Math.min(PIECE, length - at);
+      if (!raw(name, at, n).equals(other.raw(name, at, n))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Raw bytes of a tensor from a byte on, at most eight times {@link #PIECE}. */

@@ -82,7 +82,7 @@ final class TransferJob implements Runnable {
       LOG.info("transfer {} was stopped", state.getTransferId());
     } catch (TransferException e) {
       failed(String.valueOf(e.getMessage()));
-    } catch (RuntimeException | OutOfMemoryError e) {
+    } catch (Throwable e) { // an Error, too: without a terminal event it would be run for ever
       LOG.error("transfer {} broke", state.getTransferId(), e);
       failed("the transfer broke (" + e.getClass().getSimpleName() + "); the log says more");
     }

@@ -27,6 +27,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.avro.Schema;
 import org.apache.avro.specific.SpecificRecord;
@@ -37,8 +39,10 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -295,8 +299,8 @@ final class TransferStage implements AutoCloseable {
 
     /** Starts what is next, if nothing runs. */
     private void work() {
-      if (job.isPresent() && worker.isAlive()) {
-        return;
+      if (worker.isAlive()) {
+        return; // of this owner, or one that was told to stop and is not there yet
       }
       speak();
       job = Optional.empty();
@@ -388,22 +392,21 @@ final class TransferStage implements AutoCloseable {
 
     private void write(
         TransferEvent event, Optional<ModelRelease> release, Optional<Long> nextOffset) {
+      Future<RecordMetadata> place;
       producer.beginTransaction();
       try {
-        send(
-            topics.transfers().name(),
-            event.getTransferId(),
-            event,
-            TransferEvent.getClassSchema(),
-            TransferStates.step(event.getState()));
-        release.ifPresent(
-            one ->
-                send(
-                    topics.models().name(),
-                    one.getModelId(),
-                    one,
-                    ModelRelease.getClassSchema(),
-                    0));
+        place =
+            send(
+                topics.transfers().name(),
+                event.getTransferId(),
+                event,
+                TransferEvent.getClassSchema(),
+                TransferStates.step(event.getState()));
+        if (release.isPresent()) {
+          ModelRelease one = release.get();
+          var unused =
+              send(topics.models().name(), one.getModelId(), one, ModelRelease.getClassSchema(), 0);
+        }
         // Right before it is used: a rebalance may have happened meanwhile.
         ConsumerGroupMetadata member = consumer.groupMetadata();
         if (member.generationId() < 0) {
@@ -422,17 +425,29 @@ final class TransferStage implements AutoCloseable {
         }
         throw e;
       }
-      states.written(event);
+      states.written(offset(place), event);
     }
 
-    private void send(String topic, String key, SpecificRecord value, Schema schema, int revision) {
+    /** Of a record whose transaction is committed: that waited for it. */
+    private static long offset(Future<RecordMetadata> place) {
+      try {
+        return place.get().offset();
+      } catch (InterruptedException e) {
+        throw new InterruptException(e);
+      } catch (ExecutionException e) {
+        throw new KafkaException("a committed event has no place", e);
+      }
+    }
+
+    private Future<RecordMetadata> send(
+        String topic, String key, SpecificRecord value, Schema schema, int revision) {
       ProducerRecord<byte[], byte[]> record =
           new ProducerRecord<>(
               topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value));
       EventHeaders.of(schema, NAME, instance, key, revision, "")
           .toMap()
           .forEach(record.headers()::add);
-      var unused = producer.send(record);
+      return producer.send(record);
     }
 
     /** New bases of a subscribed line become requests. */
@@ -465,12 +480,13 @@ final class TransferStage implements AutoCloseable {
           LOG.info("the subscription asks for {}", request.getModelId());
           // Read back like any request: it counts from its own offset on.
           producer.beginTransaction();
-          send(
-              topics.transfers().name(),
-              request.getTransferId(),
-              request,
-              TransferEvent.getClassSchema(),
-              TransferStates.step(request.getState()));
+          var unused =
+              send(
+                  topics.transfers().name(),
+                  request.getTransferId(),
+                  request,
+                  TransferEvent.getClassSchema(),
+                  TransferStates.step(request.getState()));
           producer.commitTransaction();
         }
       }

@@ -12,7 +12,8 @@ import java.util.Set;
 
 /**
  * What is true of every transfer, by the events read so far. A request for a transfer that was
- * requested before changes nothing, unless that one failed.
+ * requested before changes nothing, unless that one had failed by then. The topic is read again
+ * from the last request that was taken, so events come here twice: the offset says what is older.
  */
 final class TransferStates {
   private static final Set<TransferState> TERMINAL =
@@ -20,24 +21,37 @@ final class TransferStates {
 
   private final Map<String, Placed> states = new HashMap<>();
 
-  private record Placed(long offset, TransferEvent event) {}
+  /** The last event that counts, and, for a request, the failure that it follows. */
+  private record Placed(long offset, TransferEvent event, Optional<TransferEvent> failed) {
+    /** Whether an event is the known one, written again as the answer to a repeated request. */
+    boolean isRepeatedBy(TransferEvent other) {
+      return event.equals(other) || failed.filter(other::equals).isPresent();
+    }
+  }
 
   /** Takes an event at its place. */
   void apply(long offset, TransferEvent event) {
     Placed known = states.get(event.getTransferId());
-    boolean counts =
-        known == null
-            || (event.getState() == TransferState.REQUESTED
-                ? known.event().getState() == TransferState.FAILED
-                : known.offset() < offset); // else it is our own, read back after later ones
-    if (counts) {
-      states.put(event.getTransferId(), new Placed(offset, event));
+    if (known == null) {
+      states.put(event.getTransferId(), new Placed(offset, event, Optional.empty()));
+      return;
+    }
+    if (known.offset() >= offset) {
+      return; // read back after later ones
+    }
+    if (event.getState() == TransferState.REQUESTED) {
+      if (known.event().getState() == TransferState.FAILED) {
+        states.put(event.getTransferId(), new Placed(offset, event, Optional.of(known.event())));
+      }
+    } else if (!known.isRepeatedBy(event)) {
+      // A repetition keeps its first place: a request between the two came after the failure.
+      states.put(event.getTransferId(), new Placed(offset, event, Optional.empty()));
     }
   }
 
-  /** Takes an event that was just written. */
-  void written(TransferEvent event) {
-    states.put(event.getTransferId(), new Placed(Long.MAX_VALUE, event));
+  /** Takes an event that was just written, at the place that it got. */
+  void written(long offset, TransferEvent event) {
+    apply(offset, event);
   }
 
   void withdrawn(String transferId) {
