@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -31,12 +32,8 @@ final class ServeCommand implements Runnable {
         spec.commandLine(), "which processor? This version has attribution and transfer");
   }
 
-  /** Context attribution of live responses. */
-  @Command(
-      name = "attribution",
-      description = "Attributes live responses until it is told to end (SIGTERM, Ctrl-C).",
-      mixinStandardHelpOptions = true)
-  static final class Attribution implements Callable<Integer> {
+  /** Where every processor's configuration comes from. */
+  static final class ProcessorSettings {
     @Option(
         names = "--config",
         paramLabel = "F",
@@ -49,11 +46,22 @@ final class ServeCommand implements Runnable {
         description = "one key of the configuration; wins over the environment and the file")
     private Map<String, String> flags = Map.of();
 
+    Settings load() {
+      return Settings.load(config.orElse(null), System.getenv(), flags);
+    }
+  }
+
+  /** Context attribution of live responses. */
+  @Command(
+      name = "attribution",
+      description = "Attributes live responses until it is told to end (SIGTERM, Ctrl-C).",
+      mixinStandardHelpOptions = true)
+  static final class Attribution implements Callable<Integer> {
+    @Mixin private ProcessorSettings settings = new ProcessorSettings();
+
     @Override
     public Integer call() {
-      Map<String, String> environment = System.getenv();
-      return AttributionProcessor.run(
-          Settings.load(config.orElse(null), environment, flags), environment);
+      return AttributionProcessor.run(settings.load(), System.getenv());
     }
   }
 
@@ -63,23 +71,11 @@ final class ServeCommand implements Runnable {
       description = "Carries out requested transfers until it is told to end (SIGTERM, Ctrl-C).",
       mixinStandardHelpOptions = true)
   static final class Transfer implements Callable<Integer> {
-    @Option(
-        names = "--config",
-        paramLabel = "F",
-        description = "YAML; the environment (WHENCE_<KEY>) wins over it")
-    private Optional<Path> config = Optional.empty();
-
-    @Option(
-        names = "--set",
-        paramLabel = "KEY=VALUE",
-        description = "one key of the configuration; wins over the environment and the file")
-    private Map<String, String> flags = Map.of();
+    @Mixin private ProcessorSettings settings = new ProcessorSettings();
 
     @Override
     public Integer call() {
-      Map<String, String> environment = System.getenv();
-      return TransferProcessor.run(
-          Settings.load(config.orElse(null), environment, flags), environment);
+      return TransferProcessor.run(settings.load(), System.getenv());
     }
   }
 }

@@ -7,8 +7,8 @@ import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
-import dev.whence.influence.corpus.CorpusFile.Rejected;
 import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.model.LayerSelection;
@@ -256,15 +256,15 @@ public final class FactorsJob {
             start.rejected());
     Pass pass = new Pass(name, unfinished, header, labels, add, save, rejects, listener, start);
     corpus.read(model.texts(), options.share(), start.line(), pass);
-    pass.finish();
-    if (pass.progress.documents() == 0 && options.share().parts() == 1) {
+    Progress done = pass.finish();
+    if (done.documents() == 0 && options.share().parts() == 1) {
       throw new InfluenceException(
           corpus.path()
               + " holds no document ("
-              + pass.progress.rejected()
+              + done.rejected()
               + " lines were rejected): nothing to compute factors of.");
     }
-    pass.progress.write(header);
+    done.write(header);
     save.to(path, header);
     delete(unfinished);
   }
@@ -277,20 +277,14 @@ public final class FactorsJob {
     }
   }
 
-  private final class Pass implements CorpusFile.Visitor {
+  private final class Pass extends CorpusPass {
     private final String name;
     private final Path unfinished;
     private final ObjectNode header;
     private final LabelSeed labels;
     private final Consumer<Taps> add;
     private final Save save;
-    private final RejectFile rejects;
     private final Listener listener;
-    private final List<Example> waiting = new ArrayList<>();
-    private long waitingTokens;
-    private long bytes;
-    private long saved = System.nanoTime();
-    private Progress progress;
 
     Pass(
         String name,
@@ -302,56 +296,37 @@ public final class FactorsJob {
         RejectFile rejects,
         Listener listener,
         Progress start) {
+      super(start, rejects, (long) PACKS_AT_ONCE * options.packTokens(), options.saveEvery());
       this.name = name;
       this.unfinished = unfinished;
       this.header = header;
       this.labels = labels;
       this.add = add;
       this.save = save;
-      this.rejects = rejects;
       this.listener = listener;
-      this.progress = start;
     }
 
     @Override
-    public boolean document(CorpusDocument document) {
-      progress = progress.with(document);
-      waiting.addAll(document.examples());
-      waitingTokens += document.tokens();
-      bytes = document.reference().offset() + document.reference().bytes();
-      if (waitingTokens >= (long) PACKS_AT_ONCE * options.packTokens()) {
-        compute();
-        if (System.nanoTime() - saved >= options.saveEvery().toNanos()) {
-          rejects.save();
-          ObjectNode state = header.deepCopy();
-          progress.write(state);
-          save.to(unfinished, state);
-          saved = System.nanoTime();
-        }
-      }
-      return true;
-    }
-
-    @Override
-    public void rejected(Rejected rejected) {
-      progress = progress.with(rejected);
-      rejects.add(rejected);
-    }
-
-    void compute() {
-      for (RowPacker.Packed pack : model.pack(waiting, options.packTokens())) {
-        try (Taps taps = model.tap(pack, labels.of(pack, waiting))) {
+    protected void compute(List<CorpusDocument> documents) {
+      List<Example> examples =
+          documents.stream().flatMap(document -> document.examples().stream()).toList();
+      for (RowPacker.Packed pack : model.pack(examples, options.packTokens())) {
+        try (Taps taps = model.tap(pack, labels.of(pack, examples))) {
           add.accept(taps);
         }
       }
-      waiting.clear();
-      waitingTokens = 0;
-      listener.pass(name, bytes, progress);
     }
 
-    void finish() {
-      compute();
-      rejects.save();
+    @Override
+    protected void save(Progress done) {
+      ObjectNode state = header.deepCopy();
+      done.write(state);
+      save.to(unfinished, state);
+    }
+
+    @Override
+    protected void moved(long bytesRead, Progress done) {
+      listener.pass(name, bytesRead, done);
     }
   }
 

@@ -3,8 +3,8 @@ package dev.whence.influence.index;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
-import dev.whence.influence.corpus.CorpusFile.Rejected;
 import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.ekfac.Damping;
@@ -15,7 +15,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
 
@@ -175,30 +174,23 @@ public final class IndexJob {
               start.rejected());
       Pass pass = new Pass(shard, builder, gradients, rejects, listener);
       corpus.read(model.texts(), new Share(shard, options.shards()), start.line(), pass);
-      pass.compute();
-      rejects.save();
-      if (pass.progress.documents() == 0 && options.shards() == 1) {
+      Progress done = pass.finish();
+      if (done.documents() == 0 && options.shards() == 1) {
         throw new InfluenceException(
             corpus.path()
                 + " holds no document ("
-                + pass.progress.rejected()
+                + done.rejected()
                 + " lines were rejected): nothing to index.");
       }
-      builder.finish(pass.progress);
+      builder.finish(done);
     }
   }
 
-  private final class Pass implements CorpusFile.Visitor {
+  private final class Pass extends CorpusPass {
     private final int shard;
     private final ShardBuilder builder;
     private final SketchedGradients gradients;
-    private final RejectFile rejects;
     private final FactorsJob.Listener listener;
-    private final List<CorpusDocument> waiting = new ArrayList<>();
-    private long waitingTokens;
-    private long bytes;
-    private long saved = System.nanoTime();
-    private Progress progress;
 
     Pass(
         int shard,
@@ -206,46 +198,34 @@ public final class IndexJob {
         SketchedGradients gradients,
         RejectFile rejects,
         FactorsJob.Listener listener) {
+      super(
+          builder.progress(),
+          rejects,
+          (long) PACKS_AT_ONCE * options.packTokens(),
+          options.saveEvery());
       this.shard = shard;
       this.builder = builder;
       this.gradients = gradients;
-      this.rejects = rejects;
       this.listener = listener;
-      this.progress = builder.progress();
     }
 
     @Override
-    public boolean document(CorpusDocument document) {
-      progress = progress.with(document);
-      waiting.add(document);
-      waitingTokens += document.tokens();
-      bytes = document.reference().offset() + document.reference().bytes();
-      if (waitingTokens >= (long) PACKS_AT_ONCE * options.packTokens()) {
-        compute();
-        if (System.nanoTime() - saved >= options.saveEvery().toNanos()) {
-          rejects.save();
-          builder.save(progress);
-          saved = System.nanoTime();
-        }
-      }
-      return true;
-    }
-
-    @Override
-    public void rejected(Rejected rejected) {
-      progress = progress.with(rejected);
-      rejects.add(rejected);
-    }
-
-    void compute() {
-      if (!waiting.isEmpty()) {
+    protected void compute(List<CorpusDocument> documents) {
+      if (!documents.isEmpty()) {
         builder.add(
-            waiting.stream().map(IndexedDocument::of).toList(),
-            gradients.of(waiting, options.packTokens()));
+            documents.stream().map(IndexedDocument::of).toList(),
+            gradients.of(documents, options.packTokens()));
       }
-      waiting.clear();
-      waitingTokens = 0;
-      listener.pass("shard " + shard + " of " + options.shards(), bytes, progress);
+    }
+
+    @Override
+    protected void save(Progress done) {
+      builder.save(done);
+    }
+
+    @Override
+    protected void moved(long bytesRead, Progress done) {
+      listener.pass("shard " + shard + " of " + options.shards(), bytesRead, done);
     }
   }
 }

@@ -1,7 +1,7 @@
 package dev.whence.transfer.gate;
 
 import dev.whence.transfer.TransferException;
-import dev.whence.transfer.merge.DurableMove;
+import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
@@ -13,7 +13,6 @@ import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 
@@ -137,20 +136,15 @@ public final class GatedTransfer {
 
   private static void publish(Path candidate, Path output) {
     try {
-      DurableMove.move(candidate, output);
+      Directories.move(candidate, output);
     } catch (IOException e) {
       throw new TransferException(output + " could not be published: " + e, e);
     }
   }
 
-  private static void delete(Path directory) {
-    if (!Files.exists(directory)) {
-      return;
-    }
-    try (var files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
+  static void delete(Path directory) {
+    try {
+      Directories.delete(directory);
     } catch (IOException e) {
       throw new TransferException(directory + " could not be removed: " + e, e);
     }

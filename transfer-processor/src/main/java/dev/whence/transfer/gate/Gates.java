@@ -11,11 +11,8 @@ import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
@@ -93,7 +90,7 @@ public final class Gates {
     losses.add(losses("transferred", merged));
     List<Point> way;
     List<Point> sweep;
-    delete(scratch); // what a killed run left
+    GatedTransfer.delete(scratch); // what a killed run left
     try {
       TransferRequest along = along(request, start(request, scratch));
       way =
@@ -104,7 +101,7 @@ public final class Gates {
               scratch);
       sweep = points("sweep", request, options.sweep(), scratch);
     } finally {
-      delete(scratch);
+      GatedTransfer.delete(scratch);
     }
     double task = barrier(way, Point::task);
     double general = barrier(way, Point::general);
@@ -202,7 +199,7 @@ public final class Gates {
                   judge.loss(model.directory(), options.generalSet())));
         }
       } finally {
-        delete(output);
+        GatedTransfer.delete(output);
       }
     }
     return points;
@@ -252,18 +249,5 @@ public final class Gates {
 
   private static String text(String format, Object... values) {
     return String.format(Locale.ROOT, format, values);
-  }
-
-  private static void delete(Path directory) {
-    if (!Files.exists(directory)) {
-      return;
-    }
-    try (var files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    } catch (IOException e) {
-      throw new TransferException(directory + " could not be removed: " + e, e);
-    }
   }
 }

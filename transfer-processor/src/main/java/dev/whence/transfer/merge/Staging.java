@@ -2,15 +2,10 @@ package dev.whence.transfer.merge;
 
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Objects;
 
 /**
@@ -82,54 +77,20 @@ final class Staging implements AutoCloseable {
       throw new TransferException(output + " can not be published by a rename", e);
     }
     if (durable) {
-      force(Objects.requireNonNull(output.getParent()));
+      Directories.force(Objects.requireNonNull(output.getParent()));
     }
   }
 
   /** Removes what is not published. */
   void discard() throws IOException {
-    delete(directory);
-  }
-
-  static void delete(Path directory) throws IOException {
-    if (!Files.exists(directory)) {
-      return;
-    }
-    Files.walkFileTree(
-        directory,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(
-              Path visited, @org.jspecify.annotations.Nullable IOException problem)
-              throws IOException {
-            if (problem != null) {
-              throw problem;
-            }
-            Files.delete(visited);
-            return FileVisitResult.CONTINUE;
-          }
-        });
+    Directories.delete(directory);
   }
 
   private static void forceDirectories(Path root) throws IOException {
     try (var all = Files.walk(root)) {
       for (Path path : all.filter(Files::isDirectory).toList()) {
-        force(path);
+        Directories.force(path);
       }
-    }
-  }
-
-  /** Makes a rename in a directory survive a power cut. */
-  static void force(Path directory) throws IOException {
-    try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
-      channel.force(true);
     }
   }
 

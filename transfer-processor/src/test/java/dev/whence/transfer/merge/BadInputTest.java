@@ -137,7 +137,7 @@ class BadInputTest {
     Files.write(base.resolve(SafetensorsShards.SINGLE), header(1L << 60));
     Files.writeString(
         target.resolve(SafetensorsShards.SINGLE), "not safetensors, but long enough for a header");
-    Staging.delete(fineTuned);
+    Directories.delete(fineTuned);
     assertThat(refused(request()).reasons())
         .hasSize(3)
         .anySatisfy(

@@ -88,7 +88,7 @@ final class KilledMerge {
       }
       assertThat(ModelFolder.contents(output)).as("point %d", point).isEqualTo(expected);
       assertThat(directory.resolve(".killed.whence-transfer")).doesNotExist();
-      Staging.delete(output);
+      Directories.delete(output);
     }
     return cut;
   }

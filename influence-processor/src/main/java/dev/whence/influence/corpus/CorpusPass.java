@@ -1,0 +1,82 @@
+package dev.whence.influence.corpus;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One way through a corpus: documents are gathered until there is work for several packs, worked on
+ * together, and what was done is saved from time to time, so that a run that is cut off loses no
+ * more than that.
+ */
+public abstract class CorpusPass implements CorpusFile.Visitor {
+  private final long tokensAtOnce;
+  private final Duration saveEvery;
+  private final RejectFile rejects;
+  private final List<CorpusDocument> waiting = new ArrayList<>();
+  private long waitingTokens;
+  private long bytes;
+  private long saved = System.nanoTime();
+  private Progress progress;
+
+  /**
+   * A way through the lines that are left.
+   *
+   * @param start what earlier runs did
+   * @param rejects gets the lines that are no documents
+   * @param tokensAtOnce documents of so many tokens are worked on together
+   * @param saveEvery how much work is lost at most
+   */
+  protected CorpusPass(Progress start, RejectFile rejects, long tokensAtOnce, Duration saveEvery) {
+    this.progress = start;
+    this.rejects = rejects;
+    this.tokensAtOnce = tokensAtOnce;
+    this.saveEvery = saveEvery;
+  }
+
+  /** Works on documents; there may be none. */
+  protected abstract void compute(List<CorpusDocument> documents);
+
+  /** Keeps what was done so far. */
+  protected abstract void save(Progress done);
+
+  /** How far the pass is, in bytes of the corpus. */
+  protected abstract void moved(long bytesRead, Progress done);
+
+  @Override
+  public final boolean document(CorpusDocument document) {
+    progress = progress.with(document);
+    waiting.add(document);
+    waitingTokens += document.tokens();
+    bytes = document.reference().offset() + document.reference().bytes();
+    if (waitingTokens >= tokensAtOnce) {
+      computeWaiting();
+      if (System.nanoTime() - saved >= saveEvery.toNanos()) {
+        rejects.save();
+        save(progress);
+        saved = System.nanoTime();
+      }
+    }
+    return true;
+  }
+
+  @Override
+  public final void rejected(CorpusFile.Rejected rejected) {
+    progress = progress.with(rejected);
+    rejects.add(rejected);
+  }
+
+  private void computeWaiting() {
+    compute(List.copyOf(waiting));
+    waiting.clear();
+    waitingTokens = 0;
+    moved(bytes, progress);
+  }
+
+  /** Works on what is left, and says what was done in all. */
+  public final Progress finish() {
+    computeWaiting();
+    rejects.save();
+    return progress;
+  }
+}
