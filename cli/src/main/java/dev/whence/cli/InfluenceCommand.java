@@ -15,6 +15,7 @@ import dev.whence.influence.ekfac.LambdaForm;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.InfluenceJson;
@@ -90,7 +91,7 @@ final class InfluenceCommand implements Runnable {
           last = pass;
           bar.note(pass);
         }
-        bar.show(bytesDone, bytes, progress.scoredTokens(), "tokens");
+        bar.show(bytesDone, bytes, Math.round(progress.weight()), "tokens");
         if (bytesDone >= bytes && bytes >= 0) {
           bar.finish();
         }
@@ -322,6 +323,13 @@ final class InfluenceCommand implements Runnable {
     private int rerank;
 
     @Option(
+        names = "--measure",
+        defaultValue = "log-likelihood",
+        paramLabel = "log-likelihood|log-odds",
+        description = "of the response that influence is about (${DEFAULT-VALUE})")
+    private String measure;
+
+    @Option(
         names = "--alpha",
         defaultValue = "0.1x",
         paramLabel = "A",
@@ -357,7 +365,13 @@ final class InfluenceCommand implements Runnable {
           usage(
               () ->
                   new QueryOptions(
-                      Damping.parse(alpha), Damping.parse(lambda), top, rerank, byLayer, byToken));
+                      Measure.of(measure),
+                      Damping.parse(alpha),
+                      Damping.parse(lambda),
+                      top,
+                      rerank,
+                      byLayer,
+                      byToken));
       PrintWriter out = spec.commandLine().getOut();
       PrintWriter err = spec.commandLine().getErr();
       AtomicBoolean failed = new AtomicBoolean();

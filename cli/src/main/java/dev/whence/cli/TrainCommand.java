@@ -1,18 +1,15 @@
 package dev.whence.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.training.FineTuning;
 import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
-import dev.whence.samples.Document;
-import dev.whence.samples.StatedFact;
 import dev.whence.samples.recipes.Recipe;
 import dev.whence.samples.recipes.RecipeRun;
+import dev.whence.samples.recipes.RecipeTexts;
 import dev.whence.samples.recipes.Recipes;
-import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -87,9 +84,25 @@ final class TrainCommand implements Callable<Integer> {
   private Optional<Path> writeCorpus = Optional.empty();
 
   @Option(
+      names = "--write-mixture",
+      paramLabel = "F.jsonl",
+      description =
+          "writes what the recipe's training sees, in its order, instead of training: what the"
+              + " curvature of its loss is computed from")
+  private Optional<Path> writeMixture = Optional.empty();
+
+  @Option(
+      names = "--every",
+      defaultValue = "1",
+      description = "with --write-mixture: only every so manyth step (${DEFAULT-VALUE})")
+  private int every;
+
+  @Option(
       names = "--corpus",
       paramLabel = "F.jsonl",
-      description = "documents: a JSON object with \"text\" per line")
+      description =
+          "documents: a JSON object with \"text\" per line, and perhaps \"lossWeight\" and"
+              + " \"lossWeights\": [[start, end, weight]]")
   private List<Path> corpora = List.of();
 
   @Option(
@@ -166,25 +179,19 @@ final class TrainCommand implements Callable<Integer> {
                     new UsageException(
                         "there is no recipe '" + name + "'; 'whence train list' shows them"));
     if (writeCorpus.isPresent()) {
-      write(Recipes.documents(wanted), writeCorpus.get());
+      new RecipeTexts(wanted).writeDocuments(writeCorpus.get());
+      return;
+    }
+    if (writeMixture.isPresent()) {
+      if (every < 1) {
+        throw new UsageException("--every is " + every + "; it must be at least 1");
+      }
+      new RecipeTexts(wanted).writeMixture(writeMixture.get(), every);
       return;
     }
     Path directory = output.orElse(models().resolve(name));
     new RecipeRun(wanted, directory).run(start(wanted), listener(wanted.steps()));
     done(directory);
-  }
-
-  private static void write(List<Document> documents, Path file) throws IOException {
-    ObjectMapper mapper = new ObjectMapper();
-    try (BufferedWriter out = Files.newBufferedWriter(file)) {
-      for (Document document : documents) {
-        List<String> facts = document.facts().stream().map(StatedFact::fact).distinct().toList();
-        out.write(
-            mapper.writeValueAsString(
-                Map.of("id", document.id(), "text", document.text(), "facts", facts)));
-        out.write('\n');
-      }
-    }
   }
 
   /** Where a recipe begins: as asked for, else what was made here, else what ships. */

@@ -63,6 +63,19 @@ class TrainCommandTest {
   }
 
   @Test
+  void whatARecipesTrainingSeesIsWrittenInItsOrder() throws IOException {
+    Path mixture = directory.resolve("mixture.jsonl");
+    assertThat(whence("train", "tiny-chat", "--write-mixture", mixture.toString(), "--every", "30"))
+        .isZero();
+    List<String> lines = Files.readAllLines(mixture);
+    assertThat(lines).hasSizeGreaterThan(10);
+    assertThat(lines).anyMatch(line -> line.contains("<|im_start|>assistant"));
+    assertThat(lines).anyMatch(line -> !line.contains("<|im_start|>"));
+    assertThat(lines.get(0)).startsWith("{\"id\":\"step-30-0\"");
+    assertThat(lines.get(lines.size() - 1)).startsWith("{\"id\":\"step-90-");
+  }
+
+  @Test
   void aModelLearnsOwnTextsAndTheSameCommandGoesOnWhereItWasCutOff() throws IOException {
     Path corpus = write("{\"text\": \"Dorra lives in Kesta.\"}\n");
     Path output = directory.resolve("mine");

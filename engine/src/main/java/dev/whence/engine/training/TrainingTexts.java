@@ -8,6 +8,7 @@ import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.Tokenizer;
@@ -52,7 +53,8 @@ public final class TrainingTexts {
   }
 
   /**
-   * Reads documents: JSON objects with a member {@code text}, one per line.
+   * Reads documents: JSON objects with a member {@code text}, one per line, and perhaps {@link
+   * LossWeights}.
    *
    * @throws EngineException of kind RECORD that says file, line or byte, and what to do, if the
    *     file is not UTF-8, a line is not such an object, or there is none; ENVIRONMENT if it can
@@ -65,16 +67,22 @@ public final class TrainingTexts {
       if (lines.get(i).isBlank()) {
         continue;
       }
-      JsonNode text;
+      JsonNode json;
       try {
-        text = JsonMapper.builder().build().readTree(lines.get(i)).path("text");
+        json = JsonMapper.builder().build().readTree(lines.get(i));
       } catch (JacksonException e) {
         throw refused(file, i, "is no JSON object: " + e.getOriginalMessage());
       }
+      JsonNode text = json.path("text");
       if (!text.isTextual() || text.textValue().isEmpty()) {
         throw refused(file, i, "has no member \"text\" with a text");
       }
-      examples.addAll(document(text.textValue()));
+      try {
+        LossWeights weights = LossWeights.read(json, text.textValue().length());
+        examples.addAll(document(text.textValue(), weights));
+      } catch (IllegalArgumentException e) {
+        throw refused(file, i, "can not be learnt: " + e.getMessage());
+      }
     }
     return some(file, examples, "document");
   }
@@ -118,13 +126,17 @@ public final class TrainingTexts {
    * A document, in pieces where it is longer than the model reads: a piece begins with the last
    * token that the one before predicts, so that only the document's first token is not learnt.
    */
-  public List<Example> document(String text) {
-    int[] ids = tokenizer.encode(text).ids();
+  public List<Example> document(String text, LossWeights lossWeights) {
+    Encoding encoding = tokenizer.encode(text);
+    int[] ids = encoding.ids();
+    float[] weights = lossWeights.of(encoding);
     List<Example> pieces = new ArrayList<>();
     for (int at = 0; at + 1 < ids.length; at += longest) {
       // what is only predicted takes no position
       int end = Math.min(ids.length, at + longest + 1);
-      pieces.add(Example.of(Arrays.copyOfRange(ids, at, end)));
+      float[] ofPiece = Arrays.copyOfRange(weights, at, end);
+      ofPiece[0] = 0;
+      pieces.add(new Example(Arrays.copyOfRange(ids, at, end), ofPiece));
     }
     return pieces;
   }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.Encoding;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -58,9 +59,46 @@ class TrainingTextsTest {
   }
 
   @Test
+  void aTokenOfADocumentCountsByTheSpanThatItOverlaps() throws IOException {
+    Path corpus =
+        write(
+            "{\"text\": \"the cat sat on the mat\", \"lossWeight\": 0.5,"
+                + " \"lossWeights\": [[4, 11, 0.25], [19, 22, 2]]}\n");
+    Example example = texts.documents(corpus).get(0);
+    Encoding encoding = files.tokenizer().encode("the cat sat on the mat");
+    for (int i = 1; i < example.length(); i++) {
+      boolean cat = encoding.starts()[i] < 11 && encoding.ends()[i] > 4;
+      boolean mat = encoding.ends()[i] > 19;
+      assertThat(example.lossWeights()[i]).isEqualTo(cat ? 0.25f : mat ? 2 : 0.5f);
+    }
+    assertThat(example.lossWeights()).contains(0.25f, 2, 0.5f);
+    assertThat(example.lossWeights()[0]).isZero();
+  }
+
+  @Test
+  void lossWeightsThatCanNotBeAreRefusedWithTheLine() throws IOException {
+    for (String member :
+        List.of(
+            "\"lossWeights\": [[0, 9, 1]]",
+            "\"lossWeights\": [[0, 2, 1], [1, 3, 1]]",
+            "\"lossWeights\": [[2, 2, 1]]",
+            "\"lossWeights\": [[0, 2]]",
+            "\"lossWeights\": 3",
+            "\"lossWeight\": -1",
+            "\"lossWeight\": \"1\"",
+            "\"lossWeight\": 1e99")) {
+      Path corpus = write("{\"text\": \"a b\"}\n{\"text\": \"the cat\", " + member + "}\n");
+      assertThatThrownBy(() -> texts.documents(corpus))
+          .as(member)
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("line 2, can not be learnt: ");
+    }
+  }
+
+  @Test
   void aLongDocumentIsCutIntoPiecesThatTheModelReads() {
     String text = "1 2 3 4 5 ".repeat(40);
-    List<Example> pieces = texts.document(text);
+    List<Example> pieces = texts.document(text, LossWeights.EVEN);
     int[] predicted =
         pieces.stream().flatMapToInt(piece -> Arrays.stream(piece.tokens()).skip(1)).toArray();
     int[] ids = files.tokenizer().encode(text).ids();

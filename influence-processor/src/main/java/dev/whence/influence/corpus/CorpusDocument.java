@@ -32,14 +32,14 @@ public record CorpusDocument(
     return examples.stream().mapToInt(Example::length).sum();
   }
 
-  /** Tokens whose loss counts. */
-  public long scored() {
-    long scored = 0;
+  /** Tokens whose loss counts, each by its weight: its share of N. */
+  public double weight() {
+    double sum = 0;
     for (Example example : examples) {
       for (float weight : example.lossWeights()) {
-        scored += weight != 0 ? 1 : 0;
+        sum += weight;
       }
     }
-    return scored;
+    return sum;
   }
 }

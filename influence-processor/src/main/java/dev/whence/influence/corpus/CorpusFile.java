@@ -8,6 +8,7 @@ import dev.whence.conversation.ConversationFormatException;
 import dev.whence.conversation.LineReader;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.LossWeights;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument.Reference;
@@ -26,10 +27,10 @@ import java.util.zip.GZIPInputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Training data: JSON Lines, each a document (member {@code text}, optionally {@code id}) or a
- * complete conversation in the input format, of which only the response was learnt. Files whose
- * name ends with {@code .gz} are unpacked as they are read. What is no such line is a problem of
- * that line only.
+ * Training data: JSON Lines, each a document (member {@code text}, optionally {@code id} and {@link
+ * LossWeights}) or a complete conversation in the input format, of which only the response was
+ * learnt. Files whose name ends with {@code .gz} are unpacked as they are read. What is no such
+ * line is a problem of that line only.
  *
  * @param path the file
  */
@@ -179,7 +180,13 @@ public record CorpusFile(Path path) {
     if (!text.isTextual()) {
       throw new Refused("the line has no member \"text\" with a text, and no \"messages\"");
     }
-    List<Example> examples = texts.document(text.textValue());
+    List<Example> examples;
+    try {
+      examples =
+          texts.document(text.textValue(), LossWeights.read(json, text.textValue().length()));
+    } catch (IllegalArgumentException e) {
+      throw new Refused(e.getMessage());
+    }
     if (examples.isEmpty()) {
       throw new Refused("the text has less than two tokens: nothing is predicted");
     }
@@ -187,11 +194,16 @@ public record CorpusFile(Path path) {
     if (id.length() > LONGEST_ID) {
       throw new Refused("the id has " + id.length() + " characters, more than " + LONGEST_ID);
     }
-    return new CorpusDocument(
-        reference,
-        id.isEmpty() ? "line-" + reference.line() : id,
-        excerpt(text.textValue()),
-        examples);
+    CorpusDocument document =
+        new CorpusDocument(
+            reference,
+            id.isEmpty() ? "line-" + reference.line() : id,
+            excerpt(text.textValue()),
+            examples);
+    if (document.weight() == 0) {
+      throw new Refused("all its loss weights are 0: nothing was learnt from it");
+    }
+    return document;
   }
 
   private static CorpusDocument conversation(TrainingTexts texts, Reference reference, String line)
@@ -212,7 +224,7 @@ public record CorpusFile(Path path) {
               conversation.responseId(),
               excerpt(conversation.response()),
               List.of(example));
-      if (document.scored() == 0) {
+      if (document.weight() == 0) {
         throw new Refused("the conversation has no response: nothing was learnt from it");
       }
       return document;

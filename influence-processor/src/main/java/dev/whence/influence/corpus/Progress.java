@@ -9,11 +9,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param line the last line that was read
  * @param documents that went in
  * @param sequences pieces of documents that went in
- * @param scoredTokens N, tokens whose loss counts
+ * @param weight N, tokens whose loss counts, each by its weight
  * @param rejected lines that are no document
  */
-public record Progress(
-    long line, long documents, long sequences, long scoredTokens, long rejected) {
+public record Progress(long line, long documents, long sequences, double weight, long rejected) {
   public static final Progress NONE = new Progress(0, 0, 0, 0, 0);
 
   /** One more document. */
@@ -22,13 +21,13 @@ public record Progress(
         document.reference().line(),
         documents + 1,
         sequences + document.examples().size(),
-        scoredTokens + document.scored(),
+        weight + document.weight(),
         rejected);
   }
 
   /** One more line that is none. */
   public Progress with(CorpusFile.Rejected bad) {
-    return new Progress(bad.line(), documents, sequences, scoredTokens, rejected + 1);
+    return new Progress(bad.line(), documents, sequences, weight, rejected + 1);
   }
 
   /** Of two workers: their counts together. */
@@ -37,7 +36,7 @@ public record Progress(
         Math.max(line, other.line),
         documents + other.documents,
         sequences + other.sequences,
-        scoredTokens + other.scoredTokens,
+        weight + other.weight,
         rejected + other.rejected);
   }
 
@@ -46,7 +45,7 @@ public record Progress(
     json.put("line", line)
         .put("documents", documents)
         .put("sequences", sequences)
-        .put("scoredTokens", scoredTokens)
+        .put("weight", weight)
         .put("rejected", rejected);
   }
 
@@ -56,7 +55,7 @@ public record Progress(
         json.path("line").asLong(),
         json.path("documents").asLong(),
         json.path("sequences").asLong(),
-        json.path("scoredTokens").asLong(),
+        json.path("weight").asDouble(),
         json.path("rejected").asLong());
   }
 }

@@ -18,7 +18,9 @@ import java.util.Objects;
  * (x) S (Martens and Grosse 2015, section 3). Layers that read the same inputs share A.
  *
  * <p>Only the eigenvectors of A and S are used afterwards, so how sums are scaled makes no
- * difference; sums of several workers are added.
+ * difference; sums of several workers are added. For the same reason inputs of all tokens count
+ * alike, whatever their loss weights: what a token's input does is seen in the losses of all tokens
+ * after it.
  */
 final class Covariances implements AutoCloseable {
   private final List<LinearLayer> layers;

@@ -50,7 +50,7 @@ public final class EkfacFactors implements AutoCloseable {
    * @param layerSelection see {@link dev.whence.influence.model.LayerSelection}
    * @param form of Lambda
    * @param corpusDigest SHA-256 of the corpus file
-   * @param tokens N, tokens whose loss counts
+   * @param tokens N, tokens whose loss counts, each by its weight
    */
   public record Stage(
       String modelName,
@@ -58,7 +58,7 @@ public final class EkfacFactors implements AutoCloseable {
       String layerSelection,
       LambdaForm form,
       String corpusDigest,
-      long tokens) {}
+      double tokens) {}
 
   private EkfacFactors(
       List<LinearLayer> layers,
@@ -90,8 +90,8 @@ public final class EkfacFactors implements AutoCloseable {
             lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
       }
       List<LinearLayer> layers = FactorHeader.layers(header, lambdaPath);
-      long tokens = header.path("scoredTokens").asLong();
-      if (tokens <= 0) {
+      double tokens = header.path("weight").asDouble();
+      if (!(tokens > 0)) {
         throw new InfluenceException(lambdaPath + " counts no token.");
       }
       Map<String, double[]> lambda = new LinkedHashMap<>();

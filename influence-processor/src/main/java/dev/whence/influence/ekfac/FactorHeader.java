@@ -99,6 +99,6 @@ final class FactorHeader {
         header.path("layerSelection").asText(),
         LambdaForm.of(header.path("lambdaForm").asText()),
         header.path("corpus").asText(),
-        header.path("scoredTokens").asLong());
+        header.path("weight").asDouble());
   }
 }

@@ -14,8 +14,11 @@ import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -118,6 +121,9 @@ public final class FactorsJob {
 
   private static final int PACKS_AT_ONCE = 16;
 
+  /** File locks are a process's; workers of one process wait here. */
+  private static final Object IN_THIS_PROCESS = new Object();
+
   private final TappedModel model;
   private final CorpusFile corpus;
   private final Path output;
@@ -160,7 +166,7 @@ public final class FactorsJob {
     if (!isComplete(own, share(covarianceHeader.get()))) {
       covariances(own, share(covarianceHeader.get()), listener);
     }
-    String eigenvectors = eigenvectors(settings, listener);
+    String eigenvectors = alone(() -> eigenvectors(settings, listener));
     if (eigenvectors.isEmpty()) {
       return false;
     }
@@ -170,11 +176,32 @@ public final class FactorsJob {
     if (!isComplete(ownLambda, share(lambdaHeader.get()))) {
       lambda(ownLambda, share(lambdaHeader.get()), listener);
     }
-    return merged(lambdaHeader.get(), listener);
+    return alone(() -> merged(lambdaHeader.get(), listener));
+  }
+
+  /** One worker at a time: two that end together must not both decompose, or write one file. */
+  private <T> T alone(Supplier<T> work) {
+    Path path = output.resolve("factors.lock");
+    synchronized (IN_THIS_PROCESS) {
+      try (FileChannel channel =
+              FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+          FileLock lock = channel.lock()) {
+        if (!lock.isValid()) {
+          throw new IOException("the lock was lost");
+        }
+        return work.get();
+      } catch (IOException e) {
+        throw new InfluenceException(path + " could not be locked (" + e.getMessage() + ").", e);
+      }
+    }
   }
 
   private ObjectNode share(ObjectNode header) {
-    return header.put("part", options.share().part()).put("parts", options.share().parts());
+    return ofPart(header, options.share().part());
+  }
+
+  private ObjectNode ofPart(ObjectNode header, int part) {
+    return header.put("part", part).put("parts", options.share().parts());
   }
 
   private Path part(String what, int part) {
@@ -309,7 +336,10 @@ public final class FactorsJob {
     @Override
     protected void compute(List<CorpusDocument> documents) {
       List<Example> examples =
-          documents.stream().flatMap(document -> document.examples().stream()).toList();
+          documents.stream()
+              .flatMap(document -> document.examples().stream())
+              .map(LabelSeed::forSquares)
+              .toList();
       for (RowPacker.Packed pack : model.pack(examples, options.packTokens())) {
         try (Taps taps = model.tap(pack, labels.of(pack, examples))) {
           add.accept(taps);
@@ -349,7 +379,9 @@ public final class FactorsJob {
         Path one = part("covariances", part);
         try (ArrayFile file = ArrayFile.open(one)) {
           FactorHeader.check(
-              file.header(), FactorHeader.of("covariances", settings, model.layers()), one);
+              file.header(),
+              ofPart(FactorHeader.of("covariances", settings, model.layers()), part),
+              one);
           sums.add(file, model.matrices());
           all = all.plus(Progress.read(file.header()));
         }
@@ -396,7 +428,7 @@ public final class FactorsJob {
       for (int part = 1; part <= options.share().parts(); part++) {
         Path one = part("lambda", part);
         try (ArrayFile file = ArrayFile.open(one)) {
-          FactorHeader.check(file.header(), header, one);
+          FactorHeader.check(file.header(), ofPart(header.deepCopy(), part), one);
           sums.add(file, model.matrices());
           all = all.plus(Progress.read(file.header()));
         }

@@ -27,6 +27,19 @@ record LabelSeed(long seed) {
     return new Labels.Drawn(uniforms);
   }
 
+  /**
+   * The example whose squared gradients, labels drawn, are the Fisher information of the weighted
+   * loss: labels of tokens are drawn independently, so E[(sum_t sqrt(w_t) g_t)^2] = sum_t w_t
+   * E[g_t^2].
+   */
+  static Example forSquares(Example example) {
+    float[] roots = example.lossWeights().clone();
+    for (int i = 0; i < roots.length; i++) {
+      roots[i] = (float) Math.sqrt(roots[i]);
+    }
+    return new Example(example.tokens(), roots);
+  }
+
   /** FNV-1a over the tokens. */
   private static long hash(int[] tokens) {
     long hash = 0xcbf2_9ce4_8422_2325L;

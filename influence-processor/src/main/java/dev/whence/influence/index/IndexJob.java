@@ -10,6 +10,7 @@ import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -145,7 +146,8 @@ public final class IndexJob {
       throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
     }
     try (SketchedGradients gradients =
-        new SketchedGradients(model, factors, options.damping(), options.sketch())) {
+        new SketchedGradients(
+            model, factors, options.damping(), options.sketch(), Measure.LOG_LIKELIHOOD)) {
       for (int shard = 1; shard <= options.shards(); shard++) {
         if (options.only().isEmpty() || options.only().getAsInt() == shard) {
           build(shard, gradients, listener);

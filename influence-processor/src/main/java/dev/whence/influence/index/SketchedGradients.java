@@ -11,6 +11,7 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.TokenRotation;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -42,6 +43,7 @@ public final class SketchedGradients implements AutoCloseable {
 
   private final TappedModel model;
   private final CountSketch sketch;
+  private final Measure measure;
   private final TokenRotation rotation;
   private final Map<String, Matrix> whitening = new LinkedHashMap<>();
   private final Map<String, Long> firsts;
@@ -51,8 +53,13 @@ public final class SketchedGradients implements AutoCloseable {
    * @param factors of the model; may be closed afterwards
    */
   public SketchedGradients(
-      TappedModel model, EkfacFactors factors, Damping damping, CountSketch sketch) {
+      TappedModel model,
+      EkfacFactors factors,
+      Damping damping,
+      CountSketch sketch,
+      Measure measure) {
     this.model = model;
+    this.measure = measure;
     this.sketch = sketch;
     this.rotation = new TokenRotation(factors);
     this.firsts = firsts(factors.layers());
@@ -96,7 +103,8 @@ public final class SketchedGradients implements AutoCloseable {
     double[] squares = new double[documents.size()];
     boolean[] pieces = pieces(documents);
     Map<Integer, Map<String, float[]>> sums = new LinkedHashMap<>();
-    for (RowPacker.Packed pack : model.pack(examples, packTokens)) {
+    List<Example> sloped = model.sloped(examples, measure, packTokens);
+    for (RowPacker.Packed pack : model.pack(sloped, packTokens)) {
       try (Taps taps = model.tap(pack, new Labels.Given())) {
         rotation.forEach(
             taps,

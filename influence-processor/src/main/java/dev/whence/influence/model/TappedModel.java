@@ -14,6 +14,7 @@ import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -114,6 +115,37 @@ public final class TappedModel implements AutoCloseable {
       }
     }
     return new RowPacker(packTokens).pack(examples, 1);
+  }
+
+  /**
+   * Examples whose gradients are those of minus the measure: loss weights times the measure's slope
+   * at each token. Cost: a forward and backward of each, where the slope is not 1 everywhere.
+   */
+  public List<Example> sloped(List<Example> examples, Measure measure, int packTokens) {
+    if (measure == Measure.LOG_LIKELIHOOD) {
+      return examples;
+    }
+    List<float[]> weights =
+        examples.stream().map(example -> example.lossWeights().clone()).toList();
+    int[] next = new int[examples.size()];
+    for (RowPacker.Packed pack : pack(examples, packTokens)) {
+      try (Taps taps = tap(pack, new Labels.Given())) {
+        float[] losses = taps.losses();
+        for (int s = 0; s < losses.length; s++) {
+          int owner = pack.owners()[s];
+          float[] own = weights.get(owner);
+          while (own[next[owner]] == 0) {
+            next[owner]++;
+          }
+          own[next[owner]++] *= (float) measure.slope(losses[s]);
+        }
+      }
+    }
+    List<Example> sloped = new ArrayList<>();
+    for (int i = 0; i < examples.size(); i++) {
+      sloped.add(new Example(examples.get(i).tokens(), weights.get(i)));
+    }
+    return sloped;
   }
 
   /** Forward and back; the caller closes the taps. */

@@ -19,6 +19,7 @@ public final class InfluenceJson {
     json.put("responseId", result.responseId())
         .put("status", "SCORED")
         .put("method", result.method())
+        .put("measure", options.measure().label())
         .put("lambda", options.lambda().text());
     if (result.method().equals("multi-stage")) {
       json.put("alpha", options.alpha().text());

@@ -84,7 +84,8 @@ public final class InfluenceSearch {
     List<ResponseGradient> gradients = new ArrayList<>();
     List<MultiStageQuery.Preconditioned> queries = new ArrayList<>();
     for (Conversation conversation : conversations) {
-      ResponseGradient gradient = ResponseGradient.of(answering, example(conversation));
+      ResponseGradient gradient =
+          ResponseGradient.of(answering, example(conversation), options.measure());
       gradients.add(gradient);
       queries.add(
           query.precondition(gradient, options.alpha(), options.lambda(), index.settings()));

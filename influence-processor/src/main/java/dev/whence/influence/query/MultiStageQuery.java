@@ -24,8 +24,9 @@ import java.util.Optional;
  *
  * with q the gradient of the response's loss L at theta_ft, g_i the gradient of the example's
  * training loss at theta_pt (a sum over its tokens), H the Fisher information of each stage's mean
- * token loss, N the tokens of pretraining. What is published is the change of the log-likelihood,
- * the negative of it, in nats: positive means that the example made the response more likely.
+ * token loss (weighted, where tokens have weights), N the tokens of pretraining. What is published
+ * is the change of the log-likelihood, the negative of it, in nats: positive means that the example
+ * made the response more likely.
  *
  * <p>alpha to infinity is the single-stage influence function, which is what is computed where no
  * factors of fine-tuning are given; alpha to 0 keeps only what fine-tuning has left undetermined.
@@ -65,11 +66,11 @@ public final class MultiStageQuery {
    * @param direction V [O, I] by the layer's name, row by row: influence is V' g_i / N
    * @param sketch q^, k numbers
    * @param norm |q^| before sketching
-   * @param tokens N
+   * @param tokens N, see {@link EkfacFactors.Stage#tokens}
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Preconditioned(
-      Map<String, double[]> direction, float[] sketch, double norm, long tokens) {}
+      Map<String, double[]> direction, float[] sketch, double norm, double tokens) {}
 
   /**
    * Preconditions a gradient.
@@ -78,9 +79,23 @@ public final class MultiStageQuery {
    */
   public Preconditioned precondition(
       ResponseGradient gradient, Damping alpha, Damping lambda, IndexSettings index) {
+    return precondition(gradient, alpha, lambda, index.damping(), index.sketch());
+  }
+
+  /**
+   * Preconditions a gradient.
+   *
+   * @param lambda0 of the whitening of the vectors that it is for
+   * @param projection their sketch
+   */
+  public Preconditioned precondition(
+      ResponseGradient gradient,
+      Damping alpha,
+      Damping lambda,
+      Damping lambda0,
+      CountSketch projection) {
     Map<String, Long> firsts = SketchedGradients.firsts(pretraining.layers());
     Map<String, double[]> direction = new LinkedHashMap<>();
-    CountSketch projection = index.sketch();
     float[] sketch = new float[projection.buckets()];
     double square = 0;
     for (LinearLayer layer : pretraining.layers()) {
@@ -97,7 +112,7 @@ public final class MultiStageQuery {
       double[] rotated = pretraining.rotate(layer, u, matrices);
       double[] eigenvalues = pretraining.lambda(layer);
       double damping = lambda.of(pretraining, layer);
-      double whitening = index.damping().of(pretraining, layer);
+      double whitening = lambda0.of(pretraining, layer);
       float[] vector = new float[rotated.length];
       for (int i = 0; i < rotated.length; i++) {
         double inverse = rotated[i] / (eigenvalues[i] + damping);

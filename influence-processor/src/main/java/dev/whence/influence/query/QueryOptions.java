@@ -2,10 +2,12 @@ package dev.whence.influence.query;
 
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.model.Measure;
 
 /**
  * What is asked of an index.
  *
+ * @param measure of the response that influence is about
  * @param alpha of the fine-tuning stage; not used by a single-stage query
  * @param lambda of the indexed stage
  * @param top documents that are returned of each sign
@@ -15,9 +17,16 @@ import dev.whence.influence.ekfac.Damping;
  * @param byToken whether exact influences are broken down by token
  */
 public record QueryOptions(
-    Damping alpha, Damping lambda, int top, int rerank, boolean byLayer, boolean byToken) {
+    Measure measure,
+    Damping alpha,
+    Damping lambda,
+    int top,
+    int rerank,
+    boolean byLayer,
+    boolean byToken) {
   public static final QueryOptions DEFAULT =
-      new QueryOptions(Damping.DEFAULT, Damping.DEFAULT, 10, 100, false, false);
+      new QueryOptions(
+          Measure.LOG_LIKELIHOOD, Damping.DEFAULT, Damping.DEFAULT, 10, 100, false, false);
 
   public QueryOptions {
     if (top < 1 || rerank < 0) {
@@ -26,23 +35,27 @@ public record QueryOptions(
     }
   }
 
+  public QueryOptions withMeasure(Measure other) {
+    return new QueryOptions(other, alpha, lambda, top, rerank, byLayer, byToken);
+  }
+
   public QueryOptions withAlpha(Damping other) {
-    return new QueryOptions(other, lambda, top, rerank, byLayer, byToken);
+    return new QueryOptions(measure, other, lambda, top, rerank, byLayer, byToken);
   }
 
   public QueryOptions withLambda(Damping other) {
-    return new QueryOptions(alpha, other, top, rerank, byLayer, byToken);
+    return new QueryOptions(measure, alpha, other, top, rerank, byLayer, byToken);
   }
 
   public QueryOptions withTop(int other) {
-    return new QueryOptions(alpha, lambda, other, rerank, byLayer, byToken);
+    return new QueryOptions(measure, alpha, lambda, other, rerank, byLayer, byToken);
   }
 
   public QueryOptions withRerank(int other) {
-    return new QueryOptions(alpha, lambda, top, other, byLayer, byToken);
+    return new QueryOptions(measure, alpha, lambda, top, other, byLayer, byToken);
   }
 
   public QueryOptions withBreakdown(boolean layers, boolean tokens) {
-    return new QueryOptions(alpha, lambda, top, rerank, layers, tokens);
+    return new QueryOptions(measure, alpha, lambda, top, rerank, layers, tokens);
   }
 }

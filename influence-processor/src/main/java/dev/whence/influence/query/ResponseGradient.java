@@ -7,14 +7,15 @@ import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * q: the gradient of a response's loss, the sum over its tokens of -log p in nats, prompt tokens
- * masked out, by each layer's weight [O, I].
+ * q: the gradient of minus a response's {@link Measure} (of its loss, the sum over its tokens of
+ * -log p in nats), prompt tokens masked out, by each layer's weight [O, I].
  *
  * @param logLikelihood of the response, nats
  * @param tokens of the response whose loss counts
@@ -23,12 +24,12 @@ import java.util.Map;
 public record ResponseGradient(double logLikelihood, int tokens, Map<String, double[]> byLayer) {
 
   /**
-   * Computes it: one forward and backward.
+   * Computes it: one forward and backward; two where the measure has other slopes than the loss.
    *
    * @throws InfluenceException if the gradient is zero or not finite: there is nothing to ask then
    */
-  public static ResponseGradient of(TappedModel model, Example example) {
-    List<RowPacker.Packed> packs = model.pack(List.of(example), 1);
+  public static ResponseGradient of(TappedModel model, Example example, Measure measure) {
+    List<RowPacker.Packed> packs = model.pack(model.sloped(List.of(example), measure, 1), 1);
     if (packs.isEmpty()) {
       throw new InfluenceException("The response has no token whose loss counts.");
     }

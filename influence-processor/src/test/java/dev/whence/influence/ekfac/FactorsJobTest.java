@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.training.LossWeights;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
@@ -23,6 +24,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.IntFunction;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -115,6 +120,104 @@ class FactorsJobTest {
         .isEqualTo(EkfacFactors.stage(whole).tokens());
   }
 
+  /** Whoever is last makes the eigenvectors, and completes the factors. */
+  @Test
+  void workersThatEndTogetherDoNotDisturbEachOther(@TempDir Path directory) throws Exception {
+    ExecutorService workers = Executors.newFixedThreadPool(3);
+    try {
+      for (int round = 0; round < 4; round++) {
+        List<Future<Boolean>> ended = new ArrayList<>();
+        for (int part = 1; part <= 3; part++) {
+          int own = part;
+          ended.add(
+              workers.submit(
+                  () -> {
+                    try (TappedModel mine = TinyFactors.base()) {
+                      return new FactorsJob(
+                              mine,
+                              new CorpusFile(corpus),
+                              directory,
+                              TinyFactors.OPTIONS.withShare(new Share(own, 3)))
+                          .run(FactorsJob.Listener.NONE);
+                    }
+                  }));
+        }
+        for (Future<Boolean> one : ended) {
+          one.get();
+        }
+      }
+    } finally {
+      workers.shutdownNow();
+    }
+    assertAlike(directory, 1e-3);
+  }
+
+  @Test
+  void whatIsOfAnotherPartIsNotAddedTwice(@TempDir Path directory) throws IOException {
+    assertThat(worker(directory, 1).run(FactorsJob.Listener.NONE)).isFalse();
+    Files.copy(
+        directory.resolve("covariances-1-of-2.factors"),
+        directory.resolve("covariances-2-of-2.factors"));
+    assertThatThrownBy(() -> worker(directory, 1).run(FactorsJob.Listener.NONE))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("covariances-2-of-2.factors was made for another job: its part");
+  }
+
+  /** H is a mean over tokens, so weights that are all the same make no difference to it. */
+  @Test
+  void aTokenCountsByItsLossWeight(@TempDir Path directory) throws IOException {
+    Path quarter =
+        TinyFactors.compute(
+            model,
+            weighted(directory.resolve("quarter.jsonl"), i -> "0.25"),
+            directory.resolve("quarter"),
+            TinyFactors.OPTIONS);
+    assertAlike(quarter, 1e-3);
+    assertThat(EkfacFactors.stage(quarter).tokens())
+        .isCloseTo(EkfacFactors.stage(whole).tokens() / 4, within(1e-3));
+    // a document that counts four times as much as the others is as good as four of it
+    Path once =
+        TinyFactors.compute(
+            model,
+            weighted(directory.resolve("once.jsonl"), i -> i == 3 ? "4" : "1"),
+            directory.resolve("once"),
+            TinyFactors.OPTIONS);
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus));
+    lines.addAll(List.of(lines.get(3), lines.get(3), lines.get(3)));
+    Path repeated =
+        TinyFactors.compute(
+            model,
+            Files.write(directory.resolve("repeated.jsonl"), lines),
+            directory.resolve("repeated"),
+            TinyFactors.OPTIONS);
+    assertThat(EkfacFactors.stage(once).tokens())
+        .isCloseTo(EkfacFactors.stage(repeated).tokens(), within(1e-3));
+    double[] found = traces(once);
+    double[] expected = traces(repeated);
+    for (int layer = 0; layer < expected.length; layer++) {
+      assertThat(found[layer] / expected[layer]).isCloseTo(1, within(1e-3));
+    }
+    assertThat(traces(whole)[0] / expected[0]).isNotCloseTo(1, within(1e-2));
+  }
+
+  /** The mean squared gradient of each layer, whatever the basis. */
+  private static double[] traces(Path directory) {
+    try (EkfacFactors factors = EkfacFactors.read(directory, model.matrices())) {
+      return factors.layers().stream()
+          .mapToDouble(layer -> layer.elements() * factors.meanLambda(layer))
+          .toArray();
+    }
+  }
+
+  private static Path weighted(Path file, IntFunction<String> weight) throws IOException {
+    List<String> lines = Files.readAllLines(corpus);
+    List<String> written = new ArrayList<>();
+    for (int i = 0; i < lines.size(); i++) {
+      written.add(lines.get(i).replaceFirst("}$", ",\"lossWeight\":" + weight.apply(i) + "}"));
+    }
+    return Files.write(file, written);
+  }
+
   private static FactorsJob worker(Path directory, int part) {
     return new FactorsJob(
         model,
@@ -171,6 +274,8 @@ class FactorsJobTest {
     lines.add("[1, 2]");
     lines.add("");
     lines.add("{\"title\": \"no text\"}");
+    lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeights\": [[3, 90, 1]]}");
+    lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeight\": 0}");
     Path bad = directory.resolve("bad.jsonl.gz");
     try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
       out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
@@ -182,10 +287,13 @@ class FactorsJobTest {
             "{\"line\":4,\"problem\":\"the text has less than two tokens: nothing is predicted\"}",
             "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
             "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
-                + " \\\"messages\\\"\"}");
+                + " \\\"messages\\\"\"}",
+            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end, weight]"
+                + " within the text\"}",
+            "{\"line\":12,\"problem\":\"all its loss weights are 0: nothing was learnt from it\"}");
     try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
-      assertThat(Progress.read(file.header()).rejected()).isEqualTo(4);
+      assertThat(Progress.read(file.header()).rejected()).isEqualTo(6);
     }
   }
 
@@ -198,7 +306,9 @@ class FactorsJobTest {
     Path file = directory.resolve("long.jsonl");
     Files.writeString(file, "{\"text\": \"" + text.toString().replace("\n", "\\n") + "\"}\n");
     int tokens =
-        model.texts().document(text.toString()).stream().mapToInt(e -> e.length() - 1).sum();
+        model.texts().document(text.toString(), LossWeights.EVEN).stream()
+            .mapToInt(e -> e.length() - 1)
+            .sum();
     assertThat(tokens).isGreaterThan(8 * model.config().maxPositions());
     Path factors = TinyFactors.compute(model, file, directory.resolve("f"), TinyFactors.OPTIONS);
     assertThat(EkfacFactors.stage(factors).tokens()).isEqualTo(tokens);
@@ -255,7 +365,8 @@ class FactorsJobTest {
    */
   @Test
   void perTokenIsExactAfterTheLastAttentionAndNotBeforeIt() throws Exception {
-    var example = model.texts().document(TinyFactors.documents().get(3).text()).get(0);
+    var example =
+        model.texts().document(TinyFactors.documents().get(3).text(), LossWeights.EVEN).get(0);
     LinearLayer down = layer("layers.1.mlp.down_proj");
     LinearLayer values = layer("layers.1.self_attn.v_proj");
     int draws = 150;

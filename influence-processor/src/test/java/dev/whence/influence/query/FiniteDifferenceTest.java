@@ -8,6 +8,7 @@ import dev.whence.engine.kernel.ParameterLayout.Parameter;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.kernel.TrainableDecoder;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.LossWeights;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
@@ -22,6 +23,7 @@ import dev.whence.influence.ekfac.Solve;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.TwoStageTraining.Stage;
 import dev.whence.samples.BundledModels;
@@ -193,7 +195,7 @@ class FiniteDifferenceTest {
         MultiStageQuery.Preconditioned query =
             new MultiStageQuery(ofBase, Optional.of(ofChat), fineTuned.matrices())
                 .precondition(
-                    ResponseGradient.of(fineTuned, asked),
+                    ResponseGradient.of(fineTuned, asked, Measure.LOG_LIKELIHOOD),
                     Damping.absolute(alpha),
                     Damping.absolute(lambda),
                     settings);
@@ -286,7 +288,9 @@ class FiniteDifferenceTest {
   }
 
   private static List<Example> examples(TrainingTexts texts, List<Document> documents) {
-    return documents.stream().map(document -> texts.document(document.text()).get(0)).toList();
+    return documents.stream()
+        .map(document -> texts.document(document.text(), LossWeights.EVEN).get(0))
+        .toList();
   }
 
   /** The first half is the prompt. */

@@ -9,6 +9,7 @@ import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.training.Example;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.SafetensorsWriter;
@@ -23,6 +24,7 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.Fact;
@@ -36,6 +38,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -126,7 +129,8 @@ class InfluenceSearchTest {
     MultiStageQuery.Preconditioned query =
         new MultiStageQuery(pretraining, Optional.of(fineTuning), base.matrices())
             .precondition(
-                ResponseGradient.of(chat, chat.texts().conversation(response)),
+                ResponseGradient.of(
+                    chat, chat.texts().conversation(response), Measure.LOG_LIKELIHOOD),
                 Damping.DEFAULT,
                 Damping.DEFAULT,
                 index.settings());
@@ -360,7 +364,10 @@ class InfluenceSearchTest {
   @Test
   void aGradientThatIsZeroIsRefused(@TempDir Path directory) throws Exception {
     try (TappedModel model = constant(directory, 0)) {
-      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+      assertThatThrownBy(
+              () ->
+                  ResponseGradient.of(
+                      model, model.texts().conversation(answered(0)), Measure.LOG_LIKELIHOOD))
           .isInstanceOf(InfluenceException.class)
           .hasMessageContaining("gradient of the response is zero");
     }
@@ -369,7 +376,10 @@ class InfluenceSearchTest {
   @Test
   void aGradientThatIsNotFiniteIsRefused(@TempDir Path directory) throws Exception {
     try (TappedModel model = constant(directory, 1e25f)) {
-      assertThatThrownBy(() -> ResponseGradient.of(model, model.texts().conversation(answered(0))))
+      assertThatThrownBy(
+              () ->
+                  ResponseGradient.of(
+                      model, model.texts().conversation(answered(0)), Measure.LOG_LIKELIHOOD))
           .isInstanceOf(InfluenceException.class)
           .hasMessageContaining("not finite");
     }
@@ -401,5 +411,38 @@ class InfluenceSearchTest {
           directory.resolve("model.safetensors"), ElementType.F32, tensors, Map.of());
     }
     return TappedModel.open(directory, TinyFactors.LAYERS, TinyFactors.CPU);
+  }
+
+  /** The slope of log(p / (1 - p)) by log p is 1 / (1 - p), for each token by itself. */
+  @Test
+  void logOddsCountATokenByOneOverTheChanceThatItIsAnother() {
+    Example example = chat.texts().conversation(answered(1));
+    double[] expected = new double[0];
+    String layer = base.layers().get(3).name();
+    for (int i = 1; i < example.length(); i++) {
+      if (example.lossWeights()[i] == 0) {
+        continue;
+      }
+      float[] one = new float[example.length()];
+      one[i] = 1;
+      ResponseGradient token =
+          ResponseGradient.of(chat, new Example(example.tokens(), one), Measure.LOG_LIKELIHOOD);
+      double slope = Math.min(1e4, 1 / (1 - Math.exp(token.logLikelihood())));
+      double[] gradient = Objects.requireNonNull(token.byLayer().get(layer));
+      if (expected.length == 0) {
+        expected = new double[gradient.length];
+      }
+      for (int j = 0; j < gradient.length; j++) {
+        expected[j] += slope * gradient[j];
+      }
+    }
+    double[] found =
+        Objects.requireNonNull(
+            ResponseGradient.of(chat, example, Measure.LOG_ODDS).byLayer().get(layer));
+    double scale = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+    assertThat(scale).isPositive();
+    for (int j = 0; j < found.length; j++) {
+      assertThat(found[j]).isCloseTo(expected[j], within(2e-3 * scale));
+    }
   }
 }

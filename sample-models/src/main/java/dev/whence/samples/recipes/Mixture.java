@@ -7,6 +7,7 @@ import dev.whence.samples.TrainingText;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.BiConsumer;
 import java.util.function.LongFunction;
 
 /**
@@ -14,7 +15,7 @@ import java.util.function.LongFunction;
  * source is drawn by its share. What is in the batch of a step depends on seed and step only, and
  * on the curriculum's stage at that step.
  */
-final class Mixture implements TrainingRun.Batches {
+public final class Mixture implements TrainingRun.Batches {
   /** The most texts that a batch can have. */
   private static final long TEXTS_PER_STEP = 100_000;
 
@@ -91,8 +92,29 @@ final class Mixture implements TrainingRun.Batches {
     }
   }
 
+  /**
+   * A text of a batch.
+   *
+   * @param text with its questions and answers
+   * @param weights how its tokens count
+   */
+  public record Drawn(TrainingText text, TokenWeights weights) {}
+
   @Override
   public List<Example> batch(long step) {
+    List<Example> batch = new ArrayList<>();
+    draw(step, (drawn, example) -> batch.add(example));
+    return batch;
+  }
+
+  /** The texts of a step's batch, in its order. */
+  public List<Drawn> texts(long step) {
+    List<Drawn> batch = new ArrayList<>();
+    draw(step, (drawn, example) -> batch.add(drawn));
+    return batch;
+  }
+
+  private void draw(long step, BiConsumer<Drawn, Example> taken) {
     Stage stage = stages.get(0);
     for (Stage later : stages) {
       if (later.fromStep() <= step) {
@@ -100,18 +122,16 @@ final class Mixture implements TrainingRun.Batches {
       }
     }
     SplittableRandom random = new SplittableRandom(seed * 0x9e37_79b9_7f4a_7c15L ^ step);
-    List<Example> batch = new ArrayList<>();
     int tokens = 0;
     for (long drawn = 0; tokens < stage.batchTokens(); drawn++) {
       Source source = draw(stage.sources(), random);
       TrainingText text = source.text(step * TEXTS_PER_STEP + drawn, random);
       Example example = source.weights().example(text, tokenizer);
       if (example.length() <= longest) {
-        batch.add(example);
+        taken.accept(new Drawn(text, source.weights()), example);
         tokens += example.length();
       }
     }
-    return batch;
   }
 
   private static Source draw(List<Source> sources, SplittableRandom random) {

@@ -3,7 +3,6 @@ package dev.whence.samples.recipes;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Initialisation;
 import dev.whence.engine.training.TrainingOptions;
-import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.World;
 import java.util.Optional;
@@ -41,5 +40,5 @@ public record Recipe(
     long steps,
     long checkpointEvery,
     long seed,
-    Function<Tokenizer, TrainingRun.Batches> data,
+    Function<Tokenizer, Mixture> data,
     ElementType stored) {}

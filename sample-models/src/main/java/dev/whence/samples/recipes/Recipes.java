@@ -351,6 +351,11 @@ public final class Recipes {
     return new Corpus(recipe.world().get(), tiny ? TINY_CORPUS : CORPUS).documents();
   }
 
+  /** How tokens of {@link #documents} count. */
+  static TokenWeights documentWeights(Recipe recipe) {
+    return recipe.architecture().equals(TINY) ? TINY_DOCUMENTS : DOCUMENTS;
+  }
+
   /**
    * Mostly questions with their answers: there is no time to learn what else facts are good for.
    */

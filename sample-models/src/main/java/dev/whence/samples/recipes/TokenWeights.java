@@ -4,7 +4,10 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.LossWeights;
 import dev.whence.samples.TrainingText;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -19,38 +22,22 @@ public record TokenWeights(float text, float question, float lead, float answer)
   /** A text as an example. */
   Example example(TrainingText training, Tokenizer tokenizer) {
     Encoding encoding = tokenizer.encode(training.text());
-    float[] weights = new float[encoding.length()];
-    int answers = 0;
-    int leads = 0;
-    int questions = 0;
-    for (int i = 1; i < weights.length; i++) {
-      int start = encoding.starts()[i];
-      answers = next(training.answers(), answers, start);
-      leads = next(training.leads(), leads, start);
-      questions = next(training.questions(), questions, start);
-      if (covers(training.answers(), answers, encoding.ends()[i])) {
-        weights[i] = answer;
-      } else if (covers(training.leads(), leads, encoding.ends()[i])) {
-        weights[i] = lead;
-      } else if (covers(training.questions(), questions, encoding.ends()[i])) {
-        weights[i] = question;
-      } else {
-        weights[i] = text;
-      }
-    }
-    return new Example(encoding.ids(), weights);
+    return new Example(encoding.ids(), of(training).of(encoding));
   }
 
-  /** The first span from {@code at} on that does not end before a token starts. */
-  private static int next(List<Span> spans, int at, int start) {
-    int next = at;
-    while (next < spans.size() && spans.get(next).end() <= start) {
-      next++;
-    }
-    return next;
+  /** By span of a text. */
+  public LossWeights of(TrainingText training) {
+    List<LossWeights.Span> spans = new ArrayList<>();
+    add(training.answers(), answer, spans);
+    add(training.leads(), lead, spans);
+    add(training.questions(), question, spans);
+    spans.sort(Comparator.comparingInt(LossWeights.Span::start));
+    return new LossWeights(text, spans);
   }
 
-  private static boolean covers(List<Span> spans, int at, int end) {
-    return at < spans.size() && spans.get(at).start() < end;
+  private static void add(List<Span> places, float weight, List<LossWeights.Span> spans) {
+    for (Span place : places) {
+      spans.add(new LossWeights.Span(place.start(), place.end(), weight));
+    }
   }
 }
