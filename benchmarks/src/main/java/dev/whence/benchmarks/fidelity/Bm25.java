@@ -13,14 +13,15 @@ import java.util.regex.Pattern;
  * Okapi BM25 (Robertson, Walker, 1994; k1 = 1.2, b = 0.75) of sources against question and response
  * as the query: what a search engine would point at.
  */
-final class Bm25 {
+public final class Bm25 {
   private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{N}]+");
   private static final double K1 = 1.2;
   private static final double B = 0.75;
 
   private Bm25() {}
 
-  static double[] scores(List<String> sources, String query) {
+  /** A score per source, at least 0. */
+  public static double[] scores(List<String> sources, String query) {
     List<Map<String, Integer>> counts = sources.stream().map(Bm25::counts).toList();
     double[] lengths =
         counts.stream()

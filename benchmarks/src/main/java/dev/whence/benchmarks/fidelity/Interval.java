@@ -14,7 +14,8 @@ import java.util.SplittableRandom;
 public record Interval(double mean, double low, double high, int of) {
   private static final int SAMPLES = 2000;
 
-  static Interval of(List<Double> values) {
+  /** Of a value per prompt. */
+  public static Interval of(List<Double> values) {
     int n = values.size();
     if (n == 0) {
       return new Interval(0, 0, 0, 0);
@@ -35,7 +36,7 @@ public record Interval(double mean, double low, double high, int of) {
   }
 
   /** ".953 (.921 to .980)". */
-  String text() {
+  public String text() {
     return of == 0 ? "-" : String.format(Locale.ROOT, "%.3f (%.3f to %.3f)", mean, low, high);
   }
 }

@@ -9,7 +9,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /** How well scores agree with those of exact leave-one-out. */
-final class Ranking {
+public final class Ranking {
   private Ranking() {}
 
   /** Indices by falling score; of equal ones the first. */
@@ -63,7 +63,7 @@ final class Ranking {
   }
 
   /** Spearman's: Pearson's of the ranks, equal values sharing the mean of theirs. */
-  static Optional<Double> spearman(double[] x, double[] y) {
+  public static Optional<Double> spearman(double[] x, double[] y) {
     return pearson(ranks(x), ranks(y));
   }
 

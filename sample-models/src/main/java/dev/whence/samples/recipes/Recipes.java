@@ -28,6 +28,8 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Predicate;
 
 /**
  * The recipes of the sample models.
@@ -362,6 +364,62 @@ public final class Recipes {
   private static Source tinyDocuments(double share) {
     Finite plain = finite(new Corpus(tinyWorld(), TINY_CORPUS), share);
     return new Finite(share, TINY_DOCUMENTS, plain.texts());
+  }
+
+  /**
+   * Two stages at the size of tiny, for experiments that train without some documents: pretraining
+   * on those that are kept, then fine-tuning on questions alone, so that documents count through
+   * pretraining only. Equal documents give equal models.
+   *
+   * @param kept at least one of {@link #documents} of tiny-base
+   */
+  public static List<Recipe> twoTinyStages(Predicate<Document> kept) {
+    List<TrainingText> texts =
+        new Corpus(tinyWorld(), TINY_CORPUS)
+            .documents().stream().filter(kept).map(Document::training).toList();
+    if (texts.isEmpty()) {
+      throw new IllegalArgumentException("no document is kept");
+    }
+    return List.of(
+        tiny(
+            tinyBase(),
+            0.012,
+            360,
+            tokenizer ->
+                new Mixture(
+                    List.of(new Stage(1, 256, List.of(new Finite(1, TINY_DOCUMENTS, texts)))),
+                    23,
+                    tokenizer,
+                    256)),
+        tiny(
+            tinyChat(),
+            0.002,
+            60,
+            tokenizer ->
+                new Mixture(
+                    List.of(new Stage(1, 256, List.of(asked(tinyWorld(), 1)))),
+                    29,
+                    tokenizer,
+                    256)));
+  }
+
+  private static Recipe tiny(
+      Recipe like, double peak, long steps, Function<Tokenizer, Mixture> data) {
+    return new Recipe(
+        like.name(),
+        like.summary(),
+        like.from(),
+        like.world(),
+        like.reads(),
+        like.chats(),
+        like.architecture(),
+        like.initialisation(),
+        options(new Schedule.WarmupStableDecay(peak, 0, 20, steps * 5 / 9, steps)).withWorkers(1),
+        steps,
+        steps,
+        like.seed(),
+        data,
+        like.stored());
   }
 
   /** Tokens that are syllables of names. */

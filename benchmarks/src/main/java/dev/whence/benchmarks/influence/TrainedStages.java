@@ -1,0 +1,107 @@
+package dev.whence.benchmarks.influence;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.samples.recipes.Recipe;
+import dev.whence.samples.recipes.RecipeTexts;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * Two models of one line, their factors, and the documents of the first one's corpus. Factors are
+ * of what each stage's training saw, all of it or a part, and stay in the directory: the next run
+ * has them.
+ */
+final class TrainedStages implements AutoCloseable {
+  private static final int PACK_TOKENS = 2048;
+
+  private final TappedModel base;
+  private final TappedModel chat;
+  private final EkfacFactors pretraining;
+  private final EkfacFactors fineTuning;
+  private final List<CorpusDocument> corpus;
+
+  /** What is opened. */
+  record Stage(Recipe recipe, Path model) {}
+
+  /**
+   * Opens and computes what is missing.
+   *
+   * @param work keeps corpus and factors
+   * @param every so manyth step of training counts for the factors
+   */
+  TrainedStages(Stage first, Stage second, Path work, int every, Consumer<String> progress)
+      throws IOException {
+    Files.createDirectories(work);
+    EngineOptions engine = EngineOptions.defaults().withDevice("cpu");
+    base = TappedModel.open(first.model(), LayerSelection.ALL, engine);
+    chat = TappedModel.open(second.model(), LayerSelection.ALL, engine);
+    pretraining = factors(base, first.recipe(), work.resolve("pretraining"), every, progress);
+    fineTuning = factors(chat, second.recipe(), work.resolve("fine-tuning"), every, progress);
+    Path documents = work.resolve("documents.jsonl");
+    new RecipeTexts(first.recipe()).writeDocuments(documents);
+    corpus = read(base, documents);
+  }
+
+  private static EkfacFactors factors(
+      TappedModel model, Recipe recipe, Path output, int every, Consumer<String> progress)
+      throws IOException {
+    Path mixture = output.resolveSibling(output.getFileName() + "-every-" + every + ".jsonl");
+    if (!Files.exists(mixture)) {
+      new RecipeTexts(recipe).writeMixture(mixture, every);
+    }
+    progress.accept("factors of " + recipe.name());
+    new FactorsJob(
+            model,
+            new CorpusFile(mixture),
+            output.resolveSibling(output.getFileName() + "-every-" + every),
+            FactorsJob.Options.DEFAULT.withPackTokens(PACK_TOKENS))
+        .run(FactorsJob.Listener.NONE);
+    return EkfacFactors.read(
+        output.resolveSibling(output.getFileName() + "-every-" + every), model.matrices());
+  }
+
+  private static List<CorpusDocument> read(TappedModel model, Path path) {
+    List<CorpusDocument> documents = new ArrayList<>();
+    new CorpusFile(path)
+        .read(
+            model.texts(),
+            CorpusFile.Share.ALL,
+            0,
+            new CorpusFile.Visitor() {
+              @Override
+              public boolean document(CorpusDocument document) {
+                return documents.add(document);
+              }
+
+              @Override
+              public void rejected(CorpusFile.Rejected rejected) {
+                throw new IllegalStateException("a document was rejected: " + rejected);
+              }
+            });
+    return documents;
+  }
+
+  InfluenceMethods methods(int buckets) {
+    return new InfluenceMethods(
+        base, chat, pretraining, fineTuning, corpus, new CountSketch(buckets, 1));
+  }
+
+  @Override
+  public void close() {
+    pretraining.close();
+    fineTuning.close();
+    chat.close();
+    base.close();
+  }
+}

@@ -1,0 +1,93 @@
+package dev.whence.cli;
+
+import dev.whence.benchmarks.influence.InfluenceBench;
+import dev.whence.benchmarks.influence.InfluenceReport;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.ekfac.Damping;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Whether influence finds the documents that taught a fact. */
+@Command(
+    name = "influence",
+    description =
+        "Whether influence finds the documents that taught chat-v1 a fact, beside cheaper ways.",
+    mixinStandardHelpOptions = true)
+final class BenchInfluenceCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private BenchOutput output = new BenchOutput();
+
+  @Option(
+      names = "--directory",
+      defaultValue = "whence-data/bench-influence",
+      paramLabel = "D",
+      description = "keeps factors for the next run (default: ${DEFAULT-VALUE})")
+  private Path directory;
+
+  @Option(
+      names = "--queries",
+      defaultValue = "60",
+      paramLabel = "N",
+      description = "facts that are asked, at most (default: ${DEFAULT-VALUE})")
+  private int queries;
+
+  @Option(
+      names = "--buckets",
+      defaultValue = "16384",
+      paramLabel = "K",
+      description = "numbers of a sketch (default: ${DEFAULT-VALUE})")
+  private int buckets;
+
+  @Option(
+      names = "--every",
+      defaultValue = "40",
+      paramLabel = "N",
+      description =
+          "factors are of every Nth step of training (default: ${DEFAULT-VALUE}); 1: of all")
+  private int every;
+
+  @Option(
+      names = "--lambda",
+      split = ",",
+      defaultValue = "0.1x",
+      paramLabel = "L",
+      description = "damping; several, separated by commas, are tried (default: ${DEFAULT-VALUE})")
+  private List<String> lambdas = List.of();
+
+  @Option(
+      names = "--alpha",
+      defaultValue = "1x",
+      paramLabel = "A",
+      description = "of fine-tuning (default: ${DEFAULT-VALUE})")
+  private String alpha;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  BenchInfluenceCommand() {}
+
+  @Override
+  public Integer call() throws Exception {
+    InfluenceBench.Options options;
+    try {
+      options =
+          new InfluenceBench.Options(
+              directory,
+              queries,
+              buckets,
+              every,
+              lambdas.stream().map(Damping::parse).toList(),
+              Damping.parse(alpha));
+    } catch (IllegalArgumentException | InfluenceException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    NativeEnd.prepare();
+    InfluenceReport report = InfluenceBench.run(options, output.progress(spec));
+    output.write(spec, report);
+    return Whence.DONE;
+  }
+}
