@@ -219,6 +219,15 @@ final class InfluenceCommand implements Runnable {
     private int buckets;
 
     @Option(
+        names = "--measure",
+        defaultValue = "log-likelihood",
+        paramLabel = "log-likelihood|log-odds",
+        description =
+            "of documents: log-likelihood for the influence of one more unit of weight; log-odds"
+                + " for which documents taught it (${DEFAULT-VALUE})")
+    private String measure;
+
+    @Option(
         names = "--lambda0",
         defaultValue = "0.1x",
         paramLabel = "L",
@@ -254,6 +263,7 @@ final class InfluenceCommand implements Runnable {
             usage(
                 () ->
                     new IndexJob.Options(
+                        Measure.of(measure),
                         damping,
                         new CountSketch(k, 1),
                         shards,

@@ -28,6 +28,7 @@ public final class IndexJob {
   /**
    * How it is built.
    *
+   * @param measure of documents, see {@link Measure}
    * @param damping lambda0, of whitening
    * @param sketch k and seed
    * @param shards S
@@ -36,6 +37,7 @@ public final class IndexJob {
    * @param saveEvery how much work is lost at most when the job is cut off
    */
   public record Options(
+      Measure measure,
       Damping damping,
       CountSketch sketch,
       int shards,
@@ -59,6 +61,7 @@ public final class IndexJob {
     /** One shard, the default damping. */
     public static Options of(int buckets) {
       return new Options(
+          Measure.LOG_LIKELIHOOD,
           Damping.DEFAULT,
           new CountSketch(buckets, 1),
           1,
@@ -67,20 +70,24 @@ public final class IndexJob {
           Duration.ofMinutes(1));
     }
 
+    public Options withMeasure(Measure other) {
+      return new Options(other, damping, sketch, shards, only, packTokens, saveEvery);
+    }
+
     public Options withShards(int other, OptionalInt one) {
-      return new Options(damping, sketch, other, one, packTokens, saveEvery);
+      return new Options(measure, damping, sketch, other, one, packTokens, saveEvery);
     }
 
     public Options withDamping(Damping other) {
-      return new Options(other, sketch, shards, only, packTokens, saveEvery);
+      return new Options(measure, other, sketch, shards, only, packTokens, saveEvery);
     }
 
     public Options withPackTokens(int other) {
-      return new Options(damping, sketch, shards, only, other, saveEvery);
+      return new Options(measure, damping, sketch, shards, only, other, saveEvery);
     }
 
     public Options withSaveEvery(Duration other) {
-      return new Options(damping, sketch, shards, only, packTokens, other);
+      return new Options(measure, damping, sketch, shards, only, packTokens, other);
     }
   }
 
@@ -126,6 +133,7 @@ public final class IndexJob {
             model.digest(),
             factorsPath.toAbsolutePath().toString(),
             factors.digest(),
+            options.measure(),
             options.damping(),
             options.sketch(),
             corpus.path().toAbsolutePath().toString(),
@@ -147,7 +155,7 @@ public final class IndexJob {
     }
     try (SketchedGradients gradients =
         new SketchedGradients(
-            model, factors, options.damping(), options.sketch(), Measure.LOG_LIKELIHOOD)) {
+            model, factors, options.damping(), options.sketch(), options.measure())) {
       for (int shard = 1; shard <= options.shards(); shard++) {
         if (options.only().isEmpty() || options.only().getAsInt() == shard) {
           build(shard, gradients, listener);

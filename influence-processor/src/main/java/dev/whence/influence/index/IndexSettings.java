@@ -3,6 +3,7 @@ package dev.whence.influence.index;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.model.Measure;
 
 /**
  * What an index is of, and how its vectors were made.
@@ -12,6 +13,7 @@ import dev.whence.influence.ekfac.Damping;
  * @param modelDigest of the model whose gradients are indexed
  * @param factorsPath where the factors were
  * @param factorsDigest of the factors that whiten
+ * @param measure of documents whose gradients are indexed
  * @param damping lambda0
  * @param sketch k buckets and seed
  * @param corpusPath where the corpus was
@@ -24,6 +26,7 @@ public record IndexSettings(
     String modelDigest,
     String factorsPath,
     String factorsDigest,
+    Measure measure,
     Damping damping,
     CountSketch sketch,
     String corpusPath,
@@ -39,6 +42,7 @@ public record IndexSettings(
         .put("model", modelDigest)
         .put("factorsPath", factorsPath)
         .put("factors", factorsDigest)
+        .put("measure", measure.label())
         .put("lambda0", damping.text())
         .put("buckets", sketch.buckets())
         .put("sketchSeed", sketch.seed())
@@ -61,6 +65,7 @@ public record IndexSettings(
         json.path("model").asText(),
         json.path("factorsPath").asText(),
         json.path("factors").asText(),
+        Measure.of(json.path("measure").asText()),
         Damping.parse(json.path("lambda0").asText()),
         new CountSketch(buckets, json.path("sketchSeed").asLong()),
         json.path("corpusPath").asText(),
@@ -72,6 +77,7 @@ public record IndexSettings(
   boolean isLike(IndexSettings other) {
     return modelDigest.equals(other.modelDigest)
         && factorsDigest.equals(other.factorsDigest)
+        && measure == other.measure
         && damping.equals(other.damping)
         && sketch.equals(other.sketch)
         && corpusDigest.equals(other.corpusDigest)

@@ -3,9 +3,18 @@ package dev.whence.influence.model;
 import dev.whence.influence.InfluenceException;
 import java.util.Locale;
 
-/** Which quantity of a response the influence is about. */
+/**
+ * Which quantity of a text has its gradient taken: of the response that is asked about, and of the
+ * documents of an index.
+ *
+ * <p>Of documents, {@link #LOG_LIKELIHOOD} gives influence as it is defined: the change for one
+ * more unit of weight in training. But a document that the model knows by heart has hardly a
+ * gradient left, and what is left is of its tokens that nobody could know. {@link #LOG_ODDS} asks
+ * which documents say what the response says, in the model's own terms: the order of documents is
+ * that of having taught it, the numbers are no change in training.
+ */
 public enum Measure {
-  /** L = sum of -log p over the response's tokens: influence is the change of -L, in nats. */
+  /** The sum of log p over the tokens, in nats. */
   LOG_LIKELIHOOD {
     @Override
     double slope(double loss) {
@@ -13,10 +22,9 @@ public enum Measure {
     }
   },
   /**
-   * The sum of log(p / (1 - p)): influence is its change, in nats. A token that the model is all
-   * but certain of has hardly a gradient of log p, so that the few tokens that it is not certain of
-   * say which documents come first; of its log-odds it has one as large as any other's. Source:
-   * TRAK (2303.14186), section 3.1.
+   * The sum of log(p / (1 - p)), in nats. A token that the model is all but certain of has hardly a
+   * gradient of log p; of its log-odds it has one as large as any other's. Source: TRAK
+   * (2303.14186), section 3.1.
    */
   LOG_ODDS {
     @Override

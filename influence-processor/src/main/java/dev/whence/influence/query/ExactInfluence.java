@@ -7,6 +7,7 @@ import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -24,13 +25,16 @@ import java.util.Objects;
  */
 public final class ExactInfluence {
   private final TappedModel model;
+  private final Measure measure;
   private final int packTokens;
 
   /**
    * @param model whose gradients count; stays the caller's
+   * @param measure of documents
    */
-  public ExactInfluence(TappedModel model, int packTokens) {
+  public ExactInfluence(TappedModel model, Measure measure, int packTokens) {
     this.model = model;
+    this.measure = measure;
     this.packTokens = packTokens;
   }
 
@@ -73,7 +77,8 @@ public final class ExactInfluence {
         }
         directions.put(layer.name(), model.matrices().of(layer.outputs(), layer.inputs(), values));
       }
-      for (RowPacker.Packed pack : model.pack(examples, packTokens)) {
+      for (RowPacker.Packed pack :
+          model.pack(model.sloped(examples, measure, packTokens), packTokens)) {
         try (Taps taps = model.tap(pack, new Labels.Given())) {
           for (LinearLayer layer : model.layers()) {
             float[] parts = parts(taps, layer, directions);

@@ -20,6 +20,7 @@ public final class InfluenceJson {
         .put("status", "SCORED")
         .put("method", result.method())
         .put("measure", options.measure().label())
+        .put("measureOfDocuments", result.ofDocuments().label())
         .put("lambda", options.lambda().text());
     if (result.method().equals("multi-stage")) {
       json.put("alpha", options.alpha().text());

@@ -1,5 +1,6 @@
 package dev.whence.influence.query;
 
+import dev.whence.influence.model.Measure;
 import java.util.List;
 
 /**
@@ -7,6 +8,7 @@ import java.util.List;
  *
  * @param responseId of the response
  * @param method {@code multi-stage} or {@code single-stage}
+ * @param ofDocuments the measure of documents
  * @param logLikelihood of the response, nats
  * @param responseTokens that count
  * @param positive made it more likely, the most influential first
@@ -18,6 +20,7 @@ import java.util.List;
 public record InfluenceResult(
     String responseId,
     String method,
+    Measure ofDocuments,
     double logLikelihood,
     int responseTokens,
     List<DocumentInfluence> positive,

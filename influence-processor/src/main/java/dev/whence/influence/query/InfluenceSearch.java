@@ -108,6 +108,7 @@ public final class InfluenceSearch {
           new InfluenceResult(
               conversations.get(q).responseId(),
               multiStage ? "multi-stage" : "single-stage",
+              index.settings().measure(),
               gradients.get(q).logLikelihood(),
               gradients.get(q).tokens(),
               ranked.stream()
@@ -192,7 +193,7 @@ public final class InfluenceSearch {
       }
       documents.add(document);
     }
-    return new ExactInfluence(indexed, PACK_TOKENS)
+    return new ExactInfluence(indexed, index.settings().measure(), PACK_TOKENS)
         .of(preconditioned, documents).stream().map(Optional::of).toList();
   }
 }

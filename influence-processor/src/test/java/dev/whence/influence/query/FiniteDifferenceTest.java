@@ -191,7 +191,17 @@ class FiniteDifferenceTest {
           EkfacFactors ofChat = EkfacFactors.read(second, fineTuned.matrices())) {
         IndexSettings settings =
             new IndexSettings(
-                "", "", "", "", "", Damping.DEFAULT, new CountSketch(256, 1), "", "", 1);
+                "",
+                "",
+                "",
+                "",
+                "",
+                Measure.LOG_LIKELIHOOD,
+                Damping.DEFAULT,
+                new CountSketch(256, 1),
+                "",
+                "",
+                1);
         MultiStageQuery.Preconditioned query =
             new MultiStageQuery(ofBase, Optional.of(ofChat), fineTuned.matrices())
                 .precondition(
@@ -204,7 +214,7 @@ class FiniteDifferenceTest {
           documents.add(
               new CorpusDocument(new CorpusDocument.Reference(1, 0, 0), "", "", List.of(example)));
         }
-        return new ExactInfluence(pretrained, 512)
+        return new ExactInfluence(pretrained, Measure.LOG_LIKELIHOOD, 512)
             .of(query, documents).stream()
                 .mapToDouble(ExactInfluence.Breakdown::influence)
                 .toArray();

@@ -27,6 +27,7 @@ import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.Document;
 import dev.whence.samples.Fact;
 import dev.whence.samples.Questions;
 import dev.whence.samples.World;
@@ -35,6 +36,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -444,5 +446,53 @@ class InfluenceSearchTest {
     for (int j = 0; j < found.length; j++) {
       assertThat(found[j]).isCloseTo(expected[j], within(2e-3 * scale));
     }
+  }
+
+  /**
+   * tiny-base knows these documents by heart, so their losses have hardly a gradient; their
+   * log-odds have.
+   */
+  @Test
+  void documentsThatStateTheFactComeFirstByLogOdds(@TempDir Path directory) throws Exception {
+    build(directory, IndexJob.Options.of(2048).withMeasure(Measure.LOG_ODDS));
+    GradientIndex byLogOdds = GradientIndex.open(directory);
+    Map<String, Set<String>> stating = new HashMap<>();
+    for (Document document : TinyFactors.documents()) {
+      document
+          .facts()
+          .forEach(
+              fact ->
+                  stating.computeIfAbsent(fact.fact(), key -> new HashSet<>()).add(document.id()));
+    }
+    List<Fact> facts =
+        WORLD.facts().stream()
+            .filter(fact -> stating.getOrDefault(fact.id(), Set.of()).size() > 1)
+            .limit(12)
+            .toList();
+    double chance =
+        facts.stream()
+            .mapToDouble(fact -> stating.getOrDefault(fact.id(), Set.of()).size())
+            .average()
+            .orElseThrow();
+    int byLikelihood = found(index, facts, stating);
+    int found = found(byLogOdds, facts, stating);
+    assertThat(found).isGreaterThan(byLikelihood);
+    assertThat((double) found / facts.size())
+        .isGreaterThan(3 * chance / TinyFactors.documents().size());
+  }
+
+  /** For how many facts a document that states it comes first. */
+  private static int found(
+      GradientIndex searched, List<Fact> facts, Map<String, Set<String>> stating) {
+    InfluenceSearch search = search(searched, Optional.empty());
+    int found = 0;
+    for (Fact fact : facts) {
+      InfluenceResult result =
+          search.search(Questions.withoutContext(fact, 0).answered(), EVERYTHING);
+      assertThat(result.ofDocuments()).isEqualTo(searched.settings().measure());
+      String first = result.positive().get(0).document().id();
+      found += stating.getOrDefault(fact.id(), Set.of()).contains(first) ? 1 : 0;
+    }
+    return found;
   }
 }
