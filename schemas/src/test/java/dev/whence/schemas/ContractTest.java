@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.schemas.avro.Agreement;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceQuery;
+import dev.whence.schemas.avro.InfluenceRequest;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
@@ -39,6 +43,10 @@ class ContractTest {
               "Attribution", AvroSerdes.published(Attribution.getClassSchema()),
               "Escalation", AvroSerdes.published(Escalation.getClassSchema()),
               "Agreement", AvroSerdes.published(Agreement.getClassSchema()),
+              "Influence", AvroSerdes.published(Influence.getClassSchema()),
+              "InfluenceRequest", AvroSerdes.published(InfluenceRequest.getClassSchema()),
+              "InfluenceQuery", AvroSerdes.published(InfluenceQuery.getClassSchema()),
+              "InfluencePartial", AvroSerdes.published(InfluencePartial.getClassSchema()),
               "ModelRelease", AvroSerdes.published(ModelRelease.getClassSchema()),
               "TransferEvent", AvroSerdes.published(TransferEvent.getClassSchema())));
 

@@ -152,6 +152,7 @@ public final class IndexJob {
         }
       }
     }
+    IndexManifest.writeIfComplete(output, options.shards());
   }
 
   private void build(int shard, SketchedGradients gradients, FactorsJob.Listener listener) {
