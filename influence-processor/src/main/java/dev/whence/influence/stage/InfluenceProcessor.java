@@ -20,6 +20,7 @@ import dev.whence.runtime.worker.WorkerOptions;
 import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -38,6 +39,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.Admin;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -55,6 +57,7 @@ import org.slf4j.LoggerFactory;
  *
  * SHARDS
  * whence.influence.queries    -&gt; Worker -&gt; ShardStage ---&gt; whence.influence.partials (ANSWER)
+ * whence.models -&gt; ModelReleases -------------^
  *
  * MERGE
  * whence.influence.partials   -&gt; MergeTopology ----------&gt; whence.influences
@@ -165,6 +168,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     if (config.roles().contains(StageRole.MERGE)) {
       parts.merge();
     }
+    parts.follow();
     parts.workers.forEach(Worker::start);
     parts.merge.ifPresent(MergeStreams::start);
     return new InfluenceProcessor(parts);
@@ -183,6 +187,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     final InfluenceMetrics metrics = new InfluenceMetrics(meters);
     final Optional<HealthServer> http;
     final List<Worker> workers = new ArrayList<>();
+    final List<Consumer<Optional<ModelRelease>>> takeOver = new ArrayList<>();
     Optional<ModelReleases> releases = Optional.empty();
     Optional<QueryModel> model = Optional.empty();
     Optional<MergeStreams> merge = Optional.empty();
@@ -213,27 +218,40 @@ public final class InfluenceProcessor implements AutoCloseable {
       return runtime.group() + "-" + part;
     }
 
+    /** Which models are live, for the parts that need one. */
+    private ModelReleases releases() {
+      ModelReleases followed =
+          releases.orElseGet(
+              () ->
+                  new ModelReleases(
+                      clients, topics.models().name(), ModelRole.INFLUENCE, health, meters));
+      releases = Optional.of(followed);
+      return followed;
+    }
+
+    void follow() {
+      releases.ifPresent(
+          followed -> followed.start(release -> takeOver.forEach(part -> part.accept(release))));
+    }
+
     void query() {
       QueryModel shared = new QueryModel(config, meters);
-      ModelReleases followed =
-          new ModelReleases(clients, topics.models().name(), ModelRole.INFLUENCE, health, meters);
       model = Optional.of(shared);
-      releases = Optional.of(followed);
       Worker sampled =
           worker(
               "queries",
               topics.responses(),
               Set.of(topics.influences(), topics.influencePartials(), topics.influenceQueries()),
-              queryStage(QueryStage.SAMPLED, shared, followed));
+              queryStage(QueryStage.SAMPLED, shared, releases()));
       Worker requested =
           worker(
               "requests",
               topics.influenceRequests(),
               Set.of(topics.influences(), topics.influencePartials(), topics.influenceQueries()),
-              queryStage(QueryStage.REQUESTED, shared, followed));
+              queryStage(QueryStage.REQUESTED, shared, releases()));
       workers.add(sampled);
       workers.add(requested);
-      followed.start(release -> sampled.betweenBatches(() -> shared.takeOver(release)));
+      takeOver.add(release -> sampled.betweenBatches(() -> shared.takeOver(release)));
     }
 
     private Stage queryStage(String name, QueryModel shared, ModelReleases followed) {
@@ -261,19 +279,21 @@ public final class InfluenceProcessor implements AutoCloseable {
 
     void shards() {
       AvroValues values = new AvroValues(runtime.connection());
-      workers.add(
-          worker(
-              "shards",
-              topics.influenceQueries(),
-              Set.of(topics.influencePartials()),
-              new ShardStage(
-                  values,
-                  new EventWriter(values, ShardStage.NAME, instance),
-                  topics.influencePartials().name(),
-                  config,
-                  metrics,
-                  InstantSource.system(),
-                  instance)));
+      ModelReleases followed = releases();
+      ShardStage stage =
+          new ShardStage(
+              values,
+              new EventWriter(values, ShardStage.NAME, instance),
+              topics.influencePartials().name(),
+              config,
+              metrics,
+              InstantSource.system(),
+              instance,
+              () -> followed.awaitReleases(RELEASES_READ));
+      Worker worker =
+          worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
+      workers.add(worker);
+      takeOver.add(release -> worker.betweenBatches(() -> stage.expect(release)));
     }
 
     void merge() {

@@ -168,7 +168,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   }
 
   private InfluenceMerge.Builder known(String queryId) {
-    return InfluenceMerge.newBuilder().setQueryId(queryId).setSince(now());
+    return InfluenceMerge.newBuilder().setQueryId(queryId).setAnswers(List.of()).setSince(now());
   }
 
   private Instant now() {

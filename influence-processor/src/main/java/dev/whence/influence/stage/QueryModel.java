@@ -12,21 +12,17 @@ import dev.whence.influence.query.ResponseGradient;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
-import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceStage;
-import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,9 +36,6 @@ import org.slf4j.LoggerFactory;
 final class QueryModel implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(QueryModel.class);
 
-  /** How a release's lineage calls the model that fine-tuning started from. */
-  private static final String BASE = "base";
-
   private final InfluenceConfig config;
   private final Counter loaded;
   private final Counter failed;
@@ -50,23 +43,11 @@ final class QueryModel implements AutoCloseable {
   private Optional<Active> active = Optional.empty();
 
   /** What answered until it made room for a model that could not be loaded. */
-  private Optional<Choice> unloaded = Optional.empty();
-
-  /**
-   * A model to load.
-   *
-   * @param path of it
-   * @param digest that it must have; empty: any
-   * @param bases digests of models that its fine-tuning may have started from; empty: nobody says,
-   *     so whoever configured model and index does
-   * @param aliases names that production has for it
-   */
-  private record Choice(
-      Path path, Optional<String> digest, Optional<Set<String>> bases, List<String> aliases) {}
+  private Optional<ModelChoice> unloaded = Optional.empty();
 
   /** All that is in use together. */
   private record Active(
-      Choice choice,
+      ModelChoice choice,
       TappedModel model,
       EkfacFactors pretraining,
       Optional<EkfacFactors> fineTuning,
@@ -130,7 +111,7 @@ final class QueryModel implements AutoCloseable {
       Optional<ModelLoadException> last = Optional.empty();
       for (ModelRelease release : releases) {
         try {
-          replace(choice(release));
+          replace(ModelChoice.of(release, config));
           return;
         } catch (ModelLoadException e) {
           failed.increment();
@@ -142,18 +123,12 @@ final class QueryModel implements AutoCloseable {
         if (config.model().isEmpty()) {
           throw last.orElseThrow();
         }
-        replace(configured().orElseThrow());
+        replace(ModelChoice.configured(config).orElseThrow());
       } catch (ModelLoadException e) {
         failed.increment();
         throw new ConfigException(List.of("no query can be made: " + e.getMessage()));
       }
     }
-  }
-
-  private Optional<Choice> configured() {
-    return config
-        .model()
-        .map(path -> new Choice(path, Optional.empty(), Optional.empty(), config.aliases()));
   }
 
   /** Another release is live, or none any more. Never throws: what is in use stays. */
@@ -165,7 +140,10 @@ final class QueryModel implements AutoCloseable {
               "the last model release was withdrawn and no model is configured: the model stays");
           return;
         }
-        replace(release.isPresent() ? choice(release.get()) : configured().orElseThrow());
+        replace(
+            release.isPresent()
+                ? ModelChoice.of(release.get(), config)
+                : ModelChoice.configured(config).orElseThrow());
       } catch (ModelLoadException | EnvironmentException e) {
         failed.increment();
         LOG.error("a model release could not be taken over: {}", e.getMessage());
@@ -173,25 +151,8 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  private Choice choice(ModelRelease release) throws ModelLoadException {
-    if (release.getDigest().isEmpty()) {
-      throw new ModelLoadException("a model release names no digest, so it can not be verified");
-    }
-    Set<String> bases = new HashSet<>(Set.of(release.getDigest()));
-    for (ModelAncestor ancestor : release.getLineage()) {
-      if (ancestor.getRelation().equals(BASE) && !ancestor.getDigest().isEmpty()) {
-        bases.add(ancestor.getDigest());
-      }
-    }
-    return new Choice(
-        ModelLocation.resolve(release.getLocation(), config.runtime().models().roots()),
-        Optional.of(release.getDigest()),
-        Optional.of(bases),
-        release.getAliases());
-  }
-
-  private void replace(Choice choice) throws ModelLoadException {
-    Optional<Choice> before = Optional.empty();
+  private void replace(ModelChoice choice) throws ModelLoadException {
+    Optional<ModelChoice> before = Optional.empty();
     if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
       before = unload();
     }
@@ -215,7 +176,7 @@ final class QueryModel implements AutoCloseable {
         next.index().digest());
   }
 
-  private void loadAgain(Choice before) {
+  private void loadAgain(ModelChoice before) {
     try {
       LOG.warn("loading the old model again, for the new one can not be used");
       use(load(before));
@@ -238,8 +199,8 @@ final class QueryModel implements AutoCloseable {
     unloaded = Optional.empty();
   }
 
-  private synchronized Optional<Choice> unload() {
-    Optional<Choice> before = active.map(Active::choice);
+  private synchronized Optional<ModelChoice> unload() {
+    Optional<ModelChoice> before = active.map(Active::choice);
     active.ifPresent(old -> close(old.opened()));
     active = Optional.empty();
     return before;
@@ -256,11 +217,11 @@ final class QueryModel implements AutoCloseable {
   }
 
   /** Opens all that belongs together, and refuses what does not. */
-  private Active load(Choice choice) throws ModelLoadException {
+  private Active load(ModelChoice choice) throws ModelLoadException {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      ConfiguredFiles.LocatedIndex index = index(choice);
+      ConfiguredFiles.LocatedIndex index = choice.index(config.files());
       String wanted = index.manifest().settings().factorsDigest();
       Path factors =
           config
@@ -290,7 +251,10 @@ final class QueryModel implements AutoCloseable {
       }
       EkfacFactors pretraining = EkfacFactors.read(factors, model.matrices());
       opened.push(pretraining);
-      Optional<EkfacFactors> fineTuning = fineTuning(model, index.manifest());
+      Optional<EkfacFactors> fineTuning =
+          choice
+              .fineTuning(config, model.digest(), index.manifest())
+              .map(path -> EkfacFactors.read(path, model.matrices()));
       fineTuning.ifPresent(opened::push);
       MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, model.matrices());
       checkLayers(model, pretraining);
@@ -312,57 +276,6 @@ final class QueryModel implements AutoCloseable {
         close(opened);
       }
     }
-  }
-
-  private ConfiguredFiles.LocatedIndex index(Choice choice) throws ModelLoadException {
-    return config
-        .files()
-        .newestIndex(
-            manifest ->
-                choice
-                    .bases()
-                    .map(bases -> bases.contains(manifest.settings().modelDigest()))
-                    .orElse(true))
-        .orElseThrow(
-            () ->
-                new ModelLoadException(
-                    "no index in the directories of 'indexes' is of "
-                        + choice
-                            .bases()
-                            .map(
-                                bases ->
-                                    "the model at "
-                                        + choice.path()
-                                        + " or of a base that its release names in its lineage, of"
-                                        + " digests "
-                                        + bases)
-                            .orElse("any model")));
-  }
-
-  private Optional<EkfacFactors> fineTuning(TappedModel model, IndexManifest index)
-      throws ModelLoadException {
-    if (!config.query().multiStage()) {
-      return Optional.empty();
-    }
-    String digest = model.digest();
-    if (digest.equals(index.settings().modelDigest())) {
-      // What is asked about is the stage itself, and nothing came after it.
-      return Optional.empty();
-    }
-    Path path =
-        config
-            .files()
-            .factors(Optional.empty(), identity -> identity.stage().modelDigest().equals(digest))
-            .orElseThrow(
-                () ->
-                    new ModelLoadException(
-                        "no factors in the directories of 'factors' are of model "
-                            + model.name()
-                            + ", digest "
-                            + digest
-                            + "; compute them with 'whence influence factors', or set query.method:"
-                            + " single-stage"));
-    return Optional.of(EkfacFactors.read(path, model.matrices()));
   }
 
   private static void checkLayers(TappedModel model, EkfacFactors pretraining)

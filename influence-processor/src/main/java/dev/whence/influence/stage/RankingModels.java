@@ -2,10 +2,12 @@ package dev.whence.influence.stage;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
@@ -18,6 +20,7 @@ import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.InfluenceQuery;
+import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -47,12 +50,12 @@ final class RankingModels implements AutoCloseable {
   /** What names a set. */
   private record Key(
       String answering, String indexed, String pretraining, String fineTuning, String corpus) {
-    static Key of(InfluenceQuery query, IndexSettings settings) {
+    static Key of(String answering, String fineTuning, IndexSettings settings) {
       return new Key(
-          query.getResponseModel(),
+          answering,
           settings.modelDigest(),
           settings.factorsDigest(),
-          query.getFineTuningFactors(),
+          fineTuning,
           settings.corpusDigest());
     }
   }
@@ -71,12 +74,51 @@ final class RankingModels implements AutoCloseable {
   }
 
   /**
+   * Makes ready for the queries that are to be expected, before the first of them comes. What is
+   * not possible is only logged: queries say what they need.
+   */
+  void expect(Optional<ModelRelease> release) {
+    try {
+      Optional<ModelChoice> choice =
+          release.isPresent()
+              ? Optional.of(ModelChoice.of(release.get(), config))
+              : ModelChoice.configured(config);
+      if (choice.isEmpty()) {
+        return;
+      }
+      ModelChoice wanted = choice.get();
+      String digest;
+      try (ModelFiles files = ModelFiles.open(wanted.path())) {
+        digest = files.digest();
+      }
+      IndexManifest index = wanted.index(config.files()).manifest();
+      Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
+      var unused =
+          prepare(
+              Key.of(
+                  digest,
+                  fineTuning.map(path -> EkfacFactors.identity(path).digest()).orElse(""),
+                  index.settings()),
+              wanted.path().toString(),
+              index.settings());
+    } catch (ModelLoadException | InfluenceException | EngineException e) {
+      LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
+    }
+  }
+
+  /**
    * Makes ready for a query.
    *
    * @return why that is not possible; empty: it is ready
    */
   Optional<String> prepare(InfluenceQuery query, IndexSettings settings) {
-    Key key = Key.of(query, settings);
+    return prepare(
+        Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings),
+        query.getResponseModelLocation(),
+        settings);
+  }
+
+  private Optional<String> prepare(Key key, String location, IndexSettings settings) {
     if (loaded.isPresent() && loaded.get().key().equals(key)) {
       return Optional.empty();
     }
@@ -86,7 +128,7 @@ final class RankingModels implements AutoCloseable {
       return Optional.of(refused.get().reason());
     }
     try {
-      Loaded next = load(key, query, settings);
+      Loaded next = load(key, location, settings);
       close();
       loaded = Optional.of(next);
       refused = Optional.empty();
@@ -112,8 +154,7 @@ final class RankingModels implements AutoCloseable {
     return Optional.of(reason);
   }
 
-  private Loaded load(Key key, InfluenceQuery query, IndexSettings settings)
-      throws ModelLoadException {
+  private Loaded load(Key key, String location, IndexSettings settings) throws ModelLoadException {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
@@ -121,7 +162,7 @@ final class RankingModels implements AutoCloseable {
           factors(Optional.of(Path.of(settings.factorsPath())), key.pretraining());
       LayerSelection layers =
           new LayerSelection(EkfacFactors.stage(pretrainingPath).layerSelection());
-      TappedModel answering = answering(key, query, layers, opened);
+      TappedModel answering = answering(key, location, layers, opened);
       TappedModel indexed = answering;
       if (!key.indexed().equals(key.answering())) {
         Path path = config.indexedModel().orElse(Path.of(settings.modelPath()));
@@ -175,7 +216,7 @@ final class RankingModels implements AutoCloseable {
 
   /** The configured model, else the one where the query stage has it, under models.roots. */
   private TappedModel answering(
-      Key key, InfluenceQuery query, LayerSelection layers, Deque<AutoCloseable> opened)
+      Key key, String location, LayerSelection layers, Deque<AutoCloseable> opened)
       throws ModelLoadException {
     ModelLoadException last =
         new ModelLoadException("the model that answered is not here; set model or models.roots");
@@ -191,8 +232,7 @@ final class RankingModels implements AutoCloseable {
     if (config.runtime().models().roots().isEmpty()) {
       throw last;
     }
-    Path path =
-        ModelLocation.resolve(query.getResponseModelLocation(), config.runtime().models().roots());
+    Path path = ModelLocation.resolve(location, config.runtime().models().roots());
     TappedModel model = TappedModel.open(path, layers, config.engine());
     opened.push(model);
     if (!model.digest().equals(key.answering())) {

@@ -18,6 +18,7 @@ import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Work;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.PartialKind;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
@@ -32,6 +33,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -68,6 +70,7 @@ final class ShardStage implements Stage {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final String instance;
+  private final Supplier<List<ModelRelease>> releases;
   private Optional<Matrices> matrices = Optional.empty();
   private double bytesPerSecond = FIRST_BYTES_PER_SECOND;
   private double secondsPerDocument = FIRST_SECONDS_PER_DOCUMENT;
@@ -152,7 +155,8 @@ final class ShardStage implements Stage {
       InfluenceConfig config,
       InfluenceMetrics metrics,
       InstantSource clock,
-      String instance) {
+      String instance,
+      Supplier<List<ModelRelease>> releases) {
     this.values = values;
     this.writer = writer;
     this.partials = partials;
@@ -163,6 +167,7 @@ final class ShardStage implements Stage {
     this.metrics = metrics;
     this.clock = clock;
     this.instance = instance;
+    this.releases = releases;
   }
 
   @Override
@@ -176,6 +181,16 @@ final class ShardStage implements Stage {
       matrices = Optional.of(Matrices.open(config.engine()));
     } catch (EngineException e) {
       throw new EnvironmentException("the engine did not start: " + e.getMessage(), e);
+    }
+    expect(releases.get().stream().findFirst());
+  }
+
+  /**
+   * Another release is live, or none any more: its queries are to be expected. On the model thread.
+   */
+  void expect(Optional<ModelRelease> release) {
+    if (config.query().rerank() > 0) {
+      ranking.expect(release);
     }
   }
 
