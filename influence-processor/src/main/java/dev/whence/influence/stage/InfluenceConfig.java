@@ -168,7 +168,7 @@ public record InfluenceConfig(
         settings.integer("query.top", 10, 1, 1000),
         settings.integer("query.rerank", 50, 0, 10_000),
         settings.duration(
-            "query.deadline", Duration.ofSeconds(30), Duration.ofMillis(100), Duration.ofHours(1)),
+            "query.deadline", Duration.ofSeconds(60), Duration.ofMillis(100), Duration.ofHours(1)),
         settings.flag("results.include-excerpts", true));
   }
 
