@@ -78,19 +78,28 @@ final class InfluenceBench {
         TappedModel chat = TinyFactors.chat()) {
       TinyFactors.compute(base, corpus, pretraining(), TinyFactors.OPTIONS);
       TinyFactors.compute(chat, asked, fineTuning(), TinyFactors.OPTIONS);
-      try (EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
-        new IndexJob(
-                base,
-                baseModel(),
-                factors,
-                pretraining(),
-                new CorpusFile(corpus),
-                index(),
-                IndexJob.Options.of(1024)
-                    .withShards(SHARDS, OptionalInt.empty())
-                    .withPackTokens(256))
-            .run(FactorsJob.Listener.NONE);
-      }
+      build(base, index(), SHARDS);
+    }
+  }
+
+  private void build(TappedModel base, Path output, int shards) throws IOException {
+    try (EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
+      new IndexJob(
+              base,
+              baseModel(),
+              factors,
+              pretraining(),
+              new CorpusFile(directory.resolve("corpus.jsonl")),
+              output,
+              IndexJob.Options.of(1024).withShards(shards, OptionalInt.empty()).withPackTokens(256))
+          .run(FactorsJob.Listener.NONE);
+    }
+  }
+
+  /** Another index of the same documents. */
+  void build(Path output, int shards) throws IOException {
+    try (TappedModel base = TinyFactors.base()) {
+      build(base, output, shards);
     }
   }
 
