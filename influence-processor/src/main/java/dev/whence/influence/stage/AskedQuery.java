@@ -57,6 +57,14 @@ record AskedQuery(
     return record.getQueryId();
   }
 
+  /**
+   * Names what was asked at once: the query and its deadline. Who asks the same again may hear
+   * something else, for shards come and go.
+   */
+  String ask() {
+    return queryId() + "/" + record.getDeadline().toEpochMilli();
+  }
+
   /** Reads a record. */
   static AskedQuery read(
       SourceRecord source, AvroValues values, Optional<ClaimCheck> claimCheck, int largestBytes)

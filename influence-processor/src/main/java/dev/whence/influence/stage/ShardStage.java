@@ -131,6 +131,19 @@ final class ShardStage implements Stage {
       this.unsaid = cost;
     }
 
+    /** Shards that were asked in a later batch, too. */
+    Answered plus(Answered later) {
+      Map<Integer, OpenShards.Found> both = new TreeMap<>(shards);
+      both.putAll(later.shards);
+      List<InfluentialDocument> all =
+          new ArrayList<>(
+              documents.stream()
+                  .filter(document -> !later.shards.containsKey(document.getShard()))
+                  .toList());
+      all.addAll(later.documents);
+      return new Answered(both, all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid));
+    }
+
     /** The first answer says what it cost; the others cost nothing more. */
     Cost cost() {
       Cost cost = unsaid;
@@ -141,6 +154,10 @@ final class ShardStage implements Stage {
 
   private record Cost(long tokens, int reranked, double seconds) {
     static final Cost NONE = new Cost(0, 0, 0);
+
+    Cost plus(Cost other) {
+      return new Cost(tokens + other.tokens, reranked + other.reranked, seconds + other.seconds);
+    }
   }
 
   /**
@@ -206,13 +223,13 @@ final class ShardStage implements Stage {
         AskedQuery query = AskedQuery.read(record, values, claimCheck, config.largestRecordBytes());
         read.put(record.place(), query);
         if (!expired(query) && !answers(query)) {
-          queries.computeIfAbsent(query.queryId(), unused -> new ArrayList<>()).add(query);
+          queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
         }
       } catch (AskedQuery.InvalidException e) {
         invalid.put(record.place(), e.failure());
       }
     }
-    queries.forEach((id, asked) -> coming.put(id, coming(asked, before.get(id))));
+    queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
     for (Coming one : coming.values()) {
       List<ShardFile> here = one.here();
       if (one.query.conversation().isPresent() && !here.isEmpty()) {
@@ -262,7 +279,7 @@ final class ShardStage implements Stage {
   }
 
   private boolean answers(AskedQuery query) {
-    Answered before = answered.get(query.queryId());
+    Answered before = answered.get(query.ask());
     return before != null && before.shards.keySet().containsAll(query.shards());
   }
 
@@ -301,7 +318,7 @@ final class ShardStage implements Stage {
 
     @Override
     public Duration predicted() {
-      Coming one = coming.get(query.queryId());
+      Coming one = coming.get(query.ask());
       double seconds = 1e-3;
       if (!answers(query) && one != null) {
         if (one.scanned.isEmpty()) {
@@ -324,15 +341,15 @@ final class ShardStage implements Stage {
     @Override
     public Outcome run() {
       if (!answers(query)) {
-        Coming one = coming.get(query.queryId());
-        if (one == null) {
+        Coming one = coming.get(query.ask());
+        if (one == null || !one.shards.keySet().containsAll(query.shards())) {
           throw new EnvironmentException("an answer was forgotten; it is computed again");
         }
         try {
           if (one.scanned.isEmpty()) {
             scan();
           }
-          answered.put(query.queryId(), answer(one));
+          answered.merge(query.ask(), answer(one), Answered::plus);
         } catch (EngineException e) {
           return engineFailed(e);
         }
@@ -463,8 +480,8 @@ final class ShardStage implements Stage {
   }
 
   private Result write(AskedQuery query) {
-    Answered all = answered.get(query.queryId());
-    if (all == null) {
+    Answered all = answered.get(query.ask());
+    if (all == null || !answers(query)) {
       throw new EnvironmentException("an answer was forgotten; it is computed again");
     }
     List<ShardAnswer> answers = new ArrayList<>();
