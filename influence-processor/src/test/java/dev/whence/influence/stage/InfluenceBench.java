@@ -27,7 +27,6 @@ import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluenceCause;
-import dev.whence.schemas.avro.InfluenceRequest;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -234,11 +233,7 @@ final class InfluenceBench {
     send(
         topics.influenceRequests().name(),
         conversation.responseId(),
-        InfluenceRequest.newBuilder()
-            .setResponseId(conversation.responseId())
-            .setResponse(LlmResponses.toAvro(conversation))
-            .setCause(cause)
-            .build());
+        InfluenceRequests.of(conversation, cause, "test"));
   }
 
   void send(String topic, String key, SpecificRecord value) {
