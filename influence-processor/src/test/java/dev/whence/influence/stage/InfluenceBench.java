@@ -77,28 +77,36 @@ final class InfluenceBench {
         TappedModel chat = TinyFactors.chat()) {
       TinyFactors.compute(base, corpus, pretraining(), TinyFactors.OPTIONS);
       TinyFactors.compute(chat, asked, fineTuning(), TinyFactors.OPTIONS);
-      build(base, index(), SHARDS);
+      build(base, corpus, index(), SHARDS, 1024);
     }
   }
 
-  private void build(TappedModel base, Path output, int shards) throws IOException {
+  private void build(TappedModel base, Path corpus, Path output, int shards, int buckets)
+      throws IOException {
     try (EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
       new IndexJob(
               base,
               baseModel(),
               factors,
               pretraining(),
-              new CorpusFile(directory.resolve("corpus.jsonl")),
+              new CorpusFile(corpus),
               output,
-              IndexJob.Options.of(1024).withShards(shards, OptionalInt.empty()).withPackTokens(256))
+              IndexJob.Options.of(buckets)
+                  .withShards(shards, OptionalInt.empty())
+                  .withPackTokens(256))
           .run(FactorsJob.Listener.NONE);
     }
   }
 
   /** Another index of the same documents. */
   void build(Path output, int shards) throws IOException {
+    build(directory.resolve("corpus.jsonl"), output, shards, 1024);
+  }
+
+  /** An index of other documents by the same factors. */
+  void build(Path corpus, Path output, int shards, int buckets) throws IOException {
     try (TappedModel base = TinyFactors.base()) {
-      build(base, output, shards);
+      build(base, corpus, output, shards, buckets);
     }
   }
 
