@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.attribution.stage.AttributionProcessor;
+import dev.whence.influence.stage.InfluenceProcessor;
 import dev.whence.runtime.config.Settings;
 import dev.whence.transfer.stage.TransferProcessor;
 import java.nio.file.Path;
@@ -19,7 +20,11 @@ import picocli.CommandLine.Spec;
     name = "serve",
     description = "Runs one processor, as in deployment.",
     mixinStandardHelpOptions = true,
-    subcommands = {ServeCommand.Attribution.class, ServeCommand.Transfer.class})
+    subcommands = {
+      ServeCommand.Attribution.class,
+      ServeCommand.Influence.class,
+      ServeCommand.Transfer.class
+    })
 final class ServeCommand implements Runnable {
   @Spec private CommandSpec spec;
 
@@ -29,7 +34,8 @@ final class ServeCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "which processor? This version has attribution and transfer");
+        spec.commandLine(),
+        "which processor? This version has attribution, influence and transfer");
   }
 
   /** Where every processor's configuration comes from. */
@@ -62,6 +68,23 @@ final class ServeCommand implements Runnable {
     @Override
     public Integer call() {
       return AttributionProcessor.run(settings.load(), System.getenv());
+    }
+  }
+
+  /** Training documents behind live responses. */
+  @Command(
+      name = "influence",
+      description = {
+        "Says which training documents drove live responses, until it is told to end (SIGTERM,",
+        "Ctrl-C). Key 'roles': query, shards, merge; a process may do several."
+      },
+      mixinStandardHelpOptions = true)
+  static final class Influence implements Callable<Integer> {
+    @Mixin private ProcessorSettings settings = new ProcessorSettings();
+
+    @Override
+    public Integer call() {
+      return InfluenceProcessor.run(settings.load(), System.getenv());
     }
   }
 

@@ -77,4 +77,21 @@ class UsageTest {
     assertThat(run.err()).hasSize(1);
     assertThat(run.err().get(0)).contains("unknown-key", "kafka.bootstrap.servers", "registry.url");
   }
+
+  @Test
+  void influenceIsServedWithAConfigurationOfItsOwn() throws Exception {
+    Path config =
+        Files.writeString(
+            directory.resolve("influence.yaml"), "query: {alpha: -1}\nroles: [query, index]\n");
+    CommandRun run = CommandRun.of("serve", "influence", "--config", config.toString());
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.err()).hasSize(1);
+    assertThat(run.err().get(0))
+        .contains(
+            "query.alpha",
+            "must be above 0",
+            "roles has 'index'",
+            "indexes is not set",
+            "registry");
+  }
 }

@@ -4,6 +4,10 @@ import dev.whence.schemas.Topic.Cleanup;
 import dev.whence.schemas.avro.Agreement;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.Escalation;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceQuery;
+import dev.whence.schemas.avro.InfluenceRequest;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
@@ -32,6 +36,10 @@ public final class Topics {
   private final Topic attributions;
   private final Topic escalations;
   private final Topic agreements;
+  private final Topic influenceRequests;
+  private final Topic influenceQueries;
+  private final Topic influencePartials;
+  private final Topic influences;
   private final Topic models;
   private final Topic transfers;
   private final List<Topic> all;
@@ -62,6 +70,20 @@ public final class Topics {
             Optional.of(Duration.ofDays(7)),
             MIB,
             Optional.empty());
+    influenceRequests =
+        events(prefix, "influence.requests", InfluenceRequest.getClassSchema(), Duration.ofDays(7));
+    influenceQueries = scattered(prefix, "influence.queries", InfluenceQuery.getClassSchema());
+    influencePartials = scattered(prefix, "influence.partials", InfluencePartial.getClassSchema());
+    influences =
+        new Topic(
+            prefix + "influences",
+            "responseId",
+            Optional.of(AvroSerdes.published(Influence.getClassSchema())),
+            12,
+            Cleanup.DELETE,
+            Optional.of(Duration.ofDays(30)),
+            8 * MIB,
+            Optional.empty());
     models =
         new Topic(
             prefix + "models",
@@ -88,11 +110,18 @@ public final class Topics {
             attributions,
             escalations,
             agreements,
+            influenceRequests,
+            influenceQueries,
+            influencePartials,
+            influences,
             models,
             transfers,
             deadLetters(responses),
             deadLetters(attributions),
-            deadLetters(escalations));
+            deadLetters(escalations),
+            deadLetters(influenceRequests),
+            deadLetters(influenceQueries),
+            deadLetters(influencePartials));
   }
 
   private static Topic events(String prefix, String name, Schema value, Duration retention) {
@@ -104,6 +133,19 @@ public final class Topics {
         Cleanup.DELETE,
         Optional.of(retention),
         8 * MIB,
+        Optional.of(prefix + "dlq." + name));
+  }
+
+  /** Between the parts of one processor. */
+  private static Topic scattered(String prefix, String name, Schema value) {
+    return new Topic(
+        prefix + name,
+        "queryId",
+        Optional.of(AvroSerdes.published(value)),
+        8,
+        Cleanup.DELETE,
+        Optional.of(Duration.ofDays(1)),
+        16 * MIB,
         Optional.of(prefix + "dlq." + name));
   }
 
@@ -137,6 +179,26 @@ public final class Topics {
   /** {@link Agreement} by responseId, one partition: every FAST instance reads all of it. */
   public Topic agreements() {
     return agreements;
+  }
+
+  /** {@link InfluenceRequest} by responseId. */
+  public Topic influenceRequests() {
+    return influenceRequests;
+  }
+
+  /** {@link InfluenceQuery} by queryId, to partitions that the writer chooses; internal. */
+  public Topic influenceQueries() {
+    return influenceQueries;
+  }
+
+  /** {@link InfluencePartial} by queryId; internal. */
+  public Topic influencePartials() {
+    return influencePartials;
+  }
+
+  /** {@link Influence} by responseId. */
+  public Topic influences() {
+    return influences;
   }
 
   /** {@link ModelRelease} by modelId, one partition, compacted. */

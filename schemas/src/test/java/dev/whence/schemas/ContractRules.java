@@ -26,13 +26,22 @@ final class ContractRules {
 
   /** Breaches within one schema; {@code key} is the one field that needs no default. */
   static List<String> lint(Schema record, String key) {
+    return lint(record, Set.of(record.getName() + "." + key));
+  }
+
+  /**
+   * The same of a schema that may hold others.
+   *
+   * @param keys the fields that need no default, each as record.field
+   */
+  static List<String> lint(Schema record, Set<String> keys) {
     List<String> breaches = new ArrayList<>();
-    lint(record, record.getName(), key, new HashSet<>(), breaches);
+    lint(record, record.getName(), keys, new HashSet<>(), breaches);
     return breaches;
   }
 
   private static void lint(
-      Schema schema, String path, String key, Set<String> seen, List<String> breaches) {
+      Schema schema, String path, Set<String> keys, Set<String> seen, List<String> breaches) {
     switch (schema.getType()) {
       case RECORD -> {
         if (!seen.add(schema.getFullName())) {
@@ -41,14 +50,14 @@ final class ContractRules {
         named(schema, path, breaches);
         for (Schema.Field field : schema.getFields()) {
           String at = path + "." + field.name();
-          if (!field.hasDefaultValue() && !field.name().equals(key)) {
+          if (!field.hasDefaultValue() && !keys.contains(schema.getName() + "." + field.name())) {
             breaches.add(at + " has no default");
           }
           documented(field, at, breaches);
           if (!field.aliases().isEmpty()) {
             breaches.add(at + " has an alias: names never change");
           }
-          lint(field.schema(), at, key, seen, breaches);
+          lint(field.schema(), at, keys, seen, breaches);
         }
       }
       case ENUM -> {
@@ -63,10 +72,10 @@ final class ContractRules {
         if (types.size() != 2 || types.get(0).getType() != Schema.Type.NULL) {
           breaches.add(path + " is a union other than [null, T]");
         }
-        types.forEach(type -> lint(type, path, key, seen, breaches));
+        types.forEach(type -> lint(type, path, keys, seen, breaches));
       }
-      case ARRAY -> lint(schema.getElementType(), path, key, seen, breaches);
-      case MAP -> lint(schema.getValueType(), path, key, seen, breaches);
+      case ARRAY -> lint(schema.getElementType(), path, keys, seen, breaches);
+      case MAP -> lint(schema.getValueType(), path, keys, seen, breaches);
       case FIXED -> named(schema, path, breaches);
       default -> {}
     }

@@ -32,6 +32,23 @@ class TopicsTest {
   }
 
   @Test
+  void queriesAndPartialsAreKeptOneDayInEightPartitionsOfRecordsUpToSixteenMebibytes() {
+    for (Topic topic : java.util.List.of(topics.influenceQueries(), topics.influencePartials())) {
+      assertThat(topic.partitions()).isEqualTo(8);
+      assertThat(topic.key()).isEqualTo("queryId");
+      assertThat(topic.config())
+          .isEqualTo(
+              Map.of(
+                  "cleanup.policy", "delete",
+                  "retention.ms", "86400000",
+                  "max.message.bytes", "16777216"));
+      assertThat(topics.deadLettersOf(topic).maxMessageBytes()).isEqualTo(17 << 20);
+    }
+    assertThat(topics.influences().partitions()).isEqualTo(12);
+    assertThat(topics.influences().config()).containsEntry("retention.ms", "2592000000");
+  }
+
+  @Test
   void modelsAreCompactedInOnePartition() {
     assertThat(topics.models().partitions()).isEqualTo(1);
     assertThat(topics.models().config())
@@ -56,7 +73,7 @@ class TopicsTest {
 
     assertThat(other.all()).extracting(Topic::name).doesNotHaveDuplicates();
     assertThat(other.all()).allMatch(topic -> topic.name().startsWith("acme.prod."));
-    assertThat(other.all()).hasSize(9);
+    assertThat(other.all()).hasSize(16);
     assertThat(other.find("acme.prod.dlq.responses")).isPresent();
   }
 

@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
+import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;

@@ -14,6 +14,7 @@ import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
 import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Worker;
@@ -226,7 +227,7 @@ public final class AttributionProcessor implements AutoCloseable {
 
     Stage fast(Optional<Calibrator> calibrator, Optional<AgreementLog> agreements) {
       AvroValues values = new AvroValues(config.runtime().connection());
-      EventWriter writer = new EventWriter(values, Role.FAST, instance);
+      EventWriter writer = new EventWriter(values, Role.FAST.stage(), instance);
       return new FastStage(
           values,
           events(writer),
@@ -245,7 +246,7 @@ public final class AttributionProcessor implements AutoCloseable {
 
     Stage target() {
       AvroValues values = new AvroValues(config.runtime().connection());
-      EventWriter writer = new EventWriter(values, Role.TARGET, instance);
+      EventWriter writer = new EventWriter(values, Role.TARGET.stage(), instance);
       return new TargetStage(
           values,
           events(writer),

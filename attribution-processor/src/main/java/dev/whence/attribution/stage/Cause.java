@@ -2,9 +2,7 @@ package dev.whence.attribution.stage;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.runtime.dlq.Replays;
-import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.SourceRecord;
-import dev.whence.schemas.EventHeaders;
 import java.util.Optional;
 
 /**
@@ -20,17 +18,7 @@ record Cause(String traceparent, int revision) {
 
   static Cause of(SourceRecord record, Optional<Conversation> conversation) {
     return new Cause(
-        traceparentOf(record, conversation),
+        record.traceparentOr(conversation.map(Conversation::traceparent).orElse("")),
         Math.multiplyExact(ROLES, Replays.of(record.headers())));
-  }
-
-  /** The header's trace context, else the one in the response. */
-  private static String traceparentOf(SourceRecord record, Optional<Conversation> conversation) {
-    String inHeader = record.header(EventHeaders.TRACEPARENT).map(EventHeader::text).orElse("");
-    if (EventHeaders.isTraceparent(inHeader)) {
-      return inHeader;
-    }
-    String inValue = conversation.map(Conversation::traceparent).orElse("");
-    return EventHeaders.isTraceparent(inValue) ? inValue : "";
   }
 }

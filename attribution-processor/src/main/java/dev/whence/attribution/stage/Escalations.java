@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.CandidateSource;

@@ -7,6 +7,7 @@ import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.WorkEstimate;
 import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.ResponseReader;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Outcome;

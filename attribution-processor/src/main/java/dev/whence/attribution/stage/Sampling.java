@@ -1,11 +1,8 @@
 package dev.whence.attribution.stage;
 
 import dev.whence.conversation.Conversation;
+import dev.whence.runtime.config.SamplingRate;
 import dev.whence.runtime.config.Settings;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -21,8 +18,6 @@ import java.util.TreeMap;
  */
 public record Sampling(double rate, Set<String> models, Map<String, String> attributes) {
   public static final Sampling ALL = new Sampling(1, Set.of(), Map.of());
-
-  private static final double TWO_TO_53 = 0x1p53;
 
   public Sampling {
     models = Set.copyOf(models);
@@ -55,14 +50,8 @@ public record Sampling(double rate, Set<String> models, Map<String, String> attr
         : Optional.of(new LeftOut("SAMPLED", "Left out by sampling.rate."));
   }
 
-  /** Uniform in [0, 1): the first 53 bits of the SHA-256 of the id. */
+  /** Uniform in [0, 1), of a hash of the id. */
   static double share(String responseId) {
-    try {
-      byte[] hash =
-          MessageDigest.getInstance("SHA-256").digest(responseId.getBytes(StandardCharsets.UTF_8));
-      return (ByteBuffer.wrap(hash).getLong() >>> 11) / TWO_TO_53;
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
+    return SamplingRate.share(responseId);
   }
 }

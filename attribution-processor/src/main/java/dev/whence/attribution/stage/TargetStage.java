@@ -10,6 +10,8 @@ import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
 import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.serde.ResponseReader;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Outcome;

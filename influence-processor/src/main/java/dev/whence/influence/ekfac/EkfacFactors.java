@@ -131,6 +131,30 @@ public final class EkfacFactors implements AutoCloseable {
     }
   }
 
+  /**
+   * Which factors those of a directory are.
+   *
+   * @param stage what they are of
+   * @param digest see {@link EkfacFactors#digest()}
+   */
+  public record Identity(Stage stage, String digest) {}
+
+  /**
+   * Which factors those of a directory are; all of Lambda is checked, the eigenvectors are not.
+   *
+   * @throws InfluenceException as {@link #read}
+   */
+  public static Identity identity(Path directory) {
+    try (ArrayFile file = ArrayFile.open(complete(directory))) {
+      return new Identity(FactorHeader.stage(file.header()), file.checksum());
+    }
+  }
+
+  /** Whether a directory holds complete factors. */
+  public static boolean isIn(Path directory) {
+    return Files.exists(directory.resolve(LAMBDA_FILE));
+  }
+
   private static Path complete(Path directory) {
     Path path = directory.resolve(LAMBDA_FILE);
     if (!Files.exists(path)) {

@@ -30,18 +30,7 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
    *     message names it
    */
   public static GradientIndex open(Path directory) {
-    List<Path> files;
-    try (Stream<Path> entries = Files.list(directory)) {
-      files =
-          entries
-              .filter(
-                  entry ->
-                      String.valueOf(entry.getFileName()).matches("shard-\\d+-of-\\d+\\.index"))
-              .sorted()
-              .toList();
-    } catch (IOException e) {
-      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
-    }
+    List<Path> files = files(directory);
     if (files.isEmpty()) {
       throw new InfluenceException(
           directory + " holds no shard of an index; build one with 'whence influence index'.");
@@ -64,11 +53,29 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
     return new GradientIndex(settings, shards);
   }
 
+  /** The shards of a directory, by name. */
+  static List<Path> files(Path directory) {
+    try (Stream<Path> entries = Files.list(directory)) {
+      return entries
+          .filter(
+              entry -> String.valueOf(entry.getFileName()).matches("shard-\\d+-of-\\d+\\.index"))
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
   /** Names the index by its content, in hex: SHA-256 over the shards' checksums. */
   public String digest() {
+    return digest(shards.stream().map(ShardFile::checksum).toList());
+  }
+
+  /** The same of the shards' checksums, in their order. */
+  public static String digest(List<String> checksums) {
     MessageDigest sha256 = Checksums.sha256();
-    for (ShardFile shard : shards) {
-      sha256.update((shard.checksum() + "\n").getBytes(StandardCharsets.UTF_8));
+    for (String checksum : checksums) {
+      sha256.update((checksum + "\n").getBytes(StandardCharsets.UTF_8));
     }
     return HexFormat.of().formatHex(sha256.digest());
   }

@@ -162,6 +162,7 @@ public final class IndexJob {
         }
       }
     }
+    IndexManifest.writeIfComplete(output, options.shards());
   }
 
   private void build(int shard, SketchedGradients gradients, FactorsJob.Listener listener) {

@@ -89,7 +89,7 @@ public final class ShardFile {
   }
 
   /** Where a shard of an index lies. */
-  static Path path(Path directory, int number, int shards) {
+  public static Path path(Path directory, int number, int shards) {
     return directory.resolve("shard-" + number + "-of-" + shards + ".index");
   }
 

@@ -2,24 +2,17 @@ package dev.whence.influence.query;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
-import dev.whence.engine.training.Example;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.GradientIndex;
-import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * The door: responses go in, the training documents that drove them come out. Gradient of the
@@ -27,12 +20,9 @@ import java.util.stream.Stream;
  * uses it.
  */
 public final class InfluenceSearch {
-  private static final int PACK_TOKENS = 1024;
-
   private final TappedModel answering;
-  private final TappedModel indexed;
   private final GradientIndex index;
-  private final CorpusFile corpus;
+  private final CandidateRanking ranking;
   private final MultiStageQuery query;
   private final boolean multiStage;
 
@@ -61,9 +51,8 @@ public final class InfluenceSearch {
     pretraining.checkModel(indexed.name(), indexed.digest());
     fineTuning.ifPresent(factors -> factors.checkModel(answering.name(), answering.digest()));
     this.answering = answering;
-    this.indexed = indexed;
     this.index = index;
-    this.corpus = corpus;
+    this.ranking = new CandidateRanking(indexed, corpus, index.settings().measure());
     this.query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
     this.multiStage = fineTuning.isPresent();
   }
@@ -84,8 +73,7 @@ public final class InfluenceSearch {
     List<ResponseGradient> gradients = new ArrayList<>();
     List<MultiStageQuery.Preconditioned> queries = new ArrayList<>();
     for (Conversation conversation : conversations) {
-      ResponseGradient gradient =
-          ResponseGradient.of(answering, example(conversation), options.measure());
+      ResponseGradient gradient = ResponseGradient.of(answering, conversation, options.measure());
       gradients.add(gradient);
       queries.add(
           query.precondition(gradient, options.alpha(), options.lambda(), index.settings()));
@@ -103,7 +91,11 @@ public final class InfluenceSearch {
     }
     List<InfluenceResult> results = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
-      List<DocumentInfluence> ranked = ranked(queries.get(q), candidates.get(q), options);
+      List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q));
+      List<DocumentInfluence> ranked =
+          options.rerank() > 0
+              ? ranking.exact(queries.get(q), all)
+              : CandidateRanking.estimated(all, queries.get(q).tokens());
       results.add(
           new InfluenceResult(
               conversations.get(q).responseId(),
@@ -126,74 +118,5 @@ public final class InfluenceSearch {
               (System.nanoTime() - started) / 1e9 / queries.size()));
     }
     return results;
-  }
-
-  private Example example(Conversation conversation) {
-    Example example = answering.texts().conversation(conversation);
-    if (example.length() - 1 > answering.texts().longest()) {
-      throw new EngineException(
-          EngineException.Kind.UNSUPPORTED,
-          "Prompt and response have "
-              + example.length()
-              + " tokens, the model reads "
-              + answering.texts().longest()
-              + ".");
-    }
-    return example;
-  }
-
-  /** Candidates of both signs; each document once. */
-  private List<DocumentInfluence> ranked(
-      MultiStageQuery.Preconditioned preconditioned,
-      IndexScan.Candidates candidates,
-      QueryOptions options) {
-    Map<String, IndexScan.Candidate> unique = new LinkedHashMap<>();
-    Stream.concat(candidates.positive().stream(), candidates.negative().stream())
-        .forEach(one -> unique.putIfAbsent(one.shard().number() + "/" + one.document(), one));
-    List<IndexScan.Candidate> all = List.copyOf(unique.values());
-    List<IndexedDocument> entries = new ArrayList<>();
-    for (IndexScan.Candidate candidate : all) {
-      entries.addAll(candidate.shard().entries(List.of(candidate.document())));
-    }
-    List<Optional<ExactInfluence.Breakdown>> exact =
-        options.rerank() == 0
-            ? Collections.nCopies(all.size(), Optional.empty())
-            : exact(preconditioned, entries);
-    List<DocumentInfluence> ranked = new ArrayList<>();
-    for (int i = 0; i < all.size(); i++) {
-      IndexScan.Candidate candidate = all.get(i);
-      double norm = candidate.shard().norm(candidate.document());
-      ranked.add(
-          new DocumentInfluence(
-              entries.get(i),
-              exact.get(i).map(ExactInfluence.Breakdown::influence).orElse(candidate.estimate()),
-              exact.get(i).isPresent(),
-              candidate.estimate(),
-              candidate.standardError(),
-              norm * norm / preconditioned.tokens(),
-              exact.get(i)));
-    }
-    return ranked;
-  }
-
-  private List<Optional<ExactInfluence.Breakdown>> exact(
-      MultiStageQuery.Preconditioned preconditioned, List<IndexedDocument> entries) {
-    Map<Long, CorpusDocument> texts =
-        corpus.read(indexed.texts(), entries.stream().map(IndexedDocument::reference).toList());
-    List<CorpusDocument> documents = new ArrayList<>();
-    for (IndexedDocument entry : entries) {
-      CorpusDocument document = Objects.requireNonNull(texts.get(entry.reference().line()));
-      if (document.tokens() != entry.tokens() || !document.excerpt().equals(entry.excerpt())) {
-        throw new InfluenceException(
-            corpus.path()
-                + ", line "
-                + entry.reference().line()
-                + ", is not the document that was indexed: the corpus was changed. Build the index"
-                + " anew, or give the corpus back that it was built of.");
-      }
-      documents.add(document);
-    }
-    return new ExactInfluence(indexed, index.settings().measure(), PACK_TOKENS)
-        .of(preconditioned, documents).stream().map(Optional::of).toList();
   }
 }

@@ -1,5 +1,7 @@
 package dev.whence.influence.query;
 
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
@@ -22,6 +24,26 @@ import java.util.Map;
  * @param byLayer q by the layer's name, row by row
  */
 public record ResponseGradient(double logLikelihood, int tokens, Map<String, double[]> byLayer) {
+
+  /**
+   * That of a conversation's response.
+   *
+   * @throws InfluenceException if it has no response, its gradient is zero or not finite
+   * @throws EngineException if it can not be rendered, or is longer than the model reads
+   */
+  public static ResponseGradient of(TappedModel model, Conversation conversation, Measure measure) {
+    Example example = model.texts().conversation(conversation);
+    if (example.length() - 1 > model.texts().longest()) {
+      throw new EngineException(
+          EngineException.Kind.UNSUPPORTED,
+          "Prompt and response have "
+              + example.length()
+              + " tokens, the model reads "
+              + model.texts().longest()
+              + ".");
+    }
+    return of(model, example, measure);
+  }
 
   /**
    * Computes it: one forward and backward; two where the measure has other slopes than the loss.

@@ -6,7 +6,7 @@ public final class UnreadableException extends Exception {
 
   private final String code;
 
-  UnreadableException(String code, String message) {
+  public UnreadableException(String code, String message) {
     super(message);
     this.code = code;
   }

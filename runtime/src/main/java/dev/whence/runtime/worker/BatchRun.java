@@ -87,6 +87,11 @@ final class BatchRun {
     List<Finished> done = new ArrayList<>();
     Duration predicted = Duration.ZERO;
     boolean first = true;
+    try {
+      announce();
+    } catch (EnvironmentException e) {
+      return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
+    }
     for (Candidate candidate : candidates) {
       if (stop) {
         break;
@@ -123,6 +128,27 @@ final class BatchRun {
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
         ? suspectModel(done)
         : new Ended(done, Optional.empty());
+  }
+
+  private void announce() {
+    List<SourceRecord> coming =
+        candidates.stream()
+            .filter(candidate -> candidate.finished().isEmpty())
+            .filter(candidate -> candidate.attemptsBefore() < failures.attempts())
+            .filter(candidate -> !struck.contains(candidate.partition()))
+            .map(Candidate::record)
+            .toList();
+    if (coming.isEmpty()) {
+      return;
+    }
+    watchdog.begin("getting ready for a batch", failures.loadTimeout());
+    try {
+      stage.coming(coming);
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
+    } finally {
+      watchdog.end();
+    }
   }
 
   /** The model worked after these had failed: they are bad records. */

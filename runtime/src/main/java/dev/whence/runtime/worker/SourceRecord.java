@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.schemas.EventHeaders;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -67,6 +68,15 @@ public record SourceRecord(
       }
     }
     return Optional.empty();
+  }
+
+  /** W3C trace context of the header, else another one; empty where neither is valid. */
+  public String traceparentOr(String other) {
+    String inHeader = header(EventHeaders.TRACEPARENT).map(EventHeader::text).orElse("");
+    if (EventHeaders.isTraceparent(inHeader)) {
+      return inHeader;
+    }
+    return EventHeaders.isTraceparent(other) ? other : "";
   }
 
   @Override

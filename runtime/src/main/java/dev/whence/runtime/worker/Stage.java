@@ -17,6 +17,13 @@ public interface Stage extends AutoCloseable {
   /** Called once before the first record, for example to load a model. */
   void open();
 
+  /**
+   * Says which records come next, before the first of them is prepared; they may be fewer in the
+   * end. For stages that do some of the work for all of them at once, or load what they need.
+   * Bounded by {@code models.load-timeout}. What it throws is nobody's fault but the environment's.
+   */
+  default void coming(List<SourceRecord> records) {}
+
   /** Reads a record and predicts its cost; does no model work. */
   Work prepare(SourceRecord record);
 

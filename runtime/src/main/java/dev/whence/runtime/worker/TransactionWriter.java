@@ -3,6 +3,7 @@ package dev.whence.runtime.worker;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -92,19 +93,38 @@ final class TransactionWriter {
     for (Finished one : finished) {
       for (Result result : one.results()) {
         var unused =
-            producer.send(record(result.topic(), result.key(), result.value(), result.headers()));
+            producer.send(
+                record(
+                    result.topic(),
+                    result.partition(),
+                    result.key(),
+                    result.value(),
+                    result.headers()));
       }
       if (one.deadLetter().isPresent()) {
         Finished.DeadLetter dead = one.deadLetter().get();
         var unused =
-            producer.send(record(deadLetterTopic, dead.key(), dead.value(), dead.headers()));
+            producer.send(
+                record(
+                    deadLetterTopic,
+                    OptionalInt.empty(),
+                    dead.key(),
+                    dead.value(),
+                    dead.headers()));
       }
     }
   }
 
   private static ProducerRecord<byte[], byte[]> record(
-      String topic, byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
-    ProducerRecord<byte[], byte[]> record = new ProducerRecord<>(topic, key, value);
+      String topic,
+      OptionalInt partition,
+      byte @Nullable [] key,
+      byte @Nullable [] value,
+      List<EventHeader> headers) {
+    ProducerRecord<byte[], byte[]> record =
+        partition.isPresent()
+            ? new ProducerRecord<>(topic, partition.getAsInt(), key, value)
+            : new ProducerRecord<>(topic, key, value);
     for (EventHeader header : headers) {
       record.headers().add(new RecordHeader(header.name(), header.value()));
     }

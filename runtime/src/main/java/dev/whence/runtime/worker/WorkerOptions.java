@@ -57,6 +57,21 @@ public record WorkerOptions(
         config.shutdownGrace());
   }
 
+  /** The same for another group: a process may have several workers, each with its own. */
+  public WorkerOptions withGroup(String other) {
+    return new WorkerOptions(
+        sourceTopic,
+        deadLetterTopic,
+        sinkTopics,
+        other,
+        groupProtocol,
+        instanceId,
+        start,
+        batch,
+        failures,
+        shutdownGrace);
+  }
+
   /** The same for every process that runs as this instance. */
   public String transactionalId() {
     return group + "-" + instanceId;

@@ -1,4 +1,4 @@
-package dev.whence.attribution.stage;
+package dev.whence.runtime.serde;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.runtime.worker.Failure;
@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /** From a response as it was sent to a conversation that events can be written about. */
-final class ResponseReader {
+public final class ResponseReader {
   private static final int LONGEST_ID = 256;
 
   /** Characters of a model's name, a conversationId, a subjectId. */
@@ -17,23 +17,23 @@ final class ResponseReader {
   private ResponseReader() {}
 
   /** The record is no response that can be worked with. */
-  static final class UnusableException extends Exception {
+  public static final class UnusableException extends Exception {
     private static final long serialVersionUID = 1;
 
     private final transient Failure failure;
 
-    UnusableException(String code, String message) {
+    public UnusableException(String code, String message) {
       super(message);
       this.failure = new Failure(code, message);
     }
 
-    Failure failure() {
+    public Failure failure() {
       return failure;
     }
   }
 
   /** Refuses a value that is too large to be read. */
-  static void checkSize(byte[] value, int largest) throws UnusableException {
+  public static void checkSize(byte[] value, int largest) throws UnusableException {
     if (value.length > largest) {
       throw new UnusableException(
           "RECORD_TOO_LARGE",
@@ -41,7 +41,12 @@ final class ResponseReader {
     }
   }
 
-  static Conversation read(LlmResponse response) throws UnusableException {
+  /**
+   * Reads a response.
+   *
+   * @throws UnusableException if it is none, or a name in it is too long to be repeated in events
+   */
+  public static Conversation read(LlmResponse response) throws UnusableException {
     Conversation conversation;
     try {
       conversation = LlmResponses.fromAvro(response);

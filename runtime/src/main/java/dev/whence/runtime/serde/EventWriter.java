@@ -1,6 +1,5 @@
-package dev.whence.attribution.stage;
+package dev.whence.runtime.serde;
 
-import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.EventHeaders;
@@ -10,26 +9,32 @@ import java.util.List;
 import org.apache.avro.specific.SpecificRecord;
 
 /** Serialises events of one stage, with their headers. */
-final class EventWriter {
+public final class EventWriter {
   private final AvroValues values;
-  private final Role role;
+  private final String stage;
   private final String instanceId;
 
-  EventWriter(AvroValues values, Role role, String instanceId) {
+  /**
+   * A writer.
+   *
+   * @param values stays the caller's to close
+   * @param stage name in headers, for example {@code attribution-fast}
+   */
+  public EventWriter(AvroValues values, String stage, String instanceId) {
     this.values = values;
-    this.role = role;
+    this.stage = stage;
     this.instanceId = instanceId;
   }
 
   /**
    * A record to write.
    *
-   * @param key responseId
+   * @param key of the record, usually the responseId
    * @param revision of the event
    * @param traceparent trace context, or empty
    * @param shrink what to write instead if it is too large
    */
-  Result write(
+  public Result write(
       String topic,
       String key,
       SpecificRecord event,
@@ -37,7 +42,7 @@ final class EventWriter {
       String traceparent,
       Result.Shrink shrink) {
     List<EventHeader> headers = new ArrayList<>();
-    EventHeaders.of(event.getSchema(), role.stage(), instanceId, key, revision, traceparent)
+    EventHeaders.of(event.getSchema(), stage, instanceId, key, revision, traceparent)
         .toMap()
         .forEach((name, value) -> headers.add(new EventHeader(name, value)));
     return new Result(

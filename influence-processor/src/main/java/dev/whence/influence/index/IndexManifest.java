@@ -1,0 +1,131 @@
+package dev.whence.influence.index;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.influence.InfluenceException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What an index is of and which shards it has, for whoever asks it without holding the shards. It
+ * is written beside them as soon as all are there.
+ *
+ * @param settings what it is of
+ * @param shards in their order
+ */
+public record IndexManifest(IndexSettings settings, List<Shard> shards) {
+  static final String FILE = "index.json";
+  private static final int MAX_SHARDS = 100_000;
+
+  public IndexManifest {
+    shards = List.copyOf(shards);
+  }
+
+  /**
+   * A shard.
+   *
+   * @param checksum see {@link ShardFile#checksum}
+   * @param documents in it
+   */
+  public record Shard(String checksum, long documents) {}
+
+  /** That of an index that is opened. */
+  public static IndexManifest of(GradientIndex index) {
+    return new IndexManifest(
+        index.settings(),
+        index.shards().stream().map(shard -> new Shard(shard.checksum(), shard.size())).toList());
+  }
+
+  /**
+   * Reads it out of a directory; where it was never written, the shards are opened for it.
+   *
+   * @throws InfluenceException if it is no manifest, or if there is none and a shard is missing,
+   *     cut short or altered
+   */
+  public static IndexManifest read(Path directory) {
+    Path path = directory.resolve(FILE);
+    if (!Files.exists(path)) {
+      return of(GradientIndex.open(directory));
+    }
+    try {
+      JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(path));
+      List<Shard> shards = new ArrayList<>();
+      for (JsonNode shard : json.path("checksums")) {
+        shards.add(new Shard(shard.path("checksum").asText(), shard.path("documents").asLong()));
+      }
+      IndexSettings settings = IndexSettings.read(json);
+      if (shards.isEmpty() || shards.size() > MAX_SHARDS || shards.size() != settings.shards()) {
+        throw new InfluenceException(
+            path
+                + " names "
+                + shards.size()
+                + " shards of "
+                + settings.shards()
+                + ": it is damaged; remove it, and run 'whence influence index' again.");
+      }
+      return new IndexManifest(settings, shards);
+    } catch (JacksonException | IllegalArgumentException e) {
+      throw new InfluenceException(
+          path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
+          e);
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /** Whether a directory holds an index or a part of one. */
+  public static boolean isIn(Path directory) {
+    return Files.exists(directory.resolve(FILE)) || !GradientIndex.files(directory).isEmpty();
+  }
+
+  /**
+   * Writes it if all shards of a directory are there; two workers that find them at once write the
+   * same.
+   */
+  static void writeIfComplete(Path directory, int shards) {
+    for (int number = 1; number <= shards; number++) {
+      if (!Files.exists(ShardFile.path(directory, number, shards))) {
+        return;
+      }
+    }
+    of(GradientIndex.open(directory)).write(directory);
+  }
+
+  private void write(Path directory) {
+    ObjectNode json = JsonMapper.builder().build().createObjectNode();
+    settings.write(json);
+    ArrayNode list = json.putArray("checksums");
+    for (Shard shard : shards) {
+      list.addObject().put("checksum", shard.checksum()).put("documents", shard.documents());
+    }
+    try {
+      Path beside = Files.createTempFile(directory, FILE, ".writing");
+      Files.writeString(beside, json.toPrettyString() + "\n");
+      Files.move(
+          beside,
+          directory.resolve(FILE),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw new InfluenceException(
+          directory.resolve(FILE) + " could not be written (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /** See {@link GradientIndex#digest}. */
+  public String digest() {
+    return GradientIndex.digest(shards.stream().map(Shard::checksum).toList());
+  }
+
+  /** Documents of all shards. */
+  public long documents() {
+    return shards.stream().mapToLong(Shard::documents).sum();
+  }
+}

@@ -1,0 +1,123 @@
+package dev.whence.influence.query;
+
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.index.IndexedDocument;
+import dev.whence.influence.model.Measure;
+import dev.whence.influence.model.TappedModel;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * Turns what a scan found into influences of documents, with gradients computed anew or without.
+ */
+public final class CandidateRanking {
+  private static final int PACK_TOKENS = 1024;
+
+  private final TappedModel indexed;
+  private final CorpusFile corpus;
+  private final Measure measure;
+
+  /**
+   * The first two stay the caller's.
+   *
+   * @param indexed the model whose gradients are indexed
+   * @param corpus that the index is of
+   * @param measure of its documents
+   */
+  public CandidateRanking(TappedModel indexed, CorpusFile corpus, Measure measure) {
+    this.indexed = indexed;
+    this.corpus = corpus;
+    this.measure = measure;
+  }
+
+  /** Candidates of both signs, each document once. */
+  public static List<IndexScan.Candidate> unique(IndexScan.Candidates candidates) {
+    Map<String, IndexScan.Candidate> unique = new LinkedHashMap<>();
+    Stream.concat(candidates.positive().stream(), candidates.negative().stream())
+        .forEach(one -> unique.putIfAbsent(one.shard().number() + "/" + one.document(), one));
+    return List.copyOf(unique.values());
+  }
+
+  /**
+   * Influences as the sketches say, in the candidates' order.
+   *
+   * @param tokens N
+   */
+  public static List<DocumentInfluence> estimated(
+      List<IndexScan.Candidate> candidates, double tokens) {
+    return influences(
+        candidates,
+        entries(candidates),
+        tokens,
+        Collections.nCopies(candidates.size(), Optional.empty()));
+  }
+
+  /**
+   * Influences with gradients computed anew, in the candidates' order.
+   *
+   * @throws InfluenceException if the corpus is not what was indexed
+   */
+  public List<DocumentInfluence> exact(
+      MultiStageQuery.Preconditioned preconditioned, List<IndexScan.Candidate> candidates) {
+    List<IndexedDocument> entries = entries(candidates);
+    Map<Long, CorpusDocument> texts =
+        corpus.read(indexed.texts(), entries.stream().map(IndexedDocument::reference).toList());
+    List<CorpusDocument> documents = new ArrayList<>();
+    for (IndexedDocument entry : entries) {
+      CorpusDocument document = Objects.requireNonNull(texts.get(entry.reference().line()));
+      if (document.tokens() != entry.tokens() || !document.excerpt().equals(entry.excerpt())) {
+        throw new InfluenceException(
+            corpus.path()
+                + ", line "
+                + entry.reference().line()
+                + ", is not the document that was indexed: the corpus was changed. Build the index"
+                + " anew, or give the corpus back that it was built of.");
+      }
+      documents.add(document);
+    }
+    return influences(
+        candidates,
+        entries,
+        preconditioned.tokens(),
+        new ExactInfluence(indexed, measure, PACK_TOKENS)
+            .of(preconditioned, documents).stream().map(Optional::of).toList());
+  }
+
+  private static List<IndexedDocument> entries(List<IndexScan.Candidate> candidates) {
+    List<IndexedDocument> entries = new ArrayList<>();
+    for (IndexScan.Candidate candidate : candidates) {
+      entries.addAll(candidate.shard().entries(List.of(candidate.document())));
+    }
+    return entries;
+  }
+
+  private static List<DocumentInfluence> influences(
+      List<IndexScan.Candidate> candidates,
+      List<IndexedDocument> entries,
+      double tokens,
+      List<Optional<ExactInfluence.Breakdown>> exact) {
+    List<DocumentInfluence> influences = new ArrayList<>();
+    for (int i = 0; i < candidates.size(); i++) {
+      IndexScan.Candidate candidate = candidates.get(i);
+      double norm = candidate.shard().norm(candidate.document());
+      influences.add(
+          new DocumentInfluence(
+              entries.get(i),
+              exact.get(i).map(ExactInfluence.Breakdown::influence).orElse(candidate.estimate()),
+              exact.get(i).isPresent(),
+              candidate.estimate(),
+              candidate.standardError(),
+              norm * norm / tokens,
+              exact.get(i)));
+    }
+    return influences;
+  }
+}

@@ -1,0 +1,108 @@
+package dev.whence.influence.stage;
+
+import dev.whence.influence.corpus.Checksums;
+import dev.whence.runtime.worker.EnvironmentException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * What is too large for a record lies in a directory that writer and readers share, in a file that
+ * is named by the SHA-256 of its content. Files are kept as long as the records that name them.
+ */
+final class ClaimCheck {
+  private static final Duration KEPT = Duration.ofDays(1);
+  private static final Duration SWEEP_EVERY = Duration.ofHours(1);
+  private static final String SUFFIX = ".sketch";
+
+  private final Path directory;
+  private Instant swept = Instant.EPOCH;
+
+  ClaimCheck(Path directory) {
+    this.directory = directory;
+  }
+
+  /**
+   * Keeps bytes.
+   *
+   * @return the name to claim them by
+   * @throws EnvironmentException if they could not be written
+   */
+  synchronized String put(byte[] bytes) {
+    String digest = HexFormat.of().formatHex(Checksums.sha256().digest(bytes));
+    try {
+      Files.createDirectories(directory);
+      sweep();
+      Path beside = Files.createTempFile(directory, digest, ".writing");
+      Files.write(beside, bytes);
+      Files.move(
+          beside,
+          directory.resolve(digest + SUFFIX),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
+      return digest;
+    } catch (IOException e) {
+      throw new EnvironmentException(
+          "claim-check.dir, "
+              + directory
+              + ", can not be written ("
+              + e.getClass().getSimpleName()
+              + ")",
+          e);
+    }
+  }
+
+  /**
+   * What {@link #put} kept; empty if there is no such file or its content is another one's.
+   *
+   * @throws EnvironmentException if it could not be read
+   */
+  Optional<byte[]> get(String digest) {
+    if (!digest.matches("[0-9a-f]{64}")) {
+      return Optional.empty();
+    }
+    try {
+      byte[] bytes = Files.readAllBytes(directory.resolve(digest + SUFFIX));
+      return HexFormat.of().formatHex(Checksums.sha256().digest(bytes)).equals(digest)
+          ? Optional.of(bytes)
+          : Optional.empty();
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    } catch (IOException e) {
+      throw new EnvironmentException(
+          "claim-check.dir, "
+              + directory
+              + ", can not be read ("
+              + e.getClass().getSimpleName()
+              + ")",
+          e);
+    }
+  }
+
+  private void sweep() throws IOException {
+    Instant now = Instant.now();
+    if (now.isBefore(swept.plus(SWEEP_EVERY))) {
+      return;
+    }
+    swept = now;
+    FileTime oldest = FileTime.from(now.minus(KEPT));
+    List<Path> files;
+    try (Stream<Path> entries = Files.list(directory)) {
+      files = entries.filter(file -> file.toString().endsWith(SUFFIX)).toList();
+    }
+    for (Path file : files) {
+      if (Files.getLastModifiedTime(file).compareTo(oldest) < 0) {
+        Files.deleteIfExists(file);
+      }
+    }
+  }
+}

@@ -1,0 +1,187 @@
+package dev.whence.influence.stage;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.model.Measure;
+import dev.whence.runtime.config.RuntimeConfig;
+import dev.whence.runtime.config.SamplingRate;
+import dev.whence.runtime.config.Settings;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What the influence processor is configured with.
+ *
+ * @param runtime the part of every processor
+ * @param roles which parts of the work this process does
+ * @param model directory of the model that answers in production, while no release is live
+ * @param aliases names that production has for it
+ * @param engine how models run
+ * @param files where indexes and factors are looked for
+ * @param indexedModel the model whose gradients are indexed; empty: where the index says
+ * @param corpus that was indexed; empty: where the index says
+ * @param sampling which responses are asked about without a request
+ * @param query what is asked
+ * @param claimCheck directory for sketches that are too large for a record
+ * @param inlineBytes largest sketch that goes into a record
+ * @param largestRecordBytes a larger record is given up unread
+ */
+public record InfluenceConfig(
+    RuntimeConfig runtime,
+    Set<StageRole> roles,
+    Optional<Path> model,
+    List<String> aliases,
+    EngineOptions engine,
+    ConfiguredFiles files,
+    Optional<Path> indexedModel,
+    Optional<Path> corpus,
+    SamplingRate sampling,
+    Asked query,
+    Optional<Path> claimCheck,
+    int inlineBytes,
+    int largestRecordBytes) {
+
+  /** Consumer groups begin like this where none is configured. */
+  public static final String DEFAULT_GROUP = "whence-influence";
+
+  private static final int MIB = 1 << 20;
+
+  public InfluenceConfig {
+    roles = Set.copyOf(roles);
+    aliases = List.copyOf(aliases);
+  }
+
+  /**
+   * What is asked about a response.
+   *
+   * @param multiStage whether fine-tuning's own curvature counts
+   * @param measure of the response
+   * @param alpha damping of fine-tuning
+   * @param lambda damping of pretraining
+   * @param top documents of each sign that are wanted
+   * @param rerank candidates of each sign whose gradients a process computes anew
+   * @param deadline how long shards are waited for
+   * @param includeExcerpts whether results carry the beginnings of documents
+   */
+  public record Asked(
+      boolean multiStage,
+      Measure measure,
+      Damping alpha,
+      Damping lambda,
+      int top,
+      int rerank,
+      Duration deadline,
+      boolean includeExcerpts) {}
+
+  private enum Method {
+    MULTI_STAGE,
+    SINGLE_STAGE
+  }
+
+  /**
+   * Reads the whole configuration.
+   *
+   * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
+   */
+  public static InfluenceConfig read(Settings settings) {
+    RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
+    Set<StageRole> roles = roles(settings);
+    Optional<Path> model = settings.text("model").map(Path::of);
+    ConfiguredFiles files =
+        new ConfiguredFiles(paths(settings, "indexes"), paths(settings, "factors"));
+    if (roles.contains(StageRole.QUERY) && model.isEmpty() && runtime.models().roots().isEmpty()) {
+      settings.problem(
+          "neither model nor models.roots is set: there is no model to take gradients of, and no"
+              + " release could be taken over");
+    }
+    if ((roles.contains(StageRole.QUERY) || roles.contains(StageRole.SHARDS))
+        && files.indexes().isEmpty()) {
+      settings.problem(
+          "indexes is not set: it gives the directories of the indexes that are asked");
+    }
+    InfluenceConfig config =
+        new InfluenceConfig(
+            runtime,
+            roles,
+            model,
+            settings.list("models.aliases"),
+            engine(settings),
+            files,
+            settings.text("indexed-model").map(Path::of),
+            settings.text("corpus").map(Path::of),
+            new SamplingRate(settings.number("sampling.rate", 0.01, 0, 1)),
+            asked(settings),
+            settings.text("claim-check.dir").map(Path::of),
+            (int) settings.bytes("claim-check.above", 8L * MIB, 0, 12L * MIB),
+            (int) settings.bytes("limits.record-bytes", 16L * MIB, 1024, 256L * MIB));
+    settings.finish();
+    return config;
+  }
+
+  private static Set<StageRole> roles(Settings settings) {
+    List<String> names = settings.list("roles");
+    if (names.isEmpty()) {
+      return EnumSet.allOf(StageRole.class);
+    }
+    Set<StageRole> roles = EnumSet.noneOf(StageRole.class);
+    for (String name : names) {
+      switch (name) {
+        case "query" -> roles.add(StageRole.QUERY);
+        case "shards" -> roles.add(StageRole.SHARDS);
+        case "merge" -> roles.add(StageRole.MERGE);
+        default -> settings.problem("roles has '" + name + "', but knows query, shards and merge");
+      }
+    }
+    return roles;
+  }
+
+  private static List<Path> paths(Settings settings, String key) {
+    return settings.list(key).stream().map(Path::of).toList();
+  }
+
+  private static EngineOptions engine(Settings settings) {
+    String device = settings.text("engine.device", "auto");
+    if (!device.matches("auto|cpu|cuda:[0-9]{1,3}")) {
+      settings.problem("engine.device is '" + device + "', but must be auto, cpu or cuda:N");
+      device = "auto";
+    }
+    EngineOptions defaults = EngineOptions.defaults().withDevice(device);
+    return new EngineOptions(
+        EngineOptions.Dtype.FP32,
+        device,
+        defaults.packTokens(),
+        settings.bytes("engine.memory", 0, 0, 1L << 40),
+        settings.integer("engine.threads", 0, 0, 1024),
+        0,
+        List.of(),
+        settings.text("engine.native-dir").map(Path::of));
+  }
+
+  private static Asked asked(Settings settings) {
+    Method method = settings.choice("query.method", Method.class, Method.MULTI_STAGE);
+    return new Asked(
+        method == Method.MULTI_STAGE,
+        settings.choice("query.measure", Measure.class, Measure.LOG_LIKELIHOOD),
+        damping(settings, "query.alpha"),
+        damping(settings, "query.lambda"),
+        settings.integer("query.top", 10, 1, 1000),
+        settings.integer("query.rerank", 50, 0, 10_000),
+        settings.duration(
+            "query.deadline", Duration.ofSeconds(60), Duration.ofMillis(100), Duration.ofHours(1)),
+        settings.flag("results.include-excerpts", true));
+  }
+
+  private static Damping damping(Settings settings, String key) {
+    try {
+      return settings.text(key).map(Damping::parse).orElse(Damping.DEFAULT);
+    } catch (InfluenceException e) {
+      settings.problem(key + ": " + e.getMessage());
+      return Damping.DEFAULT;
+    }
+  }
+}

@@ -1,0 +1,377 @@
+package dev.whence.influence.stage;
+
+import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.config.InstanceName;
+import dev.whence.runtime.config.RuntimeConfig;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.health.HealthServer;
+import dev.whence.runtime.health.ProcessMetrics;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Halt;
+import dev.whence.runtime.worker.Stage;
+import dev.whence.runtime.worker.Worker;
+import dev.whence.runtime.worker.WorkerOptions;
+import dev.whence.schemas.AvroLimits;
+import dev.whence.schemas.Topic;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.admin.Admin;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The influence processor: wires configuration to parts. {@code whence serve influence} calls
+ * {@link #run}; the quickstart and tests {@link #start} it in their own process. A process does
+ * one, two or all three of these:
+ *
+ * <pre>
+ * QUERY
+ * whence.responses (sampled)  -&gt; Worker -&gt; QueryStage -+-&gt; whence.influence.partials (OPEN)
+ * whence.influence.requests   -&gt; Worker -&gt; QueryStage -+-&gt; whence.influence.queries, each partition
+ * whence.models -&gt; ModelReleases -&gt; QueryModel --^     +-&gt; whence.influences (UNSUPPORTED, FAILED)
+ *
+ * SHARDS
+ * whence.influence.queries    -&gt; Worker -&gt; ShardStage ---&gt; whence.influence.partials (ANSWER)
+ * whence.models -&gt; ModelReleases -------------^
+ *
+ * MERGE
+ * whence.influence.partials   -&gt; MergeTopology ----------&gt; whence.influences
+ * </pre>
+ */
+public final class InfluenceProcessor implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(InfluenceProcessor.class);
+  private static final Duration RELEASES_READ = Duration.ofSeconds(15);
+  private static final long ADMIN_SECONDS = 15;
+
+  /** A model call that outlasts the grace is waited for so long before the process ends. */
+  private static final Duration LAST_CALL = Duration.ofSeconds(10);
+
+  private final Health health;
+  private final PrometheusMeterRegistry meters;
+  private final ProcessMetrics processMetrics;
+  private final Optional<HealthServer> http;
+  private final Optional<ModelReleases> releases;
+  private final Optional<QueryModel> model;
+  private final List<Worker> workers;
+  private final Optional<MergeStreams> merge;
+  private final CompletableFuture<Void> ended;
+
+  private InfluenceProcessor(Building parts) {
+    this.health = parts.health;
+    this.meters = parts.meters;
+    this.processMetrics = new ProcessMetrics(parts.meters);
+    this.http = parts.http;
+    this.releases = parts.releases;
+    this.model = parts.model;
+    this.workers = List.copyOf(parts.workers);
+    this.merge = parts.merge;
+    List<CompletableFuture<Void>> all = new ArrayList<>();
+    workers.forEach(worker -> all.add(worker.ended()));
+    merge.ifPresent(one -> all.add(one.ended()));
+    this.ended = new CompletableFuture<>();
+    // The first that gives up ends the process; that all have ended ends it, too.
+    all.forEach(
+        one -> {
+          var unused =
+              one.exceptionally(
+                  thrown -> {
+                    ended.completeExceptionally(thrown);
+                    return null;
+                  });
+        });
+    var unused =
+        CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
+            .thenRun(() -> ended.complete(null));
+  }
+
+  /**
+   * Runs until the process is told to end (SIGTERM, Ctrl-C) or gives up.
+   *
+   * @param settings of the process
+   * @param environment of the process, for finding its instance's name
+   * @return exit status: 0 after a normal end, 1 if it gave up; the reason is logged
+   * @throws ConfigException if the configuration is wrong
+   */
+  public static int run(Settings settings, Map<String, String> environment) {
+    AvroLimits.setSystemProperties();
+    InfluenceProcessor processor = start(InfluenceConfig.read(settings), environment);
+    Thread stop =
+        new Thread(
+            () -> {
+              processor.close();
+              boolean unused = TorchRuntime.quiesce(LAST_CALL);
+            },
+            "shutdown");
+    Runtime.getRuntime().addShutdownHook(stop);
+    try {
+      processor.ended().join();
+      return 0;
+    } catch (CompletionException e) {
+      Throwable cause = e.getCause() == null ? e : e.getCause();
+      LOG.error("the influence processor gave up: {}", cause.getMessage());
+      processor.close();
+      return 1;
+    }
+  }
+
+  /**
+   * Starts a processor; it is ready when {@link #health} says so.
+   *
+   * @throws ConfigException if an address can not be bound
+   */
+  public static InfluenceProcessor start(InfluenceConfig config, Map<String, String> environment) {
+    return start(config, environment, Halt.process());
+  }
+
+  /**
+   * Starts a processor.
+   *
+   * @param halt ends the process when the model hangs
+   * @throws ConfigException if an address can not be bound
+   */
+  public static InfluenceProcessor start(
+      InfluenceConfig config, Map<String, String> environment, Halt halt) {
+    Building parts = new Building(config, InstanceName.of(config.runtime(), environment), halt);
+    LOG.info(
+        "instance {} of group {}: {}", parts.instance, config.runtime().group(), config.roles());
+    if (config.roles().contains(StageRole.QUERY)) {
+      parts.query();
+    }
+    if (config.roles().contains(StageRole.SHARDS)) {
+      parts.shards();
+    }
+    if (config.roles().contains(StageRole.MERGE)) {
+      parts.merge();
+    }
+    parts.follow();
+    parts.workers.forEach(Worker::start);
+    parts.merge.ifPresent(MergeStreams::start);
+    return new InfluenceProcessor(parts);
+  }
+
+  /** The parts, as they are put together. */
+  private static final class Building {
+    final InfluenceConfig config;
+    final RuntimeConfig runtime;
+    final String instance;
+    final Halt halt;
+    final Topics topics;
+    final Clients clients;
+    final Health health = new Health();
+    final PrometheusMeterRegistry meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    final InfluenceMetrics metrics = new InfluenceMetrics(meters);
+    final Optional<HealthServer> http;
+    final List<Worker> workers = new ArrayList<>();
+    final List<Consumer<Optional<ModelRelease>>> takeOver = new ArrayList<>();
+    Optional<ModelReleases> releases = Optional.empty();
+    Optional<QueryModel> model = Optional.empty();
+    Optional<MergeStreams> merge = Optional.empty();
+
+    Building(InfluenceConfig config, String instance, Halt halt) {
+      this.config = config;
+      this.runtime = config.runtime();
+      this.instance = instance;
+      this.halt = halt;
+      this.topics = new Topics(runtime.topicPrefix());
+      this.clients = new Clients(runtime.connection());
+      this.http = openHttp();
+    }
+
+    private Optional<HealthServer> openHttp() {
+      if (runtime.http().port() < 0) {
+        return Optional.empty();
+      }
+      try {
+        return Optional.of(HealthServer.open(runtime.http(), health, meters));
+      } catch (IOException e) {
+        throw new ConfigException(List.of(String.valueOf(e.getMessage())));
+      }
+    }
+
+    /** Of the parts of a process, each has a group of its own. */
+    private String group(String part) {
+      return runtime.group() + "-" + part;
+    }
+
+    /** Which models are live, for the parts that need one. */
+    private ModelReleases releases() {
+      ModelReleases followed =
+          releases.orElseGet(
+              () ->
+                  new ModelReleases(
+                      clients, topics.models().name(), ModelRole.INFLUENCE, health, meters));
+      releases = Optional.of(followed);
+      return followed;
+    }
+
+    void follow() {
+      releases.ifPresent(
+          followed -> followed.start(release -> takeOver.forEach(part -> part.accept(release))));
+    }
+
+    void query() {
+      QueryModel shared = new QueryModel(config, meters);
+      model = Optional.of(shared);
+      Worker sampled =
+          worker(
+              "queries",
+              topics.responses(),
+              Set.of(topics.influences(), topics.influencePartials(), topics.influenceQueries()),
+              queryStage(QueryStage.SAMPLED, shared, releases()));
+      Worker requested =
+          worker(
+              "requests",
+              topics.influenceRequests(),
+              Set.of(topics.influences(), topics.influencePartials(), topics.influenceQueries()),
+              queryStage(QueryStage.REQUESTED, shared, releases()));
+      workers.add(sampled);
+      workers.add(requested);
+      takeOver.add(release -> sampled.betweenBatches(() -> shared.takeOver(release)));
+    }
+
+    private Stage queryStage(String name, QueryModel shared, ModelReleases followed) {
+      AvroValues values = new AvroValues(runtime.connection());
+      EventWriter writer = new EventWriter(values, name, instance);
+      return new QueryStage(
+          name,
+          name.equals(QueryStage.SAMPLED) ? Optional.of(config.sampling()) : Optional.empty(),
+          values,
+          new InfluenceEvents(writer, topics.influences().name(), config.query()),
+          new ResponseQueries(
+              writer,
+              topics.influenceQueries().name(),
+              topics.influencePartials().name(),
+              config.query(),
+              config.claimCheck().map(ClaimCheck::new),
+              config.inlineBytes(),
+              InstantSource.system()),
+          shared,
+          () -> followed.awaitReleases(RELEASES_READ),
+          this::partitionsOfQueries,
+          config,
+          metrics);
+    }
+
+    void shards() {
+      AvroValues values = new AvroValues(runtime.connection());
+      ModelReleases followed = releases();
+      ShardStage stage =
+          new ShardStage(
+              values,
+              new EventWriter(values, ShardStage.NAME, instance),
+              topics.influencePartials().name(),
+              config,
+              metrics,
+              InstantSource.system(),
+              instance,
+              () -> followed.awaitReleases(RELEASES_READ));
+      Worker worker =
+          worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
+      workers.add(worker);
+      takeOver.add(release -> worker.betweenBatches(() -> stage.expect(release)));
+    }
+
+    void merge() {
+      merge =
+          Optional.of(
+              new MergeStreams(runtime, group("merge"), instance, topics, metrics, meters, health));
+    }
+
+    private Worker worker(String part, Topic source, Set<Topic> sinks, Stage stage) {
+      return new Worker(
+          WorkerOptions.of(
+                  runtime,
+                  instance,
+                  source.name(),
+                  topics.deadLettersOf(source).name(),
+                  Set.copyOf(sinks.stream().map(Topic::name).toList()))
+              .withGroup(group(part)),
+          stage,
+          clients,
+          health.within(part),
+          meters,
+          halt);
+    }
+
+    private int partitionsOfQueries() {
+      String topic = topics.influenceQueries().name();
+      try (Admin admin = clients.admin()) {
+        return Objects.requireNonNull(
+                admin
+                    .describeTopics(List.of(topic))
+                    .allTopicNames()
+                    .get(ADMIN_SECONDS, TimeUnit.SECONDS)
+                    .get(topic))
+            .partitions()
+            .size();
+      } catch (ExecutionException | TimeoutException e) {
+        throw new EnvironmentException(
+            "topic "
+                + topic
+                + " can not be looked up; are the brokers reachable, and were the topics created"
+                + " (whence topics --create)?",
+            e);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new EnvironmentException("interrupted", e);
+      }
+    }
+  }
+
+  /** Whether the processor is alive and ready. */
+  public Health health() {
+    return health;
+  }
+
+  /** The processor's metrics. */
+  public PrometheusMeterRegistry meters() {
+    return meters;
+  }
+
+  /** Port of health and metrics, if they are served. */
+  public OptionalInt httpPort() {
+    return http.map(server -> OptionalInt.of(server.port())).orElse(OptionalInt.empty());
+  }
+
+  /** Completes when the processor has ended, exceptionally if a part of it gave up. */
+  public CompletableFuture<Void> ended() {
+    return ended.copy();
+  }
+
+  /** Stops: what is running may end within shutdown.grace. */
+  @Override
+  public void close() {
+    releases.ifPresent(ModelReleases::close);
+    workers.forEach(Worker::close);
+    merge.ifPresent(MergeStreams::close);
+    model.ifPresent(QueryModel::close);
+    http.ifPresent(HealthServer::close);
+    processMetrics.close();
+    meters.close();
+  }
+}

@@ -1,0 +1,306 @@
+package dev.whence.influence.stage;
+
+import dev.whence.schemas.EventHeaders;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceMerge;
+import dev.whence.schemas.avro.InfluenceOpening;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.PartialKind;
+import dev.whence.schemas.avro.ShardAnswer;
+import dev.whence.schemas.avro.ShardStatus;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.PriorityQueue;
+import java.util.Set;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.streams.KeyValue;
+import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueIterator;
+import org.apache.kafka.streams.state.KeyValueStore;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The life of a query in the merger:
+ *
+ * <pre>
+ *   OPEN -> answers, each shard once -> all shards have answered, or the deadline has passed
+ *        -> one Influence, and a marker that the query is closed
+ *        -> 10 minutes later: forgotten
+ * </pre>
+ *
+ * <ul>
+ *   <li>A shard counts once, however often it answers; only one that was MISSING may still be
+ *       SCANNED.
+ *   <li>Answers that come after the result are only counted. The same query asked again is, too,
+ *       unless its result lacked shards: then it is opened anew.
+ *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms. What is in memory
+ *       beside the store is their order, made anew from the store after a restart.
+ *   <li>No shard answers: there is a result all the same.
+ * </ul>
+ */
+final class MergeProcessor implements Processor<String, InfluencePartial, String, Influence> {
+  static final Duration CLOSED_FOR = Duration.ofMinutes(10);
+  static final Duration LOOK_EVERY = Duration.ofMillis(50);
+  private static final Duration FORGET_EVERY = Duration.ofSeconds(10);
+  static final String STAGE = "influence-merge";
+
+  private final Settings settings;
+  private final InfluenceMetrics metrics;
+  private final PriorityQueue<Due> due = new PriorityQueue<>();
+
+  /** Set by {@link #init}, before anything else is called. */
+  private @Nullable ProcessorContext<String, Influence> context;
+
+  private @Nullable KeyValueStore<String, InfluenceMerge> open;
+  private @Nullable KeyValueStore<String, InfluenceMerge> closed;
+
+  /**
+   * What a merger must know.
+   *
+   * @param instance of this process, for headers
+   */
+  record Settings(String instance) {}
+
+  /** A query and when it is to be looked at. */
+  private record Due(long at, String queryId) implements Comparable<Due> {
+    @Override
+    public int compareTo(Due other) {
+      return Long.compare(at, other.at);
+    }
+  }
+
+  MergeProcessor(Settings settings, InfluenceMetrics metrics) {
+    this.settings = settings;
+    this.metrics = metrics;
+  }
+
+  @Override
+  public void init(ProcessorContext<String, Influence> given) {
+    context = given;
+    open = given.getStateStore(MergeTopology.OPEN_STORE);
+    closed = given.getStateStore(MergeTopology.CLOSED_STORE);
+    try (KeyValueIterator<String, InfluenceMerge> all = open().all()) {
+      while (all.hasNext()) {
+        KeyValue<String, InfluenceMerge> one = all.next();
+        due.add(new Due(dueAt(one.value), one.key));
+      }
+    }
+    var unused =
+        given.schedule(LOOK_EVERY, PunctuationType.WALL_CLOCK_TIME, this::closeThoseThatAreDue);
+    unused = given.schedule(FORGET_EVERY, PunctuationType.WALL_CLOCK_TIME, this::forget);
+  }
+
+  private ProcessorContext<String, Influence> context() {
+    return Objects.requireNonNull(context, "not initialised");
+  }
+
+  private KeyValueStore<String, InfluenceMerge> open() {
+    return Objects.requireNonNull(open, "not initialised");
+  }
+
+  private KeyValueStore<String, InfluenceMerge> closed() {
+    return Objects.requireNonNull(closed, "not initialised");
+  }
+
+  /** Answers without a question wait for it as long as a closed query is remembered. */
+  private static long dueAt(InfluenceMerge merge) {
+    return merge.getOpen() == null
+        ? merge.getSince().plus(CLOSED_FOR).toEpochMilli()
+        : merge.getOpen().getDeadline().toEpochMilli();
+  }
+
+  @Override
+  public void process(Record<String, InfluencePartial> record) {
+    String queryId = record.key();
+    InfluencePartial partial = record.value();
+    if (queryId == null || partial == null) {
+      metrics.ignored("no_key");
+    } else if (partial.getKind() == PartialKind.OPEN) {
+      opened(queryId, partial.getOpen());
+    } else {
+      answered(queryId, partial);
+    }
+  }
+
+  private void opened(String queryId, InfluenceOpening opening) {
+    InfluenceMerge before = closed().get(queryId);
+    if (before != null) {
+      if (before.getComplete()) {
+        metrics.ignored("asked_again");
+        return;
+      }
+      closed().delete(queryId);
+    }
+    InfluenceMerge merge = open().get(queryId);
+    if (merge != null && merge.getOpen() != null) {
+      metrics.ignored("asked_again");
+      return;
+    }
+    InfluenceMerge.Builder next = merge == null ? known(queryId) : InfluenceMerge.newBuilder(merge);
+    go(next.setOpen(opening).build(), true);
+  }
+
+  private void answered(String queryId, InfluencePartial answer) {
+    if (closed().get(queryId) != null) {
+      metrics.ignored("late");
+      return;
+    }
+    InfluenceMerge before = open().get(queryId);
+    InfluenceMerge.Builder merge =
+        before == null ? known(queryId) : InfluenceMerge.newBuilder(before);
+    Optional<List<InfluencePartial>> answers = with(merge.getAnswers(), answer);
+    if (answers.isEmpty()) {
+      metrics.ignored("duplicate");
+      return;
+    }
+    go(merge.setAnswers(answers.get()).build(), before == null);
+  }
+
+  private InfluenceMerge.Builder known(String queryId) {
+    return InfluenceMerge.newBuilder().setQueryId(queryId).setAnswers(List.of()).setSince(now());
+  }
+
+  private Instant now() {
+    return Instant.ofEpochMilli(context().currentSystemTimeMs()).truncatedTo(ChronoUnit.MILLIS);
+  }
+
+  /**
+   * Answers with one more, without what it says twice.
+   *
+   * @return empty if it says nothing new
+   */
+  private static Optional<List<InfluencePartial>> with(
+      List<InfluencePartial> before, InfluencePartial answer) {
+    Map<Integer, ShardStatus> known = new HashMap<>();
+    for (InfluencePartial one : before) {
+      one.getShards().forEach(shard -> known.put(shard.getShard(), shard.getStatus()));
+    }
+    Set<Integer> news = new HashSet<>();
+    for (ShardAnswer shard : answer.getShards()) {
+      ShardStatus status = known.get(shard.getShard());
+      if (status == null
+          || (status == ShardStatus.MISSING && shard.getStatus() == ShardStatus.SCANNED)) {
+        news.add(shard.getShard());
+      }
+    }
+    if (news.isEmpty()) {
+      return Optional.empty();
+    }
+    List<InfluencePartial> answers = new ArrayList<>();
+    for (InfluencePartial one : before) {
+      answers.add(only(one, one.getShards().stream().filter(s -> !news.contains(s.getShard()))));
+    }
+    answers.add(only(answer, answer.getShards().stream().filter(s -> news.contains(s.getShard()))));
+    return Optional.of(answers);
+  }
+
+  private static InfluencePartial only(
+      InfluencePartial answer, java.util.stream.Stream<ShardAnswer> kept) {
+    List<ShardAnswer> shards = kept.toList();
+    if (shards.size() == answer.getShards().size()) {
+      return answer;
+    }
+    Set<Integer> numbers = new HashSet<>();
+    shards.forEach(shard -> numbers.add(shard.getShard()));
+    return InfluencePartial.newBuilder(answer)
+        .setShards(shards)
+        .setDocuments(
+            answer.getDocuments().stream()
+                .filter(document -> numbers.contains(document.getShard()))
+                .toList())
+        .build();
+  }
+
+  /** Closes a query whose shards have all answered; keeps any other, in the order if it is new. */
+  private void go(InfluenceMerge merge, boolean dueIsNew) {
+    if (merge.getOpen() != null && complete(merge, false)) {
+      close(merge);
+      return;
+    }
+    open().put(merge.getQueryId(), merge);
+    if (dueIsNew) {
+      due.add(new Due(dueAt(merge), merge.getQueryId()));
+    }
+  }
+
+  /** Whether every shard has answered, or even been scanned. */
+  private static boolean complete(InfluenceMerge merge, boolean scanned) {
+    Set<Integer> answered = new HashSet<>();
+    for (InfluencePartial answer : merge.getAnswers()) {
+      for (ShardAnswer shard : answer.getShards()) {
+        if (!scanned || shard.getStatus() == ShardStatus.SCANNED) {
+          answered.add(shard.getShard());
+        }
+      }
+    }
+    for (int shard = 1; shard <= merge.getOpen().getShards(); shard++) {
+      if (!answered.contains(shard)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void close(InfluenceMerge merge) {
+    Influence result = MergedInfluence.of(merge.getOpen(), merge.getAnswers());
+    RecordHeaders headers = new RecordHeaders();
+    EventHeaders.of(
+            result.getSchema(),
+            STAGE,
+            settings.instance(),
+            result.getResponseId(),
+            0,
+            result.getTraceparent())
+        .toMap()
+        .forEach(headers::add);
+    context()
+        .forward(
+            new Record<>(result.getResponseId(), result, context().currentSystemTimeMs(), headers));
+    metrics.ended(result.getStatus());
+    open().delete(merge.getQueryId());
+    closed()
+        .put(
+            merge.getQueryId(),
+            known(merge.getQueryId()).setComplete(complete(merge, true)).build());
+  }
+
+  private void closeThoseThatAreDue(long now) {
+    while (!due.isEmpty() && due.element().at() <= now) {
+      Due one = due.remove();
+      InfluenceMerge merge = open().get(one.queryId());
+      if (merge == null || dueAt(merge) > now) {
+        continue; // closed meanwhile, or opened anew: then it stands in the order once more
+      }
+      if (merge.getOpen() == null) {
+        metrics.ignored("never_asked");
+        open().delete(one.queryId());
+      } else {
+        close(merge);
+      }
+    }
+  }
+
+  private void forget(long now) {
+    List<String> old = new ArrayList<>();
+    try (KeyValueIterator<String, InfluenceMerge> all = closed().all()) {
+      while (all.hasNext()) {
+        KeyValue<String, InfluenceMerge> one = all.next();
+        if (one.value.getSince().plus(CLOSED_FOR).toEpochMilli() <= now) {
+          old.add(one.key);
+        }
+      }
+    }
+    old.forEach(closed()::delete);
+  }
+}

@@ -1,0 +1,100 @@
+package dev.whence.influence.stage;
+
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceCost;
+import dev.whence.schemas.avro.InfluenceCoverage;
+import dev.whence.schemas.avro.InfluenceOpening;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceStatus;
+import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.MissingShard;
+import dev.whence.schemas.avro.ShardAnswer;
+import dev.whence.schemas.avro.ShardStatus;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/** One result out of a query's opening and the answers of its shards. */
+final class MergedInfluence {
+  private static final String NO_ANSWER = "It did not answer before the deadline.";
+
+  private MergedInfluence() {}
+
+  /** The result, with whatever shards have answered. */
+  static Influence of(InfluenceOpening opening, List<InfluencePartial> answers) {
+    Map<Integer, ShardAnswer> byShard = new TreeMap<>();
+    List<InfluentialDocument> documents = new ArrayList<>();
+    Influence begun = opening.getEvent();
+    InfluenceCost before =
+        Optional.ofNullable(begun.getCost()).orElseGet(() -> InfluenceCost.newBuilder().build());
+    long tokens = before.getTokens();
+    int reranked = 0;
+    double seconds = before.getSeconds();
+    String note = "";
+    for (InfluencePartial answer : answers) {
+      answer.getShards().forEach(shard -> byShard.put(shard.getShard(), shard));
+      documents.addAll(answer.getDocuments());
+      tokens += answer.getTokens();
+      reranked += answer.getDocumentsReranked();
+      seconds += answer.getSeconds();
+      note = note.isEmpty() ? answer.getNote() : note;
+    }
+    int scanned = 0;
+    long documentsScanned = 0;
+    List<MissingShard> missing = new ArrayList<>();
+    for (int shard = 1; shard <= opening.getShards(); shard++) {
+      ShardAnswer answer = byShard.get(shard);
+      if (answer != null && answer.getStatus() == ShardStatus.SCANNED) {
+        scanned++;
+        documentsScanned += answer.getDocuments();
+      } else {
+        missing.add(
+            MissingShard.newBuilder()
+                .setShard(shard)
+                .setReason(answer == null ? NO_ANSWER : answer.getReason())
+                .build());
+      }
+    }
+    Influence.Builder result =
+        Influence.newBuilder(begun)
+            .setCoverage(
+                InfluenceCoverage.newBuilder()
+                    .setShare(scanned / (double) opening.getShards())
+                    .setShards(opening.getShards())
+                    .setShardsAnswered(scanned)
+                    .setDocuments(
+                        begun.getCoverage() == null ? 0 : begun.getCoverage().getDocuments())
+                    .setDocumentsScanned(documentsScanned)
+                    .setMissing(missing)
+                    .build())
+            .setDocuments(ShardStage.best(documents, opening.getTop()))
+            .setCost(
+                InfluenceCost.newBuilder()
+                    .setTokens(tokens)
+                    .setDocumentsReranked(reranked)
+                    .setSeconds(seconds)
+                    .build());
+    if (scanned == 0) {
+      return result
+          .setStatus(InfluenceStatus.FAILED)
+          .setReasonCode("NO_SHARD_ANSWERED")
+          .setReason("None of the " + opening.getShards() + " shards of the index was scanned.")
+          .build();
+    }
+    result.setStatus(InfluenceStatus.SCORED);
+    if (!missing.isEmpty()) {
+      result
+          .setReasonCode("SHARDS_MISSING")
+          .setReason(
+              missing.size()
+                  + " of the "
+                  + opening.getShards()
+                  + " shards of the index were not scanned.");
+    } else if (!note.isEmpty()) {
+      result.setReasonCode("ESTIMATES_ONLY").setReason(note);
+    }
+    return result.build();
+  }
+}

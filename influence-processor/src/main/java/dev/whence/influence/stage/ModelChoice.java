@@ -1,0 +1,117 @@
+package dev.whence.influence.stage;
+
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ModelLocation;
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelRelease;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A model that answers in production, and what belongs to it: which index may be asked about it,
+ * and which factors are of its fine-tuning.
+ *
+ * @param path of it
+ * @param digest that it must have; empty: any
+ * @param bases digests of models that its fine-tuning may have started from, itself among them;
+ *     empty: nobody says, so whoever configured model and index does
+ * @param aliases names that production has for it
+ */
+record ModelChoice(
+    Path path, Optional<String> digest, Optional<Set<String>> bases, List<String> aliases) {
+
+  /** How a release's lineage calls the model that fine-tuning started from. */
+  private static final String BASE = "base";
+
+  ModelChoice {
+    bases = bases.map(Set::copyOf);
+    aliases = List.copyOf(aliases);
+  }
+
+  /** The model of the configuration, if it names one. */
+  static Optional<ModelChoice> configured(InfluenceConfig config) {
+    return config
+        .model()
+        .map(path -> new ModelChoice(path, Optional.empty(), Optional.empty(), config.aliases()));
+  }
+
+  /**
+   * That of a release.
+   *
+   * @throws ModelLoadException if it can not be verified, or lies outside of models.roots
+   */
+  static ModelChoice of(ModelRelease release, InfluenceConfig config) throws ModelLoadException {
+    if (release.getDigest().isEmpty()) {
+      throw new ModelLoadException("a model release names no digest, so it can not be verified");
+    }
+    Set<String> bases = new HashSet<>(Set.of(release.getDigest()));
+    for (ModelAncestor ancestor : release.getLineage()) {
+      if (ancestor.getRelation().equals(BASE) && !ancestor.getDigest().isEmpty()) {
+        bases.add(ancestor.getDigest());
+      }
+    }
+    return new ModelChoice(
+        ModelLocation.resolve(release.getLocation(), config.runtime().models().roots()),
+        Optional.of(release.getDigest()),
+        Optional.of(bases),
+        release.getAliases());
+  }
+
+  /**
+   * The newest index of a model that this one may come from.
+   *
+   * @throws ModelLoadException if there is none
+   */
+  ConfiguredFiles.LocatedIndex index(ConfiguredFiles files) throws ModelLoadException {
+    return files
+        .newestIndex(
+            manifest ->
+                bases.map(all -> all.contains(manifest.settings().modelDigest())).orElse(true))
+        .orElseThrow(
+            () ->
+                new ModelLoadException(
+                    "no index in the directories of 'indexes' is of "
+                        + bases
+                            .map(
+                                all ->
+                                    "the model at "
+                                        + path
+                                        + " or of a base that its release names in its lineage, of"
+                                        + " digests "
+                                        + all)
+                            .orElse("any model")));
+  }
+
+  /**
+   * Factors of its fine-tuning.
+   *
+   * @param modelDigest its own
+   * @return empty if a query is single-stage: it is to be, or what is asked about is the stage of
+   *     this very model, and nothing came after it
+   * @throws ModelLoadException if there are none
+   */
+  Optional<Path> fineTuning(InfluenceConfig config, String modelDigest, IndexManifest index)
+      throws ModelLoadException {
+    if (!config.query().multiStage() || modelDigest.equals(index.settings().modelDigest())) {
+      return Optional.empty();
+    }
+    Optional<Path> found =
+        config
+            .files()
+            .factors(
+                Optional.empty(), identity -> identity.stage().modelDigest().equals(modelDigest));
+    if (found.isEmpty()) {
+      throw new ModelLoadException(
+          "no factors in the directories of 'factors' are of the model at "
+              + path
+              + ", digest "
+              + modelDigest
+              + "; compute them with 'whence influence factors', or set query.method: single-stage");
+    }
+    return found;
+  }
+}

@@ -1,0 +1,100 @@
+package dev.whence.influence.stage;
+
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.ShardFile;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The shards that this process can look through, found by number and checksum in its configured
+ * directories. A file is checked as a whole when it is opened, and again when its size or time has
+ * changed since. Not thread-safe.
+ */
+final class OpenShards {
+  private final ConfiguredFiles files;
+  private final Map<Path, Seen> seen = new HashMap<>();
+
+  OpenShards(ConfiguredFiles files) {
+    this.files = files;
+  }
+
+  /** What became of looking for a shard. */
+  sealed interface Found {
+    /** It can be scanned. */
+    record Here(ShardFile shard) implements Found {}
+
+    /**
+     * It can not be scanned here.
+     *
+     * @param reason one sentence
+     */
+    record Missing(String reason) implements Found {}
+  }
+
+  /** A file as it was when it was opened. */
+  private record Seen(long bytes, FileTime modified, Found found) {}
+
+  /**
+   * Looks for a shard.
+   *
+   * @param number from 1
+   * @param shards of its index
+   * @param checksum that it must have
+   */
+  Found find(int number, int shards, String checksum) {
+    Optional<String> other = Optional.empty();
+    for (Path directory : files.indexDirectories()) {
+      Path path = ShardFile.path(directory, number, shards);
+      if (!Files.exists(path)) {
+        continue;
+      }
+      Found found = open(path);
+      if (found instanceof Found.Missing missing) {
+        other = Optional.of(missing.reason());
+      } else if (found instanceof Found.Here here) {
+        if (here.shard().checksum().equals(checksum)) {
+          return here;
+        }
+        if (other.isEmpty()) {
+          other = Optional.of(path + " is of another index than the one that is asked.");
+        }
+      }
+    }
+    return new Found.Missing(
+        other.orElseGet(
+            () ->
+                "Shard "
+                    + number
+                    + " of "
+                    + shards
+                    + " is in none of the directories of 'indexes' of the process that serves it."));
+  }
+
+  private Found open(Path path) {
+    try {
+      BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
+      Seen before = seen.get(path);
+      if (before != null
+          && before.bytes() == now.size()
+          && before.modified().equals(now.lastModifiedTime())) {
+        return before.found();
+      }
+      Found found;
+      try {
+        found = new Found.Here(ShardFile.open(path));
+      } catch (InfluenceException e) {
+        found = new Found.Missing(String.valueOf(e.getMessage()));
+      }
+      seen.put(path, new Seen(now.size(), now.lastModifiedTime(), found));
+      return found;
+    } catch (IOException e) {
+      return new Found.Missing(path + " can not be read (" + e.getClass().getSimpleName() + ").");
+    }
+  }
+}

@@ -1,0 +1,39 @@
+package dev.whence.influence.stage;
+
+import dev.whence.influence.corpus.Checksums;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.util.HexFormat;
+import java.util.List;
+
+/** Names queries: who asks the same of the same index by the same factors has the same name. */
+final class QueryId {
+  private QueryId() {}
+
+  /** SHA-256 over its parts, each ended by a zero byte, in hex. */
+  static String of(
+      String responseId,
+      String indexDigest,
+      String pretrainingFactors,
+      String fineTuningFactors,
+      String alpha,
+      String lambda,
+      String method,
+      String measure) {
+    MessageDigest sha256 = Checksums.sha256();
+    for (String part :
+        List.of(
+            responseId,
+            indexDigest,
+            pretrainingFactors,
+            fineTuningFactors,
+            alpha,
+            lambda,
+            method,
+            measure)) {
+      sha256.update(part.getBytes(StandardCharsets.UTF_8));
+      sha256.update((byte) 0);
+    }
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+}

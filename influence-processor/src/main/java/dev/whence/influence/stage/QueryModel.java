@@ -1,0 +1,362 @@
+package dev.whence.influence.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.MultiStageQuery;
+import dev.whence.influence.query.ResponseGradient;
+import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.config.ModelSettings;
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.schemas.avro.InfluenceStage;
+import dev.whence.schemas.avro.ModelRelease;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What queries are made with: the model that answers in production, the factors of both stages, and
+ * which index is asked. They change together, between batches, when a release of role INFLUENCE
+ * becomes live; one that does not fit or can not be loaded leaves the old ones in place and is
+ * counted. Several stages share it: one at a time takes a gradient, and loading does not keep them
+ * waiting.
+ */
+final class QueryModel implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(QueryModel.class);
+
+  private final InfluenceConfig config;
+  private final Counter loaded;
+  private final Counter failed;
+  private final Object loading = new Object();
+  private Optional<Active> active = Optional.empty();
+
+  /** What answered until it made room for a model that could not be loaded. */
+  private Optional<ModelChoice> unloaded = Optional.empty();
+
+  /** All that is in use together. */
+  private record Active(
+      ModelChoice choice,
+      TappedModel model,
+      EkfacFactors pretraining,
+      Optional<EkfacFactors> fineTuning,
+      IndexManifest index,
+      MultiStageQuery query,
+      Deque<AutoCloseable> opened) {}
+
+  /**
+   * A query.
+   *
+   * @param gradient of the response
+   * @param preconditioned by both stages
+   * @param index that is asked
+   * @param indexDigest of it
+   * @param pretraining the indexed stage
+   * @param fineTuning the stage of the model that answered
+   * @param location of the model that answered
+   * @param promptAndResponse tokens that were run
+   */
+  record Query(
+      ResponseGradient gradient,
+      MultiStageQuery.Preconditioned preconditioned,
+      IndexManifest index,
+      String indexDigest,
+      InfluenceStage pretraining,
+      InfluenceStage fineTuning,
+      Path location,
+      int promptAndResponse) {}
+
+  QueryModel(InfluenceConfig config, MeterRegistry meters) {
+    this.config = config;
+    this.loaded = counter(meters, "loaded");
+    this.failed = counter(meters, "failed");
+  }
+
+  private static Counter counter(MeterRegistry meters, String result) {
+    return Counter.builder("whence.model.loads")
+        .description("models loaded, and releases that could not be")
+        .tag("result", result)
+        .register(meters);
+  }
+
+  /**
+   * The first model: the live release, else the one before it, and so on, else the configured one.
+   * Nothing happens if there is one already.
+   *
+   * @param releases that are not withdrawn, the live one first
+   * @throws ConfigException if none of them can be used
+   * @throws EnvironmentException if there is none
+   */
+  void openFirst(List<ModelRelease> releases) {
+    synchronized (loading) {
+      if (isOpen()) {
+        return;
+      }
+      if (releases.isEmpty() && config.model().isEmpty()) {
+        throw new EnvironmentException(
+            "no model release of role INFLUENCE is live and no model is configured: there is"
+                + " nothing to take gradients of");
+      }
+      Optional<ModelLoadException> last = Optional.empty();
+      for (ModelRelease release : releases) {
+        try {
+          replace(ModelChoice.of(release, config));
+          return;
+        } catch (ModelLoadException e) {
+          failed.increment();
+          LOG.error("a model release can not be used and is passed over: {}", e.getMessage());
+          last = Optional.of(e);
+        }
+      }
+      try {
+        if (config.model().isEmpty()) {
+          throw last.orElseThrow();
+        }
+        replace(ModelChoice.configured(config).orElseThrow());
+      } catch (ModelLoadException e) {
+        failed.increment();
+        throw new ConfigException(List.of("no query can be made: " + e.getMessage()));
+      }
+    }
+  }
+
+  /** Another release is live, or none any more. Never throws: what is in use stays. */
+  void takeOver(Optional<ModelRelease> release) {
+    synchronized (loading) {
+      try {
+        if (release.isEmpty() && config.model().isEmpty()) {
+          LOG.warn(
+              "the last model release was withdrawn and no model is configured: the model stays");
+          return;
+        }
+        replace(
+            release.isPresent()
+                ? ModelChoice.of(release.get(), config)
+                : ModelChoice.configured(config).orElseThrow());
+      } catch (ModelLoadException | EnvironmentException e) {
+        failed.increment();
+        LOG.error("a model release could not be taken over: {}", e.getMessage());
+      }
+    }
+  }
+
+  private void replace(ModelChoice choice) throws ModelLoadException {
+    Optional<ModelChoice> before = Optional.empty();
+    if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
+      before = unload();
+    }
+    Active next;
+    try {
+      next = load(choice);
+    } catch (ModelLoadException | EnvironmentException e) {
+      before.ifPresent(this::loadAgain);
+      throw e;
+    }
+    use(next);
+    loaded.increment();
+    LOG.info(
+        "queries are made with model {}, digest {}, {}, of an index of {} documents in {} shards,"
+            + " digest {}",
+        next.model().name(),
+        next.model().digest(),
+        next.fineTuning().isPresent() ? "multi-stage" : "single-stage",
+        next.index().documents(),
+        next.index().shards().size(),
+        next.index().digest());
+  }
+
+  private void loadAgain(ModelChoice before) {
+    try {
+      LOG.warn("loading the old model again, for the new one can not be used");
+      use(load(before));
+    } catch (ModelLoadException | EnvironmentException e) {
+      failed.increment();
+      LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
+      synchronized (this) {
+        unloaded = Optional.of(before);
+      }
+    }
+  }
+
+  private synchronized boolean isOpen() {
+    return active.isPresent();
+  }
+
+  private synchronized void use(Active next) {
+    active.ifPresent(old -> close(old.opened()));
+    active = Optional.of(next);
+    unloaded = Optional.empty();
+  }
+
+  private synchronized Optional<ModelChoice> unload() {
+    Optional<ModelChoice> before = active.map(Active::choice);
+    active.ifPresent(old -> close(old.opened()));
+    active = Optional.empty();
+    return before;
+  }
+
+  private static void close(Deque<AutoCloseable> opened) {
+    while (!opened.isEmpty()) {
+      try {
+        opened.pop().close();
+      } catch (Exception e) {
+        throw new IllegalStateException("what queries are made with did not close", e);
+      }
+    }
+  }
+
+  /** Opens all that belongs together, and refuses what does not. */
+  private Active load(ModelChoice choice) throws ModelLoadException {
+    Deque<AutoCloseable> opened = new ArrayDeque<>();
+    boolean complete = false;
+    try {
+      ConfiguredFiles.LocatedIndex index = choice.index(config.files());
+      String wanted = index.manifest().settings().factorsDigest();
+      Path factors =
+          config
+              .files()
+              .factors(
+                  Optional.of(Path.of(index.manifest().settings().factorsPath())),
+                  identity -> identity.digest().equals(wanted))
+              .orElseThrow(
+                  () ->
+                      new ModelLoadException(
+                          "the factors that the index in "
+                              + index.directory()
+                              + " was built with, digest "
+                              + wanted
+                              + ", are in none of the directories of 'factors'"));
+      LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
+      TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
+      opened.push(model);
+      if (choice.digest().isPresent() && !choice.digest().get().equalsIgnoreCase(model.digest())) {
+        throw new ModelLoadException(
+            "the model at "
+                + choice.path()
+                + " has digest "
+                + model.digest()
+                + ", but its release says "
+                + choice.digest().get());
+      }
+      EkfacFactors pretraining = EkfacFactors.read(factors, model.matrices());
+      opened.push(pretraining);
+      Optional<EkfacFactors> fineTuning =
+          choice
+              .fineTuning(config, model.digest(), index.manifest())
+              .map(path -> EkfacFactors.read(path, model.matrices()));
+      fineTuning.ifPresent(opened::push);
+      MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, model.matrices());
+      checkLayers(model, pretraining);
+      complete = true;
+      return new Active(choice, model, pretraining, fineTuning, index.manifest(), query, opened);
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    } catch (InfluenceException | IllegalArgumentException e) {
+      throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    } catch (ModelLoadException | EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw new ModelLoadException("loading it threw " + Failure.describe(e), e);
+    } finally {
+      if (!complete) {
+        close(opened);
+      }
+    }
+  }
+
+  private static void checkLayers(TappedModel model, EkfacFactors pretraining)
+      throws ModelLoadException {
+    List<String> layers =
+        model.layers().stream()
+            .map(layer -> layer.name() + " " + layer.outputs() + "x" + layer.inputs())
+            .toList();
+    if (!layers.equals(pretraining.shapes())) {
+      throw new ModelLoadException(
+          "the layers of model "
+              + model.name()
+              + " are not those of the factors of "
+              + pretraining.stage().modelName()
+              + ": it is no fine-tune of it");
+    }
+  }
+
+  /** Whether a name is one that production has for the model in use. */
+  synchronized boolean answersTo(String productionModel) {
+    Active now = active();
+    return !productionModel.isEmpty()
+        && (now.choice().aliases().contains(productionModel)
+            || now.model().name().equals(productionModel));
+  }
+
+  private Active active() {
+    if (active.isEmpty() && unloaded.isPresent()) {
+      try {
+        use(load(unloaded.get()));
+      } catch (ModelLoadException e) {
+        throw new EnvironmentException("no model is loaded: " + e.getMessage(), e);
+      }
+    }
+    return active.orElseThrow(
+        () -> new EnvironmentException("no model is loaded; another one is just taking over"));
+  }
+
+  /**
+   * The query of a response: one forward and backward, and both inverses.
+   *
+   * @throws InfluenceException if its gradient is zero or not finite
+   * @throws EngineException if it can not be rendered, or is longer than the model reads
+   * @throws EnvironmentException if no model is loaded
+   */
+  synchronized Query ask(Conversation conversation) {
+    Active now = active();
+    ResponseGradient gradient =
+        ResponseGradient.of(now.model(), conversation, config.query().measure());
+    MultiStageQuery.Preconditioned preconditioned =
+        now.query()
+            .precondition(
+                gradient, config.query().alpha(), config.query().lambda(), now.index().settings());
+    EkfacFactors.Stage first = now.pretraining().stage();
+    return new Query(
+        gradient,
+        preconditioned,
+        now.index(),
+        now.index().digest(),
+        stage(first.modelName(), first.modelDigest(), now.pretraining().digest(), first.tokens()),
+        stage(
+            now.model().name(),
+            now.model().digest(),
+            now.fineTuning().map(EkfacFactors::digest).orElse(""),
+            now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
+        now.choice().path(),
+        now.model().texts().conversation(conversation).length());
+  }
+
+  private static InfluenceStage stage(
+      String model, String modelDigest, String factorsDigest, double tokens) {
+    return InfluenceStage.newBuilder()
+        .setModel(model)
+        .setModelDigest(modelDigest)
+        .setFactorsDigest(factorsDigest)
+        .setTokens(tokens)
+        .build();
+  }
+
+  @Override
+  public void close() {
+    var unused = unload();
+  }
+}

@@ -1,0 +1,270 @@
+package dev.whence.influence.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.influence.InfluenceException;
+import dev.whence.runtime.config.SamplingRate;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.ResponseReader;
+import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Outcome;
+import dev.whence.runtime.worker.Result;
+import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.runtime.worker.Stage;
+import dev.whence.runtime.worker.Work;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceCause;
+import dev.whence.schemas.avro.InfluenceRequest;
+import dev.whence.schemas.avro.InfluenceStatus;
+import dev.whence.schemas.avro.LlmResponse;
+import dev.whence.schemas.avro.ModelRelease;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.IntSupplier;
+import java.util.function.Supplier;
+
+/**
+ * A response in, a query out: gradient at theta_ft, both inverses, sketch. What can not be asked
+ * about gets its result here: UNSUPPORTED if the weights of its model are not ours, FAILED if its
+ * gradient says nothing. Owned by its model thread; the model is shared.
+ */
+final class QueryStage implements Stage {
+  static final String SAMPLED = "influence-query";
+  static final String REQUESTED = "influence-request";
+
+  private static final double CHARACTERS_PER_TOKEN = 4;
+  private static final double FIRST_GUESS = 0.01; // seconds per token
+  private static final double LEARNING = 0.2;
+
+  private final String name;
+  private final Optional<SamplingRate> sampling;
+  private final AvroValues values;
+  private final InfluenceEvents events;
+  private final ResponseQueries queries;
+  private final QueryModel model;
+  private final Supplier<List<ModelRelease>> releases;
+  private final IntSupplier partitionsOfQueries;
+  private final InfluenceConfig config;
+  private final InfluenceMetrics metrics;
+  private int partitions;
+  private double secondsPerToken = FIRST_GUESS;
+
+  /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
+  private Optional<Read> last = Optional.empty();
+
+  private record Read(
+      SourceRecord record, LlmResponse response, Conversation conversation, InfluenceCause cause) {
+    String traceparent() {
+      return record.traceparentOr(conversation.traceparent());
+    }
+  }
+
+  /**
+   * A stage.
+   *
+   * @param name {@link #SAMPLED} or {@link #REQUESTED}
+   * @param sampling which responses are asked about; empty: the source holds requests
+   * @param values closed with the stage
+   * @param model stays the caller's
+   */
+  QueryStage(
+      String name,
+      Optional<SamplingRate> sampling,
+      AvroValues values,
+      InfluenceEvents events,
+      ResponseQueries queries,
+      QueryModel model,
+      Supplier<List<ModelRelease>> releases,
+      IntSupplier partitionsOfQueries,
+      InfluenceConfig config,
+      InfluenceMetrics metrics) {
+    this.name = name;
+    this.sampling = sampling;
+    this.values = values;
+    this.events = events;
+    this.queries = queries;
+    this.model = model;
+    this.releases = releases;
+    this.partitionsOfQueries = partitionsOfQueries;
+    this.config = config;
+    this.metrics = metrics;
+  }
+
+  @Override
+  public String name() {
+    return name;
+  }
+
+  @Override
+  public void open() {
+    partitions = partitionsOfQueries.getAsInt();
+    model.openFirst(releases.get());
+  }
+
+  @Override
+  public Work prepare(SourceRecord record) {
+    last = Optional.empty();
+    if (leftOut(record.idWithoutValue())) {
+      metrics.notSampled();
+      return Work.done(new Outcome.Written(List.of()));
+    }
+    Read read;
+    try {
+      read = read(record);
+    } catch (UnreadableException e) {
+      return Work.done(new Outcome.Rejected(new Failure(e.code(), e.sentence())));
+    } catch (ResponseReader.UnusableException e) {
+      return Work.done(new Outcome.Rejected(e.failure()));
+    }
+    last = Optional.of(read);
+    if (!model.answersTo(read.conversation().model())) {
+      return Work.done(
+          new Outcome.Written(
+              List.of(
+                  ended(
+                      read,
+                      InfluenceStatus.UNSUPPORTED,
+                      "MODEL_NOT_OURS",
+                      "The weights of the model that gave the response are not here: its name is"
+                          + " none of models.aliases, nor of the live release's aliases."))));
+    }
+    return new Asking(read);
+  }
+
+  /** The id is the key, by the topic's contract: what is left out need not even be read. */
+  private boolean leftOut(String responseId) {
+    return sampling.isPresent() && !sampling.get().takes(responseId);
+  }
+
+  private Read read(SourceRecord record)
+      throws UnreadableException, ResponseReader.UnusableException {
+    byte[] value = record.value();
+    if (value != null) {
+      ResponseReader.checkSize(value, config.largestRecordBytes());
+    }
+    if (sampling.isPresent()) {
+      LlmResponse response = values.read(value, LlmResponse.class, LlmResponse.getClassSchema());
+      return new Read(record, response, ResponseReader.read(response), InfluenceCause.SAMPLED);
+    }
+    InfluenceRequest request =
+        values.read(value, InfluenceRequest.class, InfluenceRequest.getClassSchema());
+    LlmResponse response = request.getResponse();
+    if (response == null) {
+      throw new ResponseReader.UnusableException(
+          "INVALID_REQUEST", "the request comes without its response");
+    }
+    Conversation conversation = ResponseReader.read(response);
+    if (!conversation.responseId().equals(request.getResponseId())) {
+      throw new ResponseReader.UnusableException(
+          "INVALID_REQUEST", "the request names another responseId than the response in it");
+    }
+    return new Read(
+        record,
+        response,
+        conversation,
+        request.getCause() == InfluenceCause.ALERT
+            ? InfluenceCause.ALERT
+            : InfluenceCause.REQUESTED);
+  }
+
+  private Result ended(Read read, InfluenceStatus status, String code, String reason) {
+    metrics.ended(status);
+    return events.ended(
+        InfluenceEvents.about(read.conversation(), read.cause(), read.traceparent()),
+        status,
+        code,
+        reason);
+  }
+
+  private static long characters(Conversation conversation) {
+    return conversation.response().length()
+        + conversation.messages().stream()
+            .flatMap(message -> message.parts().stream())
+            .mapToLong(part -> part.text().length())
+            .sum();
+  }
+
+  /** A response whose gradient is to be taken. */
+  private final class Asking implements Work {
+    private final Read read;
+
+    Asking(Read read) {
+      this.read = read;
+    }
+
+    @Override
+    public Duration predicted() {
+      double seconds =
+          secondsPerToken * (1 + characters(read.conversation()) / CHARACTERS_PER_TOKEN);
+      return Duration.ofMillis(1).plusNanos((long) (seconds * 1e9));
+    }
+
+    @Override
+    public Outcome run() {
+      long began = System.nanoTime();
+      try {
+        QueryModel.Query query = model.ask(read.conversation());
+        double seconds = (System.nanoTime() - began) / 1e9;
+        secondsPerToken +=
+            LEARNING * (seconds / Math.max(1, query.promptAndResponse()) - secondsPerToken);
+        List<Result> results = write(query, seconds);
+        metrics.asked(read.cause());
+        return new Outcome.Written(results);
+      } catch (InfluenceException e) {
+        return done(InfluenceStatus.FAILED, "NO_QUERY", e);
+      } catch (EngineException e) {
+        return switch (e.kind()) {
+          case UNSUPPORTED -> done(InfluenceStatus.UNSUPPORTED, "MODEL_CANNOT_READ", e);
+          case ENVIRONMENT ->
+              throw new EnvironmentException("the model failed: " + e.getMessage(), e);
+          case MODEL, RECORD ->
+              new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
+        };
+      }
+    }
+
+    private List<Result> write(QueryModel.Query query, double seconds) {
+      String method = InfluenceEvents.method(query);
+      Influence.Builder about =
+          InfluenceEvents.about(read.conversation(), read.cause(), read.traceparent());
+      String queryId =
+          QueryId.of(
+              read.conversation().responseId(),
+              query.indexDigest(),
+              query.pretraining().getFactorsDigest(),
+              query.fineTuning().getFactorsDigest(),
+              method.equals("multi-stage") ? config.query().alpha().text() : "",
+              config.query().lambda().text(),
+              method,
+              config.query().measure().label());
+      return queries.of(
+          query, read.response(), events.begun(about, queryId, query, seconds), partitions);
+    }
+
+    private Outcome done(InfluenceStatus status, String code, RuntimeException e) {
+      return new Outcome.Written(
+          List.of(ended(read, status, code, String.valueOf(e.getMessage()))));
+    }
+  }
+
+  @Override
+  public List<Result> failed(SourceRecord record, Failure failure) {
+    metrics.ended(InfluenceStatus.FAILED);
+    Optional<Read> read = last.filter(one -> one.record().equals(record));
+    return List.of(
+        events.failed(
+            record.idWithoutValue(),
+            read.map(Read::conversation),
+            sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED,
+            failure,
+            record.traceparentOr(read.map(one -> one.conversation().traceparent()).orElse(""))));
+  }
+
+  @Override
+  public void close() {
+    values.close();
+  }
+}

@@ -1,0 +1,297 @@
+package dev.whence.influence.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.Measure;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.CandidateRanking;
+import dev.whence.influence.query.DocumentInfluence;
+import dev.whence.influence.query.IndexScan;
+import dev.whence.influence.query.MultiStageQuery;
+import dev.whence.influence.query.ResponseGradient;
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ModelLocation;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.avro.InfluenceQuery;
+import dev.whence.schemas.avro.ModelRelease;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What candidates are ranked again with, where the documents are: the model that answered, whose
+ * gradient of the response is taken once more, since in full it is far larger than the response;
+ * the indexed model, for gradients of documents; and the factors of both stages. All of it is found
+ * by the digests that a query names, and loaded when the first query names others than those in
+ * use, so that a new release is followed at once. Not thread-safe.
+ */
+final class RankingModels implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(RankingModels.class);
+
+  /** What could not be loaded is not looked for again with every query. */
+  private static final Duration AGAIN = Duration.ofSeconds(30);
+
+  private final InfluenceConfig config;
+  private Optional<Loaded> loaded = Optional.empty();
+  private Optional<Refused> refused = Optional.empty();
+
+  /** What names a set. */
+  private record Key(
+      String answering, String indexed, String pretraining, String fineTuning, String corpus) {
+    static Key of(String answering, String fineTuning, IndexSettings settings) {
+      return new Key(
+          answering,
+          settings.modelDigest(),
+          settings.factorsDigest(),
+          fineTuning,
+          settings.corpusDigest());
+    }
+  }
+
+  private record Loaded(
+      Key key,
+      TappedModel answering,
+      MultiStageQuery query,
+      CandidateRanking ranking,
+      Deque<AutoCloseable> opened) {}
+
+  private record Refused(Key key, String reason, long until) {}
+
+  RankingModels(InfluenceConfig config) {
+    this.config = config;
+  }
+
+  /**
+   * Makes ready for the queries that are to be expected, before the first of them comes. What is
+   * not possible is only logged: queries say what they need.
+   */
+  void expect(Optional<ModelRelease> release) {
+    try {
+      Optional<ModelChoice> choice =
+          release.isPresent()
+              ? Optional.of(ModelChoice.of(release.get(), config))
+              : ModelChoice.configured(config);
+      if (choice.isEmpty()) {
+        return;
+      }
+      ModelChoice wanted = choice.get();
+      String digest;
+      try (ModelFiles files = ModelFiles.open(wanted.path())) {
+        digest = files.digest();
+      }
+      IndexManifest index = wanted.index(config.files()).manifest();
+      Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
+      var unused =
+          prepare(
+              Key.of(
+                  digest,
+                  fineTuning.map(path -> EkfacFactors.identity(path).digest()).orElse(""),
+                  index.settings()),
+              wanted.path().toString(),
+              index.settings());
+    } catch (ModelLoadException | InfluenceException | EngineException e) {
+      LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
+    }
+  }
+
+  /**
+   * Makes ready for a query.
+   *
+   * @return why that is not possible; empty: it is ready
+   */
+  Optional<String> prepare(InfluenceQuery query, IndexSettings settings) {
+    return prepare(
+        Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings),
+        query.getResponseModelLocation(),
+        settings);
+  }
+
+  private Optional<String> prepare(Key key, String location, IndexSettings settings) {
+    if (loaded.isPresent() && loaded.get().key().equals(key)) {
+      return Optional.empty();
+    }
+    if (refused.isPresent()
+        && refused.get().key().equals(key)
+        && refused.get().until() - System.nanoTime() > 0) {
+      return Optional.of(refused.get().reason());
+    }
+    try {
+      Loaded next = load(key, location, settings);
+      close();
+      loaded = Optional.of(next);
+      refused = Optional.empty();
+      LOG.info(
+          "candidates are ranked again with model {}, digest {}, for documents of {}",
+          next.answering().name(),
+          key.answering(),
+          settings.modelName());
+      return Optional.empty();
+    } catch (ModelLoadException | InfluenceException e) {
+      return refuse(key, String.valueOf(e.getMessage()));
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+        throw new EnvironmentException("the model can not be loaded: " + e.getMessage(), e);
+      }
+      return refuse(key, String.valueOf(e.getMessage()));
+    }
+  }
+
+  private Optional<String> refuse(Key key, String reason) {
+    LOG.error("candidates can not be ranked again: {}", reason);
+    refused = Optional.of(new Refused(key, reason, System.nanoTime() + AGAIN.toNanos()));
+    return Optional.of(reason);
+  }
+
+  private Loaded load(Key key, String location, IndexSettings settings) throws ModelLoadException {
+    Deque<AutoCloseable> opened = new ArrayDeque<>();
+    boolean complete = false;
+    try {
+      Path pretrainingPath =
+          factors(Optional.of(Path.of(settings.factorsPath())), key.pretraining());
+      LayerSelection layers =
+          new LayerSelection(EkfacFactors.stage(pretrainingPath).layerSelection());
+      TappedModel answering = answering(key, location, layers, opened);
+      TappedModel indexed = answering;
+      if (!key.indexed().equals(key.answering())) {
+        Path path = config.indexedModel().orElse(Path.of(settings.modelPath()));
+        indexed = TappedModel.open(path, layers, config.engine());
+        opened.push(indexed);
+        if (!indexed.digest().equals(key.indexed())) {
+          throw new ModelLoadException(
+              "the model at "
+                  + path
+                  + " is not the one whose gradients are indexed; set indexed-model");
+        }
+      }
+      EkfacFactors pretraining = EkfacFactors.read(pretrainingPath, answering.matrices());
+      opened.push(pretraining);
+      Optional<EkfacFactors> fineTuning = Optional.empty();
+      if (!key.fineTuning().isEmpty()) {
+        EkfacFactors factors =
+            EkfacFactors.read(factors(Optional.empty(), key.fineTuning()), answering.matrices());
+        opened.push(factors);
+        factors.checkModel(answering.name(), answering.digest());
+        fineTuning = Optional.of(factors);
+      }
+      CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+      Loaded next =
+          new Loaded(
+              key,
+              answering,
+              new MultiStageQuery(pretraining, fineTuning, answering.matrices()),
+              new CandidateRanking(indexed, corpus, settings.measure()),
+              opened);
+      complete = true;
+      return next;
+    } finally {
+      if (!complete) {
+        close(opened);
+      }
+    }
+  }
+
+  private Path factors(Optional<Path> first, String digest) throws ModelLoadException {
+    return config
+        .files()
+        .factors(first, identity -> identity.digest().equals(digest))
+        .orElseThrow(
+            () ->
+                new ModelLoadException(
+                    "factors of digest "
+                        + digest
+                        + " are in none of the directories of 'factors'"));
+  }
+
+  /** The configured model, else the one where the query stage has it, under models.roots. */
+  private TappedModel answering(
+      Key key, String location, LayerSelection layers, Deque<AutoCloseable> opened)
+      throws ModelLoadException {
+    ModelLoadException last =
+        new ModelLoadException("the model that answered is not here; set model or models.roots");
+    if (config.model().isPresent()) {
+      TappedModel model = TappedModel.open(config.model().get(), layers, config.engine());
+      if (model.digest().equals(key.answering())) {
+        opened.push(model);
+        return model;
+      }
+      model.close();
+      last = new ModelLoadException("the model at " + config.model().get() + " did not answer");
+    }
+    if (config.runtime().models().roots().isEmpty()) {
+      throw last;
+    }
+    Path path = ModelLocation.resolve(location, config.runtime().models().roots());
+    TappedModel model = TappedModel.open(path, layers, config.engine());
+    opened.push(model);
+    if (!model.digest().equals(key.answering())) {
+      throw new ModelLoadException("the model at " + path + " is not the one that answered");
+    }
+    return model;
+  }
+
+  /**
+   * Ranked documents.
+   *
+   * @param influences in the candidates' order
+   * @param tokens of prompt and response, and of the documents
+   */
+  record Ranked(List<DocumentInfluence> influences, long tokens) {}
+
+  /**
+   * Ranks candidates again; {@link #prepare} must have made ready for the query.
+   *
+   * @throws InfluenceException if the response's gradient says nothing, or the corpus is not what
+   *     was indexed
+   */
+  Ranked rank(
+      InfluenceQuery query,
+      Conversation conversation,
+      IndexSettings settings,
+      List<IndexScan.Candidate> candidates) {
+    Loaded now = loaded.orElseThrow();
+    ResponseGradient gradient =
+        ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
+    MultiStageQuery.Preconditioned preconditioned =
+        now.query()
+            .precondition(
+                gradient,
+                query.getAlpha().isEmpty() ? Damping.DEFAULT : Damping.parse(query.getAlpha()),
+                Damping.parse(query.getLambda()),
+                settings);
+    List<DocumentInfluence> influences = now.ranking().exact(preconditioned, candidates);
+    long tokens = now.answering().texts().conversation(conversation).length();
+    for (DocumentInfluence one : influences) {
+      tokens += one.document().tokens();
+    }
+    return new Ranked(influences, tokens);
+  }
+
+  private static void close(Deque<AutoCloseable> opened) {
+    while (!opened.isEmpty()) {
+      try {
+        opened.pop().close();
+      } catch (Exception e) {
+        throw new IllegalStateException("what candidates are ranked with did not close", e);
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    loaded.ifPresent(one -> close(one.opened()));
+    loaded = Optional.empty();
+  }
+}

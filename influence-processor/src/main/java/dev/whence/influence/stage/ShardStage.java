@@ -1,0 +1,581 @@
+package dev.whence.influence.stage;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.kernel.Matrices;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.query.CandidateRanking;
+import dev.whence.influence.query.DocumentInfluence;
+import dev.whence.influence.query.IndexScan;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Outcome;
+import dev.whence.runtime.worker.Result;
+import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.runtime.worker.Stage;
+import dev.whence.runtime.worker.Work;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.PartialKind;
+import dev.whence.schemas.avro.ShardAnswer;
+import dev.whence.schemas.avro.ShardStatus;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A query in, an answer of the shards that its partition serves out: their best documents of both
+ * signs, or MISSING with the reason. Owned by the model thread.
+ *
+ * <p>Queries of a batch share one scan: each shard's codes are read once for all of them. A query
+ * comes once for each partition; those of its records that are in a batch together are also ranked
+ * together, so that what is ranked again are the best candidates of all shards that this process
+ * serves, not of each partition alone.
+ */
+final class ShardStage implements Stage {
+  static final String NAME = "influence-shard";
+
+  /** Bytes of codes that one query's scan reads in a second, until it was measured. */
+  private static final double FIRST_BYTES_PER_SECOND = 2e8;
+
+  /** Seconds of one document that is ranked again, until it was measured. */
+  private static final double FIRST_SECONDS_PER_DOCUMENT = 0.25;
+
+  private static final double LEARNING = 0.2;
+
+  /** A query's other records may come in a later batch. */
+  private static final int ANSWERS_KEPT = 256;
+
+  private final AvroValues values;
+  private final EventWriter writer;
+  private final String partials;
+  private final InfluenceConfig config;
+  private final Optional<ClaimCheck> claimCheck;
+  private final OpenShards shards;
+  private final RankingModels ranking;
+  private final InfluenceMetrics metrics;
+  private final InstantSource clock;
+  private final String instance;
+  private final Supplier<List<ModelRelease>> releases;
+  private Optional<Matrices> matrices = Optional.empty();
+  private double bytesPerSecond = FIRST_BYTES_PER_SECOND;
+  private double secondsPerDocument = FIRST_SECONDS_PER_DOCUMENT;
+
+  /** What was announced: queries by record, and what is asked of which query's shards. */
+  private final Map<String, AskedQuery> read = new HashMap<>();
+
+  private final Map<String, Failure> invalid = new HashMap<>();
+  private final Map<String, Coming> coming = new LinkedHashMap<>();
+  private final Map<String, Answered> answered =
+      new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Answered> eldest) {
+          return size() > ANSWERS_KEPT;
+        }
+      };
+
+  /** All records of a query that were announced. */
+  private static final class Coming {
+    final AskedQuery query;
+    final TreeMap<Integer, OpenShards.Found> shards = new TreeMap<>();
+    Optional<String> whyNotAgain = Optional.empty();
+    Optional<Scanned> scanned = Optional.empty();
+
+    Coming(AskedQuery query) {
+      this.query = query;
+    }
+
+    List<ShardFile> here() {
+      List<ShardFile> here = new ArrayList<>();
+      for (OpenShards.Found found : shards.values()) {
+        if (found instanceof OpenShards.Found.Here one) {
+          here.add(one.shard());
+        }
+      }
+      return here;
+    }
+  }
+
+  /** What a scan found, and the share of its time. */
+  private record Scanned(IndexScan.Candidates candidates, double seconds) {}
+
+  /** What is to be said of a query's shards. */
+  private static final class Answered {
+    final Map<Integer, OpenShards.Found> shards;
+    final List<InfluentialDocument> documents;
+    final String note;
+    Cost unsaid;
+
+    Answered(
+        Map<Integer, OpenShards.Found> shards,
+        List<InfluentialDocument> documents,
+        String note,
+        Cost cost) {
+      this.shards = shards;
+      this.documents = documents;
+      this.note = note;
+      this.unsaid = cost;
+    }
+
+    /** Shards that were asked in a later batch, too. */
+    Answered plus(Answered later) {
+      Map<Integer, OpenShards.Found> both = new TreeMap<>(shards);
+      both.putAll(later.shards);
+      List<InfluentialDocument> all =
+          new ArrayList<>(
+              documents.stream()
+                  .filter(document -> !later.shards.containsKey(document.getShard()))
+                  .toList());
+      all.addAll(later.documents);
+      return new Answered(both, all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid));
+    }
+
+    /** The first answer says what it cost; the others cost nothing more. */
+    Cost cost() {
+      Cost cost = unsaid;
+      unsaid = Cost.NONE;
+      return cost;
+    }
+  }
+
+  private record Cost(long tokens, int reranked, double seconds) {
+    static final Cost NONE = new Cost(0, 0, 0);
+
+    Cost plus(Cost other) {
+      return new Cost(tokens + other.tokens, reranked + other.reranked, seconds + other.seconds);
+    }
+  }
+
+  /**
+   * A stage.
+   *
+   * @param values closed with the stage
+   */
+  ShardStage(
+      AvroValues values,
+      EventWriter writer,
+      String partials,
+      InfluenceConfig config,
+      InfluenceMetrics metrics,
+      InstantSource clock,
+      String instance,
+      Supplier<List<ModelRelease>> releases) {
+    this.values = values;
+    this.writer = writer;
+    this.partials = partials;
+    this.config = config;
+    this.claimCheck = config.claimCheck().map(ClaimCheck::new);
+    this.shards = new OpenShards(config.files());
+    this.ranking = new RankingModels(config);
+    this.metrics = metrics;
+    this.clock = clock;
+    this.instance = instance;
+    this.releases = releases;
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  @Override
+  public void open() {
+    try {
+      matrices = Optional.of(Matrices.open(config.engine()));
+    } catch (EngineException e) {
+      throw new EnvironmentException("the engine did not start: " + e.getMessage(), e);
+    }
+    expect(releases.get().stream().findFirst());
+  }
+
+  /**
+   * Another release is live, or none any more: its queries are to be expected. On the model thread.
+   */
+  void expect(Optional<ModelRelease> release) {
+    if (config.query().rerank() > 0) {
+      ranking.expect(release);
+    }
+  }
+
+  @Override
+  public void coming(List<SourceRecord> records) {
+    read.clear();
+    invalid.clear();
+    Map<String, Coming> before = new HashMap<>(coming);
+    coming.clear();
+    Map<String, List<AskedQuery>> queries = new LinkedHashMap<>();
+    for (SourceRecord record : records) {
+      try {
+        AskedQuery query = AskedQuery.read(record, values, claimCheck, config.largestRecordBytes());
+        read.put(record.place(), query);
+        if (!expired(query) && !answers(query)) {
+          queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
+        }
+      } catch (AskedQuery.InvalidException e) {
+        invalid.put(record.place(), e.failure());
+      }
+    }
+    queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
+    for (Coming one : coming.values()) {
+      List<ShardFile> here = one.here();
+      if (one.query.conversation().isPresent() && !here.isEmpty()) {
+        one.whyNotAgain = ranking.prepare(one.query.record(), here.get(0).settings());
+      }
+    }
+  }
+
+  /** A query with all its shards; one that was scanned with an earlier batch is not again. */
+  private Coming coming(List<AskedQuery> records, @Nullable Coming before) {
+    AskedQuery query = records.get(0);
+    TreeSet<Integer> numbers = new TreeSet<>();
+    records.forEach(record -> numbers.addAll(record.shards()));
+    if (before != null
+        && before.scanned.isPresent()
+        && before.shards.keySet().containsAll(numbers)) {
+      return before;
+    }
+    Coming one = new Coming(query);
+    List<String> checksums = query.record().getShardChecksums();
+    for (int number : numbers) {
+      if (number <= checksums.size()) {
+        one.shards.put(number, find(query, number, checksums.size(), checksums.get(number - 1)));
+      }
+    }
+    return one;
+  }
+
+  private OpenShards.Found find(AskedQuery query, int number, int of, String checksum) {
+    OpenShards.Found found = shards.find(number, of, checksum);
+    if (found instanceof OpenShards.Found.Here here
+        && here.shard().settings().sketch().buckets() != query.vector().sketch().length) {
+      return new OpenShards.Found.Missing(
+          here.shard().path()
+              + " has "
+              + here.shard().settings().sketch().buckets()
+              + " buckets, the query has "
+              + query.vector().sketch().length
+              + ".");
+    }
+    return found;
+  }
+
+  private boolean expired(AskedQuery query) {
+    long deadline = query.record().getDeadline().toEpochMilli();
+    return deadline > 0 && clock.millis() > deadline;
+  }
+
+  private boolean answers(AskedQuery query) {
+    Answered before = answered.get(query.ask());
+    return before != null && before.shards.keySet().containsAll(query.shards());
+  }
+
+  @Override
+  public Work prepare(SourceRecord record) {
+    Failure failure = invalid.get(record.place());
+    if (failure != null) {
+      return Work.done(new Outcome.Rejected(failure));
+    }
+    AskedQuery query = read.get(record.place());
+    if (query == null) {
+      // Records come announced; one that does not is announced now.
+      coming(List.of(record));
+      Failure now = invalid.get(record.place());
+      query = read.get(record.place());
+      if (now != null || query == null) {
+        return Work.done(
+            new Outcome.Rejected(
+                now == null ? new Failure("INVALID_QUERY", "the query can not be read") : now));
+      }
+    }
+    if (expired(query)) {
+      metrics.expired();
+      return Work.done(new Outcome.Written(List.of()));
+    }
+    return new Answering(query);
+  }
+
+  /** A query that waits for its answer. */
+  private final class Answering implements Work {
+    private final AskedQuery query;
+
+    Answering(AskedQuery query) {
+      this.query = query;
+    }
+
+    @Override
+    public Duration predicted() {
+      Coming one = coming.get(query.ask());
+      double seconds = 1e-3;
+      if (!answers(query) && one != null) {
+        if (one.scanned.isEmpty()) {
+          long bytes =
+              coming.values().stream()
+                  .filter(other -> other.scanned.isEmpty())
+                  .flatMap(other -> other.here().stream())
+                  .mapToLong(ShardStage::bytes)
+                  .sum();
+          seconds += bytes / bytesPerSecond;
+        }
+        if (one.query.conversation().isPresent() && one.whyNotAgain.isEmpty()) {
+          long documents = one.here().stream().mapToLong(ShardFile::size).sum();
+          seconds += Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument;
+        }
+      }
+      return Duration.ofNanos((long) (seconds * 1e9));
+    }
+
+    @Override
+    public Outcome run() {
+      if (!answers(query)) {
+        Coming one = coming.get(query.ask());
+        if (one == null || !one.shards.keySet().containsAll(query.shards())) {
+          throw new EnvironmentException("an answer was forgotten; it is computed again");
+        }
+        try {
+          if (one.scanned.isEmpty()) {
+            scan();
+          }
+          answered.merge(query.ask(), answer(one), Answered::plus);
+        } catch (EngineException e) {
+          return engineFailed(e);
+        }
+      }
+      return new Outcome.Written(List.of(write(query)));
+    }
+  }
+
+  private static Outcome engineFailed(EngineException e) {
+    return switch (e.kind()) {
+      case ENVIRONMENT -> throw new EnvironmentException("the model failed: " + e.getMessage(), e);
+      case MODEL, RECORD, UNSUPPORTED ->
+          new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
+    };
+  }
+
+  private static long bytes(ShardFile shard) {
+    return (long) shard.size() * shard.settings().sketch().buckets();
+  }
+
+  /** One reading of every shard that is asked, for all queries that ask it. */
+  private void scan() {
+    long began = System.nanoTime();
+    IndexScan scan = new IndexScan(matrices.orElseThrow());
+    List<Coming> waiting = coming.values().stream().filter(one -> one.scanned.isEmpty()).toList();
+    Map<ShardFile, List<Coming>> askers = new LinkedHashMap<>();
+    for (Coming one : waiting) {
+      for (ShardFile shard : one.here()) {
+        askers.computeIfAbsent(shard, unused -> new ArrayList<>()).add(one);
+      }
+    }
+    Map<Coming, IndexScan.Candidates> found = new HashMap<>();
+    waiting.forEach(one -> found.put(one, new IndexScan.Candidates(List.of(), List.of())));
+    int most =
+        waiting.stream()
+            .mapToInt(one -> Math.max(one.query.record().getTop(), one.query.record().getRerank()))
+            .max()
+            .orElse(0);
+    long documents = 0;
+    long bytes = 0;
+    long work = 0;
+    for (Map.Entry<ShardFile, List<Coming>> entry : askers.entrySet()) {
+      ShardFile shard = entry.getKey();
+      List<Coming> queries = entry.getValue();
+      List<IndexScan.Candidates> candidates =
+          scan.scan(shard, queries.stream().map(one -> one.query.vector()).toList(), most);
+      for (int i = 0; i < queries.size(); i++) {
+        IndexScan.Candidates more = candidates.get(i);
+        found.computeIfPresent(queries.get(i), (one, before) -> before.plus(more, most(one)));
+      }
+      documents += shard.size();
+      bytes += bytes(shard);
+      work += bytes(shard) * queries.size();
+    }
+    double seconds = (System.nanoTime() - began) / 1e9;
+    if (work > 0 && seconds > 0) {
+      bytesPerSecond += LEARNING * (work / seconds - bytesPerSecond);
+    }
+    metrics.scanned(waiting.size(), documents, bytes, Duration.ofNanos((long) (seconds * 1e9)));
+    found.forEach(
+        (one, candidates) ->
+            one.scanned = Optional.of(new Scanned(candidates, seconds / waiting.size())));
+  }
+
+  private static int most(Coming one) {
+    return Math.max(one.query.record().getTop(), one.query.record().getRerank());
+  }
+
+  private Answered answer(Coming one) {
+    long began = System.nanoTime();
+    Scanned scanned = one.scanned.orElseThrow();
+    List<IndexScan.Candidate> candidates = CandidateRanking.unique(scanned.candidates());
+    List<DocumentInfluence> influences = List.of();
+    String note = one.whyNotAgain.orElse("");
+    long tokens = 0;
+    boolean exact = false;
+    if (one.query.conversation().isPresent() && note.isEmpty() && !candidates.isEmpty()) {
+      try {
+        RankingModels.Ranked ranked =
+            ranking.rank(
+                one.query.record(),
+                one.query.conversation().get(),
+                candidates.get(0).shard().settings(),
+                candidates);
+        influences = ranked.influences();
+        tokens = ranked.tokens();
+        exact = true;
+      } catch (InfluenceException e) {
+        note = String.valueOf(e.getMessage());
+      }
+    }
+    if (!exact) {
+      influences = CandidateRanking.estimated(candidates, one.query.vector().tokens());
+    }
+    double seconds = (System.nanoTime() - began) / 1e9;
+    if (exact) {
+      secondsPerDocument += LEARNING * (seconds / candidates.size() - secondsPerDocument);
+      metrics.reranked(candidates.size(), Duration.ofNanos((long) (seconds * 1e9)));
+    }
+    List<InfluentialDocument> documents = new ArrayList<>();
+    for (int i = 0; i < candidates.size(); i++) {
+      documents.add(
+          document(
+              candidates.get(i).shard().number(),
+              influences.get(i),
+              one.query.record().getIncludeExcerpts()));
+    }
+    return new Answered(
+        one.shards,
+        documents,
+        note,
+        new Cost(tokens, exact ? candidates.size() : 0, scanned.seconds() + seconds));
+  }
+
+  private static InfluentialDocument document(
+      int shard, DocumentInfluence influence, boolean excerpt) {
+    return InfluentialDocument.newBuilder()
+        .setId(influence.document().id())
+        .setShard(shard)
+        .setLine(influence.document().reference().line())
+        .setExcerpt(excerpt ? influence.document().excerpt() : "")
+        .setInfluence(influence.influence())
+        .setExact(influence.exact())
+        .setEstimate(influence.estimate())
+        .setStandardError(influence.standardError())
+        .setSelfInfluence(influence.selfInfluence())
+        .build();
+  }
+
+  private Result write(AskedQuery query) {
+    Answered all = answered.get(query.ask());
+    if (all == null || !answers(query)) {
+      throw new EnvironmentException("an answer was forgotten; it is computed again");
+    }
+    List<ShardAnswer> answers = new ArrayList<>();
+    for (int shard : query.shards()) {
+      OpenShards.Found found = all.shards.get(shard);
+      boolean here = found instanceof OpenShards.Found.Here;
+      metrics.shard(!here);
+      answers.add(
+          ShardAnswer.newBuilder()
+              .setShard(shard)
+              .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
+              .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
+              .setReason(found instanceof OpenShards.Found.Missing missing ? missing.reason() : "")
+              .build());
+    }
+    Cost cost = all.cost();
+    return write(
+        query.queryId(),
+        InfluencePartial.newBuilder()
+            .setQueryId(query.queryId())
+            .setKind(PartialKind.ANSWER)
+            .setShards(answers)
+            .setDocuments(
+                best(
+                    all.documents.stream()
+                        .filter(document -> query.shards().contains(document.getShard()))
+                        .toList(),
+                    query.record().getTop()))
+            .setNote(all.note)
+            .setTokens(cost.tokens())
+            .setDocumentsReranked(cost.reranked())
+            .setSeconds(cost.seconds())
+            .setInstance(instance)
+            .build(),
+        query.record().getTraceparent());
+  }
+
+  private Result write(String queryId, InfluencePartial partial, String traceparent) {
+    return writer.write(partials, queryId, partial, 0, traceparent, Optional::empty);
+  }
+
+  /** The most influential of each sign: positive ones descending, then negative ones ascending. */
+  static List<InfluentialDocument> best(List<InfluentialDocument> documents, int top) {
+    Comparator<InfluentialDocument> ascending =
+        Comparator.comparingDouble(InfluentialDocument::getInfluence)
+            .thenComparing(InfluentialDocument::getLine);
+    return Stream.concat(
+            documents.stream()
+                .filter(document -> document.getInfluence() > 0)
+                .sorted(ascending.reversed())
+                .limit(top),
+            documents.stream()
+                .filter(document -> document.getInfluence() < 0)
+                .sorted(ascending)
+                .limit(top))
+        .toList();
+  }
+
+  /** The merger need not wait: the header says which shards the record asked. */
+  @Override
+  public List<Result> failed(SourceRecord record, Failure failure) {
+    Optional<String> queryId = record.keyText();
+    List<Integer> asked = AskedShards.of(record);
+    if (queryId.isEmpty() || asked.isEmpty()) {
+      return List.of();
+    }
+    String reason = "The query could not be answered: " + failure.message();
+    List<ShardAnswer> answers =
+        asked.stream()
+            .map(
+                shard ->
+                    ShardAnswer.newBuilder()
+                        .setShard(shard)
+                        .setStatus(ShardStatus.MISSING)
+                        .setReason(reason)
+                        .build())
+            .toList();
+    asked.forEach(unused -> metrics.shard(true));
+    return List.of(
+        write(
+            queryId.get(),
+            InfluencePartial.newBuilder()
+                .setQueryId(queryId.get())
+                .setKind(PartialKind.ANSWER)
+                .setShards(answers)
+                .setInstance(instance)
+                .build(),
+            record.traceparentOr("")));
+  }
+
+  @Override
+  public void close() {
+    ranking.close();
+    matrices.ifPresent(Matrices::close);
+    values.close();
+  }
+}

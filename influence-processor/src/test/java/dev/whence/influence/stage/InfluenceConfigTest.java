@@ -1,0 +1,97 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.config.Settings;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class InfluenceConfigTest {
+  private static InfluenceConfig read(Map<String, String> more) {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("kafka.bootstrap.servers", "b:1");
+    settings.put("registry.url", "http://r");
+    settings.putAll(more);
+    return InfluenceConfig.read(Settings.of(settings));
+  }
+
+  @Test
+  void defaultsAskInTwoStagesAboutOneResponseInAHundred() {
+    InfluenceConfig config = read(Map.of("model", "m", "indexes", "i"));
+    assertThat(config.roles())
+        .containsExactlyInAnyOrder(StageRole.QUERY, StageRole.SHARDS, StageRole.MERGE);
+    assertThat(config.sampling().rate()).isEqualTo(0.01);
+    assertThat(config.query().multiStage()).isTrue();
+    assertThat(config.query().alpha()).isEqualTo(Damping.DEFAULT);
+    assertThat(config.query().deadline()).isEqualTo(Duration.ofMinutes(1));
+    assertThat(config.inlineBytes()).isEqualTo(8 << 20);
+  }
+
+  @Test
+  void aMergerNeedsNoModelAndNoIndex() {
+    assertThat(read(Map.of("roles", "merge")).roles()).containsExactly(StageRole.MERGE);
+  }
+
+  @Test
+  void allThatIsWrongIsSaidAtOnce() {
+    assertThatThrownBy(
+            () ->
+                read(
+                    Map.of(
+                        "roles", "query,scan",
+                        "query.alpha", "0",
+                        "query.lambda", "-1e-7",
+                        "query.top", "0",
+                        "sampling.rate", "2",
+                        "engine.device", "tpu",
+                        "quary.top", "3")))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("roles has 'scan', but knows query, shards and merge")
+        .hasMessageContaining("query.alpha: A damping of 0.0 is none")
+        .hasMessageContaining("query.lambda: A damping of -1.0E-7 is none")
+        .hasMessageContaining("query.top")
+        .hasMessageContaining("sampling.rate")
+        .hasMessageContaining("engine.device")
+        .hasMessageContaining("neither model nor models.roots")
+        .hasMessageContaining("indexes is not set")
+        .hasMessageContaining("did you mean query.top?");
+  }
+
+  @Test
+  void everyShardIsServedByExactlyOnePartition() {
+    for (int partitions : List.of(1, 3, 8, 20)) {
+      Map<Integer, List<Integer>> shards = ResponseQueries.shardsByPartition(11, partitions);
+      assertThat(shards.values().stream().flatMap(List::stream).sorted().toList())
+          .isEqualTo(IntStream.rangeClosed(1, 11).boxed().toList());
+      shards.forEach(
+          (partition, numbers) ->
+              assertThat(numbers).allMatch(shard -> shard % partitions == partition));
+    }
+  }
+
+  @Test
+  void aQueryIsNamedByAllThatItsResultDependsOn() {
+    String id = QueryId.of("r", "i", "p", "f", "a", "l", "m", "x");
+    assertThat(id).hasSize(64).isEqualTo(QueryId.of("r", "i", "p", "f", "a", "l", "m", "x"));
+    assertThat(
+            List.of(
+                QueryId.of("r2", "i", "p", "f", "a", "l", "m", "x"),
+                QueryId.of("r", "i2", "p", "f", "a", "l", "m", "x"),
+                QueryId.of("r", "i", "p2", "f", "a", "l", "m", "x"),
+                QueryId.of("r", "i", "p", "f2", "a", "l", "m", "x"),
+                QueryId.of("r", "i", "p", "f", "a2", "l", "m", "x"),
+                QueryId.of("r", "i", "p", "f", "a", "l2", "m", "x"),
+                QueryId.of("r", "i", "p", "f", "a", "l", "m2", "x"),
+                QueryId.of("ri", "", "p", "f", "a", "l", "m", "x"),
+                QueryId.of("r", "i", "p", "f", "a", "l", "m", "x2")))
+        .doesNotContain(id)
+        .doesNotHaveDuplicates();
+  }
+}

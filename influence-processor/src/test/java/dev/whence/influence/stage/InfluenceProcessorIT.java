@@ -1,0 +1,431 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.influence.query.DocumentInfluence;
+import dev.whence.influence.query.InfluenceResult;
+import dev.whence.influence.query.QueryOptions;
+import dev.whence.runtime.config.SamplingRate;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.dlq.DeadLetterEntry;
+import dev.whence.runtime.dlq.DeadLetterFilter;
+import dev.whence.runtime.dlq.DlqTool;
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceCause;
+import dev.whence.schemas.avro.InfluenceRequest;
+import dev.whence.schemas.avro.InfluenceStatus;
+import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.ModelRole;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.CleanupMode;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Responses in, influences out, on a broker. */
+class InfluenceProcessorIT {
+  private static final Duration SOON = Duration.ofSeconds(60);
+
+  @TempDir(cleanup = CleanupMode.ON_SUCCESS)
+  private Path data;
+
+  private InfluenceBench bench;
+  private Topics topics;
+
+  @BeforeEach
+  void open() throws Exception {
+    bench = InfluenceBench.shared();
+    topics = bench.topics();
+  }
+
+  private List<Influence> await(int count) {
+    org.awaitility.Awaitility.await()
+        .atMost(SOON)
+        .pollInterval(Duration.ofMillis(200))
+        .until(() -> bench.influences(topics).size() >= count);
+    List<Influence> all = bench.influences(topics);
+    assertThat(all).hasSize(count);
+    return all;
+  }
+
+  @Test
+  void whatComesOutIsWhatTheSearchOnFilesSaysOfTheSameResponse() throws Exception {
+    Conversation response = InfluenceBench.answered("r-1", 0);
+    try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
+      bench.respond(topics, response);
+      Influence influence = await(1).get(0);
+      assertThat(processor.health().isReady()).isTrue();
+      assertThat(influence.getResponseId()).isEqualTo("r-1");
+      assertThat(influence.getReason()).isEmpty();
+      assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
+      assertThat(influence.getCause()).isEqualTo(InfluenceCause.SAMPLED);
+      sameAsOnFiles(
+          influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+    }
+  }
+
+  private static void sameAsOnFiles(Influence influence, InfluenceResult expected) {
+    List<DocumentInfluence> wanted = new ArrayList<>(expected.positive());
+    wanted.addAll(expected.negative());
+    assertThat(influence.getMethod()).isEqualTo(expected.method());
+    assertThat(influence.getLogLikelihood()).isCloseTo(expected.logLikelihood(), within(1e-4));
+    assertThat(influence.getResponseTokens()).isEqualTo(expected.responseTokens());
+    assertThat(influence.getDocuments())
+        .extracting(InfluentialDocument::getId)
+        .containsExactlyElementsOf(wanted.stream().map(one -> one.document().id()).toList());
+    double largest = Math.abs(wanted.get(0).influence());
+    for (int i = 0; i < wanted.size(); i++) {
+      InfluentialDocument document = influence.getDocuments().get(i);
+      assertThat(document.getExact()).isTrue();
+      assertThat(document.getInfluence())
+          .isCloseTo(wanted.get(i).influence(), within(1e-5 * largest));
+      assertThat(document.getEstimate())
+          .isCloseTo(wanted.get(i).estimate(), within(2e-3 * wanted.get(i).standardError()));
+      assertThat(document.getStandardError())
+          .isCloseTo(wanted.get(i).standardError(), within(1e-6 * largest));
+      assertThat(document.getExcerpt()).isEqualTo(wanted.get(i).document().excerpt());
+      assertThat(document.getLine()).isEqualTo(wanted.get(i).document().reference().line());
+    }
+    assertThat(influence.getCoverage().getShare()).isEqualTo(1);
+    assertThat(influence.getCoverage().getShards()).isEqualTo(InfluenceBench.SHARDS);
+    assertThat(influence.getCoverage().getDocuments()).isEqualTo(InfluenceBench.DOCUMENTS);
+    assertThat(influence.getCoverage().getDocumentsScanned()).isEqualTo(InfluenceBench.DOCUMENTS);
+  }
+
+  private Influence about(String responseId, List<Influence> all) {
+    return all.stream()
+        .filter(one -> one.getResponseId().equals(responseId))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void requestsAndAlertsAreAnsweredWhateverIsSampledAndWhatCanNotBeAskedAboutSaysWhy()
+      throws Exception {
+    Map<String, String> few = Map.of("sampling.rate", "0.5", "query.top", "3");
+    try (InfluenceProcessor processor = bench.start(topics, data, few)) {
+      Conversation ours = InfluenceBench.answered("any", 1);
+      List<String> ids = IntStream.range(0, 12).mapToObj(i -> "s-" + i).toList();
+      List<String> drawn = ids.stream().filter(id -> SamplingRate.share(id) < 0.5).toList();
+      List<String> others = ids.stream().filter(id -> !drawn.contains(id)).toList();
+      assertThat(drawn).isNotEmpty();
+      assertThat(others).hasSizeGreaterThan(2);
+      String foreign = drawn.get(0);
+      bench.respond(
+          topics,
+          ids.stream()
+              .map(
+                  id ->
+                      InfluenceBench.named(
+                          id, id.equals(foreign) ? "acme/other" : InfluenceBench.MODEL, ours))
+              .toArray(Conversation[]::new));
+      bench.request(
+          topics,
+          InfluenceBench.named(others.get(0), InfluenceBench.MODEL, ours),
+          InfluenceCause.REQUESTED);
+      bench.request(
+          topics,
+          InfluenceBench.named(others.get(1), InfluenceBench.MODEL, ours),
+          InfluenceCause.ALERT);
+      String garbage = drawn.get(0) + "x";
+      String taken = SamplingRate.share(garbage) < 0.5 ? garbage : "drawn-" + seed(0.5);
+      bench.send(
+          List.of(
+              new ProducerRecord<>(
+                  topics.responses().name(),
+                  taken.getBytes(StandardCharsets.UTF_8),
+                  "no avro".getBytes(StandardCharsets.UTF_8))));
+      bench.send(
+          topics.influenceRequests().name(),
+          "without",
+          InfluenceRequest.newBuilder().setResponseId("without").build());
+
+      List<Influence> all = await(drawn.size() + 4);
+      assertThat(all).extracting(Influence::getResponseId).doesNotHaveDuplicates();
+      assertThat(about(others.get(0), all).getCause()).isEqualTo(InfluenceCause.REQUESTED);
+      assertThat(about(others.get(1), all).getCause()).isEqualTo(InfluenceCause.ALERT);
+      assertThat(about(others.get(1), all).getDocuments()).hasSize(6);
+      Influence unsupported = about(foreign, all);
+      assertThat(unsupported.getStatus()).isEqualTo(InfluenceStatus.UNSUPPORTED);
+      assertThat(unsupported.getReasonCode()).isEqualTo("MODEL_NOT_OURS");
+      assertThat(unsupported.getCoverage()).isNull();
+      assertThat(unsupported.getConversationId()).isEqualTo("conversation-1");
+      assertThat(about(taken, all).getReasonCode()).isEqualTo("NOT_AVRO");
+      assertThat(about(taken, all).getStatus()).isEqualTo(InfluenceStatus.FAILED);
+      assertThat(about("without", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
+      assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
+      assertThat(
+              new DlqTool(
+                      new Clients(bench.connection),
+                      topics.deadLettersOf(topics.influenceRequests()).name())
+                  .show(DeadLetterFilter.ALL))
+          .extracting(DeadLetterEntry::code, DeadLetterEntry::stage)
+          .containsExactly(tuple("INVALID_REQUEST", "influence-request"));
+      assertThat(processor.meters().get("whence.influence.not.sampled").counter().count())
+          .isEqualTo(others.size());
+      assertThat(processor.meters().get("whence.merge.tasks").gauge().value()).isEqualTo(8);
+    }
+  }
+
+  private static int seed(double rate) {
+    return IntStream.iterate(0, i -> i + 1)
+        .filter(i -> SamplingRate.share("drawn-" + i) < rate)
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void aShardThatIsCutShortIsMissingWithItsNameAndComesBackWhenItIsRepaired() throws Exception {
+    Path indexes = data.resolve("indexes");
+    Path index = copied(bench.index(), indexes.resolve("base"));
+    Path shard = index.resolve("shard-3-of-8.index");
+    byte[] whole = Files.readAllBytes(shard);
+    Conversation response = InfluenceBench.answered("r-cut", 2);
+    Map<String, String> there = Map.of("indexes", indexes.toString());
+    try (InfluenceProcessor processor = bench.start(topics, data, there)) {
+      Files.write(shard, Arrays.copyOf(whole, whole.length - 7));
+      bench.respond(topics, response);
+      Influence cut = await(1).get(0);
+      assertThat(cut.getStatus()).isEqualTo(InfluenceStatus.SCORED);
+      assertThat(cut.getReasonCode()).isEqualTo("SHARDS_MISSING");
+      assertThat(cut.getCoverage().getShare()).isEqualTo(7 / 8.0);
+      assertThat(cut.getCoverage().getDocumentsScanned()).isEqualTo(35);
+      assertThat(cut.getCoverage().getMissing()).hasSize(1);
+      assertThat(cut.getCoverage().getMissing().get(0).getShard()).isEqualTo(3);
+      assertThat(cut.getCoverage().getMissing().get(0).getReason())
+          .contains("shard-3-of-8.index is cut short or altered");
+      assertThat(cut.getDocuments()).extracting(InfluentialDocument::getShard).doesNotContain(3);
+
+      Files.write(shard, whole);
+      bench.request(topics, response, InfluenceCause.REQUESTED);
+      List<Influence> both = await(2);
+      Influence repaired = both.get(0).equals(cut) ? both.get(1) : both.get(0);
+      assertThat(repaired.getQueryId()).isEqualTo(cut.getQueryId());
+      assertThat(repaired.getCoverage().getShare()).isEqualTo(1);
+
+      // A complete result is not computed again; what another one asks shows that it was read.
+      bench.request(topics, response, InfluenceCause.REQUESTED);
+      bench.request(topics, InfluenceBench.answered("r-next", 2), InfluenceCause.REQUESTED);
+      assertThat(await(3)).extracting(Influence::getResponseId).containsOnlyOnce("r-next");
+      assertThat(processor.health().isReady()).isTrue();
+    }
+  }
+
+  private static Path copied(Path from, Path to) throws Exception {
+    Files.createDirectories(to);
+    try (Stream<Path> files = Files.list(from)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, to.resolve(file.getFileName()));
+      }
+    }
+    return to;
+  }
+
+  @Test
+  void withoutAShardProcessTheResultSaysThatNoShardAnsweredAndALateAnswerChangesNothing()
+      throws Exception {
+    Map<String, String> alone =
+        Map.of("roles", "query,merge", "query.deadline", "2s", "instance.id", "alone");
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), alone)) {
+      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      Influence influence = await(1).get(0);
+      assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.FAILED);
+      assertThat(influence.getReasonCode()).isEqualTo("NO_SHARD_ANSWERED");
+      assertThat(influence.getCoverage().getShare()).isZero();
+      assertThat(influence.getCoverage().getMissing()).hasSize(8);
+      assertThat(processor.health().isAlive()).isTrue();
+      Map<String, String> late = Map.of("roles", "shards", "instance.id", "late");
+      try (InfluenceProcessor shards = bench.start(topics, data.resolve("b"), late)) {
+        org.awaitility.Awaitility.await()
+            .atMost(SOON)
+            .until(() -> shards.meters().get("whence.influence.expired").counter().count() == 8);
+      }
+      assertThat(bench.influences(topics)).hasSize(1);
+    }
+  }
+
+  @Test
+  void whatCanNotBeReadGoesToTheDeadLetterQueueOfItsTopicAndTheOthersGoOn() throws Exception {
+    String queries = topics.influenceQueries().name();
+    String partials = topics.influencePartials().name();
+    byte[] garbage = "no avro".getBytes(StandardCharsets.UTF_8);
+    bench.send(
+        List.of(
+            new ProducerRecord<>(queries, 0, "q".getBytes(StandardCharsets.UTF_8), garbage),
+            new ProducerRecord<>(partials, "q".getBytes(StandardCharsets.UTF_8), garbage)));
+    try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
+      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
+      Clients clients = new Clients(bench.connection);
+      for (var topic : List.of(topics.influenceQueries(), topics.influencePartials())) {
+        assertThat(
+                new DlqTool(clients, topics.deadLettersOf(topic).name()).show(DeadLetterFilter.ALL))
+            .extracting(DeadLetterEntry::code, DeadLetterEntry::topic)
+            .containsExactly(tuple("NOT_AVRO", topic.name()));
+      }
+      assertThat(processor.health().isReady()).isTrue();
+    }
+  }
+
+  @Test
+  void aSketchThatIsTooLargeForARecordLiesInTheClaimCheckDirectoryOrIsRefused() throws Exception {
+    Map<String, String> nowhere = Map.of("claim-check.above", "1KiB");
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), nowhere)) {
+      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      Influence refused = await(1).get(0);
+      assertThat(refused.getStatus()).isEqualTo(InfluenceStatus.FAILED);
+      assertThat(refused.getReason())
+          .contains("2048 bytes, more than claim-check.above, 1024")
+          .contains("set claim-check.dir");
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    Map<String, String> kept =
+        Map.of("claim-check.above", "1KiB", "claim-check.dir", data.resolve("kept").toString());
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), kept)) {
+      Conversation response = InfluenceBench.answered("r-2", 1);
+      bench.respond(topics, response);
+      Influence influence = about("r-2", await(2));
+      sameAsOnFiles(
+          influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+      try (Stream<Path> files = Files.list(data.resolve("kept"))) {
+        assertThat(files.toList()).hasSize(1).allMatch(file -> Files.exists(file));
+      }
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void releasesOfModelsAndIndexesAreTakenOverBetweenBatchesAndWhatDoesNotFitIsRefused()
+      throws Exception {
+    Path models = data.resolve("models");
+    copied(InfluenceBench.chatModel(), models.resolve("chat"));
+    copied(InfluenceBench.baseModel(), models.resolve("base"));
+    Path indexes = data.resolve("indexes");
+    copied(bench.index(), indexes.resolve("first"));
+    Map<String, String> settings =
+        new HashMap<>(
+            bench.settings(
+                topics,
+                data,
+                Map.of(
+                    "models.roots", models.toString(),
+                    "indexes", indexes.toString(),
+                    "query.rerank", "5")));
+    settings.remove("model");
+    String chat = digest(models.resolve("chat"));
+    String base = digest(models.resolve("base"));
+    try (InfluenceProcessor processor =
+        InfluenceProcessor.start(InfluenceConfig.read(Settings.of(settings)), Map.of())) {
+      assertThat(processor.health().isReady()).isFalse();
+      release("chat", chat, base);
+      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      Influence first = await(1).get(0);
+      assertThat(first.getMethod()).isEqualTo("multi-stage");
+      assertThat(first.getFineTuning().getModelDigest()).isEqualTo(chat);
+      assertThat(first.getPretraining().getModelDigest()).isEqualTo(base);
+      assertThat(first.getCost().getDocumentsReranked()).isPositive();
+
+      // Of another base: the index is not of it.
+      release("stranger", chat, "0".repeat(64));
+      awaitLoads(processor, "failed", 1);
+      // Not what it says.
+      release("liar", "1".repeat(64), base);
+      awaitLoads(processor, "failed", 2);
+      bench.respond(topics, InfluenceBench.answered("r-2", 0));
+      assertThat(about("r-2", await(2)).getFineTuning().getModelDigest()).isEqualTo(chat);
+
+      // The base itself, with a newer index that holds fewer shards of it.
+      bench.build(indexes.resolve("second"), 2);
+      release("base", base, "");
+      awaitLoads(processor, "loaded", 2);
+      bench.respond(topics, InfluenceBench.answered("r-3", 0));
+      Influence last = about("r-3", await(3));
+      assertThat(last.getMethod()).isEqualTo("single-stage");
+      assertThat(last.getFineTuning().getModelDigest()).isEqualTo(base);
+      assertThat(last.getIndexDigest()).isNotEqualTo(first.getIndexDigest());
+      assertThat(last.getCoverage().getShards()).isEqualTo(2);
+      assertThat(last.getCoverage().getShare()).isEqualTo(1);
+      assertThat(last.getDocuments()).allMatch(InfluentialDocument::getExact);
+    }
+  }
+
+  private static String digest(Path model) {
+    try (ModelFiles files = ModelFiles.open(model)) {
+      return files.digest();
+    }
+  }
+
+  private static void awaitLoads(InfluenceProcessor processor, String result, int count) {
+    org.awaitility.Awaitility.await()
+        .atMost(SOON)
+        .until(
+            () ->
+                processor.meters().get("whence.model.loads").tag("result", result).counter().count()
+                    == count);
+  }
+
+  private void release(String location, String digest, String base) {
+    bench.send(
+        topics.models().name(),
+        location,
+        ModelRelease.newBuilder()
+            .setModelId(location)
+            .setRoles(List.of(ModelRole.INFLUENCE))
+            .setLocation(location.equals("base") ? "base" : "chat")
+            .setDigest(digest)
+            .setAliases(List.of(InfluenceBench.MODEL))
+            .setLineage(
+                base.isEmpty()
+                    ? List.of()
+                    : List.of(
+                        ModelAncestor.newBuilder()
+                            .setModelId("base")
+                            .setDigest(base)
+                            .setRelation("base")
+                            .build()))
+            .build());
+  }
+
+  @Test
+  void queriesOfABatchShareOneScan() throws Exception {
+    List<Conversation> responses =
+        IntStream.range(0, 5).mapToObj(i -> InfluenceBench.answered("r-" + i, i)).toList();
+    Map<String, String> asking = Map.of("roles", "query,merge", "instance.id", "asking");
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), asking)) {
+      bench.respond(topics, responses.toArray(Conversation[]::new));
+      org.awaitility.Awaitility.await()
+          .atMost(SOON)
+          .until(() -> bench.read(topics.influenceQueries().name()).size() == 5 * 8);
+      assertThat(processor.health().isReady()).isTrue();
+      Map<String, String> scanning = Map.of("roles", "shards", "instance.id", "scanning");
+      try (InfluenceProcessor shards = bench.start(topics, data.resolve("b"), scanning)) {
+        List<Influence> all = await(5);
+        assertThat(all).allMatch(one -> one.getCoverage().getShare() == 1);
+        var perScan = shards.meters().get("whence.influence.scan.queries").summary();
+        assertThat(perScan.totalAmount() / perScan.count()).as("queries per scan").isGreaterThan(1);
+        sameAsOnFiles(
+            about("r-3", all),
+            bench.searched(responses.get(3), QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+      }
+    }
+  }
+}
