@@ -19,6 +19,7 @@ import picocli.CommandLine.Spec;
       TransferExtractCommand.class,
       TransferApplyCommand.class,
       TransferComposeCommand.class,
+      TransferRecycleCommand.class,
       TransferRollbackCommand.class
     })
 final class TransferCommand implements Runnable {
@@ -31,7 +32,7 @@ final class TransferCommand implements Runnable {
   public void run() {
     throw new ParameterException(
         spec.commandLine(),
-        "'plan', 'run', 'resume', 'verify', 'inspect', 'extract', 'apply', 'compose'"
+        "'plan', 'run', 'resume', 'verify', 'inspect', 'extract', 'apply', 'compose', 'recycle'"
             + " or 'rollback' is missing");
   }
 }
