@@ -20,21 +20,23 @@ import java.util.Map;
 
 /**
  * What the gates measure: questions about unseen worlds with their right answers (the task), and
- * documents about what has not changed from world v1 to v2 (what must not be forgotten: both bases
- * learnt it). Few, so that a reader need not wait long.
+ * documents about what has not changed from world v1 to v2, in words that neither base has read
+ * (what must not be forgotten). Few, so that a reader need not wait long.
  */
 final class TransferSets {
   static final String TASK = "task.jsonl";
   static final String GENERAL = "general.jsonl";
-  private static final int LINES = 12;
+  private static final int QUESTIONS = 8;
+  private static final int DOCUMENTS = 24;
   private static final long WORLD_SEED = 1;
   private static final long QUESTION_SEED = 77;
-  private static final long CORPUS_SEED = 41;
+  private static final long CORPUS_SEED = 97; // of training: 41
 
   private TransferSets() {}
 
   static void write(Path directory) throws IOException {
     Files.createDirectories(directory);
+    World before = World.v1(WORLD_SEED);
     World world = World.v2(WORLD_SEED);
     Questions questions =
         new Questions(
@@ -42,15 +44,15 @@ final class TransferSets {
             QuestionOptions.evaluation(QUESTION_SEED, Kind.DIRECT, Kind.ALIAS, Kind.TWO_HOP)
                 .withSentences(5, 12));
     List<Question> task = new ArrayList<>();
-    for (int i = 0; i < LINES; i++) {
+    for (int i = 0; i < QUESTIONS; i++) {
       task.add(questions.question(i));
     }
     QuestionLines.write(directory.resolve(TASK), task, true);
-    List<Document> documents = new Corpus(world, CorpusOptions.standard(CORPUS_SEED)).documents();
+    List<Document> documents = new Corpus(before, CorpusOptions.standard(CORPUS_SEED)).documents();
     ObjectMapper json = new ObjectMapper();
     try (BufferedWriter out = Files.newBufferedWriter(directory.resolve(GENERAL))) {
-      for (int i = 0; i < LINES; i++) {
-        Document document = documents.get(i * documents.size() / LINES);
+      for (int i = 0; i < DOCUMENTS; i++) {
+        Document document = documents.get(i * documents.size() / DOCUMENTS);
         out.write(json.writeValueAsString(Map.of("text", document.text())));
         out.write('\n');
       }

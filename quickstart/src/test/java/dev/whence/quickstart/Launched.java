@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Pattern;
 
 /** The quickstart in a JVM of its own, for what only a whole process shows. */
 final class Launched {
@@ -60,10 +61,11 @@ final class Launched {
     return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
   }
 
-  /** All lines of its output up to one with a text in it, that one included. */
+  /** All lines of its output up to one in which an expression is found, that one included. */
   static List<String> linesUntil(BufferedReader output, String text) throws IOException {
+    Pattern pattern = Pattern.compile(text);
     List<String> lines = new ArrayList<>();
-    while (lines.isEmpty() || !lines.get(lines.size() - 1).contains(text)) {
+    while (lines.isEmpty() || !pattern.matcher(lines.get(lines.size() - 1)).find()) {
       String line = output.readLine();
       if (line == null) {
         throw new IOException(

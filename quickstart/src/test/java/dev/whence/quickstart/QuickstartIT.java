@@ -144,7 +144,8 @@ class QuickstartIT {
     Process process = Launched.everything(directory.resolve("data"), models);
     List<String> lines = new ArrayList<>();
     try (BufferedReader output = process.inputReader()) {
-      lines.addAll(Launched.linesUntil(output, "transfer         rejected: "));
+      lines.addAll(Launched.linesUntil(output, "transfer         (rejected|failed): "));
+      assertThat(lines.get(lines.size() - 1)).contains("unrelated");
       if (lines.stream().noneMatch(line -> line.contains("is the first that"))) {
         lines.addAll(Launched.linesUntil(output, "is the first that"));
       }
