@@ -81,9 +81,7 @@ class UnrelatedBaseTest {
       }
     }
     QuestionLines.write(
-        directory.resolve("task.jsonl"),
-        questions.subList(0, Math.min(8, questions.size())),
-        true);
+        directory.resolve("task.jsonl"), questions.subList(0, Math.min(8, questions.size())), true);
     ObjectMapper json = new ObjectMapper();
     List<String> texts = new ArrayList<>();
     for (Document document : Recipes.documents(BASE)) {
