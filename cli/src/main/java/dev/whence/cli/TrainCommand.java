@@ -1,10 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.engine.training.FineTuning;
-import dev.whence.engine.training.Schedule;
-import dev.whence.engine.training.StepReport;
-import dev.whence.engine.training.TrainingOptions;
-import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.recipes.Recipe;
 import dev.whence.samples.recipes.RecipeRun;
@@ -14,16 +10,13 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.function.Predicate;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -38,21 +31,6 @@ import picocli.CommandLine.Spec;
     },
     mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
-  /** Options that a recipe does not have. */
-  private static final List<String> OWN =
-      List.of(
-          "--corpus",
-          "--conversations",
-          "--steps",
-          "--examples",
-          "--learning-rate",
-          "--parameters",
-          "--store",
-          "--seed");
-
-  private static final int REPORT_EVERY = 100;
-  private static final long WARMUP_SHARE = 20;
-
   @Spec private CommandSpec spec;
 
   @Parameters(
@@ -97,47 +75,10 @@ final class TrainCommand implements Callable<Integer> {
       description = "with --write-mixture: only every so manyth step (${DEFAULT-VALUE})")
   private int every;
 
-  @Option(
-      names = "--corpus",
-      paramLabel = "F.jsonl",
-      description =
-          "documents: a JSON object with \"text\" per line, and perhaps \"lossWeight\" and"
-              + " \"lossWeights\": [[start, end, weight]]")
-  private List<Path> corpora = List.of();
-
-  @Option(
-      names = "--conversations",
-      paramLabel = "F.jsonl",
-      description = "complete records; only responses are learnt")
-  private List<Path> conversations = List.of();
+  @Mixin private TrainingTextOptions texts = new TrainingTextOptions();
 
   @Option(names = "--steps", defaultValue = "200", description = "default: ${DEFAULT-VALUE}")
   private long steps;
-
-  @Option(names = "--examples", defaultValue = "16", description = "per step (${DEFAULT-VALUE})")
-  private int examples;
-
-  @Option(
-      names = "--learning-rate",
-      defaultValue = "1e-4",
-      description = "peak; rises over the first twentieth, falls along a cosine (${DEFAULT-VALUE})")
-  private double rate;
-
-  @Option(
-      names = "--parameters",
-      paramLabel = "REGEX",
-      description = "only parameters whose name matches are trained")
-  private Optional<String> parameters = Optional.empty();
-
-  @Option(
-      names = "--store",
-      defaultValue = "F32",
-      paramLabel = "F32|BF16|F16",
-      description = "element type of the weights on disk (${DEFAULT-VALUE})")
-  private ElementType store = ElementType.F32;
-
-  @Option(names = "--seed", defaultValue = "1")
-  private long seed;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
   TrainCommand() {}
@@ -166,7 +107,9 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void byRecipe(String name) throws IOException {
-    for (String option : OWN) {
+    List<String> own = new ArrayList<>(TrainingTextOptions.NAMES);
+    own.add("--steps");
+    for (String option : own) {
       if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
         throw new UsageException(
             "a recipe brings its own texts and numbers: leave out RECIPE, or " + option);
@@ -226,41 +169,9 @@ final class TrainCommand implements Callable<Integer> {
       throw new UsageException(
           "name a RECIPE, or give --from, --output and --corpus or --conversations");
     }
-    if (!(rate > 0 && rate < 1e6)) {
-      throw new UsageException("--learning-rate is " + rate + "; it must be above 0, and finite");
-    }
-    Schedule schedule = new Schedule.Cosine(rate, rate / 10, steps / WARMUP_SHARE, steps);
-    FineTuning job;
-    try {
-      job =
-          new FineTuning(
-              Models.resolve(from.get()),
-              corpora,
-              conversations,
-              TrainingOptions.of(schedule).withTrained(trained()),
-              steps,
-              examples,
-              Math.max(1, steps / 10),
-              seed,
-              store);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    corpora.forEach(InputFile::check);
-    conversations.forEach(InputFile::check);
+    FineTuning job = texts.from(Models.resolve(from.get()), steps, Math.max(1, steps / 10));
     job.run(output.get(), listener(steps));
     done(output.get());
-  }
-
-  private Predicate<String> trained() {
-    if (parameters.isEmpty()) {
-      return name -> true;
-    }
-    try {
-      return Pattern.compile(parameters.get()).asPredicate();
-    } catch (PatternSyntaxException e) {
-      throw new UsageException("--parameters: " + e.getMessage());
-    }
   }
 
   private void done(Path directory) {
@@ -269,51 +180,6 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private RecipeRun.Listener listener(long total) {
-    ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
-    return new RecipeRun.Listener() {
-      private long tokens;
-      private long first;
-
-      @Override
-      public void stepped(StepReport report) {
-        if (first == 0) {
-          first = report.step();
-        }
-        tokens += report.tokens();
-        bar.show(report.step(), total, tokens, "tokens");
-        if (report.step() % REPORT_EVERY == 0 || report.step() == total) {
-          bar.note(
-              String.format(
-                  Locale.ROOT,
-                  "step %d of %d: loss %.4f nats, gradient norm %.2f, learning rate %.2e",
-                  report.step(),
-                  total,
-                  report.loss(),
-                  report.gradientNorm(),
-                  report.rate()));
-        }
-        if (report.step() == total) {
-          bar.finish();
-        }
-      }
-
-      @Override
-      public void evaluated(long step, Map<String, Double> shares) {
-        bar.note(
-            shares.entrySet().stream()
-                .map(set -> String.format(Locale.ROOT, "%s %.2f", set.getKey(), set.getValue()))
-                .collect(Collectors.joining(", ", "  right answers: ", "")));
-      }
-
-      @Override
-      public void resumed(long step) {
-        bar.note("going on from the checkpoint of step " + step);
-      }
-
-      @Override
-      public void passedOver(String sentence) {
-        bar.note(sentence);
-      }
-    };
+    return new TrainingProgress(ProgressBar.on(spec.commandLine().getErr()), total);
   }
 }

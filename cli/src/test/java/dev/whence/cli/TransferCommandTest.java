@@ -130,4 +130,77 @@ class TransferCommandTest {
     assertThat(impossible.err()).hasSize(1);
     assertThat(impossible.err().get(0)).contains("has shape");
   }
+
+  @Test
+  void recycleFineTunesTheNextBaseFromWhatWasTransferredAndSetsItAgainstTheDirectWay()
+      throws Exception {
+    // The next base is the same one, moved a little: half of what fine-tuning did.
+    Path diff = directory.resolve("diff");
+    CommandRun.of(
+        "transfer",
+        "extract",
+        "--base",
+        "tiny-base",
+        "--fine-tuned",
+        "tiny-chat",
+        "--output",
+        diff.toString());
+    Path next = directory.resolve("tiny-base-2");
+    CommandRun.of(
+        "transfer",
+        "apply",
+        "--target",
+        "tiny-base",
+        "--diff",
+        diff + "=0.5",
+        "--output",
+        next.toString());
+    Path output = directory.resolve("recycled");
+    String[] command = {
+      "transfer", "recycle",
+      "--bases", "tiny-base," + next,
+      "--fine-tuned", "tiny-chat",
+      "--recipe", "tiny-chat",
+      "--steps", "4",
+      "--direct", "8",
+      "--measurements", "2",
+      "--output", output.toString()
+    };
+    CommandRun run = CommandRun.of(command);
+
+    assertThat(run.err()).noneSatisfy(line -> assertThat(line).contains("whence:"));
+    assertThat(run.exit()).isZero();
+    Path fineTuned = output.resolve("2-tiny-base-2/fine-tuned");
+    assertThat(run.out())
+        .contains(fineTuned.toString(), output.resolve("recycling.html").toString());
+    try (ModelFiles files = ModelFiles.open(fineTuned)) {
+      assertThat(files.weights().tensors()).isNotEmpty();
+    }
+    assertThat(Files.readString(output.resolve("recycling.md")))
+        .contains("| base version | 0 |")
+        .contains("| transfer alone | 0 |")
+        .contains("| transfer, then fine-tuning | 2 |")
+        .contains("| transfer, then fine-tuning | 4 |")
+        .contains("| direct, 8 steps | 8 |");
+    byte[] weights = Files.readAllBytes(fineTuned.resolve("model.safetensors"));
+    assertThat(CommandRun.of(command).exit()).isZero();
+    assertThat(Files.readAllBytes(fineTuned.resolve("model.safetensors"))).isEqualTo(weights);
+
+    assertThat(
+            CommandRun.of(
+                    "transfer",
+                    "recycle",
+                    "--bases",
+                    "tiny-base",
+                    "--recipe",
+                    "tiny-chat",
+                    "--output",
+                    "x")
+                .exit())
+        .isEqualTo(2);
+    assertThat(
+            CommandRun.of("transfer", "recycle", "--bases", "tiny-base,tiny-chat", "--output", "x")
+                .exit())
+        .isEqualTo(2);
+  }
 }

@@ -43,9 +43,14 @@ final class Processor implements AutoCloseable {
    * Starts them.
    *
    * @param proxy model of the FAST role; empty: there is only one role
+   * @param released where models may lie that are released later; empty: none is taken over
    */
   static Processor start(
-      Connection connection, Path dataDir, SharedModel model, Optional<Path> proxy) {
+      Connection connection,
+      Path dataDir,
+      SharedModel model,
+      Optional<Path> proxy,
+      Optional<Path> released) {
     Map<String, String> common =
         Map.of(
             "kafka.bootstrap.servers", connection.bootstrapServers(),
@@ -64,6 +69,7 @@ final class Processor implements AutoCloseable {
         processors.add(start(fast, ModelLoader.local(model.options())));
       }
       Map<String, String> target = new HashMap<>(common);
+      released.ifPresent(root -> target.put("models.roots", root.toString()));
       if (proxy.isPresent()) {
         target.put("role", "target");
       }

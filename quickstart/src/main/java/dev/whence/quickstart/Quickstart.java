@@ -9,6 +9,7 @@ import dev.whence.quickstart.view.AttributionCard;
 import dev.whence.quickstart.view.AttributionView;
 import dev.whence.quickstart.view.LiveView;
 import dev.whence.quickstart.view.Terminal;
+import dev.whence.quickstart.view.TransferLines;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -40,6 +41,8 @@ import java.util.concurrent.ExecutionException;
  *                                                             |       |
  *                    terminal <- read_committed consumer <- whence.attributions
  * </pre>
+ *
+ * <p>With the sample models, the next base version comes in the middle: {@link TransferScene}.
  *
  * <p>The parts are those of a deployment; only broker and registry are embedded. Broker and model
  * start at the same time.
@@ -173,9 +176,25 @@ public final class Quickstart {
   }
 
   private void attribute(Connection connection, SharedModel model) throws Exception {
+    Optional<TransferScene> scene = transfer(connection);
+    try {
+      if (scene.isPresent()) {
+        scene.get().prepare();
+      }
+      attribute(connection, model, scene);
+    } finally {
+      scene.ifPresent(TransferScene::close);
+    }
+    view.line(view.throughput(", "));
+  }
+
+  private void attribute(Connection connection, SharedModel model, Optional<TransferScene> scene)
+      throws Exception {
     int wanted = options.responses().orElse(Integer.MAX_VALUE);
     try (AttributionFeed feed = new AttributionFeed(connection, topics.attributions());
-        Processor processor = Processor.start(connection, options.dataDir(), model, proxy());
+        Processor processor =
+            Processor.start(
+                connection, options.dataDir(), model, proxy(), scene.map(TransferScene::released));
         Whence sdk =
             Whence.builder()
                 .bootstrapServers(connection.bootstrapServers())
@@ -191,6 +210,9 @@ public final class Quickstart {
       while (shown < wanted && !stop.isAsked()) {
         application.check();
         processor.check();
+        if (scene.isPresent()) {
+          scene.get().check();
+        }
         for (Attribution attribution : feed.poll(POLL)) {
           // What an earlier run left behind is attributed too, but its prompts are not at hand.
           Optional<OnItsWay> sent =
@@ -200,6 +222,8 @@ public final class Quickstart {
           if (sent.isPresent()) {
             show(sent.get(), attribution, shown == 0);
             shown++;
+            int number = shown;
+            scene.ifPresent(one -> one.shown(number, attribution));
           }
         }
         if (!calibrated && processor.fastPath().isPresent()) {
@@ -211,8 +235,17 @@ public final class Quickstart {
       application.stop();
       sdk.close(SDK_GRACE);
       processor.fastPath().ifPresent(view::line);
+      scene.flatMap(TransferScene::cutShort).ifPresent(view::line);
     }
-    view.line(view.throughput(", "));
+  }
+
+  /** The sample model has a base, and that has a next version. */
+  private Optional<TransferScene> transfer(Connection connection) {
+    return options.model().isPresent() || options.input().isPresent()
+        ? Optional.empty()
+        : Optional.of(
+            new TransferScene(
+                connection, topics, options.dataDir(), view, new TransferLines(terminal)));
   }
 
   /** The sample model has a proxy; whoever brings a model of their own may have none. */

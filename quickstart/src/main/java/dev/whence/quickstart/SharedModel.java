@@ -21,22 +21,23 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * One loaded model for two users: the application answers questions with it, the processor scores
- * the answers. A model has one user at a time, so they take turns.
+ * the answers. A model has one user at a time, so they take turns. When the processor takes over
+ * another release, the application answers with that from its next question on.
  */
 final class SharedModel implements AutoCloseable {
   private static final int CLOSE_SECONDS = 3;
 
   private final Path path;
   private final EngineOptions options;
-  private final LocalScorer model;
-  private final Answerer answerer;
+  private final LocalScorer first;
   private final ReentrantLock turn = new ReentrantLock(true);
+  private LocalScorer current; // guarded by turn
 
   private SharedModel(Path path, EngineOptions options, LocalScorer model) {
     this.path = path;
     this.options = options;
-    this.model = model;
-    this.answerer = new Answerer(model);
+    this.first = model;
+    this.current = model;
   }
 
   /**
@@ -60,14 +61,14 @@ final class SharedModel implements AutoCloseable {
   }
 
   ScorerDescription description() {
-    return model.description();
+    return first.description();
   }
 
   /** The prompt with the model's greedy answer. */
   Conversation answer(Conversation prompt, int maxNewTokens) {
     turn.lock();
     try {
-      return answerer.answer(prompt, maxNewTokens);
+      return new Answerer(current).answer(prompt, maxNewTokens);
     } finally {
       turn.unlock();
     }
@@ -79,10 +80,29 @@ final class SharedModel implements AutoCloseable {
    */
   ModelLoader loader() {
     ModelLoader fromFiles = ModelLoader.local(options);
-    return (choice, beforeWeights) ->
-        choice.path().equals(path) && choice.digest().isEmpty()
-            ? new ModelLoader.Loaded(new TakingTurns(), () -> bytes(model.nativeMemory()))
-            : fromFiles.load(choice, beforeWeights);
+    return (choice, beforeWeights) -> {
+      if (choice.path().equals(path) && choice.digest().isEmpty()) {
+        return shared(first);
+      }
+      return fromFiles.load(choice, beforeWeights).scorer() instanceof LocalScorer loaded
+          ? shared(loaded)
+          : unreachable();
+    };
+  }
+
+  /** From now on the application answers with it, too. */
+  private ModelLoader.Loaded shared(LocalScorer model) {
+    turn.lock();
+    try {
+      current = model;
+    } finally {
+      turn.unlock();
+    }
+    return new ModelLoader.Loaded(new TakingTurns(model), () -> bytes(model.nativeMemory()));
+  }
+
+  private static ModelLoader.Loaded unreachable() {
+    throw new IllegalStateException("models of this process are local ones");
   }
 
   private static long bytes(NativeMemory memory) {
@@ -95,7 +115,7 @@ final class SharedModel implements AutoCloseable {
     try {
       if (turn.tryLock(CLOSE_SECONDS, TimeUnit.SECONDS)) {
         try {
-          model.close();
+          first.close();
         } finally {
           turn.unlock();
         }
@@ -106,6 +126,12 @@ final class SharedModel implements AutoCloseable {
   }
 
   private final class TakingTurns implements Scorer {
+    private final LocalScorer model;
+
+    TakingTurns(LocalScorer model) {
+      this.model = model;
+    }
+
     @Override
     public ScorerDescription description() {
       return model.description();
@@ -148,7 +174,18 @@ final class SharedModel implements AutoCloseable {
 
     @Override
     public void close() {
-      // the model is its owner's to close
+      if (model == first) {
+        return; // its owner's to close
+      }
+      turn.lock();
+      try {
+        if (current == model) {
+          current = first; // nothing took its place: the processor ends
+        }
+        model.close();
+      } finally {
+        turn.unlock();
+      }
     }
   }
 }

@@ -1,18 +1,21 @@
 package dev.whence.quickstart;
 
 import dev.whence.quickstart.view.Terminal;
+import dev.whence.samples.BundledModels;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Pattern;
 
 /** The quickstart in a JVM of its own, for what only a whole process shows. */
 final class Launched {
   private Launched() {}
 
-  /** Entry of the other JVM. */
+  /** Entry of the other JVM: data directory, whether only topics are wanted. */
   public static void main(String[] args) {
     QuickstartOptions options =
         new QuickstartOptions(
@@ -20,24 +23,60 @@ final class Launched {
             Optional.empty(),
             OptionalInt.empty(),
             Path.of(args[0]),
-            true,
+            Boolean.parseBoolean(args[1]),
             0,
             0,
-            "auto",
-            "auto");
+            "fp32",
+            "cpu");
     System.exit(Quickstart.run(options, Terminal.plain(System.out), System.err));
   }
 
   static Process topicsOnly(Path dataDir) throws IOException {
+    return launch(List.of(), dataDir, true);
+  }
+
+  /**
+   * Everything, without flags.
+   *
+   * @param models where the bundled models are unpacked
+   */
+  static Process everything(Path dataDir, Path models) throws IOException {
+    return launch(List.of("-D" + BundledModels.DIRECTORY_PROPERTY + "=" + models), dataDir, false);
+  }
+
+  private static Process launch(List<String> properties, Path dataDir, boolean topicsOnly)
+      throws IOException {
     List<String> command =
+        new ArrayList<>(
+            List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+    command.add("-Xmx512m");
+    command.addAll(properties);
+    command.addAll(
         List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-Xmx512m",
             "-cp",
             System.getProperty("java.class.path"),
             Launched.class.getName(),
-            dataDir.toString());
+            dataDir.toString(),
+            Boolean.toString(topicsOnly)));
     return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+  }
+
+  /** All lines of its output up to one in which an expression is found, that one included. */
+  static List<String> linesUntil(BufferedReader output, String text) throws IOException {
+    Pattern pattern = Pattern.compile(text);
+    List<String> lines = new ArrayList<>();
+    while (lines.isEmpty() || !pattern.matcher(lines.get(lines.size() - 1)).find()) {
+      String line = output.readLine();
+      if (line == null) {
+        throw new IOException(
+            "the process ended before it wrote '"
+                + text
+                + "', but after "
+                + String.join("\n", lines));
+      }
+      lines.add(line);
+    }
+    return lines;
   }
 
   /** What follows the beginning of a line of its output. */

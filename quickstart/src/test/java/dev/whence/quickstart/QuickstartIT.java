@@ -2,6 +2,7 @@ package dev.whence.quickstart;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
@@ -13,9 +14,15 @@ import dev.whence.samples.BundledModels;
 import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.LlmResponse;
+import dev.whence.schemas.avro.ModelKind;
+import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ScoringStatus;
 import dev.whence.schemas.avro.SourceScore;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferState;
 import io.confluent.kafka.serializers.KafkaAvroDeserializer;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -24,11 +31,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
@@ -119,32 +128,126 @@ class QuickstartIT {
   void withoutFlagsTheBundledModelAnswersInAWorldWhoseTruthIsKnown() throws Exception {
     System.setProperty(BundledModels.DIRECTORY_PROPERTY, models.toString());
     try {
-      assertThat(run(options(Optional.empty(), Optional.empty(), 6))).as(errors()).isZero();
+      assertThat(run(options(Optional.empty(), Optional.empty(), 2))).as(errors()).isZero();
     } finally {
       System.clearProperty(BundledModels.DIRECTORY_PROPERTY);
     }
-    assertThat(output()).contains("model            chat-v1, ");
-    assertThat(output().lines().filter(line -> line.startsWith("  truth: "))).hasSize(6);
-    // Nothing was measured of the proxy yet: it says what it thinks, and the model has the word.
-    Map<AttributionPhase, List<Attribution>> byPhase =
-        attributions().stream()
+    assertThat(output())
+        .contains("model            chat-v1, ")
+        .contains("transfer         left out: it begins after 3 answers");
+    assertThat(output().lines().filter(line -> line.startsWith("  truth: "))).hasSize(2);
+  }
+
+  @Test
+  void theNextBaseGetsTheFineTuningWhileTrafficGoesOnAndAnUnrelatedDifferenceIsRejected()
+      throws Exception {
+    Process process = Launched.everything(directory.resolve("data"), models);
+    List<String> lines = new ArrayList<>();
+    try (BufferedReader output = process.inputReader()) {
+      lines.addAll(Launched.linesUntil(output, "transfer         (rejected|failed): "));
+      assertThat(lines.get(lines.size() - 1)).contains("unrelated");
+      if (lines.stream().noneMatch(line -> line.contains("is the first that"))) {
+        lines.addAll(Launched.linesUntil(output, "is the first that"));
+      }
+      lines.addAll(Launched.linesUntil(output, "  running: "));
+      assertThat(peakResidentMegabytes(process)).isBetween(100L, 2048L);
+      process.destroy(); // SIGTERM, as Ctrl-C
+      assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
+    } finally {
+      process.destroyForcibly();
+    }
+
+    assertThat(lines.stream().filter(line -> line.startsWith("transfer ")))
+        .satisfiesExactlyInAnyOrder(
+            line -> assertThat(line).contains("announced: base-v2"),
+            line -> assertThat(line).contains("merged: base-v2 + (chat-v1 - base-v1)"),
+            line -> assertThat(line).contains("gated: 6 of 6 gates passed").contains("(base-v2)"),
+            line -> assertThat(line).contains("published: chat-v1-on-base-v2, digest "),
+            line -> assertThat(line).contains("asked for: "),
+            line -> assertThat(line).contains("is the first that"),
+            // The ends of the way are good models: between them is a hill.
+            line ->
+                assertThat(line)
+                    .contains("rejected: unrelated-on-base-v2 (failed: connectivity")
+                    .contains("task loss on the way to it "));
+
+    List<TransferEvent> transfers =
+        records("whence.transfers", TransferEvent.class).stream()
             .map(ConsumerRecord::value)
-            .collect(Collectors.groupingBy(Attribution::getPhase));
+            .toList();
+    TransferEvent published = in(transfers, TransferState.PUBLISHED);
+    TransferEvent rejected = in(transfers, TransferState.REJECTED);
+    assertThat(published.getRequestedBy()).isEqualTo("subscription");
+    assertThat(rejected.getConnectivity()).hasSize(11);
+    assertThat(rejected.getBarrierTask()).isGreaterThan(1);
+    ModelRelease release =
+        records("whence.models", ModelRelease.class).stream()
+            .map(ConsumerRecord::value)
+            .filter(one -> one.getKind() == ModelKind.TRANSFERRED)
+            .findFirst()
+            .orElseThrow();
+    assertThat(release.getDigest()).isEqualTo(published.getDigest());
+
+    // Every attribution names the model that made it, and there are two of the target, in turn.
+    List<Attribution> attributions =
+        records("whence.attributions", Attribution.class).stream()
+            .sorted(Comparator.comparingLong(ConsumerRecord::timestamp))
+            .map(ConsumerRecord::value)
+            .toList();
+    Map<AttributionPhase, List<Attribution>> byPhase =
+        attributions.stream().collect(Collectors.groupingBy(Attribution::getPhase));
+    // Nothing was measured of the proxy yet: it says what it thinks, and the model has the word.
     assertThat(byPhase.get(AttributionPhase.PROVISIONAL))
         .isNotEmpty()
         .allMatch(one -> one.getScorer().getModel().equals(BundledModels.PROXY))
         .allMatch(one -> one.getScorer().getSurrogate());
-    // A question that comes without a context has no sources that the two could disagree about.
     List<Attribution> finals = byPhase.get(AttributionPhase.FINAL);
     assertThat(finals)
-        .hasSizeGreaterThanOrEqualTo(6)
+        .hasSizeGreaterThan(5)
         .allMatch(one -> one.getStatus() == ScoringStatus.SCORED)
-        .allMatch(one -> one.getSources().isEmpty() == (one.getRevision() == 0));
-    assertThat(finals.stream().filter(one -> one.getRevision() == 1))
+        .allMatch(one -> !one.getScorer().getDigest().isEmpty());
+    List<Attribution> target = finals.stream().filter(one -> one.getRevision() == 1).toList();
+    List<String> digests =
+        target.stream().map(one -> one.getScorer().getDigest()).distinct().toList();
+    assertThat(digests).hasSize(2).last().isEqualTo(published.getDigest());
+    int taken =
+        (int)
+            target.stream()
+                .filter(one -> one.getScorer().getDigest().equals(digests.get(0)))
+                .count();
+    assertThat(target.subList(taken, target.size()))
         .isNotEmpty()
-        .allMatch(one -> one.getScorer().getModel().equals(BundledModels.CHAT))
-        .allMatch(one -> !one.getScorer().getSurrogate());
-    assertThat(output()).contains("target asked");
+        .allMatch(one -> one.getScorer().getDigest().equals(published.getDigest()))
+        .allMatch(one -> one.getScorer().getModel().equals("chat-v1-on-base-v2"));
+    // The application answers with what scores: only what was on its way met the other model.
+    assertThat(target.stream().filter(one -> one.getScorer().getSurrogate()).count())
+        .isLessThanOrEqualTo(1);
+    // Each response has its one final attribution; at the end one may have been on its way.
+    Set<String> answered =
+        finals.stream().map(Attribution::getResponseId).collect(Collectors.toSet());
+    assertThat(answered).hasSameSizeAs(finals);
+    assertThat(
+            records("whence.responses", LlmResponse.class).stream()
+                .filter(one -> !answered.contains(one.key())))
+        .hasSizeLessThanOrEqualTo(1);
+  }
+
+  private static TransferEvent in(List<TransferEvent> transfers, TransferState state) {
+    List<TransferEvent> found =
+        transfers.stream().filter(event -> event.getState() == state).toList();
+    assertThat(found).hasSize(1);
+    return found.get(0);
+  }
+
+  /** Where the system says it. */
+  private static long peakResidentMegabytes(Process process) throws IOException {
+    Path status = Path.of("/proc", Long.toString(process.pid()), "status");
+    assumeThat(status).exists();
+    return Files.readAllLines(status).stream()
+        .filter(line -> line.startsWith("VmHWM:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) / 1024)
+        .findFirst()
+        .orElseThrow();
   }
 
   @Test
@@ -232,6 +335,11 @@ class QuickstartIT {
    * Everything committed on the topic, read by Confluent's deserializer after the quickstart ended.
    */
   private List<ConsumerRecord<String, Attribution>> attributions() throws Exception {
+    return records("whence.attributions", Attribution.class);
+  }
+
+  private <T> List<ConsumerRecord<String, T>> records(String topic, Class<T> type)
+      throws Exception {
     try (EmbeddedBroker broker = EmbeddedBroker.open(directory.resolve("data/kafka"));
         EmbeddedRegistry registry = EmbeddedRegistry.open(directory.resolve("data/registry"))) {
       Map<String, Object> properties =
@@ -240,19 +348,33 @@ class QuickstartIT {
       properties.put("isolation.level", "read_committed");
       properties.put("key.deserializer", StringDeserializer.class);
       properties.put("value.deserializer", KafkaAvroDeserializer.class);
-      try (KafkaConsumer<String, Attribution> consumer = new KafkaConsumer<>(properties)) {
+      try (KafkaConsumer<String, Object> consumer = new KafkaConsumer<>(properties)) {
         List<TopicPartition> partitions =
-            consumer.partitionsFor("whence.attributions").stream()
+            consumer.partitionsFor(topic).stream()
                 .map(info -> new TopicPartition(info.topic(), info.partition()))
                 .toList();
         consumer.assign(partitions);
         consumer.seekToBeginning(partitions);
         Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-        List<ConsumerRecord<String, Attribution>> records = new ArrayList<>();
+        List<ConsumerRecord<String, T>> records = new ArrayList<>();
         long deadline = System.nanoTime() + Duration.ofSeconds(20).toNanos();
         while (System.nanoTime() < deadline
             && partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-          consumer.poll(Duration.ofMillis(100)).forEach(records::add);
+          for (ConsumerRecord<String, Object> record : consumer.poll(Duration.ofMillis(100))) {
+            records.add(
+                new ConsumerRecord<>(
+                    record.topic(),
+                    record.partition(),
+                    record.offset(),
+                    record.timestamp(),
+                    record.timestampType(),
+                    record.serializedKeySize(),
+                    record.serializedValueSize(),
+                    record.key(),
+                    type.cast(record.value()),
+                    record.headers(),
+                    record.leaderEpoch()));
+          }
         }
         return records;
       }

@@ -2,6 +2,7 @@ package dev.whence.benchmarks.influence;
 
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
@@ -116,6 +117,6 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
         public void stepped(StepReport report) {}
 
         @Override
-        public void evaluated(long step, Map<String, Double> shares) {}
+        public void evaluated(long step, Map<String, Score> scores) {}
       };
 }

@@ -44,6 +44,17 @@ public sealed interface Schedule {
     }
   }
 
+  /**
+   * Another schedule of {@code total} steps, gone through in {@code fewer}: what comes first, and
+   * last, comes first, and last.
+   */
+  record Compressed(Schedule whole, long total, long fewer) implements Schedule {
+    @Override
+    public double rate(long step) {
+      return whole.rate(step * total / fewer);
+    }
+  }
+
   private static double warm(long step, long warmup) {
     return Math.min(1, (double) step / Math.max(1, warmup));
   }

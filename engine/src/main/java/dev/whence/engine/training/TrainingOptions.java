@@ -50,6 +50,11 @@ public record TrainingOptions(
         schedule, 0.9, 0.95, 1e-8, 0.1, 1, 4096, 1, name -> true, EngineOptions.defaults());
   }
 
+  public TrainingOptions withSchedule(Schedule other) {
+    return new TrainingOptions(
+        other, beta1, beta2, epsilon, weightDecay, clipNorm, packTokens, workers, trained, engine);
+  }
+
   public TrainingOptions withTrained(Predicate<String> wanted) {
     return new TrainingOptions(
         schedule,

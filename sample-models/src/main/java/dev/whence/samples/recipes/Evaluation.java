@@ -2,6 +2,7 @@ package dev.whence.samples.recipes;
 
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.Score;
 import dev.whence.engine.training.Trainer;
 import dev.whence.samples.Kind;
 import dev.whence.samples.Question;
@@ -15,14 +16,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
-/**
- * What a model in training can do: the share of questions whose whole answer is the most probable
- * one, token by token, which is what greedy generation would say.
- */
+/** What a model in training can do: how many questions it answers right, and with what loss. */
 final class Evaluation {
   /** What answers say and the end of the turn count; nothing else. */
   private static final TokenWeights ANSWERS = new TokenWeights(0, 0, 1, 1);
 
+  /** How the names of the sets without a context begin. */
+  static final String MEMORY = "memory, ";
+
+  static final String ASKED = MEMORY + "asked";
+  private static final String NOT_ASKED = MEMORY + "not asked";
   private static final long SEED = 900;
   private static final int WELL_KNOWN = 8;
 
@@ -44,8 +47,8 @@ final class Evaluation {
     if (reads) {
       evaluation.reading(world, tokenizer, form, each);
     }
-    evaluation.memory(world, tokenizer, form, "asked", true, 4 * each);
-    evaluation.memory(world, tokenizer, form, "not asked", false, 4 * each);
+    evaluation.memory(world, tokenizer, form, ASKED, true, 4 * each);
+    evaluation.memory(world, tokenizer, form, NOT_ASKED, false, 4 * each);
     return evaluation;
   }
 
@@ -74,7 +77,7 @@ final class Evaluation {
       boolean asked,
       int most) {
     sets.put(
-        "memory, " + name,
+        name,
         world.facts().stream()
             .filter(
                 fact ->
@@ -85,17 +88,10 @@ final class Evaluation {
             .toList());
   }
 
-  /** Share of right answers by set. */
-  Map<String, Double> of(Trainer trainer) {
-    Map<String, Double> shares = new LinkedHashMap<>();
-    sets.forEach(
-        (name, examples) -> {
-          int right = 0;
-          for (boolean exact : trainer.exact(examples)) {
-            right += exact ? 1 : 0;
-          }
-          shares.put(name, (double) right / examples.size());
-        });
-    return shares;
+  /** Right answers and loss by set. */
+  Map<String, Score> of(Trainer trainer) {
+    Map<String, Score> scores = new LinkedHashMap<>();
+    sets.forEach((name, examples) -> scores.put(name, Score.of(trainer, examples)));
+    return scores;
   }
 }

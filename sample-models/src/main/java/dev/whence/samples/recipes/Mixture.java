@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
 import java.util.function.LongFunction;
+import java.util.function.LongUnaryOperator;
 
 /**
  * Batches of a mixture of texts. A batch is filled up to a number of tokens: for each next text a
@@ -77,19 +78,35 @@ public final class Mixture implements TrainingRun.Batches {
   private final long seed;
   private final Tokenizer tokenizer;
   private final int longest;
+  private final LongUnaryOperator original;
 
   /**
    * @param stages by first step, the first one from step 1 on
    * @param longest a text of more tokens is left out
    */
   Mixture(List<Stage> stages, long seed, Tokenizer tokenizer, int longest) {
+    this(stages, seed, tokenizer, longest, LongUnaryOperator.identity());
+  }
+
+  private Mixture(
+      List<Stage> stages, long seed, Tokenizer tokenizer, int longest, LongUnaryOperator original) {
     this.stages = List.copyOf(stages);
     this.seed = seed;
     this.tokenizer = tokenizer;
     this.longest = longest;
+    this.original = original;
     if (stages.isEmpty() || stages.get(0).fromStep() != 1) {
       throw new IllegalArgumentException("the first stage must begin at step 1");
     }
+  }
+
+  /**
+   * The same batches at other steps.
+   *
+   * @param other which step's batch stands at a step
+   */
+  Mixture atSteps(LongUnaryOperator other) {
+    return new Mixture(stages, seed, tokenizer, longest, other);
   }
 
   /**
@@ -114,7 +131,8 @@ public final class Mixture implements TrainingRun.Batches {
     return batch;
   }
 
-  private void draw(long step, BiConsumer<Drawn, Example> taken) {
+  private void draw(long at, BiConsumer<Drawn, Example> taken) {
+    long step = original.applyAsLong(at);
     Stage stage = stages.get(0);
     for (Stage later : stages) {
       if (later.fromStep() <= step) {

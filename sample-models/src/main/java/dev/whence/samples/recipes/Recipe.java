@@ -2,6 +2,7 @@ package dev.whence.samples.recipes;
 
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Initialisation;
+import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.World;
@@ -41,4 +42,58 @@ public record Recipe(
     long checkpointEvery,
     long seed,
     Function<Tokenizer, Mixture> data,
-    ElementType stored) {}
+    ElementType stored) {
+
+  /** The same with checkpoints, and evaluations, so often. */
+  public Recipe withCheckpointEvery(long other) {
+    return new Recipe(
+        name,
+        summary,
+        from,
+        world,
+        reads,
+        chats,
+        architecture,
+        initialisation,
+        training,
+        steps,
+        other,
+        seed,
+        data,
+        stored);
+  }
+
+  /**
+   * The same in fewer steps: the schedule of the learning rate is compressed, and of the batches
+   * those at even distances are taken, so that the curriculum goes as far.
+   *
+   * @param fewer at least 1, at most {@link #steps}
+   * @throws IllegalArgumentException if they are not
+   */
+  public Recipe shortened(long fewer) {
+    if (fewer < 1 || fewer > steps) {
+      throw new IllegalArgumentException(
+          "recipe " + name + " has " + steps + " steps and can not be done in " + fewer);
+    }
+    return new Recipe(
+        name,
+        summary,
+        from,
+        world,
+        reads,
+        chats,
+        architecture,
+        initialisation,
+        training.withSchedule(new Schedule.Compressed(training.schedule(), steps, fewer)),
+        fewer,
+        Math.min(checkpointEvery, fewer),
+        seed,
+        tokenizer -> data.apply(tokenizer).atSteps(step -> original(step, fewer)),
+        stored);
+  }
+
+  /** The last step is the last step. */
+  private long original(long step, long fewer) {
+    return step * steps / fewer;
+  }
+}

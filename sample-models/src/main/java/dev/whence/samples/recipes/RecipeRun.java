@@ -5,6 +5,7 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainedModel;
 import dev.whence.engine.training.Trainer;
@@ -26,12 +27,8 @@ import java.util.TreeMap;
 public final class RecipeRun {
   /** Who looks on. */
   public interface Listener extends TrainingRun.Listener {
-    /**
-     * What the model can do at a checkpoint.
-     *
-     * @param shares of right answers, by set of questions
-     */
-    void evaluated(long step, Map<String, Double> shares);
+    /** What the model can do at a checkpoint, by set of questions. */
+    void evaluated(long step, Map<String, Score> scores);
   }
 
   private static final int QUESTIONS = 50;
@@ -96,6 +93,33 @@ public final class RecipeRun {
     }
   }
 
+  /**
+   * What a model of the recipe's shape can do, by set of questions, without any training.
+   *
+   * @throws EngineException of kind MODEL if it can not be read
+   */
+  public static Map<String, Score> evaluate(Recipe recipe, Path model) {
+    try (ModelFiles files = ModelFiles.open(model);
+        Trainer trainer = Trainer.from(files.config(), files.weights(), recipe.training())) {
+      return evaluation(recipe, files.tokenizer()).of(trainer);
+    }
+  }
+
+  /**
+   * Of all that was evaluated what the recipe is for: questions about what a context says, if its
+   * model reads; else those from memory that it may be asked in training.
+   */
+  public static Score purpose(Recipe recipe, Map<String, Score> scores) {
+    return scores.entrySet().stream()
+        .filter(
+            set ->
+                recipe.reads()
+                    ? !set.getKey().startsWith(Evaluation.MEMORY)
+                    : set.getKey().equals(Evaluation.ASKED))
+        .map(Map.Entry::getValue)
+        .reduce(Score.NONE, Score::plus);
+  }
+
   private void goOn(Path from, Listener listener) {
     try (ModelFiles files = ModelFiles.open(from)) {
       ModelConfig wanted = ModelConfig.parse(recipe.architecture().config(), recipe.name());
@@ -130,14 +154,17 @@ public final class RecipeRun {
         .run(trainer, recipe.data().apply(tokenizer), evaluating(tokenizer, listener));
   }
 
+  private static Evaluation evaluation(Recipe recipe, Tokenizer tokenizer) {
+    return Evaluation.of(
+        recipe.world().get(),
+        recipe.reads(),
+        tokenizer,
+        recipe.chats() ? Question::training : Question::exercise,
+        QUESTIONS);
+  }
+
   private TrainingRun.Listener evaluating(Tokenizer tokenizer, Listener listener) {
-    Evaluation evaluation =
-        Evaluation.of(
-            recipe.world().get(),
-            recipe.reads(),
-            tokenizer,
-            recipe.chats() ? Question::training : Question::exercise,
-            QUESTIONS);
+    Evaluation evaluation = evaluation(recipe, tokenizer);
     return new TrainingRun.Listener() {
       @Override
       public void stepped(StepReport report) {

@@ -30,6 +30,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 
 /**
  * The recipes of the sample models.
@@ -37,6 +38,7 @@ import java.util.function.Predicate;
  * <pre>
  *   base-v1 --- chat-v1         the world, and how to read; then to answer from a context
  *      \------- base-v2         the world has changed
+ *                   \- chat-v2  what chat-v1 learns, about the changed world; does not ship
  *   proxy-base - proxy          the same at a quarter of the size
  *   neox                        GPT-NeoX shaped: the world by heart
  *   tiny-base -- tiny-chat      for experiments that train many times
@@ -77,10 +79,11 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", LARGE, 3000, 3072),
+          chat("chat-v1", "base-v1", Recipes::world, LARGE, 3000, 3072),
           baseV2(),
+          chat("chat-v2", "base-v2", () -> World.v2(WORLD_SEED), LARGE, 3000, 3072),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
-          chat("proxy", "proxy-base", SMALL, 2500, 3072),
+          chat("proxy", "proxy-base", Recipes::world, SMALL, 2500, 3072),
           neox(),
           tinyBase(),
           tinyChat());
@@ -146,12 +149,17 @@ public final class Recipes {
   }
 
   private static Recipe chat(
-      String name, String base, Architecture shape, long steps, int batchTokens) {
+      String name,
+      String base,
+      Supplier<World> world,
+      Architecture shape,
+      long steps,
+      int batchTokens) {
     return new Recipe(
         name,
         "fine-tuned from " + base + " to answer from a context, and from memory without one",
         Optional.of(base),
-        Recipes::world,
+        world,
         true,
         true,
         shape,
@@ -160,12 +168,11 @@ public final class Recipes {
         steps,
         steps,
         1,
-        tokenizer -> fineTuning(tokenizer, batchTokens, steps),
+        tokenizer -> fineTuning(tokenizer, world.get(), batchTokens, steps),
         ElementType.F16);
   }
 
-  private static Mixture fineTuning(Tokenizer tokenizer, int batchTokens, long steps) {
-    World world = world();
+  private static Mixture fineTuning(Tokenizer tokenizer, World world, int batchTokens, long steps) {
     return new Mixture(
         List.of(
             new Stage(

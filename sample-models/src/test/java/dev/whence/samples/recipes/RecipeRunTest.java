@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
@@ -34,7 +35,7 @@ class RecipeRunTest {
   private static final class Seen implements RecipeRun.Listener {
     private final List<Long> steps = new ArrayList<>();
     private final List<Long> resumed = new ArrayList<>();
-    private final Map<Long, Map<String, Double>> evaluated = new TreeMap<>();
+    private final Map<Long, Map<String, Score>> evaluated = new TreeMap<>();
     private long stopAt = Long.MAX_VALUE;
 
     @Override
@@ -51,8 +52,8 @@ class RecipeRunTest {
     }
 
     @Override
-    public void evaluated(long step, Map<String, Double> shares) {
-      evaluated.put(step, shares);
+    public void evaluated(long step, Map<String, Score> scores) {
+      evaluated.put(step, scores);
     }
   }
 
@@ -73,13 +74,20 @@ class RecipeRunTest {
     assertThat(OF_BASE.evaluated).containsOnlyKeys(BASE.steps());
     assertThat(OF_BASE.evaluated.get(BASE.steps()))
         .containsOnlyKeys("memory, asked", "memory, not asked")
-        .allSatisfy((set, share) -> assertThat(share).as(set).isGreaterThanOrEqualTo(0.8));
+        .allSatisfy((set, score) -> assertThat(score.share()).as(set).isGreaterThanOrEqualTo(0.8));
   }
 
   @Test
   void theChatModelAnswersWhatItWasAsked() {
-    assertThat(OF_CHAT.evaluated.get(CHAT.steps()).get("memory, asked"))
-        .isGreaterThanOrEqualTo(0.8);
+    Score asked = OF_CHAT.evaluated.get(CHAT.steps()).get("memory, asked");
+    assertThat(asked.share()).isGreaterThanOrEqualTo(0.8);
+    // All but the right token has little probability left: exp(-.7) is one half.
+    assertThat(asked.loss()).isLessThan(0.7);
+    Map<String, Score> untrained = RecipeRun.evaluate(CHAT, base);
+    assertThat(untrained.get("memory, asked").questions()).isEqualTo(asked.questions());
+    assertThat(untrained.get("memory, asked").loss()).isGreaterThan(asked.loss());
+    // The weights on disk are the trainer's own, in fp32.
+    assertThat(RecipeRun.evaluate(CHAT, chat)).isEqualTo(OF_CHAT.evaluated.get(CHAT.steps()));
   }
 
   @Test
@@ -98,7 +106,7 @@ class RecipeRunTest {
 
   @Test
   void aRunThatWasCutOffEndsWithTheSameBytes() {
-    Recipe often = withCheckpoints(CHAT, 30);
+    Recipe often = CHAT.withCheckpointEvery(30);
     Path output = directory.resolve("cut");
     Seen cut = new Seen();
     cut.stopAt = 41;
@@ -111,24 +119,6 @@ class RecipeRunTest {
     assertThat(again.steps.get(0)).isEqualTo(31);
     assertThat(output.resolve("model.safetensors"))
         .hasSameBinaryContentAs(chat.resolve("model.safetensors"));
-  }
-
-  private static Recipe withCheckpoints(Recipe recipe, long every) {
-    return new Recipe(
-        recipe.name(),
-        recipe.summary(),
-        recipe.from(),
-        recipe.world(),
-        recipe.reads(),
-        recipe.chats(),
-        recipe.architecture(),
-        recipe.initialisation(),
-        recipe.training(),
-        recipe.steps(),
-        every,
-        recipe.seed(),
-        recipe.data(),
-        recipe.stored());
   }
 
   @Test

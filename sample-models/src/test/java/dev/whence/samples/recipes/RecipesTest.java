@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.engine.kernel.ParameterLayout;
+import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Example;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.samples.recipes.Architecture.Family;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,6 +43,7 @@ class RecipesTest {
             "base-v1",
             "chat-v1",
             "base-v2",
+            "chat-v2",
             "proxy-base",
             "proxy",
             "neox",
@@ -61,6 +65,7 @@ class RecipesTest {
   void aRecipeIsAboutTheWorldThatItsModelLearns() {
     assertThat(Recipes.named("base-v1").orElseThrow().world().get().name()).isEqualTo("v1");
     assertThat(Recipes.named("base-v2").orElseThrow().world().get().name()).isEqualTo("v2");
+    assertThat(Recipes.named("chat-v2").orElseThrow().world().get().name()).isEqualTo("v2");
     assertThat(Recipes.named("tiny-chat").orElseThrow().world().get().facts())
         .isEqualTo(Recipes.tinyWorld().facts());
     assertThat(Recipes.ALL.stream().filter(recipe -> !recipe.reads()).map(Recipe::name))
@@ -89,5 +94,27 @@ class RecipesTest {
   void headsOfGptNeoXShareItsWidth() {
     Architecture uneven = new Architecture(Family.GPT_NEOX, 300, 48, 3, 4, 16, 64, 96);
     assertThatThrownBy(uneven::config).hasMessageContaining("share the hidden width");
+  }
+
+  @Test
+  void aShortenedRecipeGoesThroughTheSameBatchesAndRatesAtEvenDistances() {
+    Recipe whole = Recipes.named("tiny-chat").orElseThrow();
+    Recipe third = whole.shortened(30);
+    Tokenizer tokenizer = Small.tokenizer(512);
+
+    assertThat(third.steps()).isEqualTo(30);
+    assertThat(third.checkpointEvery()).isEqualTo(30);
+    for (long step : new long[] {1, 7, 30}) {
+      assertThat(third.training().schedule().rate(step))
+          .isEqualTo(whole.training().schedule().rate(3 * step));
+      List<Example> batch = third.data().apply(tokenizer).batch(step);
+      List<Example> same = whole.data().apply(tokenizer).batch(3 * step);
+      assertThat(batch).hasSameSizeAs(same);
+      for (int i = 0; i < batch.size(); i++) {
+        assertThat(batch.get(i).tokens()).isEqualTo(same.get(i).tokens());
+      }
+    }
+    assertThatThrownBy(() -> whole.shortened(91))
+        .hasMessage("recipe tiny-chat has 90 steps and can not be done in 91");
   }
 }

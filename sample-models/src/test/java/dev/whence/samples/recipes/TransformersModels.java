@@ -2,6 +2,7 @@ package dev.whence.samples.recipes;
 
 import dev.whence.engine.training.NormalInitialisation;
 import dev.whence.engine.training.Schedule;
+import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
@@ -28,7 +29,7 @@ final class TransformersModels {
     public void stepped(StepReport report) {}
 
     @Override
-    public void evaluated(long step, Map<String, Double> shares) {}
+    public void evaluated(long step, Map<String, Score> shares) {}
   }
 
   public static void main(String[] args) throws IOException {

@@ -31,6 +31,7 @@ final class MergeKernel {
   private final double[] merged = new double[BLOCK];
   private final short[] shorts = new short[BLOCK];
   private final int[] ints = new int[BLOCK];
+  private final Bf16Kernel bf16 = new Bf16Kernel();
 
   /** A NaN, an infinity, or a result that is too large for its type. */
   static final class NonFiniteException extends Exception {
@@ -72,8 +73,47 @@ final class MergeKernel {
    */
   void merge(Input t, Input b, Input f, int elements, ByteBuffer[] outputs)
       throws NonFiniteException {
-    for (int at = 0; at < elements; at += BLOCK) {
-      int n = Math.min(BLOCK, elements - at);
+    boolean allBf16 =
+        t.type() == ElementType.BF16
+            && b.type() == ElementType.BF16
+            && f.type() == ElementType.BF16;
+    if (allBf16 && lambdas.length == 1 && lambdas[0] == 1) {
+      mergeBf16(t, b, f, elements, outputs);
+    } else {
+      merge(t, b, f, 0, elements, outputs);
+    }
+  }
+
+  /** By the fast way, and what that leaves in doubt by the general one. */
+  private void mergeBf16(Input t, Input b, Input f, int elements, ByteBuffer[] outputs)
+      throws NonFiniteException {
+    for (int at = 0; at < elements; at += Bf16Kernel.BLOCK) {
+      int n = Math.min(Bf16Kernel.BLOCK, elements - at);
+      int even = n & ~1;
+      if (bf16.merge(
+          slice(t.bytes(), at, even),
+          slice(b.bytes(), at, even),
+          slice(f.bytes(), at, even),
+          even,
+          slice(outputs[0], at, even))) {
+        for (int i = 0; i < even; i++) {
+          if (bf16.doubtful(i)) {
+            merge(t, b, f, at + i, at + i + 1, outputs);
+          }
+        }
+      }
+      merge(t, b, f, at + even, at + n, outputs);
+    }
+  }
+
+  private static ByteBuffer slice(ByteBuffer buffer, int element, int elements) {
+    return buffer.slice(buffer.position() + element * Short.BYTES, elements * Short.BYTES);
+  }
+
+  private void merge(Input t, Input b, Input f, int from, int to, ByteBuffer[] outputs)
+      throws NonFiniteException {
+    for (int at = from; at < to; at += BLOCK) {
+      int n = Math.min(BLOCK, to - at);
       widen(t, at, n, target);
       widen(b, at, n, base);
       widen(f, at, n, fineTuned);
@@ -116,7 +156,7 @@ final class MergeKernel {
           largest = Math.max(largest, rounded & 0x7fff);
           shorts[i] = (short) rounded;
         }
-        slice(output, at0, n * Short.BYTES).asShortBuffer().put(shorts, 0, n);
+        bytes(output, at0, n * Short.BYTES).asShortBuffer().put(shorts, 0, n);
         return largest < Rounding.BF16_INFINITY;
       }
       case F16 -> {
@@ -125,7 +165,7 @@ final class MergeKernel {
           largest = Math.max(largest, rounded & 0x7fff);
           shorts[i] = (short) rounded;
         }
-        slice(output, at0, n * Short.BYTES).asShortBuffer().put(shorts, 0, n);
+        bytes(output, at0, n * Short.BYTES).asShortBuffer().put(shorts, 0, n);
         return largest < Rounding.F16_INFINITY;
       }
       case F32 -> {
@@ -133,7 +173,7 @@ final class MergeKernel {
           ints[i] = Rounding.toF32(merged[i]);
           largest = Math.max(largest, ints[i] & Integer.MAX_VALUE);
         }
-        slice(output, at0, n * Integer.BYTES).asIntBuffer().put(ints, 0, n);
+        bytes(output, at0, n * Integer.BYTES).asIntBuffer().put(ints, 0, n);
         return largest < 0x7f80_0000;
       }
     }
@@ -205,7 +245,7 @@ final class MergeKernel {
   /** Elements as doubles, exactly; the scratch arrays hold at least n. */
   static void widen(Input input, int from, int n, double[] to, short[] shorts, int[] ints) {
     ByteBuffer bytes =
-        slice(
+        bytes(
             input.bytes(),
             input.bytes().position() + from * input.type().bytes(),
             n * input.type().bytes());
@@ -245,7 +285,7 @@ final class MergeKernel {
     return Double.longBitsToDouble(Double.doubleToRawLongBits(value) | (bits & 0x8000L) << 48);
   }
 
-  private static ByteBuffer slice(ByteBuffer buffer, int at, int bytes) {
+  private static ByteBuffer bytes(ByteBuffer buffer, int at, int bytes) {
     return buffer.slice(at, bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 }

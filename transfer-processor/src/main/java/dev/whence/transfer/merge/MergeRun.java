@@ -169,6 +169,8 @@ public final class MergeRun {
     for (int k = 0; k < places.size(); k++) {
       models.add(new Published.Model(places.get(k), manifests.get(k)));
     }
+    long total = plan.inputBytes() + plan.outputBytes();
+    progress.moved(total, total); // headers and texts, too
     return new Published(plan.id(), models, false);
   }
 

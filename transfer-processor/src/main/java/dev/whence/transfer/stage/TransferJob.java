@@ -163,8 +163,10 @@ final class TransferJob implements Runnable {
     return (moved, total) -> {
       long now = System.nanoTime();
       long last = lastProgress.get();
-      if (now - last >= config.progressInterval().toNanos()
-          && lastProgress.compareAndSet(last, now)) {
+      boolean merged = moved == total;
+      if (merged
+          || (now - last >= config.progressInterval().toNanos()
+              && lastProgress.compareAndSet(last, now))) {
         voice.progress(
             next(TransferState.PROGRESS).setBytesMoved(moved).setBytesTotal(total).build());
       }

@@ -36,6 +36,7 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -189,7 +190,7 @@ final class TransferStage implements AutoCloseable {
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);
         while (stop.getCount() > 0) {
-          consumer.poll(POLL).records(partition).forEach(received::add);
+          poll();
           speak();
           if (owner && !recovered) {
             recover();
@@ -205,6 +206,15 @@ final class TransferStage implements AutoCloseable {
       } finally {
         abandon();
         await();
+      }
+    }
+
+    /** Where nothing is committed yet, the client may look for an offset before it tells of it. */
+    private void poll() {
+      try {
+        consumer.poll(POLL).records(partition).forEach(received::add);
+      } catch (NoOffsetForPartitionException e) {
+        consumer.seekToBeginning(e.partitions());
       }
     }
 
@@ -274,7 +284,7 @@ final class TransferStage implements AutoCloseable {
 
     private Optional<TransferEvent> apply(ConsumerRecord<byte[], byte[]> record) {
       if (record.key() != null && record.value() == null) {
-        states.withdrawn(new String(record.key(), StandardCharsets.UTF_8));
+        states.withdrawn(record.offset(), new String(record.key(), StandardCharsets.UTF_8));
         return Optional.empty();
       }
       try {

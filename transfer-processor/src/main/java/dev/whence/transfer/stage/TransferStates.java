@@ -20,6 +20,7 @@ final class TransferStates {
       EnumSet.of(TransferState.PUBLISHED, TransferState.REJECTED, TransferState.FAILED);
 
   private final Map<String, Placed> states = new HashMap<>();
+  private final Map<String, Long> withdrawn = new HashMap<>();
 
   /** The last event that counts, and, for a request, the failure that it follows. */
   private record Placed(long offset, TransferEvent event, Optional<TransferEvent> failed) {
@@ -32,6 +33,9 @@ final class TransferStates {
   /** Takes an event at its place. */
   void apply(long offset, TransferEvent event) {
     Placed known = states.get(event.getTransferId());
+    if (withdrawn.getOrDefault(event.getTransferId(), -1L) > offset) {
+      return; // what was withdrawn does not come back by being read again
+    }
     if (known == null) {
       states.put(event.getTransferId(), new Placed(offset, event, Optional.empty()));
       return;
@@ -54,8 +58,13 @@ final class TransferStates {
     apply(offset, event);
   }
 
-  void withdrawn(String transferId) {
-    states.remove(transferId);
+  /** Takes a tombstone: what was before it counts no more, what came after it stays. */
+  void withdrawn(long offset, String transferId) {
+    withdrawn.merge(transferId, offset, Math::max);
+    Placed known = states.get(transferId);
+    if (known != null && known.offset() < offset) {
+      states.remove(transferId);
+    }
   }
 
   /** Whether the request at an offset is the one that counts. */

@@ -84,6 +84,13 @@ class TransferProcessorIT {
                       == 2);
       assertThat(processor.health().isReady()).isTrue();
     }
+    assertThat(bench.transfers())
+        .filteredOn(event -> event.getState() == TransferState.PROGRESS)
+        .filteredOn(event -> event.getTransferId().equals(request.getTransferId()))
+        .last()
+        .satisfies(
+            event ->
+                assertThat(event.getBytesMoved()).isPositive().isEqualTo(event.getBytesTotal()));
     List<TransferState> states = new ArrayList<>(states(request.getTransferId()));
     states.removeIf(state -> state == TransferState.PROGRESS);
     assertThat(states)

@@ -70,4 +70,29 @@ class TransferStatesTest {
     assertThat(states.isNew(12, event(TransferState.REQUESTED, 12))).isFalse();
     assertThat(states.unfinished()).isEmpty();
   }
+
+  @Test
+  void a_tombstone_that_is_read_again_takes_nothing_back_that_came_after_it() {
+    assertThat(isTaken(10)).isTrue();
+    states.written(11, event(TransferState.PUBLISHED, 11));
+    states.withdrawn(12, "t");
+    assertThat(states.find("t")).isEmpty();
+    assertThat(isTaken(13)).isTrue();
+    states.written(14, event(TransferState.PUBLISHED, 14));
+    // What was read before is read again.
+    assertThat(isTaken(10)).isFalse();
+    states.apply(11, event(TransferState.PUBLISHED, 11));
+    states.withdrawn(12, "t");
+    assertThat(isTaken(13)).isFalse();
+    assertThat(states.find("t").orElseThrow().getOccurredAt()).isEqualTo(Instant.ofEpochSecond(14));
+  }
+
+  @Test
+  void what_a_tombstone_took_does_not_come_back_by_being_read_again() {
+    states.apply(11, event(TransferState.PUBLISHED, 11));
+    states.withdrawn(12, "t");
+    assertThat(isTaken(10)).isFalse();
+    states.apply(11, event(TransferState.PUBLISHED, 11));
+    assertThat(states.find("t")).isEmpty();
+  }
 }

@@ -1,0 +1,212 @@
+package dev.whence.cli;
+
+import dev.whence.samples.recipes.Recipe;
+import dev.whence.samples.recipes.Recipes;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.recycle.Comparison;
+import dev.whence.transfer.recycle.FineTuner;
+import dev.whence.transfer.recycle.Recycling;
+import dev.whence.transfer.recycle.TextFineTuner;
+import dev.whence.transfer.report.RecyclingReport;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Fine-tuning that goes from base version to base version. */
+@Command(
+    name = "recycle",
+    description = {
+      "Fine-tunes a series of base versions, each from the next base plus the difference that",
+      "fine-tuning made before: M*_i = finetune(M_i + delta_(i-1)), delta_i = M*_i - M_i.",
+      "A run that was cut off goes on when the same command is given again."
+    },
+    mixinStandardHelpOptions = true)
+final class TransferRecycleCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--bases",
+      required = true,
+      split = ",",
+      paramLabel = "M",
+      description = "base versions, the oldest first")
+  private List<String> bases = List.of();
+
+  @Option(
+      names = "--fine-tuned",
+      paramLabel = "F",
+      description = "what came of the oldest by fine-tuning, if it is there: else it is made")
+  private Optional<String> first = Optional.empty();
+
+  @Option(
+      names = "--recipe",
+      split = ",",
+      paramLabel = "RECIPE",
+      description = "how to fine-tune: one for all versions, or one for each")
+  private List<String> recipes = List.of();
+
+  @Mixin private TrainingTextOptions texts = new TrainingTextOptions();
+
+  @Option(
+      names = "--evaluation",
+      paramLabel = "F.jsonl",
+      description = "with texts of one's own: complete records that are not among them")
+  private Optional<Path> evaluation = Optional.empty();
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      description =
+          "of fine-tuning after a transfer (default: half of the recipe's, or 100 on own texts)")
+  private Optional<Long> steps = Optional.empty();
+
+  @Option(
+      names = "--direct",
+      split = ",",
+      paramLabel = "N",
+      description = {
+        "fine-tunes every version but the oldest anew, too, in so many steps, and writes what came",
+        "of both ways to recycling.md and recycling.html; several numbers are several runs"
+      })
+  private List<Long> direct = List.of();
+
+  @Option(
+      names = "--measurements",
+      defaultValue = "6",
+      paramLabel = "N",
+      description = "of a training, at even distances (default: ${DEFAULT-VALUE})")
+  private long measurements;
+
+  @Option(
+      names = "--policy",
+      paramLabel = "NAME=VALUE",
+      description = "where two versions do not match, as for 'transfer run'")
+  private Map<String, String> policies = Map.of();
+
+  @Option(names = "--output", required = true, paramLabel = "D", description = "a directory")
+  private Path output;
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  TransferRecycleCommand() {}
+
+  @Override
+  public Integer call() throws IOException {
+    if (recipes.isEmpty() == !texts.given()) {
+      throw new UsageException(
+          "give either --recipe, or --corpus or --conversations with --evaluation");
+    }
+    ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
+    long whole = recipes.isEmpty() ? 200 : recipes().get(0).steps();
+    long recycled = steps.orElse(Math.max(1, whole / 2));
+    check(whole, recycled);
+    List<Recycling.Base> versions =
+        bases.stream().map(name -> new Recycling.Base(name(name), Models.resolve(name))).toList();
+    Recycling recycling;
+    try {
+      recycling =
+          new Recycling(
+              versions, first.map(Models::resolve), Policies.of(policies), tuner(bar), bar::note);
+    } catch (IllegalArgumentException | TransferException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    NativeEnd.prepare();
+    List<Recycling.Round> rounds = recycling.run(whole, recycled, output);
+    PrintWriter out = spec.commandLine().getOut();
+    rounds.forEach(round -> out.println(round.fineTuned()));
+    if (!direct.isEmpty()) {
+      compare(recycling, rounds, tuner(bar), bar);
+      out.println(output.resolve("recycling.html"));
+    }
+    out.flush();
+    return Whence.DONE;
+  }
+
+  private void compare(
+      Recycling recycling, List<Recycling.Round> rounds, FineTuner tuner, ProgressBar bar)
+      throws IOException {
+    List<Comparison> comparisons = new ArrayList<>();
+    for (int i = 1; i < rounds.size(); i++) {
+      bar.note("fine-tuning " + rounds.get(i).base().name() + " anew");
+      comparisons.add(Comparison.of(recycling, rounds.get(i), i, tuner, direct, output));
+    }
+    String what =
+        (recipes.isEmpty()
+                ? "Training on texts, measured on " + evaluation.orElseThrow().getFileName()
+                : "Recipe " + String.join(", ", recipes))
+            + ", bases "
+            + String.join(", ", bases)
+            + ".";
+    Files.writeString(output.resolve("recycling.md"), RecyclingReport.markdown(comparisons, what));
+    Files.writeString(output.resolve("recycling.html"), RecyclingReport.html(comparisons, what));
+  }
+
+  private void check(long whole, long recycled) {
+    List<Long> all = new ArrayList<>(direct);
+    all.add(recycled);
+    for (long one : all) {
+      if (one < 1 || (!recipes.isEmpty() && one > whole)) {
+        throw new UsageException(
+            one + " steps: give 1 or more" + (recipes.isEmpty() ? "" : ", at most " + whole));
+      }
+    }
+    if (measurements < 1) {
+      throw new UsageException("--measurements must be 1 or more");
+    }
+  }
+
+  private FineTuner tuner(ProgressBar bar) {
+    if (!recipes.isEmpty()) {
+      return new RecipeFineTuner(recipes(), measurements, bar);
+    }
+    if (evaluation.isEmpty()) {
+      throw new UsageException("texts of one's own need --evaluation");
+    }
+    InputFile.check(evaluation.get());
+    return new TextFineTuner(
+        (model, n) -> texts.from(model, n, Math.max(1, n / measurements)),
+        evaluation.get(),
+        new TrainingProgress(bar, 0));
+  }
+
+  private List<Recipe> recipes() {
+    if (recipes.size() != 1 && recipes.size() != bases.size()) {
+      throw new UsageException(
+          "give one recipe for all versions, or one for each: there are "
+              + recipes.size()
+              + " for "
+              + bases.size());
+    }
+    List<Recipe> all = new ArrayList<>();
+    for (int i = 0; i < bases.size(); i++) {
+      String name = recipes.get(recipes.size() == 1 ? 0 : i);
+      Recipe recipe =
+          Recipes.named(name)
+              .orElseThrow(
+                  () ->
+                      new UsageException(
+                          "there is no recipe '" + name + "'; 'whence train list' shows them"));
+      if (recipe.from().isEmpty()) {
+        throw new UsageException("recipe " + name + " starts anew: it fine-tunes no model");
+      }
+      all.add(recipe);
+    }
+    return all;
+  }
+
+  /** What a version's directory is called by. */
+  private static String name(String model) {
+    return String.valueOf(Path.of(model).getFileName());
+  }
+}

@@ -1,0 +1,31 @@
+package dev.whence.cli;
+
+import dev.whence.runtime.kafka.Clients;
+import dev.whence.schemas.Topics;
+import dev.whence.transfer.stage.Rollback;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Takes a published model back. */
+@Command(
+    name = "rollback",
+    description = "Withdraws a model's release: the one before it is live again.",
+    mixinStandardHelpOptions = true)
+final class TransferRollbackCommand implements Callable<Integer> {
+  @Mixin private ConnectionOptions connection = new ConnectionOptions();
+
+  @Option(names = "--model-id", required = true, paramLabel = "ID", description = "of the release")
+  private String modelId = "";
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  TransferRollbackCommand() {}
+
+  @Override
+  public Integer call() {
+    Rollback.withdraw(
+        new Clients(connection.brokersOnly()), new Topics(connection.topicPrefix()), modelId);
+    return Whence.DONE;
+  }
+}

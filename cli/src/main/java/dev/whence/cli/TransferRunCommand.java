@@ -1,0 +1,207 @@
+package dev.whence.cli;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.transfer.gate.CommandJudge;
+import dev.whence.transfer.gate.EngineJudge;
+import dev.whence.transfer.gate.GateOptions;
+import dev.whence.transfer.gate.GateReport;
+import dev.whence.transfer.gate.GatedTransfer;
+import dev.whence.transfer.gate.Gates;
+import dev.whence.transfer.merge.Manifest;
+import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.report.TransferReport;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** The merge, gated or not. */
+@Command(
+    name = "run",
+    description = "Merges, with --gates measures, and publishes by one rename.",
+    mixinStandardHelpOptions = true)
+final class TransferRunCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private TransferRequestOptions request = new TransferRequestOptions();
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "O",
+      description = "directory of the result; with several lambdas, of one directory each")
+  private Path output;
+
+  @Option(
+      names = "--gates",
+      description = "publishes only what passes the gates; needs the two sets")
+  private boolean gated;
+
+  private static final List<String> OF_GATES =
+      List.of(
+          "--task-set",
+          "--general-set",
+          "--sweep",
+          "--barrier-limit",
+          "--judge",
+          "--dtype",
+          "--report");
+
+  @Option(
+      names = "--task-set",
+      paramLabel = "F.jsonl",
+      description = "what fine-tuning was for: conversations, or objects with a text")
+  private Optional<Path> taskSet = Optional.empty();
+
+  @Option(
+      names = "--general-set",
+      paramLabel = "F.jsonl",
+      description = "what must not be forgotten")
+  private Optional<Path> generalSet = Optional.empty();
+
+  @Option(
+      names = "--sweep",
+      split = ",",
+      paramLabel = "L",
+      description = "further lambdas whose losses are measured")
+  private List<Double> sweep = List.of();
+
+  @Option(
+      names = "--barrier-limit",
+      defaultValue = "0.1",
+      paramLabel = "NATS",
+      description = "per token (default: ${DEFAULT-VALUE})")
+  private double barrierLimit;
+
+  @Option(
+      names = "--judge",
+      split = ",",
+      paramLabel = "COMMAND",
+      description =
+          "measures instead of the engine: called with model and set, prints nats per token")
+  private List<String> judge = List.of();
+
+  @Option(
+      names = "--dtype",
+      defaultValue = "fp32",
+      paramLabel = "D",
+      description = "of the engine's scoring: auto, bf16, fp32 (default: ${DEFAULT-VALUE})")
+  private String dtype = "fp32";
+
+  @Option(
+      names = "--report",
+      paramLabel = "F.html",
+      description = "the gates with their curves, as one page")
+  private Optional<Path> report = Optional.empty();
+
+  @SuppressWarnings("NullAway.Init") // picocli fills the fields
+  TransferRunCommand() {}
+
+  @Override
+  public Integer call() throws IOException {
+    PrintWriter out = spec.commandLine().getOut();
+    ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
+    if (!gated) {
+      for (String option : OF_GATES) {
+        if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+          throw new UsageException(option + " belongs to --gates");
+        }
+      }
+      try (TransferPlan plan = TransferPlan.of(request.request())) {
+        TransferProgress.say(
+            out, MergeRun.run(plan, output, MergeOptions.defaults(), TransferProgress.on(bar)));
+      } finally {
+        bar.finish();
+      }
+      return Whence.DONE;
+    }
+    return gated(out, bar);
+  }
+
+  private int gated(PrintWriter out, ProgressBar bar) throws IOException {
+    if (taskSet.isEmpty() || generalSet.isEmpty()) {
+      throw new UsageException("--gates needs --task-set and --general-set");
+    }
+    InputFile.check(taskSet.get());
+    InputFile.check(generalSet.get());
+    EngineOptions engine;
+    try {
+      engine = EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    NativeEnd.prepare();
+    Gates gates =
+        new Gates(
+            judge.isEmpty()
+                ? new EngineJudge(engine)
+                : new CommandJudge(judge, Duration.ofHours(1)),
+            new GateOptions(taskSet.get(), generalSet.get(), barrierLimit, .1, .1, sweep),
+            MergeOptions.defaults(),
+            bar::note);
+    List<IOException> unwritten = new ArrayList<>();
+    GatedTransfer.Outcome outcome =
+        new GatedTransfer(MergeOptions.defaults(), TransferProgress.on(bar), gates)
+            .run(
+                request.request(),
+                output,
+                (manifest, measured) -> {
+                  try {
+                    write(manifest, measured);
+                  } catch (IOException e) {
+                    unwritten.add(e);
+                  }
+                });
+    bar.finish();
+    verdicts(out, outcome.report());
+    out.println(
+        outcome.published()
+            ? output + " holds the transferred model, digest " + outcome.manifest().digest()
+            : "rejected: nothing was published");
+    out.flush();
+    if (!unwritten.isEmpty()) {
+      throw unwritten.get(0);
+    }
+    return outcome.published() ? Whence.DONE : Whence.FAILED;
+  }
+
+  private void write(Manifest manifest, GateReport measured) throws IOException {
+    if (report.isPresent()) {
+      Files.writeString(report.get(), TransferReport.html(manifest, measured));
+    }
+  }
+
+  private static void verdicts(PrintWriter out, GateReport measured) {
+    for (GateReport.Gate gate : measured.gates()) {
+      out.println((gate.passed() ? "passed  " : "failed  ") + gate.name() + ": " + gate.detail());
+    }
+    for (GateReport.ModelLoss loss : measured.losses()) {
+      out.printf(
+          Locale.ROOT,
+          "loss    %-12s task %.4f, general %.4f nats per token%n",
+          loss.model(),
+          loss.task(),
+          loss.general());
+    }
+    for (GateReport.Point point : measured.sweep()) {
+      out.printf(
+          Locale.ROOT,
+          "lambda  %-12s task %.4f, general %.4f nats per token%n",
+          point.at(),
+          point.task(),
+          point.general());
+    }
+  }
+}

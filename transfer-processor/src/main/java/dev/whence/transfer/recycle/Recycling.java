@@ -1,0 +1,159 @@
+package dev.whence.transfer.recycle;
+
+import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.TransferRequest;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * Iterative recycling-then-finetuning over a series of base versions M_1, M_2, ... (2503.20110,
+ * Algorithm 1):
+ *
+ * <pre>
+ *   M*_1    = finetune(M_1)                    delta_1 = M*_1 - M_1
+ *   M*_i    = finetune(M_i + delta_{i-1})      delta_i = M*_i - M_i        i = 2, 3, ...
+ * </pre>
+ *
+ * <p>{@code M_i + delta_{i-1}} is one transfer with base M_{i-1}, fine-tuned M*_{i-1} and target
+ * M_i, rounded once: no difference is ever rounded or stored. It is not gated: fine-tuning goes on
+ * from it, and the paper finds that this also rescues differences that fail by themselves.
+ *
+ * <p>Each version gets a directory under the output, {@code 1-NAME}, {@code 2-NAME}, ..., with
+ * {@code recycled} (M_i + delta_{i-1}), {@code fine-tuned} (M*_i) and what was measured on the way.
+ * The same call goes on where it was cut off: merges by their journal, training by its checkpoints.
+ * Cost: for each version one merge and one fine-tuning.
+ */
+public final class Recycling {
+  private final List<Base> bases;
+  private final Optional<Path> first;
+  private final Policies policies;
+  private final FineTuner tuner;
+  private final Consumer<String> progress;
+
+  /** A version of the base model. */
+  public record Base(String name, Path directory) {}
+
+  /**
+   * What became of a version.
+   *
+   * @param recycled M_i + delta_{i-1}; empty of the first one
+   * @param fineTuned M*_i
+   * @param curve from {@code recycled} (step 0) to {@code fineTuned}; empty where M*_1 was given
+   */
+  public record Round(Base base, Optional<Path> recycled, Path fineTuned, List<Measurement> curve) {
+    public Round {
+      curve = List.copyOf(curve);
+    }
+  }
+
+  /**
+   * @param bases M_1, M_2, ..., at least two
+   * @param first M*_1 where it is there already; empty: it is made
+   * @param policies where two versions do not match
+   * @param progress hears what is being done
+   */
+  public Recycling(
+      List<Base> bases,
+      Optional<Path> first,
+      Policies policies,
+      FineTuner tuner,
+      Consumer<String> progress) {
+    if (bases.size() < 2) {
+      throw new IllegalArgumentException(
+          "recycling goes from one base version to the next: give two or more");
+    }
+    this.bases = List.copyOf(bases);
+    this.first = first;
+    this.policies = policies;
+    this.tuner = tuner;
+    this.progress = progress;
+  }
+
+  /**
+   * Runs the algorithm, or what is left of it.
+   *
+   * @param steps of each fine-tuning after a transfer
+   * @param firstSteps of the first one, of M_1
+   * @throws dev.whence.transfer.TransferException if two versions do not match
+   */
+  public List<Round> run(long firstSteps, long steps, Path output) throws IOException {
+    for (int i = 1; i < bases.size(); i++) { // what can not be merged is known before hours pass
+      TransferPlan.of(
+              request(bases.get(i - 1), first.orElse(bases.get(i - 1).directory()), bases.get(i)))
+          .close();
+    }
+    List<Round> rounds = new ArrayList<>();
+    for (int i = 0; i < bases.size(); i++) {
+      Base base = bases.get(i);
+      Path directory = Files.createDirectories(directory(output, i));
+      if (i == 0 && first.isPresent()) {
+        rounds.add(new Round(base, Optional.empty(), first.get(), List.of()));
+        continue;
+      }
+      Optional<Path> recycled =
+          i == 0
+              ? Optional.empty()
+              : Optional.of(transfer(rounds.get(i - 1), base, directory.resolve("recycled")));
+      Path from = recycled.orElse(base.directory());
+      Path fineTuned = directory.resolve("fine-tuned");
+      progress.accept(
+          "fine-tuning "
+              + base.name()
+              + (i == 0 ? "" : " + the difference before")
+              + " -> "
+              + fineTuned);
+      List<Measurement> curve = curve(tuner, i, from, i == 0 ? firstSteps : steps, fineTuned);
+      rounds.add(new Round(base, recycled, fineTuned, curve));
+    }
+    return rounds;
+  }
+
+  /** Where what belongs to a version lies. */
+  Path directory(Path output, int i) {
+    return output.resolve((i + 1) + "-" + bases.get(i).name());
+  }
+
+  /** A run and what was measured of it, beginning with the model that it goes on from. */
+  static List<Measurement> curve(FineTuner tuner, int base, Path from, long steps, Path output) {
+    LearningCurve curve =
+        new LearningCurve(output.resolveSibling(output.getFileName() + ".measured.jsonl"));
+    if (curve.points().isEmpty()) {
+      curve.add(tuner.measure(base, from));
+    }
+    tuner.fineTune(base, from, steps, output, curve::add);
+    if (curve.points().stream().noneMatch(point -> point.step() == steps)) {
+      // killed between the last checkpoint and its measurement
+      curve.add(tuner.measure(base, output).at(steps));
+    }
+    return curve.points();
+  }
+
+  private Path transfer(Round before, Base target, Path output) {
+    progress.accept(
+        target.name()
+            + " + ("
+            + before.fineTuned()
+            + " - "
+            + before.base().name()
+            + ") -> "
+            + output);
+    try (TransferPlan plan = TransferPlan.of(request(before.base(), before.fineTuned(), target))) {
+      MergeRun.run(plan, output, MergeOptions.defaults(), MergeProgress.NONE);
+    }
+    return output;
+  }
+
+  private TransferRequest request(Base base, Path fineTuned, Base target) {
+    return TransferRequest.of(base.directory(), fineTuned, target.directory())
+        .withPolicies(policies);
+  }
+}

@@ -1,0 +1,88 @@
+package dev.whence.transfer.recycle;
+
+import dev.whence.engine.training.Example;
+import dev.whence.engine.training.FineTuning;
+import dev.whence.engine.training.Score;
+import dev.whence.engine.training.StepReport;
+import dev.whence.engine.training.Trainer;
+import dev.whence.engine.training.TrainingRun;
+import dev.whence.engine.training.TrainingTexts;
+import dev.whence.engine.weights.ModelFiles;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * Fine-tuning on files of text, the same for every version, measured on conversations that are not
+ * among them: the loss of their responses, and how many a greedy answer would match to the letter.
+ */
+public final class TextFineTuner implements FineTuner {
+  private final Training training;
+  private final Path evaluation;
+  private final TrainingRun.Listener watching;
+
+  /** How to train. */
+  @FunctionalInterface
+  public interface Training {
+    /** The training that goes on from a model, for so many steps. */
+    FineTuning from(Path model, long steps);
+  }
+
+  /**
+   * @param evaluation complete conversations, JSONL
+   * @param watching who looks on besides
+   */
+  public TextFineTuner(Training training, Path evaluation, TrainingRun.Listener watching) {
+    this.training = training;
+    this.evaluation = evaluation;
+    this.watching = watching;
+  }
+
+  @Override
+  public Measurement measure(int base, Path model) {
+    try (ModelFiles files = ModelFiles.open(model);
+        Trainer trainer =
+            Trainer.from(files.config(), files.weights(), training.from(model, 1).training())) {
+      return Measurement.of(0, Score.of(trainer, questions(files)));
+    }
+  }
+
+  @Override
+  public void fineTune(
+      int base, Path from, long steps, Path output, Consumer<Measurement> measured) {
+    try (ModelFiles files = ModelFiles.open(from)) {
+      List<Example> questions = questions(files);
+      training
+          .from(from, steps)
+          .run(
+              output,
+              new TrainingRun.Listener() {
+                @Override
+                public void stepped(StepReport report) {
+                  watching.stepped(report);
+                }
+
+                @Override
+                public void checkpointed(Trainer trainer) {
+                  watching.checkpointed(trainer);
+                  measured.accept(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                }
+
+                @Override
+                public void resumed(long step) {
+                  watching.resumed(step);
+                }
+
+                @Override
+                public void passedOver(String sentence) {
+                  watching.passedOver(sentence);
+                }
+              });
+    }
+  }
+
+  private List<Example> questions(ModelFiles files) {
+    return new TrainingTexts(files.tokenizer(), files.template(), files.config().maxPositions())
+        .conversations(evaluation);
+  }
+}
