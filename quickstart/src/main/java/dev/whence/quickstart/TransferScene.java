@@ -104,6 +104,10 @@ final class TransferScene implements AutoCloseable {
    * @throws IOException if what it made can not be removed
    */
   void prepare() throws IOException {
+    if (!Files.exists(directory)) { // no run was here before: nothing to wait for
+      Files.createDirectories(released());
+      return;
+    }
     Map<String, Set<String>> withdrawn = new LinkedHashMap<>();
     try (AvroValues values = new AvroValues(connection)) {
       withdrawn.put(topics.models().name(), new HashSet<>());

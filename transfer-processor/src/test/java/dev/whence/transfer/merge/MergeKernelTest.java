@@ -53,6 +53,76 @@ class MergeKernelTest {
     }
   }
 
+  /** The fast way: one lambda of 1, all three bf16. */
+  @Property(tries = 40)
+  void bf16_with_a_lambda_of_one_is_the_oracles_in_every_bit(@ForAll long seed) throws Exception {
+    ElementType bf16 = ElementType.BF16;
+    Random random = new Random(seed);
+    int n = 2 * Bf16Kernel.BLOCK + random.nextInt(99);
+    int[] target = weights(bf16, n, random);
+    int[] base = weights(bf16, n, random);
+    int[] fineTuned = weights(bf16, n, random);
+    for (int i = 0; i < n; i += 3) {
+      base[i] = target[i];
+    }
+    for (int i = 1; i < n; i += 3) {
+      // Magnitudes from 2^-40 to 2^8 beside each other: some sums are exact in float, some not.
+      base[i] =
+          NearestByDecimals.bits(bf16, Math.scalb(random.nextGaussian(), -random.nextInt(40)));
+      fineTuned[i] =
+          NearestByDecimals.bits(bf16, Math.scalb(random.nextGaussian(), 8 - random.nextInt(40)));
+    }
+
+    ByteBuffer merged =
+        merge(
+            new double[] {1},
+            Policies.NonFinite.PROPAGATE,
+            bf16,
+            target,
+            bf16,
+            base,
+            bf16,
+            fineTuned)[0];
+
+    for (int i = 0; i < n; i++) {
+      double tv = NearestByDecimals.value(bf16, target[i]);
+      double bv = NearestByDecimals.value(bf16, base[i]);
+      double fv = NearestByDecimals.value(bf16, fineTuned[i]);
+      double exact = target[i] == base[i] ? fv : tv + (fv - bv);
+      if (bits(bf16, merged, i) != NearestByDecimals.bits(bf16, exact)) {
+        fail("element %d: %s + (%s - %s) became %x", i, tv, fv, bv, bits(bf16, merged, i));
+      }
+    }
+  }
+
+  /** What is not finite is refused by the fast way as by the other, at its place. */
+  @Test
+  void bf16_with_a_lambda_of_one_refuses_what_is_not_finite() {
+    ElementType bf16 = ElementType.BF16;
+    int n = Bf16Kernel.BLOCK + 3;
+    for (int at : new int[] {0, 1, Bf16Kernel.BLOCK - 1, Bf16Kernel.BLOCK, n - 1}) {
+      for (int role = 0; role < 3; role++) {
+        int[][] values = new int[3][n];
+        values[1][at] = 1; // another base than the target, so that there is something to add
+        values[role][at] = NearestByDecimals.infinity(bf16);
+        assertThatThrownBy(
+                () ->
+                    merge(
+                        new double[] {1},
+                        Policies.NonFinite.FAIL,
+                        bf16,
+                        values[0],
+                        bf16,
+                        values[1],
+                        bf16,
+                        values[2]))
+            .as("element %d of role %d", at, role)
+            .isInstanceOfSatisfying(
+                MergeKernel.NonFiniteException.class, e -> assertThat(e.element()).isEqualTo(at));
+      }
+    }
+  }
+
   /** Numbers as weights have them, and the far ends of the format now and then. */
   private static int[] weights(ElementType type, int n, Random random) {
     int[] bits = new int[n];
