@@ -367,7 +367,12 @@ public final class InfluenceProcessor implements AutoCloseable {
   @Override
   public void close() {
     releases.ifPresent(ModelReleases::close);
-    workers.forEach(Worker::close);
+    // All at once: each may take the whole grace.
+    CompletableFuture.allOf(
+            workers.stream()
+                .map(worker -> CompletableFuture.runAsync(worker::close))
+                .toArray(CompletableFuture[]::new))
+        .join();
     merge.ifPresent(MergeStreams::close);
     model.ifPresent(QueryModel::close);
     http.ifPresent(HealthServer::close);

@@ -37,7 +37,6 @@ final class QueryStage implements Stage {
 
   private static final double CHARACTERS_PER_TOKEN = 4;
   private static final double FIRST_GUESS = 0.01; // seconds per token
-  private static final double LEARNING = 0.2;
 
   private final String name;
   private final Optional<SamplingRate> sampling;
@@ -50,7 +49,7 @@ final class QueryStage implements Stage {
   private final InfluenceConfig config;
   private final InfluenceMetrics metrics;
   private int partitions;
-  private double secondsPerToken = FIRST_GUESS;
+  private final LearntRate secondsPerToken = new LearntRate(FIRST_GUESS);
 
   /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
   private Optional<Read> last = Optional.empty();
@@ -198,7 +197,7 @@ final class QueryStage implements Stage {
     @Override
     public Duration predicted() {
       double seconds =
-          secondsPerToken * (1 + characters(read.conversation()) / CHARACTERS_PER_TOKEN);
+          secondsPerToken.value() * (1 + characters(read.conversation()) / CHARACTERS_PER_TOKEN);
       return Duration.ofMillis(1).plusNanos((long) (seconds * 1e9));
     }
 
@@ -208,8 +207,7 @@ final class QueryStage implements Stage {
       try {
         QueryModel.Query query = model.ask(read.conversation());
         double seconds = (System.nanoTime() - began) / 1e9;
-        secondsPerToken +=
-            LEARNING * (seconds / Math.max(1, query.promptAndResponse()) - secondsPerToken);
+        secondsPerToken.add(seconds / Math.max(1, query.promptAndResponse()));
         List<Result> results = write(query, seconds);
         metrics.asked(read.cause());
         return new Outcome.Written(results);

@@ -55,8 +55,6 @@ final class ShardStage implements Stage {
   /** Seconds of one document that is ranked again, until it was measured. */
   private static final double FIRST_SECONDS_PER_DOCUMENT = 0.25;
 
-  private static final double LEARNING = 0.2;
-
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
 
@@ -72,8 +70,8 @@ final class ShardStage implements Stage {
   private final String instance;
   private final Supplier<List<ModelRelease>> releases;
   private Optional<Matrices> matrices = Optional.empty();
-  private double bytesPerSecond = FIRST_BYTES_PER_SECOND;
-  private double secondsPerDocument = FIRST_SECONDS_PER_DOCUMENT;
+  private final LearntRate bytesPerSecond = new LearntRate(FIRST_BYTES_PER_SECOND);
+  private final LearntRate secondsPerDocument = new LearntRate(FIRST_SECONDS_PER_DOCUMENT);
 
   /** What was announced: queries by record, and what is asked of which query's shards. */
   private final Map<String, AskedQuery> read = new HashMap<>();
@@ -328,11 +326,12 @@ final class ShardStage implements Stage {
                   .flatMap(other -> other.here().stream())
                   .mapToLong(ShardStage::bytes)
                   .sum();
-          seconds += bytes / bytesPerSecond;
+          seconds += bytes / bytesPerSecond.value();
         }
         if (one.query.conversation().isPresent() && one.whyNotAgain.isEmpty()) {
           long documents = one.here().stream().mapToLong(ShardFile::size).sum();
-          seconds += Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument;
+          seconds +=
+              Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
         }
       }
       return Duration.ofNanos((long) (seconds * 1e9));
@@ -406,7 +405,7 @@ final class ShardStage implements Stage {
     }
     double seconds = (System.nanoTime() - began) / 1e9;
     if (work > 0 && seconds > 0) {
-      bytesPerSecond += LEARNING * (work / seconds - bytesPerSecond);
+      bytesPerSecond.add(work / seconds);
     }
     metrics.scanned(waiting.size(), documents, bytes, Duration.ofNanos((long) (seconds * 1e9)));
     found.forEach(
@@ -446,7 +445,7 @@ final class ShardStage implements Stage {
     }
     double seconds = (System.nanoTime() - began) / 1e9;
     if (exact) {
-      secondsPerDocument += LEARNING * (seconds / candidates.size() - secondsPerDocument);
+      secondsPerDocument.add(seconds / candidates.size());
       metrics.reranked(candidates.size(), Duration.ofNanos((long) (seconds * 1e9)));
     }
     List<InfluentialDocument> documents = new ArrayList<>();

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 class InfluenceLatencySoak {
   private static final int DOCUMENTS = Integer.getInteger("whence.documents", 100_000);
   private static final int BUCKETS = Integer.getInteger("whence.buckets", 1024);
+  private static final int THREADS = Integer.getInteger("whence.threads", 0);
   private static final int WARM_UP = 10;
   private static final int QUERIES = 100;
 
@@ -54,10 +55,14 @@ class InfluenceLatencySoak {
     Topics topics = bench.topics();
     Map<String, String> settings =
         Map.of(
-            "indexes", indexes.toString(),
-            "query.top", "10",
-            "query.rerank", "50",
-            "engine.threads", "0");
+            "indexes",
+            indexes.toString(),
+            "query.top",
+            "10",
+            "query.rerank",
+            "50",
+            "engine.threads",
+            Integer.toString(THREADS));
     List<Double> seconds = new ArrayList<>();
     try (InfluenceProcessor processor = bench.start(topics, data.resolve("p"), settings);
         Consumer<byte[], byte[]> reader = new Clients(bench.connection).reader("latency")) {

@@ -144,6 +144,11 @@ final class BatchRun {
     watchdog.begin("getting ready for a batch", failures.loadTimeout());
     try {
       stage.coming(coming);
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException | StackOverflowError e) {
+      // One of the records may be the reason: each is still prepared, and judged, by itself.
+      LOG.warn("the stage could not get ready for a batch: {}", Failure.describe(e));
     } catch (OutOfMemoryError e) {
       throw outOfMemory(e);
     } finally {

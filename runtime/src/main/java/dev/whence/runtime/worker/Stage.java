@@ -20,7 +20,8 @@ public interface Stage extends AutoCloseable {
   /**
    * Says which records come next, before the first of them is prepared; they may be fewer in the
    * end. For stages that do some of the work for all of them at once, or load what they need.
-   * Bounded by {@code models.load-timeout}. What it throws is nobody's fault but the environment's.
+   * Bounded by {@code models.load-timeout}. What it throws, an {@link EnvironmentException} aside,
+   * is only logged: each record is prepared all the same.
    */
   default void coming(List<SourceRecord> records) {}
 

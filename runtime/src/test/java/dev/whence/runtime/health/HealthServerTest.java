@@ -31,6 +31,16 @@ class HealthServerTest {
   }
 
   @Test
+  void partsOfPartsAreToldApart() throws Exception {
+    health.within("queries").notReady("worker", "starting");
+    health.within("shards").notReady("worker", "starting");
+    health.within("queries").ready("worker");
+    assertThat(get("/health/ready").body()).isEqualTo("shards worker: starting\n");
+    health.within("shards").dead("it hangs");
+    assertThat(health.isAlive()).isFalse();
+  }
+
+  @Test
   void readyMeansThatEveryPartIs() throws Exception {
     health.notReady("worker", "starting");
     health.notReady("environment", "the registry is away");

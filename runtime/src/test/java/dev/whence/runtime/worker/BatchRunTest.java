@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.AfterEach;
@@ -111,11 +112,78 @@ class BatchRunTest {
     assertThat(ended.finished().get(1).undecided()).isFalse();
   }
 
+  @Test
+  void aStageHearsOfAllRecordsThatComeBeforeTheFirstIsPrepared() {
+    List<Long> announced = new ArrayList<>();
+    List<BatchRun.Candidate> candidates = new ArrayList<>(candidates(3));
+    candidates.add(candidate(3, 3, Optional.empty())); // is given up
+    BatchRun.Ended ended =
+        batch(candidates, records -> records.forEach(one -> announced.add(one.offset()))).run();
+    assertThat(announced).containsExactly(0L, 1L, 2L);
+    assertThat(ended.finished()).hasSize(4);
+  }
+
+  @Test
+  void aStageThatFailsBeforeABatchStillGetsItsRecordsUnlessItIsTheEnvironment() {
+    BatchRun.Ended unexpected =
+        batch(
+                candidates(2),
+                records -> {
+                  throw new IllegalStateException();
+                })
+            .run();
+    assertThat(unexpected.environment()).isEmpty();
+    assertThat(unexpected.finished()).hasSize(2);
+    BatchRun.Ended environment =
+        batch(
+                candidates(2),
+                records -> {
+                  throw new EnvironmentException("the disk is away");
+                })
+            .run();
+    assertThat(environment.environment()).hasValue("the disk is away");
+    assertThat(environment.finished()).isEmpty();
+  }
+
+  private BatchRun batch(
+      List<BatchRun.Candidate> candidates, Consumer<List<SourceRecord>> announced) {
+    EchoStage echo = stage(Duration.ofMillis(1), false);
+    Stage stage =
+        new Stage() {
+          @Override
+          public String name() {
+            return echo.name();
+          }
+
+          @Override
+          public void open() {}
+
+          @Override
+          public void coming(List<SourceRecord> records) {
+            announced.accept(records);
+          }
+
+          @Override
+          public Work prepare(SourceRecord record) {
+            return echo.prepare(record);
+          }
+
+          @Override
+          public List<Result> failed(SourceRecord record, Failure failure) {
+            return echo.failed(record, failure);
+          }
+
+          @Override
+          public void close() {}
+        };
+    return batch(Duration.ofSeconds(2), candidates, stage);
+  }
+
   private BatchRun.Ended run(Duration predicted, List<BatchRun.Candidate> candidates) {
     return batch(Duration.ofSeconds(2), candidates, stage(predicted, false)).run();
   }
 
-  private BatchRun batch(Duration modelTime, List<BatchRun.Candidate> candidates, EchoStage stage) {
+  private BatchRun batch(Duration modelTime, List<BatchRun.Candidate> candidates, Stage stage) {
     return new BatchRun(
         stage,
         new Finisher(stage, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
