@@ -139,7 +139,7 @@ public final class DatamodelBench {
     return queries.stream().map(method::of).toArray(double[][]::new);
   }
 
-  private static List<Set<String>> halves(List<Document> documents, int count) {
+  static List<Set<String>> halves(List<Document> documents, int count) {
     SplittableRandom random = new SplittableRandom(1);
     List<Set<String>> halves = new ArrayList<>();
     for (int s = 0; s < count; s++) {
@@ -152,7 +152,7 @@ public final class DatamodelBench {
     return halves;
   }
 
-  private static Interval lds(
+  static Interval lds(
       double[][] scores, List<Document> documents, List<Set<String>> kept, double[][] found) {
     List<Double> correlations = new ArrayList<>();
     for (int q = 0; q < scores.length; q++) {

@@ -14,9 +14,9 @@ import java.util.function.Function;
  */
 record TrakScores(SketchedCorpus corpus, Function<TruthQuery, float[]> query)
     implements DocumentScores {
-  private static final int ITERATIONS = 100;
+  private static final int ITERATIONS = 30;
   private static final double RIDGE = 0.1;
-  private static final double TOLERANCE = 1e-4;
+  private static final double TOLERANCE = 1e-2;
 
   @Override
   public String name() {

@@ -42,7 +42,7 @@ import org.junit.jupiter.api.io.TempDir;
  * learnt the same texts from other first values, with a fine-tuning of its own.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-class UnrelatedBaseTest {
+class UnrelatedBaseSoak {
   private static final Recipe BASE = Recipes.named("tiny-base").orElseThrow();
   private static final Recipe CHAT = Recipes.named("tiny-chat").orElseThrow();
 
