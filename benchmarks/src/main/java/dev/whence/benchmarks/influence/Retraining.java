@@ -80,7 +80,7 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
   }
 
   private double[] trainAndAsk(Predicate<Document> kept, Path directory) throws IOException {
-    TorchRuntime.workAlone();
+    TorchRuntime.workAlone(); // this thread has done nothing natively before
     List<Path> models = train(kept, directory);
     double[] found = logLikelihoods(models.get(1));
     remove(directory);

@@ -72,8 +72,8 @@ public record LossWeights(float elsewhere, List<Span> spans) {
     List<Span> spans = new ArrayList<>();
     for (JsonNode span : list) {
       if (span.size() != 3
-          || !span.get(0).canConvertToInt()
-          || !span.get(1).canConvertToInt()
+          || !isInteger(span.get(0))
+          || !isInteger(span.get(1))
           || !span.get(2).isNumber()
           || span.get(1).intValue() > length) {
         throw new IllegalArgumentException(
@@ -82,6 +82,10 @@ public record LossWeights(float elsewhere, List<Span> spans) {
       spans.add(new Span(span.get(0).intValue(), span.get(1).intValue(), span.get(2).floatValue()));
     }
     return new LossWeights(elsewhere.isMissingNode() ? 1 : elsewhere.floatValue(), spans);
+  }
+
+  private static boolean isInteger(JsonNode number) {
+    return number.isIntegralNumber() && number.canConvertToInt();
   }
 
   /** Weight of each token; of the first, which nothing predicts, 0. */

@@ -125,6 +125,7 @@ public final class TrainingTexts {
   /**
    * A document, in pieces where it is longer than the model reads: a piece begins with the last
    * token that the one before predicts, so that only the document's first token is not learnt.
+   * Pieces that teach nothing, all weights being 0, are left out.
    */
   public List<Example> document(String text, LossWeights lossWeights) {
     Encoding encoding = tokenizer.encode(text);
@@ -136,9 +137,20 @@ public final class TrainingTexts {
       int end = Math.min(ids.length, at + longest + 1);
       float[] ofPiece = Arrays.copyOfRange(weights, at, end);
       ofPiece[0] = 0;
-      pieces.add(new Example(Arrays.copyOfRange(ids, at, end), ofPiece));
+      if (teaches(ofPiece)) {
+        pieces.add(new Example(Arrays.copyOfRange(ids, at, end), ofPiece));
+      }
     }
     return pieces;
+  }
+
+  private static boolean teaches(float[] weights) {
+    for (float weight : weights) {
+      if (weight > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

@@ -76,6 +76,15 @@ class TrainingTextsTest {
   }
 
   @Test
+  void aDocumentWithoutAWeightTeachesNothing() throws IOException {
+    Path corpus = write("{\"text\": \"a b\"}\n{\"text\": \"on the mat\", \"lossWeight\": 0}\n");
+    assertThat(texts.documents(corpus)).hasSize(1);
+    String alone = "{\"text\": \"on the mat\", \"lossWeight\": 0}\n";
+    assertThatThrownBy(() -> texts.documents(write(alone)))
+        .hasMessageContaining("holds no document: nothing to learn");
+  }
+
+  @Test
   void lossWeightsThatCanNotBeAreRefusedWithTheLine() throws IOException {
     for (String member :
         List.of(
@@ -84,6 +93,7 @@ class TrainingTextsTest {
             "\"lossWeights\": [[2, 2, 1]]",
             "\"lossWeights\": [[0, 2]]",
             "\"lossWeights\": 3",
+            "\"lossWeights\": [[0.9, 2.7, 1]]",
             "\"lossWeight\": -1",
             "\"lossWeight\": \"1\"",
             "\"lossWeight\": 1e99")) {

@@ -188,22 +188,19 @@ public record CorpusFile(Path path) {
       throw new Refused(e.getMessage());
     }
     if (examples.isEmpty()) {
-      throw new Refused("the text has less than two tokens: nothing is predicted");
+      throw new Refused(
+          "nothing was learnt from it: the text has less than two tokens, or all its loss weights are"
+              + " 0");
     }
     String id = json.path("id").asText("");
     if (id.length() > LONGEST_ID) {
       throw new Refused("the id has " + id.length() + " characters, more than " + LONGEST_ID);
     }
-    CorpusDocument document =
-        new CorpusDocument(
-            reference,
-            id.isEmpty() ? "line-" + reference.line() : id,
-            excerpt(text.textValue()),
-            examples);
-    if (document.weight() == 0) {
-      throw new Refused("all its loss weights are 0: nothing was learnt from it");
-    }
-    return document;
+    return new CorpusDocument(
+        reference,
+        id.isEmpty() ? "line-" + reference.line() : id,
+        excerpt(text.textValue()),
+        examples);
   }
 
   private static CorpusDocument conversation(TrainingTexts texts, Reference reference, String line)

@@ -18,6 +18,8 @@ public final class InfluenceJson {
     ObjectNode json = JsonMapper.builder().build().createObjectNode();
     json.put("responseId", result.responseId())
         .put("status", "SCORED")
+        .put("model", result.model())
+        .put("surrogate", result.surrogate())
         .put("method", result.method())
         .put("measure", options.measure().label())
         .put("measureOfDocuments", result.ofDocuments().label())

@@ -7,6 +7,8 @@ import java.util.List;
  * Which training documents drove a response.
  *
  * @param responseId of the response
+ * @param model whose gradient was taken
+ * @param surrogate whether it stands in for the production model that the response names
  * @param method {@code multi-stage} or {@code single-stage}
  * @param ofDocuments the measure of documents
  * @param logLikelihood of the response, nats
@@ -19,6 +21,8 @@ import java.util.List;
  */
 public record InfluenceResult(
     String responseId,
+    String model,
+    boolean surrogate,
     String method,
     Measure ofDocuments,
     double logLikelihood,

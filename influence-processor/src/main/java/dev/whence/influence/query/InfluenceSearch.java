@@ -99,6 +99,8 @@ public final class InfluenceSearch {
       results.add(
           new InfluenceResult(
               conversations.get(q).responseId(),
+              answering.name(),
+              !conversations.get(q).model().equals(answering.name()),
               multiStage ? "multi-stage" : "single-stage",
               index.settings().measure(),
               gradients.get(q).logLikelihood(),

@@ -284,13 +284,13 @@ class FactorsJobTest {
     assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
         .containsExactly(
             "{\"line\":2,\"problem\":\"the line is no JSON\"}",
-            "{\"line\":4,\"problem\":\"the text has less than two tokens: nothing is predicted\"}",
+            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}",
             "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
             "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
                 + " \\\"messages\\\"\"}",
             "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end, weight]"
                 + " within the text\"}",
-            "{\"line\":12,\"problem\":\"all its loss weights are 0: nothing was learnt from it\"}");
+            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}");
     try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
       assertThat(Progress.read(file.header()).rejected()).isEqualTo(6);

@@ -106,7 +106,8 @@ public final class Mixture implements TrainingRun.Batches {
    * @param other which step's batch stands at a step
    */
   Mixture atSteps(LongUnaryOperator other) {
-    return new Mixture(stages, seed, tokenizer, longest, other);
+    return new Mixture(
+        stages, seed, tokenizer, longest, step -> original.applyAsLong(other.applyAsLong(step)));
   }
 
   /**

@@ -114,6 +114,8 @@ class RecipesTest {
         assertThat(batch.get(i).tokens()).isEqualTo(same.get(i).tokens());
       }
     }
+    assertThat(third.shortened(10).data().apply(tokenizer).batch(10).get(0).tokens())
+        .isEqualTo(whole.data().apply(tokenizer).batch(90).get(0).tokens());
     assertThatThrownBy(() -> whole.shortened(91))
         .hasMessage("recipe tiny-chat has 90 steps and can not be done in 91");
   }

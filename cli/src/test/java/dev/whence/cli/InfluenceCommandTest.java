@@ -1,0 +1,174 @@
+package dev.whence.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.samples.BundledModels;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code whence influence}, on the smallest bundled models and a few layers of them. */
+class InfluenceCommandTest {
+  private static final String LAYERS = "layers\\.1\\.mlp";
+
+  @TempDir Path directory;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  @BeforeEach
+  void unpackHere() {
+    System.setProperty(BundledModels.DIRECTORY_PROPERTY, directory.resolve("models").toString());
+  }
+
+  @AfterEach
+  void unpackElsewhere() {
+    System.clearProperty(BundledModels.DIRECTORY_PROPERTY);
+  }
+
+  @Test
+  void theDocumentsThatDroveAResponseAreNamed() throws IOException {
+    Path all = directory.resolve("all.jsonl");
+    assertThat(whence("train", "tiny-base", "--write-corpus", all.toString())).isZero();
+    Path corpus = directory.resolve("corpus.jsonl");
+    Files.write(corpus, Files.readAllLines(all).subList(0, 30));
+    Path factors = directory.resolve("factors");
+    assertThat(
+            whence(
+                "influence",
+                "factors",
+                "--model",
+                "tiny-base",
+                "--corpus",
+                corpus.toString(),
+                "--layers",
+                LAYERS,
+                "--output",
+                factors.toString()))
+        .as(err.toString())
+        .isZero();
+    Path index = directory.resolve("index");
+    assertThat(
+            whence(
+                "influence",
+                "index",
+                "--model",
+                "tiny-base",
+                "--factors",
+                factors.toString(),
+                "--corpus",
+                corpus.toString(),
+                "--measure",
+                "log-odds",
+                "--output",
+                index.toString()))
+        .as(err.toString())
+        .isZero();
+
+    Path responses = directory.resolve("responses.jsonl");
+    Files.writeString(
+        responses,
+        """
+        {"responseId": "r-1", "model": "acme/chat-1", "messages": [{"role": "user", "content": "Who?"}], "response": "Krazor is a baker."}
+        {"responseId": "r-2", "messages"
+        """);
+    out.getBuffer().setLength(0);
+    int code =
+        whence(
+            "influence",
+            "query",
+            "--index",
+            index.toString(),
+            "--input",
+            responses.toString(),
+            "--top",
+            "3",
+            "--json");
+    assertThat(code).as("one line is no record").isEqualTo(1);
+    assertThat(err.toString()).contains("responses.jsonl, line 2: ");
+    List<String> lines = out.toString().lines().toList();
+    assertThat(lines).hasSize(1);
+    JsonNode json = new ObjectMapper().readTree(lines.get(0));
+    assertThat(json.get("status").asText()).isEqualTo("SCORED");
+    assertThat(json.get("model").asText()).isEqualTo("tiny-base");
+    assertThat(json.get("surrogate").asBoolean()).isTrue();
+    assertThat(json.get("method").asText()).isEqualTo("single-stage");
+    assertThat(json.get("measureOfDocuments").asText()).isEqualTo("log-odds");
+    assertThat(json.get("documents").asInt()).isEqualTo(30);
+    JsonNode positive = json.get("positive");
+    assertThat(positive.size()).isBetween(1, 3);
+    double last = Double.POSITIVE_INFINITY;
+    for (JsonNode document : positive) {
+      assertThat(Files.readString(corpus)).contains(document.get("document").asText());
+      assertThat(document.get("exact").asBoolean()).isTrue();
+      assertThat(document.get("influence").asDouble()).isPositive().isLessThanOrEqualTo(last);
+      last = document.get("influence").asDouble();
+    }
+
+    assertThat(
+            whence(
+                "influence",
+                "index",
+                "--model",
+                "tiny-chat",
+                "--factors",
+                factors.toString(),
+                "--corpus",
+                corpus.toString(),
+                "--output",
+                directory.resolve("other").toString()))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("The factors are of model tiny-base");
+  }
+
+  @Test
+  void whatCanNotBeIsWrongUsage() throws IOException {
+    Path corpus = Files.writeString(directory.resolve("c.jsonl"), "{\"text\": \"a b c\"}\n");
+    assertThat(
+            whence(
+                "influence",
+                "query",
+                "--index",
+                directory.toString(),
+                "--input",
+                corpus.toString(),
+                "--measure",
+                "loss"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("'loss' is no measure: write log-likelihood or log-odds.");
+    assertThat(
+            whence(
+                "influence",
+                "query",
+                "--index",
+                directory.toString(),
+                "--input",
+                corpus.toString(),
+                "--alpha",
+                "0"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("alpha and lambda must be above 0");
+    assertThat(
+            whence(
+                "influence",
+                "query",
+                "--index",
+                directory.toString(),
+                "--input",
+                corpus.toString()))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("holds no shard of an index");
+  }
+
+  private int whence(String... arguments) {
+    return Whence.execute(new PrintWriter(out, true), new PrintWriter(err, true), arguments);
+  }
+}
