@@ -61,6 +61,11 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   private List<String> lambdas = List.of();
 
   @Option(
+      names = "--baselines",
+      description = "leaves out EK-FAC: only what it is measured against")
+  private boolean baselines;
+
+  @Option(
       names = "--alpha",
       defaultValue = "1x",
       paramLabel = "A",
@@ -80,7 +85,7 @@ final class BenchInfluenceCommand implements Callable<Integer> {
               queries,
               buckets,
               every,
-              lambdas.stream().map(Damping::parse).toList(),
+              baselines ? List.of() : lambdas.stream().map(Damping::parse).toList(),
               Damping.parse(alpha));
     } catch (IllegalArgumentException | InfluenceException e) {
       throw new UsageException(String.valueOf(e.getMessage()));

@@ -84,12 +84,14 @@ final class InfluenceMethods {
   List<DocumentScores> baselines(List<String> texts) {
     MultiStageQuery query = new MultiStageQuery(fineTuning, Optional.empty(), base.matrices());
     SketchedCorpus plain = sketched(chat, fineTuning, IDENTITY, Measure.LOG_LIKELIHOOD);
-    EkfacScores product =
-        new EkfacScores(
-            "gradient dot product", plain, query, Measure.LOG_LIKELIHOOD, IDENTITY, this::gradient);
+    SketchedCorpus logOdds = sketched(chat, fineTuning, IDENTITY, Measure.LOG_ODDS);
+    EkfacScores product = product("gradient dot product", plain, query);
+    EkfacScores ofLogOdds = product("gradient dot product, documents by log-odds", logOdds, query);
     return List.of(
         product,
         new RelativeScores("gradient cosine", product),
+        ofLogOdds,
+        new RelativeScores("gradient cosine, documents by log-odds", ofLogOdds),
         new TrakScores(
             plain,
             asked ->
@@ -103,6 +105,10 @@ final class InfluenceMethods {
                     .sketch()),
         new RepresentationScores(chat, corpus),
         new Bm25Scores(texts));
+  }
+
+  private EkfacScores product(String name, SketchedCorpus vectors, MultiStageQuery query) {
+    return new EkfacScores(name, vectors, query, Measure.LOG_LIKELIHOOD, IDENTITY, this::gradient);
   }
 
   private SketchedCorpus sketched(
