@@ -3,6 +3,7 @@ package dev.whence.transfer.recycle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.ModelFolder;
 import dev.whence.transfer.merge.Policies;
@@ -11,8 +12,10 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.function.Consumer;
@@ -24,9 +27,13 @@ class RecyclingTest {
 
   @TempDir Path directory;
 
-  /** A model is one number x; fine-tuning moves it half of the way to 100. */
+  /**
+   * A model is one number x; fine-tuning moves it half of the way to 100. Like the real ones it
+   * writes its model at every call, at another time, and measures only what it trains.
+   */
   private final class Halfway implements FineTuner {
     private final List<String> made = new ArrayList<>();
+    private long written = 1_000_000;
     private String breaksAt = "";
 
     @Override
@@ -41,12 +48,22 @@ class RecyclingTest {
       if (name.equals(breaksAt)) {
         throw new IllegalStateException("broken");
       }
-      if (!Files.exists(output)) {
+      boolean trained = Files.exists(output);
+      model(output, (x(from) + 100) / 2);
+      touch(output.resolve(SafetensorsShards.SINGLE), written += 1_000);
+      if (!trained) {
         made.add(name);
-        model(output, (x(from) + 100) / 2);
         measured.accept(measure(base, from).at(steps / 2));
         measured.accept(measure(base, output).at(steps));
       }
+    }
+  }
+
+  private static void touch(Path file, long millis) {
+    try {
+      Files.setLastModifiedTime(file, FileTime.fromMillis(millis));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -129,6 +146,33 @@ class RecyclingTest {
     // 30 + (50 - 20) = 60, half of the way to 100 is 80.
     assertThat(x(rounds.get(1).fineTuned())).isEqualTo(80f);
     assertThat(tuner.made).containsExactly("out/2-v2/fine-tuned");
+  }
+
+  @Test
+  void whatCameOfTheOldestBaseIsHeldAgainstThatOneOnly() throws IOException {
+    // The second base does not know 'e' any more, which nobody added to the oldest one.
+    Path first = withTokens("first", 50, List.of("a", "b", "c", "d", "e"));
+    List<Recycling.Base> bases =
+        List.of(
+            new Recycling.Base("v1", withTokens("v1", 20, List.of("a", "b", "c", "d", "e"))),
+            new Recycling.Base("v2", withTokens("v2", 30, List.of("a", "b", "c", "d"))),
+            new Recycling.Base("v3", withTokens("v3", 36, List.of("a", "b", "c", "d"))));
+    Halfway tuner = new Halfway();
+    tuner.breaksAt = "out/2-v2/fine-tuned";
+    Policies policies = Policies.of(Map.of("vocabulary", "align"));
+    assertThatThrownBy(
+            () ->
+                new Recycling(bases, Optional.of(first), policies, tuner, what -> {})
+                    .run(8, 4, directory.resolve("out")))
+        .hasMessage("broken");
+  }
+
+  private Path withTokens(String name, float x, List<String> tokens) throws IOException {
+    return new ModelFolder()
+        .tokens(tokens)
+        .add(ModelFolder.f32(WEIGHT, x))
+        .add(ModelFolder.rows("model.embed_tokens.weight", 2, new float[tokens.size()]))
+        .write(directory.resolve(name));
   }
 
   @Test
