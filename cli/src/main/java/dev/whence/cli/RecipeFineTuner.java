@@ -28,6 +28,12 @@ final class RecipeFineTuner implements FineTuner {
   }
 
   @Override
+  public String identity(int base, Path from, long steps) {
+    Recipe recipe = recipes.get(base);
+    return "recipe " + recipe.name() + ", seed " + recipe.seed() + ", of " + recipe.steps();
+  }
+
+  @Override
   public Measurement measure(int base, Path model) {
     Recipe recipe = recipes.get(base);
     Map<String, Score> scores = RecipeRun.evaluate(recipe, model);

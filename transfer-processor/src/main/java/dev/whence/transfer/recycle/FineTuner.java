@@ -6,6 +6,17 @@ import java.util.function.Consumer;
 /** Trains models, and says how well they do, both on what fine-tuning is for. */
 public interface FineTuner {
   /**
+   * Besides the model and the steps, what decides what is measured of a training: data and
+   * parameters, or the recipe, and the questions; files by their content. Measurements of another
+   * identity do not belong to the same curve.
+   *
+   * @param base index of the base version, from 0
+   * @param from the model to go on from
+   * @param steps to take
+   */
+  String identity(int base, Path from, long steps);
+
+  /**
    * Measures a model as it is.
    *
    * @param base index of the base version that it belongs to, from 0

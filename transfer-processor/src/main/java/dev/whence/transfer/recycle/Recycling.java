@@ -32,7 +32,7 @@ import java.util.function.Consumer;
  * <p>Each version gets a directory under the output, {@code 1-NAME}, {@code 2-NAME}, ..., with
  * {@code recycled} (M_i + delta_{i-1}), {@code fine-tuned} (M*_i) and what was measured on the way.
  * The same call goes on where it was cut off: merges by their journal, training by its checkpoints.
- * Cost: for each version one merge, one fine-tuning, and reading what came of it once more.
+ * Cost: for each version one merge, one fine-tuning, and reading both models once more.
  */
 public final class Recycling {
   private final List<Base> bases;
@@ -127,7 +127,10 @@ public final class Recycling {
   /** A run and what was measured of it, beginning with the model that it goes on from. */
   static List<Measurement> curve(FineTuner tuner, int base, Path from, long steps, Path output) {
     LearningCurve curve =
-        new LearningCurve(output.resolveSibling(output.getFileName() + ".measured.jsonl"));
+        LearningCurve.of(
+            output,
+            String.join(
+                "\n", "from " + digest(from), steps + " steps", tuner.identity(base, from, steps)));
     if (curve.points().isEmpty()) {
       curve.add(tuner.measure(base, from));
     }

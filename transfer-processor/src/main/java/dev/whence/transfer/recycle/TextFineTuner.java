@@ -8,6 +8,9 @@ import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
@@ -36,6 +39,36 @@ public final class TextFineTuner implements FineTuner {
     this.training = training;
     this.evaluation = evaluation;
     this.watching = watching;
+  }
+
+  @Override
+  public String identity(int base, Path from, long steps) {
+    FineTuning job = training.from(from, steps);
+    List<String> trained;
+    try (ModelFiles files = ModelFiles.open(from)) {
+      trained =
+          files.weights().tensors().keySet().stream()
+              .filter(job.training().trained())
+              .sorted()
+              .toList();
+    }
+    return String.join(
+        "\n",
+        "evaluation " + digest(evaluation),
+        "corpora " + job.corpora().stream().map(TextFineTuner::digest).toList(),
+        "conversations " + job.conversations().stream().map(TextFineTuner::digest).toList(),
+        job.examplesPerStep() + " examples a step, seed " + job.seed(),
+        String.valueOf(job.training().schedule()),
+        "parameters " + trained,
+        "stored as " + job.stored());
+  }
+
+  private static String digest(Path file) {
+    try {
+      return LearningCurve.sha256(Files.readAllBytes(file));
+    } catch (IOException e) {
+      throw new TransferException(file + " can not be read (" + e + ")", e);
+    }
   }
 
   @Override

@@ -35,10 +35,16 @@ class RecyclingTest {
     private final List<String> made = new ArrayList<>();
     private long written = 1_000_000;
     private String breaksAt = "";
+    private int questions = 100;
+
+    @Override
+    public String identity(int base, Path from, long steps) {
+      return questions + " questions";
+    }
 
     @Override
     public Measurement measure(int base, Path model) {
-      return new Measurement(0, 100 - x(model), (int) x(model), 100);
+      return new Measurement(0, 100 - x(model), (int) x(model), questions);
     }
 
     @Override
@@ -128,13 +134,46 @@ class RecyclingTest {
         .containsExactly("out/1-v1/fine-tuned", "out/2-v2/fine-tuned", "out/3-v3/fine-tuned");
     assertThat(x(rounds.get(2).fineTuned())).isEqualTo(95.5f);
     assertThat(rounds.get(2).curve()).extracting(Measurement::step).containsExactly(0L, 2L, 4L);
-    // A line that a killed run left half written is passed over, and the next one stands alone.
-    Path measured = output.resolve("3-v3/fine-tuned.measured.jsonl");
-    Files.writeString(measured, Files.readString(measured) + "\n{\"step\": 2, \"lo");
-    LearningCurve curve = new LearningCurve(measured);
+  }
+
+  @Test
+  void aLineThatAKilledRunLeftHalfWrittenIsPassedOverAndTheNextOneStandsAlone() throws IOException {
+    Path model = directory.resolve("model");
+    LearningCurve.of(model, "a").add(new Measurement(0, 3, 0, 2));
+    Path file = only(model);
+    Files.writeString(file, Files.readString(file) + "\n{\"step\": 2, \"lo");
+    LearningCurve curve = LearningCurve.of(model, "a");
     curve.add(new Measurement(2, 1, 1, 2));
-    assertThat(curve.points().get(1)).isEqualTo(new Measurement(2, 1, 1, 2));
-    assertThat(curve.points()).hasSize(3);
+    assertThat(curve.points())
+        .containsExactly(new Measurement(0, 3, 0, 2), new Measurement(2, 1, 1, 2));
+    // The first line, too.
+    Files.writeString(file, "{\"ident");
+    LearningCurve.of(model, "a").add(new Measurement(1, 1, 1, 2));
+    assertThat(LearningCurve.of(model, "a").points()).containsExactly(new Measurement(1, 1, 1, 2));
+  }
+
+  private static Path only(Path model) throws IOException {
+    try (var files = Files.list(model.getParent())) {
+      return files.filter(file -> file.toString().contains(".measured-")).findAny().orElseThrow();
+    }
+  }
+
+  @Test
+  void whatWasMeasuredWithOtherQuestionsIsNotReportedAsIfItWereOfThese() throws IOException {
+    Path output = directory.resolve("out");
+    List<Recycling.Base> bases = bases(20, 30);
+    Halfway tuner = new Halfway();
+    List<Measurement> before =
+        recycling(bases, Optional.empty(), tuner).run(8, 4, output).get(1).curve();
+    tuner.questions = 200;
+    List<Measurement> after =
+        recycling(bases, Optional.empty(), tuner).run(8, 4, output).get(1).curve();
+    // The training is done: its beginning and its end can still be measured.
+    assertThat(after)
+        .containsExactly(new Measurement(0, 30, 70, 200), new Measurement(4, 15, 85, 200));
+    tuner.questions = 100;
+    assertThat(recycling(bases, Optional.empty(), tuner).run(8, 4, output).get(1).curve())
+        .isEqualTo(before);
   }
 
   @Test
@@ -211,5 +250,28 @@ class RecyclingTest {
     String html = RecyclingReport.html(List.of(comparison), "x < y");
     assertThat(html).contains("x &lt; y").doesNotContain("<script");
     assertThat(html.split("<svg", -1)).hasSize(3);
+  }
+
+  @Test
+  void whereFineTuningAnewHasNoAnswerRightTheLossesAreCompared() {
+    Comparison comparison =
+        new Comparison(
+            "v2",
+            List.of(new Measurement(0, 3, 0, 10), new Measurement(4, 1.5, 1, 10)),
+            List.of(List.of(new Measurement(0, 4, 0, 10), new Measurement(8, 2, 0, 10))));
+    assertThat(comparison.reached()).isEmpty();
+    assertThat(comparison.reachedLoss()).hasValue(4);
+    for (String text :
+        List.of(
+            RecyclingReport.markdown(List.of(comparison), ""),
+            RecyclingReport.html(List.of(comparison), ""))) {
+      assertThat(text)
+          .doesNotContain("NaN")
+          .doesNotContain("Infinity")
+          .contains("exact match tells nothing")
+          .contains("comes as low after 4 steps");
+    }
+    assertThat(RecyclingReport.markdown(List.of(comparison), ""))
+        .contains("| transfer alone | 0 | 0.0 % (0 of 10) | - | 3.0000 |");
   }
 }
