@@ -4,10 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.recipes.Recipes;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -202,5 +204,29 @@ class TransferCommandTest {
             CommandRun.of("transfer", "recycle", "--bases", "tiny-base,tiny-chat", "--output", "x")
                 .exit())
         .isEqualTo(2);
+  }
+
+  @Test
+  void recycleTakesNoMoreStepsThanTheShortestRecipeOfTheVersionsThatTheyAreFor() {
+    long longest = Recipes.named("chat-v1").orElseThrow().steps();
+    long shortest = Recipes.named("tiny-chat").orElseThrow().steps();
+    assertThat(longest).isGreaterThan(shortest);
+    for (String option : List.of("--steps", "--direct")) {
+      CommandRun run =
+          CommandRun.of(
+              "transfer",
+              "recycle",
+              "--bases",
+              "tiny-base,tiny-base",
+              "--recipe",
+              "chat-v1,tiny-chat",
+              option,
+              String.valueOf(shortest + 1),
+              "--output",
+              directory.resolve("none").toString());
+      assertThat(run.exit()).isEqualTo(2);
+      assertThat(run.err()).anySatisfy(line -> assertThat(line).contains("at most " + shortest));
+    }
+    assertThat(directory.resolve("none")).doesNotExist();
   }
 }
