@@ -1,7 +1,6 @@
 package dev.whence.transfer.recycle;
 
 import java.nio.file.Path;
-import java.util.function.Consumer;
 
 /** Trains models, and says how well they do, both on what fine-tuning is for. */
 public interface FineTuner {
@@ -33,8 +32,15 @@ public interface FineTuner {
    * @param steps to take
    * @param output the fine-tuned model's directory
    * @param measured hears of the model at some steps, the last one among them; in a run that goes
-   *     on, only of those after that
+   *     on, of those after that, and of the checkpoint itself where it has no measurement
    * @throws RuntimeException if it fails, in one sentence
    */
-  void fineTune(int base, Path from, long steps, Path output, Consumer<Measurement> measured);
+  void fineTune(int base, Path from, long steps, Path output, Measured measured);
+
+  /** What was measured of a run so far. */
+  interface Measured {
+    boolean has(long step);
+
+    void add(Measurement measurement);
+  }
 }

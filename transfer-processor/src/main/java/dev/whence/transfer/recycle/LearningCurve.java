@@ -24,7 +24,7 @@ import java.util.TreeMap;
  * data. A run that goes on from a checkpoint measures some steps again, to the same values: the
  * last line of a step counts. A line that a killed run left half written is passed over.
  */
-final class LearningCurve {
+final class LearningCurve implements FineTuner.Measured {
   private static final int SHOWN = 12;
 
   private final Path file;
@@ -69,7 +69,13 @@ final class LearningCurve {
     return List.of(new String(Files.readAllBytes(file), StandardCharsets.UTF_8).split("\n", -1));
   }
 
-  void add(Measurement measurement) {
+  @Override
+  public boolean has(long step) {
+    return points().stream().anyMatch(point -> point.step() == step);
+  }
+
+  @Override
+  public void add(Measurement measurement) {
     ObjectNode line =
         UntrustedJson.mapper()
             .createObjectNode()

@@ -134,9 +134,8 @@ public final class Recycling {
     if (curve.points().isEmpty()) {
       curve.add(tuner.measure(base, from));
     }
-    tuner.fineTune(base, from, steps, output, curve::add);
-    if (curve.points().stream().noneMatch(point -> point.step() == steps)) {
-      // killed between the last checkpoint and its measurement
+    tuner.fineTune(base, from, steps, output, curve);
+    if (!curve.has(steps)) { // nothing was left to train, and no checkpoint to measure
       curve.add(tuner.measure(base, output).at(steps));
     }
     return curve.points();

@@ -13,7 +13,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.function.Consumer;
 
 /**
  * Fine-tuning on files of text, the same for every version, measured on conversations that are not
@@ -81,8 +80,7 @@ public final class TextFineTuner implements FineTuner {
   }
 
   @Override
-  public void fineTune(
-      int base, Path from, long steps, Path output, Consumer<Measurement> measured) {
+  public void fineTune(int base, Path from, long steps, Path output, Measured measured) {
     try (ModelFiles files = ModelFiles.open(from)) {
       List<Example> questions = questions(files);
       training
@@ -98,7 +96,15 @@ public final class TextFineTuner implements FineTuner {
                 @Override
                 public void checkpointed(Trainer trainer) {
                   watching.checkpointed(trainer);
-                  measured.accept(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                  measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                }
+
+                @Override
+                public void restored(Trainer trainer) {
+                  watching.restored(trainer);
+                  if (!measured.has(trainer.step())) { // cut off before that was measured
+                    measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                  }
                 }
 
                 @Override

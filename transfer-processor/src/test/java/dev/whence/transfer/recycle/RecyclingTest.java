@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -48,8 +47,7 @@ class RecyclingTest {
     }
 
     @Override
-    public void fineTune(
-        int base, Path from, long steps, Path output, Consumer<Measurement> measured) {
+    public void fineTune(int base, Path from, long steps, Path output, Measured measured) {
       String name = directory.relativize(output).toString();
       if (name.equals(breaksAt)) {
         throw new IllegalStateException("broken");
@@ -59,8 +57,8 @@ class RecyclingTest {
       touch(output.resolve(SafetensorsShards.SINGLE), written += 1_000);
       if (!trained) {
         made.add(name);
-        measured.accept(measure(base, from).at(steps / 2));
-        measured.accept(measure(base, output).at(steps));
+        measured.add(measure(base, from).at(steps / 2));
+        measured.add(measure(base, output).at(steps));
       }
     }
   }
