@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Consumer;
 
 /** Fine-tuning by recipe, with the recipe's own questions as the measure. */
 final class RecipeFineTuner implements FineTuner {
@@ -28,6 +27,12 @@ final class RecipeFineTuner implements FineTuner {
   }
 
   @Override
+  public String identity(int base, Path from, long steps) {
+    Recipe recipe = recipes.get(base);
+    return "recipe " + recipe.name() + ", seed " + recipe.seed() + ", of " + recipe.steps();
+  }
+
+  @Override
   public Measurement measure(int base, Path model) {
     Recipe recipe = recipes.get(base);
     Map<String, Score> scores = RecipeRun.evaluate(recipe, model);
@@ -36,8 +41,7 @@ final class RecipeFineTuner implements FineTuner {
   }
 
   @Override
-  public void fineTune(
-      int base, Path from, long steps, Path output, Consumer<Measurement> measured) {
+  public void fineTune(int base, Path from, long steps, Path output, Measured measured) {
     Recipe recipe = recipes.get(base);
     Recipe shortened =
         recipe.shortened(steps).withCheckpointEvery(Math.max(1, steps / measurements));
@@ -46,9 +50,14 @@ final class RecipeFineTuner implements FineTuner {
             Optional.of(from),
             new TrainingProgress(bar, steps) {
               @Override
+              public boolean asksAgain(long step) {
+                return !measured.has(step);
+              }
+
+              @Override
               public void evaluated(long step, Map<String, Score> scores) {
                 super.evaluated(step, scores);
-                measured.accept(Measurement.of(step, RecipeRun.purpose(recipe, scores)));
+                measured.add(Measurement.of(step, RecipeRun.purpose(recipe, scores)));
               }
             });
   }

@@ -69,7 +69,7 @@ final class TransferRecycleCommand implements Callable<Integer> {
       names = "--steps",
       paramLabel = "N",
       description =
-          "of fine-tuning after a transfer (default: half of the recipe's, or 100 on own texts)")
+          "of fine-tuning after a transfer (default: half of the shortest recipe's, or 100 on texts)")
   private Optional<Long> steps = Optional.empty();
 
   @Option(
@@ -109,8 +109,9 @@ final class TransferRecycleCommand implements Callable<Integer> {
     }
     ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
     long whole = recipes.isEmpty() ? 200 : recipes().get(0).steps();
-    long recycled = steps.orElse(Math.max(1, whole / 2));
-    check(whole, recycled);
+    long most = recipes.isEmpty() ? whole : mostSteps();
+    long recycled = steps.orElse(Math.max(1, most / 2));
+    check(most, recycled);
     List<Recycling.Base> versions =
         bases.stream().map(name -> new Recycling.Base(name(name), Models.resolve(name))).toList();
     Recycling recycling;
@@ -152,13 +153,23 @@ final class TransferRecycleCommand implements Callable<Integer> {
     Files.writeString(output.resolve("recycling.html"), RecyclingReport.html(comparisons, what));
   }
 
-  private void check(long whole, long recycled) {
+  /** What every version but the oldest can be fine-tuned in: the shortest of their recipes. */
+  private long mostSteps() {
+    return recipes().stream()
+        .skip(1)
+        .mapToLong(Recipe::steps)
+        .min()
+        .orElseThrow(
+            () -> new UsageException("recycling goes from one base version to the next: give two"));
+  }
+
+  private void check(long most, long recycled) {
     List<Long> all = new ArrayList<>(direct);
     all.add(recycled);
     for (long one : all) {
-      if (one < 1 || (!recipes.isEmpty() && one > whole)) {
+      if (one < 1 || (!recipes.isEmpty() && one > most)) {
         throw new UsageException(
-            one + " steps: give 1 or more" + (recipes.isEmpty() ? "" : ", at most " + whole));
+            one + " steps: give 1 or more" + (recipes.isEmpty() ? "" : ", at most " + most));
       }
     }
     if (measurements < 1) {

@@ -1,13 +1,21 @@
 package dev.whence.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.recipes.Recipes;
+import dev.whence.transfer.recycle.FineTuner;
+import dev.whence.transfer.recycle.Measurement;
+import java.io.PrintWriter;
+import java.io.Writer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -202,5 +210,70 @@ class TransferCommandTest {
             CommandRun.of("transfer", "recycle", "--bases", "tiny-base,tiny-chat", "--output", "x")
                 .exit())
         .isEqualTo(2);
+  }
+
+  @Test
+  void recycleTakesNoMoreStepsThanTheShortestRecipeOfTheVersionsThatTheyAreFor() {
+    long longest = Recipes.named("chat-v1").orElseThrow().steps();
+    long shortest = Recipes.named("tiny-chat").orElseThrow().steps();
+    assertThat(longest).isGreaterThan(shortest);
+    for (String option : List.of("--steps", "--direct")) {
+      CommandRun run =
+          CommandRun.of(
+              "transfer",
+              "recycle",
+              "--bases",
+              "tiny-base,tiny-base",
+              "--recipe",
+              "chat-v1,tiny-chat",
+              option,
+              String.valueOf(shortest + 1),
+              "--output",
+              directory.resolve("none").toString());
+      assertThat(run.exit()).isEqualTo(2);
+      assertThat(run.err()).anySatisfy(line -> assertThat(line).contains("at most " + shortest));
+    }
+    assertThat(directory.resolve("none")).doesNotExist();
+  }
+
+  @Test
+  void aCheckpointThatARunWasCutOffAtBeforeItWasMeasuredIsMeasuredWhenItGoesOn() throws Exception {
+    Path base = BundledModels.unpack("tiny-base");
+    RecipeFineTuner tuner =
+        new RecipeFineTuner(
+            List.of(Recipes.named("tiny-chat").orElseThrow()),
+            2,
+            ProgressBar.on(new PrintWriter(Writer.nullWriter())));
+    Path output = directory.resolve("fine-tuned");
+    Steps before = new Steps(2);
+    assertThatThrownBy(() -> tuner.fineTune(0, base, 4, output, before)).hasMessage("cut off");
+    Steps after = new Steps(-1);
+    tuner.fineTune(0, base, 4, output, after);
+    assertThat(after.steps).containsExactly(2L, 4L);
+    tuner.fineTune(0, base, 4, output, after);
+    assertThat(after.steps).containsExactly(2L, 4L);
+  }
+
+  /** Steps that were measured, until one at which the run ends. */
+  private static final class Steps implements FineTuner.Measured {
+    private final List<Long> steps = new ArrayList<>();
+    private final long last;
+
+    private Steps(long last) {
+      this.last = last;
+    }
+
+    @Override
+    public boolean has(long step) {
+      return steps.contains(step);
+    }
+
+    @Override
+    public void add(Measurement measurement) {
+      if (measurement.step() == last) {
+        throw new IllegalStateException("cut off");
+      }
+      steps.add(measurement.step());
+    }
   }
 }

@@ -78,7 +78,7 @@ final class TransferScene implements AutoCloseable {
   private volatile boolean stopping;
   private volatile boolean ended;
   private volatile String published = "";
-  private volatile String at = "";
+  private volatile String at = "it was starting";
   private volatile @Nullable Exception failure;
   private boolean scored;
 
@@ -330,9 +330,14 @@ final class TransferScene implements AutoCloseable {
         }
       }
       case PUBLISHED -> {
-        published = event.getDigest();
-        say(lines.published(event));
-        askForUnrelated(producer, values);
+        if (good) {
+          published = event.getDigest();
+          say(lines.published(event));
+          askForUnrelated(producer, values);
+        } else { // the gates let through what they should not: that is told, and nothing follows
+          say(lines.published(event));
+          ended = true;
+        }
       }
       case REJECTED -> {
         say(lines.rejected(event));

@@ -37,6 +37,9 @@ public final class TrainingRun {
     /** The run goes on from a checkpoint. */
     default void resumed(long step) {}
 
+    /** After that: the trainer stands at that step, and may be looked at, not changed. */
+    default void restored(Trainer trainer) {}
+
     /** A checkpoint is damaged and is passed over; the sentence names it. */
     default void passedOver(String sentence) {}
   }
@@ -139,6 +142,7 @@ public final class TrainingRun {
       if (checkpoint.isWhole()) {
         checkpoint.restore(trainer, purpose);
         listener.resumed(checkpoint.step());
+        listener.restored(trainer);
         return;
       }
       listener.passedOver(

@@ -29,6 +29,14 @@ public final class RecipeRun {
   public interface Listener extends TrainingRun.Listener {
     /** What the model can do at a checkpoint, by set of questions. */
     void evaluated(long step, Map<String, Score> scores);
+
+    /**
+     * Whether a checkpoint that the run goes on from is to be evaluated again: it may have been cut
+     * off before it had told.
+     */
+    default boolean asksAgain(long step) {
+      return false;
+    }
   }
 
   private static final int QUESTIONS = 50;
@@ -180,6 +188,14 @@ public final class RecipeRun {
       @Override
       public void resumed(long step) {
         listener.resumed(step);
+      }
+
+      @Override
+      public void restored(Trainer trainer) {
+        listener.restored(trainer);
+        if (listener.asksAgain(trainer.step())) {
+          listener.evaluated(trainer.step(), evaluation.of(trainer));
+        }
       }
 
       @Override

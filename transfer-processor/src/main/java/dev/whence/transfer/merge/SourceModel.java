@@ -7,6 +7,7 @@ import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.engine.weights.WeightDigest;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -15,13 +16,16 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
@@ -30,6 +34,8 @@ import java.util.TreeMap;
  * removed while it is read is noticed.
  */
 public final class SourceModel implements AutoCloseable {
+  private static final int PIECE = 1 << 20;
+
   private final Role role;
   private final Path directory;
   private final Optional<String> expectedDigest;
@@ -199,6 +205,34 @@ public final class SourceModel implements AutoCloseable {
       text(name).ifPresent(bytes -> found.put(name, bytes));
     }
     return found;
+  }
+
+  /**
+   * The digest that {@link WeightDigest} defines, by content: two models of the same bytes have the
+   * same, whenever their files were written. Cost: reads all tensors once.
+   *
+   * @throws TransferException if the files change meanwhile
+   */
+  public String digest() {
+    SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();
+    ByteBuffer piece = ByteBuffer.allocate(PIECE);
+    for (Tensor tensor : tensors.values()) {
+      if (SafetensorsShards.isBuffer(tensor.name())) {
+        continue;
+      }
+      MessageDigest one = Digests.sha256();
+      long length = tensor.entry().byteLength();
+      for (long at = 0; at < length; at += piece.limit()) {
+        piece.clear().limit((int) Math.min(PIECE, length - at));
+        tensor.read(at, piece);
+        one.update(piece.flip());
+      }
+      hashed.put(
+          tensor.name(),
+          new WeightDigest.Hashed(
+              tensor.dtype(), tensor.shape(), HexFormat.of().formatHex(one.digest())));
+    }
+    return WeightDigest.ofTextsIn(directory).hex(hashed);
   }
 
   @Override

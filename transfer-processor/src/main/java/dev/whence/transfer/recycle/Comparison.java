@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.function.Predicate;
 
 /**
  * Recycling against fine-tuning a base version anew, on the same data: how well a model does by the
@@ -65,13 +66,30 @@ public record Comparison(String base, List<Measurement> recycled, List<List<Meas
     return recycled.get(0);
   }
 
-  /** The first step at which transfer then fine-tuning answers as many right as the reference. */
+  /** Whether exact match tells anything: not where direct fine-tuning has no answer right. */
+  public boolean hasRightAnswers() {
+    return reference().exact() > 0;
+  }
+
+  /**
+   * The first step at which transfer then fine-tuning answers as many right as the reference; empty
+   * if it never does, or the reference has none right.
+   */
   public OptionalLong reached() {
     Measurement reference = reference();
-    return recycled.stream()
-        .filter(point -> point.share() >= reference.share())
-        .mapToLong(Measurement::step)
-        .min();
+    return !hasRightAnswers()
+        ? OptionalLong.empty()
+        : first(point -> point.share() >= reference.share());
+  }
+
+  /** The first step at which transfer then fine-tuning has no greater loss than the reference. */
+  public OptionalLong reachedLoss() {
+    Measurement reference = reference();
+    return first(point -> point.loss() <= reference.loss());
+  }
+
+  private OptionalLong first(Predicate<Measurement> there) {
+    return recycled.stream().filter(there).mapToLong(Measurement::step).min();
   }
 
   static Measurement last(List<Measurement> curve) {

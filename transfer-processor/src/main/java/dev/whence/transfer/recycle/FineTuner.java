@@ -1,10 +1,20 @@
 package dev.whence.transfer.recycle;
 
 import java.nio.file.Path;
-import java.util.function.Consumer;
 
 /** Trains models, and says how well they do, both on what fine-tuning is for. */
 public interface FineTuner {
+  /**
+   * Besides the model and the steps, what decides what is measured of a training: data and
+   * parameters, or the recipe, and the questions; files by their content. Measurements of another
+   * identity do not belong to the same curve.
+   *
+   * @param base index of the base version, from 0
+   * @param from the model to go on from
+   * @param steps to take
+   */
+  String identity(int base, Path from, long steps);
+
   /**
    * Measures a model as it is.
    *
@@ -22,8 +32,15 @@ public interface FineTuner {
    * @param steps to take
    * @param output the fine-tuned model's directory
    * @param measured hears of the model at some steps, the last one among them; in a run that goes
-   *     on, only of those after that
+   *     on, of those after that, and of the checkpoint itself where it has no measurement
    * @throws RuntimeException if it fails, in one sentence
    */
-  void fineTune(int base, Path from, long steps, Path output, Consumer<Measurement> measured);
+  void fineTune(int base, Path from, long steps, Path output, Measured measured);
+
+  /** What was measured of a run so far. */
+  interface Measured {
+    boolean has(long step);
+
+    void add(Measurement measurement);
+  }
 }

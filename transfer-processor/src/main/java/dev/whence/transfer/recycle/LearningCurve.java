@@ -9,24 +9,73 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * What was measured of a training run, on disk as it comes: a JSON object per line, appended. A run
- * that goes on from a checkpoint measures some steps again, to the same values: the last line of a
- * step counts. A line that a killed run left half written is passed over.
+ * What was measured of a training run, on disk as it comes: a JSON object per line, appended. The
+ * first line says of what: a digest of all that decides the values. Another identity has another
+ * file, which its name shows, so that no value is taken for one of another evaluation or other
+ * data. A run that goes on from a checkpoint measures some steps again, to the same values: the
+ * last line of a step counts. A line that a killed run left half written is passed over.
  */
-final class LearningCurve {
+final class LearningCurve implements FineTuner.Measured {
+  private static final int SHOWN = 12;
+
   private final Path file;
 
-  LearningCurve(Path file) {
+  private LearningCurve(Path file) {
     this.file = file;
   }
 
-  void add(Measurement measurement) {
+  /**
+   * The curve of a run, with what was measured of it before.
+   *
+   * @param output the model that the run makes; the file lies beside it
+   * @param identity all that decides the values
+   */
+  static LearningCurve of(Path output, String identity) {
+    String digest = sha256(identity.getBytes(StandardCharsets.UTF_8));
+    Path file =
+        output.resolveSibling(
+            output.getFileName() + ".measured-" + digest.substring(0, SHOWN) + ".jsonl");
+    String head = UntrustedJson.mapper().createObjectNode().put("identity", digest).toString();
+    try {
+      // A first line that is not this one was left half written: there is nothing after it.
+      if (!Files.exists(file) || !lines(file).get(0).equals(head)) {
+        Files.writeString(file, head, StandardCharsets.UTF_8);
+      }
+    } catch (IOException e) {
+      throw new TransferException(file + " can not be written (" + e + ")", e);
+    }
+    return new LearningCurve(file);
+  }
+
+  static String sha256(byte[] bytes) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  /** At least one; a byte that is no UTF-8 spoils its line, not the file. */
+  private static List<String> lines(Path file) throws IOException {
+    return List.of(new String(Files.readAllBytes(file), StandardCharsets.UTF_8).split("\n", -1));
+  }
+
+  @Override
+  public boolean has(long step) {
+    return points().stream().anyMatch(point -> point.step() == step);
+  }
+
+  @Override
+  public void add(Measurement measurement) {
     ObjectNode line =
         UntrustedJson.mapper()
             .createObjectNode()
@@ -39,7 +88,6 @@ final class LearningCurve {
           file,
           "\n" + line, // before it: what was half written ends there
           StandardCharsets.UTF_8,
-          StandardOpenOption.CREATE,
           StandardOpenOption.APPEND);
     } catch (IOException e) {
       throw new TransferException(file + " can not be written (" + e + ")", e);
@@ -49,12 +97,9 @@ final class LearningCurve {
   /** By step. */
   List<Measurement> points() {
     TreeMap<Long, Measurement> points = new TreeMap<>();
-    if (!Files.exists(file)) {
-      return List.of();
-    }
     List<String> lines;
     try {
-      lines = Files.readAllLines(file, StandardCharsets.UTF_8);
+      lines = lines(file);
     } catch (IOException e) {
       throw new TransferException(file + " can not be read (" + e + ")", e);
     }

@@ -4,6 +4,8 @@ import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.SourceModel;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
@@ -30,7 +32,7 @@ import java.util.function.Consumer;
  * <p>Each version gets a directory under the output, {@code 1-NAME}, {@code 2-NAME}, ..., with
  * {@code recycled} (M_i + delta_{i-1}), {@code fine-tuned} (M*_i) and what was measured on the way.
  * The same call goes on where it was cut off: merges by their journal, training by its checkpoints.
- * Cost: for each version one merge and one fine-tuning.
+ * Cost: for each version one merge, one fine-tuning, and reading both models once more.
  */
 public final class Recycling {
   private final List<Base> bases;
@@ -87,9 +89,9 @@ public final class Recycling {
    */
   public List<Round> run(long firstSteps, long steps, Path output) throws IOException {
     for (int i = 1; i < bases.size(); i++) { // what can not be merged is known before hours pass
-      TransferPlan.of(
-              request(bases.get(i - 1), first.orElse(bases.get(i - 1).directory()), bases.get(i)))
-          .close();
+      Base before = bases.get(i - 1);
+      Path like = i == 1 ? first.orElse(before.directory()) : before.directory();
+      TransferPlan.of(request(before, TransferRequest.Input.of(like), bases.get(i))).close();
     }
     List<Round> rounds = new ArrayList<>();
     for (int i = 0; i < bases.size(); i++) {
@@ -125,13 +127,15 @@ public final class Recycling {
   /** A run and what was measured of it, beginning with the model that it goes on from. */
   static List<Measurement> curve(FineTuner tuner, int base, Path from, long steps, Path output) {
     LearningCurve curve =
-        new LearningCurve(output.resolveSibling(output.getFileName() + ".measured.jsonl"));
+        LearningCurve.of(
+            output,
+            String.join(
+                "\n", "from " + digest(from), steps + " steps", tuner.identity(base, from, steps)));
     if (curve.points().isEmpty()) {
       curve.add(tuner.measure(base, from));
     }
-    tuner.fineTune(base, from, steps, output, curve::add);
-    if (curve.points().stream().noneMatch(point -> point.step() == steps)) {
-      // killed between the last checkpoint and its measurement
+    tuner.fineTune(base, from, steps, output, curve);
+    if (!curve.has(steps)) { // nothing was left to train, and no checkpoint to measure
       curve.add(tuner.measure(base, output).at(steps));
     }
     return curve.points();
@@ -146,14 +150,27 @@ public final class Recycling {
             + before.base().name()
             + ") -> "
             + output);
-    try (TransferPlan plan = TransferPlan.of(request(before.base(), before.fineTuned(), target))) {
+    // By content: fine-tuning that has nothing left to do may write the same model again.
+    TransferRequest.Input fineTuned =
+        new TransferRequest.Input(before.fineTuned(), Optional.of(digest(before.fineTuned())));
+    try (TransferPlan plan = TransferPlan.of(request(before.base(), fineTuned, target))) {
       MergeRun.run(plan, output, MergeOptions.defaults(), MergeProgress.NONE);
     }
     return output;
   }
 
-  private TransferRequest request(Base base, Path fineTuned, Base target) {
-    return TransferRequest.of(base.directory(), fineTuned, target.directory())
-        .withPolicies(policies);
+  private static String digest(Path model) {
+    try (SourceModel opened = SourceModel.open(Role.FINE_TUNED, model, Optional.empty())) {
+      return opened.digest();
+    }
+  }
+
+  private TransferRequest request(Base base, TransferRequest.Input fineTuned, Base target) {
+    return new TransferRequest(
+        TransferRequest.Input.of(base.directory()),
+        fineTuned,
+        TransferRequest.Input.of(target.directory()),
+        List.of(1.),
+        policies);
   }
 }

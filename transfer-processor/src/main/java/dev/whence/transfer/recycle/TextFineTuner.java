@@ -8,9 +8,11 @@ import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.function.Consumer;
 
 /**
  * Fine-tuning on files of text, the same for every version, measured on conversations that are not
@@ -39,6 +41,36 @@ public final class TextFineTuner implements FineTuner {
   }
 
   @Override
+  public String identity(int base, Path from, long steps) {
+    FineTuning job = training.from(from, steps);
+    List<String> trained;
+    try (ModelFiles files = ModelFiles.open(from)) {
+      trained =
+          files.weights().tensors().keySet().stream()
+              .filter(job.training().trained())
+              .sorted()
+              .toList();
+    }
+    return String.join(
+        "\n",
+        "evaluation " + digest(evaluation),
+        "corpora " + job.corpora().stream().map(TextFineTuner::digest).toList(),
+        "conversations " + job.conversations().stream().map(TextFineTuner::digest).toList(),
+        job.examplesPerStep() + " examples a step, seed " + job.seed(),
+        String.valueOf(job.training().schedule()),
+        "parameters " + trained,
+        "stored as " + job.stored());
+  }
+
+  private static String digest(Path file) {
+    try {
+      return LearningCurve.sha256(Files.readAllBytes(file));
+    } catch (IOException e) {
+      throw new TransferException(file + " can not be read (" + e + ")", e);
+    }
+  }
+
+  @Override
   public Measurement measure(int base, Path model) {
     try (ModelFiles files = ModelFiles.open(model);
         Trainer trainer =
@@ -48,8 +80,7 @@ public final class TextFineTuner implements FineTuner {
   }
 
   @Override
-  public void fineTune(
-      int base, Path from, long steps, Path output, Consumer<Measurement> measured) {
+  public void fineTune(int base, Path from, long steps, Path output, Measured measured) {
     try (ModelFiles files = ModelFiles.open(from)) {
       List<Example> questions = questions(files);
       training
@@ -65,7 +96,15 @@ public final class TextFineTuner implements FineTuner {
                 @Override
                 public void checkpointed(Trainer trainer) {
                   watching.checkpointed(trainer);
-                  measured.accept(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                  measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                }
+
+                @Override
+                public void restored(Trainer trainer) {
+                  watching.restored(trainer);
+                  if (!measured.has(trainer.step())) { // cut off before that was measured
+                    measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+                  }
                 }
 
                 @Override

@@ -28,13 +28,13 @@ public final class RecyclingReport {
         text.append(
             String.format(
                 Locale.ROOT,
-                "| %s | %d | %.1f %% (%d of %d) | %.0f %% | %.4f |%n",
+                "| %s | %d | %.1f %% (%d of %d) | %s | %.4f |%n",
                 line.way(),
                 line.point().step(),
                 100 * line.point().share(),
                 line.point().exact(),
                 line.point().questions(),
-                100 * line.point().share() / comparison.reference().share(),
+                ofDirect(comparison, line.point()),
                 line.point().loss()));
       }
       text.append("\n" + sentence(comparison) + "\n");
@@ -68,14 +68,14 @@ public final class RecyclingReport {
         html.append(
             String.format(
                 Locale.ROOT,
-                "<tr><td>%s</td><td>%d</td><td>%.1f %% (%d of %d)</td><td>%.0f %%</td>"
+                "<tr><td>%s</td><td>%d</td><td>%.1f %% (%d of %d)</td><td>%s</td>"
                     + "<td>%.4f</td></tr>%n",
                 SvgChart.escape(line.way()),
                 line.point().step(),
                 100 * line.point().share(),
                 line.point().exact(),
                 line.point().questions(),
-                100 * line.point().share() / comparison.reference().share(),
+                ofDirect(comparison, line.point()),
                 line.point().loss()));
       }
       html.append("</table>\n");
@@ -100,16 +100,43 @@ public final class RecyclingReport {
     return "direct, " + run.get(run.size() - 1).step() + " steps";
   }
 
+  private static String ofDirect(Comparison comparison, Measurement point) {
+    return comparison.hasRightAnswers()
+        ? String.format(
+            Locale.ROOT, "%.0f %%", 100 * point.share() / comparison.reference().share())
+        : "-";
+  }
+
   /** What it comes to. */
   private static String sentence(Comparison comparison) {
     Measurement reference = comparison.reference();
+    if (!comparison.hasRightAnswers()) {
+      return String.format(
+          Locale.ROOT,
+          "Direct fine-tuning answers none of %d questions to the letter after %d steps, so exact"
+              + " match tells nothing. Its loss is %.4f nats per token then; that of transfer alone"
+              + " is %.4f; transfer then fine-tuning %s.",
+          reference.questions(),
+          reference.step(),
+          reference.loss(),
+          comparison.transferred().loss(),
+          comparison.reachedLoss().isPresent()
+              ? "comes as low after " + comparison.reachedLoss().getAsLong() + " steps"
+              : String.format(
+                  Locale.ROOT,
+                  "does not come as low: %.4f at least",
+                  comparison.recycled().stream()
+                      .mapToDouble(Measurement::loss)
+                      .min()
+                      .orElseThrow()));
+    }
     return String.format(
         Locale.ROOT,
-        "Direct fine-tuning answers %.1f %% after %d steps. Transfer alone reaches %.0f %% of that;"
+        "Direct fine-tuning answers %.1f %% after %d steps. Transfer alone reaches %s of that;"
             + " transfer then fine-tuning %s.",
         100 * reference.share(),
         reference.step(),
-        100 * comparison.transferred().share() / reference.share(),
+        ofDirect(comparison, comparison.transferred()),
         comparison.reached().isPresent()
             ? "reaches it after " + comparison.reached().getAsLong() + " steps"
             : String.format(

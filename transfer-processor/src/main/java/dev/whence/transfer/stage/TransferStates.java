@@ -22,11 +22,25 @@ final class TransferStates {
   private final Map<String, Placed> states = new HashMap<>();
   private final Map<String, Long> withdrawn = new HashMap<>();
 
-  /** The last event that counts, and, for a request, the failure that it follows. */
-  private record Placed(long offset, TransferEvent event, Optional<TransferEvent> failed) {
-    /** Whether an event is the known one, written again as the answer to a repeated request. */
-    boolean isRepeatedBy(TransferEvent other) {
-      return event.equals(other) || failed.filter(other::equals).isPresent();
+  /**
+   * The last event that counts, and, for a request, the failure that it follows.
+   *
+   * @param first where it is: a request after that came after it
+   * @param last where it was told again last: a tombstone before that does not take it away
+   */
+  private record Placed(
+      long first, long last, TransferEvent event, Optional<TransferEvent> failed) {
+    static Placed at(long offset, TransferEvent event) {
+      return new Placed(offset, offset, event, Optional.empty());
+    }
+
+    Placed toldAgain(long offset) {
+      return new Placed(first, offset, event, failed);
+    }
+
+    /** What a tombstone leaves of it: only what was told after that. */
+    Placed keptLast() {
+      return new Placed(last, last, event, failed);
     }
   }
 
@@ -37,19 +51,19 @@ final class TransferStates {
       return; // what was withdrawn does not come back by being read again
     }
     if (known == null) {
-      states.put(event.getTransferId(), new Placed(offset, event, Optional.empty()));
-      return;
-    }
-    if (known.offset() >= offset) {
-      return; // read back after later ones
-    }
-    if (event.getState() == TransferState.REQUESTED) {
-      if (known.event().getState() == TransferState.FAILED) {
-        states.put(event.getTransferId(), new Placed(offset, event, Optional.of(known.event())));
+      states.put(event.getTransferId(), Placed.at(offset, event));
+    } else if (event.getState() == TransferState.REQUESTED) {
+      // By the first place: a failure may have been told again after a request that follows it.
+      if (known.first() < offset && known.event().getState() == TransferState.FAILED) {
+        states.put(
+            event.getTransferId(), new Placed(offset, offset, event, Optional.of(known.event())));
       }
-    } else if (!known.isRepeatedBy(event)) {
-      // A repetition keeps its first place: a request between the two came after the failure.
-      states.put(event.getTransferId(), new Placed(offset, event, Optional.empty()));
+    } else if (known.last() >= offset) {
+      return; // read back after later ones
+    } else if (known.event().equals(event)) {
+      states.put(event.getTransferId(), known.toldAgain(offset));
+    } else if (known.failed().filter(event::equals).isEmpty()) {
+      states.put(event.getTransferId(), Placed.at(offset, event));
     }
   }
 
@@ -62,8 +76,10 @@ final class TransferStates {
   void withdrawn(long offset, String transferId) {
     withdrawn.merge(transferId, offset, Math::max);
     Placed known = states.get(transferId);
-    if (known != null && known.offset() < offset) {
+    if (known != null && known.last() < offset) {
       states.remove(transferId);
+    } else if (known != null && known.first() < offset) {
+      states.put(transferId, known.keptLast());
     }
   }
 
@@ -71,7 +87,7 @@ final class TransferStates {
   boolean isNew(long offset, TransferEvent request) {
     Placed known = states.get(request.getTransferId());
     return known != null
-        && known.offset() == offset
+        && known.first() == offset
         && known.event().getState() == TransferState.REQUESTED;
   }
 
@@ -84,7 +100,7 @@ final class TransferStates {
     return states.values().stream()
         .filter(placed -> placed.event().getState() != TransferState.REQUESTED)
         .filter(placed -> !TERMINAL.contains(placed.event().getState()))
-        .sorted(Comparator.comparingLong(Placed::offset))
+        .sorted(Comparator.comparingLong(Placed::first))
         .map(Placed::event)
         .toList();
   }

@@ -95,4 +95,49 @@ class TransferStatesTest {
     states.apply(11, event(TransferState.PUBLISHED, 11));
     assertThat(states.find("t")).isEmpty();
   }
+
+  @Test
+  void what_was_told_again_after_a_tombstone_stays_in_memory_as_in_the_topic() {
+    TransferEvent published = event(TransferState.PUBLISHED, 11);
+    states.apply(10, event(TransferState.REQUESTED, 10));
+    states.written(11, published);
+    assertThat(isTaken(12)).isFalse();
+    states.written(14, published); // the answer to the one at 12; the tombstone came before it
+    states.withdrawn(13, "t");
+    states.apply(14, published);
+    assertThat(states.find("t")).contains(published);
+
+    TransferStates successor = new TransferStates();
+    successor.apply(10, event(TransferState.REQUESTED, 10));
+    successor.apply(11, published);
+    successor.apply(12, event(TransferState.REQUESTED, 12));
+    successor.withdrawn(13, "t");
+    successor.apply(14, published);
+    assertThat(successor.find("t")).isEqualTo(states.find("t"));
+
+    states.withdrawn(15, "t"); // and one after it takes it away
+    assertThat(states.find("t")).isEmpty();
+    assertThat(isTaken(16)).isTrue();
+  }
+
+  @Test
+  void a_request_between_a_tombstone_and_the_failure_that_is_told_again_is_seen_alike_by_all() {
+    TransferEvent failed = event(TransferState.FAILED, 20);
+    states.apply(11, event(TransferState.STARTED, 11));
+    states.written(20, failed);
+    assertThat(isTaken(12)).isFalse();
+    states.written(23, failed); // the answer to the one at 12
+    states.withdrawn(21, "t");
+    assertThat(isTaken(22)).isFalse();
+
+    TransferStates successor = new TransferStates();
+    successor.apply(11, event(TransferState.STARTED, 11));
+    successor.apply(12, event(TransferState.REQUESTED, 12));
+    successor.apply(20, failed);
+    successor.withdrawn(21, "t");
+    successor.apply(22, event(TransferState.REQUESTED, 22));
+    successor.apply(23, failed);
+    assertThat(successor.isNew(22, event(TransferState.REQUESTED, 22))).isFalse();
+    assertThat(successor.find("t")).isEqualTo(states.find("t"));
+  }
 }
