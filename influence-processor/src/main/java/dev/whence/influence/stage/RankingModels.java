@@ -68,7 +68,11 @@ final class RankingModels implements AutoCloseable {
       CandidateRanking ranking,
       Deque<AutoCloseable> opened) {}
 
-  private record Refused(Key key, String reason, long until) {}
+  private record Refused(Key key, String reason, long until) {
+    boolean stands() {
+      return until - System.nanoTime() > 0;
+    }
+  }
 
   RankingModels(InfluenceConfig config) {
     this.config = config;
@@ -119,13 +123,23 @@ final class RankingModels implements AutoCloseable {
         settings);
   }
 
+  /** Whether {@link #prepare} would have nothing to load. */
+  boolean isReady(InfluenceQuery query, IndexSettings settings) {
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    return loaded.filter(one -> one.key().equals(key)).isPresent();
+  }
+
+  /** Whether {@link #prepare} has lately found that it can not make ready for such a query. */
+  boolean refuses(InfluenceQuery query, IndexSettings settings) {
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    return refused.filter(one -> one.key().equals(key) && one.stands()).isPresent();
+  }
+
   private Optional<String> prepare(Key key, String location, IndexSettings settings) {
     if (loaded.isPresent() && loaded.get().key().equals(key)) {
       return Optional.empty();
     }
-    if (refused.isPresent()
-        && refused.get().key().equals(key)
-        && refused.get().until() - System.nanoTime() > 0) {
+    if (refused.isPresent() && refused.get().key().equals(key) && refused.get().stands()) {
       return Optional.of(refused.get().reason());
     }
     try {
@@ -251,17 +265,30 @@ final class RankingModels implements AutoCloseable {
   record Ranked(List<DocumentInfluence> influences, long tokens) {}
 
   /**
-   * Ranks candidates again; {@link #prepare} must have made ready for the query.
+   * Ranks candidates again; {@link #prepare} must have made ready for this very query.
    *
-   * @throws InfluenceException if the response's gradient says nothing, or the corpus is not what
-   *     was indexed
+   * @throws InfluenceException if what is ready is another query's, the candidates are of several
+   *     indexes, the response's gradient says nothing, or the corpus is not what was indexed
+   * @throws EngineException if the response or a document can not be run
    */
   Ranked rank(
       InfluenceQuery query,
       Conversation conversation,
       IndexSettings settings,
       List<IndexScan.Candidate> candidates) {
-    Loaded now = loaded.orElseThrow();
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    Loaded now =
+        loaded
+            .filter(one -> one.key().equals(key))
+            .orElseThrow(
+                () ->
+                    new InfluenceException(
+                        "The models and factors that this query names are not the loaded ones."));
+    for (IndexScan.Candidate candidate : candidates) {
+      if (!candidate.shard().settings().equals(settings)) {
+        throw new InfluenceException("The query names shards of several indexes.");
+      }
+    }
     ResponseGradient gradient =
         ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
     MultiStageQuery.Preconditioned preconditioned =

@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
@@ -55,6 +56,9 @@ final class ShardStage implements Stage {
   /** Seconds of one document that is ranked again, until it was measured. */
   private static final double FIRST_SECONDS_PER_DOCUMENT = 0.25;
 
+  /** What loading another model and its factors is allowed for; the watchdog allows more. */
+  private static final double LOADING_SECONDS = 30;
+
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
 
@@ -90,11 +94,15 @@ final class ShardStage implements Stage {
   private static final class Coming {
     final AskedQuery query;
     final TreeMap<Integer, OpenShards.Found> shards = new TreeMap<>();
-    Optional<String> whyNotAgain = Optional.empty();
     Optional<Scanned> scanned = Optional.empty();
 
     Coming(AskedQuery query) {
       this.query = query;
+    }
+
+    /** Whether it has candidates to rank, and wants them ranked. */
+    boolean ranks() {
+      return query.conversation().isPresent() && !here().isEmpty();
     }
 
     List<ShardFile> here() {
@@ -109,7 +117,9 @@ final class ShardStage implements Stage {
   }
 
   /** What a scan found, and the share of its time. */
-  private record Scanned(IndexScan.Candidates candidates, double seconds) {}
+  private record Scanned(IndexScan.Candidates candidates, double seconds) {
+    static final Scanned NOTHING = new Scanned(new IndexScan.Candidates(List.of(), List.of()), 0);
+  }
 
   /** What is to be said of a query's shards. */
   private static final class Answered {
@@ -228,12 +238,15 @@ final class ShardStage implements Stage {
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
-    for (Coming one : coming.values()) {
-      List<ShardFile> here = one.here();
-      if (one.query.conversation().isPresent() && !here.isEmpty()) {
-        one.whyNotAgain = ranking.prepare(one.query.record(), here.get(0).settings());
-      }
-    }
+    // What the first needs is loaded here, where loading has its time; queries of other models have
+    // theirs loaded when it is their turn, for there is room for one set only.
+    coming.values().stream()
+        .filter(Coming::ranks)
+        .findFirst()
+        .ifPresent(
+            one -> {
+              var unused = ranking.prepare(one.query.record(), one.here().get(0).settings());
+            });
   }
 
   /** A query with all its shards; one that was scanned with an earlier batch is not again. */
@@ -317,22 +330,31 @@ final class ShardStage implements Stage {
     @Override
     public Duration predicted() {
       Coming one = coming.get(query.ask());
+      if (answers(query) || one == null || one.here().isEmpty()) {
+        return Duration.ZERO;
+      }
+      IndexSettings settings = one.here().get(0).settings();
+      boolean ranks = one.ranks() && !ranking.refuses(one.query.record(), settings);
+      if (one.scanned.isPresent() && !ranks) {
+        return Duration.ZERO;
+      }
       double seconds = 1e-3;
-      if (!answers(query) && one != null) {
-        if (one.scanned.isEmpty()) {
-          long bytes =
-              coming.values().stream()
-                  .filter(other -> other.scanned.isEmpty())
-                  .flatMap(other -> other.here().stream())
-                  .mapToLong(ShardStage::bytes)
-                  .sum();
-          seconds += bytes / bytesPerSecond.value();
+      if (one.scanned.isEmpty()) {
+        long bytes =
+            coming.values().stream()
+                .filter(other -> other.scanned.isEmpty())
+                .flatMap(other -> other.here().stream())
+                .mapToLong(ShardStage::bytes)
+                .sum();
+        seconds += bytes / bytesPerSecond.value();
+      }
+      if (ranks) {
+        if (!ranking.isReady(one.query.record(), settings)) {
+          seconds += LOADING_SECONDS;
         }
-        if (one.query.conversation().isPresent() && one.whyNotAgain.isEmpty()) {
-          long documents = one.here().stream().mapToLong(ShardFile::size).sum();
-          seconds +=
-              Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
-        }
+        long documents = one.here().stream().mapToLong(ShardFile::size).sum();
+        seconds +=
+            Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
       }
       return Duration.ofNanos((long) (seconds * 1e9));
     }
@@ -345,7 +367,9 @@ final class ShardStage implements Stage {
           throw new EnvironmentException("an answer was forgotten; it is computed again");
         }
         try {
-          if (one.scanned.isEmpty()) {
+          if (one.here().isEmpty()) {
+            one.scanned = Optional.of(Scanned.NOTHING);
+          } else if (one.scanned.isEmpty()) {
             scan();
           }
           answered.merge(query.ask(), answer(one), Answered::plus);
@@ -373,7 +397,10 @@ final class ShardStage implements Stage {
   private void scan() {
     long began = System.nanoTime();
     IndexScan scan = new IndexScan(matrices.orElseThrow());
-    List<Coming> waiting = coming.values().stream().filter(one -> one.scanned.isEmpty()).toList();
+    List<Coming> waiting =
+        coming.values().stream()
+            .filter(one -> one.scanned.isEmpty() && !one.here().isEmpty())
+            .toList();
     Map<ShardFile, List<Coming>> askers = new LinkedHashMap<>();
     for (Coming one : waiting) {
       for (ShardFile shard : one.here()) {
@@ -422,9 +449,14 @@ final class ShardStage implements Stage {
     Scanned scanned = one.scanned.orElseThrow();
     List<IndexScan.Candidate> candidates = CandidateRanking.unique(scanned.candidates());
     List<DocumentInfluence> influences = List.of();
-    String note = one.whyNotAgain.orElse("");
+    String note = "";
     long tokens = 0;
     boolean exact = false;
+    if (one.query.conversation().isPresent() && !candidates.isEmpty()) {
+      // Another query of the batch may have put another set into its place meanwhile.
+      note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
+      began = System.nanoTime();
+    }
     if (one.query.conversation().isPresent() && note.isEmpty() && !candidates.isEmpty()) {
       try {
         RankingModels.Ranked ranked =
@@ -437,6 +469,12 @@ final class ShardStage implements Stage {
         tokens = ranked.tokens();
         exact = true;
       } catch (InfluenceException e) {
+        note = String.valueOf(e.getMessage());
+      } catch (EngineException e) {
+        if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+          throw e;
+        }
+        // The scan stands: this response can not be ranked again, which says nothing of the model.
         note = String.valueOf(e.getMessage());
       }
     }
