@@ -59,6 +59,15 @@ final class ShardStage implements Stage {
   /** What loading another model and its factors is allowed for; the watchdog allows more. */
   private static final double LOADING_SECONDS = 30;
 
+  /** Characters of what is said of a shard. */
+  static final int LONGEST_REASON = 500;
+
+  /** Characters of a document's name. */
+  static final int LONGEST_ID = 500;
+
+  /** Characters of a document's beginning, more than indexes hold. */
+  static final int LONGEST_EXCERPT = 500;
+
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
 
@@ -228,7 +237,9 @@ final class ShardStage implements Stage {
     Map<String, List<AskedQuery>> queries = new LinkedHashMap<>();
     for (SourceRecord record : records) {
       try {
-        AskedQuery query = AskedQuery.read(record, values, claimCheck, config.largestRecordBytes());
+        AskedQuery query =
+            AskedQuery.read(
+                record, values, claimCheck, config.largestRecordBytes(), clock.instant());
         read.put(record.place(), query);
         if (!expired(query) && !answers(query)) {
           queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
@@ -285,8 +296,7 @@ final class ShardStage implements Stage {
   }
 
   private boolean expired(AskedQuery query) {
-    long deadline = query.record().getDeadline().toEpochMilli();
-    return deadline > 0 && clock.millis() > deadline;
+    return clock.millis() > query.record().getDeadline().toEpochMilli();
   }
 
   private boolean answers(AskedQuery query) {
@@ -504,7 +514,7 @@ final class ShardStage implements Stage {
   private static InfluentialDocument document(
       int shard, DocumentInfluence influence, boolean excerpt) {
     return InfluentialDocument.newBuilder()
-        .setId(influence.document().id())
+        .setId(cut(influence.document().id(), LONGEST_ID))
         .setShard(shard)
         .setLine(influence.document().reference().line())
         .setExcerpt(excerpt ? influence.document().excerpt() : "")
@@ -531,7 +541,8 @@ final class ShardStage implements Stage {
               .setShard(shard)
               .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
               .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
-              .setReason(found instanceof OpenShards.Found.Missing missing ? missing.reason() : "")
+              .setReason(
+                  found instanceof OpenShards.Found.Missing missing ? cut(missing.reason()) : "")
               .build());
     }
     Cost cost = all.cost();
@@ -547,7 +558,7 @@ final class ShardStage implements Stage {
                         .filter(document -> query.shards().contains(document.getShard()))
                         .toList(),
                     query.record().getTop()))
-            .setNote(all.note)
+            .setNote(cut(all.note))
             .setTokens(cost.tokens())
             .setDocumentsReranked(cost.reranked())
             .setSeconds(cost.seconds())
@@ -577,6 +588,15 @@ final class ShardStage implements Stage {
         .toList();
   }
 
+  /** A sentence, of bounded length: a record holds one for each shard. */
+  private static String cut(String sentence) {
+    return cut(sentence, LONGEST_REASON);
+  }
+
+  private static String cut(String text, int most) {
+    return text.length() <= most ? text : text.substring(0, most - 3) + "...";
+  }
+
   /** The merger need not wait: the header says which shards the record asked. */
   @Override
   public List<Result> failed(SourceRecord record, Failure failure) {
@@ -585,7 +605,8 @@ final class ShardStage implements Stage {
     if (queryId.isEmpty() || asked.isEmpty()) {
       return List.of();
     }
-    String reason = "The query could not be answered: " + failure.message();
+    String reason = cut("The query could not be answered: " + failure.message());
+    int first = asked.get(0);
     List<ShardAnswer> answers =
         asked.stream()
             .map(
@@ -593,7 +614,7 @@ final class ShardStage implements Stage {
                     ShardAnswer.newBuilder()
                         .setShard(shard)
                         .setStatus(ShardStatus.MISSING)
-                        .setReason(reason)
+                        .setReason(shard == first ? reason : "As shard " + first + ".")
                         .build())
             .toList();
     asked.forEach(unused -> metrics.shard(true));
