@@ -395,8 +395,7 @@ class InfluenceProcessorIT {
           byte[] bytes = Files.readAllBytes(sketch);
           assertThat(bytes).hasSize(1024 * Short.BYTES);
           assertThat(sketch.getFileName())
-              .hasToString(
-                  HexFormat.of().formatHex(Checksums.sha256().digest(bytes)) + ".sketch");
+              .hasToString(HexFormat.of().formatHex(Checksums.sha256().digest(bytes)) + ".sketch");
         }
       }
       Map<String, String> scanning = new HashMap<>(claims);

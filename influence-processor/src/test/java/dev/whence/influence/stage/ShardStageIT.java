@@ -65,8 +65,7 @@ class ShardStageIT {
   }
 
   /** The records of a query about a response of a model, as shards' processes get them. */
-  private List<SourceRecord> asked(InfluenceConfig config, Conversation response)
-      throws Exception {
+  private List<SourceRecord> asked(InfluenceConfig config, Conversation response) throws Exception {
     List<SourceRecord> records = new ArrayList<>();
     try (AvroValues values = new AvroValues(bench.connection);
         QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
@@ -94,13 +93,7 @@ class ShardStageIT {
         if (result.topic().equals(topics.influenceQueries().name())) {
           records.add(
               new SourceRecord(
-                  result.topic(),
-                  0,
-                  offset++,
-                  0,
-                  result.key(),
-                  result.value(),
-                  result.headers()));
+                  result.topic(), 0, offset++, 0, result.key(), result.value(), result.headers()));
         }
       }
     }
@@ -182,8 +175,7 @@ class ShardStageIT {
       Map<String, Double> alone = influences(answers(one, new ArrayList<>()), responseId);
       Map<String, Double> amongOthers = influences(together, responseId);
       assertThat(amongOthers).containsOnlyKeys(alone.keySet());
-      double largest =
-          alone.values().stream().mapToDouble(Math::abs).max().orElseThrow();
+      double largest = alone.values().stream().mapToDouble(Math::abs).max().orElseThrow();
       alone.forEach(
           (id, influence) ->
               assertThat(amongOthers.get(id))
@@ -243,6 +235,18 @@ class ShardStageIT {
                   .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
               assertThat(answer.getDocuments()).isNotEmpty().noneMatch(one -> one.getExact());
             });
+  }
+
+  /** Another model may take over between the question whose it is and its turn. */
+  @Test
+  void noQueryIsMadeByAModelThatDidNotGiveTheResponse() throws Exception {
+    try (QueryModel model =
+        new QueryModel(config(InfluenceBench.chatModel()), new SimpleMeterRegistry())) {
+      model.openFirst(List.of());
+      Conversation ours = InfluenceBench.answered("r", 0);
+      assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours))).isEmpty();
+      assertThat(model.ask(ours)).isPresent();
+    }
   }
 
   @Test
