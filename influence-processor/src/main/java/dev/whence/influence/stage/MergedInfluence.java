@@ -96,6 +96,8 @@ final class MergedInfluence {
           .build();
     }
     result.setStatus(InfluenceStatus.SCORED);
+    // What was known before may have been cut already, and says so.
+    String cut = begun.getReason().isEmpty() ? "" : " " + begun.getReason();
     if (!missing.isEmpty()) {
       result
           .setReasonCode("SHARDS_MISSING")
@@ -103,9 +105,10 @@ final class MergedInfluence {
               missing.size()
                   + " of the "
                   + opening.getShards()
-                  + " shards of the index were not scanned.");
+                  + " shards of the index were not scanned."
+                  + cut);
     } else if (!note.isEmpty()) {
-      result.setReasonCode("ESTIMATES_ONLY").setReason(note);
+      result.setReasonCode("ESTIMATES_ONLY").setReason(note + cut);
     }
     return result.build();
   }

@@ -548,7 +548,8 @@ class MergeTopologyTest {
     assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
     assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
     assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
-        .contains("2 of the 3 shards of the index were not scanned");
+        .contains("2 of the 3 shards of the index were not scanned")
+        .contains("left out");
   }
 
   @Test
