@@ -31,7 +31,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -41,12 +41,12 @@ class ShardStageIT {
 
   @TempDir private Path data;
 
-  private InfluenceBench bench;
-  private Topics topics;
+  private static InfluenceBench bench;
+  private static Topics topics;
   private int offset;
 
-  @BeforeEach
-  void open() throws Exception {
+  @BeforeAll
+  static void open() throws Exception {
     bench = InfluenceBench.shared();
     topics = bench.topics();
   }
