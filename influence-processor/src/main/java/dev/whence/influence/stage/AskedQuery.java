@@ -8,14 +8,18 @@ import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.ResponseReader;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.schemas.avro.InfluenceQuery;
 import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * A query as a shard's process reads it, checked.
@@ -31,8 +35,12 @@ record AskedQuery(
     MultiStageQuery.Preconditioned vector,
     Optional<Conversation> conversation) {
 
-  private static final int MOST_SHARDS = 100_000;
-  private static final int MOST_DOCUMENTS = 100_000;
+  /** Characters of alpha, lambda and measure. */
+  private static final int LONGEST_SETTING = 64;
+
+  /** Clocks may differ. */
+  private static final Duration LATEST_DEADLINE =
+      InfluenceConfig.LONGEST_DEADLINE.plus(Duration.ofMinutes(5));
 
   AskedQuery {
     shards = List.copyOf(shards);
@@ -66,9 +74,17 @@ record AskedQuery(
     return queryId() + "/" + record.getDeadline().toEpochMilli();
   }
 
-  /** Reads a record. */
+  /**
+   * Reads a record.
+   *
+   * @param now for judging its deadline
+   */
   static AskedQuery read(
-      SourceRecord source, AvroValues values, Optional<ClaimCheck> claimCheck, int largestBytes)
+      SourceRecord source,
+      AvroValues values,
+      Optional<ClaimCheck> claimCheck,
+      int largestBytes,
+      Instant now)
       throws InvalidException {
     try {
       byte[] value = source.value();
@@ -77,7 +93,7 @@ record AskedQuery(
       }
       InfluenceQuery query =
           values.read(value, InfluenceQuery.class, InfluenceQuery.getClassSchema());
-      check(query);
+      check(query, now);
       Optional<Conversation> conversation = Optional.empty();
       if (query.getRerank() > 0) {
         if (query.getResponse() == null) {
@@ -95,14 +111,12 @@ record AskedQuery(
       throw new InvalidException(new Failure(e.code(), e.sentence()));
     } catch (ResponseReader.UnusableException e) {
       throw new InvalidException(e.failure());
-    } catch (InfluenceException e) {
-      throw invalid(String.valueOf(e.getMessage()));
     }
   }
 
-  private static void check(InfluenceQuery query) throws InvalidException {
+  static void check(InfluenceQuery query, Instant now) throws InvalidException {
     int shards = query.getShardChecksums().size();
-    if (shards < 1 || shards > MOST_SHARDS) {
+    if (shards < 1 || shards > AskedShards.MOST) {
       throw invalid("it names " + shards + " shards");
     }
     if (query.getPartition() < 0 || query.getPartition() >= query.getPartitions()) {
@@ -111,21 +125,40 @@ record AskedQuery(
     if (!(query.getNorm() >= 0)
         || Double.isInfinite(query.getNorm())
         || !(query.getSketchStep() >= 0)
-        || Float.isInfinite(query.getSketchStep())
+        || Float.isInfinite(query.getSketchStep() * -Short.MIN_VALUE)
         || !(query.getTokens() > 0)
         || Double.isInfinite(query.getTokens())) {
       throw invalid("a number of it can not be");
     }
     if (query.getTop() < 1
-        || query.getTop() > MOST_DOCUMENTS
+        || query.getTop() > InfluenceConfig.MOST_TOP
         || query.getRerank() < 0
-        || query.getRerank() > MOST_DOCUMENTS) {
+        || query.getRerank() > InfluenceConfig.MOST_RERANK) {
       throw invalid("it wants " + query.getTop() + " of " + query.getRerank() + " documents");
     }
-    // they check what they read
-    var unused = Damping.parse(query.getLambda());
-    var unusedMeasure = Measure.of(query.getMeasure());
-    unused = query.getAlpha().isEmpty() ? unused : Damping.parse(query.getAlpha());
+    if (query.getDeadline().toEpochMilli() == 0
+        || query.getDeadline().isAfter(now.plus(LATEST_DEADLINE))) {
+      throw invalid("it has no deadline, or one later than in an hour");
+    }
+    check("lambda", query.getLambda(), Damping::parse);
+    check("measure", query.getMeasure(), Measure::of);
+    if (!query.getAlpha().isEmpty()) {
+      check("alpha", query.getAlpha(), Damping::parse);
+    }
+  }
+
+  /** What reads a setting says what it read; what is said of a record never holds its values. */
+  private static void check(String name, String text, Function<String, ?> reading)
+      throws InvalidException {
+    if (text.length() <= LONGEST_SETTING) {
+      try {
+        var unused = reading.apply(text);
+        return;
+      } catch (InfluenceException e) {
+        // said below
+      }
+    }
+    throw invalid("its " + name + ", of " + text.length() + " characters, is none");
   }
 
   private static byte[] bytes(InfluenceQuery query, Optional<ClaimCheck> claimCheck)
@@ -142,8 +175,9 @@ record AskedQuery(
     ClaimCheck check =
         claimCheck.orElseThrow(
             () ->
-                invalid(
-                    "its sketch is in the claim-check directory, but claim-check.dir is not set"));
+                new EnvironmentException(
+                    "a query's sketch is in the claim-check directory, but claim-check.dir is not"
+                        + " set"));
     return check
         .get(query.getSketchFile())
         .orElseThrow(() -> invalid("its sketch is not in claim-check.dir, or was altered there"));

@@ -2,8 +2,9 @@ package dev.whence.influence.stage;
 
 import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.SourceRecord;
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Which shards a query asks, said beside it in a header: a record whose value can not be read or
@@ -11,20 +12,30 @@ import java.util.List;
  */
 final class AskedShards {
   static final String HEADER = "whence-shards";
-  private static final int MOST = 100_000;
+
+  /** Shards that an index on topics may have: each is named in records and results. */
+  static final int MOST = 4096;
+
+  private static final int LONGEST_HEADER_BYTES = 8 * MOST;
 
   private AskedShards() {}
 
-  /** The shards of a record's header; none if it has none that can be read. */
+  /** The shards of a record's header; none if it has none that can be, or one of them twice. */
   static List<Integer> of(SourceRecord record) {
-    String text = record.header(HEADER).map(EventHeader::text).orElse("");
-    List<Integer> shards = new ArrayList<>();
-    for (String number : text.split(",", MOST)) {
-      if (!number.matches("[1-9]\\d{0,8}")) {
+    String text =
+        record
+            .header(HEADER)
+            .filter(header -> header.value().length <= LONGEST_HEADER_BYTES)
+            .map(EventHeader::text)
+            .orElse("");
+    Set<Integer> shards = new LinkedHashSet<>();
+    for (String number : text.split(",", -1)) {
+      if (!number.matches("[1-9]\\d{0,3}")
+          || Integer.parseInt(number) > MOST
+          || !shards.add(Integer.parseInt(number))) {
         return List.of();
       }
-      shards.add(Integer.parseInt(number));
     }
-    return shards;
+    return List.copyOf(shards);
   }
 }

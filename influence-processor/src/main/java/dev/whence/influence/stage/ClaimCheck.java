@@ -7,12 +7,14 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
@@ -23,6 +25,7 @@ final class ClaimCheck {
   private static final Duration KEPT = Duration.ofDays(1);
   private static final Duration SWEEP_EVERY = Duration.ofHours(1);
   private static final String SUFFIX = ".sketch";
+  private static final String WRITING = ".writing";
 
   private final Path directory;
   private Instant swept = Instant.EPOCH;
@@ -42,8 +45,9 @@ final class ClaimCheck {
     try {
       Files.createDirectories(directory);
       sweep();
-      Path beside = Files.createTempFile(directory, digest, ".writing");
-      Files.write(beside, bytes);
+      // No temporary file of the library's: only its owner could read that.
+      Path beside = directory.resolve(digest + "-" + UUID.randomUUID() + WRITING);
+      Files.write(beside, bytes, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       Files.move(
           beside,
           directory.resolve(digest + SUFFIX),
@@ -64,7 +68,7 @@ final class ClaimCheck {
   /**
    * What {@link #put} kept; empty if there is no such file or its content is another one's.
    *
-   * @throws EnvironmentException if it could not be read
+   * @throws EnvironmentException if it could not be read, or the directory is not there
    */
   Optional<byte[]> get(String digest) {
     if (!digest.matches("[0-9a-f]{64}")) {
@@ -76,6 +80,9 @@ final class ClaimCheck {
           ? Optional.of(bytes)
           : Optional.empty();
     } catch (NoSuchFileException e) {
+      if (!Files.isDirectory(directory)) {
+        throw new EnvironmentException("claim-check.dir, " + directory + ", is not there", e);
+      }
       return Optional.empty();
     } catch (IOException e) {
       throw new EnvironmentException(
@@ -97,12 +104,20 @@ final class ClaimCheck {
     FileTime oldest = FileTime.from(now.minus(KEPT));
     List<Path> files;
     try (Stream<Path> entries = Files.list(directory)) {
-      files = entries.filter(file -> file.toString().endsWith(SUFFIX)).toList();
+      files = entries.filter(ClaimCheck::isOurs).toList();
     }
     for (Path file : files) {
-      if (Files.getLastModifiedTime(file).compareTo(oldest) < 0) {
-        Files.deleteIfExists(file);
+      try {
+        if (Files.getLastModifiedTime(file).compareTo(oldest) < 0) {
+          Files.deleteIfExists(file);
+        }
+      } catch (NoSuchFileException e) {
+        // another process sweeps, too, or has just finished writing it
       }
     }
+  }
+
+  private static boolean isOurs(Path file) {
+    return file.toString().endsWith(SUFFIX) || file.toString().endsWith(WRITING);
   }
 }

@@ -49,6 +49,15 @@ public record InfluenceConfig(
   /** Consumer groups begin like this where none is configured. */
   public static final String DEFAULT_GROUP = "whence-influence";
 
+  /** Largest {@code query.top}. */
+  static final int MOST_TOP = 1000;
+
+  /** Largest {@code query.rerank}. */
+  static final int MOST_RERANK = 10_000;
+
+  /** Largest {@code query.deadline}. */
+  static final Duration LONGEST_DEADLINE = Duration.ofHours(1);
+
   private static final int MIB = 1 << 20;
 
   public InfluenceConfig {
@@ -169,10 +178,10 @@ public record InfluenceConfig(
         settings.choice("query.measure", Measure.class, Measure.LOG_LIKELIHOOD),
         damping(settings, "query.alpha"),
         damping(settings, "query.lambda"),
-        settings.integer("query.top", 10, 1, 1000),
-        settings.integer("query.rerank", 50, 0, 10_000),
+        settings.integer("query.top", 10, 1, MOST_TOP),
+        settings.integer("query.rerank", 50, 0, MOST_RERANK),
         settings.duration(
-            "query.deadline", Duration.ofSeconds(60), Duration.ofMillis(100), Duration.ofHours(1)),
+            "query.deadline", Duration.ofSeconds(60), Duration.ofMillis(100), LONGEST_DEADLINE),
         settings.flag("results.include-excerpts", true));
   }
 

@@ -299,7 +299,15 @@ public final class InfluenceProcessor implements AutoCloseable {
     void merge() {
       merge =
           Optional.of(
-              new MergeStreams(runtime, group("merge"), instance, topics, metrics, meters, health));
+              new MergeStreams(
+                  runtime,
+                  config.largestRecordBytes(),
+                  group("merge"),
+                  instance,
+                  topics,
+                  metrics,
+                  meters,
+                  health));
     }
 
     private Worker worker(String part, Topic source, Set<Topic> sinks, Stage stage) {

@@ -46,18 +46,53 @@ import org.jspecify.annotations.Nullable;
  *       unless its result lacked shards: then it is opened anew.
  *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms. What is in memory
  *       beside the store is their order, made anew from the store after a restart.
+ *   <li>A deadline that has passed closes a query only when what was written before it has been
+ *       read: a later record was, or the partition has been silent for 2 s. After an outage answers
+ *       lie in the topic, and are waited for.
  *   <li>No shard answers: there is a result all the same.
  * </ul>
  */
 final class MergeProcessor implements Processor<String, InfluencePartial, String, Influence> {
   static final Duration CLOSED_FOR = Duration.ofMinutes(10);
   static final Duration LOOK_EVERY = Duration.ofMillis(50);
+
+  /** A partition that has been silent for so long has no more to say. */
+  static final Duration SILENT_FOR = Duration.ofSeconds(2);
+
+  /** Whoever did not look for so long was away, and does not know what was said meanwhile. */
+  private static final Duration AWAY = Duration.ofSeconds(1);
+
+  /** Of one query in its store: its changelog takes 16 MiB. */
+  private static final int LARGEST_STATE_BYTES = 12 << 20;
+
+  /** Of a result: its topic takes 8 MiB. */
+  private static final int LARGEST_RESULT_BYTES = 7 << 20;
+
+  /** Of all answers that wait for a question; it comes before them, but for loss and lies. */
+  static final int LARGEST_UNOPENED_BYTES = 32 << 20;
+
+  /** Characters of a queryId: it is a SHA-256 in hex. */
+  private static final int LONGEST_KEY = 256;
+
   private static final Duration FORGET_EVERY = Duration.ofSeconds(10);
   static final String STAGE = "influence-merge";
 
   private final Settings settings;
   private final InfluenceMetrics metrics;
   private final PriorityQueue<Due> due = new PriorityQueue<>();
+
+  /** Bytes of each query whose answers came before it. */
+  private final Map<String, Integer> unopened = new HashMap<>();
+
+  private long unopenedBytes;
+
+  /** When the last record was written, as far as records were read; never in the future. */
+  private long readUpTo = Long.MIN_VALUE;
+
+  /** When something was last heard, and when it was last looked whether. */
+  private long heardAt;
+
+  private long lookedAt;
 
   /** Set by {@link #init}, before anything else is called. */
   private @Nullable ProcessorContext<String, Influence> context;
@@ -90,10 +125,15 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     context = given;
     open = given.getStateStore(MergeTopology.OPEN_STORE);
     closed = given.getStateStore(MergeTopology.CLOSED_STORE);
+    heardAt = given.currentSystemTimeMs();
+    lookedAt = heardAt;
     try (KeyValueIterator<String, InfluenceMerge> all = open().all()) {
       while (all.hasNext()) {
         KeyValue<String, InfluenceMerge> one = all.next();
         due.add(new Due(dueAt(one.value), one.key));
+        if (one.value.getOpen() == null) {
+          waits(one.key, Fitting.size(one.value));
+        }
       }
     }
     var unused =
@@ -124,7 +164,10 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   public void process(Record<String, InfluencePartial> record) {
     String queryId = record.key();
     InfluencePartial partial = record.value();
-    if (queryId == null || partial == null) {
+    long now = context().currentSystemTimeMs();
+    heardAt = now;
+    readUpTo = Math.max(readUpTo, Math.min(record.timestamp(), now));
+    if (queryId == null || partial == null || queryId.length() > LONGEST_KEY) {
       metrics.ignored("no_key");
     } else if (partial.getKind() == PartialKind.OPEN) {
       opened(queryId, partial.getOpen());
@@ -147,6 +190,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       metrics.ignored("asked_again");
       return;
     }
+    unopenedBytes -= waitsNoMore(queryId);
     InfluenceMerge.Builder next = merge == null ? known(queryId) : InfluenceMerge.newBuilder(merge);
     go(next.setOpen(opening).build(), true);
   }
@@ -159,12 +203,33 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     InfluenceMerge before = open().get(queryId);
     InfluenceMerge.Builder merge =
         before == null ? known(queryId) : InfluenceMerge.newBuilder(before);
-    Optional<List<InfluencePartial>> answers = with(merge.getAnswers(), answer);
+    int shards = merge.getOpen() == null ? AskedShards.MOST : merge.getOpen().getShards();
+    Optional<List<InfluencePartial>> answers = with(merge.getAnswers(), answer, shards);
     if (answers.isEmpty()) {
       metrics.ignored("duplicate");
       return;
     }
-    go(merge.setAnswers(answers.get()).build(), before == null);
+    InfluenceMerge next = merge.setAnswers(answers.get()).build();
+    if (next.getOpen() == null) {
+      int bytes = Fitting.size(next);
+      int already = unopened.getOrDefault(queryId, 0);
+      if (bytes > LARGEST_STATE_BYTES || unopenedBytes - already + bytes > LARGEST_UNOPENED_BYTES) {
+        metrics.ignored("never_asked");
+        return;
+      }
+      waits(queryId, bytes);
+    }
+    go(next, before == null);
+  }
+
+  private void waits(String queryId, int bytes) {
+    unopenedBytes += bytes - waitsNoMore(queryId);
+    unopened.put(queryId, bytes);
+  }
+
+  private int waitsNoMore(String queryId) {
+    Integer bytes = unopened.remove(queryId);
+    return bytes == null ? 0 : bytes;
   }
 
   private InfluenceMerge.Builder known(String queryId) {
@@ -178,10 +243,11 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   /**
    * Answers with one more, without what it says twice.
    *
+   * @param shards of the index; what is said of others is not heard
    * @return empty if it says nothing new
    */
   private static Optional<List<InfluencePartial>> with(
-      List<InfluencePartial> before, InfluencePartial answer) {
+      List<InfluencePartial> before, InfluencePartial answer, int shards) {
     Map<Integer, ShardStatus> known = new HashMap<>();
     for (InfluencePartial one : before) {
       one.getShards().forEach(shard -> known.put(shard.getShard(), shard.getStatus()));
@@ -189,8 +255,9 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     Set<Integer> news = new HashSet<>();
     for (ShardAnswer shard : answer.getShards()) {
       ShardStatus status = known.get(shard.getShard());
-      if (status == null
-          || (status == ShardStatus.MISSING && shard.getStatus() == ShardStatus.SCANNED)) {
+      if (shard.getShard() <= shards
+          && (status == null
+              || (status != ShardStatus.SCANNED && shard.getStatus() == ShardStatus.SCANNED))) {
         news.add(shard.getShard());
       }
     }
@@ -228,7 +295,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       close(merge);
       return;
     }
-    open().put(merge.getQueryId(), merge);
+    open().put(merge.getQueryId(), Fitting.state(merge, LARGEST_STATE_BYTES));
     if (dueIsNew) {
       due.add(new Due(dueAt(merge), merge.getQueryId()));
     }
@@ -253,7 +320,9 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   }
 
   private void close(InfluenceMerge merge) {
-    Influence result = MergedInfluence.of(merge.getOpen(), merge.getAnswers());
+    Influence result =
+        Fitting.result(
+            MergedInfluence.of(merge.getOpen(), merge.getAnswers()), LARGEST_RESULT_BYTES);
     RecordHeaders headers = new RecordHeaders();
     EventHeaders.of(
             result.getSchema(),
@@ -276,7 +345,14 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   }
 
   private void closeThoseThatAreDue(long now) {
-    while (!due.isEmpty() && due.element().at() <= now) {
+    if (now - lookedAt > AWAY.toMillis()) {
+      heardAt = now;
+    }
+    lookedAt = now;
+    boolean silent = now - heardAt >= SILENT_FOR.toMillis();
+    while (!due.isEmpty()
+        && due.element().at() <= now
+        && (silent || due.element().at() < readUpTo)) {
       Due one = due.remove();
       InfluenceMerge merge = open().get(one.queryId());
       if (merge == null || dueAt(merge) > now) {
@@ -285,6 +361,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       if (merge.getOpen() == null) {
         metrics.ignored("never_asked");
         open().delete(one.queryId());
+        unopenedBytes -= waitsNoMore(one.queryId());
       } else {
         close(merge);
       }

@@ -4,6 +4,7 @@ import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluencePartial;
@@ -36,6 +37,17 @@ final class MergeStreams implements AutoCloseable {
   private static final String PART = "merge";
   private static final int COMMIT_INTERVAL_MS = 20;
   private static final int LARGEST_STATE_BYTES = 16 << 20;
+
+  /** Records are up to some MiB: more than these are not held in memory for each partition. */
+  private static final int POLL_RECORDS = 50;
+
+  /**
+   * A thread that is replaced is another member, and its partitions stand still until the broker
+   * has given up the one before it: the default would be 45 s.
+   */
+  private static final Duration SESSION = Duration.ofSeconds(8);
+
+  private static final Duration HEARTBEAT = Duration.ofSeconds(2);
   private static final Duration PAUSE = Duration.ofSeconds(1);
   private static final Duration CLOSE = Duration.ofSeconds(10);
 
@@ -47,13 +59,14 @@ final class MergeStreams implements AutoCloseable {
 
   MergeStreams(
       RuntimeConfig runtime,
+      int largestRecordBytes,
       String group,
       String instance,
       Topics topics,
       InfluenceMetrics metrics,
       MeterRegistry meters,
       Health health) {
-    this.partials = StreamsValues.partials(runtime.connection());
+    this.partials = StreamsValues.partials(runtime.connection(), largestRecordBytes);
     this.influences = StreamsValues.influences(runtime.connection());
     this.streams =
         new KafkaStreams(
@@ -115,7 +128,16 @@ final class MergeStreams implements AutoCloseable {
       String instance,
       Topics topics,
       InfluenceMetrics metrics) {
-    Map<String, Object> all = new HashMap<>(runtime.connection().kafka().values());
+    Map<String, Object> all = new HashMap<>();
+    all.put(
+        StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG),
+        (int) SESSION.toMillis());
+    all.put(
+        StreamsConfig.consumerPrefix(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG),
+        (int) HEARTBEAT.toMillis());
+    all.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), POLL_RECORDS);
+    all.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, POLL_RECORDS);
+    all.putAll(runtime.connection().kafka().values());
     runtime
         .connection()
         .consumer()
@@ -135,7 +157,9 @@ final class MergeStreams implements AutoCloseable {
     all.put(
         StreamsConfig.DESERIALIZATION_EXCEPTION_HANDLER_CLASS_CONFIG,
         UnreadablePartials.class.getName());
-    all.put(UnreadablePartials.QUEUE, topics.deadLettersOf(topics.influencePartials()).name());
+    Topic queue = topics.deadLettersOf(topics.influencePartials());
+    all.put(UnreadablePartials.QUEUE, queue.name());
+    all.put(UnreadablePartials.QUEUE_BYTES, queue.maxMessageBytes());
     all.put(UnreadablePartials.METRICS, metrics);
     all.put(
         StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG),

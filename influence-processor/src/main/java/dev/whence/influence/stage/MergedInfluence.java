@@ -11,9 +11,11 @@ import dev.whence.schemas.avro.MissingShard;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /** One result out of a query's opening and the answers of its shards. */
@@ -34,8 +36,18 @@ final class MergedInfluence {
     double seconds = before.getSeconds();
     String note = "";
     for (InfluencePartial answer : answers) {
-      answer.getShards().forEach(shard -> byShard.put(shard.getShard(), shard));
-      documents.addAll(answer.getDocuments());
+      Set<Integer> scannedHere = new HashSet<>();
+      for (ShardAnswer shard : answer.getShards()) {
+        if (shard.getShard() >= 1 && shard.getShard() <= opening.getShards()) {
+          byShard.put(shard.getShard(), shard);
+          if (shard.getStatus() == ShardStatus.SCANNED) {
+            scannedHere.add(shard.getShard());
+          }
+        }
+      }
+      answer.getDocuments().stream()
+          .filter(document -> scannedHere.contains(document.getShard()))
+          .forEach(documents::add);
       tokens += answer.getTokens();
       reranked += answer.getDocumentsReranked();
       seconds += answer.getSeconds();
@@ -84,6 +96,8 @@ final class MergedInfluence {
           .build();
     }
     result.setStatus(InfluenceStatus.SCORED);
+    // What was known before may have been cut already, and says so.
+    String cut = begun.getReason().isEmpty() ? "" : " " + begun.getReason();
     if (!missing.isEmpty()) {
       result
           .setReasonCode("SHARDS_MISSING")
@@ -91,9 +105,10 @@ final class MergedInfluence {
               missing.size()
                   + " of the "
                   + opening.getShards()
-                  + " shards of the index were not scanned.");
+                  + " shards of the index were not scanned."
+                  + cut);
     } else if (!note.isEmpty()) {
-      result.setReasonCode("ESTIMATES_ONLY").setReason(note);
+      result.setReasonCode("ESTIMATES_ONLY").setReason(note + cut);
     }
     return result.build();
   }

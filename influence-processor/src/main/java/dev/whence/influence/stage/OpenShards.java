@@ -14,7 +14,7 @@ import java.util.Optional;
 /**
  * The shards that this process can look through, found by number and checksum in its configured
  * directories. A file is checked as a whole when it is opened, and again when its size or time has
- * changed since. Not thread-safe.
+ * changed since, or when it could not be read. Not thread-safe.
  */
 final class OpenShards {
   private final ConfiguredFiles files;
@@ -77,6 +77,7 @@ final class OpenShards {
   }
 
   private Found open(Path path) {
+    seen.keySet().removeIf(before -> !Files.exists(before));
     try {
       BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
       Seen before = seen.get(path);
@@ -90,6 +91,11 @@ final class OpenShards {
         found = new Found.Here(ShardFile.open(path));
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
+        if (e.getCause() instanceof IOException) {
+          // It could not be read just now: that says nothing about the file.
+          seen.remove(path);
+          return found;
+        }
       }
       seen.put(path, new Seen(now.size(), now.lastModifiedTime(), found));
       return found;

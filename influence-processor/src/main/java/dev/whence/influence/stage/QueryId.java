@@ -19,7 +19,10 @@ final class QueryId {
       String alpha,
       String lambda,
       String method,
-      String measure) {
+      String measure,
+      int top,
+      int rerank,
+      boolean includeExcerpts) {
     MessageDigest sha256 = Checksums.sha256();
     for (String part :
         List.of(
@@ -30,7 +33,10 @@ final class QueryId {
             alpha,
             lambda,
             method,
-            measure)) {
+            measure,
+            Integer.toString(top),
+            Integer.toString(rerank),
+            Boolean.toString(includeExcerpts))) {
       sha256.update(part.getBytes(StandardCharsets.UTF_8));
       sha256.update((byte) 0);
     }

@@ -237,6 +237,16 @@ final class QueryModel implements AutoCloseable {
                               + " was built with, digest "
                               + wanted
                               + ", are in none of the directories of 'factors'"));
+      if (index.manifest().shards().size() > AskedShards.MOST) {
+        throw new ModelLoadException(
+            "the index in "
+                + index.directory()
+                + " has "
+                + index.manifest().shards().size()
+                + " shards, more than the "
+                + AskedShards.MOST
+                + " that can be asked on topics");
+      }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
       opened.push(model);
@@ -317,12 +327,17 @@ final class QueryModel implements AutoCloseable {
   /**
    * The query of a response: one forward and backward, and both inverses.
    *
+   * @return empty if the model in use is not the one that gave the response, whatever {@link
+   *     #answersTo} said before: another may have taken over since
    * @throws InfluenceException if its gradient is zero or not finite
    * @throws EngineException if it can not be rendered, or is longer than the model reads
    * @throws EnvironmentException if no model is loaded
    */
-  synchronized Query ask(Conversation conversation) {
+  synchronized Optional<Query> ask(Conversation conversation) {
     Active now = active();
+    if (!answersTo(conversation.model())) {
+      return Optional.empty();
+    }
     ResponseGradient gradient =
         ResponseGradient.of(now.model(), conversation, config.query().measure());
     MultiStageQuery.Preconditioned preconditioned =
@@ -330,19 +345,21 @@ final class QueryModel implements AutoCloseable {
             .precondition(
                 gradient, config.query().alpha(), config.query().lambda(), now.index().settings());
     EkfacFactors.Stage first = now.pretraining().stage();
-    return new Query(
-        gradient,
-        preconditioned,
-        now.index(),
-        now.index().digest(),
-        stage(first.modelName(), first.modelDigest(), now.pretraining().digest(), first.tokens()),
-        stage(
-            now.model().name(),
-            now.model().digest(),
-            now.fineTuning().map(EkfacFactors::digest).orElse(""),
-            now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
-        now.choice().path(),
-        now.model().texts().conversation(conversation).length());
+    return Optional.of(
+        new Query(
+            gradient,
+            preconditioned,
+            now.index(),
+            now.index().digest(),
+            stage(
+                first.modelName(), first.modelDigest(), now.pretraining().digest(), first.tokens()),
+            stage(
+                now.model().name(),
+                now.model().digest(),
+                now.fineTuning().map(EkfacFactors::digest).orElse(""),
+                now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
+            now.choice().path(),
+            now.model().texts().conversation(conversation).length()));
   }
 
   private static InfluenceStage stage(

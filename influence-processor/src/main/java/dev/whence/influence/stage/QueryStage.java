@@ -120,15 +120,7 @@ final class QueryStage implements Stage {
     }
     last = Optional.of(read);
     if (!model.answersTo(read.conversation().model())) {
-      return Work.done(
-          new Outcome.Written(
-              List.of(
-                  ended(
-                      read,
-                      InfluenceStatus.UNSUPPORTED,
-                      "MODEL_NOT_OURS",
-                      "The weights of the model that gave the response are not here: its name is"
-                          + " none of models.aliases, nor of the live release's aliases."))));
+      return Work.done(notOurs(read));
     }
     return new Asking(read);
   }
@@ -169,6 +161,17 @@ final class QueryStage implements Stage {
             : InfluenceCause.REQUESTED);
   }
 
+  private Outcome notOurs(Read read) {
+    return new Outcome.Written(
+        List.of(
+            ended(
+                read,
+                InfluenceStatus.UNSUPPORTED,
+                "MODEL_NOT_OURS",
+                "The weights of the model that gave the response are not here: its name is none of"
+                    + " models.aliases, nor of the live release's aliases.")));
+  }
+
   private Result ended(Read read, InfluenceStatus status, String code, String reason) {
     metrics.ended(status);
     return events.ended(
@@ -205,7 +208,11 @@ final class QueryStage implements Stage {
     public Outcome run() {
       long began = System.nanoTime();
       try {
-        QueryModel.Query query = model.ask(read.conversation());
+        Optional<QueryModel.Query> asked = model.ask(read.conversation());
+        if (asked.isEmpty()) {
+          return notOurs(read);
+        }
+        QueryModel.Query query = asked.get();
         double seconds = (System.nanoTime() - began) / 1e9;
         secondsPerToken.add(seconds / Math.max(1, query.promptAndResponse()));
         List<Result> results = write(query, seconds);
@@ -237,7 +244,10 @@ final class QueryStage implements Stage {
               method.equals("multi-stage") ? config.query().alpha().text() : "",
               config.query().lambda().text(),
               method,
-              config.query().measure().label());
+              config.query().measure().label(),
+              config.query().top(),
+              config.query().rerank(),
+              config.query().includeExcerpts());
       return queries.of(
           query, read.response(), events.begun(about, queryId, query, seconds), partitions);
     }

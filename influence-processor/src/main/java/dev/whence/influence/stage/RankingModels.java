@@ -17,9 +17,11 @@ import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.influence.query.ResponseGradient;
+import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Path;
@@ -68,7 +70,11 @@ final class RankingModels implements AutoCloseable {
       CandidateRanking ranking,
       Deque<AutoCloseable> opened) {}
 
-  private record Refused(Key key, String reason, long until) {}
+  private record Refused(Key key, String reason, long until) {
+    boolean stands() {
+      return until - System.nanoTime() > 0;
+    }
+  }
 
   RankingModels(InfluenceConfig config) {
     this.config = config;
@@ -88,10 +94,7 @@ final class RankingModels implements AutoCloseable {
         return;
       }
       ModelChoice wanted = choice.get();
-      String digest;
-      try (ModelFiles files = ModelFiles.open(wanted.path())) {
-        digest = files.digest();
-      }
+      String digest = digest(wanted.path());
       IndexManifest index = wanted.index(config.files()).manifest();
       Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
       var unused =
@@ -119,16 +122,29 @@ final class RankingModels implements AutoCloseable {
         settings);
   }
 
+  /** Whether {@link #prepare} would have nothing to load. */
+  boolean isReady(InfluenceQuery query, IndexSettings settings) {
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    return loaded.filter(one -> one.key().equals(key)).isPresent();
+  }
+
+  /** Whether {@link #prepare} has lately found that it can not make ready for such a query. */
+  boolean refuses(InfluenceQuery query, IndexSettings settings) {
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    return refused.filter(one -> one.key().equals(key) && one.stands()).isPresent();
+  }
+
   private Optional<String> prepare(Key key, String location, IndexSettings settings) {
     if (loaded.isPresent() && loaded.get().key().equals(key)) {
       return Optional.empty();
     }
-    if (refused.isPresent()
-        && refused.get().key().equals(key)
-        && refused.get().until() - System.nanoTime() > 0) {
+    if (refused.isPresent() && refused.get().key().equals(key) && refused.get().stands()) {
       return Optional.of(refused.get().reason());
     }
     try {
+      if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
+        close();
+      }
       Loaded next = load(key, location, settings);
       close();
       loaded = Optional.of(next);
@@ -146,6 +162,10 @@ final class RankingModels implements AutoCloseable {
         throw new EnvironmentException("the model can not be loaded: " + e.getMessage(), e);
       }
       return refuse(key, String.valueOf(e.getMessage()));
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      return refuse(key, "Loading what candidates are ranked with threw " + Failure.describe(e));
     }
   }
 
@@ -167,14 +187,14 @@ final class RankingModels implements AutoCloseable {
       TappedModel indexed = answering;
       if (!key.indexed().equals(key.answering())) {
         Path path = config.indexedModel().orElse(Path.of(settings.modelPath()));
-        indexed = TappedModel.open(path, layers, config.engine());
-        opened.push(indexed);
-        if (!indexed.digest().equals(key.indexed())) {
+        if (!digest(path).equals(key.indexed())) {
           throw new ModelLoadException(
               "the model at "
                   + path
                   + " is not the one whose gradients are indexed; set indexed-model");
         }
+        indexed = TappedModel.open(path, layers, config.engine());
+        opened.push(indexed);
       }
       EkfacFactors pretraining = EkfacFactors.read(pretrainingPath, answering.matrices());
       opened.push(pretraining);
@@ -222,24 +242,30 @@ final class RankingModels implements AutoCloseable {
     ModelLoadException last =
         new ModelLoadException("the model that answered is not here; set model or models.roots");
     if (config.model().isPresent()) {
-      TappedModel model = TappedModel.open(config.model().get(), layers, config.engine());
-      if (model.digest().equals(key.answering())) {
+      if (digest(config.model().get()).equals(key.answering())) {
+        TappedModel model = TappedModel.open(config.model().get(), layers, config.engine());
         opened.push(model);
         return model;
       }
-      model.close();
       last = new ModelLoadException("the model at " + config.model().get() + " did not answer");
     }
     if (config.runtime().models().roots().isEmpty()) {
       throw last;
     }
     Path path = ModelLocation.resolve(location, config.runtime().models().roots());
-    TappedModel model = TappedModel.open(path, layers, config.engine());
-    opened.push(model);
-    if (!model.digest().equals(key.answering())) {
+    if (!digest(path).equals(key.answering())) {
       throw new ModelLoadException("the model at " + path + " is not the one that answered");
     }
+    TappedModel model = TappedModel.open(path, layers, config.engine());
+    opened.push(model);
     return model;
+  }
+
+  /** Of a model's files, which are read for it and not loaded. */
+  private static String digest(Path path) {
+    try (ModelFiles files = ModelFiles.open(path)) {
+      return files.digest();
+    }
   }
 
   /**
@@ -251,17 +277,30 @@ final class RankingModels implements AutoCloseable {
   record Ranked(List<DocumentInfluence> influences, long tokens) {}
 
   /**
-   * Ranks candidates again; {@link #prepare} must have made ready for the query.
+   * Ranks candidates again; {@link #prepare} must have made ready for this very query.
    *
-   * @throws InfluenceException if the response's gradient says nothing, or the corpus is not what
-   *     was indexed
+   * @throws InfluenceException if what is ready is another query's, the candidates are of several
+   *     indexes, the response's gradient says nothing, or the corpus is not what was indexed
+   * @throws EngineException if the response or a document can not be run
    */
   Ranked rank(
       InfluenceQuery query,
       Conversation conversation,
       IndexSettings settings,
       List<IndexScan.Candidate> candidates) {
-    Loaded now = loaded.orElseThrow();
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    Loaded now =
+        loaded
+            .filter(one -> one.key().equals(key))
+            .orElseThrow(
+                () ->
+                    new InfluenceException(
+                        "The models and factors that this query names are not the loaded ones."));
+    for (IndexScan.Candidate candidate : candidates) {
+      if (!candidate.shard().settings().equals(settings)) {
+        throw new InfluenceException("The query names shards of several indexes.");
+      }
+    }
     ResponseGradient gradient =
         ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
     MultiStageQuery.Preconditioned preconditioned =

@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
@@ -55,6 +56,18 @@ final class ShardStage implements Stage {
   /** Seconds of one document that is ranked again, until it was measured. */
   private static final double FIRST_SECONDS_PER_DOCUMENT = 0.25;
 
+  /** What loading another model and its factors is allowed for; the watchdog allows more. */
+  private static final double LOADING_SECONDS = 30;
+
+  /** Characters of what is said of a shard. */
+  static final int LONGEST_REASON = 500;
+
+  /** Characters of a document's name. */
+  static final int LONGEST_ID = 500;
+
+  /** Characters of a document's beginning, more than indexes hold. */
+  static final int LONGEST_EXCERPT = 500;
+
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
 
@@ -90,11 +103,15 @@ final class ShardStage implements Stage {
   private static final class Coming {
     final AskedQuery query;
     final TreeMap<Integer, OpenShards.Found> shards = new TreeMap<>();
-    Optional<String> whyNotAgain = Optional.empty();
     Optional<Scanned> scanned = Optional.empty();
 
     Coming(AskedQuery query) {
       this.query = query;
+    }
+
+    /** Whether it has candidates to rank, and wants them ranked. */
+    boolean ranks() {
+      return query.conversation().isPresent() && !here().isEmpty();
     }
 
     List<ShardFile> here() {
@@ -109,7 +126,9 @@ final class ShardStage implements Stage {
   }
 
   /** What a scan found, and the share of its time. */
-  private record Scanned(IndexScan.Candidates candidates, double seconds) {}
+  private record Scanned(IndexScan.Candidates candidates, double seconds) {
+    static final Scanned NOTHING = new Scanned(new IndexScan.Candidates(List.of(), List.of()), 0);
+  }
 
   /** What is to be said of a query's shards. */
   private static final class Answered {
@@ -218,7 +237,9 @@ final class ShardStage implements Stage {
     Map<String, List<AskedQuery>> queries = new LinkedHashMap<>();
     for (SourceRecord record : records) {
       try {
-        AskedQuery query = AskedQuery.read(record, values, claimCheck, config.largestRecordBytes());
+        AskedQuery query =
+            AskedQuery.read(
+                record, values, claimCheck, config.largestRecordBytes(), clock.instant());
         read.put(record.place(), query);
         if (!expired(query) && !answers(query)) {
           queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
@@ -228,12 +249,15 @@ final class ShardStage implements Stage {
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
-    for (Coming one : coming.values()) {
-      List<ShardFile> here = one.here();
-      if (one.query.conversation().isPresent() && !here.isEmpty()) {
-        one.whyNotAgain = ranking.prepare(one.query.record(), here.get(0).settings());
-      }
-    }
+    // What the first needs is loaded here, where loading has its time; queries of other models have
+    // theirs loaded when it is their turn, for there is room for one set only.
+    coming.values().stream()
+        .filter(Coming::ranks)
+        .findFirst()
+        .ifPresent(
+            one -> {
+              var unused = ranking.prepare(one.query.record(), one.here().get(0).settings());
+            });
   }
 
   /** A query with all its shards; one that was scanned with an earlier batch is not again. */
@@ -272,8 +296,7 @@ final class ShardStage implements Stage {
   }
 
   private boolean expired(AskedQuery query) {
-    long deadline = query.record().getDeadline().toEpochMilli();
-    return deadline > 0 && clock.millis() > deadline;
+    return clock.millis() > query.record().getDeadline().toEpochMilli();
   }
 
   private boolean answers(AskedQuery query) {
@@ -317,22 +340,31 @@ final class ShardStage implements Stage {
     @Override
     public Duration predicted() {
       Coming one = coming.get(query.ask());
+      if (answers(query) || one == null || one.here().isEmpty()) {
+        return Duration.ZERO;
+      }
+      IndexSettings settings = one.here().get(0).settings();
+      boolean ranks = one.ranks() && !ranking.refuses(one.query.record(), settings);
+      if (one.scanned.isPresent() && !ranks) {
+        return Duration.ZERO;
+      }
       double seconds = 1e-3;
-      if (!answers(query) && one != null) {
-        if (one.scanned.isEmpty()) {
-          long bytes =
-              coming.values().stream()
-                  .filter(other -> other.scanned.isEmpty())
-                  .flatMap(other -> other.here().stream())
-                  .mapToLong(ShardStage::bytes)
-                  .sum();
-          seconds += bytes / bytesPerSecond.value();
+      if (one.scanned.isEmpty()) {
+        long bytes =
+            coming.values().stream()
+                .filter(other -> other.scanned.isEmpty())
+                .flatMap(other -> other.here().stream())
+                .mapToLong(ShardStage::bytes)
+                .sum();
+        seconds += bytes / bytesPerSecond.value();
+      }
+      if (ranks) {
+        if (!ranking.isReady(one.query.record(), settings)) {
+          seconds += LOADING_SECONDS;
         }
-        if (one.query.conversation().isPresent() && one.whyNotAgain.isEmpty()) {
-          long documents = one.here().stream().mapToLong(ShardFile::size).sum();
-          seconds +=
-              Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
-        }
+        long documents = one.here().stream().mapToLong(ShardFile::size).sum();
+        seconds +=
+            Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
       }
       return Duration.ofNanos((long) (seconds * 1e9));
     }
@@ -345,7 +377,9 @@ final class ShardStage implements Stage {
           throw new EnvironmentException("an answer was forgotten; it is computed again");
         }
         try {
-          if (one.scanned.isEmpty()) {
+          if (one.here().isEmpty()) {
+            one.scanned = Optional.of(Scanned.NOTHING);
+          } else if (one.scanned.isEmpty()) {
             scan();
           }
           answered.merge(query.ask(), answer(one), Answered::plus);
@@ -373,7 +407,10 @@ final class ShardStage implements Stage {
   private void scan() {
     long began = System.nanoTime();
     IndexScan scan = new IndexScan(matrices.orElseThrow());
-    List<Coming> waiting = coming.values().stream().filter(one -> one.scanned.isEmpty()).toList();
+    List<Coming> waiting =
+        coming.values().stream()
+            .filter(one -> one.scanned.isEmpty() && !one.here().isEmpty())
+            .toList();
     Map<ShardFile, List<Coming>> askers = new LinkedHashMap<>();
     for (Coming one : waiting) {
       for (ShardFile shard : one.here()) {
@@ -422,9 +459,14 @@ final class ShardStage implements Stage {
     Scanned scanned = one.scanned.orElseThrow();
     List<IndexScan.Candidate> candidates = CandidateRanking.unique(scanned.candidates());
     List<DocumentInfluence> influences = List.of();
-    String note = one.whyNotAgain.orElse("");
+    String note = "";
     long tokens = 0;
     boolean exact = false;
+    if (one.query.conversation().isPresent() && !candidates.isEmpty()) {
+      // Another query of the batch may have put another set into its place meanwhile.
+      note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
+      began = System.nanoTime();
+    }
     if (one.query.conversation().isPresent() && note.isEmpty() && !candidates.isEmpty()) {
       try {
         RankingModels.Ranked ranked =
@@ -437,6 +479,12 @@ final class ShardStage implements Stage {
         tokens = ranked.tokens();
         exact = true;
       } catch (InfluenceException e) {
+        note = String.valueOf(e.getMessage());
+      } catch (EngineException e) {
+        if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+          throw e;
+        }
+        // The scan stands: this response can not be ranked again, which says nothing of the model.
         note = String.valueOf(e.getMessage());
       }
     }
@@ -466,7 +514,7 @@ final class ShardStage implements Stage {
   private static InfluentialDocument document(
       int shard, DocumentInfluence influence, boolean excerpt) {
     return InfluentialDocument.newBuilder()
-        .setId(influence.document().id())
+        .setId(cut(influence.document().id(), LONGEST_ID))
         .setShard(shard)
         .setLine(influence.document().reference().line())
         .setExcerpt(excerpt ? influence.document().excerpt() : "")
@@ -493,7 +541,8 @@ final class ShardStage implements Stage {
               .setShard(shard)
               .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
               .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
-              .setReason(found instanceof OpenShards.Found.Missing missing ? missing.reason() : "")
+              .setReason(
+                  found instanceof OpenShards.Found.Missing missing ? cut(missing.reason()) : "")
               .build());
     }
     Cost cost = all.cost();
@@ -509,7 +558,7 @@ final class ShardStage implements Stage {
                         .filter(document -> query.shards().contains(document.getShard()))
                         .toList(),
                     query.record().getTop()))
-            .setNote(all.note)
+            .setNote(cut(all.note))
             .setTokens(cost.tokens())
             .setDocumentsReranked(cost.reranked())
             .setSeconds(cost.seconds())
@@ -539,6 +588,15 @@ final class ShardStage implements Stage {
         .toList();
   }
 
+  /** A sentence, of bounded length: a record holds one for each shard. */
+  private static String cut(String sentence) {
+    return cut(sentence, LONGEST_REASON);
+  }
+
+  private static String cut(String text, int most) {
+    return text.length() <= most ? text : text.substring(0, most - 3) + "...";
+  }
+
   /** The merger need not wait: the header says which shards the record asked. */
   @Override
   public List<Result> failed(SourceRecord record, Failure failure) {
@@ -547,7 +605,8 @@ final class ShardStage implements Stage {
     if (queryId.isEmpty() || asked.isEmpty()) {
       return List.of();
     }
-    String reason = "The query could not be answered: " + failure.message();
+    String reason = cut("The query could not be answered: " + failure.message());
+    int first = asked.get(0);
     List<ShardAnswer> answers =
         asked.stream()
             .map(
@@ -555,7 +614,7 @@ final class ShardStage implements Stage {
                     ShardAnswer.newBuilder()
                         .setShard(shard)
                         .setStatus(ShardStatus.MISSING)
-                        .setReason(reason)
+                        .setReason(shard == first ? reason : "As shard " + first + ".")
                         .build())
             .toList();
     asked.forEach(unused -> metrics.shard(true));

@@ -4,7 +4,9 @@ import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceOpening;
 import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluentialDocument;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.common.errors.SerializationException;
 import org.apache.kafka.common.serialization.Deserializer;
@@ -18,18 +20,32 @@ import org.jspecify.annotations.Nullable;
  * environment's fault.
  */
 final class StreamsValues {
-  private static final int MOST_SHARDS = 100_000;
+  private static final int LARGEST_OPENING_BYTES = 1 << 20;
+  private static final int LONGEST_INSTANCE = 1024;
 
   private StreamsValues() {}
 
-  static Serde<InfluencePartial> partials(Connection connection) {
+  /**
+   * Partials.
+   *
+   * @param largestBytes a larger record is refused unread
+   */
+  static Serde<InfluencePartial> partials(Connection connection, int largestBytes) {
     AvroValues values = new AvroValues(connection);
     return serde(
         values,
         bytes -> {
+          if (bytes.length > largestBytes) {
+            throw new UnreadableException(
+                "RECORD_TOO_LARGE",
+                "the record has "
+                    + bytes.length
+                    + " bytes, more than limits.record-bytes, "
+                    + largestBytes);
+          }
           InfluencePartial partial =
               values.read(bytes, InfluencePartial.class, InfluencePartial.getClassSchema());
-          check(partial);
+          check(partial, bytes.length);
           return partial;
         });
   }
@@ -39,26 +55,59 @@ final class StreamsValues {
     return serde(values, bytes -> values.read(bytes, Influence.class, Influence.getClassSchema()));
   }
 
-  /** Refuses what the merger could not work with. */
-  private static void check(InfluencePartial partial) throws UnreadableException {
+  /** Refuses what the merger could not work with, or what no part of the processor writes. */
+  static void check(InfluencePartial partial, int bytes) throws UnreadableException {
     boolean good =
         switch (partial.getKind()) {
-          case OPEN ->
-              partial.getOpen() != null
-                  && partial.getOpen().getEvent() != null
-                  && partial.getOpen().getShards() >= 1
-                  && partial.getOpen().getShards() <= MOST_SHARDS
-                  && partial.getOpen().getTop() >= 1;
-          case ANSWER ->
-              !partial.getShards().isEmpty()
-                  && partial.getShards().stream().allMatch(shard -> shard.getShard() >= 1);
+          case OPEN -> bytes <= LARGEST_OPENING_BYTES && isOpening(partial.getOpen());
+          case ANSWER -> isAnswer(partial);
           case UNKNOWN -> false;
         };
     if (!good) {
       throw new UnreadableException(
           "INVALID_PARTIAL",
-          "the record of kind " + partial.getKind() + " lacks what it must have");
+          "the record of kind "
+              + partial.getKind()
+              + ", of "
+              + bytes
+              + " bytes, lacks what it must have, or has more than it may have");
     }
+  }
+
+  private static boolean isOpening(@Nullable InfluenceOpening opening) {
+    return opening != null
+        && opening.getEvent() != null
+        && opening.getEvent().getDocuments().isEmpty()
+        && opening.getShards() >= 1
+        && opening.getShards() <= AskedShards.MOST
+        && opening.getTop() >= 1
+        && opening.getTop() <= InfluenceConfig.MOST_TOP;
+  }
+
+  private static boolean isAnswer(InfluencePartial partial) {
+    return partial.getOpen() == null
+        && !partial.getShards().isEmpty()
+        && partial.getShards().size() <= AskedShards.MOST
+        && partial.getShards().stream()
+            .allMatch(
+                shard ->
+                    shard.getShard() >= 1
+                        && shard.getShard() <= AskedShards.MOST
+                        && shard.getReason().length() <= ShardStage.LONGEST_REASON)
+        && partial.getDocuments().size() <= 2 * InfluenceConfig.MOST_TOP
+        && partial.getDocuments().stream().allMatch(StreamsValues::isDocument)
+        && partial.getNote().length() <= ShardStage.LONGEST_REASON
+        && partial.getInstance().length() <= LONGEST_INSTANCE
+        && Double.isFinite(partial.getSeconds());
+  }
+
+  private static boolean isDocument(InfluentialDocument document) {
+    return document.getId().length() <= ShardStage.LONGEST_ID
+        && document.getExcerpt().length() <= ShardStage.LONGEST_EXCERPT
+        && Double.isFinite(document.getInfluence())
+        && Double.isFinite(document.getEstimate())
+        && Double.isFinite(document.getStandardError())
+        && Double.isFinite(document.getSelfInfluence());
   }
 
   private interface Reading<T> {

@@ -15,6 +15,7 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.streams.errors.DeserializationExceptionHandler;
 import org.apache.kafka.streams.errors.ErrorHandlerContext;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,10 +26,15 @@ import org.slf4j.LoggerFactory;
  */
 public final class UnreadablePartials implements DeserializationExceptionHandler {
   static final String QUEUE = "whence.dead.letter.topic";
+  static final String QUEUE_BYTES = "whence.dead.letter.bytes";
   static final String METRICS = "whence.influence.metrics";
   private static final Logger LOG = LoggerFactory.getLogger(UnreadablePartials.class);
 
+  /** Headers of a batch and a record, in bytes, generously. */
+  private static final int FRAME = 256;
+
   private String queue = "";
+  private int queueBytes = Integer.MAX_VALUE;
   private Optional<InfluenceMetrics> metrics = Optional.empty();
 
   /** Kafka Streams makes it and configures it. */
@@ -37,6 +43,9 @@ public final class UnreadablePartials implements DeserializationExceptionHandler
   @Override
   public void configure(Map<String, ?> configs) {
     queue = String.valueOf(configs.get(QUEUE));
+    if (configs.get(QUEUE_BYTES) instanceof Integer given) {
+      queueBytes = given;
+    }
     if (configs.get(METRICS) instanceof InfluenceMetrics given) {
       metrics = Optional.of(given);
     }
@@ -70,12 +79,48 @@ public final class UnreadablePartials implements DeserializationExceptionHandler
             record.key(),
             record.value(),
             before);
-    ProducerRecord<byte[], byte[]> dead = new ProducerRecord<>(queue, record.key(), record.value());
-    for (EventHeader header :
-        DeadLetterHeaders.of(
-            source, new Failure(why.code(), why.sentence()), 1, MergeProcessor.STAGE)) {
+    return Response.resume(
+        List.of(
+            dead(
+                record.key(),
+                record.value(),
+                DeadLetterHeaders.of(
+                    source, new Failure(why.code(), why.sentence()), 1, MergeProcessor.STAGE))));
+  }
+
+  /**
+   * What fits into the queue however badly it compresses: without the value if that is too large,
+   * and with nothing but what says where the record is if its key and headers are.
+   */
+  private ProducerRecord<byte[], byte[]> dead(
+      byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> given) {
+    List<EventHeader> headers = new ArrayList<>(given);
+    byte[] kept = value;
+    if (size(key, kept, headers) > queueBytes) {
+      headers.add(
+          EventHeader.of(
+              DeadLetterHeaders.OMITTED_BYTES, Integer.toString(kept == null ? 0 : kept.length)));
+      kept = null;
+    }
+    byte[] keptKey = key;
+    if (size(keptKey, kept, headers) > queueBytes) {
+      keptKey = null;
+      headers.removeIf(header -> !header.name().startsWith(DeadLetterHeaders.PREFIX));
+    }
+    ProducerRecord<byte[], byte[]> dead = new ProducerRecord<>(queue, keptKey, kept);
+    for (EventHeader header : headers) {
       dead.headers().add(new RecordHeader(header.name(), header.value()));
     }
-    return Response.resume(List.of(dead));
+    return dead;
+  }
+
+  private static long size(
+      byte @Nullable [] key, byte @Nullable [] value, List<EventHeader> headers) {
+    long size = FRAME + (key == null ? 0L : key.length) + (value == null ? 0L : value.length);
+    for (EventHeader header : headers) {
+      size += 16 + 3L * header.name().length() + header.value().length;
+    }
+    // Compression makes random bytes longer by less than one in 256.
+    return size + size / 256;
   }
 }

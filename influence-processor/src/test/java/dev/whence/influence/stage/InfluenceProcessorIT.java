@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.InfluenceResult;
 import dev.whence.influence.query.QueryOptions;
@@ -31,6 +32,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -68,8 +70,15 @@ class InfluenceProcessorIT {
   }
 
   @Test
-  void whatComesOutIsWhatTheSearchOnFilesSaysOfTheSameResponse() throws Exception {
+  void whatComesOutIsWhatTheSearchOnFilesSaysAndWhatCanNotBeReadGoesToItsDeadLetterQueue()
+      throws Exception {
     Conversation response = InfluenceBench.answered("r-1", 0);
+    byte[] garbage = "no avro".getBytes(StandardCharsets.UTF_8);
+    byte[] key = "q".getBytes(StandardCharsets.UTF_8);
+    bench.send(
+        List.of(
+            new ProducerRecord<>(topics.influenceQueries().name(), 0, key, garbage),
+            new ProducerRecord<>(topics.influencePartials().name(), key, garbage)));
     try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
       bench.respond(topics, response);
       Influence influence = await(1).get(0);
@@ -80,6 +89,13 @@ class InfluenceProcessorIT {
       assertThat(influence.getCause()).isEqualTo(InfluenceCause.SAMPLED);
       sameAsOnFiles(
           influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+      Clients clients = new Clients(bench.connection);
+      for (var topic : List.of(topics.influenceQueries(), topics.influencePartials())) {
+        assertThat(
+                new DlqTool(clients, topics.deadLettersOf(topic).name()).show(DeadLetterFilter.ALL))
+            .extracting(DeadLetterEntry::code, DeadLetterEntry::topic)
+            .containsExactly(tuple("NOT_AVRO", topic.name()));
+      }
     }
   }
 
@@ -264,56 +280,6 @@ class InfluenceProcessorIT {
   }
 
   @Test
-  void whatCanNotBeReadGoesToTheDeadLetterQueueOfItsTopicAndTheOthersGoOn() throws Exception {
-    String queries = topics.influenceQueries().name();
-    String partials = topics.influencePartials().name();
-    byte[] garbage = "no avro".getBytes(StandardCharsets.UTF_8);
-    bench.send(
-        List.of(
-            new ProducerRecord<>(queries, 0, "q".getBytes(StandardCharsets.UTF_8), garbage),
-            new ProducerRecord<>(partials, "q".getBytes(StandardCharsets.UTF_8), garbage)));
-    try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
-      bench.respond(topics, InfluenceBench.answered("r-1", 0));
-      assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
-      Clients clients = new Clients(bench.connection);
-      for (var topic : List.of(topics.influenceQueries(), topics.influencePartials())) {
-        assertThat(
-                new DlqTool(clients, topics.deadLettersOf(topic).name()).show(DeadLetterFilter.ALL))
-            .extracting(DeadLetterEntry::code, DeadLetterEntry::topic)
-            .containsExactly(tuple("NOT_AVRO", topic.name()));
-      }
-      assertThat(processor.health().isReady()).isTrue();
-    }
-  }
-
-  @Test
-  void aSketchThatIsTooLargeForARecordLiesInTheClaimCheckDirectoryOrIsRefused() throws Exception {
-    Map<String, String> nowhere = Map.of("claim-check.above", "1KiB");
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), nowhere)) {
-      bench.respond(topics, InfluenceBench.answered("r-1", 0));
-      Influence refused = await(1).get(0);
-      assertThat(refused.getStatus()).isEqualTo(InfluenceStatus.FAILED);
-      assertThat(refused.getReason())
-          .contains("2048 bytes, more than claim-check.above, 1024")
-          .contains("set claim-check.dir");
-      assertThat(processor.health().isAlive()).isTrue();
-    }
-    Map<String, String> kept =
-        Map.of("claim-check.above", "1KiB", "claim-check.dir", data.resolve("kept").toString());
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), kept)) {
-      Conversation response = InfluenceBench.answered("r-2", 1);
-      bench.respond(topics, response);
-      Influence influence = about("r-2", await(2));
-      sameAsOnFiles(
-          influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
-      try (Stream<Path> files = Files.list(data.resolve("kept"))) {
-        assertThat(files.toList()).hasSize(1).allMatch(file -> Files.exists(file));
-      }
-      assertThat(processor.health().isAlive()).isTrue();
-    }
-  }
-
-  @Test
   void releasesOfModelsAndIndexesAreTakenOverBetweenBatchesAndWhatDoesNotFitIsRefused()
       throws Exception {
     Path models = data.resolve("models");
@@ -406,17 +372,34 @@ class InfluenceProcessorIT {
   }
 
   @Test
-  void queriesOfABatchShareOneScan() throws Exception {
+  void queriesOfABatchShareOneScanAndTheirSketchesMayLieInTheClaimCheckDirectory()
+      throws Exception {
+    Path kept = data.resolve("kept");
+    Map<String, String> claims =
+        Map.of("claim-check.above", "1KiB", "claim-check.dir", kept.toString());
+
     List<Conversation> responses =
         IntStream.range(0, 5).mapToObj(i -> InfluenceBench.answered("r-" + i, i)).toList();
-    Map<String, String> asking = Map.of("roles", "query,merge", "instance.id", "asking");
+    Map<String, String> asking = new HashMap<>(claims);
+    asking.putAll(Map.of("roles", "query,merge", "instance.id", "asking"));
     try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), asking)) {
       bench.respond(topics, responses.toArray(Conversation[]::new));
       org.awaitility.Awaitility.await()
           .atMost(SOON)
           .until(() -> bench.read(topics.influenceQueries().name()).size() == 5 * 8);
       assertThat(processor.health().isReady()).isTrue();
-      Map<String, String> scanning = Map.of("roles", "shards", "instance.id", "scanning");
+      try (Stream<Path> files = Files.list(kept)) {
+        List<Path> sketches = files.toList();
+        assertThat(sketches).hasSize(5);
+        for (Path sketch : sketches) {
+          byte[] bytes = Files.readAllBytes(sketch);
+          assertThat(bytes).hasSize(1024 * Short.BYTES);
+          assertThat(sketch.getFileName())
+              .hasToString(HexFormat.of().formatHex(Checksums.sha256().digest(bytes)) + ".sketch");
+        }
+      }
+      Map<String, String> scanning = new HashMap<>(claims);
+      scanning.putAll(Map.of("roles", "shards", "instance.id", "scanning"));
       try (InfluenceProcessor shards = bench.start(topics, data.resolve("b"), scanning)) {
         List<Influence> all = await(5);
         assertThat(all).allMatch(one -> one.getCoverage().getShare() == 1);

@@ -1,7 +1,9 @@
 package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
@@ -48,6 +50,7 @@ class MergeTopologyTest {
   private static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
   private static final Duration DEADLINE = Duration.ofSeconds(5);
   private static final String DEAD = "dead";
+  private static final int QUEUE_BYTES = 100_000;
 
   private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   private final InfluenceMetrics metrics = new InfluenceMetrics(meters);
@@ -106,6 +109,7 @@ class MergeTopologyTest {
         StreamsConfig.DESERIALIZATION_EXCEPTION_HANDLER_CLASS_CONFIG,
         UnreadablePartials.class.getName());
     properties.put(UnreadablePartials.QUEUE, DEAD);
+    properties.put(UnreadablePartials.QUEUE_BYTES, QUEUE_BYTES);
     properties.put(UnreadablePartials.METRICS, metrics);
     driver =
         new TopologyTestDriver(
@@ -204,6 +208,22 @@ class MergeTopologyTest {
     partials.pipeInput("q", partial);
   }
 
+  /** At the end in steps, as a merger looks at its clock that is not away. */
+  private void advance(Duration time) {
+    Duration step = Duration.ofMillis(500);
+    Duration left = time;
+    Duration looking = MergeProcessor.SILENT_FOR.plus(step);
+    if (left.compareTo(looking) > 0) {
+      driver.advanceWallClockTime(left.minus(looking));
+      left = looking;
+    }
+    while (left.compareTo(step) > 0) {
+      driver.advanceWallClockTime(step);
+      left = left.minus(step);
+    }
+    driver.advanceWallClockTime(left);
+  }
+
   private Influence only() {
     assertThat(influences.getQueueSize()).isEqualTo(1);
     return influences.readValue();
@@ -243,7 +263,7 @@ class MergeTopologyTest {
     assertThat(influence.getCost().getTokens()).isEqualTo(830);
     assertThat(influence.getCost().getDocumentsReranked()).isEqualTo(16);
     assertThat(influence.getCost().getSeconds()).isEqualTo(2.5);
-    driver.advanceWallClockTime(DEADLINE.multipliedBy(2));
+    advance(DEADLINE.multipliedBy(2));
     assertThat(influences.isEmpty()).isTrue();
   }
 
@@ -268,9 +288,9 @@ class MergeTopologyTest {
   void answersAfterTheDeadlineAreOnlyCountedAndTheResultSaysSevenOfEight() {
     pipe(opening(8));
     IntStream.rangeClosed(1, 7).forEach(shard -> pipe(answer(shard)));
-    driver.advanceWallClockTime(DEADLINE.minusMillis(100));
+    advance(DEADLINE.minusMillis(100));
     assertThat(influences.isEmpty()).isTrue();
-    driver.advanceWallClockTime(Duration.ofMillis(150));
+    advance(Duration.ofMillis(150));
     Influence influence = only();
     assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
     assertThat(influence.getReasonCode()).isEqualTo("SHARDS_MISSING");
@@ -316,7 +336,7 @@ class MergeTopologyTest {
   @Test
   void whenNoShardAnswersThereIsAResultWithCoverageZero() {
     pipe(opening(8));
-    driver.advanceWallClockTime(DEADLINE.plusMillis(50));
+    advance(DEADLINE.plusMillis(50));
     Influence influence = only();
     assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.FAILED);
     assertThat(influence.getReasonCode()).isEqualTo("NO_SHARD_ANSWERED");
@@ -338,7 +358,7 @@ class MergeTopologyTest {
   @Test
   void answersThatNobodyAskedForAreForgottenAfterTenMinutes() {
     pipe(answer(1));
-    driver.advanceWallClockTime(Duration.ofMinutes(11));
+    advance(Duration.ofMinutes(11));
     assertThat(influences.isEmpty()).isTrue();
     assertThat(ignored("never_asked")).isEqualTo(1);
     assertThat(driver.getKeyValueStore(MergeTopology.OPEN_STORE).all().hasNext()).isFalse();
@@ -352,11 +372,11 @@ class MergeTopologyTest {
     pipe(opening(1));
     pipe(answer(1));
     assertThat(influences.isEmpty()).isTrue();
-    driver.advanceWallClockTime(MergeProcessor.CLOSED_FOR.plusSeconds(11));
+    advance(MergeProcessor.CLOSED_FOR.plusSeconds(11));
     assertThat(driver.getKeyValueStore(MergeTopology.CLOSED_STORE).all().hasNext()).isFalse();
 
     pipe(opening(2)); // its deadline has passed long ago
-    driver.advanceWallClockTime(Duration.ofMillis(50));
+    advance(MergeProcessor.SILENT_FOR);
     assertThat(only().getCoverage().getShare()).isZero();
     pipe(opening(2));
     pipe(answer(1));
@@ -411,20 +431,182 @@ class MergeTopologyTest {
     assertThat(first.results().get(0).getCoverage().getShare()).isEqualTo(1);
 
     Successor second = new Successor(kept);
-    second.lookAt(START.plus(DEADLINE).minusMillis(1));
+    second.lookUntil(START.plus(DEADLINE).minusMillis(1));
     assertThat(second.results()).isEmpty();
-    second.lookAt(START.plus(DEADLINE));
+    second.lookUntil(START.plus(DEADLINE));
     assertThat(second.results()).hasSize(1);
     assertThat(second.results().get(0).getCoverage().getShare()).isEqualTo(1 / 3.0);
+  }
+
+  private static InfluenceMerge keptWithOneOfThree() {
+    return InfluenceMerge.newBuilder()
+        .setQueryId("q")
+        .setSince(START)
+        .setOpen(opening(3).getOpen())
+        .setAnswers(List.of(answer(1)))
+        .build();
+  }
+
+  @Test
+  void afterAnOutageAnswersThatLieInTheTopicAreReadBeforeTheDeadlineCounts() {
+    Instant after = START.plus(Duration.ofHours(1));
+    Successor reading = new Successor(keptWithOneOfThree(), after);
+    reading.lookUntil(after.plusMillis(500));
+    assertThat(reading.results()).isEmpty();
+    reading.process("q", answer(2), START.plusSeconds(1));
+    reading.lookUntil(after.plusMillis(2000));
+    assertThat(reading.results()).isEmpty();
+    reading.process("q", answer(3), START.plusSeconds(2));
+    assertThat(reading.results()).hasSize(1);
+    assertThat(reading.results().get(0).getCoverage().getShare()).isEqualTo(1);
+  }
+
+  @Test
+  void afterAnOutageTheDeadlineCountsOnceALaterRecordWasReadOrNothingComes() {
+    Instant after = START.plus(Duration.ofHours(1));
+    Successor silent = new Successor(keptWithOneOfThree(), after);
+    silent.lookUntil(after.plus(MergeProcessor.SILENT_FOR).minusMillis(100));
+    assertThat(silent.results()).isEmpty();
+    silent.lookUntil(after.plus(MergeProcessor.SILENT_FOR).plusMillis(50));
+    assertThat(silent.results()).hasSize(1);
+    assertThat(silent.results().get(0).getCoverage().getShare()).isEqualTo(1 / 3.0);
+
+    Successor later = new Successor(keptWithOneOfThree(), after);
+    later.process("other", answer(1), START.plus(DEADLINE).plusMillis(1));
+    later.lookUntil(after.plusMillis(50));
+    assertThat(later.results()).hasSize(1);
+  }
+
+  /** As a virtual machine does that was paused: brokers went on, and the wall clock, too. */
+  @Test
+  void whoWasAwayFirstHearsWhatWasSaidMeanwhile() {
+    Successor paused = new Successor(keptWithOneOfThree(), START);
+    paused.lookUntil(START.plusMillis(100));
+    Instant back = START.plus(Duration.ofMinutes(1));
+    paused.lookAt(back);
+    assertThat(paused.results()).isEmpty();
+    paused.lookUntil(back.plus(MergeProcessor.SILENT_FOR));
+    assertThat(paused.results()).hasSize(1);
+  }
+
+  @Test
+  void answersThatNobodyAskedForTakeABoundedPlaceInMemory() {
+    InfluencePartial large =
+        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(8 << 20)).build();
+    for (String query : List.of("a", "b", "c", "d")) {
+      partials.pipeInput(query, large); // the fourth is more than 32 MiB with what else it says
+    }
+    assertThat(ignored("never_asked")).isEqualTo(1);
+    assertThat(driver.getKeyValueStore(MergeTopology.OPEN_STORE).approximateNumEntries())
+        .isEqualTo(3);
+  }
+
+  @Test
+  void whatIsSaidOfForeignOrUnscannedShardsIsNotBelieved() {
+    pipe(opening(2));
+    pipe(answer(1, 7));
+    pipe(
+        InfluencePartial.newBuilder(answer(2))
+            .setShards(List.of(ShardAnswer.newBuilder().setShard(2).build()))
+            .build());
+    Influence influence = only();
+    assertThat(influence.getCoverage().getShare()).isEqualTo(0.5);
+    assertThat(influence.getDocuments()).extracting(InfluentialDocument::getShard).containsOnly(1);
+  }
+
+  @Test
+  void aResultThatDoesNotFitLosesExcerptsThenReasonsThenDocumentsAndSaysSo() {
+    List<InfluentialDocument> documents =
+        IntStream.range(1, 101)
+            .mapToObj(
+                i ->
+                    InfluentialDocument.newBuilder(document(1, i))
+                        .setExcerpt("x".repeat(1000))
+                        .build())
+            .toList();
+    Influence result =
+        Influence.newBuilder(opening(1).getOpen().getEvent())
+            .setStatus(InfluenceStatus.SCORED)
+            .setDocuments(documents)
+            .build();
+    assertThat(Fitting.result(result, 200_000)).isSameAs(result);
+    Influence bare = Fitting.result(result, 50_000);
+    assertThat(Fitting.size(bare)).isLessThanOrEqualTo(50_000);
+    assertThat(bare.getReasonCode()).isEqualTo(Fitting.CODE);
+    assertThat(bare.getDocuments()).hasSize(100).allMatch(one -> one.getExcerpt().isEmpty());
+    Influence fewer = Fitting.result(result, 2_000);
+    assertThat(Fitting.size(fewer)).isLessThanOrEqualTo(2_000);
+    assertThat(fewer.getDocuments()).isNotEmpty();
+    assertThat(fewer.getDocuments().get(0).getInfluence()).isEqualTo(100);
+
+    InfluenceMerge state =
+        InfluenceMerge.newBuilder(keptWithOneOfThree())
+            .setAnswers(
+                List.of(InfluencePartial.newBuilder(answer(1)).setDocuments(documents).build()))
+            .build();
+    InfluenceMerge small = Fitting.state(state, 50_000);
+    assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
+    assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
+    assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
+        .contains("2 of the 3 shards of the index were not scanned")
+        .contains("left out");
+  }
+
+  @Test
+  void aValueThatIsTooLargeForTheDeadLetterQueueIsLeftOutAndItsSizeSaid() {
+    TestInputTopic<String, byte[]> raw =
+        driver.createInputTopic(
+            topics.influencePartials().name(),
+            new StringSerializer(),
+            Serdes.ByteArray().serializer());
+    byte[] large = new byte[QUEUE_BYTES];
+    large[0] = (byte) 0xff;
+    raw.pipeInput("q", large);
+    TestRecord<String, byte[]> letter =
+        driver
+            .createOutputTopic(
+                DEAD, Serdes.String().deserializer(), Serdes.ByteArray().deserializer())
+            .readRecord();
+    assertThat(letter.value()).isNull();
+    assertThat(
+            new String(
+                letter.headers().lastHeader(DeadLetterHeaders.OMITTED_BYTES).value(),
+                StandardCharsets.UTF_8))
+        .isEqualTo(Integer.toString(QUEUE_BYTES));
+  }
+
+  @Test
+  void partialsThatNoPartOfTheProcessorWritesAreRefused() throws Exception {
+    StreamsValues.check(opening(8), 1000);
+    StreamsValues.check(answer(1, 2), 1000);
+    InfluencePartial tooLong =
+        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(1000)).build();
+    InfluencePartial notFinite =
+        InfluencePartial.newBuilder(answer(1))
+            .setDocuments(List.of(document(1, Double.NaN)))
+            .build();
+    for (InfluencePartial bad : List.of(opening(0), opening(5000), tooLong, notFinite)) {
+      assertThatThrownBy(() -> StreamsValues.check(bad, 1000))
+          .isInstanceOf(UnreadableException.class)
+          .hasMessageContaining("or has more than it may have");
+    }
+    assertThatThrownBy(() -> StreamsValues.check(opening(8), 2 << 20))
+        .isInstanceOf(UnreadableException.class);
   }
 
   private final class Successor {
     final MockProcessorContext<String, Influence> context = new MockProcessorContext<>();
     final MergeProcessor processor =
         new MergeProcessor(new MergeProcessor.Settings("successor"), metrics);
+    private Instant lookedAt;
 
     Successor(InfluenceMerge kept) {
-      context.setCurrentSystemTimeMs(START.toEpochMilli());
+      this(kept, START);
+    }
+
+    Successor(InfluenceMerge kept, Instant now) {
+      lookedAt = now;
+      context.setCurrentSystemTimeMs(now.toEpochMilli());
       store(MergeTopology.OPEN_STORE).put("q", kept);
       store(MergeTopology.CLOSED_STORE);
       processor.init(context);
@@ -441,7 +623,20 @@ class MergeTopologyTest {
       return store;
     }
 
+    void process(String queryId, InfluencePartial partial, Instant written) {
+      processor.process(new Record<>(queryId, partial, written.toEpochMilli()));
+    }
+
+    /** Every 50 ms. */
+    void lookUntil(Instant now) {
+      while (lookedAt.isBefore(now)) {
+        Instant next = lookedAt.plus(MergeProcessor.LOOK_EVERY);
+        lookAt(next.isBefore(now) ? next : now);
+      }
+    }
+
     void lookAt(Instant now) {
+      lookedAt = now;
       context.setCurrentSystemTimeMs(now.toEpochMilli());
       context.scheduledPunctuators().get(0).getPunctuator().punctuate(now.toEpochMilli());
     }
