@@ -43,6 +43,9 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private boolean busy;
 
+  /** Whether the client is just telling of an assignment; guarded by this. */
+  private boolean told;
+
   Partitions(
       Consumer<byte[], byte[]> consumer,
       Holding holding,
@@ -99,8 +102,32 @@ final class Partitions implements ConsumerRebalanceListener {
     begun.clear();
   }
 
+  /**
+   * Lets a poll return early, from another thread. Not while the client tells of an assignment: a
+   * wake-up would end one of its calls there, the client would take the assignment for failed, and
+   * it never reads such partitions again (seen with Kafka 4.2.1). The poll returns by itself soon.
+   */
+  synchronized void wake() {
+    if (!told) {
+      consumer.wakeup();
+    }
+  }
+
+  private synchronized void told(boolean now) {
+    told = now;
+  }
+
   @Override
   public void onPartitionsAssigned(Collection<TopicPartition> assigned) {
+    told(true);
+    try {
+      assign(assigned);
+    } finally {
+      told(false);
+    }
+  }
+
+  private void assign(Collection<TopicPartition> assigned) {
     if (assigned.isEmpty()) {
       return;
     }
@@ -157,6 +184,15 @@ final class Partitions implements ConsumerRebalanceListener {
 
   @Override
   public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
+    told(true);
+    try {
+      revoke(revoked);
+    } finally {
+      told(false);
+    }
+  }
+
+  private void revoke(Collection<TopicPartition> revoked) {
     Set<TopicPartition> partitions = new HashSet<>(revoked);
     Set<TopicPartition> handBack = new HashSet<>(begun);
     handBack.retainAll(partitions);

@@ -230,7 +230,7 @@ final class Session {
    * @return false if the worker is stopping and its grace is over
    */
   private boolean awaitModel(CompletableFuture<?> future, Optional<BatchRun> run) {
-    var unused = future.whenComplete((result, thrown) -> consumer.wakeup());
+    var unused = future.whenComplete((result, thrown) -> partitions.wake());
     while (!future.isDone()) {
       if (lifecycle.stopping()) {
         run.ifPresent(BatchRun::stop);
