@@ -38,7 +38,7 @@ class UsageTest {
     "frobnicate, Unmatched argument at index 0: 'frobnicate'",
     "attribute, Missing required options",
     "serve, which processor",
-    "bench, or 'transfer' is missing",
+    "bench, or 'datamodel' is missing",
     "transfer, or 'rollback' is missing",
     "influence, index or query is missing",
     "topics, --bootstrap-server is missing",
