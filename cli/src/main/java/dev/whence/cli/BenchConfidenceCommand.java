@@ -2,7 +2,6 @@ package dev.whence.cli;
 
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.fidelity.ConfidenceBench;
-import dev.whence.benchmarks.fidelity.ConfidenceReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.samples.BundledModels;
 import java.nio.file.Path;
@@ -82,25 +81,20 @@ final class BenchConfidenceCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     input.ifPresent(InputFile::check);
-    ConfidenceBench.Options options;
-    try {
-      options =
-          new ConfidenceBench.Options(
-              Models.resolve(model),
-              Models.resolve(proxy.orElse(model)),
-              MethodOptions.of(fastMethod).withHeal(heal),
-              MethodOptions.DEFAULT,
-              input,
-              paragraphs,
-              responses,
-              maxNewTokens,
-              Dtype.of(dtype));
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    ConfidenceReport report = ConfidenceBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new ConfidenceBench.Options(
+                Models.resolve(model),
+                Models.resolve(proxy.orElse(model)),
+                MethodOptions.of(fastMethod).withHeal(heal),
+                MethodOptions.DEFAULT,
+                input,
+                paragraphs,
+                responses,
+                maxNewTokens,
+                Dtype.of(dtype)),
+        ConfidenceBench::run);
     return Whence.DONE;
   }
 }

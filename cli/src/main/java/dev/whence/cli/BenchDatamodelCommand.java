@@ -1,8 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.influence.DatamodelBench;
-import dev.whence.benchmarks.influence.DatamodelReport;
-import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
 import java.nio.file.Path;
 import java.util.List;
@@ -80,23 +78,18 @@ final class BenchDatamodelCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    DatamodelBench.Options options;
-    try {
-      options =
-          new DatamodelBench.Options(
-              directory,
-              queries,
-              subsets,
-              removals,
-              removed,
-              atOnce,
-              dampings.stream().map(Damping::parse).toList());
-    } catch (IllegalArgumentException | InfluenceException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    DatamodelReport report = DatamodelBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new DatamodelBench.Options(
+                directory,
+                queries,
+                subsets,
+                removals,
+                removed,
+                atOnce,
+                dampings.stream().map(Damping::parse).toList()),
+        DatamodelBench::run);
     return Whence.DONE;
   }
 }

@@ -1,7 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.ExactBench;
-import dev.whence.benchmarks.ExactReport;
 import dev.whence.engine.EngineOptions.Dtype;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -51,17 +50,12 @@ final class BenchExactCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     InputFile.check(input);
-    ExactBench.Options options;
-    try {
-      options =
-          new ExactBench.Options(
-              Models.resolve(model), input, line, Dtype.of(dtype), repeat, !noNaive, dumpIds);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    ExactReport report = ExactBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new ExactBench.Options(
+                Models.resolve(model), input, line, Dtype.of(dtype), repeat, !noNaive, dumpIds),
+        ExactBench::run);
     return Whence.DONE;
   }
 }

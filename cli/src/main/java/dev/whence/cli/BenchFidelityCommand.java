@@ -122,41 +122,33 @@ final class BenchFidelityCommand implements Callable<Integer> {
       return scale();
     }
     input.ifPresent(InputFile::check);
-    FidelityBench.Options options;
-    try {
-      options =
-          new FidelityBench.Options(
-              Models.resolve(model),
-              input,
-              quick && paragraphs == 0 ? QUICK_PARAGRAPHS : paragraphs,
-              quick && prompts == 0 ? QUICK_PROMPTS : prompts,
-              minutes == 0 ? Optional.empty() : Optional.of(Duration.ofMinutes(minutes)),
-              maxNewTokens,
-              Dtype.of(dtype),
-              proxy.map(Models::resolve),
-              full,
-              methods);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    FidelityReport report = FidelityBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    FidelityReport report =
+        output.measure(
+            spec,
+            () ->
+                new FidelityBench.Options(
+                    Models.resolve(model),
+                    input,
+                    quick && paragraphs == 0 ? QUICK_PARAGRAPHS : paragraphs,
+                    quick && prompts == 0 ? QUICK_PROMPTS : prompts,
+                    minutes == 0 ? Optional.empty() : Optional.of(Duration.ofMinutes(minutes)),
+                    maxNewTokens,
+                    Dtype.of(dtype),
+                    proxy.map(Models::resolve),
+                    full,
+                    methods),
+            FidelityBench::run);
     return files(report.csv(), report.plot());
   }
 
-  private int scale() throws IOException {
-    ScalingBench.Options options;
-    try {
-      options =
-          new ScalingBench.Options(
-              Models.resolve(model), Dtype.of(dtype), scalingSources, scalingTokens, 3);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    ScalingReport report = ScalingBench.run(options, output.progress(spec));
-    output.write(spec, report);
+  private int scale() throws Exception {
+    ScalingReport report =
+        output.measure(
+            spec,
+            () ->
+                new ScalingBench.Options(
+                    Models.resolve(model), Dtype.of(dtype), scalingSources, scalingTokens, 3),
+            ScalingBench::run);
     return files(report.csv(), report.plot());
   }
 

@@ -1,8 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.influence.InfluenceBench;
-import dev.whence.benchmarks.influence.InfluenceReport;
-import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
 import java.nio.file.Path;
 import java.util.List;
@@ -77,22 +75,17 @@ final class BenchInfluenceCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    InfluenceBench.Options options;
-    try {
-      options =
-          new InfluenceBench.Options(
-              directory,
-              queries,
-              buckets,
-              every,
-              baselines ? List.of() : lambdas.stream().map(Damping::parse).toList(),
-              Damping.parse(alpha));
-    } catch (IllegalArgumentException | InfluenceException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    InfluenceReport report = InfluenceBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new InfluenceBench.Options(
+                directory,
+                queries,
+                buckets,
+                every,
+                baselines ? List.of() : lambdas.stream().map(Damping::parse).toList(),
+                Damping.parse(alpha)),
+        InfluenceBench::run);
     return Whence.DONE;
   }
 }

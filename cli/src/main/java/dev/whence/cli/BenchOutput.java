@@ -1,11 +1,13 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.Report;
+import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Model.CommandSpec;
@@ -22,7 +24,31 @@ final class BenchOutput {
       description = "also writes machine, versions, date, command and figures there")
   private Optional<Path> report = Optional.empty();
 
-  Consumer<String> progress(CommandSpec spec) {
+  /** A benchmark. */
+  interface Bench<O, R extends Report> {
+    R run(O options, Consumer<String> progress) throws Exception;
+  }
+
+  /**
+   * Measures, and writes the figures.
+   *
+   * @param options what to measure; where they can not be, that is wrong usage
+   */
+  <O, R extends Report> R measure(CommandSpec spec, Callable<O> options, Bench<O, R> bench)
+      throws Exception {
+    O checked;
+    try {
+      checked = options.call();
+    } catch (IllegalArgumentException | InfluenceException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+    NativeEnd.prepare();
+    R report = bench.run(checked, progress(spec));
+    write(spec, report);
+    return report;
+  }
+
+  private Consumer<String> progress(CommandSpec spec) {
     PrintWriter err = spec.commandLine().getErr();
     return sentence -> {
       err.println(sentence);
@@ -30,7 +56,7 @@ final class BenchOutput {
     };
   }
 
-  void write(CommandSpec spec, Report figures) throws IOException {
+  private void write(CommandSpec spec, Report figures) throws IOException {
     PrintWriter out = spec.commandLine().getOut();
     out.println(json ? figures.json() : figures.markdown());
     out.flush();

@@ -1,7 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.SamplesBench;
-import dev.whence.benchmarks.SamplesReport;
 import dev.whence.samples.BundledModels;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -52,20 +51,15 @@ final class BenchSamplesCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    SamplesBench.Options options;
-    try {
-      options =
-          new SamplesBench.Options(
-              Models.resolve(model),
-              proxy.map(Models::resolve),
-              base.map(Models::resolve),
-              questions);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    SamplesReport report = SamplesBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new SamplesBench.Options(
+                Models.resolve(model),
+                proxy.map(Models::resolve),
+                base.map(Models::resolve),
+                questions),
+        SamplesBench::run);
     return Whence.DONE;
   }
 }

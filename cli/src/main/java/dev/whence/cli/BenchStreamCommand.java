@@ -1,7 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.StreamBench;
-import dev.whence.benchmarks.StreamReport;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -50,17 +49,12 @@ final class BenchStreamCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     input.ifPresent(InputFile::check);
-    StreamBench.Options options;
-    try {
-      options =
-          new StreamBench.Options(
-              model.map(Models::resolve), input, warmup, responses, burst, rate, groupProtocol);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    StreamReport report = StreamBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () ->
+            new StreamBench.Options(
+                model.map(Models::resolve), input, warmup, responses, burst, rate, groupProtocol),
+        StreamBench::run);
     return Whence.DONE;
   }
 }

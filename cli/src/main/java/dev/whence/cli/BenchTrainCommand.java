@@ -2,10 +2,10 @@ package dev.whence.cli;
 
 import dev.whence.benchmarks.TrainBench;
 import dev.whence.benchmarks.TrainReport;
-import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -47,21 +47,13 @@ final class BenchTrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    TrainBench.Options options;
-    try {
-      options = new TrainBench.Options(lengths, batchTokens, repeat);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    NativeEnd.prepare();
-    ModelConfig config;
-    String name;
-    try (ModelFiles files = ModelFiles.open(Models.resolve(model))) {
-      config = files.config();
-      name = files.name();
-    }
-    TrainReport report = TrainBench.run(config, name, options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(spec, () -> new TrainBench.Options(lengths, batchTokens, repeat), this::train);
     return Whence.DONE;
+  }
+
+  private TrainReport train(TrainBench.Options options, Consumer<String> progress) {
+    try (ModelFiles files = ModelFiles.open(Models.resolve(model))) {
+      return TrainBench.run(files.config(), files.name(), options, progress);
+    }
   }
 }

@@ -1,7 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.TransferBench;
-import dev.whence.benchmarks.TransferReport;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -50,14 +49,10 @@ final class BenchTransferCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    TransferBench.Options options;
-    try {
-      options = new TransferBench.Options(directory, (long) (gigabytes * 1e9), shards, lambdas);
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-    TransferReport report = TransferBench.run(options, output.progress(spec));
-    output.write(spec, report);
+    output.measure(
+        spec,
+        () -> new TransferBench.Options(directory, (long) (gigabytes * 1e9), shards, lambdas),
+        TransferBench::run);
     return Whence.DONE;
   }
 }

@@ -10,6 +10,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -132,40 +133,27 @@ class InfluenceCommandTest {
   @Test
   void whatCanNotBeIsWrongUsage() throws IOException {
     Path corpus = Files.writeString(directory.resolve("c.jsonl"), "{\"text\": \"a b c\"}\n");
-    assertThat(
-            whence(
-                "influence",
-                "query",
-                "--index",
-                directory.toString(),
-                "--input",
-                corpus.toString(),
-                "--measure",
-                "loss"))
-        .isEqualTo(2);
+    assertThat(query(corpus, "--measure", "loss")).isEqualTo(2);
     assertThat(err.toString()).contains("'loss' is no measure: write log-likelihood or log-odds.");
-    assertThat(
-            whence(
-                "influence",
-                "query",
-                "--index",
-                directory.toString(),
-                "--input",
-                corpus.toString(),
-                "--alpha",
-                "0"))
-        .isEqualTo(2);
+    assertThat(query(corpus, "--alpha", "0")).isEqualTo(2);
     assertThat(err.toString()).contains("alpha and lambda must be above 0");
-    assertThat(
-            whence(
+    assertThat(query(corpus)).isEqualTo(1);
+    assertThat(err.toString()).contains("holds no shard of an index");
+  }
+
+  /** Asks the directory, which is no index. */
+  private int query(Path input, String... more) {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
                 "influence",
                 "query",
                 "--index",
                 directory.toString(),
                 "--input",
-                corpus.toString()))
-        .isEqualTo(1);
-    assertThat(err.toString()).contains("holds no shard of an index");
+                input.toString()));
+    arguments.addAll(List.of(more));
+    return whence(arguments.toArray(String[]::new));
   }
 
   private int whence(String... arguments) {

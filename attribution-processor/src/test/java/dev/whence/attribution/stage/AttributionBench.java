@@ -8,6 +8,7 @@ import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.embedded.RawRecords;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.kafka.Clients;
@@ -22,19 +23,14 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * A broker and a registry for the tests of this package; each test has a topic prefix of its own.
@@ -122,28 +118,11 @@ final class AttributionBench {
   }
 
   void send(List<ProducerRecord<byte[], byte[]>> records) {
-    try (KafkaProducer<byte[], byte[]> producer =
-        new KafkaProducer<>(
-            Map.of(
-                "bootstrap.servers",
-                broker.bootstrapServers(),
-                "compression.type",
-                "zstd",
-                "buffer.memory",
-                256L << 20,
-                "max.request.size",
-                128 << 20),
-            new ByteArraySerializer(),
-            new ByteArraySerializer())) {
-      List<java.util.concurrent.Future<?>> sent = new ArrayList<>();
-      records.forEach(record -> sent.add(producer.send(record)));
-      producer.flush();
-      for (var one : sent) {
-        one.get();
-      }
-    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
-      throw new IllegalStateException(e);
-    }
+    raw().send(records);
+  }
+
+  private RawRecords raw() {
+    return new RawRecords(broker.bootstrapServers());
   }
 
   static ProducerRecord<byte[], byte[]> record(String topic, String key, byte[] value) {
@@ -152,20 +131,7 @@ final class AttributionBench {
 
   /** Everything committed in a topic. */
   List<ConsumerRecord<byte[], byte[]>> read(String topic) {
-    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
-    try (Consumer<byte[], byte[]> reader = new Clients(connection).reader("test-reader")) {
-      List<TopicPartition> partitions =
-          reader.partitionsFor(topic).stream()
-              .map(info -> new TopicPartition(topic, info.partition()))
-              .toList();
-      reader.assign(partitions);
-      reader.seekToBeginning(partitions);
-      Map<TopicPartition, Long> ends = reader.endOffsets(partitions);
-      while (partitions.stream().anyMatch(p -> reader.position(p) < ends.get(p))) {
-        reader.poll(Duration.ofMillis(100)).forEach(all::add);
-      }
-    }
-    return all;
+    return raw().committed(topic);
   }
 
   /** All attributions, as Confluent's deserializer reads them. */

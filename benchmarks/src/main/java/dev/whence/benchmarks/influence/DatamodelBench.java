@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -145,7 +146,7 @@ public final class DatamodelBench {
     for (int s = 0; s < count; s++) {
       List<String> ids = new ArrayList<>(documents.stream().map(Document::id).toList());
       for (int i = ids.size() - 1; i > 0; i--) {
-        java.util.Collections.swap(ids, i, random.nextInt(i + 1));
+        Collections.swap(ids, i, random.nextInt(i + 1));
       }
       halves.add(Set.copyOf(ids.subList(0, ids.size() / 2)));
     }

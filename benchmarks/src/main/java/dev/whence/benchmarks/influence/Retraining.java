@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -105,7 +106,7 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
 
   private static void remove(Path directory) throws IOException {
     try (var entries = Files.walk(directory)) {
-      for (Path entry : entries.sorted(java.util.Comparator.reverseOrder()).toList()) {
+      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
         Files.delete(entry);
       }
     }

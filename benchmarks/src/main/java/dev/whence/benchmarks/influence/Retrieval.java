@@ -8,6 +8,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -56,7 +57,7 @@ public record Retrieval(
             query.stating().entrySet().stream()
                 .filter(entry -> entry.getValue().equals(Set.of(form)))
                 .map(Map.Entry::getKey)
-                .collect(java.util.stream.Collectors.toSet());
+                .collect(Collectors.toSet());
         if (!ofForm.isEmpty()) {
           byForm.computeIfAbsent(form, f -> new ArrayList<>()).add(recall(top, ofForm));
         }

@@ -54,9 +54,10 @@ final class TrainedStages implements AutoCloseable {
   }
 
   private static EkfacFactors factors(
-      TappedModel model, Recipe recipe, Path output, int every, Consumer<String> progress)
+      TappedModel model, Recipe recipe, Path stage, int every, Consumer<String> progress)
       throws IOException {
-    Path mixture = output.resolveSibling(output.getFileName() + "-every-" + every + ".jsonl");
+    Path output = stage.resolveSibling(stage.getFileName() + "-every-" + every);
+    Path mixture = output.resolveSibling(output.getFileName() + ".jsonl");
     if (!Files.exists(mixture)) {
       new RecipeTexts(recipe).writeMixture(mixture, every);
     }
@@ -64,11 +65,10 @@ final class TrainedStages implements AutoCloseable {
     new FactorsJob(
             model,
             new CorpusFile(mixture),
-            output.resolveSibling(output.getFileName() + "-every-" + every),
+            output,
             FactorsJob.Options.DEFAULT.withPackTokens(PACK_TOKENS))
         .run(FactorsJob.Listener.NONE);
-    return EkfacFactors.read(
-        output.resolveSibling(output.getFileName() + "-every-" + every), model.matrices());
+    return EkfacFactors.read(output, model.matrices());
   }
 
   private static List<CorpusDocument> read(TappedModel model, Path path) {

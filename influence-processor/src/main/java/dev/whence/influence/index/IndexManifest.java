@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 
 /**
  * What an index is of and which shards it has, for whoever asks it without holding the shards. It
@@ -106,7 +107,8 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
       list.addObject().put("checksum", shard.checksum()).put("documents", shard.documents());
     }
     try {
-      Path beside = Files.createTempFile(directory, FILE, ".writing");
+      // a temporary file of the JDK's could be read by its owner only
+      Path beside = directory.resolve(FILE + "." + UUID.randomUUID() + ".writing");
       Files.writeString(beside, json.toPrettyString() + "\n");
       Files.move(
           beside,

@@ -58,7 +58,7 @@ final class Fitting {
               .build());
     }
     while (size(next.build()) > most && !next.getDocuments().isEmpty()) {
-      next.setDocuments(ShardStage.best(next.getDocuments(), next.getDocuments().size() / 4));
+      next.setDocuments(NamedDocuments.best(next.getDocuments(), next.getDocuments().size() / 4));
     }
     return next.build();
   }
@@ -89,7 +89,8 @@ final class Fitting {
               .map(
                   one ->
                       withDocuments(
-                          one, ShardStage.best(one.getDocuments(), one.getDocuments().size() / 4)))
+                          one,
+                          NamedDocuments.best(one.getDocuments(), one.getDocuments().size() / 4)))
               .toList());
     }
     return next.build();

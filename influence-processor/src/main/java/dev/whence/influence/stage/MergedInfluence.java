@@ -81,7 +81,7 @@ final class MergedInfluence {
                     .setDocumentsScanned(documentsScanned)
                     .setMissing(missing)
                     .build())
-            .setDocuments(ShardStage.best(documents, opening.getTop()))
+            .setDocuments(NamedDocuments.best(documents, opening.getTop()))
             .setCost(
                 InfluenceCost.newBuilder()
                     .setTokens(tokens)

@@ -26,7 +26,6 @@ import dev.whence.schemas.avro.ShardStatus;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,7 +34,6 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -58,15 +56,6 @@ final class ShardStage implements Stage {
 
   /** What loading another model and its factors is allowed for; the watchdog allows more. */
   private static final double LOADING_SECONDS = 30;
-
-  /** Characters of what is said of a shard. */
-  static final int LONGEST_REASON = 500;
-
-  /** Characters of a document's name. */
-  static final int LONGEST_ID = 500;
-
-  /** Characters of a document's beginning, more than indexes hold. */
-  static final int LONGEST_EXCERPT = 500;
 
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
@@ -128,53 +117,6 @@ final class ShardStage implements Stage {
   /** What a scan found, and the share of its time. */
   private record Scanned(IndexScan.Candidates candidates, double seconds) {
     static final Scanned NOTHING = new Scanned(new IndexScan.Candidates(List.of(), List.of()), 0);
-  }
-
-  /** What is to be said of a query's shards. */
-  private static final class Answered {
-    final Map<Integer, OpenShards.Found> shards;
-    final List<InfluentialDocument> documents;
-    final String note;
-    Cost unsaid;
-
-    Answered(
-        Map<Integer, OpenShards.Found> shards,
-        List<InfluentialDocument> documents,
-        String note,
-        Cost cost) {
-      this.shards = shards;
-      this.documents = documents;
-      this.note = note;
-      this.unsaid = cost;
-    }
-
-    /** Shards that were asked in a later batch, too. */
-    Answered plus(Answered later) {
-      Map<Integer, OpenShards.Found> both = new TreeMap<>(shards);
-      both.putAll(later.shards);
-      List<InfluentialDocument> all =
-          new ArrayList<>(
-              documents.stream()
-                  .filter(document -> !later.shards.containsKey(document.getShard()))
-                  .toList());
-      all.addAll(later.documents);
-      return new Answered(both, all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid));
-    }
-
-    /** The first answer says what it cost; the others cost nothing more. */
-    Cost cost() {
-      Cost cost = unsaid;
-      unsaid = Cost.NONE;
-      return cost;
-    }
-  }
-
-  private record Cost(long tokens, int reranked, double seconds) {
-    static final Cost NONE = new Cost(0, 0, 0);
-
-    Cost plus(Cost other) {
-      return new Cost(tokens + other.tokens, reranked + other.reranked, seconds + other.seconds);
-    }
   }
 
   /**
@@ -499,7 +441,7 @@ final class ShardStage implements Stage {
     List<InfluentialDocument> documents = new ArrayList<>();
     for (int i = 0; i < candidates.size(); i++) {
       documents.add(
-          document(
+          NamedDocuments.of(
               candidates.get(i).shard().number(),
               influences.get(i),
               one.query.record().getIncludeExcerpts()));
@@ -508,22 +450,7 @@ final class ShardStage implements Stage {
         one.shards,
         documents,
         note,
-        new Cost(tokens, exact ? candidates.size() : 0, scanned.seconds() + seconds));
-  }
-
-  private static InfluentialDocument document(
-      int shard, DocumentInfluence influence, boolean excerpt) {
-    return InfluentialDocument.newBuilder()
-        .setId(cut(influence.document().id(), LONGEST_ID))
-        .setShard(shard)
-        .setLine(influence.document().reference().line())
-        .setExcerpt(excerpt ? influence.document().excerpt() : "")
-        .setInfluence(influence.influence())
-        .setExact(influence.exact())
-        .setEstimate(influence.estimate())
-        .setStandardError(influence.standardError())
-        .setSelfInfluence(influence.selfInfluence())
-        .build();
+        new Answered.Cost(tokens, exact ? candidates.size() : 0, scanned.seconds() + seconds));
   }
 
   private Result write(AskedQuery query) {
@@ -542,10 +469,12 @@ final class ShardStage implements Stage {
               .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
               .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
               .setReason(
-                  found instanceof OpenShards.Found.Missing missing ? cut(missing.reason()) : "")
+                  found instanceof OpenShards.Found.Missing missing
+                      ? NamedDocuments.cut(missing.reason())
+                      : "")
               .build());
     }
-    Cost cost = all.cost();
+    Answered.Cost cost = all.cost();
     return write(
         query.queryId(),
         InfluencePartial.newBuilder()
@@ -553,12 +482,12 @@ final class ShardStage implements Stage {
             .setKind(PartialKind.ANSWER)
             .setShards(answers)
             .setDocuments(
-                best(
+                NamedDocuments.best(
                     all.documents.stream()
                         .filter(document -> query.shards().contains(document.getShard()))
                         .toList(),
                     query.record().getTop()))
-            .setNote(cut(all.note))
+            .setNote(NamedDocuments.cut(all.note))
             .setTokens(cost.tokens())
             .setDocumentsReranked(cost.reranked())
             .setSeconds(cost.seconds())
@@ -571,32 +500,6 @@ final class ShardStage implements Stage {
     return writer.write(partials, queryId, partial, 0, traceparent, Optional::empty);
   }
 
-  /** The most influential of each sign: positive ones descending, then negative ones ascending. */
-  static List<InfluentialDocument> best(List<InfluentialDocument> documents, int top) {
-    Comparator<InfluentialDocument> ascending =
-        Comparator.comparingDouble(InfluentialDocument::getInfluence)
-            .thenComparing(InfluentialDocument::getLine);
-    return Stream.concat(
-            documents.stream()
-                .filter(document -> document.getInfluence() > 0)
-                .sorted(ascending.reversed())
-                .limit(top),
-            documents.stream()
-                .filter(document -> document.getInfluence() < 0)
-                .sorted(ascending)
-                .limit(top))
-        .toList();
-  }
-
-  /** A sentence, of bounded length: a record holds one for each shard. */
-  private static String cut(String sentence) {
-    return cut(sentence, LONGEST_REASON);
-  }
-
-  private static String cut(String text, int most) {
-    return text.length() <= most ? text : text.substring(0, most - 3) + "...";
-  }
-
   /** The merger need not wait: the header says which shards the record asked. */
   @Override
   public List<Result> failed(SourceRecord record, Failure failure) {
@@ -605,7 +508,7 @@ final class ShardStage implements Stage {
     if (queryId.isEmpty() || asked.isEmpty()) {
       return List.of();
     }
-    String reason = cut("The query could not be answered: " + failure.message());
+    String reason = NamedDocuments.cut("The query could not be answered: " + failure.message());
     int first = asked.get(0);
     List<ShardAnswer> answers =
         asked.stream()

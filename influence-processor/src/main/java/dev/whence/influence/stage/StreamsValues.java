@@ -93,17 +93,17 @@ final class StreamsValues {
                 shard ->
                     shard.getShard() >= 1
                         && shard.getShard() <= AskedShards.MOST
-                        && shard.getReason().length() <= ShardStage.LONGEST_REASON)
+                        && shard.getReason().length() <= NamedDocuments.LONGEST_REASON)
         && partial.getDocuments().size() <= 2 * InfluenceConfig.MOST_TOP
         && partial.getDocuments().stream().allMatch(StreamsValues::isDocument)
-        && partial.getNote().length() <= ShardStage.LONGEST_REASON
+        && partial.getNote().length() <= NamedDocuments.LONGEST_REASON
         && partial.getInstance().length() <= LONGEST_INSTANCE
         && Double.isFinite(partial.getSeconds());
   }
 
   private static boolean isDocument(InfluentialDocument document) {
-    return document.getId().length() <= ShardStage.LONGEST_ID
-        && document.getExcerpt().length() <= ShardStage.LONGEST_EXCERPT
+    return document.getId().length() <= NamedDocuments.LONGEST_ID
+        && document.getExcerpt().length() <= NamedDocuments.LONGEST_EXCERPT
         && Double.isFinite(document.getInfluence())
         && Double.isFinite(document.getEstimate())
         && Double.isFinite(document.getStandardError())

@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.conversation.Conversation;
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.embedded.RawRecords;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusFile;
@@ -32,7 +33,6 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -42,12 +42,8 @@ import java.util.OptionalInt;
 import java.util.UUID;
 import org.apache.avro.Schema;
 import org.apache.avro.specific.SpecificRecord;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * A broker, a registry, and an index of 40 documents of tiny-base in eight shards, with factors of
@@ -257,38 +253,16 @@ final class InfluenceBench {
   }
 
   void send(List<ProducerRecord<byte[], byte[]>> records) {
-    try (KafkaProducer<byte[], byte[]> producer =
-        new KafkaProducer<>(
-            Map.of("bootstrap.servers", broker.bootstrapServers()),
-            new ByteArraySerializer(),
-            new ByteArraySerializer())) {
-      List<java.util.concurrent.Future<?>> sent = new ArrayList<>();
-      records.forEach(record -> sent.add(producer.send(record)));
-      producer.flush();
-      for (var one : sent) {
-        one.get();
-      }
-    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
-      throw new IllegalStateException(e);
-    }
+    raw().send(records);
+  }
+
+  private RawRecords raw() {
+    return new RawRecords(broker.bootstrapServers());
   }
 
   /** Everything committed in a topic. */
   List<ConsumerRecord<byte[], byte[]>> read(String topic) {
-    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
-    try (Consumer<byte[], byte[]> reader = new Clients(connection).reader("test-reader")) {
-      List<TopicPartition> partitions =
-          reader.partitionsFor(topic).stream()
-              .map(info -> new TopicPartition(topic, info.partition()))
-              .toList();
-      reader.assign(partitions);
-      reader.seekToBeginning(partitions);
-      Map<TopicPartition, Long> ends = reader.endOffsets(partitions);
-      while (partitions.stream().anyMatch(p -> reader.position(p) < ends.get(p))) {
-        reader.poll(Duration.ofMillis(100)).forEach(all::add);
-      }
-    }
-    return all;
+    return raw().committed(topic);
   }
 
   <T extends SpecificRecord> List<T> read(String topic, Class<T> type, Schema schema) {

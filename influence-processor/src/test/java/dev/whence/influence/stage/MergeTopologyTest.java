@@ -1,239 +1,29 @@
 package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.whence.runtime.dlq.DeadLetterHeaders;
-import dev.whence.runtime.serde.UnreadableException;
-import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
-import dev.whence.schemas.avro.InfluenceCost;
 import dev.whence.schemas.avro.InfluenceCoverage;
 import dev.whence.schemas.avro.InfluenceMerge;
-import dev.whence.schemas.avro.InfluenceOpening;
-import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceStatus;
 import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.MissingShard;
-import dev.whence.schemas.avro.PartialKind;
-import dev.whence.schemas.avro.ShardAnswer;
-import dev.whence.schemas.avro.ShardStatus;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
-import java.util.Properties;
 import java.util.stream.IntStream;
-import org.apache.kafka.common.errors.SerializationException;
-import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.StringSerializer;
-import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.TestInputTopic;
 import org.apache.kafka.streams.TestOutputTopic;
-import org.apache.kafka.streams.TopologyTestDriver;
-import org.apache.kafka.streams.processor.api.MockProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
-import org.apache.kafka.streams.state.KeyValueStore;
-import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.test.TestRecord;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The merger, without brokers. */
-class MergeTopologyTest {
-  private static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
-  private static final Duration DEADLINE = Duration.ofSeconds(5);
-  private static final String DEAD = "dead";
-  private static final int QUEUE_BYTES = 100_000;
-
-  private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
-  private final InfluenceMetrics metrics = new InfluenceMetrics(meters);
-  private final Topics topics = new Topics("t.");
-  private TopologyTestDriver driver;
-  private TestInputTopic<String, InfluencePartial> partials;
-  private TestOutputTopic<String, Influence> influences;
-
-  /** Plain Avro, without a registry; a value that begins with FF is none. */
-  private static Serde<InfluencePartial> partialSerde() {
-    return Serdes.serdeFrom(
-        (topic, value) -> bytes(value),
-        (topic, bytes) -> {
-          if (bytes[0] == (byte) 0xff) {
-            UnreadableException why = new UnreadableException("NOT_AVRO", "no value");
-            throw new SerializationException(why.getMessage(), why);
-          }
-          return read(() -> InfluencePartial.fromByteBuffer(ByteBuffer.wrap(bytes)));
-        });
-  }
-
-  private static Serde<Influence> influenceSerde() {
-    return Serdes.serdeFrom(
-        (topic, value) -> read(() -> array(value.toByteBuffer())),
-        (topic, bytes) -> read(() -> Influence.fromByteBuffer(ByteBuffer.wrap(bytes))));
-  }
-
-  private static byte[] bytes(InfluencePartial value) {
-    return read(() -> array(value.toByteBuffer()));
-  }
-
-  private static byte[] array(ByteBuffer buffer) {
-    byte[] bytes = new byte[buffer.remaining()];
-    buffer.get(bytes);
-    return bytes;
-  }
-
-  private interface Reading<T> {
-    T read() throws IOException;
-  }
-
-  private static <T> T read(Reading<T> reading) {
-    try {
-      return reading.read();
-    } catch (IOException e) {
-      throw new SerializationException(e);
-    }
-  }
-
-  @BeforeEach
-  void open() {
-    Properties properties = new Properties();
-    properties.put(StreamsConfig.APPLICATION_ID_CONFIG, "merge");
-    properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, "none:1");
-    properties.put(
-        StreamsConfig.DESERIALIZATION_EXCEPTION_HANDLER_CLASS_CONFIG,
-        UnreadablePartials.class.getName());
-    properties.put(UnreadablePartials.QUEUE, DEAD);
-    properties.put(UnreadablePartials.QUEUE_BYTES, QUEUE_BYTES);
-    properties.put(UnreadablePartials.METRICS, metrics);
-    driver =
-        new TopologyTestDriver(
-            MergeTopology.of(
-                topics,
-                partialSerde(),
-                influenceSerde(),
-                new MergeProcessor.Settings("test"),
-                metrics),
-            properties,
-            START);
-    partials =
-        driver.createInputTopic(
-            topics.influencePartials().name(), new StringSerializer(), partialSerde().serializer());
-    influences =
-        driver.createOutputTopic(
-            topics.influences().name(),
-            Serdes.String().deserializer(),
-            influenceSerde().deserializer());
-  }
-
-  @AfterEach
-  void close() {
-    driver.close();
-  }
-
-  private static InfluencePartial opening(int shards) {
-    return InfluencePartial.newBuilder()
-        .setQueryId("q")
-        .setKind(PartialKind.OPEN)
-        .setOpen(
-            InfluenceOpening.newBuilder()
-                .setShards(shards)
-                .setDeadline(START.plus(DEADLINE))
-                .setTop(2)
-                .setEvent(
-                    Influence.newBuilder()
-                        .setResponseId("r")
-                        .setQueryId("q")
-                        .setTraceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-                        .setCoverage(InfluenceCoverage.newBuilder().setDocuments(80).build())
-                        .setCost(InfluenceCost.newBuilder().setTokens(30).setSeconds(0.5).build())
-                        .build())
-                .build())
-        .build();
-  }
-
-  /** Of each shard ten documents were scanned; the best has the shard's number as influence. */
-  private static InfluencePartial answer(Integer... shards) {
-    return InfluencePartial.newBuilder()
-        .setQueryId("q")
-        .setKind(PartialKind.ANSWER)
-        .setShards(
-            List.of(shards).stream()
-                .map(
-                    shard ->
-                        ShardAnswer.newBuilder()
-                            .setShard(shard)
-                            .setStatus(ShardStatus.SCANNED)
-                            .setDocuments(10)
-                            .build())
-                .toList())
-        .setDocuments(
-            List.of(shards).stream()
-                .flatMap(shard -> List.of(document(shard, shard), document(shard, -shard)).stream())
-                .toList())
-        .setTokens(100)
-        .setDocumentsReranked(2)
-        .setSeconds(0.25)
-        .build();
-  }
-
-  private static InfluentialDocument document(int shard, double influence) {
-    return InfluentialDocument.newBuilder()
-        .setId("d" + influence)
-        .setShard(shard)
-        .setInfluence(influence)
-        .build();
-  }
-
-  private static InfluencePartial missing(int shard, String reason) {
-    return InfluencePartial.newBuilder()
-        .setQueryId("q")
-        .setKind(PartialKind.ANSWER)
-        .setShards(
-            List.of(
-                ShardAnswer.newBuilder()
-                    .setShard(shard)
-                    .setStatus(ShardStatus.MISSING)
-                    .setReason(reason)
-                    .build()))
-        .build();
-  }
-
-  private void pipe(InfluencePartial partial) {
-    partials.pipeInput("q", partial);
-  }
-
-  /** At the end in steps, as a merger looks at its clock that is not away. */
-  private void advance(Duration time) {
-    Duration step = Duration.ofMillis(500);
-    Duration left = time;
-    Duration looking = MergeProcessor.SILENT_FOR.plus(step);
-    if (left.compareTo(looking) > 0) {
-      driver.advanceWallClockTime(left.minus(looking));
-      left = looking;
-    }
-    while (left.compareTo(step) > 0) {
-      driver.advanceWallClockTime(step);
-      left = left.minus(step);
-    }
-    driver.advanceWallClockTime(left);
-  }
-
-  private Influence only() {
-    assertThat(influences.getQueueSize()).isEqualTo(1);
-    return influences.readValue();
-  }
-
-  private double ignored(String why) {
-    var counter = meters.find("whence.influence.partials.ignored").tag("why", why).counter();
-    return counter == null ? 0 : counter.count();
-  }
-
+/** The merger: what it waits for, and what it says. */
+class MergeTopologyTest extends DrivenMerge {
   @Test
   void whenAllShardsHaveAnsweredTheBestOfBothSignsComeOutAtOnceAndOnce() {
     pipe(opening(8));
@@ -438,15 +228,6 @@ class MergeTopologyTest {
     assertThat(second.results().get(0).getCoverage().getShare()).isEqualTo(1 / 3.0);
   }
 
-  private static InfluenceMerge keptWithOneOfThree() {
-    return InfluenceMerge.newBuilder()
-        .setQueryId("q")
-        .setSince(START)
-        .setOpen(opening(3).getOpen())
-        .setAnswers(List.of(answer(1)))
-        .build();
-  }
-
   @Test
   void afterAnOutageAnswersThatLieInTheTopicAreReadBeforeTheDeadlineCounts() {
     Instant after = START.plus(Duration.ofHours(1));
@@ -487,162 +268,5 @@ class MergeTopologyTest {
     assertThat(paused.results()).isEmpty();
     paused.lookUntil(back.plus(MergeProcessor.SILENT_FOR));
     assertThat(paused.results()).hasSize(1);
-  }
-
-  @Test
-  void answersThatNobodyAskedForTakeABoundedPlaceInMemory() {
-    InfluencePartial large =
-        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(8 << 20)).build();
-    for (String query : List.of("a", "b", "c", "d")) {
-      partials.pipeInput(query, large); // the fourth is more than 32 MiB with what else it says
-    }
-    assertThat(ignored("never_asked")).isEqualTo(1);
-    assertThat(driver.getKeyValueStore(MergeTopology.OPEN_STORE).approximateNumEntries())
-        .isEqualTo(3);
-  }
-
-  @Test
-  void whatIsSaidOfForeignOrUnscannedShardsIsNotBelieved() {
-    pipe(opening(2));
-    pipe(answer(1, 7));
-    pipe(
-        InfluencePartial.newBuilder(answer(2))
-            .setShards(List.of(ShardAnswer.newBuilder().setShard(2).build()))
-            .build());
-    Influence influence = only();
-    assertThat(influence.getCoverage().getShare()).isEqualTo(0.5);
-    assertThat(influence.getDocuments()).extracting(InfluentialDocument::getShard).containsOnly(1);
-  }
-
-  @Test
-  void aResultThatDoesNotFitLosesExcerptsThenReasonsThenDocumentsAndSaysSo() {
-    List<InfluentialDocument> documents =
-        IntStream.range(1, 101)
-            .mapToObj(
-                i ->
-                    InfluentialDocument.newBuilder(document(1, i))
-                        .setExcerpt("x".repeat(1000))
-                        .build())
-            .toList();
-    Influence result =
-        Influence.newBuilder(opening(1).getOpen().getEvent())
-            .setStatus(InfluenceStatus.SCORED)
-            .setDocuments(documents)
-            .build();
-    assertThat(Fitting.result(result, 200_000)).isSameAs(result);
-    Influence bare = Fitting.result(result, 50_000);
-    assertThat(Fitting.size(bare)).isLessThanOrEqualTo(50_000);
-    assertThat(bare.getReasonCode()).isEqualTo(Fitting.CODE);
-    assertThat(bare.getDocuments()).hasSize(100).allMatch(one -> one.getExcerpt().isEmpty());
-    Influence fewer = Fitting.result(result, 2_000);
-    assertThat(Fitting.size(fewer)).isLessThanOrEqualTo(2_000);
-    assertThat(fewer.getDocuments()).isNotEmpty();
-    assertThat(fewer.getDocuments().get(0).getInfluence()).isEqualTo(100);
-
-    InfluenceMerge state =
-        InfluenceMerge.newBuilder(keptWithOneOfThree())
-            .setAnswers(
-                List.of(InfluencePartial.newBuilder(answer(1)).setDocuments(documents).build()))
-            .build();
-    InfluenceMerge small = Fitting.state(state, 50_000);
-    assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
-    assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
-    assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
-        .contains("2 of the 3 shards of the index were not scanned")
-        .contains("left out");
-  }
-
-  @Test
-  void aValueThatIsTooLargeForTheDeadLetterQueueIsLeftOutAndItsSizeSaid() {
-    TestInputTopic<String, byte[]> raw =
-        driver.createInputTopic(
-            topics.influencePartials().name(),
-            new StringSerializer(),
-            Serdes.ByteArray().serializer());
-    byte[] large = new byte[QUEUE_BYTES];
-    large[0] = (byte) 0xff;
-    raw.pipeInput("q", large);
-    TestRecord<String, byte[]> letter =
-        driver
-            .createOutputTopic(
-                DEAD, Serdes.String().deserializer(), Serdes.ByteArray().deserializer())
-            .readRecord();
-    assertThat(letter.value()).isNull();
-    assertThat(
-            new String(
-                letter.headers().lastHeader(DeadLetterHeaders.OMITTED_BYTES).value(),
-                StandardCharsets.UTF_8))
-        .isEqualTo(Integer.toString(QUEUE_BYTES));
-  }
-
-  @Test
-  void partialsThatNoPartOfTheProcessorWritesAreRefused() throws Exception {
-    StreamsValues.check(opening(8), 1000);
-    StreamsValues.check(answer(1, 2), 1000);
-    InfluencePartial tooLong =
-        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(1000)).build();
-    InfluencePartial notFinite =
-        InfluencePartial.newBuilder(answer(1))
-            .setDocuments(List.of(document(1, Double.NaN)))
-            .build();
-    for (InfluencePartial bad : List.of(opening(0), opening(5000), tooLong, notFinite)) {
-      assertThatThrownBy(() -> StreamsValues.check(bad, 1000))
-          .isInstanceOf(UnreadableException.class)
-          .hasMessageContaining("or has more than it may have");
-    }
-    assertThatThrownBy(() -> StreamsValues.check(opening(8), 2 << 20))
-        .isInstanceOf(UnreadableException.class);
-  }
-
-  private final class Successor {
-    final MockProcessorContext<String, Influence> context = new MockProcessorContext<>();
-    final MergeProcessor processor =
-        new MergeProcessor(new MergeProcessor.Settings("successor"), metrics);
-    private Instant lookedAt;
-
-    Successor(InfluenceMerge kept) {
-      this(kept, START);
-    }
-
-    Successor(InfluenceMerge kept, Instant now) {
-      lookedAt = now;
-      context.setCurrentSystemTimeMs(now.toEpochMilli());
-      store(MergeTopology.OPEN_STORE).put("q", kept);
-      store(MergeTopology.CLOSED_STORE);
-      processor.init(context);
-    }
-
-    private KeyValueStore<String, InfluenceMerge> store(String name) {
-      KeyValueStore<String, InfluenceMerge> store =
-          Stores.keyValueStoreBuilder(
-                  Stores.inMemoryKeyValueStore(name), Serdes.String(), new MergeSerde())
-              .withLoggingDisabled()
-              .build();
-      store.init(context.getStateStoreContext(), store);
-      context.addStateStore(store);
-      return store;
-    }
-
-    void process(String queryId, InfluencePartial partial, Instant written) {
-      processor.process(new Record<>(queryId, partial, written.toEpochMilli()));
-    }
-
-    /** Every 50 ms. */
-    void lookUntil(Instant now) {
-      while (lookedAt.isBefore(now)) {
-        Instant next = lookedAt.plus(MergeProcessor.LOOK_EVERY);
-        lookAt(next.isBefore(now) ? next : now);
-      }
-    }
-
-    void lookAt(Instant now) {
-      lookedAt = now;
-      context.setCurrentSystemTimeMs(now.toEpochMilli());
-      context.scheduledPunctuators().get(0).getPunctuator().punctuate(now.toEpochMilli());
-    }
-
-    List<Influence> results() {
-      return context.forwarded().stream().<Influence>map(one -> one.record().value()).toList();
-    }
   }
 }

@@ -3,6 +3,7 @@ package dev.whence.runtime.worker;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.embedded.RawRecords;
 import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.ClientProperties;
 import dev.whence.runtime.config.Connection;
@@ -32,14 +33,12 @@ import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** A broker with fresh topics for each test, and what a test asks of it. */
 final class WorkerBench implements AutoCloseable {
@@ -320,37 +319,12 @@ final class WorkerBench implements AutoCloseable {
   }
 
   KafkaProducer<byte[], byte[]> producer() {
-    return new KafkaProducer<>(
-        Map.of(
-            "bootstrap.servers",
-            broker.bootstrapServers(),
-            "max.request.size",
-            128 << 20,
-            "buffer.memory",
-            256L << 20,
-            "compression.type",
-            "zstd"),
-        new ByteArraySerializer(),
-        new ByteArraySerializer());
+    return new RawRecords(broker.bootstrapServers()).producer();
   }
 
   /** Everything committed in a topic. */
   List<ConsumerRecord<byte[], byte[]>> read(String topic) {
-    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
-    try (Consumer<byte[], byte[]> reader = clients().reader("test-reader")) {
-      List<TopicPartition> partitions =
-          reader.partitionsFor(topic).stream()
-              .map(info -> new TopicPartition(topic, info.partition()))
-              .toList();
-      reader.assign(partitions);
-      reader.seekToBeginning(partitions);
-      // With read_committed this is the last stable offset: what is open is not waited for.
-      Map<TopicPartition, Long> ends = reader.endOffsets(partitions);
-      while (partitions.stream().anyMatch(p -> reader.position(p) < ends.get(p))) {
-        reader.poll(Duration.ofMillis(100)).forEach(all::add);
-      }
-    }
-    return all;
+    return new RawRecords(broker.bootstrapServers()).committed(topic);
   }
 
   /** How often each key stands in a topic. */

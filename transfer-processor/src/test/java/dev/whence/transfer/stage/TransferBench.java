@@ -2,6 +2,7 @@ package dev.whence.transfer.stage;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.embedded.RawRecords;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.kafka.Clients;
@@ -18,19 +19,14 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import org.apache.avro.specific.SpecificRecord;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** A broker, a registry, topics of its own, and three models for one test. */
 final class TransferBench implements AutoCloseable {
@@ -137,25 +133,21 @@ final class TransferBench implements AutoCloseable {
   }
 
   private void send(String topic, String key, SpecificRecord value) {
-    try (KafkaProducer<byte[], byte[]> producer =
-        new KafkaProducer<>(
-            Map.of("bootstrap.servers", broker.bootstrapServers()),
-            new ByteArraySerializer(),
-            new ByteArraySerializer())) {
-      producer
-          .send(
-              new ProducerRecord<>(
-                  topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value)))
-          .get();
-    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
-      throw new IllegalStateException(e);
-    }
+    raw()
+        .send(
+            List.of(
+                new ProducerRecord<>(
+                    topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value))));
+  }
+
+  private RawRecords raw() {
+    return new RawRecords(broker.bootstrapServers());
   }
 
   /** Everything committed about transfers, in order. */
   List<TransferEvent> transfers() throws Exception {
     List<TransferEvent> events = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record : read(topics.transfers().name())) {
+    for (ConsumerRecord<byte[], byte[]> record : raw().committed(topics.transfers().name())) {
       events.add(values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema()));
     }
     return events;
@@ -168,7 +160,7 @@ final class TransferBench implements AutoCloseable {
   /** Releases that were not withdrawn. */
   List<ModelRelease> releases() throws Exception {
     List<ModelRelease> releases = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record : read(topics.models().name())) {
+    for (ConsumerRecord<byte[], byte[]> record : raw().committed(topics.models().name())) {
       if (record.value() == null) {
         String withdrawn = new String(record.key(), StandardCharsets.UTF_8);
         releases.removeIf(release -> release.getModelId().equals(withdrawn));
@@ -177,20 +169,6 @@ final class TransferBench implements AutoCloseable {
       releases.add(values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
     }
     return releases;
-  }
-
-  private List<ConsumerRecord<byte[], byte[]>> read(String topic) {
-    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
-    try (Consumer<byte[], byte[]> reader = new Clients(connection).reader("test-reader")) {
-      TopicPartition partition = new TopicPartition(topic, 0);
-      reader.assign(List.of(partition));
-      reader.seekToBeginning(List.of(partition));
-      long end = reader.endOffsets(List.of(partition)).get(partition);
-      while (reader.position(partition) < end) {
-        reader.poll(Duration.ofMillis(100)).forEach(all::add);
-      }
-    }
-    return all;
   }
 
   @Override

@@ -1,0 +1,61 @@
+package dev.whence.influence.stage;
+
+import dev.whence.schemas.avro.InfluentialDocument;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** What is to be said of a query's shards. */
+final class Answered {
+  final Map<Integer, OpenShards.Found> shards;
+  final List<InfluentialDocument> documents;
+  final String note;
+  private Cost unsaid;
+
+  Answered(
+      Map<Integer, OpenShards.Found> shards,
+      List<InfluentialDocument> documents,
+      String note,
+      Cost cost) {
+    this.shards = shards;
+    this.documents = documents;
+    this.note = note;
+    this.unsaid = cost;
+  }
+
+  /** Shards that were asked in a later batch, too. */
+  Answered plus(Answered later) {
+    Map<Integer, OpenShards.Found> both = new TreeMap<>(shards);
+    both.putAll(later.shards);
+    List<InfluentialDocument> all =
+        new ArrayList<>(
+            documents.stream()
+                .filter(document -> !later.shards.containsKey(document.getShard()))
+                .toList());
+    all.addAll(later.documents);
+    return new Answered(both, all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid));
+  }
+
+  /** The first answer says what it cost; the others cost nothing more. */
+  Cost cost() {
+    Cost cost = unsaid;
+    unsaid = Cost.NONE;
+    return cost;
+  }
+
+  /**
+   * What an answer cost.
+   *
+   * @param tokens run forward and back
+   * @param reranked documents whose gradients were computed anew
+   * @param seconds of this process
+   */
+  record Cost(long tokens, int reranked, double seconds) {
+    static final Cost NONE = new Cost(0, 0, 0);
+
+    Cost plus(Cost other) {
+      return new Cost(tokens + other.tokens, reranked + other.reranked, seconds + other.seconds);
+    }
+  }
+}

@@ -1,0 +1,129 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.schemas.avro.Influence;
+import dev.whence.schemas.avro.InfluenceMerge;
+import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceStatus;
+import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ShardAnswer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.apache.kafka.streams.TestInputTopic;
+import org.apache.kafka.streams.test.TestRecord;
+import org.junit.jupiter.api.Test;
+
+/** The merger: what it does not believe, and what does not fit. */
+class MergeBoundsTest extends DrivenMerge {
+  @Test
+  void answersThatNobodyAskedForTakeABoundedPlaceInMemory() {
+    InfluencePartial large =
+        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(8 << 20)).build();
+    for (String query : List.of("a", "b", "c", "d")) {
+      partials.pipeInput(query, large); // the fourth is more than 32 MiB with what else it says
+    }
+    assertThat(ignored("never_asked")).isEqualTo(1);
+    assertThat(driver.getKeyValueStore(MergeTopology.OPEN_STORE).approximateNumEntries())
+        .isEqualTo(3);
+  }
+
+  @Test
+  void whatIsSaidOfForeignOrUnscannedShardsIsNotBelieved() {
+    pipe(opening(2));
+    pipe(answer(1, 7));
+    pipe(
+        InfluencePartial.newBuilder(answer(2))
+            .setShards(List.of(ShardAnswer.newBuilder().setShard(2).build()))
+            .build());
+    Influence influence = only();
+    assertThat(influence.getCoverage().getShare()).isEqualTo(0.5);
+    assertThat(influence.getDocuments()).extracting(InfluentialDocument::getShard).containsOnly(1);
+  }
+
+  @Test
+  void aResultThatDoesNotFitLosesExcerptsThenReasonsThenDocumentsAndSaysSo() {
+    List<InfluentialDocument> documents =
+        IntStream.range(1, 101)
+            .mapToObj(
+                i ->
+                    InfluentialDocument.newBuilder(document(1, i))
+                        .setExcerpt("x".repeat(1000))
+                        .build())
+            .toList();
+    Influence result =
+        Influence.newBuilder(opening(1).getOpen().getEvent())
+            .setStatus(InfluenceStatus.SCORED)
+            .setDocuments(documents)
+            .build();
+    assertThat(Fitting.result(result, 200_000)).isSameAs(result);
+    Influence bare = Fitting.result(result, 50_000);
+    assertThat(Fitting.size(bare)).isLessThanOrEqualTo(50_000);
+    assertThat(bare.getReasonCode()).isEqualTo(Fitting.CODE);
+    assertThat(bare.getDocuments()).hasSize(100).allMatch(one -> one.getExcerpt().isEmpty());
+    Influence fewer = Fitting.result(result, 2_000);
+    assertThat(Fitting.size(fewer)).isLessThanOrEqualTo(2_000);
+    assertThat(fewer.getDocuments()).isNotEmpty();
+    assertThat(fewer.getDocuments().get(0).getInfluence()).isEqualTo(100);
+
+    InfluenceMerge state =
+        InfluenceMerge.newBuilder(keptWithOneOfThree())
+            .setAnswers(
+                List.of(InfluencePartial.newBuilder(answer(1)).setDocuments(documents).build()))
+            .build();
+    InfluenceMerge small = Fitting.state(state, 50_000);
+    assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
+    assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
+    assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
+        .contains("2 of the 3 shards of the index were not scanned")
+        .contains("left out");
+  }
+
+  @Test
+  void aValueThatIsTooLargeForTheDeadLetterQueueIsLeftOutAndItsSizeSaid() {
+    TestInputTopic<String, byte[]> raw =
+        driver.createInputTopic(
+            topics.influencePartials().name(),
+            new StringSerializer(),
+            Serdes.ByteArray().serializer());
+    byte[] large = new byte[QUEUE_BYTES];
+    large[0] = (byte) 0xff;
+    raw.pipeInput("q", large);
+    TestRecord<String, byte[]> letter =
+        driver
+            .createOutputTopic(
+                DEAD, Serdes.String().deserializer(), Serdes.ByteArray().deserializer())
+            .readRecord();
+    assertThat(letter.value()).isNull();
+    assertThat(
+            new String(
+                letter.headers().lastHeader(DeadLetterHeaders.OMITTED_BYTES).value(),
+                StandardCharsets.UTF_8))
+        .isEqualTo(Integer.toString(QUEUE_BYTES));
+  }
+
+  @Test
+  void partialsThatNoPartOfTheProcessorWritesAreRefused() throws Exception {
+    StreamsValues.check(opening(8), 1000);
+    StreamsValues.check(answer(1, 2), 1000);
+    InfluencePartial tooLong =
+        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(1000)).build();
+    InfluencePartial notFinite =
+        InfluencePartial.newBuilder(answer(1))
+            .setDocuments(List.of(document(1, Double.NaN)))
+            .build();
+    for (InfluencePartial bad : List.of(opening(0), opening(5000), tooLong, notFinite)) {
+      assertThatThrownBy(() -> StreamsValues.check(bad, 1000))
+          .isInstanceOf(UnreadableException.class)
+          .hasMessageContaining("or has more than it may have");
+    }
+    assertThatThrownBy(() -> StreamsValues.check(opening(8), 2 << 20))
+        .isInstanceOf(UnreadableException.class);
+  }
+}
