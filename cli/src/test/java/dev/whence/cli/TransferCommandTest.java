@@ -84,8 +84,8 @@ class TransferCommandTest {
                     diff.toString())
                 .out()
                 .get(0))
-        // A weight that fine-tuning moved to -0.0: no sum of two numbers gives its sign back.
-        .contains(" 1 that base + diff does not give back");
+        // One weight went to -0.0, whose sign no sum of two numbers gives: its place is noted.
+        .contains(" 0 that base + diff does not give back");
     Path svg = directory.resolve("norms.svg");
     CommandRun inspected =
         CommandRun.of(
