@@ -55,6 +55,8 @@ final class TransferRunCommand implements Callable<Integer> {
           "--general-set",
           "--sweep",
           "--barrier-limit",
+          "--task-tolerance",
+          "--general-tolerance",
           "--judge",
           "--dtype",
           "--report");
@@ -80,10 +82,28 @@ final class TransferRunCommand implements Callable<Integer> {
 
   @Option(
       names = "--barrier-limit",
-      defaultValue = "0.1",
       paramLabel = "NATS",
-      description = "per token (default: ${DEFAULT-VALUE})")
-  private double barrierLimit;
+      description =
+          "most that the loss may rise on the way to the result, per token (default: ${DEFAULT-VALUE})")
+  private double barrierLimit = GateOptions.DEFAULT_LIMIT;
+
+  @Option(
+      names = "--task-tolerance",
+      paramLabel = "E1",
+      description = {
+        "how much worse the result may be at the task than F, as a share of F's loss:",
+        "task(M) <= (1 + E1) task(F) (default: ${DEFAULT-VALUE})"
+      })
+  private double taskTolerance = GateOptions.DEFAULT_LIMIT;
+
+  @Option(
+      names = "--general-tolerance",
+      paramLabel = "E2",
+      description = {
+        "how much more may be forgotten than fine-tuning made the base forget:",
+        "general(M) / general(T) <= (1 + E2) general(F) / general(B) (default: ${DEFAULT-VALUE})"
+      })
+  private double generalTolerance = GateOptions.DEFAULT_LIMIT;
 
   @Option(
       names = "--judge",
@@ -137,7 +157,16 @@ final class TransferRunCommand implements Callable<Integer> {
     InputFile.check(taskSet.get());
     InputFile.check(generalSet.get());
     EngineOptions engine;
+    GateOptions limits;
     try {
+      limits =
+          new GateOptions(
+              taskSet.get(),
+              generalSet.get(),
+              barrierLimit,
+              taskTolerance,
+              generalTolerance,
+              sweep);
       engine = EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
@@ -148,7 +177,7 @@ final class TransferRunCommand implements Callable<Integer> {
             judge.isEmpty()
                 ? new EngineJudge(engine)
                 : new CommandJudge(judge, Duration.ofHours(1)),
-            new GateOptions(taskSet.get(), generalSet.get(), barrierLimit, .1, .1, sweep),
+            limits,
             MergeOptions.defaults(),
             bar::note);
     List<IOException> unwritten = new ArrayList<>();

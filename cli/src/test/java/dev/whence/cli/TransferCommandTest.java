@@ -84,8 +84,8 @@ class TransferCommandTest {
                     diff.toString())
                 .out()
                 .get(0))
-        // A weight that fine-tuning moved to -0.0: no sum of two numbers gives its sign back.
-        .contains(" 1 that base + diff does not give back");
+        // One weight went to -0.0, whose sign no sum of two numbers gives: its place is noted.
+        .contains(" 0 that base + diff does not give back");
     Path svg = directory.resolve("norms.svg");
     CommandRun inspected =
         CommandRun.of(
@@ -137,6 +137,56 @@ class TransferCommandTest {
     assertThat(impossible.exit()).isEqualTo(1);
     assertThat(impossible.err()).hasSize(1);
     assertThat(impossible.err().get(0)).contains("has shape");
+  }
+
+  @Test
+  void theLimitsOfTheGatesAreOptionsAndDecide() throws Exception {
+    // A judge by name: the result's task loss is 1.3 times the fine-tuned model's, all else is one.
+    Path judge = directory.resolve("judge.sh");
+    Files.writeString(
+        judge,
+        """
+        case "$1:$2" in
+          *candidate*:*task.jsonl) echo 1.3 ;;
+          *base-v2*:*task.jsonl) echo 4 ;;
+          *) echo 1 ;;
+        esac
+        """);
+    Path task = Files.writeString(directory.resolve("task.jsonl"), "{}");
+    Path general = Files.writeString(directory.resolve("general.jsonl"), "{}");
+    Path output = directory.resolve("gated");
+    List<String> gated =
+        List.of(
+            "--output",
+            output.toString(),
+            "--gates",
+            "--task-set",
+            task.toString(),
+            "--general-set",
+            general.toString(),
+            "--judge",
+            "sh," + judge);
+    CommandRun rejected = CommandRun.of(models("run", gated.toArray(String[]::new)));
+    assertThat(rejected.exit()).isEqualTo(1);
+    assertThat(rejected.out())
+        .anySatisfy(line -> assertThat(line).contains("it takes a task tolerance of 0.30"));
+    assertThat(output).doesNotExist();
+
+    List<String> wider = new ArrayList<>(gated);
+    wider.addAll(List.of("--task-tolerance", "0.31", "--general-tolerance", "0"));
+    CommandRun published = CommandRun.of(models("run", wider.toArray(String[]::new)));
+    assertThat(published.out())
+        .anySatisfy(line -> assertThat(line).contains("holds the transferred model"));
+    assertThat(published.exit()).isZero();
+
+    List<String> wrong = new ArrayList<>(gated);
+    wrong.addAll(List.of("--task-tolerance", "-1"));
+    CommandRun refused = CommandRun.of(models("run", wrong.toArray(String[]::new)));
+    assertThat(refused.exit()).isEqualTo(2);
+    assertThat(refused.err())
+        .anySatisfy(line -> assertThat(line).contains("the task tolerance is -1.0"));
+    assertThat(CommandRun.of(models("run", "--output", "x", "--general-tolerance", "1")).exit())
+        .isEqualTo(2);
   }
 
   @Test

@@ -103,7 +103,7 @@ public final class Topics {
             Cleanup.COMPACT_AND_DELETE,
             Optional.of(Duration.ofDays(90)),
             MIB,
-            Optional.empty());
+            Optional.of(prefix + "dlq.transfers"));
     all =
         List.of(
             responses,
@@ -121,7 +121,8 @@ public final class Topics {
             deadLetters(escalations),
             deadLetters(influenceRequests),
             deadLetters(influenceQueries),
-            deadLetters(influencePartials));
+            deadLetters(influencePartials),
+            deadLetters(transfers));
   }
 
   private static Topic events(String prefix, String name, Schema value, Duration retention) {

@@ -73,7 +73,7 @@ class TopicsTest {
 
     assertThat(other.all()).extracting(Topic::name).doesNotHaveDuplicates();
     assertThat(other.all()).allMatch(topic -> topic.name().startsWith("acme.prod."));
-    assertThat(other.all()).hasSize(16);
+    assertThat(other.all()).hasSize(17);
     assertThat(other.find("acme.prod.dlq.responses")).isPresent();
   }
 

@@ -13,7 +13,6 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.header.Header;
 
 /**
  * The records that were polled and are not yet committed, by partition. Owned by the poll thread. A
@@ -57,27 +56,11 @@ final class Holding {
         throw new IllegalStateException(partition + " has records but was never assigned");
       }
       for (ConsumerRecord<byte[], byte[]> record : polled.records(partition)) {
-        held.records.add(source(record));
+        held.records.add(SourceRecord.of(record));
         held.epochs.put(record.offset(), record.leaderEpoch());
       }
       held.after = Optional.ofNullable(polled.nextOffsets().get(partition));
     }
-  }
-
-  private static SourceRecord source(ConsumerRecord<byte[], byte[]> record) {
-    List<EventHeader> headers = new ArrayList<>();
-    for (Header header : record.headers()) {
-      headers.add(
-          new EventHeader(header.key(), header.value() == null ? new byte[0] : header.value()));
-    }
-    return new SourceRecord(
-        record.topic(),
-        record.partition(),
-        record.offset(),
-        record.timestamp(),
-        record.key(),
-        record.value(),
-        headers);
   }
 
   int size() {

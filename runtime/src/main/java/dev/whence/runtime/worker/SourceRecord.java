@@ -4,8 +4,11 @@ import dev.whence.schemas.EventHeaders;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +35,23 @@ public record SourceRecord(
 
   public SourceRecord {
     headers = List.copyOf(headers);
+  }
+
+  /** A record as the client has it. */
+  public static SourceRecord of(ConsumerRecord<byte[], byte[]> record) {
+    List<EventHeader> headers = new ArrayList<>();
+    for (Header header : record.headers()) {
+      headers.add(
+          new EventHeader(header.key(), header.value() == null ? new byte[0] : header.value()));
+    }
+    return new SourceRecord(
+        record.topic(),
+        record.partition(),
+        record.offset(),
+        record.timestamp(),
+        record.key(),
+        record.value(),
+        headers);
   }
 
   /** The key, if it is valid UTF-8 of 1 to 256 characters. */

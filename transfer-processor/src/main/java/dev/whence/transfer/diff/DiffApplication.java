@@ -9,6 +9,7 @@ import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,10 @@ import java.util.Set;
  * to T's type. A weight of -1 takes a diff out of the model that has it. Also composes diffs
  * without a model: {@code sum_i w_i delta_i}, rounded once to fp32. A result that is too large for
  * its type is an error.
+ *
+ * <p>Diffs are added in their order, and each of weight 1 or -1 knows where what it leads to is
+ * -0.0 ({@link StoredDiff}). So a base with its own diff is the fine-tuned model bit for bit, and
+ * the fine-tuned model without it the base. A weight of 0 changes no bit.
  */
 public final class DiffApplication {
   private DiffApplication() {}
@@ -142,26 +147,39 @@ public final class DiffApplication {
       if (!problems.isEmpty()) {
         throw new TransferException(problems.stream().distinct().toList());
       }
-      List<SafetensorsHeader.Tensor> layout =
-          first.tensors().values().stream()
-              .map(
-                  tensor ->
-                      new SafetensorsHeader.Tensor(
-                          tensor.name(), "F32", tensor.shape(), tensor.elements() * Float.BYTES))
-              .toList();
+      List<SafetensorsHeader.Tensor> layout = new ArrayList<>();
+      for (TensorReader.Info tensor : first.tensors().values()) {
+        layout.add(
+            new SafetensorsHeader.Tensor(
+                tensor.name(), "F32", tensor.shape(), tensor.elements() * Float.BYTES));
+        for (StoredDiff.Side side : StoredDiff.Side.values()) {
+          long zeros = opened.negativeZeros(tensor, side, (places, count) -> {});
+          if (zeros > 0) {
+            layout.add(DiffExtraction.placesOf(tensor.name(), side, zeros));
+          }
+        }
+      }
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
         for (TensorReader.Info tensor : first.tensors().values()) {
           for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             double[] sum = new double[n];
-            opened.add(tensor.name(), at, n, sum);
+            opened.sum(tensor.name(), at, n, sum);
             opened.finite(Optional.empty(), tensor.name(), ElementType.F32, at, n, sum);
             out.write(ElementType.F32, sum, n);
+          }
+          for (StoredDiff.Side side : StoredDiff.Side.values()) {
+            opened.negativeZeros(tensor, side, out::writeI64);
           }
         }
         out.publish(DirectoryWriter.textsOf(first.reader()));
       }
     }
+  }
+
+  /** Takes some of a tensor's places. */
+  private interface PlacesTaker {
+    void take(long[] places, int count);
   }
 
   private static final class Opened implements AutoCloseable {
@@ -193,11 +211,117 @@ public final class DiffApplication {
     void add(String tensor, long from, int n, double[] sum) {
       for (int k = 0; k < diffs.size(); k++) {
         double weight = weights.get(k);
+        if (weight == 0) {
+          continue; // 0.0 times anything would turn a -0.0 of the model into 0.0
+        }
         diffs.get(k).read(tensor, from, n, delta);
         for (int i = 0; i < n; i++) {
           sum[i] += weight * delta[i];
         }
+        Optional<StoredDiff.Side> side = StoredDiff.Side.of(weight);
+        if (side.isPresent()) {
+          diffs
+              .get(k)
+              .negativeZeros(
+                  tensor,
+                  side.get(),
+                  from,
+                  n,
+                  i -> {
+                    if (sum[i] == 0) {
+                      sum[i] = -0.;
+                    }
+                  });
+        }
       }
+    }
+
+    /**
+     * The diffs alone. A sum that is zero is -0.0 where it leads to a negative zero, so that the
+     * way back from there begins with {@code -0.0 - -0.0}, which is 0.0; but not where all terms
+     * are 0.0, which on the way back leave the sign as it is.
+     */
+    void sum(String tensor, long from, int n, double[] sum) {
+      boolean none = weights.stream().allMatch(weight -> weight == 0);
+      Arrays.fill(sum, 0, n, none ? 0. : -0.); // -0.0 changes no bit of what is added to it
+      boolean[] positive = new boolean[n];
+      Arrays.fill(positive, true);
+      for (int k = 0; k < diffs.size(); k++) {
+        double weight = weights.get(k);
+        if (weight != 0) {
+          diffs.get(k).read(tensor, from, n, delta);
+          for (int i = 0; i < n; i++) {
+            double term = weight * delta[i];
+            sum[i] += term;
+            positive[i] &= term == 0 && !DiffExtraction.isNegativeZero(term);
+          }
+        }
+      }
+      boolean[] zeros = negativeZeros(tensor, StoredDiff.Side.FINE_TUNED, from, n);
+      for (int i = 0; i < n; i++) {
+        if (zeros[i] && sum[i] == 0 && !positive[i]) {
+          sum[i] = -0.;
+        }
+      }
+    }
+
+    /** Takes the places of all negative zeros of a tensor; returns how many there are. */
+    long negativeZeros(TensorReader.Info tensor, StoredDiff.Side side, PlacesTaker taker) {
+      long all = 0;
+      if (!hasNegativeZeros(tensor.name())) {
+        return all;
+      }
+      for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
+        int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
+        boolean[] zeros = negativeZeros(tensor.name(), side, at, n);
+        long[] places = new long[n];
+        int count = 0;
+        for (int i = 0; i < n; i++) {
+          if (zeros[i]) {
+            places[count++] = at + i;
+          }
+        }
+        taker.take(places, count);
+        all += count;
+      }
+      return all;
+    }
+
+    private boolean hasNegativeZeros(String tensor) {
+      return diffs.stream()
+          .anyMatch(
+              diff ->
+                  Arrays.stream(StoredDiff.Side.values())
+                      .anyMatch(side -> diff.negativeZeros(tensor, side) > 0));
+    }
+
+    /**
+     * Where the sum of the diffs leads to a negative zero that it would not give back: the last
+     * diff does, or it adds -0.0 to what those before it lead to. On the way back, from the sum to
+     * the base, the first diff is the last.
+     */
+    private boolean[] negativeZeros(String tensor, StoredDiff.Side side, long from, int n) {
+      boolean[] zeros = new boolean[n];
+      if (!hasNegativeZeros(tensor)) {
+        return zeros;
+      }
+      boolean back = side == StoredDiff.Side.BASE;
+      for (int step = 0; step < diffs.size(); step++) {
+        int k = back ? diffs.size() - 1 - step : step;
+        double weight = back ? -weights.get(k) : weights.get(k);
+        if (weight == 0) {
+          continue;
+        }
+        diffs.get(k).read(tensor, from, n, delta);
+        for (int i = 0; i < n; i++) {
+          zeros[i] &= DiffExtraction.isNegativeZero(weight * delta[i]);
+        }
+        Optional<StoredDiff.Side> leadsTo = StoredDiff.Side.of(weight);
+        if (leadsTo.isPresent()) {
+          diffs.get(k).negativeZeros(tensor, leadsTo.get(), from, n, i -> zeros[i] = true);
+        }
+      }
+      return zeros;
     }
 
     /** Refuses sums that are not finite in a type although all that was added is. */

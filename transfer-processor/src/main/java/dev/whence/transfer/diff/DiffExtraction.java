@@ -9,6 +9,7 @@ import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -17,8 +18,8 @@ import java.util.TreeMap;
 /**
  * Takes {@code delta = F - B} out of two models and stores it as a {@link StoredDiff}. Every
  * element is checked by {@code B + delta = F}; those for which it does not hold in the stored type
- * become exceptions, and those that no difference gives back (one of the two vanishes beside the
- * other, or the fine-tuned zero is negative and the base's is not) are counted. Tensors of whole
+ * become exceptions, those that no difference gives back (one of the two vanishes beside the other)
+ * are counted, and negative zeros that a sum would lose are noted by their place. Tensors of whole
  * numbers have no difference and must be the same in both. Reads both models twice: once to count,
  * since a safetensors header says how long everything is, and once to write.
  */
@@ -161,8 +162,20 @@ public final class DiffExtraction {
   private static boolean isException(Pair pair, double base, double fineTuned) {
     double delta = delta(base, fineTuned);
     double stored = DirectoryWriter.rounded(pair.stored(), delta);
-    // The sign of a zero is lost in every type: it takes no room.
+    // The sign of a zero is lost in every type: its place is noted instead.
     return !restores(pair, base, stored, fineTuned) && !(fineTuned == 0 && stored == delta);
+  }
+
+  /** Whether a model's number is a negative zero that the sum at its side would not be. */
+  private static boolean isLostZero(StoredDiff.Side side, double base, double fineTuned) {
+    return switch (side) {
+      case FINE_TUNED -> isNegativeZero(fineTuned) && !isNegativeZero(base);
+      case BASE -> isNegativeZero(base);
+    };
+  }
+
+  static boolean isNegativeZero(double value) {
+    return value == 0 && Double.doubleToRawLongBits(value) != 0;
   }
 
   /** What one tensor needs. */
@@ -170,6 +183,11 @@ public final class DiffExtraction {
     private long exceptions;
     private long inexact;
     private boolean wide;
+    private final Map<StoredDiff.Side, Long> zeros = new EnumMap<>(StoredDiff.Side.class);
+
+    long zeros(StoredDiff.Side side) {
+      return zeros.getOrDefault(side, 0L);
+    }
 
     @Override
     public void take(Pair pair, long from, int n, double[] base, double[] fineTuned) {
@@ -190,8 +208,13 @@ public final class DiffExtraction {
         } else {
           stored = DirectoryWriter.rounded(pair.stored(), delta);
         }
-        if (!restores(pair, base[i], stored, fineTuned[i])) {
+        if (fineTuned[i] != 0 && !restores(pair, base[i], stored, fineTuned[i])) {
           inexact++;
+        }
+        for (StoredDiff.Side side : StoredDiff.Side.values()) {
+          if (isLostZero(side, base[i], fineTuned[i])) {
+            zeros.merge(side, 1L, Long::sum);
+          }
         }
       }
     }
@@ -221,6 +244,12 @@ public final class DiffExtraction {
                 List.of(count),
                 count * (wide ? Double.BYTES : Float.BYTES)));
       }
+      for (StoredDiff.Side side : StoredDiff.Side.values()) {
+        long zeros = counted.zeros(side);
+        if (zeros > 0) {
+          tensors.add(placesOf(pair.name(), side, zeros));
+        }
+      }
     }
     try (DirectoryWriter out = new DirectoryWriter(output, tensors, Map.of())) {
       for (Pair pair : pairs) {
@@ -239,8 +268,34 @@ public final class DiffExtraction {
           each(pair, b, f, new Exceptions(out, false, counted.wide));
           each(pair, b, f, new Exceptions(out, true, counted.wide));
         }
+        for (StoredDiff.Side side : StoredDiff.Side.values()) {
+          if (counted.zeros(side) > 0) {
+            each(pair, b, f, new LostZeros(out, side));
+          }
+        }
       }
       out.publish(DirectoryWriter.textsOf(f));
+    }
+  }
+
+  /** The places of some negative zeros, as a tensor. */
+  static SafetensorsHeader.Tensor placesOf(String tensor, StoredDiff.Side side, long count) {
+    return new SafetensorsHeader.Tensor(
+        tensor + side.suffix(), "I64", List.of(count), count * Long.BYTES);
+  }
+
+  /** Writes the places of negative zeros. */
+  private record LostZeros(DirectoryWriter out, StoredDiff.Side side) implements Piece {
+    @Override
+    public void take(Pair pair, long from, int n, double[] base, double[] fineTuned) {
+      long[] at = new long[n];
+      int count = 0;
+      for (int i = 0; i < n; i++) {
+        if (isLostZero(side, base[i], fineTuned[i])) {
+          at[count++] = from + i;
+        }
+      }
+      out.writeI64(at, count);
     }
   }
 

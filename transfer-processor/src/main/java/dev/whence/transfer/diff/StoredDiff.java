@@ -5,8 +5,11 @@ import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.IntConsumer;
 
 /**
  * A diff vector on disk: a directory in the layout of a model, whose tensors are {@code F - B} in
@@ -15,10 +18,45 @@ import java.util.TreeMap;
  * delta} would not give F back, the difference stands beside it in a wider type: {@code
  * NAME.exceptions.at} (I64, ascending) and {@code NAME.exceptions.delta} (F32, or F64 where F32
  * would not give some of them back). The fine-tuned model's texts are there, too.
+ *
+ * <p>A difference can not say which zero a sum is: {@code x + -x} is 0.0, and 0.0 + -0.0 is, too.
+ * Where F is -0.0 and {@code B + delta} is not, the place stands in {@code NAME.negative-zeros.at};
+ * where B is -0.0, which {@code F - delta} never is, in {@code NAME.base-negative-zeros.at} (I64,
+ * ascending). They count where a sum is zero, so only where the model has the base's number.
  */
 public final class StoredDiff implements AutoCloseable {
   static final String AT = ".exceptions.at";
   static final String DELTA = ".exceptions.delta";
+
+  /** Whose negative zeros a sum with the difference would not give back. */
+  enum Side {
+    /** Of {@code B + delta}. */
+    FINE_TUNED(".negative-zeros.at"),
+    /** Of {@code F - delta}. */
+    BASE(".base-negative-zeros.at");
+
+    private final String suffix;
+
+    Side(String suffix) {
+      this.suffix = suffix;
+    }
+
+    String suffix() {
+      return suffix;
+    }
+
+    /** What a sum with a factor comes out at: none of the two if it is neither 1 nor -1. */
+    static Optional<Side> of(double weight) {
+      return weight == 1
+          ? Optional.of(FINE_TUNED)
+          : weight == -1 ? Optional.of(BASE) : Optional.empty();
+    }
+  }
+
+  /** Some of the ascending places of a tensor, in {@link #positions}. */
+  private interface Places {
+    void take(long first, int count);
+  }
 
   private final TensorReader reader;
   private final Map<String, TensorReader.Info> tensors;
@@ -30,7 +68,13 @@ public final class StoredDiff implements AutoCloseable {
     this.reader = reader;
     this.all = reader.tensors();
     this.tensors = new TreeMap<>(all);
-    tensors.keySet().removeIf(name -> name.endsWith(AT) || name.endsWith(DELTA));
+    tensors
+        .keySet()
+        .removeIf(
+            name ->
+                name.endsWith(AT)
+                    || name.endsWith(DELTA)
+                    || Arrays.stream(Side.values()).anyMatch(side -> name.endsWith(side.suffix())));
   }
 
   /**
@@ -61,7 +105,11 @@ public final class StoredDiff implements AutoCloseable {
               && at.dtype().equals("I64")
               && (delta.dtype().equals("F32") || delta.dtype().equals("F64"))
               && at.elements() == delta.elements();
-      if (!tensor.isFloat() || !(none || good)) {
+      boolean zeros =
+          Arrays.stream(Side.values())
+              .map(side -> Optional.ofNullable(all.get(tensor.name() + side.suffix())))
+              .allMatch(places -> places.isEmpty() || places.get().dtype().equals("I64"));
+      if (!tensor.isFloat() || !(none || good) || !zeros) {
         throw new TransferException(
             directory + " is no diff vector: '" + tensor.name() + "' is not stored as one");
       }
@@ -79,46 +127,84 @@ public final class StoredDiff implements AutoCloseable {
 
   /** Elements of a tensor that stand in the wider type. */
   public long exceptions(String name) {
-    TensorReader.Info at = all.get(name + AT);
+    return count(name + AT);
+  }
+
+  /** Negative zeros of a tensor that a sum would not give back. */
+  long negativeZeros(String name, Side side) {
+    return count(name + side.suffix());
+  }
+
+  private long count(String places) {
+    TensorReader.Info at = all.get(places);
     return at == null ? 0 : at.elements();
   }
 
   /** Reads n differences from one on, the exceptions in their places. */
   public void read(String name, long from, int n, double[] to) {
     reader.read(name, from, n, to);
-    long count = exceptions(name);
     TensorReader.Info delta = all.get(name + DELTA);
-    if (count == 0 || delta == null) {
+    if (delta == null) {
       return;
     }
-    for (long at = firstFrom(name, count, from); at < count; at += TensorReader.PIECE) {
-      int piece = (int) Math.min(TensorReader.PIECE, count - at);
-      reader.readI64(name + AT, at, piece, positions);
-      if (delta.dtype().equals("F64")) {
-        reader.readF64(name + DELTA, at, piece, exceptions);
-      } else {
-        reader.read(name + DELTA, at, piece, exceptions);
-      }
-      for (int i = 0; i < piece; i++) {
-        if (positions[i] >= from + n) {
-          return;
+    places(
+        name + AT,
+        from,
+        n,
+        (first, count) -> {
+          if (delta.dtype().equals("F64")) {
+            reader.readF64(name + DELTA, first, count, exceptions);
+          } else {
+            reader.read(name + DELTA, first, count, exceptions);
+          }
+          for (int i = 0; i < count; i++) {
+            to[(int) (positions[i] - from)] = exceptions[i];
+          }
+        });
+  }
+
+  /** Tells which of n elements from one on are negative zeros that a sum would not give back. */
+  void negativeZeros(String name, Side side, long from, int n, IntConsumer element) {
+    places(
+        name + side.suffix(),
+        from,
+        n,
+        (first, count) -> {
+          for (int i = 0; i < count; i++) {
+            element.accept((int) (positions[i] - from));
+          }
+        });
+  }
+
+  /** The places within n elements from one on, in pieces. */
+  private void places(String name, long from, int n, Places places) {
+    long count = count(name);
+    for (long at = count == 0 ? 0 : firstFrom(name, count, from); at < count; ) {
+      int read = (int) Math.min(TensorReader.PIECE, count - at);
+      reader.readI64(name, at, read, positions);
+      int inside = 0;
+      while (inside < read && positions[inside] < from + n) {
+        if (positions[inside] < (inside == 0 ? from : positions[inside - 1] + 1)) {
+          throw new TransferException("the places of '" + name + "' are not in order");
         }
-        if (positions[i] < from) {
-          throw new TransferException("the exceptions of '" + name + "' are not in order");
-        }
-        to[(int) (positions[i] - from)] = exceptions[i];
+        inside++;
       }
+      places.take(at, inside);
+      if (inside < read) {
+        return;
+      }
+      at += read;
     }
   }
 
-  /** The first exception at or after a position, by bisection on the disk. */
-  private long firstFrom(String name, long count, long position) {
+  /** The first place at or after a position, by bisection on the disk. */
+  private long firstFrom(String places, long count, long position) {
     long low = 0;
     long high = count;
     long[] one = new long[1];
     while (low < high) {
       long middle = (low + high) >>> 1;
-      reader.readI64(name + AT, middle, 1, one);
+      reader.readI64(places, middle, 1, one);
       if (one[0] < position) {
         low = middle + 1;
       } else {

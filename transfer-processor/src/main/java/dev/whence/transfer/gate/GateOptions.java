@@ -21,13 +21,30 @@ public record GateOptions(
     double generalTolerance,
     List<Double> sweep) {
 
+  /** What each of the three limits is where nobody says otherwise. */
+  public static final double DEFAULT_LIMIT = .1;
+
+  /** The largest limit that is taken for one. */
+  public static final double LARGEST_LIMIT = 100;
+
   public GateOptions {
+    check("the barrier limit", barrierLimit);
+    check("the task tolerance", taskTolerance);
+    check("the general tolerance", generalTolerance);
     sweep = List.copyOf(sweep);
   }
 
-  /** The limits of the design: all .1. */
+  private static void check(String what, double limit) {
+    if (!(limit >= 0 && limit <= LARGEST_LIMIT)) {
+      throw new IllegalArgumentException(
+          what + " is " + limit + ", but must be between 0 and " + LARGEST_LIMIT);
+    }
+  }
+
+  /** The limits of the design. */
   public static GateOptions of(Path taskSet, Path generalSet) {
-    return new GateOptions(taskSet, generalSet, .1, .1, .1, List.of());
+    return new GateOptions(
+        taskSet, generalSet, DEFAULT_LIMIT, DEFAULT_LIMIT, DEFAULT_LIMIT, List.of());
   }
 
   public GateOptions withSweep(List<Double> other) {

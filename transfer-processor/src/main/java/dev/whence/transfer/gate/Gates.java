@@ -236,8 +236,8 @@ public final class Gates {
             m.task() <= most,
             text(
                 "task loss %.4f, at most %.4f nats per token is (1 + %.2f) times the fine-tuned"
-                    + " model's",
-                m.task(), most, options.taskTolerance())),
+                    + " model's%s",
+                m.task(), most, options.taskTolerance(), needed(m.task(), most, f.task()))),
         new Gate(
             "nothing forgotten",
             forgotten <= allowed,
@@ -245,6 +245,13 @@ public final class Gates {
                 "general loss is %.4f times the target's, at most %.4f is (1 + %.2f) times what"
                     + " fine-tuning did to the base",
                 forgotten, allowed, options.generalTolerance())));
+  }
+
+  /** A multiple of next to nothing says little, so a failure says which tolerance it takes. */
+  private static String needed(double loss, double most, double ofFineTuned) {
+    return loss <= most || ofFineTuned == 0
+        ? ""
+        : text("; it takes a task tolerance of %.2f", loss / ofFineTuned - 1);
   }
 
   private static String text(String format, Object... values) {

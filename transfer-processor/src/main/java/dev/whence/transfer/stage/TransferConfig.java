@@ -77,9 +77,9 @@ public record TransferConfig(
         new GateOptions(
             task,
             general,
-            settings.number("gates.barrier-limit", .1, 0, 100),
-            settings.number("gates.task-tolerance", .1, 0, 100),
-            settings.number("gates.general-tolerance", .1, 0, 100),
+            limit(settings, "gates.barrier-limit"),
+            limit(settings, "gates.task-tolerance"),
+            limit(settings, "gates.general-tolerance"),
             List.of());
     TransferConfig config =
         new TransferConfig(
@@ -96,6 +96,10 @@ public record TransferConfig(
             subscription(settings));
     settings.finish();
     return config;
+  }
+
+  private static double limit(Settings settings, String key) {
+    return settings.number(key, GateOptions.DEFAULT_LIMIT, 0, GateOptions.LARGEST_LIMIT);
   }
 
   private static Judge judge(Settings settings) {

@@ -1,11 +1,15 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.runtime.dlq.DeadLetters;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.schemas.EventHeaders;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
@@ -282,29 +286,74 @@ final class TransferStage implements AutoCloseable {
       recovered = true;
     }
 
-    private Optional<TransferEvent> apply(ConsumerRecord<byte[], byte[]> record) {
+    /** Takes a record that may be anything; what is no event counts as nothing. */
+    private void apply(ConsumerRecord<byte[], byte[]> record) {
+      try {
+        Optional<TransferEvent> unused = read(record);
+      } catch (UnreadableException e) {
+        LOG.debug("{} at offset {} is no transfer event: {}", partition, record.offset(), e.code());
+      }
+    }
+
+    /**
+     * Takes a record.
+     *
+     * @return the event, or nothing for a tombstone
+     * @throws UnreadableException if it is no event that anybody could act on
+     */
+    private Optional<TransferEvent> read(ConsumerRecord<byte[], byte[]> record)
+        throws UnreadableException {
       if (record.key() != null && record.value() == null) {
         states.withdrawn(record.offset(), new String(record.key(), StandardCharsets.UTF_8));
         return Optional.empty();
       }
-      try {
-        TransferEvent event =
-            values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
-        if (record.key() == null
-            || !new String(record.key(), StandardCharsets.UTF_8).equals(event.getTransferId())) {
-          return skip(record, "its key is not the transferId");
-        }
-        states.apply(record.offset(), event);
-        return Optional.of(event);
-      } catch (UnreadableException e) {
-        return skip(record, e.sentence());
+      TransferEvent event =
+          values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
+      if (record.key() == null
+          || !new String(record.key(), StandardCharsets.UTF_8).equals(event.getTransferId())) {
+        throw new UnreadableException("KEY_MISMATCH", "its key is not the transferId");
       }
+      if (event.getState() == TransferState.UNKNOWN) {
+        throw new UnreadableException(
+            "UNKNOWN_STATE", "its state is none that this version knows: update the processor");
+      }
+      states.apply(record.offset(), event);
+      return Optional.of(event);
     }
 
-    private Optional<TransferEvent> skip(ConsumerRecord<byte[], byte[]> record, String why) {
+    /**
+     * What is no event goes to the dead letter queue, in one transaction with its offset and with
+     * what is true of its key: as the last record of that key it would be what compaction keeps.
+     */
+    private void deadLetter(ConsumerRecord<byte[], byte[]> record, UnreadableException why) {
+      SourceRecord source = SourceRecord.of(record);
+      String id = source.idWithoutValue();
+      TransferEvent last =
+          states
+              .find(id)
+              .orElseGet(
+                  () ->
+                      TransferEvent.newBuilder()
+                          .setTransferId(id)
+                          .setState(TransferState.FAILED)
+                          .setReason(why.code() + ": " + why.sentence())
+                          .setInstance(instance)
+                          .setOccurredAt(Instant.now())
+                          .build());
+      Topic queue = topics.deadLettersOf(topics.transfers());
+      write(
+          last,
+          Optional.of(
+              DeadLetters.of(
+                  queue.name(),
+                  queue.maxMessageBytes(),
+                  source,
+                  new Failure(why.code(), why.sentence()),
+                  1,
+                  NAME)),
+          Optional.of(record.offset() + 1));
       unreadable.increment();
-      LOG.warn("{} at offset {} is no transfer event: {}", partition, record.offset(), why);
-      return Optional.empty();
+      LOG.warn("{} went to {}: {}", source, queue.name(), why.code());
     }
 
     /** Starts what is next, if nothing runs. */
@@ -323,7 +372,13 @@ final class TransferStage implements AutoCloseable {
       if (record == null) {
         return;
       }
-      Optional<TransferEvent> event = apply(record);
+      Optional<TransferEvent> event;
+      try {
+        event = read(record);
+      } catch (UnreadableException e) {
+        deadLetter(record, e);
+        return;
+      }
       if (event.isEmpty() || event.get().getState() != TransferState.REQUESTED) {
         return; // the offset goes with the next transaction that has one
       }
@@ -390,7 +445,18 @@ final class TransferStage implements AutoCloseable {
             || said.committed().isCompletedExceptionally()) {
           said.committed().completeExceptionally(new StoppedException());
         } else {
-          write(said.event(), said.release(), Optional.empty());
+          write(
+              said.event(),
+              said.release()
+                  .map(
+                      release ->
+                          record(
+                              topics.models().name(),
+                              release.getModelId(),
+                              release,
+                              ModelRelease.getClassSchema(),
+                              0)),
+              Optional.empty());
           said.committed().complete(null);
           if (TransferStates.isTerminal(said.event().getState())) {
             meters.counter("whence.transfers", "state", said.event().getState().name()).increment();
@@ -400,8 +466,11 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
+    /** An event and what belongs to it, in one transaction. */
     private void write(
-        TransferEvent event, Optional<ModelRelease> release, Optional<Long> nextOffset) {
+        TransferEvent event,
+        Optional<ProducerRecord<byte[], byte[]>> more,
+        Optional<Long> nextOffset) {
       Future<RecordMetadata> place;
       producer.beginTransaction();
       try {
@@ -412,10 +481,8 @@ final class TransferStage implements AutoCloseable {
                 event,
                 TransferEvent.getClassSchema(),
                 TransferStates.step(event.getState()));
-        if (release.isPresent()) {
-          ModelRelease one = release.get();
-          var unused =
-              send(topics.models().name(), one.getModelId(), one, ModelRelease.getClassSchema(), 0);
+        if (more.isPresent()) {
+          var unused = producer.send(more.get());
         }
         // Right before it is used: a rebalance may have happened meanwhile.
         ConsumerGroupMetadata member = consumer.groupMetadata();
@@ -451,13 +518,18 @@ final class TransferStage implements AutoCloseable {
 
     private Future<RecordMetadata> send(
         String topic, String key, SpecificRecord value, Schema schema, int revision) {
+      return producer.send(record(topic, key, value, schema, revision));
+    }
+
+    private ProducerRecord<byte[], byte[]> record(
+        String topic, String key, SpecificRecord value, Schema schema, int revision) {
       ProducerRecord<byte[], byte[]> record =
           new ProducerRecord<>(
               topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value));
       EventHeaders.of(schema, NAME, instance, key, revision, "")
           .toMap()
           .forEach(record.headers()::add);
-      return producer.send(record);
+      return record;
     }
 
     /** New bases of a subscribed line become requests. */

@@ -112,6 +112,44 @@ class GatesTest {
   }
 
   @Test
+  void the_task_tolerance_is_a_share_of_the_fine_tuned_models_loss() throws IOException {
+    // task(F) = 2 and task(M) = task(7) = 3: half as much more, and the target has 4.
+    Judge judge = (model, set) -> set.endsWith("task") ? x(model) == 2 ? 2 : 10 - x(model) : 1;
+    GateReport.Gate tight = worth(measure(judge, List.of(), 1, 2, 6));
+    assertThat(tight.passed()).isFalse();
+    assertThat(tight.detail()).endsWith("it takes a task tolerance of 0.50");
+
+    Path merged = directory.resolve("merged");
+    TransferRequest request =
+        TransferRequest.of(directory.resolve("b"), directory.resolve("f"), directory.resolve("t"));
+    GateOptions wide =
+        new GateOptions(
+            directory.resolve("task"), directory.resolve("general"), .1, .5, .1, List.of());
+    GateReport.Gate loose =
+        worth(
+            new Gates(judge, wide, MergeOptions.defaults(), what -> {})
+                .measure(request, merged, directory.resolve("scratch")));
+    assertThat(loose.passed()).isTrue();
+    assertThat(loose.detail()).doesNotContain("it takes");
+  }
+
+  private static GateReport.Gate worth(GateReport report) {
+    return report.gates().stream()
+        .filter(gate -> gate.name().equals("as good as the fine-tuned model"))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void a_limit_that_is_no_number_or_negative_is_refused_by_name() {
+    for (double limit : new double[] {-1e-9, Double.NaN, 101}) {
+      assertThatThrownBy(() -> new GateOptions(directory, directory, .1, limit, .1, List.of()))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageStartingWith("the task tolerance is " + limit);
+    }
+  }
+
+  @Test
   void the_report_is_one_page_with_curves_and_verdicts() throws IOException {
     GateReport report = measure((model, set) -> 10 - x(model), List.of(.5), 1, 2, 6);
     String html =

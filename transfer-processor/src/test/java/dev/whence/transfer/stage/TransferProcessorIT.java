@@ -3,6 +3,7 @@ package dev.whence.transfer.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
@@ -11,12 +12,14 @@ import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.ModelFolder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -182,6 +185,60 @@ class TransferProcessorIT {
         .hasSize(1);
     assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-4")))
         .hasSize(1);
+  }
+
+  @Test
+  void what_is_no_event_goes_to_the_dead_letters_once_and_the_stream_goes_on() throws Exception {
+    TransferEvent request = bench.request("chat-5", "target", Map.of());
+    bench.sendRaw("garbage", "no event".getBytes(StandardCharsets.UTF_8));
+    bench.sendRaw("other-key", bench.bytes(request));
+    TransferEvent strange =
+        TransferEvent.newBuilder(request)
+            .setTransferId("strange")
+            .setState(TransferState.UNKNOWN)
+            .build();
+    bench.sendRaw("strange", bench.bytes(strange));
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(processor.health().isAlive()).isTrue();
+      // As the last record of its key it would be what compaction keeps of a published transfer.
+      bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
+      await().atMost(SOON).until(() -> bench.deadLetters().size() == 4);
+    }
+    List<TransferState> after = states(request.getTransferId());
+    assertThat(after.get(after.size() - 1)).isEqualTo(TransferState.PUBLISHED);
+    assertThat(after.stream().filter(TransferState.PUBLISHED::equals)).hasSize(2);
+    for (String key : List.of("garbage", "other-key", "strange")) {
+      TransferEvent failed = awaitEnd(key);
+      assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
+      assertThat(failed.getReason()).isNotEmpty();
+    }
+    assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-5")))
+        .hasSize(1);
+
+    // Whoever comes next reads the whole topic again, and leaves the dead alone.
+    TransferEvent next = bench.request("chat-6", "target", Map.of());
+    bench.send(next);
+    try (TransferProcessor successor = bench.start(Map.of())) {
+      assertThat(awaitEnd(next.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(successor.health().isAlive()).isTrue();
+    }
+    List<ConsumerRecord<byte[], byte[]>> dead = bench.deadLetters();
+    assertThat(dead)
+        .extracting(record -> new String(record.key(), StandardCharsets.UTF_8))
+        .containsExactly("garbage", "other-key", "strange", request.getTransferId());
+    assertThat(dead)
+        .extracting(record -> header(record, DeadLetterHeaders.CODE))
+        .contains("KEY_MISMATCH", "UNKNOWN_STATE");
+    assertThat(new String(dead.get(0).value(), StandardCharsets.UTF_8)).isEqualTo("no event");
+    assertThat(header(dead.get(0), DeadLetterHeaders.TOPIC))
+        .isEqualTo(bench.topics.transfers().name());
+    assertThat(header(dead.get(0), DeadLetterHeaders.STAGE)).isEqualTo("transfer");
+  }
+
+  private static String header(ConsumerRecord<byte[], byte[]> record, String name) {
+    return new String(record.headers().lastHeader(name).value(), StandardCharsets.UTF_8);
   }
 
   /** The processor in a JVM of its own. */
