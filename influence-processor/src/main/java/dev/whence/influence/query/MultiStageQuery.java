@@ -7,10 +7,8 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexSettings;
-import dev.whence.influence.index.SketchedGradients;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -94,9 +92,45 @@ public final class MultiStageQuery {
       Damping lambda,
       Damping lambda0,
       CountSketch projection) {
-    Map<String, Long> firsts = SketchedGradients.firsts(pretraining.layers());
+    Whitened whitened = whitened(gradient, alpha, lambda, lambda0);
+    return new Preconditioned(
+        whitened.direction(),
+        whitened.sketch(projection),
+        whitened.norm(),
+        pretraining.stage().tokens());
+  }
+
+  /**
+   * A query before it is sketched.
+   *
+   * @param direction V [O, I] by the layer's name, row by row: influence is V' g_i / N
+   * @param vector by the layer's name, for the whole vectors of {@link
+   *     dev.whence.influence.index.WhitenedGradients}: influence is their product over N
+   * @param norm of the vector
+   */
+  public record Whitened(
+      Map<String, double[]> direction, Map<String, float[]> vector, double norm) {
+    /** q^, k numbers. */
+    public float[] sketch(CountSketch projection) {
+      float[] sketch = new float[projection.buckets()];
+      long first = 0;
+      for (float[] layer : vector.values()) {
+        projection.add(layer, first, sketch);
+        first += layer.length;
+      }
+      return sketch;
+    }
+  }
+
+  /**
+   * Preconditions a gradient.
+   *
+   * @param lambda0 of the whitening of the vectors that it is for
+   */
+  public Whitened whitened(
+      ResponseGradient gradient, Damping alpha, Damping lambda, Damping lambda0) {
     Map<String, double[]> direction = new LinkedHashMap<>();
-    float[] sketch = new float[projection.buckets()];
+    Map<String, float[]> vectors = new LinkedHashMap<>();
     double square = 0;
     for (LinearLayer layer : pretraining.layers()) {
       double[] q = gradient.byLayer().get(layer.name());
@@ -121,14 +155,14 @@ public final class MultiStageQuery {
         square += element * element;
         rotated[i] = inverse;
       }
-      projection.add(vector, Objects.requireNonNull(firsts.get(layer.name())), sketch);
+      vectors.put(layer.name(), vector);
       direction.put(layer.name(), pretraining.rotateBack(layer, rotated, matrices));
     }
     if (!Double.isFinite(square)) {
       throw new InfluenceException(
           "lambda is so small that the inverse Hessian is not finite: choose a larger one.");
     }
-    return new Preconditioned(direction, sketch, Math.sqrt(square), pretraining.stage().tokens());
+    return new Whitened(direction, vectors, Math.sqrt(square));
   }
 
   /** U = alpha (H_ft + alpha)^-1 q. */
