@@ -5,8 +5,8 @@ import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
+import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
@@ -32,6 +32,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -40,13 +41,14 @@ import picocli.CommandLine.Spec;
 /** Which training data drove a response, without Kafka. */
 @Command(
     name = "influence",
-    description = "Says which training documents drove a response: factors, index, query.",
+    description = "Says which training documents drove a response: factors, index, query, export.",
     mixinStandardHelpOptions = true,
-    synopsisSubcommandLabel = "factors|index|query",
+    synopsisSubcommandLabel = "factors|index|query|export",
     subcommands = {
       InfluenceCommand.Factors.class,
       InfluenceCommand.Index.class,
-      InfluenceCommand.Query.class
+      InfluenceCommand.Query.class,
+      InfluenceExportCommand.class
     })
 final class InfluenceCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -57,10 +59,10 @@ final class InfluenceCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "factors, index or query is missing; --help tells more");
+        spec.commandLine(), "factors, index, query or export is missing; --help tells more");
   }
 
-  private static EngineOptions engine(String device) {
+  static EngineOptions engine(String device) {
     NativeEnd.prepare();
     try {
       return EngineOptions.defaults().withDevice(device);
@@ -70,7 +72,7 @@ final class InfluenceCommand implements Runnable {
   }
 
   /** Options that can not be are wrong usage. */
-  private static <T> T usage(Callable<T> parse) throws Exception {
+  static <T> T usage(Callable<T> parse) throws Exception {
     try {
       return parse.call();
     } catch (InfluenceException | IllegalArgumentException e) {
@@ -287,71 +289,13 @@ final class InfluenceCommand implements Runnable {
   static final class Query implements Callable<Integer> {
     @Spec private CommandSpec spec;
 
-    @Option(names = "--index", required = true, paramLabel = "DIR")
-    private Path index;
+    @Mixin private InfluenceSearchOptions search = new InfluenceSearchOptions();
 
     @Option(names = "--input", required = true, paramLabel = "F.jsonl")
     private Path input;
 
-    @Option(
-        names = "--model",
-        paramLabel = "M",
-        description = "the model that answered; by default the one that was indexed")
-    private Optional<String> model = Optional.empty();
-
-    @Option(
-        names = "--fine-tuned-factors",
-        paramLabel = "DIR",
-        description = "factors of the model that answered: then the query is multi-stage")
-    private Optional<Path> fineTuned = Optional.empty();
-
-    @Option(
-        names = "--base-model",
-        paramLabel = "M",
-        description = "the indexed model, if it is not where it was")
-    private Optional<String> base = Optional.empty();
-
-    @Option(
-        names = "--factors",
-        paramLabel = "DIR",
-        description = "factors of the indexed model, if they are not where they were")
-    private Optional<Path> factors = Optional.empty();
-
-    @Option(
-        names = "--corpus",
-        paramLabel = "F.jsonl",
-        description = "the indexed corpus, if it is not where it was")
-    private Optional<Path> corpus = Optional.empty();
-
     @Option(names = "--top", defaultValue = "10", description = "documents of each sign")
     private int top;
-
-    @Option(
-        names = "--rerank",
-        defaultValue = "100",
-        description = "candidates of each sign whose gradients are computed anew; 0: none")
-    private int rerank;
-
-    @Option(
-        names = "--measure",
-        defaultValue = "log-likelihood",
-        paramLabel = "log-likelihood|log-odds",
-        description = "of the response that influence is about (${DEFAULT-VALUE})")
-    private String measure;
-
-    @Option(
-        names = "--alpha",
-        defaultValue = "0.1x",
-        paramLabel = "A",
-        description = "of the fine-tuning stage; with x: times each layer's mean Lambda")
-    private String alpha;
-
-    @Option(
-        names = "--lambda",
-        defaultValue = "0.1x",
-        paramLabel = "L",
-        description = "of the indexed stage; with x: times each layer's mean Lambda")
-    private String lambda;
 
     @Option(names = "--by-layer", description = "with --json: parts of influences by layer")
     private boolean byLayer;
@@ -362,44 +306,23 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--json", description = "one JSON object per response, nothing else")
     private boolean json;
 
-    @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
-    private String device;
-
     @SuppressWarnings("NullAway.Init") // picocli fills the fields
     Query() {}
 
     @Override
     public Integer call() throws Exception {
       InputFile.check(input);
-      QueryOptions options =
-          usage(
-              () ->
-                  new QueryOptions(
-                      Measure.of(measure),
-                      Damping.parse(alpha),
-                      Damping.parse(lambda),
-                      top,
-                      rerank,
-                      byLayer,
-                      byToken));
+      QueryOptions options = usage(() -> search.query(top, byLayer, byToken));
       PrintWriter out = spec.commandLine().getOut();
       PrintWriter err = spec.commandLine().getErr();
       AtomicBoolean failed = new AtomicBoolean();
-      OpenedSearch.Files files =
-          new OpenedSearch.Files(
-              index,
-              model.map(Models::resolve),
-              fineTuned,
-              base.map(Models::resolve),
-              factors,
-              corpus);
-      try (OpenedSearch search = OpenedSearch.open(files, engine(device))) {
+      try (OpenedSearch opened = search.open()) {
         boolean clean =
             JsonLines.forEach(
                 input,
                 ConversationCodec::read,
                 conversation -> {
-                  answer(search, conversation, options, out, failed);
+                  answer(opened, conversation, options, out, failed);
                   out.flush();
                 },
                 (line, problem) -> err.println(input + ", line " + line + ": " + problem));
@@ -408,7 +331,7 @@ final class InfluenceCommand implements Runnable {
     }
 
     private void answer(
-        OpenedSearch search,
+        OpenedSearch opened,
         Conversation conversation,
         QueryOptions options,
         PrintWriter out,
@@ -416,7 +339,7 @@ final class InfluenceCommand implements Runnable {
       String status;
       String reason;
       try {
-        InfluenceResult result = search.search().search(conversation, options);
+        InfluenceResult result = opened.search().search(conversation, options);
         if (json) {
           out.println(InfluenceJson.write(result, options));
         } else {

@@ -21,6 +21,7 @@ public final class InfluenceJson {
         .put("model", result.model())
         .put("surrogate", result.surrogate())
         .put("method", result.method())
+        .put("index", result.index())
         .put("measure", options.measure().label())
         .put("measureOfDocuments", result.ofDocuments().label())
         .put("lambda", options.lambda().text());

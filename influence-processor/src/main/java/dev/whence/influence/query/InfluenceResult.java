@@ -10,6 +10,7 @@ import java.util.List;
  * @param model whose gradient was taken
  * @param surrogate whether it stands in for the production model that the response names
  * @param method {@code multi-stage} or {@code single-stage}
+ * @param index digest of the index that was asked
  * @param ofDocuments the measure of documents
  * @param logLikelihood of the response, nats
  * @param responseTokens that count
@@ -24,6 +25,7 @@ public record InfluenceResult(
     String model,
     boolean surrogate,
     String method,
+    String index,
     Measure ofDocuments,
     double logLikelihood,
     int responseTokens,

@@ -102,6 +102,7 @@ public final class InfluenceSearch {
               answering.name(),
               !conversations.get(q).model().equals(answering.name()),
               multiStage ? "multi-stage" : "single-stage",
+              index.digest(),
               index.settings().measure(),
               gradients.get(q).logLikelihood(),
               gradients.get(q).tokens(),
