@@ -5,8 +5,8 @@ import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
@@ -14,6 +14,8 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.LambdaForm;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -242,6 +244,11 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--shard", paramLabel = "N", description = "builds only this one, from 1")
     private Optional<Integer> shard = Optional.empty();
 
+    @Option(
+        names = "--lexical",
+        description = "with the words of the documents beside it, for 'query --preselect bm25:N'")
+    private boolean lexical;
+
     @Option(names = "--pack-tokens", defaultValue = "1024", description = "of one forward")
     private int packTokens;
 
@@ -274,6 +281,14 @@ final class InfluenceCommand implements Runnable {
                         Duration.ofMinutes(1)));
         new IndexJob(opened, path, read, factors, file, output, options)
             .run(listener(spec.commandLine().getErr(), file));
+      }
+      if (lexical) {
+        for (int number = 1; number <= shards; number++) {
+          if (shard.isEmpty() || shard.get() == number) {
+            LexicalShard.buildIfMissing(
+                ShardFile.open(ShardFile.path(output, number, shards)), file);
+          }
+        }
       }
       spec.commandLine().getOut().println(output);
       spec.commandLine().getOut().flush();

@@ -1,8 +1,10 @@
 package dev.whence.cli;
 
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.query.OpenedSearch;
+import dev.whence.influence.query.Pcg;
 import dev.whence.influence.query.QueryOptions;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -50,6 +52,31 @@ final class InfluenceSearchOptions {
   private int rerank;
 
   @Option(
+      names = "--preselect",
+      defaultValue = "none",
+      paramLabel = "bm25:N",
+      description =
+          "candidates beside those of the scan: N documents that share most words with question and"
+              + " response (${DEFAULT-VALUE}); needs 'index --lexical'")
+  private String preselect;
+
+  @Option(
+      names = "--pcg",
+      defaultValue = "0",
+      paramLabel = "N",
+      description =
+          "refines the inverse of the indexed stage by N iterations of conjugate gradients on the"
+              + " Fisher information of a sample (${DEFAULT-VALUE}: EK-FAC as it is)")
+  private int pcg;
+
+  @Option(
+      names = "--pcg-documents",
+      defaultValue = "512",
+      paramLabel = "N",
+      description = "documents of that sample, spread over the corpus (${DEFAULT-VALUE})")
+  private int pcgDocuments;
+
+  @Option(
       names = "--measure",
       defaultValue = "log-likelihood",
       paramLabel = "log-likelihood|log-odds",
@@ -92,6 +119,8 @@ final class InfluenceSearchOptions {
         Damping.parse(lambda),
         top,
         rerank,
+        Preselection.parse(preselect),
+        new Pcg(pcg, pcgDocuments),
         byLayer,
         byToken);
   }

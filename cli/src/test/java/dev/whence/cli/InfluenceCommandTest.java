@@ -69,6 +69,7 @@ class InfluenceCommandTest {
                 corpus.toString(),
                 "--measure",
                 "log-odds",
+                "--lexical",
                 "--output",
                 index.toString()))
         .as(err.toString())
@@ -113,6 +114,14 @@ class InfluenceCommandTest {
       assertThat(document.get("influence").asDouble()).isPositive().isLessThanOrEqualTo(last);
       last = document.get("influence").asDouble();
     }
+
+    out.getBuffer().setLength(0);
+    assertThat(query(index, responses, "--json", "--preselect", "bm25:5", "--pcg", "1"))
+        .isEqualTo(1);
+    JsonNode refined = new ObjectMapper().readTree(out.toString().lines().toList().get(0));
+    assertThat(refined.get("method").asText()).isEqualTo("single-stage, pcg:1, bm25:5");
+    assertThat(refined.get("residuals").size()).isEqualTo(2);
+    assertThat(refined.get("preselected").asInt()).isBetween(1, 5);
 
     theExamplesBehindFlaggedAnswersAreACorpus(corpus, index, responses, lines.get(0));
 
@@ -201,15 +210,14 @@ class InfluenceCommandTest {
 
   /** Asks the directory, which is no index. */
   private int query(Path input, String... more) {
+    return query(directory, input, more);
+  }
+
+  private int query(Path index, Path input, String... more) {
     List<String> arguments =
         new ArrayList<>(
             List.of(
-                "influence",
-                "query",
-                "--index",
-                directory.toString(),
-                "--input",
-                input.toString()));
+                "influence", "query", "--index", index.toString(), "--input", input.toString()));
     arguments.addAll(List.of(more));
     return whence(arguments.toArray(String[]::new));
   }
