@@ -24,8 +24,8 @@ import java.util.function.Consumer;
 
 /**
  * What sketches cost in recall: whole gradients of the documents, preconditioned exactly, against
- * sketches of 1/50 to 1/1600 of their size, rounded to int8 as an index has them. Answers of chat-v1
- * from memory, multi-stage influence of base-v1's documents.
+ * sketches of 1/50 to 1/1600 of their size, rounded to int8 as an index has them. Answers of
+ * chat-v1 from memory, multi-stage influence of base-v1's documents.
  */
 public final class RecallBench {
   /** One over a sketch's size, in whole gradients. */

@@ -3,10 +3,10 @@ package dev.whence.benchmarks.influence;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.fidelity.Interval;
 import dev.whence.influence.index.SketchCodes;
 import dev.whence.influence.model.Measure;
-import dev.whence.benchmarks.Machine;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;

@@ -37,13 +37,14 @@ import java.util.TreeSet;
  * </pre>
  *
  * An example is {@link Direction#HARMFUL} where the sum is positive (it made the answers more
- * likely) and {@link Direction#HELPFUL} where it is negative. What an answer does not list counts as
- * 0, for it is not among the most influential of that answer. Documents with the same text are one
- * example, their influences added. Texts come from the corpus, whose digest must be the index's.
+ * likely) and {@link Direction#HELPFUL} where it is negative. What an answer does not list counts
+ * as 0, for it is not among the most influential of that answer. Documents with the same text are
+ * one example, their influences added. Texts come from the corpus, whose digest must be the
+ * index's.
  *
- * <p>Source: LANCET (2412.16451), its first phase: recall of the training data that drives undesired
- * outputs, and of the data that works against them; the second phase, training on both, is the
- * fine-tuning team's. Ours: sums over several answers, and what becomes of duplicates.
+ * <p>Source: LANCET (2412.16451), its first phase: recall of the training data that drives
+ * undesired outputs, and of the data that works against them; the second phase, training on both,
+ * is the fine-tuning team's. Ours: sums over several answers, and what becomes of duplicates.
  */
 public final class CorrectionSet {
   /** What an example does to the flagged answers. */
@@ -92,10 +93,7 @@ public final class CorrectionSet {
   private final List<Example> examples;
 
   private CorrectionSet(
-      IndexManifest index,
-      CorpusFile corpus,
-      List<FlaggedAnswer> answers,
-      List<Example> examples) {
+      IndexManifest index, CorpusFile corpus, List<FlaggedAnswer> answers, List<Example> examples) {
     this.index = index;
     this.corpus = corpus;
     this.answers = answers;
@@ -151,7 +149,8 @@ public final class CorrectionSet {
 
   private static void check(List<FlaggedAnswer> answers, IndexManifest index) {
     if (answers.isEmpty()) {
-      throw new InfluenceException("There is no flagged answer with influences: nothing to export.");
+      throw new InfluenceException(
+          "There is no flagged answer with influences: nothing to export.");
     }
     Set<String> seen = new HashSet<>();
     for (FlaggedAnswer answer : answers) {
@@ -250,7 +249,8 @@ public final class CorrectionSet {
           throw new FileAlreadyExistsException(path.toString());
         }
       }
-      Files.write(manifest(output), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
+      Files.write(
+          manifest(output), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
       Path beside = output.resolveSibling(output.getFileName() + ".writing");
       Files.write(beside, bytes);
       Files.move(beside, output);
@@ -259,7 +259,8 @@ public final class CorrectionSet {
           e.getMessage() + " is there already: give another --output, or remove it.", e);
     } catch (IOException e) {
       throw new InfluenceException(
-          output + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
+          output + " could not be written (" + e.getMessage() + "): see that the disk has room.",
+          e);
     }
   }
 

@@ -78,8 +78,7 @@ public final class SketchedGradients implements AutoCloseable {
         packTokens,
         (document, layer, values) -> {
           squares[document] += squared(values);
-          sketch.add(
-              values, Objects.requireNonNull(firsts.get(layer.name())), sketches[document]);
+          sketch.add(values, Objects.requireNonNull(firsts.get(layer.name())), sketches[document]);
         });
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {

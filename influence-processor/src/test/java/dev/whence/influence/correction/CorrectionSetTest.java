@@ -128,8 +128,7 @@ class CorrectionSetTest {
     JsonNode manifest =
         new ObjectMapper().readTree(Files.readAllBytes(CorrectionSet.manifest(output)));
     assertThat(manifest.get("sha256").asText())
-        .isEqualTo(
-            HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(output))));
+        .isEqualTo(HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(output))));
     assertThat(manifest.get("index").get("digest").asText()).isEqualTo(index.digest());
     assertThat(manifest.get("corpus").get("sha256").asText()).isEqualTo(corpus.digest());
     assertThat(manifest.get("answers").toString()).isEqualTo("[\"r-1\",\"r-2\"]");
