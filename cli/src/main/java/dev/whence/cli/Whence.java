@@ -31,6 +31,7 @@ import picocli.CommandLine.Spec;
       ServeCommand.class,
       TrainCommand.class,
       InfluenceCommand.class,
+      CompressCommand.class,
       TransferCommand.class,
       BenchCommand.class,
       AutoComplete.GenerateCompletion.class,
