@@ -18,9 +18,11 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -35,7 +37,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Writes the training examples behind flagged answers as a data set, for whoever corrects the"
           + " model.",
-      "Its lines are a corpus: 'whence train --corpus' and 'whence influence factors' read them."
+      "Its lines are those of the corpus, with a member that says why: documents for 'whence train"
+          + " --corpus', conversations for 'whence train --conversations'."
     },
     mixinStandardHelpOptions = true)
 final class InfluenceExportCommand implements Callable<Integer> {
@@ -55,6 +58,15 @@ final class InfluenceExportCommand implements Callable<Integer> {
   private Path output;
 
   @Option(
+      names = "--direction",
+      defaultValue = "both",
+      paramLabel = "both|harmful|helpful",
+      description =
+          "harmful: made the answers more likely; helpful: less likely, which is what to train on"
+              + " against them")
+  private String direction = "both";
+
+  @Option(
       names = "--top",
       defaultValue = "100",
       description = "examples of each direction at most (${DEFAULT-VALUE})")
@@ -68,11 +80,13 @@ final class InfluenceExportCommand implements Callable<Integer> {
     InputFile.check(input);
     QueryOptions options = InfluenceCommand.usage(() -> search.query(top, false, false));
     PrintWriter err = spec.commandLine().getErr();
-    List<FlaggedAnswer> answers = answers(options, err);
+    CorrectionSet.checkFree(output);
     IndexManifest index = IndexManifest.read(search.index());
     CorpusFile corpus =
         new CorpusFile(search.corpus().orElseGet(() -> Path.of(index.settings().corpusPath())));
-    CorrectionSet set = CorrectionSet.of(answers, index, corpus, top);
+    CorrectionSet.checkCorpus(index, corpus); // before responses are asked, which may take hours
+    List<FlaggedAnswer> answers = answers(options, err);
+    CorrectionSet set = CorrectionSet.of(answers, index, corpus, top).only(directions());
     set.write(output);
     err.printf(
         Locale.ROOT,
@@ -83,6 +97,17 @@ final class InfluenceExportCommand implements Callable<Integer> {
     spec.commandLine().getOut().println(output);
     spec.commandLine().getOut().flush();
     return Whence.DONE;
+  }
+
+  private Set<Direction> directions() {
+    return switch (direction) {
+      case "both" -> EnumSet.allOf(Direction.class);
+      case "harmful" -> EnumSet.of(Direction.HARMFUL);
+      case "helpful" -> EnumSet.of(Direction.HELPFUL);
+      default ->
+          throw new UsageException(
+              "--direction is '" + direction + "', but must be both, harmful or helpful");
+    };
   }
 
   private static long count(CorrectionSet set, Direction direction) {
@@ -140,7 +165,7 @@ final class InfluenceExportCommand implements Callable<Integer> {
       }
       Conversation response = ConversationCodec.read(line);
       try {
-        return FlaggedAnswer.of(opened.search().search(response, options));
+        return FlaggedAnswer.of(opened.search().search(response, options), options);
       } catch (EngineException | InfluenceException e) {
         throw new InfluenceException(
             "Response " + response.responseId() + " can not be asked: " + e.getMessage(), e);

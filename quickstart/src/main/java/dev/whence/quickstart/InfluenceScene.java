@@ -28,6 +28,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -150,7 +151,11 @@ final class InfluenceScene implements Scene {
                 documents.size(),
                 stages.base().name()));
       }
-      index.complete(() -> stopping, now -> at = now);
+      try {
+        index.complete(() -> stopping, now -> at = now);
+      } finally {
+        TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
+      }
       at = "the index is there, and no right answer from memory has come yet";
       say(
           String.format(
@@ -226,8 +231,9 @@ final class InfluenceScene implements Scene {
           Influence influence =
               values.read(record.value(), Influence.class, Influence.getClassSchema());
           if (influence.getResponseId().equals(asked.conversation().responseId())) {
-            lines.found(influence, stating).forEach(view::line);
-            view.line("");
+            List<String> found = new ArrayList<>(lines.found(influence, stating));
+            found.add("");
+            view.lines(found);
             return;
           }
         }
@@ -296,8 +302,13 @@ final class InfluenceScene implements Scene {
   }
 
   @Override
-  public void close() {
+  public void stop() {
     stopping = true;
+  }
+
+  @Override
+  public void close() {
+    stop();
     try {
       if (begun) {
         boolean unused = remembered.cancel(false);

@@ -3,6 +3,7 @@ package dev.whence.quickstart;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.ScorerDescription;
+import dev.whence.influence.InfluenceException;
 import dev.whence.producer.Whence;
 import dev.whence.quickstart.LiveTraffic.OnItsWay;
 import dev.whence.quickstart.view.AttributionCard;
@@ -137,6 +138,7 @@ public final class Quickstart {
             || cause instanceof EnvironmentException
             || cause instanceof ConfigException
             || cause instanceof WorkerException
+            || cause instanceof InfluenceException
             || cause instanceof IllegalArgumentException;
     String message = String.valueOf(cause.getMessage());
     return forPeople ? message : cause.getClass().getSimpleName() + ": " + message;
@@ -196,6 +198,7 @@ public final class Quickstart {
       }
       attribute(connection, model, transfer.map(TransferScene::released), scenes);
     } finally {
+      scenes.forEach(Scene::stop);
       scenes.forEach(Scene::close);
     }
     view.line(view.throughput(", "));

@@ -34,6 +34,7 @@ public record QuickstartOptions(
     String dtype,
     String device) {
 
+  private static final double LEAST_A_SECOND = 0.001;
   private static final double MOST_A_SECOND = 1000;
 
   public QuickstartOptions {
@@ -41,9 +42,10 @@ public record QuickstartOptions(
       throw new IllegalArgumentException(
           "the number of responses is " + responses.getAsInt() + "; it must be 1 or more");
     }
-    if (rate.isPresent() && !(rate.getAsDouble() > 0 && rate.getAsDouble() <= MOST_A_SECOND)) {
+    if (rate.isPresent()
+        && !(rate.getAsDouble() >= LEAST_A_SECOND && rate.getAsDouble() <= MOST_A_SECOND)) {
       throw new IllegalArgumentException(
-          "the rate is " + rate.getAsDouble() + " a second; it must lie in (0, 1000]");
+          "the rate is " + rate.getAsDouble() + " a second; it must lie in [0.001, 1000]");
     }
     checkPort("bootstrap", bootstrapPort);
     checkPort("registry", registryPort);

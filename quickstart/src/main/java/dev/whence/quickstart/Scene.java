@@ -30,6 +30,10 @@ interface Scene extends AutoCloseable {
   /** What is to be said if the quickstart ends before it. */
   Optional<String> cutShort();
 
+  /** Asks it to end soon; does not wait. */
+  void stop();
+
+  /** Stops it, and waits for a while. */
   @Override
   void close();
 }

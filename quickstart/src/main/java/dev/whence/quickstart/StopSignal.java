@@ -29,8 +29,8 @@ final class StopSignal implements AutoCloseable {
   private void hold() {
     asked.countDown();
     try {
-      boolean unused =
-          closed.await(PATIENCE_SECONDS, TimeUnit.SECONDS) && TorchRuntime.quiesce(LAST_CALL);
+      boolean inTime = closed.await(PATIENCE_SECONDS, TimeUnit.SECONDS);
+      boolean unused = TorchRuntime.quiesce(LAST_CALL) && inTime;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -35,7 +35,10 @@ import java.util.function.Consumer;
  */
 record TrainingDataIndex(
     Path directory, Recipe base, Path baseModel, Recipe chat, Path chatModel, int every) {
-  private static final int PACK_TOKENS = 2048;
+
+  /** Small: between two times that this many, times 16, are computed, nobody can stop it. */
+  private static final int PACK_TOKENS = 512;
+
   private static final Duration SAVE_EVERY = Duration.ofSeconds(15);
 
   /** Directory of the index. */
@@ -110,7 +113,7 @@ record TrainingDataIndex(
   }
 
   private Path factorsOf(Recipe recipe) {
-    return factors().resolve(recipe.name());
+    return factors().resolve(recipe.name() + "-every-" + every);
   }
 
   private static FactorsJob.Listener listener(BooleanSupplier stopping) {

@@ -421,8 +421,13 @@ final class TransferScene implements Scene {
   }
 
   @Override
-  public void close() {
+  public void stop() {
     stopping = true;
+  }
+
+  @Override
+  public void close() {
+    stop();
     try {
       if (begun) {
         thread.join(LOOK_UP.toMillis());

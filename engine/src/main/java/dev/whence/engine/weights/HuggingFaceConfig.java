@@ -181,9 +181,16 @@ final class HuggingFaceConfig {
     for (JsonNode layer : keys.node(RANKS)) {
       int[] four = new int[4];
       for (int i = 0; i < four.length; i++) {
-        four[i] = layer.path(i).asInt(-1);
+        JsonNode rank = layer.path(i);
+        boolean whole = rank.isIntegralNumber() && rank.canConvertToInt();
+        four[i] = whole ? rank.intValue() : -1;
         if (layer.size() != four.length || four[i] < 0 || four[i] > MAX_WIDTH) {
-          keys.problem(RANKS + " of layer " + ranks.size() + " is not four ranks of at least 0");
+          keys.problem(
+              RANKS
+                  + " of layer "
+                  + ranks.size()
+                  + " is not four whole numbers from 0 to "
+                  + MAX_WIDTH);
           return List.of();
         }
       }

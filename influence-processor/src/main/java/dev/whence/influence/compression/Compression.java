@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * A model with its linear layers kept as two factors of low rank, chosen by {@link
@@ -109,6 +110,7 @@ public final class Compression {
    *     kernel, or the output can not be written
    */
   public List<Product> write(Path output, EngineOptions engine, Consumer<Product> each) {
+    checkEmpty(output);
     List<Product> products = new ArrayList<>();
     Map<String, byte[]> files = TrainedModel.filesOf(model);
     if (!files.containsKey("config.json")) {
@@ -135,6 +137,20 @@ public final class Compression {
       write(output, files, List.copyOf(tensors.values()), ranks);
     }
     return products;
+  }
+
+  private static void checkEmpty(Path output) {
+    if (!Files.exists(output)) {
+      return;
+    }
+    try (Stream<Path> there = Files.list(output)) {
+      if (there.findAny().isPresent()) {
+        throw new InfluenceException(output + " is not empty: give another --output.");
+      }
+    } catch (IOException e) {
+      throw new InfluenceException(
+          output + " is no directory that can be read: give another --output.", e);
+    }
   }
 
   private static void check(ModelConfig config) {
@@ -247,9 +263,6 @@ public final class Compression {
       List<SafetensorsWriter.Tensor> tensors,
       int[][] ranks) {
     try {
-      if (Files.exists(output.resolve("model.safetensors"))) {
-        throw new InfluenceException(output + " holds a model already: give another --output.");
-      }
       Files.createDirectories(output);
       for (Map.Entry<String, byte[]> file : files.entrySet()) {
         Files.write(

@@ -127,7 +127,8 @@ public final class FisherWeightedSvd {
     try (Matrix f = matrices.of(n, n, symmetric(fisher, n))) {
       Matrix.Eigen eigen = f.eigen();
       try (Matrix q = eigen.vectors()) {
-        double largest = Math.max(eigen.values()[n - 1], Double.MIN_NORMAL / FLOOR);
+        // Where nothing is known of any direction, all count alike.
+        double largest = eigen.values()[n - 1] > 0 ? eigen.values()[n - 1] : 1 / FLOOR;
         double[] vectors = q.doubles();
         double[] scaled = new double[vectors.length];
         double[] unscaled = new double[vectors.length];

@@ -9,9 +9,9 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.model.Measure;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,14 +33,15 @@ import java.util.TreeSet;
  * the model: over the answers y that list document i,
  *
  * <pre>
- *   score(i) = sum over y of I(i, y)      nats
+ *   score(i) = sum over y of I(i, y)
  * </pre>
  *
  * An example is {@link Direction#HARMFUL} where the sum is positive (it made the answers more
  * likely) and {@link Direction#HELPFUL} where it is negative. What an answer does not list counts
- * as 0, for it is not among the most influential of that answer. Documents with the same text are
- * one example, their influences added. Texts come from the corpus, whose digest must be the
- * index's.
+ * as 0, for it is not among the most influential of that answer. Listed documents with the same
+ * text are one example, their influences added. Scores are in nats where both measures are
+ * log-likelihood; else only their order means something, and answers of different terms are
+ * refused. Texts come from the corpus, whose digest must be the index's.
  *
  * <p>Source: LANCET (2412.16451), its first phase: recall of the training data that drives
  * undesired outputs, and of the data that works against them; the second phase, training on both,
@@ -64,9 +65,9 @@ public final class CorrectionSet {
    * An example.
    *
    * @param id of the first document with its text
-   * @param lines of the corpus that have its text
-   * @param score nats, summed over the answers
-   * @param answers influence by responseId, nats
+   * @param lines of the corpus that answers list and that have its text
+   * @param score summed over the answers
+   * @param answers influence by responseId
    * @param exact whether no influence of it is a sketch's estimate
    * @param line the corpus' JSON
    */
@@ -115,22 +116,20 @@ public final class CorrectionSet {
       throw new InfluenceException("top " + top + " is too small: at least 1 is possible.");
     }
     check(answers, index);
-    if (!corpus.digest().equals(index.settings().corpusDigest())) {
-      throw new InfluenceException(
-          corpus.path()
-              + " is not the corpus that was indexed: its SHA-256 is another. Give back the file that"
-              + " the index was built of (--corpus), or build the index anew.");
-    }
+    checkCorpus(index, corpus);
     Map<Long, String> ids = new TreeMap<>();
     for (FlaggedAnswer answer : answers) {
       answer.parts().forEach(part -> ids.putIfAbsent(part.line(), part.id()));
     }
-    Map<Long, String> lines = corpus.lines(ids.keySet());
+    Map<Long, String> lines = corpus.lines(ids.keySet()); // all are there, or it throws
     Map<String, List<Long>> byText = new LinkedHashMap<>();
     Map<Long, ObjectNode> documents = new HashMap<>();
     lines.forEach(
         (number, text) -> {
           ObjectNode document = document(corpus, number, text);
+          for (FlaggedAnswer answer : answers) {
+            checkIds(answer, number, name(document, number));
+          }
           documents.put(number, document);
           byText.computeIfAbsent(content(document), key -> new ArrayList<>()).add(number);
         });
@@ -144,7 +143,48 @@ public final class CorrectionSet {
           .limit(top)
           .forEach(chosen::add);
     }
+    if (chosen.isEmpty()) {
+      throw new InfluenceException(
+          "The flagged answers list no document with an influence: nothing to export.");
+    }
     return new CorrectionSet(index, corpus, List.copyOf(answers), List.copyOf(chosen));
+  }
+
+  /**
+   * That the corpus is what was indexed; it is read for that.
+   *
+   * @throws InfluenceException if it is not
+   */
+  public static void checkCorpus(IndexManifest index, CorpusFile corpus) {
+    if (!corpus.digest().equals(index.settings().corpusDigest())) {
+      throw new InfluenceException(
+          corpus.path()
+              + " is not the corpus that was indexed: its SHA-256 is another. Give back the file that"
+              + " the index was built of (--corpus), or build the index anew.");
+    }
+  }
+
+  /** As the corpus' reader names it. */
+  private static String name(ObjectNode document, long number) {
+    String id = document.path(document.has("messages") ? "responseId" : "id").asText("");
+    return id.isEmpty() ? "line-" + number : id;
+  }
+
+  private static void checkIds(FlaggedAnswer answer, long number, String name) {
+    for (FlaggedAnswer.Part part : answer.parts()) {
+      if (part.line() == number && !part.id().equals(name)) {
+        throw new InfluenceException(
+            "The result of response "
+                + answer.responseId()
+                + " names document "
+                + part.id()
+                + " at line "
+                + number
+                + ", where "
+                + name
+                + " is: it was altered, or is of another corpus.");
+      }
+    }
   }
 
   private static void check(List<FlaggedAnswer> answers, IndexManifest index) {
@@ -153,12 +193,36 @@ public final class CorrectionSet {
           "There is no flagged answer with influences: nothing to export.");
     }
     Set<String> seen = new HashSet<>();
+    FlaggedAnswer first = answers.get(0);
     for (FlaggedAnswer answer : answers) {
       if (!seen.add(answer.responseId())) {
         throw new InfluenceException(
             "Response "
                 + answer.responseId()
                 + " is given twice, and would count twice: leave one line out.");
+      }
+      if (!answer.terms().equals(first.terms())) {
+        throw new InfluenceException(
+            "Influences of different terms can not be added: response "
+                + first.responseId()
+                + " was asked by "
+                + first.terms()
+                + ", response "
+                + answer.responseId()
+                + " by "
+                + answer.terms()
+                + ". Ask all of them alike.");
+      }
+      Set<Long> lines = new HashSet<>();
+      for (FlaggedAnswer.Part part : answer.parts()) {
+        if (!lines.add(part.line())) {
+          throw new InfluenceException(
+              "The result of response "
+                  + answer.responseId()
+                  + " lists line "
+                  + part.line()
+                  + " twice, which would count twice.");
+        }
       }
       if (!answer.index().equals(index.digest())) {
         throw new InfluenceException(
@@ -187,12 +251,16 @@ public final class CorrectionSet {
         corpus.path() + ", line " + number + ", is no document: results name a wrong line.", cause);
   }
 
-  /** What is learnt of a line: all but its name. */
+  /** What is learnt of a line, whatever else it says. */
   private static String content(ObjectNode document) {
-    ObjectNode rest = document.deepCopy();
-    rest.remove(List.of("id", "responseId"));
+    ObjectNode learnt = document.objectNode();
+    List<String> members =
+        document.has("messages")
+            ? List.of("messages", "tools", "reasoning", "response")
+            : List.of("text", "lossWeight", "lossWeights");
+    members.forEach(member -> learnt.set(member, document.path(member).deepCopy()));
     return HexFormat.of()
-        .formatHex(Checksums.sha256().digest(rest.toString().getBytes(StandardCharsets.UTF_8)));
+        .formatHex(Checksums.sha256().digest(learnt.toString().getBytes(StandardCharsets.UTF_8)));
   }
 
   private static Example example(
@@ -210,13 +278,32 @@ public final class CorrectionSet {
         }
       }
     }
+    double score = byAnswer.values().stream().mapToDouble(Double::doubleValue).sum();
+    if (!Double.isFinite(score)) {
+      throw new InfluenceException(
+          "Influences of line " + lines.get(0) + " sum to more than a number holds.");
+    }
     return new Example(
         Objects.requireNonNull(ids.get(lines.get(0))),
         lines,
-        byAnswer.values().stream().mapToDouble(Double::doubleValue).sum(),
+        score,
         byAnswer,
         exact,
         Objects.requireNonNull(documents.get(lines.get(0))));
+  }
+
+  /**
+   * Those of some directions alone.
+   *
+   * @throws InfluenceException if none is left
+   */
+  public CorrectionSet only(Set<Direction> directions) {
+    List<Example> left =
+        examples.stream().filter(one -> directions.contains(one.direction())).toList();
+    if (left.isEmpty()) {
+      throw new InfluenceException("No example has the wanted direction: nothing to export.");
+    }
+    return new CorrectionSet(index, corpus, answers, left);
   }
 
   /** The harmful ones first, then the helpful ones, each the largest sums first. */
@@ -237,30 +324,37 @@ public final class CorrectionSet {
    * @throws InfluenceException if a file is there already or can not be written
    */
   public void write(Path output) {
+    checkFree(output);
     StringBuilder text = new StringBuilder();
     for (Example example : examples) {
       text.append(line(example)).append('\n');
     }
     byte[] bytes = text.toString().getBytes(StandardCharsets.UTF_8);
     ObjectNode manifest = manifest(bytes);
+    Path beside = output.resolveSibling(output.getFileName() + ".writing");
     try {
-      for (Path path : List.of(output, manifest(output))) {
-        if (Files.exists(path)) {
-          throw new FileAlreadyExistsException(path.toString());
-        }
-      }
+      Files.write(beside, bytes);
       Files.write(
           manifest(output), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-      Path beside = output.resolveSibling(output.getFileName() + ".writing");
-      Files.write(beside, bytes);
       Files.move(beside, output);
-    } catch (FileAlreadyExistsException e) {
-      throw new InfluenceException(
-          e.getMessage() + " is there already: give another --output, or remove it.", e);
     } catch (IOException e) {
       throw new InfluenceException(
           output + " could not be written (" + e.getMessage() + "): see that the disk has room.",
           e);
+    }
+  }
+
+  /**
+   * That a data set can be written there.
+   *
+   * @throws InfluenceException if something is there already
+   */
+  public static void checkFree(Path output) {
+    for (Path path : List.of(output, manifest(output))) {
+      if (Files.exists(path)) {
+        throw new InfluenceException(
+            path + " is there already: give another --output, or remove it.");
+      }
     }
   }
 
@@ -289,7 +383,8 @@ public final class CorrectionSet {
     ObjectNode json = JsonMapper.builder().build().createObjectNode();
     json.put("kind", "whence-correction-set")
         .put("source", "LANCET (2412.16451), recall by influence")
-        .put("unit", "nats")
+        .put("unit", isInNats() ? "nats" : "none: only the order means something")
+        .put("terms", answers.get(0).terms().toString())
         .put("sha256", HexFormat.of().formatHex(Checksums.sha256().digest(dataset)))
         .put("harmful", count(Direction.HARMFUL))
         .put("helpful", count(Direction.HELPFUL));
@@ -316,6 +411,12 @@ public final class CorrectionSet {
     names.forEach(models::add);
     how.forEach(methods::add);
     return json;
+  }
+
+  private boolean isInNats() {
+    FlaggedAnswer.Terms terms = answers.get(0).terms();
+    String defined = Measure.LOG_LIKELIHOOD.label();
+    return terms.measure().equals(defined) && terms.ofDocuments().equals(defined);
   }
 
   private long count(Direction direction) {

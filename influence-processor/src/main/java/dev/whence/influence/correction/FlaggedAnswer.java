@@ -3,6 +3,7 @@ package dev.whence.influence.correction;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.InfluenceResult;
+import dev.whence.influence.query.QueryOptions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -13,13 +14,35 @@ import java.util.stream.Stream;
  * @param responseId of the answer
  * @param model whose gradient was taken
  * @param method {@code multi-stage} or {@code single-stage}, and what else was done
+ * @param terms what its influences are of
  * @param index digest of the index that was asked
  * @param parts documents with their influences, each once
  */
 public record FlaggedAnswer(
-    String responseId, String model, String method, String index, List<Part> parts) {
+    String responseId, String model, String method, Terms terms, String index, List<Part> parts) {
   public FlaggedAnswer {
     parts = List.copyOf(parts);
+  }
+
+  /**
+   * What influences are of: only those of the same terms can be added.
+   *
+   * @param measure of the response
+   * @param ofDocuments the measure of documents
+   * @param lambda damping of pretraining
+   * @param alpha damping of fine-tuning; empty: single-stage
+   */
+  public record Terms(String measure, String ofDocuments, String lambda, String alpha) {
+    /** "log-likelihood, documents by log-odds, lambda 0.1x, alpha 0.1x". */
+    @Override
+    public String toString() {
+      return measure
+          + ", documents by "
+          + ofDocuments
+          + ", lambda "
+          + lambda
+          + (alpha.isEmpty() ? "" : ", alpha " + alpha);
+    }
   }
 
   /**
@@ -33,11 +56,17 @@ public record FlaggedAnswer(
   public record Part(long line, String id, double influence, boolean exact) {}
 
   /** What a search said. */
-  public static FlaggedAnswer of(InfluenceResult result) {
+  public static FlaggedAnswer of(InfluenceResult result, QueryOptions options) {
+    boolean multiStage = result.method().startsWith("multi-stage");
     return new FlaggedAnswer(
         result.responseId(),
         result.model(),
         result.method(),
+        new Terms(
+            options.measure().label(),
+            result.ofDocuments().label(),
+            options.lambda().text(),
+            multiStage ? options.alpha().text() : ""),
         result.index(),
         Stream.concat(result.positive().stream(), result.negative().stream())
             .map(FlaggedAnswer::part)
@@ -89,6 +118,11 @@ public record FlaggedAnswer(
         json.path("responseId").asText(),
         json.path("model").asText(),
         json.path("method").asText(),
+        new Terms(
+            json.path("measure").asText(),
+            json.path("measureOfDocuments").asText(),
+            json.path("lambda").asText(),
+            json.path("alpha").asText()),
         json.path("index").asText(),
         parts);
   }

@@ -89,6 +89,20 @@ public final class CandidateRanking {
   public List<DocumentInfluence> exact(
       MultiStageQuery.Preconditioned preconditioned, List<IndexScan.Candidate> candidates) {
     List<IndexedDocument> entries = entries(candidates);
+    return influences(
+        candidates,
+        entries,
+        preconditioned.tokens(),
+        new ExactInfluence(indexed, measure, PACK_TOKENS)
+            .of(preconditioned, documents(entries)).stream().map(Optional::of).toList());
+  }
+
+  /**
+   * The texts of what an index holds.
+   *
+   * @throws InfluenceException if the corpus is not what was indexed
+   */
+  List<CorpusDocument> documents(List<IndexedDocument> entries) {
     Map<Long, CorpusDocument> texts =
         corpus.read(indexed.texts(), entries.stream().map(IndexedDocument::reference).toList());
     List<CorpusDocument> documents = new ArrayList<>();
@@ -104,12 +118,7 @@ public final class CandidateRanking {
       }
       documents.add(document);
     }
-    return influences(
-        candidates,
-        entries,
-        preconditioned.tokens(),
-        new ExactInfluence(indexed, measure, PACK_TOKENS)
-            .of(preconditioned, documents).stream().map(Optional::of).toList());
+    return documents;
   }
 
   private static List<IndexedDocument> entries(List<IndexScan.Candidate> candidates) {

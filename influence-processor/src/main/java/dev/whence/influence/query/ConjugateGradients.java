@@ -15,7 +15,7 @@ import java.util.function.UnaryOperator;
  * needed (Hestenes and Stiefel 1952; Golub and Van Loan, Matrix Computations, section 11.5).
  *
  * <p>Vectors are layers' matrices by name. Cost: one product with M and one with P^-1 per
- * iteration, one of each before.
+ * iteration, one with M and two with P^-1 before.
  */
 public final class ConjugateGradients {
   private ConjugateGradients() {}
@@ -50,10 +50,10 @@ public final class ConjugateGradients {
     add(r, -1, matrix.apply(x));
     double scale = Math.sqrt(dot(b, b));
     List<Double> residuals = new ArrayList<>();
-    residuals.add(Math.sqrt(dot(r, r)) / scale);
+    residuals.add(finite(Math.sqrt(dot(r, r)) / scale));
     Map<String, double[]> z = inverse.apply(r);
     Map<String, double[]> p = copy(z);
-    double rz = dot(r, z);
+    double rz = finite(dot(r, z));
     for (int i = 0; i < iterations && rz > 0; i++) {
       Map<String, double[]> image = matrix.apply(p);
       double curvature = dot(p, image);
@@ -66,9 +66,9 @@ public final class ConjugateGradients {
       double step = rz / curvature;
       add(x, step, p);
       add(r, -step, image);
-      residuals.add(Math.sqrt(dot(r, r)) / scale);
+      residuals.add(finite(Math.sqrt(dot(r, r)) / scale));
       z = inverse.apply(r);
-      double next = dot(r, z);
+      double next = finite(dot(r, z));
       double beta = next / rz;
       rz = next;
       Map<String, double[]> direction = copy(z);
@@ -76,6 +76,16 @@ public final class ConjugateGradients {
       p = direction;
     }
     return new Solved(x, residuals);
+  }
+
+  private static double finite(double value) {
+    if (!Double.isFinite(value)) {
+      throw new InfluenceException(
+          "Conjugate gradients met a number that is not finite: the response's gradient or the"
+              + " Fisher information of the sample overflows. Leave --pcg out, or choose a larger"
+              + " lambda.");
+    }
+    return value;
   }
 
   static double dot(Map<String, double[]> x, Map<String, double[]> y) {

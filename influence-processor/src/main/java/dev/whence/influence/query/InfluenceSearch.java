@@ -3,12 +3,12 @@ package dev.whence.influence.query;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.SampledFisher;
 import dev.whence.influence.index.GradientIndex;
+import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
 import dev.whence.influence.lexical.Preselection;
@@ -161,28 +161,23 @@ public final class InfluenceSearch {
         options.pcg().iterations());
   }
 
-  /** Of every so manyth line of the corpus; kept for the next response. */
+  /** Of documents at equal distances in the index; kept for the next response. */
   private SampledFisher fisher(int documents) {
     if (fisher == null || fisherOf != documents) {
-      List<CorpusDocument> sample = new ArrayList<>();
-      int parts = (int) Math.max(1, (index.size() + documents - 1) / documents);
-      corpus.read(
-          indexed.texts(),
-          new CorpusFile.Share(1, parts),
-          0,
-          new CorpusFile.Visitor() {
-            @Override
-            public boolean document(CorpusDocument document) {
-              sample.add(document);
-              return true;
-            }
-
-            @Override
-            public void rejected(CorpusFile.Rejected rejected) {
-              // counted when the index was built
-            }
-          });
-      fisher = new SampledFisher(indexed, sample, FISHER_SEED, PACK_TOKENS);
+      long wanted = Math.min(documents, index.size());
+      List<IndexedDocument> sample = new ArrayList<>();
+      long before = 0; // documents of earlier shards
+      long next = 0; // of the sample
+      for (ShardFile shard : index.shards()) {
+        List<Integer> chosen = new ArrayList<>();
+        while (next < wanted && next * index.size() / wanted < before + shard.size()) {
+          chosen.add((int) (next * index.size() / wanted - before));
+          next++;
+        }
+        sample.addAll(shard.entries(chosen));
+        before += shard.size();
+      }
+      fisher = new SampledFisher(indexed, ranking.documents(sample), FISHER_SEED, PACK_TOKENS);
       fisherOf = documents;
     }
     return fisher;

@@ -236,13 +236,13 @@ final class ShardStage implements Stage {
               + query.vector().sketch().length
               + ".");
     }
-    if (found instanceof OpenShards.Found.Here here
-        && !query.preselect().isNone()
-        && !LexicalShard.isBeside(here.shard())) {
-      return new OpenShards.Found.Missing(
-          LexicalShard.path(here.shard())
-              + " is missing, by whose words the query preselects: run 'whence influence index"
-              + " --lexical' again.");
+    if (found instanceof OpenShards.Found.Here here && !query.preselect().isNone()) {
+      // Opened for each query: an index whose words are being built has them a moment later.
+      try (LexicalShard unused = LexicalShard.open(here.shard())) {
+        return found;
+      } catch (InfluenceException e) {
+        return new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
+      }
     }
     return found;
   }

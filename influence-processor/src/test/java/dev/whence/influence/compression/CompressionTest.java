@@ -197,7 +197,7 @@ class CompressionTest {
         .hasMessageContaining("neither trained nor differentiated");
     assertThatThrownBy(() -> compress("once", share(0.5)))
         .isInstanceOf(InfluenceException.class)
-        .hasMessageContaining("holds a model already");
+        .hasMessageContaining("is not empty");
     assertThatThrownBy(
             () ->
                 new Compression(BundledModels.unpack("tiny-chat"), factors, share(0.5))
@@ -220,6 +220,6 @@ class CompressionTest {
         config, text.replaceAll("\"whence_ranks\" : \\[ \\[ \\d+", "\"whence_ranks\" : [ [ -1"));
     assertThatThrownBy(() -> ModelFiles.open(thin))
         .isInstanceOf(EngineException.class)
-        .hasMessageContaining("whence_ranks of layer 0 is not four ranks");
+        .hasMessageContaining("whence_ranks of layer 0 is not four whole numbers");
   }
 }

@@ -12,6 +12,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.correction.CorrectionSet.Direction;
 import dev.whence.influence.correction.CorrectionSet.Example;
 import dev.whence.influence.correction.FlaggedAnswer.Part;
+import dev.whence.influence.correction.FlaggedAnswer.Terms;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexManifest;
@@ -27,6 +28,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class CorrectionSetTest {
+  private static final Terms TERMS = new Terms("log-likelihood", "log-likelihood", "0.1x", "0.1x");
+
   @TempDir Path directory;
   private CorpusFile corpus;
   private IndexManifest index;
@@ -65,7 +68,7 @@ class CorrectionSetTest {
   }
 
   private FlaggedAnswer answer(String id, Part... parts) {
-    return new FlaggedAnswer(id, "chat", "multi-stage", index.digest(), List.of(parts));
+    return new FlaggedAnswer(id, "chat", "multi-stage", TERMS, index.digest(), List.of(parts));
   }
 
   private List<FlaggedAnswer> two() {
@@ -132,6 +135,8 @@ class CorrectionSetTest {
     assertThat(manifest.get("index").get("digest").asText()).isEqualTo(index.digest());
     assertThat(manifest.get("corpus").get("sha256").asText()).isEqualTo(corpus.digest());
     assertThat(manifest.get("answers").toString()).isEqualTo("[\"r-1\",\"r-2\"]");
+    assertThat(manifest.get("unit").asText()).isEqualTo("nats");
+    assertThat(manifest.get("terms").asText()).startsWith("log-likelihood, documents by");
     assertThat(manifest.get("harmful").asInt()).isEqualTo(2);
     assertThat(manifest.get("helpful").asInt()).isEqualTo(1);
   }
@@ -143,9 +148,38 @@ class CorrectionSetTest {
     refused(
         List.of(
             new FlaggedAnswer(
-                "r-9", "chat", "multi-stage", "another", List.of(new Part(1, "a", 1, true)))),
+                "r-9",
+                "chat",
+                "multi-stage",
+                TERMS,
+                "another",
+                List.of(new Part(1, "a", 1, true)))),
         index,
         "r-9 is of another index");
+    refused(
+        List.of(
+            two().get(0),
+            new FlaggedAnswer(
+                "r-8",
+                "chat",
+                "multi-stage",
+                new Terms("log-odds", "log-likelihood", "0.1x", "0.1x"),
+                index.digest(),
+                List.of(new Part(1, "a", 1, true)))),
+        index,
+        "response r-8 by log-odds, documents by log-likelihood");
+    refused(List.of(answer("r-4", new Part(1, "c", 1, true))), index, "names document c at line 1");
+    refused(
+        List.of(answer("r-5", new Part(1, "a", 1, true), new Part(1, "a", 1, true))),
+        index,
+        "lists line 1 twice");
+    refused(List.of(answer("r-6")), index, "list no document");
+    refused(
+        List.of(
+            answer("r-7", new Part(1, "a", Double.MAX_VALUE, true)),
+            answer("r-10", new Part(1, "a", Double.MAX_VALUE, true))),
+        index,
+        "sum to more than a number holds");
     refused(List.of(answer("r-3", new Part(77, "z", 1, true))), index, "has no line 77");
     IndexManifest other = manifest("0".repeat(64));
     refused(two(), other, "is not the corpus that was indexed");

@@ -23,8 +23,10 @@ import dev.whence.schemas.avro.InfluenceCause;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -34,6 +36,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -267,7 +270,8 @@ class ShardStageIT {
 
   @Test
   void documentsThatShareWordsAreCandidatesAndAShardWithoutItsWordsIsMissing() throws Exception {
-    InfluenceConfig config = config(InfluenceBench.chatModel(), "query.preselect", "bm25:3");
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "query.preselect", "bm25:5", "query.rerank", "1");
     List<SourceRecord> records = asked(config, InfluenceBench.answered("words", 0));
     for (InfluencePartial answer : answers(records, new ArrayList<>())) {
       assertThat(answer.getShards())
@@ -286,8 +290,27 @@ class ShardStageIT {
         .flatExtracting(InfluencePartial::getShards)
         .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
     assertThat(answers.stream().mapToInt(InfluencePartial::getDocumentsPreselected).sum())
-        .isBetween(1, 3);
+        .isEqualTo(5);
+    // The scan gives one of each sign; what is more was ranked for its words.
+    assertThat(answers.stream().mapToInt(InfluencePartial::getDocumentsReranked).sum())
+        .isBetween(5, 7);
     assertThat(influences(answers, "words")).isNotEmpty();
-    assertThat(config.query().preselect().suffix()).isEqualTo(", bm25:3");
+    assertThat(config.query().preselect().suffix()).isEqualTo(", bm25:5");
+
+    // Words that are being written, or were cut short.
+    ShardFile damaged = GradientIndex.open(bench.index()).shards().get(0);
+    try (Stream<Path> files = Files.list(LexicalShard.path(damaged))) {
+      for (Path file : files.toList()) {
+        Files.delete(file);
+      }
+    }
+    List<ShardAnswer> after =
+        answers(records, new ArrayList<>()).stream()
+            .flatMap(answer -> answer.getShards().stream())
+            .toList();
+    assertThat(after.stream().filter(shard -> shard.getStatus() == ShardStatus.MISSING))
+        .singleElement()
+        .satisfies(shard -> assertThat(shard.getReason()).contains("is cut short or altered"));
+    LexicalShard.buildIfMissing(damaged, corpus);
   }
 }

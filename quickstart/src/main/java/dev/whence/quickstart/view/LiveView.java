@@ -47,9 +47,14 @@ public final class LiveView implements AutoCloseable {
   }
 
   /** Writes a line that stays. */
-  public synchronized void line(String text) {
+  public void line(String text) {
+    lines(List.of(text));
+  }
+
+  /** Writes lines that stay, one below the other. */
+  public synchronized void lines(List<String> texts) {
     erase();
-    terminal.out().println(text);
+    texts.forEach(terminal.out()::println);
     draw();
   }
 

@@ -76,7 +76,15 @@ final class TransferPlanner {
 
   private void open(Role role, TransferRequest.Input input) {
     try {
-      models.put(role, SourceModel.open(role, input.directory(), input.digest()));
+      SourceModel model = SourceModel.open(role, input.directory(), input.digest());
+      models.put(role, model);
+      if (!model.json("config.json").path("whence_ranks").isMissingNode()) {
+        // Factors of a product are one of many pairs that give it: their differences mean nothing.
+        problems.add(
+            role.word()
+                + " was made by 'whence compress': take the model that it was made of, and compress"
+                + " what comes out");
+      }
     } catch (TransferException | EngineException e) {
       problems.add(role.word() + ": " + e.getMessage());
     }

@@ -133,6 +133,19 @@ class BadInputTest {
   }
 
   @Test
+  void a_compressed_model_has_no_difference_that_means_something() throws IOException {
+    for (Path model : List.of(base, fineTuned, target)) {
+      good().write(model);
+    }
+    Files.writeString(
+        fineTuned.resolve("config.json"), "{\"vocab_size\": 4, \"whence_ranks\": [[1, 1, 1, 1]]}");
+    assertThat(refused(request()).reasons())
+        .singleElement()
+        .satisfies(
+            reason -> assertThat(reason).startsWith("fine-tuned").contains("whence compress"));
+  }
+
+  @Test
   void all_three_models_are_looked_at_even_if_the_first_can_not_be_opened() throws IOException {
     Files.write(base.resolve(SafetensorsShards.SINGLE), header(1L << 60));
     Files.writeString(
