@@ -123,6 +123,18 @@ class InfluenceCommandTest {
     assertThat(refined.get("residuals").size()).isEqualTo(2);
     assertThat(refined.get("preselected").asInt()).isBetween(1, 5);
 
+    Path thin = directory.resolve("thin");
+    assertThat(compress(factors, thin, "0.5")).as(err.toString()).isZero();
+    assertThat(err.toString()).contains("2 products: ");
+    JsonNode ranks =
+        new ObjectMapper()
+            .readTree(Files.readAllBytes(thin.resolve("config.json")))
+            .get("whence_ranks");
+    assertThat(ranks.get(0).toString()).isEqualTo("[0,0,0,0]");
+    assertThat(ranks.get(1).get(2).asInt()).isPositive();
+    assertThat(compress(factors, thin, "1.5")).isEqualTo(2);
+    assertThat(err.toString()).contains("share 1.5 is none");
+
     theExamplesBehindFlaggedAnswersAreACorpus(corpus, index, responses, lines.get(0));
 
     assertThat(
@@ -139,6 +151,19 @@ class InfluenceCommandTest {
                 directory.resolve("other").toString()))
         .isEqualTo(1);
     assertThat(err.toString()).contains("The factors are of model tiny-base");
+  }
+
+  private int compress(Path factors, Path output, String share) {
+    return whence(
+        "compress",
+        "--model",
+        "tiny-base",
+        "--factors",
+        factors.toString(),
+        "--share",
+        share,
+        "--output",
+        output.toString());
   }
 
   private void theExamplesBehindFlaggedAnswersAreACorpus(
