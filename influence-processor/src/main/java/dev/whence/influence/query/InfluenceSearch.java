@@ -35,7 +35,6 @@ public final class InfluenceSearch {
   private final MultiStageQuery query;
   private final boolean multiStage;
   private final TappedModel indexed;
-  private final CorpusFile corpus;
   private @Nullable SampledFisher fisher;
   private int fisherOf;
 
@@ -69,7 +68,6 @@ public final class InfluenceSearch {
     this.query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
     this.multiStage = fineTuning.isPresent();
     this.indexed = indexed;
-    this.corpus = corpus;
   }
 
   /**

@@ -238,8 +238,8 @@ final class ShardStage implements Stage {
     }
     if (found instanceof OpenShards.Found.Here here && !query.preselect().isNone()) {
       // Opened for each query: an index whose words are being built has them a moment later.
-      try (LexicalShard unused = LexicalShard.open(here.shard())) {
-        return found;
+      try {
+        LexicalShard.open(here.shard()).close();
       } catch (InfluenceException e) {
         return new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
       }

@@ -271,7 +271,14 @@ class ShardStageIT {
   @Test
   void documentsThatShareWordsAreCandidatesAndAShardWithoutItsWordsIsMissing() throws Exception {
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "query.preselect", "bm25:5", "query.rerank", "1");
+        config(
+            InfluenceBench.chatModel(),
+            "query.preselect",
+            "bm25:5",
+            "query.rerank",
+            "1",
+            "query.top",
+            "1");
     List<SourceRecord> records = asked(config, InfluenceBench.answered("words", 0));
     for (InfluencePartial answer : answers(records, new ArrayList<>())) {
       assertThat(answer.getShards())
