@@ -30,7 +30,11 @@ final class Models {
   /** A path as it is, a bundled model's name, or a name found in one of the caches. */
   static Path resolve(String model) {
     if (model.startsWith("s3://")) {
-      return path(model);
+      try {
+        return ModelLocation.path(model);
+      } catch (IllegalArgumentException e) {
+        throw new UsageException(String.valueOf(e.getMessage()));
+      }
     }
     if (BundledModels.has(model) && !Files.exists(Path.of(model))) {
       try {

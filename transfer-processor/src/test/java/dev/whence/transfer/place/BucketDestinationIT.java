@@ -5,8 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.ObjectStore;
+import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.gate.EngineJudge;
+import dev.whence.transfer.gate.Judge;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
@@ -111,6 +115,17 @@ class BucketDestinationIT {
     assertThat(published.before()).isFalse();
     assertWhole("out/plain");
     assertThat(transfer("out/plain").before()).isTrue();
+  }
+
+  @Test
+  void the_engine_scores_a_model_of_a_bucket_as_it_does_one_on_disk() throws IOException {
+    Path onDisk = BundledModels.unpack("tiny-chat");
+    put(onDisk, "models/tiny-chat");
+    Path set = Files.writeString(directory.resolve("set.jsonl"), "{\"text\": \"Who is it?\"}\n");
+    Judge judge = new EngineJudge(EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32));
+    assertThat(judge.loss(store.path("models/tiny-chat"), set))
+        .isPositive()
+        .isEqualTo(judge.loss(onDisk, set));
   }
 
   @Test
