@@ -190,6 +190,19 @@ class TransferCommandTest {
   }
 
   @Test
+  void aPlaceThatIsNoBucketIsWrongUsageAndAnOutputInOneIsForRunAlone() {
+    CommandRun input =
+        CommandRun.of(
+            "transfer", "plan", "--base", "s3://A_B/x", "--fine-tuned", "y", "--target", "z");
+    assertThat(input.exit()).isEqualTo(2);
+    assertThat(input.err()).anySatisfy(line -> assertThat(line).contains("is no name of a bucket"));
+    assertThat(CommandRun.of(models("run", "--output", "s3://A_B/x")).exit()).isEqualTo(2);
+    CommandRun whole = CommandRun.of(models("run", "--output", "s3://models"));
+    assertThat(whole.exit()).isEqualTo(1);
+    assertThat(whole.err()).anySatisfy(line -> assertThat(line).contains("is a whole bucket"));
+  }
+
+  @Test
   void recycleFineTunesTheNextBaseFromWhatWasTransferredAndSetsItAgainstTheDirectWay()
       throws Exception {
     // The next base is the same one, moved a little: half of what fine-tuning did.
