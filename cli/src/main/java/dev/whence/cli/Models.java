@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.runtime.models.ModelLocation;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -8,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import picocli.CommandLine.TypeConversionException;
 
 /**
  * Models by name: paths, what ships with Whence, and what the Hugging Face libraries keep of what
@@ -16,8 +18,20 @@ import java.util.List;
 final class Models {
   private Models() {}
 
+  /** A path of an option, {@code s3://bucket/key} among them. */
+  static Path path(String text) {
+    try {
+      return ModelLocation.path(text);
+    } catch (IllegalArgumentException e) {
+      throw new TypeConversionException(String.valueOf(e.getMessage()));
+    }
+  }
+
   /** A path as it is, a bundled model's name, or a name found in one of the caches. */
   static Path resolve(String model) {
+    if (model.startsWith("s3://")) {
+      return path(model);
+    }
     if (BundledModels.has(model) && !Files.exists(Path.of(model))) {
       try {
         return BundledModels.unpack(model);

@@ -1,8 +1,13 @@
 package dev.whence.cli;
 
+import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.Published;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.place.Destination;
 import java.io.PrintWriter;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** What a merge says of itself, on the way and in the end. */
@@ -20,6 +25,21 @@ final class TransferProgress {
         }
       }
     };
+  }
+
+  /** Merges and publishes, with a bar for each. */
+  static Published run(TransferPlan plan, Destination to, ProgressBar bar) {
+    try {
+      Optional<Published> there = to.there(plan);
+      if (there.isPresent()) {
+        return there.get();
+      }
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), TransferProgress.on(bar));
+      return to.publish(merged, TransferProgress.on(bar), () -> false);
+    } finally {
+      bar.finish();
+    }
   }
 
   static void say(PrintWriter out, Published published) {

@@ -1,14 +1,14 @@
 package dev.whence.cli;
 
-import dev.whence.transfer.merge.MergeOptions;
-import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.RequestFile;
 import dev.whence.transfer.merge.TransferPlan;
-import java.nio.file.Path;
+import dev.whence.transfer.place.Destination;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** Goes on with a run that was cut off. */
@@ -19,8 +19,7 @@ import picocli.CommandLine.Spec;
 final class TransferResumeCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(names = "--output", required = true, paramLabel = "O", description = "of that run")
-  private Path output;
+  @Mixin private TransferOutputOptions output = new TransferOutputOptions();
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
   TransferResumeCommand() {}
@@ -28,12 +27,21 @@ final class TransferResumeCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
-    try (TransferPlan plan = TransferPlan.of(RequestFile.of(output))) {
+    Destination destination = output.destination();
+    Optional<Published> finished = destination.unpublished();
+    if (finished.isPresent()) {
+      try {
+        TransferProgress.say(
+            spec.commandLine().getOut(),
+            destination.publish(finished.get(), TransferProgress.on(bar), () -> false));
+      } finally {
+        bar.finish();
+      }
+      return Whence.DONE;
+    }
+    try (TransferPlan plan = TransferPlan.of(RequestFile.of(destination.directory()))) {
       TransferProgress.say(
-          spec.commandLine().getOut(),
-          MergeRun.run(plan, output, MergeOptions.defaults(), TransferProgress.on(bar)));
-    } finally {
-      bar.finish();
+          spec.commandLine().getOut(), TransferProgress.run(plan, destination, bar));
     }
     return Whence.DONE;
   }

@@ -9,8 +9,8 @@ import dev.whence.transfer.gate.GatedTransfer;
 import dev.whence.transfer.gate.Gates;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
-import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.place.Destination;
 import dev.whence.transfer.report.TransferReport;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -37,12 +37,7 @@ final class TransferRunCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TransferRequestOptions request = new TransferRequestOptions();
 
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "O",
-      description = "directory of the result; with several lambdas, of one directory each")
-  private Path output;
+  @Mixin private TransferOutputOptions output = new TransferOutputOptions();
 
   @Option(
       names = "--gates",
@@ -140,10 +135,7 @@ final class TransferRunCommand implements Callable<Integer> {
         }
       }
       try (TransferPlan plan = TransferPlan.of(request.request())) {
-        TransferProgress.say(
-            out, MergeRun.run(plan, output, MergeOptions.defaults(), TransferProgress.on(bar)));
-      } finally {
-        bar.finish();
+        TransferProgress.say(out, TransferProgress.run(plan, output.destination(), bar));
       }
       return Whence.DONE;
     }
@@ -180,12 +172,13 @@ final class TransferRunCommand implements Callable<Integer> {
             limits,
             MergeOptions.defaults(),
             bar::note);
+    Destination destination = output.destination();
     List<IOException> unwritten = new ArrayList<>();
     GatedTransfer.Outcome outcome =
         new GatedTransfer(MergeOptions.defaults(), TransferProgress.on(bar), gates)
             .run(
                 request.request(),
-                output,
+                destination,
                 (manifest, measured) -> {
                   try {
                     write(manifest, measured);
@@ -197,7 +190,9 @@ final class TransferRunCommand implements Callable<Integer> {
     verdicts(out, outcome.report());
     out.println(
         outcome.published()
-            ? output + " holds the transferred model, digest " + outcome.manifest().digest()
+            ? destination.place()
+                + " holds the transferred model, digest "
+                + outcome.manifest().digest()
             : "rejected: nothing was published");
     out.flush();
     if (!unwritten.isEmpty()) {

@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -74,6 +75,7 @@ public final class Whence implements Runnable {
         .setOut(out)
         .setErr(err)
         .setCaseInsensitiveEnumValuesAllowed(true)
+        .registerConverter(Path.class, Models::path)
         .setParameterExceptionHandler(Whence::wrongUsage)
         .setExecutionExceptionHandler(Whence::failed)
         .execute(arguments);

@@ -38,16 +38,16 @@ public final class ContainedPath {
     }
     try {
       Path root = cacheRoot(directory.toRealPath());
-      Path real = directory.resolve(child).toRealPath();
+      Path real = directory.resolve(name).toRealPath();
       if (!real.startsWith(root)) {
         throw new EngineException(
             Kind.MODEL,
-            directory.resolve(child) + " is a link to a file outside of the model's directory");
+            directory.resolve(name) + " is a link to a file outside of the model's directory");
       }
       return real;
     } catch (IOException e) {
       throw new EngineException(
-          Kind.MODEL, directory.resolve(child) + " is missing or can not be read: " + e, e);
+          Kind.MODEL, directory.resolve(name) + " is missing or can not be read: " + e, e);
     }
   }
 

@@ -1,6 +1,8 @@
 package dev.whence.runtime.config;
 
+import dev.whence.runtime.models.ModelLocation;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -24,7 +26,18 @@ public record ModelSettings(List<Path> roots, Reload reload) {
 
   static ModelSettings read(Settings settings) {
     return new ModelSettings(
-        settings.list("models.roots").stream().map(Path::of).toList(),
-        settings.choice("models.reload", Reload.class, Reload.SWAP));
+        roots(settings), settings.choice("models.reload", Reload.class, Reload.SWAP));
+  }
+
+  private static List<Path> roots(Settings settings) {
+    List<Path> roots = new ArrayList<>();
+    for (String root : settings.list("models.roots")) {
+      try {
+        roots.add(ModelLocation.path(root));
+      } catch (IllegalArgumentException e) {
+        settings.problem("models.roots: " + e.getMessage());
+      }
+    }
+    return roots;
   }
 }

@@ -2,21 +2,30 @@ package dev.whence.runtime.models;
 
 import java.io.IOException;
 import java.net.URI;
-import java.nio.file.Files;
+import java.net.URISyntaxException;
+import java.nio.file.FileSystemNotFoundException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * Where a model release says its files are. Whoever can write to the topic could otherwise make the
  * process read any file, so a location must lie under one of the configured roots, links followed.
  */
 public final class ModelLocation {
+  /** Any scheme with an authority, but files. A key may have characters that a URI must escape. */
+  private static final Pattern URI_OF_STORE =
+      Pattern.compile("(?!file:)([a-z][a-z0-9+.-]+)://([^/]*)(/.*)?", Pattern.DOTALL);
+
   private ModelLocation() {}
 
   /**
    * Resolves a location.
    *
-   * @param location a path, relative to a root or absolute, or a {@code file:} URI
+   * @param location a path, relative to a root or absolute, or a URI of one ({@link #path})
    * @param roots the configured {@code models.roots}
    * @return the real path
    * @throws ModelLoadException if it does not lie under a root or does not exist
@@ -26,17 +35,24 @@ public final class ModelLocation {
       throw new ModelLoadException(
           "a model release names a location, but models.roots is not configured");
     }
-    Path path = parse(location);
+    Path path;
+    try {
+      path = path(location);
+    } catch (IllegalArgumentException e) {
+      throw new ModelLoadException(
+          "the location of a model release is not a path: " + e.getMessage(), e);
+    }
     for (Path root : roots) {
-      Path candidate = root.resolve(path);
-      if (!Files.exists(root) || !Files.exists(candidate)) {
-        continue;
+      if (path.isAbsolute() && !path.getFileSystem().equals(root.getFileSystem())) {
+        continue; // nothing is asked of a bucket that is no root
       }
       try {
-        Path real = candidate.toRealPath();
+        Path real = (path.isAbsolute() ? path : root.resolve(path.toString())).toRealPath();
         if (real.startsWith(root.toRealPath())) {
           return real;
         }
+      } catch (NoSuchFileException | NotDirectoryException e) {
+        // not under this root
       } catch (IOException e) {
         throw new ModelLoadException(
             "the location of a model release can not be read ("
@@ -51,12 +67,23 @@ public final class ModelLocation {
             + "', is no existing file or directory under models.roots");
   }
 
-  private static Path parse(String location) throws ModelLoadException {
+  /**
+   * A path of a text: as it is, or of the file system that a URI's scheme names ({@code file:},
+   * {@code s3://bucket/key} where the module {@code buckets} is on the class path).
+   *
+   * @throws IllegalArgumentException if it is no path, or of a scheme that nobody reads
+   */
+  public static Path path(String text) {
+    Matcher uri = URI_OF_STORE.matcher(text);
     try {
-      return location.startsWith("file:") ? Path.of(URI.create(location)) : Path.of(location);
-    } catch (IllegalArgumentException e) {
-      // InvalidPathException is one, too.
-      throw new ModelLoadException("the location of a model release is not a path", e);
+      if (uri.matches()) {
+        return Path.of(new URI(uri.group(1), uri.group(2), uri.group(3), /* fragment= */ null));
+      }
+      return text.startsWith("file:") ? Path.of(URI.create(text)) : Path.of(text);
+    } catch (FileSystemNotFoundException e) {
+      throw new IllegalArgumentException("nothing here reads " + uri.group(1) + "://", e);
+    } catch (URISyntaxException e) {
+      throw new IllegalArgumentException("'" + text + "' is no URI of a file", e);
     }
   }
 }

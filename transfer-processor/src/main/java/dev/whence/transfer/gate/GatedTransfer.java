@@ -10,9 +10,11 @@ import dev.whence.transfer.merge.OutputLock;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
+import dev.whence.transfer.place.Destination;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 
@@ -46,6 +48,12 @@ public final class GatedTransfer {
     return absolute.resolveSibling("." + absolute.getFileName() + ".whence-candidate");
   }
 
+  /** As {@link #run(TransferRequest, Destination, BiConsumer)}, to a directory. */
+  public Outcome run(
+      TransferRequest request, Path output, BiConsumer<Manifest, GateReport> measured) {
+    return run(request, Destination.of(output, output), measured);
+  }
+
   /**
    * Runs a transfer with one lambda.
    *
@@ -54,16 +62,18 @@ public final class GatedTransfer {
    * @throws dev.whence.transfer.merge.BusyException if somebody else transfers to this output
    */
   public Outcome run(
-      TransferRequest request, Path output, BiConsumer<Manifest, GateReport> measured) {
+      TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured) {
     if (request.lambdas().size() != 1) {
       throw new TransferException(
           "a gated transfer has one lambda; further ones belong into its sweep");
     }
     gates.check(request);
+    Path output = to.directory();
+    Outcome outcome;
     try {
       OutputLock held = OutputLock.of(output);
       try {
-        return locked(request, output, measured);
+        outcome = locked(request, to, measured);
       } finally {
         held.close();
       }
@@ -71,16 +81,31 @@ public final class GatedTransfer {
       throw new TransferException(
           "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
     }
+    if (outcome.published() && Files.exists(output)) {
+      Manifest manifest = outcome.manifest();
+      to.publish(
+          new Published(
+              manifest.plan(), List.of(new Published.Model(output, manifest)), /* before= */ true),
+          MergeProgress.NONE,
+          options.stop());
+    }
+    return outcome;
   }
 
   private Outcome locked(
-      TransferRequest request, Path output, BiConsumer<Manifest, GateReport> measured) {
+      TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured) {
+    Path output = to.directory();
     Path candidate = candidate(output);
     Manifest manifest;
     try (TransferPlan plan = TransferPlan.of(request)) {
+      Optional<Published> atItsPlace = to.there(plan);
+      if (atItsPlace.isPresent()) {
+        Published.Model model = atItsPlace.get().models().get(0);
+        return published(request, model.directory(), candidate, model.manifest(), measured);
+      }
       Optional<Manifest> there = Manifest.read(output);
       if (there.isPresent() && there.get().plan().equals(plan.id())) {
-        return published(request, output, there.get(), measured);
+        return published(request, output, candidate, there.get(), measured);
       }
       refuseOccupied(output);
       Optional<Manifest> old = Manifest.read(candidate);
@@ -110,9 +135,10 @@ public final class GatedTransfer {
   private Outcome published(
       TransferRequest request,
       Path output,
+      Path candidate,
       Manifest manifest,
       BiConsumer<Manifest, GateReport> measured) {
-    GateReport report = gates.measure(request, output, scratch(candidate(output)));
+    GateReport report = gates.measure(request, output, scratch(candidate));
     measured.accept(manifest, report);
     if (!report.passed()) {
       throw new TransferException(

@@ -100,7 +100,7 @@ public final class MergeRun {
 
   private static Optional<Published> published(TransferPlan plan, Path output) {
     List<Published.Model> models = new ArrayList<>();
-    for (Path directory : directories(plan, output)) {
+    for (Path directory : places(plan, output)) {
       if (!Files.isDirectory(directory)) {
         return Optional.empty();
       }
@@ -131,8 +131,8 @@ public final class MergeRun {
     }
   }
 
-  /** One directory for each lambda. */
-  private static List<Path> directories(TransferPlan plan, Path root) {
+  /** One directory for each lambda of a plan, in their order. */
+  public static List<Path> places(TransferPlan plan, Path root) {
     List<Double> lambdas = plan.request().lambdas();
     return lambdas.size() == 1
         ? List.of(root)
@@ -150,7 +150,7 @@ public final class MergeRun {
     if (known.isEmpty()) {
       write(staging.request(), RequestFile.bytes(plan.request()));
     }
-    List<Path> directories = directories(plan, staging.result());
+    List<Path> directories = places(plan, staging.result());
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
         OutputFiles files = new OutputFiles(plan, directories, options.opener())) {
@@ -164,7 +164,7 @@ public final class MergeRun {
     }
     staging.publish(options.durable());
     staging.discard();
-    List<Path> places = directories(plan, staging.output());
+    List<Path> places = places(plan, staging.output());
     List<Published.Model> models = new ArrayList<>();
     for (int k = 0; k < places.size(); k++) {
       models.add(new Published.Model(places.get(k), manifests.get(k)));

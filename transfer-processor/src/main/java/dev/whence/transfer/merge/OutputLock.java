@@ -42,6 +42,11 @@ public final class OutputLock implements AutoCloseable {
    * @throws BusyException if somebody else writes there
    */
   public static OutputLock of(Path output) throws IOException {
+    if (output.getFileSystem().isReadOnly()) {
+      throw new TransferException(
+          output
+              + " can not be an output here: only 'transfer run' and the processor publish there");
+    }
     Path absolute = output.toAbsolutePath().normalize();
     Path parent = absolute.getParent();
     if (parent == null) {

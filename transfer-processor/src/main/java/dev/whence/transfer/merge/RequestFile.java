@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.runtime.models.ModelLocation;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -67,7 +68,7 @@ public final class RequestFile {
   private static TransferRequest.Input input(JsonNode node) {
     JsonNode digest = node.path("digest");
     return new TransferRequest.Input(
-        Path.of(node.path("directory").asText()),
+        ModelLocation.path(node.path("directory").asText()),
         digest.isTextual() ? Optional.of(digest.textValue()) : Optional.empty());
   }
 }

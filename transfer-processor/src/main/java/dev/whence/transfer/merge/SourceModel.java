@@ -75,6 +75,9 @@ public final class SourceModel implements AutoCloseable {
     /** The disk's file must still be the one that was opened, byte for byte as far as is known. */
     private void unchanged(long position) {
       Path path = input.file().file().path();
+      if (path.getFileSystem().isReadOnly()) {
+        return; // a bucket is asked for the version that was opened, with every read
+      }
       String where =
           "tensor '"
               + SafetensorsFile.printable(name())

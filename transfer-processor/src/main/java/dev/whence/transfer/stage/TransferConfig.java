@@ -3,6 +3,7 @@ package dev.whence.transfer.stage;
 import dev.whence.engine.EngineOptions;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.models.ModelLocation;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.transfer.gate.CommandJudge;
 import dev.whence.transfer.gate.EngineJudge;
@@ -21,7 +22,8 @@ import java.util.regex.PatternSyntaxException;
  * What the transfer processor is configured with.
  *
  * @param runtime the part of every processor; {@code models.roots} is where inputs may lie
- * @param outputRoot where results go, a directory for each model
+ * @param outputRoot where results go, a directory for each model; may be in a bucket
+ * @param work where results for a bucket grow
  * @param gates what every transfer is measured by
  * @param judge who measures
  * @param progressInterval time between two PROGRESS events
@@ -31,6 +33,7 @@ import java.util.regex.PatternSyntaxException;
 public record TransferConfig(
     RuntimeConfig runtime,
     Path outputRoot,
+    Path work,
     GateOptions gates,
     Judge judge,
     Duration progressInterval,
@@ -69,7 +72,7 @@ public record TransferConfig(
     if (runtime.models().roots().isEmpty()) {
       settings.problem("models.roots is not set: no model could be read");
     }
-    Path output = Path.of(settings.required("output.root", "where transferred models go"));
+    Path output = output(settings);
     Path task = Path.of(settings.required("gates.task-set", "what fine-tuning was for, JSONL"));
     Path general =
         Path.of(settings.required("gates.general-set", "what must not be forgotten, JSONL"));
@@ -85,6 +88,7 @@ public record TransferConfig(
         new TransferConfig(
             runtime,
             output,
+            runtime.dataDir().resolve("transfers"),
             gates,
             judge(settings),
             settings.duration(
@@ -96,6 +100,16 @@ public record TransferConfig(
             subscription(settings));
     settings.finish();
     return config;
+  }
+
+  private static Path output(Settings settings) {
+    String root = settings.required("output.root", "where transferred models go");
+    try {
+      return ModelLocation.path(root);
+    } catch (IllegalArgumentException e) {
+      settings.problem("output.root: " + e.getMessage());
+      return Path.of("");
+    }
   }
 
   private static double limit(Settings settings, String key) {

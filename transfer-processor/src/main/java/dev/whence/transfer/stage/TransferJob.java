@@ -19,7 +19,7 @@ import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.StoppedException;
 import dev.whence.transfer.merge.TransferRequest;
-import java.nio.file.Path;
+import dev.whence.transfer.place.Destination;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
@@ -99,7 +99,10 @@ final class TransferJob implements Runnable {
 
   private void transfer() {
     TransferRequest request = TransferRequests.read(state, config.runtime().models().roots());
-    Path output = config.outputRoot().resolve(state.getModelId()).toAbsolutePath().normalize();
+    Destination output =
+        Destination.of(
+            config.outputRoot().resolve(state.getModelId()).toAbsolutePath().normalize(),
+            config.work());
     MergeOptions options =
         MergeOptions.defaults().withMemoryBytes(config.memoryBytes()).withStop(() -> stopped);
     Gates gates =
@@ -118,7 +121,7 @@ final class TransferJob implements Runnable {
     if (outcome.published()) {
       TransferEvent published =
           next(TransferState.PUBLISHED)
-              .setLocation(output.toString())
+              .setLocation(output.place().toString())
               .setPlanId(outcome.manifest().plan())
               .setDigest(outcome.manifest().digest())
               .build();
@@ -140,7 +143,7 @@ final class TransferJob implements Runnable {
    * A killed process's lock dies with it, but an instance that lost its partition may still run.
    */
   private GatedTransfer.Outcome whenFree(
-      GatedTransfer gated, TransferRequest request, Path output) {
+      GatedTransfer gated, TransferRequest request, Destination output) {
     while (true) {
       try {
         return gated.run(request, output, this::measured);

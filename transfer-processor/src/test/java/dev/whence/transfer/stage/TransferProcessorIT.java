@@ -3,15 +3,19 @@ package dev.whence.transfer.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.whence.buckets.BucketUpload;
+import dev.whence.buckets.ObjectStore;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferModel;
 import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.Verification;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -235,6 +239,54 @@ class TransferProcessorIT {
     assertThat(header(dead.get(0), DeadLetterHeaders.TOPIC))
         .isEqualTo(bench.topics.transfers().name());
     assertThat(header(dead.get(0), DeadLetterHeaders.STAGE)).isEqualTo("transfer");
+  }
+
+  @Test
+  void a_request_about_models_in_a_bucket_is_published_there() throws Exception {
+    try (ObjectStore store =
+        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3")))) {
+      for (String name : List.of("base", "fine-tuned", "target")) {
+        BucketUpload upload =
+            new BucketUpload(store.path("models/" + name), "test", BucketUpload.PART, sent -> {});
+        try (var files = Files.list(bench.models().resolve(name))) {
+          for (Path file : files.toList()) {
+            upload.put(file.getFileName().toString(), file);
+          }
+        }
+      }
+      TransferEvent request = bench.request("chat-s3", "target", Map.of());
+      bench.send(request);
+      TransferEvent outside =
+          TransferEvent.newBuilder(bench.request("chat-s4", "target", Map.of()))
+              .setTransferId("outside")
+              .setTarget(
+                  TransferModel.newBuilder()
+                      .setModelId("target")
+                      .setLocation("s3://another-bucket/target")
+                      .setDigest("")
+                      .build())
+              .build();
+      bench.send(outside);
+      try (TransferProcessor processor =
+          bench.start(
+              Map.of(
+                  "models.roots", store.path("models").toString(),
+                  "output.root", store.path("published").toString(),
+                  "data.dir", bench.directory.resolve("data").toString()))) {
+        TransferEvent published = awaitEnd(request.getTransferId());
+        assertThat(published.getReason()).isEmpty();
+        assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
+        assertThat(published.getLocation()).isEqualTo(store.path("published/chat-s3").toString());
+        TransferEvent refused = awaitEnd("outside");
+        assertThat(refused.getState()).isEqualTo(TransferState.FAILED);
+        assertThat(refused.getReason()).contains("under models.roots");
+        assertThat(processor.health().isAlive()).isTrue();
+      }
+      assertThat(Verification.of(store.path("published/chat-s3"))).isEmpty();
+      assertThat(ModelFolder.floats(store.path("published/chat-s3"), "model.layers.0.a"))
+          .hasSize(200_000)
+          .containsOnly(4.5f);
+    }
   }
 
   private static String header(ConsumerRecord<byte[], byte[]> record, String name) {

@@ -1,0 +1,199 @@
+package dev.whence.buckets;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import software.amazon.awssdk.awscore.exception.AwsServiceException;
+import software.amazon.awssdk.core.ResponseInputStream;
+import software.amazon.awssdk.core.exception.SdkException;
+import software.amazon.awssdk.services.s3.S3Client;
+import software.amazon.awssdk.services.s3.model.GetObjectResponse;
+import software.amazon.awssdk.services.s3.model.HeadObjectResponse;
+import software.amazon.awssdk.services.s3.model.ListObjectsV2Response;
+
+/** The requests that reading takes, and what becomes of their errors. */
+final class Bucket {
+  private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]");
+  private static final int TRIES = 4;
+  private static final int NOT_FOUND = 404;
+  private static final int FORBIDDEN = 403;
+  private static final int UNAUTHORIZED = 401;
+  static final int PRECONDITION_FAILED = 412;
+  private static final int PIECE = 1 << 16;
+
+  private final Store store;
+  private final String name;
+
+  Bucket(Store store, String name) {
+    this.store = store;
+    this.name = name;
+  }
+
+  static boolean isName(String name) {
+    return NAME.matcher(name).matches();
+  }
+
+  String name() {
+    return name;
+  }
+
+  Blocks blocks() {
+    return store.blocks();
+  }
+
+  S3Client client() throws IOException {
+    try {
+      return store.client();
+    } catch (SdkException | IllegalArgumentException e) {
+      throw new IOException("the object store can not be used: " + reason(e), e);
+    }
+  }
+
+  /** An object, if it is there. */
+  Optional<ObjectAttributes> find(String key) throws IOException {
+    try {
+      HeadObjectResponse head = client().headObject(request -> request.bucket(name).key(key));
+      Instant modified = head.lastModified();
+      String version = head.eTag();
+      return Optional.of(
+          new ObjectAttributes(
+              false,
+              head.contentLength(),
+              modified == null ? Instant.EPOCH : modified,
+              version == null ? "" : version));
+    } catch (AwsServiceException e) {
+      if (e.statusCode() == NOT_FOUND) {
+        return Optional.empty();
+      }
+      throw failed(key, e);
+    } catch (SdkException e) {
+      throw failed(key, e);
+    }
+  }
+
+  /** Keys that begin like this, at most so many. */
+  List<String> list(String prefix, int most) throws IOException {
+    List<String> keys = new ArrayList<>();
+    try {
+      String next = null;
+      do {
+        String from = next;
+        ListObjectsV2Response page =
+            client()
+                .listObjectsV2(
+                    request ->
+                        request
+                            .bucket(name)
+                            .prefix(prefix)
+                            .maxKeys(Math.min(1000, most))
+                            .continuationToken(from));
+        page.contents().forEach(object -> keys.add(object.key()));
+        next = Boolean.TRUE.equals(page.isTruncated()) ? page.nextContinuationToken() : null;
+      } while (next != null && keys.size() < most);
+      return keys;
+    } catch (SdkException e) {
+      throw failed(prefix, e);
+    }
+  }
+
+  /** Names directly under a prefix. */
+  List<String> children(String directory) throws IOException {
+    String prefix = directory.isEmpty() ? "" : directory + "/";
+    return list(prefix, Integer.MAX_VALUE).stream()
+        .map(key -> key.substring(prefix.length()).split("/", 2)[0])
+        .filter(child -> !child.isEmpty())
+        .distinct()
+        .toList();
+  }
+
+  /** Fills a buffer from a byte of a version of an object on; goes on where a connection broke. */
+  void read(String key, String version, long from, ByteBuffer target) throws IOException {
+    long at = from;
+    for (int failures = 0; target.hasRemaining(); ) {
+      int before = target.position();
+      long last = at + target.remaining() - 1;
+      String range = "bytes=" + at + "-" + last;
+      try (ResponseInputStream<GetObjectResponse> in =
+          client()
+              .getObject(
+                  request -> {
+                    request.bucket(name).key(key).range(range);
+                    if (!version.isEmpty()) {
+                      request.ifMatch(version);
+                    }
+                  })) {
+        fill(in, target);
+      } catch (SdkException e) {
+        throw failed(key, e);
+      } catch (IOException e) {
+        if (++failures == TRIES) {
+          throw new IOException(
+              "s3://" + name + "/" + key + " could not be read at byte " + at + ": " + e, e);
+        }
+      }
+      at += target.position() - before;
+    }
+  }
+
+  private static void fill(InputStream in, ByteBuffer target) throws IOException {
+    byte[] piece = new byte[PIECE];
+    while (target.hasRemaining()) {
+      int n = in.read(piece, 0, Math.min(piece.length, target.remaining()));
+      if (n < 0) {
+        throw new EOFException("the connection ended early");
+      }
+      target.put(piece, 0, n);
+    }
+  }
+
+  /** An error in words: by code and status, since a store may put anything into its message. */
+  IOException failed(String key, SdkException e) {
+    String object = "s3://" + name + "/" + key;
+    if (e instanceof AwsServiceException service) {
+      int status = service.statusCode();
+      IOException known =
+          status == NOT_FOUND
+              ? new NoSuchFileException(object)
+              : status == FORBIDDEN || status == UNAUTHORIZED
+                  ? new AccessDeniedException(
+                      object, /* other= */ null, "the store refuses these credentials")
+                  : status == PRECONDITION_FAILED
+                      ? new IOException(object + " is not what it was when it was looked at")
+                      : new IOException(
+                          object + ": the store answers with status " + status + code(service));
+      known.initCause(e);
+      return known;
+    }
+    return new IOException(object + ": " + reason(e), e);
+  }
+
+  private static String code(AwsServiceException e) {
+    return e.awsErrorDetails() == null || e.awsErrorDetails().errorCode() == null
+        ? ""
+        : " (" + e.awsErrorDetails().errorCode().replaceAll("[^A-Za-z0-9]", "?") + ")";
+  }
+
+  private static String reason(RuntimeException e) {
+    String message = String.valueOf(e.getMessage());
+    if (message.contains("load credentials")) {
+      return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE,"
+          + " or give this machine a role";
+    }
+    if (message.contains("load region")) {
+      return "no region is set: set AWS_REGION";
+    }
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return "the store can not be reached (" + root + ")";
+  }
+}

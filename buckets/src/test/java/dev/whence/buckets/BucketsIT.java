@@ -1,0 +1,170 @@
+package dev.whence.buckets;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.ReadOnlyFileSystemException;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class BucketsIT {
+  private static final long SMALLEST_PART = 5 << 20;
+
+  private Path directory;
+  private ObjectStore store;
+
+  @BeforeAll
+  void open(@TempDir Path directory) throws Exception {
+    this.directory = directory;
+    store = ObjectStore.open(directory);
+  }
+
+  @AfterAll
+  void close() {
+    store.close();
+  }
+
+  private BucketUpload upload(String prefix, String owner) {
+    return new BucketUpload(store.path(prefix), owner, SMALLEST_PART, sent -> {});
+  }
+
+  private static byte[] random(int bytes, long seed) {
+    byte[] random = new byte[bytes];
+    new Random(seed).nextBytes(random);
+    return random;
+  }
+
+  private Path file(String name, byte[] bytes) throws IOException {
+    return Files.write(directory.resolve(name), bytes);
+  }
+
+  @Test
+  void whatIsPutInPartsIsReadByPositionAndAsAWhole() throws IOException {
+    byte[] bytes = random(12_345_678, 1);
+    upload("read/a", "p1").put("model.bin", file("model.bin", bytes));
+    Path object = store.path("read/a/model.bin");
+    assertThat(Files.readAllBytes(object)).isEqualTo(bytes);
+    assertThat(Files.size(object)).isEqualTo(bytes.length);
+    try (FileChannel channel = FileChannel.open(object)) {
+      Random random = new Random(2);
+      for (int i = 0; i < 60; i++) {
+        int from = random.nextInt(bytes.length);
+        int length = i % 3 == 0 ? 2_000_000 : 1 + random.nextInt(100_000);
+        ByteBuffer target = ByteBuffer.allocate(length);
+        int n = 0;
+        for (int m = 0; m >= 0 && target.hasRemaining(); n += Math.max(0, m)) {
+          m = channel.read(target, from + n);
+        }
+        assertThat(n).isEqualTo(Math.min(length, bytes.length - from));
+        target.flip();
+        assertThat(target.mismatch(ByteBuffer.wrap(bytes, from, n))).isEqualTo(-1);
+      }
+      assertThat(channel.read(ByteBuffer.allocate(1), bytes.length)).isEqualTo(-1);
+    }
+  }
+
+  @Test
+  void aPrefixIsADirectoryAndWhatIsNotThereIsNot() throws IOException {
+    upload("tree/m", "p").put("config.json", file("config.json", new byte[] {1}));
+    upload("tree/m", "p").put("lambda-1/b", file("b", new byte[] {2}));
+    Path model = store.path("tree/m");
+    assertThat(Files.isDirectory(model)).isTrue();
+    assertThat(Files.isRegularFile(model.resolve("config.json"))).isTrue();
+    assertThat(Files.exists(model.resolve("none"))).isFalse();
+    assertThat(Files.exists(store.path("tre"))).isFalse();
+    try (var children = Files.list(model)) {
+      assertThat(children.map(child -> child.getFileName().toString()))
+          .containsExactly("config.json", "lambda-1");
+    }
+    assertThat(model.resolve("x/../config.json").toRealPath())
+        .isEqualTo(store.path("tree/m/config.json"));
+    assertThat(model.resolve("../../..").normalize().toString()).isEqualTo("s3://models/");
+    assertThatThrownBy(() -> FileChannel.open(store.path("tree/none")))
+        .isInstanceOf(NoSuchFileException.class);
+    assertThatThrownBy(() -> Files.write(model.resolve("new"), new byte[1]))
+        .isInstanceOf(ReadOnlyFileSystemException.class);
+    assertThatThrownBy(() -> Path.of(URI.create("s3://A_B/x")))
+        .hasMessageContaining("is no name of a bucket");
+  }
+
+  @Test
+  void anObjectThatIsReplacedWhileItIsReadIsAnErrorAndNoMixture() throws IOException {
+    upload("replaced", "p").put("a", file("a", random(3 << 20, 3)));
+    try (FileChannel channel = FileChannel.open(store.path("replaced/a"))) {
+      channel.read(ByteBuffer.allocate(10), 0);
+      store.overwrite("replaced/a", random(3 << 20, 4));
+      assertThatThrownBy(() -> channel.read(ByteBuffer.allocate(10), 2 << 20))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("s3://models/replaced/a is not what it was");
+    }
+  }
+
+  @Test
+  void whatSomebodyElseHasPutIsNeverOverwrittenOrRemoved() throws IOException {
+    upload("taken", "one").put("a", file("one", random(6 << 20, 5)));
+    assertThat(upload("taken", "one").foreign()).isEmpty();
+    assertThat(upload("taken", "two").foreign()).contains("s3://models/taken/a");
+    for (int size : List.of(10, 6 << 20)) {
+      assertThatThrownBy(() -> upload("taken", "two").put("a", file("two", random(size, 6))))
+          .hasMessageContaining("s3://models/taken/a is there already and is something else");
+    }
+    upload("taken", "two").put("b", file("b2", new byte[] {1}));
+    upload("taken", "two").removeOwn();
+    assertThat(store.keys("taken/")).containsExactly("taken/a");
+    assertThat(Files.readAllBytes(store.path("taken/a"))).isEqualTo(random(6 << 20, 5));
+  }
+
+  @Test
+  void anUploadThatIsStoppedLeavesNothingAndOneThatIsThereIsNotSentAgain() throws IOException {
+    Path file = file("stopped", random(16 << 20, 7));
+    BucketUpload stopped =
+        new BucketUpload(
+            store.path("stopped"),
+            "p",
+            SMALLEST_PART,
+            sent -> {
+              throw new IllegalStateException("stopped");
+            });
+    assertThatThrownBy(() -> stopped.put("a", file)).hasMessage("stopped");
+    assertThat(store.keys("stopped/")).isEmpty();
+    assertThat(store.unfinished()).noneMatch(key -> key.startsWith("stopped/"));
+
+    AtomicLong sent = new AtomicLong();
+    BucketUpload again =
+        new BucketUpload(store.path("stopped"), "p", SMALLEST_PART, sent::addAndGet);
+    again.put("a", file);
+    assertThat(sent.get()).isEqualTo(16 << 20);
+    Object time = Files.getLastModifiedTime(store.path("stopped/a"));
+    again.put("a", file);
+    assertThat(Files.getLastModifiedTime(store.path("stopped/a"))).isEqualTo(time);
+  }
+
+  @Test
+  void credentialsThatTheStoreRefusesAreSaidWithoutThem() throws IOException {
+    upload("secret", "p").put("a", file("s", new byte[] {1}));
+    System.setProperty("aws.secretAccessKey", "another-" + ObjectStore.SECRET);
+    try {
+      assertThatThrownBy(() -> Files.readAllBytes(store.path("secret/a")))
+          .isInstanceOf(AccessDeniedException.class)
+          .hasMessageContaining("the store refuses these credentials")
+          .hasMessageNotContaining(ObjectStore.SECRET);
+    } finally {
+      System.setProperty("aws.secretAccessKey", ObjectStore.SECRET);
+    }
+  }
+}

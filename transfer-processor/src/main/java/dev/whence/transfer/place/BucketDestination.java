@@ -1,0 +1,242 @@
+package dev.whence.transfer.place;
+
+import dev.whence.buckets.BucketUpload;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Directories;
+import dev.whence.transfer.merge.Manifest;
+import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.OutputLock;
+import dev.whence.transfer.merge.Published;
+import dev.whence.transfer.merge.StoppedException;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.Verification;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
+import java.util.function.LongConsumer;
+
+/**
+ * A prefix of a bucket. A store has no rename, so the order of the objects is what makes a result
+ * appear at once: the weights first, then texts, then {@code config.json}, without which no loader
+ * takes the prefix for a model, and the manifest last. Objects carry the plan's id and are never
+ * put over others: of two plans one fails, and of two runs of one plan both succeed.
+ *
+ * <p>Tensors are compared with the manifest once more before they are sent. A run that was killed
+ * finds the finished result in its directory, gives up the parts that the dead one has left, and
+ * sends what is not there. Afterwards the directory is removed.
+ */
+final class BucketDestination implements Destination {
+  private static final int NAME_DIGITS = 16;
+  private static final int MANIFEST_TURN = 3;
+
+  private final Path place;
+  private final Path directory;
+  private final long partBytes;
+
+  BucketDestination(Path place, Path work) {
+    this(place, work, BucketUpload.PART);
+  }
+
+  /**
+   * @param partBytes what is sent at once
+   */
+  BucketDestination(Path place, Path work, long partBytes) {
+    this.place = place.toAbsolutePath().normalize();
+    if (this.place.getNameCount() == 0) {
+      throw new TransferException(place + " is a whole bucket: give a key for the model, too");
+    }
+    this.directory =
+        work.toAbsolutePath()
+            .normalize()
+            .resolve(name(this.place.toString()) + "-" + this.place.getFileName());
+    this.partBytes = partBytes;
+  }
+
+  private static String name(String text) {
+    try {
+      return HexFormat.of()
+          .formatHex(
+              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)))
+          .substring(0, NAME_DIGITS);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  @Override
+  public Path place() {
+    return place;
+  }
+
+  @Override
+  public Path directory() {
+    return directory;
+  }
+
+  @Override
+  public Optional<Published> there(TransferPlan plan) {
+    List<Published.Model> models = new ArrayList<>();
+    for (Path one : MergeRun.places(plan, place)) {
+      Manifest.read(one)
+          .filter(manifest -> manifest.plan().equals(plan.id()))
+          .ifPresent(manifest -> models.add(new Published.Model(one, manifest)));
+    }
+    if (models.size() == plan.request().lambdas().size()) {
+      return Optional.of(new Published(plan.id(), models, true));
+    }
+    try {
+      Optional<String> foreign = upload(plan.id(), sent -> {}).foreign();
+      if (foreign.isPresent()) {
+        throw new TransferException(
+            foreign.get()
+                + " exists and is not of this transfer: give another output, or remove what is"
+                + " there");
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+    return Optional.empty();
+  }
+
+  @Override
+  public Optional<Published> unpublished() {
+    if (!Files.isDirectory(directory)) {
+      return Optional.empty();
+    }
+    List<Published.Model> models = new ArrayList<>();
+    try (var all = Files.walk(directory, 2)) {
+      for (Path one : all.filter(Files::isDirectory).toList()) {
+        Manifest.read(one).ifPresent(found -> models.add(new Published.Model(one, found)));
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+    return models.isEmpty()
+        ? Optional.empty()
+        : Optional.of(new Published(models.get(0).manifest().plan(), models, true));
+  }
+
+  private BucketUpload upload(String planId, LongConsumer sent) {
+    return new BucketUpload(place, planId, partBytes, sent);
+  }
+
+  private TransferException failed(IOException e) {
+    return new TransferException(
+        "the transfer to " + place + " failed (" + e.getMessage() + ")", e);
+  }
+
+  @Override
+  public Published publish(Published merged, MergeProgress progress, BooleanSupplier stop) {
+    if (merged.models().stream().noneMatch(model -> model.directory().startsWith(directory))) {
+      return merged; // it is at its place
+    }
+    try {
+      OutputLock held = OutputLock.of(directory);
+      try {
+        return locked(merged, progress, stop);
+      } finally {
+        held.close();
+      }
+    } catch (IOException e) {
+      throw failed(e);
+    }
+  }
+
+  private Published locked(Published merged, MergeProgress progress, BooleanSupplier stop)
+      throws IOException {
+    for (Published.Model model : merged.models()) {
+      List<String> problems = Verification.of(model.directory());
+      if (!problems.isEmpty()) {
+        Directories.delete(directory);
+        throw new TransferException(problems);
+      }
+    }
+    List<Path> files = files();
+    long total = 0;
+    for (Path file : files) {
+      total += Files.size(file);
+    }
+    long all = total;
+    AtomicLong moved = new AtomicLong();
+    AtomicBoolean appears = new AtomicBoolean();
+    BucketUpload upload =
+        upload(
+            merged.planId(),
+            sent -> {
+              if (stop.getAsBoolean() && !appears.get()) {
+                throw new StoppedException();
+              }
+              progress.moved(moved.addAndGet(sent), all);
+            });
+    try {
+      upload.abortUnfinished();
+      for (Path file : files) {
+        appears.set(turn(file) == MANIFEST_TURN); // once it is there, there is nothing to stop
+        upload.put(directory.relativize(file).toString(), file);
+      }
+    } catch (IOException e) {
+      giveUp(upload, atItsPlace(merged), e);
+      throw e;
+    }
+    Directories.delete(directory);
+    return atItsPlace(merged);
+  }
+
+  private Published atItsPlace(Published merged) {
+    return new Published(
+        merged.planId(),
+        merged.models().stream()
+            .map(
+                model ->
+                    new Published.Model(
+                        place.resolve(directory.relativize(model.directory()).toString()),
+                        model.manifest()))
+            .toList(),
+        false);
+  }
+
+  /** Removes what was sent, unless another run of the same plan has completed it meanwhile. */
+  private void giveUp(BucketUpload upload, Published wanted, IOException why) {
+    try {
+      Directories.delete(directory);
+      boolean complete = true;
+      for (Published.Model model : wanted.models()) {
+        complete &= Files.exists(model.directory().resolve(Manifest.FILE));
+      }
+      if (!complete) {
+        upload.removeOwn();
+      }
+    } catch (IOException e) {
+      why.addSuppressed(e);
+    }
+  }
+
+  /** In the order in which they are sent. */
+  private List<Path> files() throws IOException {
+    try (var all = Files.walk(directory)) {
+      return all.filter(Files::isRegularFile)
+          .sorted(Comparator.comparingInt(BucketDestination::turn).thenComparing(file -> file))
+          .toList();
+    }
+  }
+
+  private static int turn(Path file) {
+    String name = String.valueOf(file.getFileName());
+    if (name.endsWith(".safetensors")) {
+      return 0;
+    }
+    return name.equals(Manifest.FILE) ? MANIFEST_TURN : name.equals("config.json") ? 2 : 1;
+  }
+}

@@ -1,0 +1,226 @@
+package dev.whence.transfer.place;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.buckets.BucketUpload;
+import dev.whence.buckets.ObjectStore;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Manifest;
+import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.Published;
+import dev.whence.transfer.merge.StoppedException;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.TransferRequest;
+import dev.whence.transfer.merge.Verification;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Models that come from a bucket and go to one; the server is a process of its own. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class BucketDestinationIT {
+  private static final long ELEMENTS = 2_000_000;
+
+  private Path directory;
+  private Path work;
+  private ObjectStore store;
+  private TransferRequest request;
+  private TransferRequest sameOnDisk;
+
+  @BeforeAll
+  void open(@TempDir Path directory) throws Exception {
+    this.directory = directory;
+    work = directory.resolve("work");
+    store = ObjectStore.open(directory);
+    List<Path> onDisk = new ArrayList<>();
+    for (String name : List.of("base", "fine-tuned", "target")) {
+      Path model = directory.resolve(name);
+      new ModelFolder()
+          .random("a-1.safetensors", "a", ElementType.BF16, name.hashCode(), ELEMENTS)
+          .random("a-1.safetensors", "small", ElementType.F32, name.hashCode() + 1, 77L)
+          .random("a-2.safetensors", "b", ElementType.F32, name.hashCode() + 2, ELEMENTS)
+          .write(model);
+      onDisk.add(model);
+      put(model, "models/" + name);
+    }
+    sameOnDisk = TransferRequest.of(onDisk.get(0), onDisk.get(1), onDisk.get(2));
+    request =
+        TransferRequest.of(
+            store.path("models/base"),
+            store.path("models/fine-tuned"),
+            store.path("models/target"));
+  }
+
+  @AfterAll
+  void close() {
+    store.close();
+  }
+
+  private void put(Path model, String prefix) throws IOException {
+    BucketUpload upload =
+        new BucketUpload(store.path(prefix), "test", BucketTransfer.PART, sent -> {});
+    try (var files = Files.list(model)) {
+      for (Path file : files.toList()) {
+        upload.put(file.getFileName().toString(), file);
+      }
+    }
+  }
+
+  private Destination to(String key) {
+    return new BucketDestination(store.path(key), work, BucketTransfer.PART);
+  }
+
+  private Published transfer(String key) {
+    return BucketTransfer.run(request, to(key), MergeProgress.NONE);
+  }
+
+  private void assertWhole(String key) {
+    Path place = store.path(key);
+    assertThat(Verification.of(place)).isEmpty();
+    assertThat(store.unfinished()).noneMatch(one -> one.startsWith(key + "/"));
+    assertThat(to(key).directory()).doesNotExist();
+    Path local = directory.resolve("local-" + key.replace('/', '-'));
+    try (TransferPlan plan = TransferPlan.of(sameOnDisk)) {
+      MergeRun.run(plan, local, MergeOptions.defaults(), MergeProgress.NONE);
+    }
+    assertThat(ModelFolder.values(place)).isEqualTo(ModelFolder.values(local));
+  }
+
+  @Test
+  void a_model_from_a_bucket_to_a_bucket_has_the_bytes_of_one_on_disk() {
+    Published published = transfer("out/plain");
+    assertThat(published.models().get(0).directory()).isEqualTo(store.path("out/plain"));
+    assertThat(published.before()).isFalse();
+    assertWhole("out/plain");
+    assertThat(transfer("out/plain").before()).isTrue();
+  }
+
+  @Test
+  void several_lambdas_go_to_a_prefix_each() {
+    Published published =
+        BucketTransfer.run(request.withLambdas(List.of(.5, 1.)), to("out/two"), MergeProgress.NONE);
+    assertThat(published.models())
+        .extracting(model -> model.directory().toString())
+        .containsExactly(
+            store.path("out/two/lambda-0.5").toString(),
+            store.path("out/two/lambda-1.0").toString());
+    for (Published.Model model : published.models()) {
+      assertThat(Verification.of(model.directory())).isEmpty();
+    }
+  }
+
+  @Test
+  void until_the_last_object_no_loader_finds_a_model_and_a_stopped_run_goes_on() {
+    Destination to = to("out/stopped");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      boolean[] stop = new boolean[1];
+      int stops = 0;
+      for (boolean done = false; !done; stops += done ? 0 : 1) {
+        int[] sent = new int[1];
+        int most = stops + 1;
+        stop[0] = false;
+        try {
+          to.publish(merged, (moved, total) -> stop[0] = ++sent[0] == most, () -> stop[0]);
+          done = true;
+        } catch (StoppedException e) {
+          List<String> there = store.keys("out/stopped/");
+          assertThat(there).doesNotContain("out/stopped/" + Manifest.FILE);
+          boolean readable = there.contains("out/stopped/config.json");
+          assertThat(
+                  !readable
+                      || there.containsAll(
+                          List.of("out/stopped/a-1.safetensors", "out/stopped/a-2.safetensors")))
+              .isTrue();
+          assertThat(to.unpublished()).contains(new Published(plan.id(), merged.models(), true));
+        }
+      }
+      assertThat(stops).isGreaterThanOrEqualTo(3);
+    }
+    assertWhole("out/stopped");
+  }
+
+  @Test
+  void a_killed_process_leaves_no_half_release_and_the_next_one_completes_it() throws Exception {
+    Process killed = process("out/killed");
+    try (BufferedReader out =
+        new BufferedReader(
+            new InputStreamReader(killed.getInputStream(), StandardCharsets.UTF_8))) {
+      assertThat(out.readLine()).startsWith("sent "); // and more is on its way
+      killed.destroyForcibly();
+      assertThat(killed.waitFor()).isNotZero();
+    }
+    assertThat(store.keys("out/killed/"))
+        .doesNotContain("out/killed/" + Manifest.FILE, "out/killed/config.json");
+    Process process = process("out/killed");
+    process.getInputStream().transferTo(java.io.OutputStream.nullOutputStream());
+    assertThat(process.waitFor()).isZero();
+    assertWhole("out/killed");
+  }
+
+  private Process process(String key) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of("-Xmx128m", "-XX:+UseSerialGC"));
+    command.addAll(store.options());
+    command.addAll(
+        List.of(
+            "-cp",
+            System.getProperty("java.class.path"),
+            BucketTransfer.class.getName(),
+            request.base().directory().toString(),
+            request.fineTuned().directory().toString(),
+            request.target().directory().toString(),
+            store.path(key).toString(),
+            work.toString()));
+    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+  }
+
+  @Test
+  void a_result_that_was_altered_before_it_is_sent_never_gets_there() throws IOException {
+    Destination to = to("out/altered");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      Path shard = to.directory().resolve("a-2.safetensors");
+      try (FileChannel channel = FileChannel.open(shard, StandardOpenOption.WRITE)) {
+        channel.write(ByteBuffer.wrap(new byte[] {1, 2, 3, 4}), Files.size(shard) - 400);
+      }
+      assertThatThrownBy(() -> to.publish(merged, MergeProgress.NONE, () -> false))
+          .isInstanceOf(TransferException.class)
+          .hasMessageContaining("tensor 'b' is not what was written");
+    }
+    assertThat(store.keys("out/altered/")).isEmpty();
+    assertThat(to.directory()).doesNotExist();
+  }
+
+  @Test
+  void what_is_there_already_is_refused_before_anything_is_merged() throws IOException {
+    put(directory.resolve("base"), "out/taken");
+    assertThatThrownBy(() -> transfer("out/taken"))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("exists and is not of this transfer");
+    assertThat(to("out/taken").directory()).doesNotExist();
+    assertThatThrownBy(() -> new BucketDestination(store.path(""), work))
+        .hasMessageContaining("is a whole bucket");
+  }
+}
