@@ -16,7 +16,8 @@ import dev.whence.engine.weights.ModelConfig;
  *
  * The last layer needs keys and values of all tokens, and the rest only of the scored rows: token i
  * is scored from row i - 1. What an engine computes beyond that is its own loss. Norms,
- * activations, softmax and rotations are not counted.
+ * activations, softmax and rotations are not counted. Of a matrix that is kept as B A of rank r, r
+ * (inputs + outputs) takes the place of inputs times outputs.
  *
  * @param linear projections of attention and MLP
  * @param attention queries with keys and weights with values, over visible pairs
@@ -36,15 +37,32 @@ public record ForwardFlops(double linear, double attention, double logits) {
     double d = config.hiddenSize();
     double q = (double) config.heads() * config.headDim();
     double k = (double) config.keyValueHeads() * config.headDim();
-    double keys = d * 2 * k;
-    double rest = d * q + q * d + (config.isGptNeoX() ? 2 : 3) * d * config.intermediateSize();
+    double m = config.intermediateSize();
+    double linear = 0;
+    for (int l = 0; l < config.layers(); l++) {
+      ModelConfig.Ranks ranks = config.ranks(l);
+      boolean last = l == config.layers() - 1;
+      double keys = last ? product(d, 2 * k, ranks.attentionInput()) : 0;
+      double queries = product(d, q + 2 * k, ranks.attentionInput()) - keys;
+      double rest =
+          queries
+              + product(q, d, ranks.attentionOutput())
+              + product(d, (config.isGptNeoX() ? 1 : 2) * m, ranks.mlpInput())
+              + product(m, d, ranks.mlpOutput());
+      linear += 2 * (n * keys + (last ? s : n) * rest);
+    }
     double layers = config.layers() - 1;
     // scored rows are N - S - 1 ... N - 2; row i sees i + 1 tokens
     double scoredPairs = s * (n - 1) - s * (s - 1) / 2;
     return new ForwardFlops(
-        2 * (layers * n * (keys + rest) + n * keys + s * rest),
+        linear,
         4 * q * (layers * n * (n + 1) / 2 + scoredPairs),
         2 * s * d * config.vocabularySize());
+  }
+
+  /** Multiply-adds per row of a matrix, or of the two factors that stand for it. */
+  private static double product(double inputs, double outputs, int rank) {
+    return rank > 0 ? rank * (inputs + outputs) : inputs * outputs;
   }
 
   public double total() {

@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.influence.InfluenceBench;
+import dev.whence.benchmarks.influence.RecallBench;
 import dev.whence.influence.ekfac.Damping;
 import java.nio.file.Path;
 import java.util.List;
@@ -70,11 +71,37 @@ final class BenchInfluenceCommand implements Callable<Integer> {
       description = "of fine-tuning (default: ${DEFAULT-VALUE})")
   private String alpha;
 
+  @Option(
+      names = "--recall",
+      description = "instead: recall of sketches of 1/50 to 1/1600 against whole gradients")
+  private boolean recall;
+
+  @Option(
+      names = "--documents",
+      defaultValue = "0",
+      paramLabel = "N",
+      description = "with --recall: so many documents, spread over the corpus (default: all)")
+  private int documents;
+
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
   BenchInfluenceCommand() {}
 
   @Override
   public Integer call() throws Exception {
+    if (recall) {
+      output.measure(
+          spec,
+          () ->
+              new RecallBench.Options(
+                  directory,
+                  queries,
+                  documents,
+                  every,
+                  Damping.parse(lambdas.get(0)),
+                  Damping.parse(alpha)),
+          RecallBench::run);
+      return Whence.DONE;
+    }
     output.measure(
         spec,
         () ->

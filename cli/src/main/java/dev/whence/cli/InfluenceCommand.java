@@ -14,6 +14,8 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.LambdaForm;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -32,6 +34,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -40,13 +43,14 @@ import picocli.CommandLine.Spec;
 /** Which training data drove a response, without Kafka. */
 @Command(
     name = "influence",
-    description = "Says which training documents drove a response: factors, index, query.",
+    description = "Says which training documents drove a response: factors, index, query, export.",
     mixinStandardHelpOptions = true,
-    synopsisSubcommandLabel = "factors|index|query",
+    synopsisSubcommandLabel = "factors|index|query|export",
     subcommands = {
       InfluenceCommand.Factors.class,
       InfluenceCommand.Index.class,
-      InfluenceCommand.Query.class
+      InfluenceCommand.Query.class,
+      InfluenceExportCommand.class
     })
 final class InfluenceCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -57,10 +61,10 @@ final class InfluenceCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "factors, index or query is missing; --help tells more");
+        spec.commandLine(), "factors, index, query or export is missing; --help tells more");
   }
 
-  private static EngineOptions engine(String device) {
+  static EngineOptions engine(String device) {
     NativeEnd.prepare();
     try {
       return EngineOptions.defaults().withDevice(device);
@@ -70,7 +74,7 @@ final class InfluenceCommand implements Runnable {
   }
 
   /** Options that can not be are wrong usage. */
-  private static <T> T usage(Callable<T> parse) throws Exception {
+  static <T> T usage(Callable<T> parse) throws Exception {
     try {
       return parse.call();
     } catch (InfluenceException | IllegalArgumentException e) {
@@ -240,6 +244,11 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--shard", paramLabel = "N", description = "builds only this one, from 1")
     private Optional<Integer> shard = Optional.empty();
 
+    @Option(
+        names = "--lexical",
+        description = "with the words of the documents beside it, for 'query --preselect bm25:N'")
+    private boolean lexical;
+
     @Option(names = "--pack-tokens", defaultValue = "1024", description = "of one forward")
     private int packTokens;
 
@@ -273,6 +282,14 @@ final class InfluenceCommand implements Runnable {
         new IndexJob(opened, path, read, factors, file, output, options)
             .run(listener(spec.commandLine().getErr(), file));
       }
+      if (lexical) {
+        for (int number = 1; number <= shards; number++) {
+          if (shard.isEmpty() || shard.get() == number) {
+            LexicalShard.buildIfMissing(
+                ShardFile.open(ShardFile.path(output, number, shards)), file);
+          }
+        }
+      }
       spec.commandLine().getOut().println(output);
       spec.commandLine().getOut().flush();
       return Whence.DONE;
@@ -287,71 +304,13 @@ final class InfluenceCommand implements Runnable {
   static final class Query implements Callable<Integer> {
     @Spec private CommandSpec spec;
 
-    @Option(names = "--index", required = true, paramLabel = "DIR")
-    private Path index;
+    @Mixin private InfluenceSearchOptions search = new InfluenceSearchOptions();
 
     @Option(names = "--input", required = true, paramLabel = "F.jsonl")
     private Path input;
 
-    @Option(
-        names = "--model",
-        paramLabel = "M",
-        description = "the model that answered; by default the one that was indexed")
-    private Optional<String> model = Optional.empty();
-
-    @Option(
-        names = "--fine-tuned-factors",
-        paramLabel = "DIR",
-        description = "factors of the model that answered: then the query is multi-stage")
-    private Optional<Path> fineTuned = Optional.empty();
-
-    @Option(
-        names = "--base-model",
-        paramLabel = "M",
-        description = "the indexed model, if it is not where it was")
-    private Optional<String> base = Optional.empty();
-
-    @Option(
-        names = "--factors",
-        paramLabel = "DIR",
-        description = "factors of the indexed model, if they are not where they were")
-    private Optional<Path> factors = Optional.empty();
-
-    @Option(
-        names = "--corpus",
-        paramLabel = "F.jsonl",
-        description = "the indexed corpus, if it is not where it was")
-    private Optional<Path> corpus = Optional.empty();
-
     @Option(names = "--top", defaultValue = "10", description = "documents of each sign")
     private int top;
-
-    @Option(
-        names = "--rerank",
-        defaultValue = "100",
-        description = "candidates of each sign whose gradients are computed anew; 0: none")
-    private int rerank;
-
-    @Option(
-        names = "--measure",
-        defaultValue = "log-likelihood",
-        paramLabel = "log-likelihood|log-odds",
-        description = "of the response that influence is about (${DEFAULT-VALUE})")
-    private String measure;
-
-    @Option(
-        names = "--alpha",
-        defaultValue = "0.1x",
-        paramLabel = "A",
-        description = "of the fine-tuning stage; with x: times each layer's mean Lambda")
-    private String alpha;
-
-    @Option(
-        names = "--lambda",
-        defaultValue = "0.1x",
-        paramLabel = "L",
-        description = "of the indexed stage; with x: times each layer's mean Lambda")
-    private String lambda;
 
     @Option(names = "--by-layer", description = "with --json: parts of influences by layer")
     private boolean byLayer;
@@ -362,44 +321,23 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--json", description = "one JSON object per response, nothing else")
     private boolean json;
 
-    @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
-    private String device;
-
     @SuppressWarnings("NullAway.Init") // picocli fills the fields
     Query() {}
 
     @Override
     public Integer call() throws Exception {
       InputFile.check(input);
-      QueryOptions options =
-          usage(
-              () ->
-                  new QueryOptions(
-                      Measure.of(measure),
-                      Damping.parse(alpha),
-                      Damping.parse(lambda),
-                      top,
-                      rerank,
-                      byLayer,
-                      byToken));
+      QueryOptions options = usage(() -> search.query(top, byLayer, byToken));
       PrintWriter out = spec.commandLine().getOut();
       PrintWriter err = spec.commandLine().getErr();
       AtomicBoolean failed = new AtomicBoolean();
-      OpenedSearch.Files files =
-          new OpenedSearch.Files(
-              index,
-              model.map(Models::resolve),
-              fineTuned,
-              base.map(Models::resolve),
-              factors,
-              corpus);
-      try (OpenedSearch search = OpenedSearch.open(files, engine(device))) {
+      try (OpenedSearch opened = search.open()) {
         boolean clean =
             JsonLines.forEach(
                 input,
                 ConversationCodec::read,
                 conversation -> {
-                  answer(search, conversation, options, out, failed);
+                  answer(opened, conversation, options, out, failed);
                   out.flush();
                 },
                 (line, problem) -> err.println(input + ", line " + line + ": " + problem));
@@ -408,7 +346,7 @@ final class InfluenceCommand implements Runnable {
     }
 
     private void answer(
-        OpenedSearch search,
+        OpenedSearch opened,
         Conversation conversation,
         QueryOptions options,
         PrintWriter out,
@@ -416,7 +354,7 @@ final class InfluenceCommand implements Runnable {
       String status;
       String reason;
       try {
-        InfluenceResult result = search.search().search(conversation, options);
+        InfluenceResult result = opened.search().search(conversation, options);
         if (json) {
           out.println(InfluenceJson.write(result, options));
         } else {

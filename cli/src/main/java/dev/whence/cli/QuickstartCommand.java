@@ -5,6 +5,7 @@ import dev.whence.quickstart.QuickstartOptions;
 import dev.whence.quickstart.view.Terminal;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -38,6 +39,14 @@ final class QuickstartCommand implements Callable<Integer> {
   private Optional<Integer> responses = Optional.empty();
 
   @Option(
+      names = "--rate",
+      paramLabel = "R",
+      description =
+          "answers a second at most (default: 1 on a terminal without --responses, else as fast as"
+              + " they come)")
+  private Optional<Double> rate = Optional.empty();
+
+  @Option(
       names = "--data-dir",
       paramLabel = "D",
       defaultValue = "whence-data",
@@ -69,6 +78,7 @@ final class QuickstartCommand implements Callable<Integer> {
               model.map(Models::resolve),
               input,
               responses.map(OptionalInt::of).orElseGet(OptionalInt::empty),
+              rate.map(OptionalDouble::of).orElseGet(OptionalDouble::empty),
               dataDir,
               topicsOnly,
               bootstrapPort,

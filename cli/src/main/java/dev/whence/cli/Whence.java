@@ -32,6 +32,7 @@ import picocli.CommandLine.Spec;
       ServeCommand.class,
       TrainCommand.class,
       InfluenceCommand.class,
+      CompressCommand.class,
       TransferCommand.class,
       BenchCommand.class,
       AutoComplete.GenerateCompletion.class,

@@ -69,6 +69,7 @@ class InfluenceCommandTest {
                 corpus.toString(),
                 "--measure",
                 "log-odds",
+                "--lexical",
                 "--output",
                 index.toString()))
         .as(err.toString())
@@ -114,6 +115,16 @@ class InfluenceCommandTest {
       last = document.get("influence").asDouble();
     }
 
+    out.getBuffer().setLength(0);
+    assertThat(query(index, responses, "--json", "--preselect", "bm25:5", "--pcg", "1"))
+        .isEqualTo(1);
+    JsonNode refined = new ObjectMapper().readTree(out.toString().lines().toList().get(0));
+    assertThat(refined.get("method").asText()).isEqualTo("single-stage, pcg:1, bm25:5");
+    assertThat(refined.get("residuals").size()).isEqualTo(2);
+    assertThat(refined.get("preselected").asInt()).isBetween(1, 5);
+
+    theExamplesBehindFlaggedAnswersAreACorpus(corpus, index, responses, lines.get(0));
+
     assertThat(
             whence(
                 "influence",
@@ -130,6 +141,62 @@ class InfluenceCommandTest {
     assertThat(err.toString()).contains("The factors are of model tiny-base");
   }
 
+  private void theExamplesBehindFlaggedAnswersAreACorpus(
+      Path corpus, Path index, Path responses, String result) throws IOException {
+    Path results = Files.writeString(directory.resolve("results.jsonl"), result + "\n");
+    Path ofResults = directory.resolve("of-results.jsonl");
+    assertThat(export(index, results, ofResults)).as(err.toString()).isZero();
+    Path asked = directory.resolve("asked.jsonl");
+    Files.writeString(asked, Files.readAllLines(responses).get(0) + "\n");
+    Path ofResponses = directory.resolve("of-responses.jsonl");
+    assertThat(export(index, asked, ofResponses)).as(err.toString()).isZero();
+    assertThat(Files.readString(ofResponses)).isEqualTo(Files.readString(ofResults)).isNotEmpty();
+    for (String line : Files.readAllLines(ofResults)) {
+      JsonNode example = new ObjectMapper().readTree(line);
+      assertThat(Files.readString(corpus)).contains(example.get("id").asText());
+      assertThat(example.get("influence").get("answers").get(0).get("responseId").asText())
+          .isEqualTo("r-1");
+    }
+    assertThat(
+            whence(
+                "influence",
+                "factors",
+                "--model",
+                "tiny-base",
+                "--corpus",
+                ofResults.toString(),
+                "--layers",
+                LAYERS,
+                "--output",
+                directory.resolve("corrected").toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(directory.resolve("corrected").resolve("rejects-1-of-1.jsonl")).doesNotExist();
+
+    assertThat(export(index, results, ofResults)).isEqualTo(1);
+    assertThat(err.toString()).contains("of-results.jsonl is there already: give another --output");
+    assertThat(export(index, responses, directory.resolve("broken.jsonl"))).isEqualTo(1);
+    assertThat(err.toString()).contains("responses.jsonl, line 2: the line is no JSON");
+    Files.writeString(corpus, Files.readString(corpus) + "\n");
+    assertThat(export(index, results, directory.resolve("altered.jsonl"))).isEqualTo(1);
+    assertThat(err.toString()).contains("is not the corpus that was indexed");
+    assertThat(directory.resolve("altered.jsonl")).doesNotExist();
+  }
+
+  private int export(Path index, Path input, Path output) {
+    return whence(
+        "influence",
+        "export",
+        "--index",
+        index.toString(),
+        "--input",
+        input.toString(),
+        "--top",
+        "3",
+        "--output",
+        output.toString());
+  }
+
   @Test
   void whatCanNotBeIsWrongUsage() throws IOException {
     Path corpus = Files.writeString(directory.resolve("c.jsonl"), "{\"text\": \"a b c\"}\n");
@@ -143,15 +210,14 @@ class InfluenceCommandTest {
 
   /** Asks the directory, which is no index. */
   private int query(Path input, String... more) {
+    return query(directory, input, more);
+  }
+
+  private int query(Path index, Path input, String... more) {
     List<String> arguments =
         new ArrayList<>(
             List.of(
-                "influence",
-                "query",
-                "--index",
-                directory.toString(),
-                "--input",
-                input.toString()));
+                "influence", "query", "--index", index.toString(), "--input", input.toString()));
     arguments.addAll(List.of(more));
     return whence(arguments.toArray(String[]::new));
   }

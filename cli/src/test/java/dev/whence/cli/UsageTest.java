@@ -28,6 +28,7 @@ class UsageTest {
             "train",
             "transfer",
             "influence",
+            "compress",
             "bench");
     assertThat(run.err()).isEmpty();
   }
@@ -40,7 +41,7 @@ class UsageTest {
     "serve, which processor",
     "bench, or 'datamodel' is missing",
     "transfer, or 'rollback' is missing",
-    "influence, index or query is missing",
+    "influence, query or export is missing",
     "topics, --bootstrap-server is missing",
     "topics --bootstrap-server b:1 --schema-registry http://me:secret@r, the registry's address",
     "replay, Missing required option",

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +27,7 @@ final class LiveTraffic implements AutoCloseable {
   private final Whence sdk;
   private final LiveView view;
   private final int responses;
+  private final Duration pause;
   private final Semaphore room;
   private final Map<String, OnItsWay> onTheirWay = new ConcurrentHashMap<>();
   private final AtomicInteger undelivered = new AtomicInteger();
@@ -49,12 +51,14 @@ final class LiveTraffic implements AutoCloseable {
 
   /**
    * @param responses how many to send, or {@link Integer#MAX_VALUE}
+   * @param pause from the beginning of one answer to that of the next, at least
    */
-  LiveTraffic(Traffic traffic, Whence sdk, LiveView view, int responses) {
+  LiveTraffic(Traffic traffic, Whence sdk, LiveView view, int responses, Duration pause) {
     this.traffic = traffic;
     this.sdk = sdk;
     this.view = view;
     this.responses = responses;
+    this.pause = pause;
     this.room = new Semaphore(traffic.inFlight());
     thread.setDaemon(true);
   }
@@ -66,8 +70,11 @@ final class LiveTraffic implements AutoCloseable {
   private void run() {
     try {
       int sent = 0;
+      long due = System.nanoTime();
       while (!stopping && sent < responses) {
         room.acquire();
+        TimeUnit.NANOSECONDS.sleep(due - System.nanoTime());
+        due = Math.max(due, System.nanoTime() - pause.toNanos()) + pause.toNanos();
         view.activity(traffic.activity());
         Optional<Conversation> next = traffic.next();
         if (next.isEmpty()) {

@@ -7,6 +7,7 @@ import dev.whence.producer.Whence;
 import dev.whence.quickstart.LiveTraffic.OnItsWay;
 import dev.whence.quickstart.view.AttributionCard;
 import dev.whence.quickstart.view.AttributionView;
+import dev.whence.quickstart.view.InfluenceLines;
 import dev.whence.quickstart.view.LiveView;
 import dev.whence.quickstart.view.Terminal;
 import dev.whence.quickstart.view.TransferLines;
@@ -24,6 +25,8 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -42,7 +45,8 @@ import java.util.concurrent.ExecutionException;
  *                    terminal <- read_committed consumer <- whence.attributions
  * </pre>
  *
- * <p>With the sample models, the next base version comes in the middle: {@link TransferScene}.
+ * <p>With the sample models, the next base version comes in the middle: {@link TransferScene}; and
+ * an answer from memory is traced to the documents that taught it: {@link InfluenceScene}.
  *
  * <p>The parts are those of a deployment; only broker and registry are embedded. Broker and model
  * start at the same time.
@@ -51,6 +55,10 @@ public final class Quickstart {
   private static final int DONE = 0;
   private static final int FAILED = 1;
   private static final int WRONG_USAGE = 2;
+
+  /** Answers a second that somebody can follow. */
+  private static final double READABLE = 1;
+
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration SDK_GRACE = Duration.ofSeconds(1);
 
@@ -176,25 +184,30 @@ public final class Quickstart {
   }
 
   private void attribute(Connection connection, SharedModel model) throws Exception {
-    Optional<TransferScene> scene = transfer(connection);
+    Optional<TransferScene> transfer = transfer(connection);
+    List<Scene> scenes = new ArrayList<>();
+    transfer.ifPresent(scenes::add);
+    if (transfer.isPresent()) {
+      scenes.add(influence(connection));
+    }
     try {
-      if (scene.isPresent()) {
-        scene.get().prepare();
+      for (Scene scene : scenes) {
+        scene.prepare();
       }
-      attribute(connection, model, scene);
+      attribute(connection, model, transfer.map(TransferScene::released), scenes);
     } finally {
-      scene.ifPresent(TransferScene::close);
+      scenes.forEach(Scene::close);
     }
     view.line(view.throughput(", "));
   }
 
-  private void attribute(Connection connection, SharedModel model, Optional<TransferScene> scene)
+  private void attribute(
+      Connection connection, SharedModel model, Optional<Path> released, List<Scene> scenes)
       throws Exception {
     int wanted = options.responses().orElse(Integer.MAX_VALUE);
     try (AttributionFeed feed = new AttributionFeed(connection, topics.attributions());
         Processor processor =
-            Processor.start(
-                connection, options.dataDir(), model, proxy(), scene.map(TransferScene::released));
+            Processor.start(connection, options.dataDir(), model, proxy(), released);
         Whence sdk =
             Whence.builder()
                 .bootstrapServers(connection.bootstrapServers())
@@ -202,7 +215,7 @@ public final class Quickstart {
                 .instanceId("quickstart")
                 .build();
         Traffic traffic = traffic(model);
-        LiveTraffic application = new LiveTraffic(traffic, sdk, view, wanted)) {
+        LiveTraffic application = new LiveTraffic(traffic, sdk, view, wanted, pause())) {
       view.startClock();
       application.start();
       int shown = 0;
@@ -210,8 +223,8 @@ public final class Quickstart {
       while (shown < wanted && !stop.isAsked()) {
         application.check();
         processor.check();
-        if (scene.isPresent()) {
-          scene.get().check();
+        for (Scene scene : scenes) {
+          scene.check();
         }
         for (Attribution attribution : feed.poll(POLL)) {
           // What an earlier run left behind is attributed too, but its prompts are not at hand.
@@ -222,8 +235,9 @@ public final class Quickstart {
           if (sent.isPresent()) {
             show(sent.get(), attribution, shown == 0);
             shown++;
-            int number = shown;
-            scene.ifPresent(one -> one.shown(number, attribution));
+            for (Scene scene : scenes) {
+              scene.shown(shown, sent.get().conversation(), attribution);
+            }
           }
         }
         if (!calibrated && processor.fastPath().isPresent()) {
@@ -235,8 +249,19 @@ public final class Quickstart {
       application.stop();
       sdk.close(SDK_GRACE);
       processor.fastPath().ifPresent(view::line);
-      scene.flatMap(TransferScene::cutShort).ifPresent(view::line);
+      scenes.forEach(scene -> scene.cutShort().ifPresent(view::line));
     }
+  }
+
+  /** From the beginning of an answer to that of the next, at least. */
+  private Duration pause() {
+    double rate = READABLE;
+    if (options.rate().isPresent()) {
+      rate = options.rate().getAsDouble();
+    } else if (!terminal.ansi() || options.responses().isPresent()) {
+      return Duration.ZERO;
+    }
+    return Duration.ofNanos(Math.round(1e9 / rate));
   }
 
   /** The sample model has a base, and that has a next version. */
@@ -246,6 +271,17 @@ public final class Quickstart {
         : Optional.of(
             new TransferScene(
                 connection, topics, options.dataDir(), view, new TransferLines(terminal)));
+  }
+
+  /** What the sample model was trained on is known. */
+  private InfluenceScene influence(Connection connection) throws IOException {
+    return new InfluenceScene(
+        connection,
+        topics,
+        options.dataDir(),
+        view,
+        new InfluenceLines(terminal),
+        InfluenceScene.Stages.bundled());
   }
 
   /** The sample model has a proxy; whoever brings a model of their own may have none. */

@@ -2,6 +2,7 @@ package dev.whence.quickstart;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
 /**
@@ -12,6 +13,8 @@ import java.util.OptionalInt;
  * @param input complete records as JSON Lines, replayed instead of asking the questions that ship
  *     with the quickstart
  * @param responses ends after so many final attributions; empty: goes on until it is stopped
+ * @param rate answers a second at most; empty: as many as can be read on a terminal, as fast as
+ *     possible where there is none or where the responses are counted
  * @param dataDir where broker and registry keep their data over restarts
  * @param topicsOnly broker, registry and topics, and nothing that reads or writes them
  * @param bootstrapPort of the broker, 0 for a free one
@@ -23,6 +26,7 @@ public record QuickstartOptions(
     Optional<Path> model,
     Optional<Path> input,
     OptionalInt responses,
+    OptionalDouble rate,
     Path dataDir,
     boolean topicsOnly,
     int bootstrapPort,
@@ -30,10 +34,16 @@ public record QuickstartOptions(
     String dtype,
     String device) {
 
+  private static final double MOST_A_SECOND = 1000;
+
   public QuickstartOptions {
     if (responses.isPresent() && responses.getAsInt() < 1) {
       throw new IllegalArgumentException(
           "the number of responses is " + responses.getAsInt() + "; it must be 1 or more");
+    }
+    if (rate.isPresent() && !(rate.getAsDouble() > 0 && rate.getAsDouble() <= MOST_A_SECOND)) {
+      throw new IllegalArgumentException(
+          "the rate is " + rate.getAsDouble() + " a second; it must lie in (0, 1000]");
     }
     checkPort("bootstrap", bootstrapPort);
     checkPort("registry", registryPort);

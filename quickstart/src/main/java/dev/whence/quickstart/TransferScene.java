@@ -1,5 +1,6 @@
 package dev.whence.quickstart;
 
+import dev.whence.conversation.Conversation;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.quickstart.view.LiveView;
 import dev.whence.quickstart.view.TransferLines;
@@ -54,10 +55,7 @@ import org.jspecify.annotations.Nullable;
  * whence.transfers}; what is shown is what is read there. Nothing of it begins before the first
  * answers are attributed.
  */
-final class TransferScene implements AutoCloseable {
-  /** It begins after so many answers: the first ones are what a reader waits for. */
-  static final int BEGINS_AFTER = 3;
-
+final class TransferScene implements Scene {
   private static final String BASE = "base-v1";
   private static final String NEXT_BASE = "base-v2";
   private static final String UNRELATED = "unrelated-on-" + NEXT_BASE;
@@ -100,10 +98,9 @@ final class TransferScene implements AutoCloseable {
   /**
    * Takes back what an earlier run on the same data announced, asked for and made, so that this one
    * begins with chat-v1 again.
-   *
-   * @throws IOException if what it made can not be removed
    */
-  void prepare() throws IOException {
+  @Override
+  public void prepare() throws IOException {
     if (!Files.exists(directory)) { // no run was here before: nothing to wait for
       Files.createDirectories(released());
       return;
@@ -180,8 +177,8 @@ final class TransferScene implements AutoCloseable {
     return all;
   }
 
-  /** Hears of each final attribution that is shown. */
-  void shown(int number, Attribution attribution) {
+  @Override
+  public void shown(int number, Conversation conversation, Attribution attribution) {
     if (!begun && number >= BEGINS_AFTER) {
       begun = true;
       thread.start();
@@ -403,18 +400,16 @@ final class TransferScene implements AutoCloseable {
     }
   }
 
-  /**
-   * @throws Exception what ended it before its end, if something did
-   */
-  void check() throws Exception {
+  @Override
+  public void check() throws Exception {
     Exception broken = failure;
     if (broken != null) {
       throw broken;
     }
   }
 
-  /** What is to be said if the quickstart ends before it. */
-  Optional<String> cutShort() {
+  @Override
+  public Optional<String> cutShort() {
     if (ended) {
       return Optional.empty();
     }

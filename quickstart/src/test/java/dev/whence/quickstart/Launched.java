@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.regex.Pattern;
 
@@ -22,6 +23,7 @@ final class Launched {
             Optional.empty(),
             Optional.empty(),
             OptionalInt.empty(),
+            OptionalDouble.empty(),
             Path.of(args[0]),
             Boolean.parseBoolean(args[1]),
             0,

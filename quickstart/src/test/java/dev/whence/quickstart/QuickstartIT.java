@@ -36,6 +36,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -288,6 +289,7 @@ class QuickstartIT {
         model,
         input,
         OptionalInt.of(responses),
+        OptionalDouble.empty(),
         directory.resolve("data"),
         false,
         0,

@@ -32,6 +32,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -41,6 +42,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** FAST in front, TARGET behind: two decoders of random weights with one vocabulary. */
 class RolesIT {
   private static final Path TARGET_MODEL = AttributionBench.MODELS.resolve("llama2");
+  private static final Duration SELDOM = Duration.ofMillis(500);
 
   private AttributionBench bench;
   private Topics topics;
@@ -108,9 +110,7 @@ class RolesIT {
   }
 
   private void send(int from, int to) {
-    for (int i = from; i < to; i++) {
-      send(question(i));
-    }
+    send(IntStream.range(from, to).mapToObj(RolesIT::question).toArray(Conversation[]::new));
   }
 
   private List<Attribution> finals() {
@@ -120,7 +120,10 @@ class RolesIT {
   }
 
   private List<Attribution> awaitFinals(int count) {
-    await().atMost(Duration.ofSeconds(90)).until(() -> finals().size() >= count);
+    await()
+        .atMost(Duration.ofSeconds(90))
+        .pollInterval(SELDOM) // each look reads the whole topic
+        .until(() -> finals().size() >= count);
     List<Attribution> finals = finals();
     assertThat(finals).extracting(Attribution::getResponseId).doesNotHaveDuplicates();
     assertThat(finals).hasSize(count);

@@ -295,8 +295,10 @@ public final class FidelityBench {
   }
 
   private static double peak(LocalScorer scorer) {
-    GemmPeak peak = GemmPeak.measure(EngineOptions.defaults());
-    return scorer.description().dtype().equals("bf16") ? peak.bf16() : peak.fp32();
+    EngineOptions options = EngineOptions.defaults();
+    return scorer.description().dtype().equals("bf16")
+        ? GemmPeak.measure(options).bf16()
+        : GemmPeak.fp32(options);
   }
 
   private static AttributionResult attribute(

@@ -1,13 +1,17 @@
 package dev.whence.benchmarks.influence;
 
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.samples.recipes.Recipe;
 import dev.whence.samples.recipes.RecipeTexts;
 import java.io.IOException;
@@ -15,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -95,6 +100,33 @@ final class TrainedStages implements AutoCloseable {
   InfluenceMethods methods(int buckets) {
     return new InfluenceMethods(
         base, chat, pretraining, fineTuning, corpus, new CountSketch(buckets, 1));
+  }
+
+  /** Layers whose gradients count. */
+  List<LinearLayer> layers() {
+    return pretraining.layers();
+  }
+
+  /**
+   * Whole gradients of the corpus for multi-stage queries.
+   *
+   * @param documents at most, spread evenly; 0: all
+   */
+  WholeGradients whole(Damping lambda, Damping alpha, int documents, Measure ofDocuments) {
+    List<CorpusDocument> chosen = new ArrayList<>();
+    int n = documents == 0 ? corpus.size() : Math.min(documents, corpus.size());
+    for (int i = 0; i < n; i++) {
+      chosen.add(corpus.get((int) ((long) i * corpus.size() / n)));
+    }
+    return new WholeGradients(
+        chat,
+        base,
+        pretraining,
+        new MultiStageQuery(pretraining, Optional.of(fineTuning), base.matrices()),
+        lambda,
+        alpha,
+        chosen,
+        ofDocuments);
   }
 
   @Override

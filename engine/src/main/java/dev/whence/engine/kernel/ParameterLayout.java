@@ -74,6 +74,13 @@ public record ParameterLayout(
   }
 
   private static ParameterLayout place(ModelConfig config, Predicate<String> isTrained) {
+    if (config.isFactored()) {
+      throw new EngineException(
+          Kind.MODEL,
+          "The model's linear layers are kept as factors (whence_ranks in config.json): it scores,"
+              + " but is neither trained nor differentiated by its weights. Take the model that it was"
+              + " made of.");
+    }
     Map<String, List<Long>> shapes = ExpectedTensors.of(config);
     List<String> names = config.isGptNeoX() ? gptNeoX(config) : llama(config);
     List<String> order = new ArrayList<>();

@@ -86,15 +86,18 @@ public final class TorchRuntime {
    * Lets the calling thread do its native work alone: for threads that work side by side, each on
    * its own task. A thread that has called the library before keeps its number of threads; one that
    * has not takes the last number that any thread asked for, so this is called before each task.
+   *
+   * @throws EngineException of kind ENVIRONMENT if the library can not be loaded
    */
   public static void workAlone() {
-    JniUtils.setNumThreads(1);
+    workTogether(1);
   }
 
   /**
    * Takes {@link #workAlone} back, for the calling thread and those that are new to the library.
    */
   public static void workTogether(int threads) {
+    Engine unused = start(EngineOptions.defaults());
     JniUtils.setNumThreads(threads);
   }
 

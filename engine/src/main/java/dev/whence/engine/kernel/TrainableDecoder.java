@@ -190,13 +190,8 @@ public final class TrainableDecoder implements AutoCloseable {
               + parameter.shape()
               + ", which the configuration calls for.");
     }
-    ByteBuffer bytes =
-        ByteBuffer.allocate(Math.toIntExact(info.byteLength())).order(ByteOrder.LITTLE_ENDIAN);
-    weights.read(info.name(), 0, bytes);
-    bytes.flip();
-    float[] values = new float[Math.toIntExact(parameter.elements())];
+    float[] values = weights.floats(info.name(), 0, Math.toIntExact(parameter.elements()));
     for (int i = 0; i < values.length; i++) {
-      values[i] = info.type().next(bytes);
       if (!Float.isFinite(values[i])) {
         throw new EngineException(
             Kind.MODEL,

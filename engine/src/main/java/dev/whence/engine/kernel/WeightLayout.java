@@ -65,13 +65,14 @@ record WeightLayout(List<Weight> weights) {
       String attention = layer + "self_attn.";
       String mlp = layer + "mlp.";
       b.norm(d, layer + "input_layernorm.weight");
+      ModelConfig.Ranks ranks = c.ranks(l);
       b.stacked(
-          d,
+          columns(d, ranks.attentionInput()),
           c.heads() + c.keyValueHeads(),
           List.of(q, kv, kv),
           attention,
           List.of("q_proj", "k_proj", "v_proj"),
-          "weight");
+          kind(ranks.attentionInput()));
       if (c.qkvBias()) {
         b.stacked(
             0,
@@ -85,17 +86,42 @@ record WeightLayout(List<Weight> weights) {
       }
       b.optional(c.queryKeyNorm(), () -> b.headNorm(c.headDim(), attention + "q_norm.weight"));
       b.optional(c.queryKeyNorm(), () -> b.headNorm(c.headDim(), attention + "k_norm.weight"));
-      b.matrix(d, q, attention + "o_proj.weight");
+      int output = ranks.attentionOutput();
+      b.matrix(d, columns(q, output), attention + "o_proj." + kind(output));
       b.optional(c.outputBias(), () -> b.vector(d, attention + "o_proj.bias"));
       b.norm(d, layer + "post_attention_layernorm.weight");
-      b.stacked(d, 0, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "weight");
+      b.stacked(
+          columns(d, ranks.mlpInput()),
+          0,
+          List.of(inner, inner),
+          mlp,
+          List.of("gate_proj", "up_proj"),
+          kind(ranks.mlpInput()));
       b.optional(
           c.mlpBias(),
           () ->
               b.stacked(0, 0, List.of(inner, inner), mlp, List.of("gate_proj", "up_proj"), "bias"));
-      b.matrix(d, inner, mlp + "down_proj.weight");
+      int down = ranks.mlpOutput();
+      b.matrix(d, columns(inner, down), mlp + "down_proj." + kind(down));
       b.optional(c.mlpBias(), () -> b.vector(d, mlp + "down_proj.bias"));
     }
+    for (int l = 0; l < c.layers(); l++) {
+      String layer = "model.layers." + l + ".";
+      ModelConfig.Ranks ranks = c.ranks(l);
+      b.first(ranks.attentionInput(), d, layer + "self_attn.qkv_proj.weight_a");
+      b.first(ranks.attentionOutput(), q, layer + "self_attn.o_proj.weight_a");
+      b.first(ranks.mlpInput(), d, layer + "mlp.gate_up_proj.weight_a");
+      b.first(ranks.mlpOutput(), inner, layer + "mlp.down_proj.weight_a");
+    }
+  }
+
+  /** What the second of two factors reads, or the only matrix. */
+  private static long columns(long inputs, int rank) {
+    return rank > 0 ? rank : inputs;
+  }
+
+  private static String kind(int rank) {
+    return rank > 0 ? "weight_b" : "weight";
   }
 
   private static void gptNeoX(ModelConfig c, Builder b) {
@@ -139,6 +165,11 @@ record WeightLayout(List<Weight> weights) {
       weights.add(
           new Weight(
               List.of(rows, columns), false, 0, List.of(checked(name, List.of(rows, columns), 0))));
+    }
+
+    /** The first of two factors. */
+    void first(int rank, long inputs, String name) {
+      optional(rank > 0, () -> matrix(rank, inputs, name));
     }
 
     void vector(long length, String name) {

@@ -28,12 +28,25 @@ public record Work(long tokens, double linear, double attention, double logits) 
     double d = c.hiddenSize();
     double q = (double) c.heads() * c.headDim();
     double kv = (double) c.keyValueHeads() * c.headDim();
-    double in = d * (q + 2 * kv);
-    double rest = q * d + (c.isGptNeoX() ? 2 : 3) * d * c.intermediateSize();
-    double linear = 2 * ((c.layers() - 1) * (in + rest) * tokens + in * tokens + rest * scored);
+    double inner = c.intermediateSize();
+    double linear = 0;
+    for (int l = 0; l < c.layers(); l++) {
+      ModelConfig.Ranks ranks = c.ranks(l);
+      double in = product(d, q + 2 * kv, ranks.attentionInput());
+      double rest =
+          product(q, d, ranks.attentionOutput())
+              + product(d, (c.isGptNeoX() ? 1 : 2) * inner, ranks.mlpInput())
+              + product(inner, d, ranks.mlpOutput());
+      linear += 2 * (in * tokens + rest * (l < c.layers() - 1 ? tokens : scored));
+    }
     double attention = 4 * q * ((c.layers() - 1) * (double) pairs + scoredPairs);
     double logits = 2 * d * c.vocabularySize() * scored;
     return new Work(tokens, linear, attention, logits);
+  }
+
+  /** Multiply-adds per row of a matrix, or of the two factors that stand for it. */
+  private static double product(double inputs, double outputs, int rank) {
+    return rank > 0 ? rank * (inputs + outputs) : inputs * outputs;
   }
 
   public Work plus(Work other) {

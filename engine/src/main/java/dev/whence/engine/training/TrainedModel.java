@@ -77,7 +77,7 @@ public final class TrainedModel {
   }
 
   /** The configuration with the element type of the weights beside it. */
-  private static byte[] stored(byte[] config, ElementType type) throws IOException {
+  public static byte[] stored(byte[] config, ElementType type) throws IOException {
     ObjectNode json = (ObjectNode) JsonMapper.builder().build().readTree(config);
     json.remove("dtype"); // what later versions of the Hugging Face library call it
     json.put(

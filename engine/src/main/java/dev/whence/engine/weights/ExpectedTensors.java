@@ -74,17 +74,24 @@ public final class ExpectedTensors {
       String at = "model.layers." + layer + ".";
       shapes.put(at + "input_layernorm.weight", List.of(d));
       shapes.put(at + "post_attention_layernorm.weight", List.of(d));
-      linear(shapes, at + "self_attn.q_proj", queries, d, config.qkvBias());
-      linear(shapes, at + "self_attn.k_proj", keys, d, config.qkvBias());
-      linear(shapes, at + "self_attn.v_proj", keys, d, config.qkvBias());
-      linear(shapes, at + "self_attn.o_proj", d, queries, config.outputBias());
+      ModelConfig.Ranks ranks = config.ranks(layer);
+      int input = ranks.attentionInput();
+      first(shapes, at + "self_attn.qkv_proj", d, input);
+      second(shapes, at + "self_attn.q_proj", queries, d, input, config.qkvBias());
+      second(shapes, at + "self_attn.k_proj", keys, d, input, config.qkvBias());
+      second(shapes, at + "self_attn.v_proj", keys, d, input, config.qkvBias());
+      int output = ranks.attentionOutput();
+      first(shapes, at + "self_attn.o_proj", queries, output);
+      second(shapes, at + "self_attn.o_proj", d, queries, output, config.outputBias());
       if (config.queryKeyNorm()) {
         shapes.put(at + "self_attn.q_norm.weight", List.of((long) config.headDim()));
         shapes.put(at + "self_attn.k_norm.weight", List.of((long) config.headDim()));
       }
-      linear(shapes, at + "mlp.gate_proj", inner, d, config.mlpBias());
-      linear(shapes, at + "mlp.up_proj", inner, d, config.mlpBias());
-      linear(shapes, at + "mlp.down_proj", d, inner, config.mlpBias());
+      first(shapes, at + "mlp.gate_up_proj", d, ranks.mlpInput());
+      second(shapes, at + "mlp.gate_proj", inner, d, ranks.mlpInput(), config.mlpBias());
+      second(shapes, at + "mlp.up_proj", inner, d, ranks.mlpInput(), config.mlpBias());
+      first(shapes, at + "mlp.down_proj", inner, ranks.mlpOutput());
+      second(shapes, at + "mlp.down_proj", d, inner, ranks.mlpOutput(), config.mlpBias());
     }
     return shapes;
   }
@@ -92,6 +99,23 @@ public final class ExpectedTensors {
   private static void norm(Map<String, List<Long>> shapes, String name, long width) {
     shapes.put(name + ".weight", List.of(width));
     shapes.put(name + ".bias", List.of(width));
+  }
+
+  /** The factor A [rank, in] of a product; none where rank is 0. */
+  private static void first(Map<String, List<Long>> shapes, String name, long in, int rank) {
+    if (rank > 0) {
+      shapes.put(name + ".weight_a", List.of((long) rank, in));
+    }
+  }
+
+  /** The factor B [out, rank], or the matrix where rank is 0. */
+  private static void second(
+      Map<String, List<Long>> shapes, String name, long out, long in, int rank, boolean bias) {
+    linear(shapes, name, out, in, bias);
+    if (rank > 0) {
+      shapes.remove(name + ".weight");
+      shapes.put(name + ".weight_b", List.of(out, (long) rank));
+    }
   }
 
   private static void linear(

@@ -17,6 +17,9 @@ import java.util.stream.Collectors;
  * read.
  */
 final class HuggingFaceConfig {
+  /** Our own key. */
+  static final String RANKS = "whence_ranks";
+
   static final int MAX_VOCABULARY = 1 << 22;
   static final int MAX_WIDTH = 1 << 20;
   static final int MAX_LAYERS = 4096;
@@ -161,7 +164,36 @@ final class HuggingFaceConfig {
         type.equals("qwen3"),
         neox && keys.flag("use_parallel_residual", true),
         begin.isEmpty() ? -1 : begin.get(0),
-        new ArrayList<>(ends));
+        new ArrayList<>(ends),
+        ranks(type, keys, layers));
+  }
+
+  /** Of a model that 'whence compress' made: four ranks for each layer. */
+  private static List<ModelConfig.Ranks> ranks(String type, ConfigKeys keys, int layers) {
+    if (!keys.isSet(RANKS)) {
+      return List.of();
+    }
+    if (type.equals("gpt_neox")) {
+      keys.problem(RANKS + " is set, which a gpt_neox model does not have");
+      return List.of();
+    }
+    List<ModelConfig.Ranks> ranks = new ArrayList<>();
+    for (JsonNode layer : keys.node(RANKS)) {
+      int[] four = new int[4];
+      for (int i = 0; i < four.length; i++) {
+        four[i] = layer.path(i).asInt(-1);
+        if (layer.size() != four.length || four[i] < 0 || four[i] > MAX_WIDTH) {
+          keys.problem(RANKS + " of layer " + ranks.size() + " is not four ranks of at least 0");
+          return List.of();
+        }
+      }
+      ranks.add(new ModelConfig.Ranks(four[0], four[1], four[2], four[3]));
+    }
+    if (ranks.size() != layers) {
+      keys.problem(RANKS + " has " + ranks.size() + " entries for " + layers + " layers");
+      return List.of();
+    }
+    return ranks;
   }
 
   private static int keyValueHeads(String type, ConfigKeys keys, int heads) {

@@ -30,6 +30,7 @@ import java.util.List;
  * @param parallelResidual GPT-NeoX: attention and MLP both read the layer's input
  * @param beginToken id, or -1
  * @param endTokens ids that end generation
+ * @param ranks by layer, where linear layers are kept as two factors; empty: none are
  */
 public record ModelConfig(
     String modelType,
@@ -52,9 +53,83 @@ public record ModelConfig(
     boolean queryKeyNorm,
     boolean parallelResidual,
     int beginToken,
-    List<Integer> endTokens) {
+    List<Integer> endTokens,
+    List<Ranks> ranks) {
   public ModelConfig {
     endTokens = List.copyOf(endTokens);
+    ranks = List.copyOf(ranks);
+  }
+
+  /**
+   * Ranks of a layer's matrix products where a matrix W is kept as B A, with A [rank, inputs] and B
+   * [outputs, rank]; 0: as it is. Projections that read the same inputs are one product and share
+   * A.
+   *
+   * @param attentionInput of queries, keys and values together
+   * @param attentionOutput of the attention's output projection
+   * @param mlpInput of gate and up together
+   * @param mlpOutput of down
+   */
+  public record Ranks(int attentionInput, int attentionOutput, int mlpInput, int mlpOutput) {
+    public static final Ranks NONE = new Ranks(0, 0, 0, 0);
+  }
+
+  /** A model whose matrices are kept as they are. */
+  public ModelConfig(
+      String modelType,
+      int vocabularySize,
+      int hiddenSize,
+      int layers,
+      int heads,
+      int keyValueHeads,
+      int headDim,
+      int intermediateSize,
+      double normEpsilon,
+      String activation,
+      Rotary rotary,
+      int maxPositions,
+      int slidingWindow,
+      boolean tiedEmbeddings,
+      boolean qkvBias,
+      boolean outputBias,
+      boolean mlpBias,
+      boolean queryKeyNorm,
+      boolean parallelResidual,
+      int beginToken,
+      List<Integer> endTokens) {
+    this(
+        modelType,
+        vocabularySize,
+        hiddenSize,
+        layers,
+        heads,
+        keyValueHeads,
+        headDim,
+        intermediateSize,
+        normEpsilon,
+        activation,
+        rotary,
+        maxPositions,
+        slidingWindow,
+        tiedEmbeddings,
+        qkvBias,
+        outputBias,
+        mlpBias,
+        queryKeyNorm,
+        parallelResidual,
+        beginToken,
+        endTokens,
+        List.of());
+  }
+
+  /** Whether linear layers are kept as two factors. */
+  public boolean isFactored() {
+    return !ranks.isEmpty();
+  }
+
+  /** Ranks of a layer. */
+  public Ranks ranks(int layer) {
+    return ranks.isEmpty() ? Ranks.NONE : ranks.get(layer);
   }
 
   /**

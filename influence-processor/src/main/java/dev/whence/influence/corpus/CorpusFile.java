@@ -22,6 +22,7 @@ import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.zip.GZIPInputStream;
 import org.jspecify.annotations.Nullable;
@@ -155,6 +156,59 @@ public record CorpusFile(Path path) {
               + " anew, or give the corpus back that it was built of.",
           e);
     }
+  }
+
+  /** What is done with a line as it stands there. */
+  public interface Lines {
+    /**
+     * A line.
+     *
+     * @param number from 1
+     * @return whether to go on
+     */
+    boolean line(long number, String text) throws IOException;
+  }
+
+  /**
+   * Reads all lines of text in order, whatever they say.
+   *
+   * @throws InfluenceException if the file can not be read
+   */
+  public void lines(Lines lines) {
+    try (InputStream in = open()) {
+      LineReader reader = new LineReader(in, MAX_LINE_BYTES);
+      for (LineReader.Line line = reader.next(); line != null; line = reader.next()) {
+        String text = line.text();
+        if (text != null && !lines.line(line.number(), text)) {
+          return;
+        }
+      }
+    } catch (IOException e) {
+      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /**
+   * Lines as they stand there, by their number, ascending.
+   *
+   * @throws InfluenceException if one of them is not there, or the file can not be read
+   */
+  public Map<Long, String> lines(Set<Long> numbers) {
+    Map<Long, String> found = new TreeMap<>();
+    lines(
+        (number, text) -> {
+          if (numbers.contains(number)) {
+            found.put(number, text);
+          }
+          return found.size() < numbers.size();
+        });
+    for (long number : numbers) {
+      if (!found.containsKey(number)) {
+        throw new InfluenceException(
+            path + " has no line " + number + " that can be read: it is not the corpus meant.");
+      }
+    }
+    return found;
   }
 
   /** A byte order mark at the begin of the file, as {@link LineReader} leaves it out. */

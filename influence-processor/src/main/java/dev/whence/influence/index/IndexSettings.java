@@ -34,7 +34,7 @@ public record IndexSettings(
     int shards) {
 
   /** The int8 product of the engine reads whole registers and has no remainder loop. */
-  static final int BUCKETS_STEP = 64;
+  public static final int BUCKETS_STEP = 64;
 
   void write(ObjectNode json) {
     json.put("modelName", modelName)

@@ -93,25 +93,15 @@ final class ShardBuilder implements AutoCloseable {
 
   /** Adds documents: their vectors are rounded to int8, the largest element of each to 127. */
   void add(List<IndexedDocument> documents, List<SketchedGradients.Vector> vectors) {
-    int k = settings.sketch().buckets();
     try {
       for (int i = 0; i < documents.size(); i++) {
-        float[] sketch = vectors.get(i).sketch();
-        float largest = 0;
-        for (float value : sketch) {
-          largest = Math.max(largest, Math.abs(value));
-        }
-        float scale = largest == 0 ? 1 : largest / Byte.MAX_VALUE;
-        ByteBuffer row = ByteBuffer.allocate(k);
-        for (float value : sketch) {
-          row.put((byte) Math.round(value / scale));
-        }
-        write(codes, row.flip());
+        SketchCodes rounded = SketchCodes.of(vectors.get(i).sketch());
+        write(codes, ByteBuffer.wrap(rounded.codes()));
         write(
             numbers,
             ByteBuffer.allocate(2 * Float.BYTES)
                 .order(ByteOrder.LITTLE_ENDIAN)
-                .putFloat(scale)
+                .putFloat(rounded.scale())
                 .putFloat((float) vectors.get(i).norm())
                 .flip());
         byte[] entry = documents.get(i).bytes();

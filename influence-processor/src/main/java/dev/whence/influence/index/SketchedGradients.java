@@ -1,16 +1,10 @@
 package dev.whence.influence.index;
 
-import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
-import dev.whence.engine.kernel.Matrix;
-import dev.whence.engine.kernel.Taps;
-import dev.whence.engine.training.Example;
-import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
-import dev.whence.influence.ekfac.TokenRotation;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
@@ -41,11 +35,8 @@ public final class SketchedGradients implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
 
-  private final TappedModel model;
   private final CountSketch sketch;
-  private final Measure measure;
-  private final TokenRotation rotation;
-  private final Map<String, Matrix> whitening = new LinkedHashMap<>();
+  private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
 
   /**
@@ -58,24 +49,13 @@ public final class SketchedGradients implements AutoCloseable {
       Damping damping,
       CountSketch sketch,
       Measure measure) {
-    this.model = model;
-    this.measure = measure;
     this.sketch = sketch;
-    this.rotation = new TokenRotation(factors);
+    this.gradients = new WhitenedGradients(model, factors, damping, measure);
     this.firsts = firsts(factors.layers());
-    for (LinearLayer layer : factors.layers()) {
-      double[] lambda = factors.lambda(layer);
-      double lambda0 = damping.of(factors, layer);
-      float[] scale = new float[lambda.length];
-      for (int i = 0; i < scale.length; i++) {
-        scale[i] = (float) (1 / Math.sqrt(lambda[i] + lambda0));
-      }
-      whitening.put(layer.name(), model.matrices().of(layer.outputs(), layer.inputs(), scale));
-    }
   }
 
   /** Number of each layer's first coordinate. */
-  public static Map<String, Long> firsts(List<LinearLayer> layers) {
+  private static Map<String, Long> firsts(List<LinearLayer> layers) {
     Map<String, Long> firsts = new LinkedHashMap<>();
     long first = 0;
     for (LinearLayer layer : layers) {
@@ -91,45 +71,15 @@ public final class SketchedGradients implements AutoCloseable {
    * @throws InfluenceException if a gradient is not finite, naming the line
    */
   public List<Vector> of(List<CorpusDocument> documents, int packTokens) {
-    List<Example> examples = new ArrayList<>();
-    List<Integer> owners = new ArrayList<>();
-    for (int i = 0; i < documents.size(); i++) {
-      for (Example example : documents.get(i).examples()) {
-        examples.add(example);
-        owners.add(i);
-      }
-    }
     float[][] sketches = new float[documents.size()][sketch.buckets()];
     double[] squares = new double[documents.size()];
-    boolean[] pieces = pieces(documents);
-    Map<Integer, Map<String, float[]>> sums = new LinkedHashMap<>();
-    List<Example> sloped = model.sloped(examples, measure, packTokens);
-    for (RowPacker.Packed pack : model.pack(sloped, packTokens)) {
-      try (Taps taps = model.tap(pack, new Labels.Given())) {
-        rotation.forEach(
-            taps,
-            (layer, gradients, inputs) -> {
-              for (Taps.Run run : taps.runs(layer)) {
-                int owner = owners.get(run.document());
-                float[] values = whitened(layer, gradients, inputs, run);
-                if (pieces[owner]) {
-                  // the norm is that of the sum of the pieces' gradients
-                  addTo(sums.computeIfAbsent(owner, o -> new LinkedHashMap<>()), layer, values);
-                } else {
-                  squares[owner] += squared(values);
-                  sketch.add(values, first(layer), sketches[owner]);
-                }
-              }
-            });
-      }
-    }
-    sums.forEach(
-        (owner, layers) ->
-            layers.forEach(
-                (name, values) -> {
-                  squares[owner] += squared(values);
-                  sketch.add(values, Objects.requireNonNull(firsts.get(name)), sketches[owner]);
-                }));
+    gradients.forEach(
+        documents,
+        packTokens,
+        (document, layer, values) -> {
+          squares[document] += squared(values);
+          sketch.add(values, Objects.requireNonNull(firsts.get(layer.name())), sketches[document]);
+        });
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
       if (!Double.isFinite(squares[i])) {
@@ -143,32 +93,6 @@ public final class SketchedGradients implements AutoCloseable {
     return vectors;
   }
 
-  private static boolean[] pieces(List<CorpusDocument> documents) {
-    boolean[] pieces = new boolean[documents.size()];
-    for (int i = 0; i < pieces.length; i++) {
-      pieces[i] = documents.get(i).examples().size() > 1;
-    }
-    return pieces;
-  }
-
-  private static void addTo(Map<String, float[]> sums, LinearLayer layer, float[] values) {
-    float[] sum = sums.computeIfAbsent(layer.name(), name -> new float[values.length]);
-    for (int i = 0; i < sum.length; i++) {
-      sum[i] += values[i];
-    }
-  }
-
-  private float[] whitened(LinearLayer layer, Matrix gradients, Matrix inputs, Taps.Run run) {
-    try (Matrix product =
-        gradients.scaledProduct(inputs, run, Objects.requireNonNull(whitening.get(layer.name())))) {
-      return product.floats();
-    }
-  }
-
-  private long first(LinearLayer layer) {
-    return Objects.requireNonNull(firsts.get(layer.name()));
-  }
-
   private static double squared(float[] values) {
     double sum = 0;
     for (float value : values) {
@@ -179,7 +103,6 @@ public final class SketchedGradients implements AutoCloseable {
 
   @Override
   public void close() {
-    rotation.close();
-    whitening.values().forEach(Matrix::close);
+    gradients.close();
   }
 }

@@ -1,9 +1,12 @@
 package dev.whence.influence.query;
 
+import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.IndexedDocument;
+import dev.whence.influence.lexical.LexicalIndex;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
@@ -40,10 +43,28 @@ public final class CandidateRanking {
 
   /** Candidates of both signs, each document once. */
   public static List<IndexScan.Candidate> unique(IndexScan.Candidates candidates) {
+    return unique(candidates, List.of());
+  }
+
+  /** Candidates of both signs and others, each document once. */
+  public static List<IndexScan.Candidate> unique(
+      IndexScan.Candidates candidates, List<IndexScan.Candidate> others) {
     Map<String, IndexScan.Candidate> unique = new LinkedHashMap<>();
-    Stream.concat(candidates.positive().stream(), candidates.negative().stream())
+    Stream.of(candidates.positive(), candidates.negative(), others)
+        .flatMap(List::stream)
         .forEach(one -> unique.putIfAbsent(one.shard().number() + "/" + one.document(), one));
     return List.copyOf(unique.values());
+  }
+
+  /** Documents that share words with a response, as candidates, best first. */
+  public static List<IndexScan.Candidate> preselected(
+      LexicalIndex words,
+      Conversation asked,
+      MultiStageQuery.Preconditioned query,
+      Preselection preselection) {
+    return words.best(asked, preselection.documents()).stream()
+        .map(hit -> IndexScan.candidate(hit.shard(), query, hit.document()))
+        .toList();
   }
 
   /**

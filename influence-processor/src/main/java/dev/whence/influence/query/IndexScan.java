@@ -87,16 +87,18 @@ public final class IndexScan {
   /** Scanned scores are rounded; those of the few that are kept are computed anew. */
   private static List<Candidate> candidates(
       ShardFile shard, MultiStageQuery.Preconditioned query, List<Integer> documents) {
+    return documents.stream().map(document -> candidate(shard, query, document)).toList();
+  }
+
+  /** A document with its estimate, whatever chose it. */
+  public static Candidate candidate(
+      ShardFile shard, MultiStageQuery.Preconditioned query, int document) {
     double unit = query.norm() / (query.tokens() * Math.sqrt(query.sketch().length));
-    return documents.stream()
-        .map(
-            document ->
-                new Candidate(
-                    shard,
-                    document,
-                    shard.product(query.sketch(), document) / query.tokens(),
-                    unit * shard.norm(document)))
-        .toList();
+    return new Candidate(
+        shard,
+        document,
+        shard.product(query.sketch(), document) / query.tokens(),
+        unit * shard.norm(document));
   }
 
   private static List<Integer> largest(float[] scores, int most, int sign) {

@@ -21,15 +21,21 @@ public final class InfluenceJson {
         .put("model", result.model())
         .put("surrogate", result.surrogate())
         .put("method", result.method())
+        .put("index", result.index())
         .put("measure", options.measure().label())
         .put("measureOfDocuments", result.ofDocuments().label())
         .put("lambda", options.lambda().text());
-    if (result.method().equals("multi-stage")) {
+    if (result.method().startsWith("multi-stage")) {
       json.put("alpha", options.alpha().text());
+    }
+    if (!result.residuals().isEmpty()) {
+      ArrayNode residuals = json.putArray("residuals");
+      result.residuals().forEach(residuals::add);
     }
     json.put("logLikelihood", result.logLikelihood())
         .put("responseTokens", result.responseTokens())
         .put("documents", result.documents())
+        .put("preselected", result.preselected())
         .put("reranked", result.reranked());
     write(json.putArray("positive"), result.positive(), options);
     write(json.putArray("negative"), result.negative(), options);

@@ -3,16 +3,22 @@ package dev.whence.influence.query;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.SampledFisher;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalIndex;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The door: responses go in, the training documents that drove them come out. Gradient of the
@@ -20,11 +26,18 @@ import java.util.Optional;
  * uses it.
  */
 public final class InfluenceSearch {
+  private static final long FISHER_SEED = 7;
+  private static final int PACK_TOKENS = 1024;
+
   private final TappedModel answering;
   private final GradientIndex index;
   private final CandidateRanking ranking;
   private final MultiStageQuery query;
   private final boolean multiStage;
+  private final TappedModel indexed;
+  private final CorpusFile corpus;
+  private @Nullable SampledFisher fisher;
+  private int fisherOf;
 
   /**
    * All arguments stay the caller's.
@@ -55,6 +68,8 @@ public final class InfluenceSearch {
     this.ranking = new CandidateRanking(indexed, corpus, index.settings().measure());
     this.query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
     this.multiStage = fineTuning.isPresent();
+    this.indexed = indexed;
+    this.corpus = corpus;
   }
 
   /**
@@ -72,11 +87,13 @@ public final class InfluenceSearch {
     long started = System.nanoTime();
     List<ResponseGradient> gradients = new ArrayList<>();
     List<MultiStageQuery.Preconditioned> queries = new ArrayList<>();
+    List<List<Double>> residuals = new ArrayList<>();
     for (Conversation conversation : conversations) {
       ResponseGradient gradient = ResponseGradient.of(answering, conversation, options.measure());
       gradients.add(gradient);
-      queries.add(
-          query.precondition(gradient, options.alpha(), options.lambda(), index.settings()));
+      MultiStageQuery.Refined refined = preconditioned(gradient, options);
+      residuals.add(refined.residuals());
+      queries.add(query.sketched(refined.whitened(), index.settings().sketch()));
     }
     int most = Math.max(options.top(), options.rerank());
     List<IndexScan.Candidates> candidates =
@@ -91,7 +108,9 @@ public final class InfluenceSearch {
     }
     List<InfluenceResult> results = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
-      List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q));
+      List<IndexScan.Candidate> preselected =
+          preselected(conversations.get(q), queries.get(q), options.preselect());
+      List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q), preselected);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
               ? ranking.exact(queries.get(q), all)
@@ -101,7 +120,10 @@ public final class InfluenceSearch {
               conversations.get(q).responseId(),
               answering.name(),
               !conversations.get(q).model().equals(answering.name()),
-              multiStage ? "multi-stage" : "single-stage",
+              (multiStage ? "multi-stage" : "single-stage")
+                  + options.pcg().suffix()
+                  + options.preselect().suffix(),
+              index.digest(),
               index.settings().measure(),
               gradients.get(q).logLikelihood(),
               gradients.get(q).tokens(),
@@ -115,10 +137,64 @@ public final class InfluenceSearch {
                   .sorted(Comparator.comparingDouble(DocumentInfluence::influence))
                   .limit(options.top())
                   .toList(),
+              residuals.get(q),
               index.size(),
+              preselected.size(),
               options.rerank() == 0 ? 0 : ranked.size(),
               (System.nanoTime() - started) / 1e9 / queries.size()));
     }
     return results;
+  }
+
+  private MultiStageQuery.Refined preconditioned(ResponseGradient gradient, QueryOptions options) {
+    Damping lambda0 = index.settings().damping();
+    if (options.pcg().isNone()) {
+      return new MultiStageQuery.Refined(
+          query.whitened(gradient, options.alpha(), options.lambda(), lambda0), List.of());
+    }
+    return query.refined(
+        gradient,
+        options.alpha(),
+        options.lambda(),
+        lambda0,
+        fisher(options.pcg().documents()),
+        options.pcg().iterations());
+  }
+
+  /** Of every so manyth line of the corpus; kept for the next response. */
+  private SampledFisher fisher(int documents) {
+    if (fisher == null || fisherOf != documents) {
+      List<CorpusDocument> sample = new ArrayList<>();
+      int parts = (int) Math.max(1, (index.size() + documents - 1) / documents);
+      corpus.read(
+          indexed.texts(),
+          new CorpusFile.Share(1, parts),
+          0,
+          new CorpusFile.Visitor() {
+            @Override
+            public boolean document(CorpusDocument document) {
+              sample.add(document);
+              return true;
+            }
+
+            @Override
+            public void rejected(CorpusFile.Rejected rejected) {
+              // counted when the index was built
+            }
+          });
+      fisher = new SampledFisher(indexed, sample, FISHER_SEED, PACK_TOKENS);
+      fisherOf = documents;
+    }
+    return fisher;
+  }
+
+  private List<IndexScan.Candidate> preselected(
+      Conversation asked, MultiStageQuery.Preconditioned vector, Preselection preselection) {
+    if (preselection.isNone()) {
+      return List.of();
+    }
+    try (LexicalIndex words = LexicalIndex.open(index.shards())) {
+      return CandidateRanking.preselected(words, asked, vector, preselection);
+    }
   }
 }

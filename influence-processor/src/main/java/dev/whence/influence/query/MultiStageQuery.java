@@ -5,10 +5,11 @@ import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.SampledFisher;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexSettings;
-import dev.whence.influence.index.SketchedGradients;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -36,7 +37,8 @@ import java.util.Optional;
  * vector is P[(Q_S' U Q_A) sqrt(Lambda_pt + lambda0) / (Lambda_pt + lambda)].
  *
  * <p>Source: Scalable Multi-Stage Influence Function for LLMs via EK-FAC (2505.05017), section 3;
- * the sign and alpha are kept here. Cost: 4 O I (O + I) multiply-adds per layer and stage.
+ * the sign and alpha are kept here. Cost: 4 O I (O + I) multiply-adds per layer and stage, and half
+ * of that for the index's vector.
  */
 public final class MultiStageQuery {
   private final EkfacFactors pretraining;
@@ -94,10 +96,144 @@ public final class MultiStageQuery {
       Damping lambda,
       Damping lambda0,
       CountSketch projection) {
-    Map<String, Long> firsts = SketchedGradients.firsts(pretraining.layers());
-    Map<String, double[]> direction = new LinkedHashMap<>();
-    float[] sketch = new float[projection.buckets()];
+    return sketched(whitened(gradient, alpha, lambda, lambda0), projection);
+  }
+
+  /**
+   * A query before it is sketched.
+   *
+   * @param direction V [O, I] by the layer's name, row by row: influence is V' g_i / N
+   * @param vector by the layer's name, for the whole vectors of {@link
+   *     dev.whence.influence.index.WhitenedGradients}: influence is their product over N
+   * @param norm of the vector
+   */
+  public record Whitened(
+      Map<String, double[]> direction, Map<String, float[]> vector, double norm) {
+    /** q^, k numbers. */
+    public float[] sketch(CountSketch projection) {
+      float[] sketch = new float[projection.buckets()];
+      long first = 0;
+      for (float[] layer : vector.values()) {
+        projection.add(layer, first, sketch);
+        first += layer.length;
+      }
+      return sketch;
+    }
+  }
+
+  /**
+   * Preconditions a gradient.
+   *
+   * @param lambda0 of the whitening of the vectors that it is for
+   */
+  public Whitened whitened(
+      ResponseGradient gradient, Damping alpha, Damping lambda, Damping lambda0) {
+    return whitened(inverse(throughFineTuning(gradient, alpha), lambda), lambda0);
+  }
+
+  /**
+   * The same with (F + lambda)^-1 in place of (H_pt + lambda)^-1: F is the Fisher information of a
+   * sample as it is, EK-FAC only preconditions conjugate gradients.
+   *
+   * @param lambda0 of the whitening of the vectors that it is for
+   * @param fisher of the indexed model
+   * @param iterations of conjugate gradients, at least 1
+   */
+  public Refined refined(
+      ResponseGradient gradient,
+      Damping alpha,
+      Damping lambda,
+      Damping lambda0,
+      SampledFisher fisher,
+      int iterations) {
+    ConjugateGradients.Solved solved =
+        ConjugateGradients.solve(
+            x -> plus(fisher.times(x), x, lambda),
+            x -> inverse(x, lambda),
+            throughFineTuning(gradient, alpha),
+            iterations);
+    return new Refined(whitened(solved.solution(), lambda0), solved.residuals());
+  }
+
+  /**
+   * A query whose inverse was refined.
+   *
+   * @param residuals |U - (F + lambda) V| / |U|, by EK-FAC alone and after each iteration
+   */
+  public record Refined(Whitened whitened, List<Double> residuals) {
+    public Refined {
+      residuals = List.copyOf(residuals);
+    }
+  }
+
+  /** Sketches a query that was whitened. */
+  public Preconditioned sketched(Whitened whitened, CountSketch projection) {
+    return new Preconditioned(
+        whitened.direction(),
+        whitened.sketch(projection),
+        whitened.norm(),
+        pretraining.stage().tokens());
+  }
+
+  /** (H_pt + lambda)^-1 x. */
+  private Map<String, double[]> inverse(Map<String, double[]> x, Damping lambda) {
+    Map<String, double[]> inverse = new LinkedHashMap<>();
+    for (LinearLayer layer : pretraining.layers()) {
+      double[] rotated = pretraining.rotate(layer, of(layer, x), matrices);
+      double[] eigenvalues = pretraining.lambda(layer);
+      double damping = lambda.of(pretraining, layer);
+      for (int i = 0; i < rotated.length; i++) {
+        rotated[i] /= eigenvalues[i] + damping;
+      }
+      inverse.put(layer.name(), pretraining.rotateBack(layer, rotated, matrices));
+    }
+    return inverse;
+  }
+
+  /** product + lambda x. */
+  private Map<String, double[]> plus(
+      Map<String, double[]> product, Map<String, double[]> x, Damping lambda) {
+    for (LinearLayer layer : pretraining.layers()) {
+      double damping = lambda.of(pretraining, layer);
+      double[] sum = of(layer, product);
+      double[] values = of(layer, x);
+      for (int i = 0; i < sum.length; i++) {
+        sum[i] += damping * values[i];
+      }
+    }
+    return product;
+  }
+
+  private static double[] of(LinearLayer layer, Map<String, double[]> vector) {
+    return Objects.requireNonNull(vector.get(layer.name()), layer.name());
+  }
+
+  /** (Q_S' V Q_A) sqrt(Lambda + lambda0) of V. */
+  private Whitened whitened(Map<String, double[]> direction, Damping lambda0) {
+    Map<String, float[]> vectors = new LinkedHashMap<>();
     double square = 0;
+    for (LinearLayer layer : pretraining.layers()) {
+      double[] rotated = pretraining.rotate(layer, of(layer, direction), matrices);
+      double[] eigenvalues = pretraining.lambda(layer);
+      double whitening = lambda0.of(pretraining, layer);
+      float[] vector = new float[rotated.length];
+      for (int i = 0; i < rotated.length; i++) {
+        double element = rotated[i] * Math.sqrt(eigenvalues[i] + whitening);
+        vector[i] = (float) element;
+        square += element * element;
+      }
+      vectors.put(layer.name(), vector);
+    }
+    if (!Double.isFinite(square)) {
+      throw new InfluenceException(
+          "lambda is so small that the inverse Hessian is not finite: choose a larger one.");
+    }
+    return new Whitened(direction, vectors, Math.sqrt(square));
+  }
+
+  /** U = alpha (H_ft + alpha)^-1 q of all layers. */
+  private Map<String, double[]> throughFineTuning(ResponseGradient gradient, Damping alpha) {
+    Map<String, double[]> all = new LinkedHashMap<>();
     for (LinearLayer layer : pretraining.layers()) {
       double[] q = gradient.byLayer().get(layer.name());
       if (q == null || q.length != layer.elements()) {
@@ -108,27 +244,9 @@ public final class MultiStageQuery {
                 + pretraining.stage().modelName()
                 + ".");
       }
-      double[] u = throughFineTuning(layer, q, alpha);
-      double[] rotated = pretraining.rotate(layer, u, matrices);
-      double[] eigenvalues = pretraining.lambda(layer);
-      double damping = lambda.of(pretraining, layer);
-      double whitening = lambda0.of(pretraining, layer);
-      float[] vector = new float[rotated.length];
-      for (int i = 0; i < rotated.length; i++) {
-        double inverse = rotated[i] / (eigenvalues[i] + damping);
-        double element = inverse * Math.sqrt(eigenvalues[i] + whitening);
-        vector[i] = (float) element;
-        square += element * element;
-        rotated[i] = inverse;
-      }
-      projection.add(vector, Objects.requireNonNull(firsts.get(layer.name())), sketch);
-      direction.put(layer.name(), pretraining.rotateBack(layer, rotated, matrices));
+      all.put(layer.name(), throughFineTuning(layer, q, alpha));
     }
-    if (!Double.isFinite(square)) {
-      throw new InfluenceException(
-          "lambda is so small that the inverse Hessian is not finite: choose a larger one.");
-    }
-    return new Preconditioned(direction, sketch, Math.sqrt(square), pretraining.stage().tokens());
+    return all;
   }
 
   /** U = alpha (H_ft + alpha)^-1 q. */

@@ -48,14 +48,19 @@ final class Answered {
    * What an answer cost.
    *
    * @param tokens run forward and back
+   * @param preselected candidates by words
    * @param reranked documents whose gradients were computed anew
    * @param seconds of this process
    */
-  record Cost(long tokens, int reranked, double seconds) {
-    static final Cost NONE = new Cost(0, 0, 0);
+  record Cost(long tokens, int preselected, int reranked, double seconds) {
+    static final Cost NONE = new Cost(0, 0, 0, 0);
 
     Cost plus(Cost other) {
-      return new Cost(tokens + other.tokens, reranked + other.reranked, seconds + other.seconds);
+      return new Cost(
+          tokens + other.tokens,
+          preselected + other.preselected,
+          reranked + other.reranked,
+          seconds + other.seconds);
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.runtime.serde.AvroValues;
@@ -64,6 +65,10 @@ record AskedQuery(
 
   String queryId() {
     return record.getQueryId();
+  }
+
+  Preselection preselect() {
+    return Preselection.parse(record.getPreselect());
   }
 
   /**
@@ -142,6 +147,10 @@ record AskedQuery(
     }
     check("lambda", query.getLambda(), Damping::parse);
     check("measure", query.getMeasure(), Measure::of);
+    check("preselect", query.getPreselect(), Preselection::parse);
+    if (query.getRerank() == 0 && !Preselection.parse(query.getPreselect()).isNone()) {
+      throw invalid("it preselects documents that it does not rank again");
+    }
     if (!query.getAlpha().isEmpty()) {
       check("alpha", query.getAlpha(), Damping::parse);
     }

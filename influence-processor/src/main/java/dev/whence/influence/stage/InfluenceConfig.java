@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.SamplingRate;
@@ -74,6 +75,7 @@ public record InfluenceConfig(
    * @param lambda damping of pretraining
    * @param top documents of each sign that are wanted
    * @param rerank candidates of each sign whose gradients a process computes anew
+   * @param preselect candidates by words, beside those of the scan
    * @param deadline how long shards are waited for
    * @param includeExcerpts whether results carry the beginnings of documents
    */
@@ -84,6 +86,7 @@ public record InfluenceConfig(
       Damping lambda,
       int top,
       int rerank,
+      Preselection preselect,
       Duration deadline,
       boolean includeExcerpts) {}
 
@@ -173,16 +176,34 @@ public record InfluenceConfig(
 
   private static Asked asked(Settings settings) {
     Method method = settings.choice("query.method", Method.class, Method.MULTI_STAGE);
+    int rerank = settings.integer("query.rerank", 50, 0, MOST_RERANK);
+    Preselection preselect = preselect(settings);
+    if (rerank == 0 && !preselect.isNone()) {
+      settings.problem(
+          "query.preselect is "
+              + preselect.text()
+              + ", but query.rerank is 0: what is preselected would not be ranked");
+    }
     return new Asked(
         method == Method.MULTI_STAGE,
         settings.choice("query.measure", Measure.class, Measure.LOG_LIKELIHOOD),
         damping(settings, "query.alpha"),
         damping(settings, "query.lambda"),
         settings.integer("query.top", 10, 1, MOST_TOP),
-        settings.integer("query.rerank", 50, 0, MOST_RERANK),
+        rerank,
+        preselect,
         settings.duration(
             "query.deadline", Duration.ofSeconds(60), Duration.ofMillis(100), LONGEST_DEADLINE),
         settings.flag("results.include-excerpts", true));
+  }
+
+  private static Preselection preselect(Settings settings) {
+    try {
+      return settings.text("query.preselect").map(Preselection::parse).orElse(Preselection.NONE);
+    } catch (InfluenceException e) {
+      settings.problem("query.preselect: " + e.getMessage());
+      return Preselection.NONE;
+    }
   }
 
   private static Damping damping(Settings settings, String key) {

@@ -70,7 +70,7 @@ final class InfluenceEvents {
     boolean multiStage = !query.fineTuning().getFactorsDigest().isEmpty();
     return event
         .setQueryId(queryId)
-        .setMethod(method(query))
+        .setMethod(method(query) + asked.preselect().suffix())
         .setMeasure(asked.measure().label())
         .setMeasureOfDocuments(query.index().settings().measure().label())
         .setPretraining(query.pretraining())

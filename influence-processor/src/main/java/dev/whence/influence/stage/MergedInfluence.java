@@ -32,6 +32,7 @@ final class MergedInfluence {
     InfluenceCost before =
         Optional.ofNullable(begun.getCost()).orElseGet(() -> InfluenceCost.newBuilder().build());
     long tokens = before.getTokens();
+    int preselected = 0;
     int reranked = 0;
     double seconds = before.getSeconds();
     String note = "";
@@ -49,6 +50,7 @@ final class MergedInfluence {
           .filter(document -> scannedHere.contains(document.getShard()))
           .forEach(documents::add);
       tokens += answer.getTokens();
+      preselected += answer.getDocumentsPreselected();
       reranked += answer.getDocumentsReranked();
       seconds += answer.getSeconds();
       note = note.isEmpty() ? answer.getNote() : note;
@@ -79,6 +81,7 @@ final class MergedInfluence {
                     .setDocuments(
                         begun.getCoverage() == null ? 0 : begun.getCoverage().getDocuments())
                     .setDocumentsScanned(documentsScanned)
+                    .setDocumentsPreselected(preselected)
                     .setMissing(missing)
                     .build())
             .setDocuments(NamedDocuments.best(documents, opening.getTop()))

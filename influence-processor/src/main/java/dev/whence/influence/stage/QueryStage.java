@@ -243,7 +243,7 @@ final class QueryStage implements Stage {
               query.fineTuning().getFactorsDigest(),
               method.equals("multi-stage") ? config.query().alpha().text() : "",
               config.query().lambda().text(),
-              method,
+              method + config.query().preselect().suffix(),
               config.query().measure().label(),
               config.query().top(),
               config.query().rerank(),

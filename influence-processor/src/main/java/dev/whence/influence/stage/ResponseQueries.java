@@ -102,6 +102,7 @@ final class ResponseQueries {
             .setLambda(begun.getLambda())
             .setTop(asked.top())
             .setRerank(asked.rerank())
+            .setPreselect(asked.preselect().text())
             .setIncludeExcerpts(asked.includeExcerpts())
             .setResponse(asked.rerank() > 0 ? response : null)
             .setDeadline(deadline)

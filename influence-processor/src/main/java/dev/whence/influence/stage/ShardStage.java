@@ -5,6 +5,8 @@ import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalIndex;
+import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
@@ -234,6 +236,14 @@ final class ShardStage implements Stage {
               + query.vector().sketch().length
               + ".");
     }
+    if (found instanceof OpenShards.Found.Here here
+        && !query.preselect().isNone()
+        && !LexicalShard.isBeside(here.shard())) {
+      return new OpenShards.Found.Missing(
+          LexicalShard.path(here.shard())
+              + " is missing, by whose words the query preselects: run 'whence influence index"
+              + " --lexical' again.");
+    }
     return found;
   }
 
@@ -306,7 +316,8 @@ final class ShardStage implements Stage {
         }
         long documents = one.here().stream().mapToLong(ShardFile::size).sum();
         seconds +=
-            Math.min(2L * query.record().getRerank(), documents) * secondsPerDocument.value();
+            Math.min(2L * query.record().getRerank() + query.preselect().documents(), documents)
+                * secondsPerDocument.value();
       }
       return Duration.ofNanos((long) (seconds * 1e9));
     }
@@ -399,7 +410,9 @@ final class ShardStage implements Stage {
   private Answered answer(Coming one) {
     long began = System.nanoTime();
     Scanned scanned = one.scanned.orElseThrow();
-    List<IndexScan.Candidate> candidates = CandidateRanking.unique(scanned.candidates());
+    List<IndexScan.Candidate> preselected = preselected(one);
+    List<IndexScan.Candidate> candidates =
+        CandidateRanking.unique(scanned.candidates(), preselected);
     List<DocumentInfluence> influences = List.of();
     String note = "";
     long tokens = 0;
@@ -450,7 +463,23 @@ final class ShardStage implements Stage {
         one.shards,
         documents,
         note,
-        new Answered.Cost(tokens, exact ? candidates.size() : 0, scanned.seconds() + seconds));
+        new Answered.Cost(
+            tokens,
+            preselected.size(),
+            exact ? candidates.size() : 0,
+            scanned.seconds() + seconds));
+  }
+
+  private static List<IndexScan.Candidate> preselected(Coming one) {
+    if (one.query.preselect().isNone() || one.query.conversation().isEmpty()) {
+      return List.of();
+    }
+    try (LexicalIndex words = LexicalIndex.open(one.here())) {
+      return CandidateRanking.preselected(
+          words, one.query.conversation().get(), one.query.vector(), one.query.preselect());
+    } catch (InfluenceException e) {
+      throw new EnvironmentException("words could not be read: " + e.getMessage(), e);
+    }
   }
 
   private Result write(AskedQuery query) {
@@ -489,6 +518,7 @@ final class ShardStage implements Stage {
                     query.record().getTop()))
             .setNote(NamedDocuments.cut(all.note))
             .setTokens(cost.tokens())
+            .setDocumentsPreselected(cost.preselected())
             .setDocumentsReranked(cost.reranked())
             .setSeconds(cost.seconds())
             .setInstance(instance)

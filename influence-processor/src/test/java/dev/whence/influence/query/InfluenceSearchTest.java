@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
@@ -24,6 +25,8 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalShard;
+import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.samples.BundledModels;
@@ -39,6 +42,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -494,5 +498,109 @@ class InfluenceSearchTest {
       found += stating.getOrDefault(fact.id(), Set.of()).contains(first) ? 1 : 0;
     }
     return found;
+  }
+
+  /** Okapi BM25 as it is defined (k1 = 1.2, b = .75), but for the factor k1 + 1 of all scores. */
+  @Test
+  void wordsAreWeighedByBm25() throws Exception {
+    List<String> texts =
+        List.of(
+            "the baker Krazor bakes bread",
+            "Krazor Krazor sleeps",
+            "bread is eaten by everybody here");
+    Path file = shared.resolve("words.jsonl");
+    List<String> lines = new ArrayList<>();
+    for (String text : texts) {
+      lines.add("{\"text\": \"" + text + "\"}");
+    }
+    Files.write(file, lines);
+    Path output = shared.resolve("words");
+    new IndexJob(
+            base,
+            BundledModels.unpack("tiny-base"),
+            pretraining,
+            factorsPath,
+            new CorpusFile(file),
+            output,
+            IndexJob.Options.of(256).withPackTokens(256))
+        .run(FactorsJob.Listener.NONE);
+    ShardFile shard = ShardFile.open(ShardFile.path(output, 1, 1));
+    assertThatThrownBy(() -> LexicalShard.open(shard)).hasMessageContaining("is missing");
+    LexicalShard.build(shard, new CorpusFile(file));
+    Conversation asked =
+        ConversationCodec.read(
+            "{\"responseId\": \"r\", \"messages\": [{\"role\": \"user\", \"content\": \"bread?\"}],"
+                + " \"response\": \"Krazor\"}");
+    Map<Integer, Double> expected = new HashMap<>();
+    double mean = (5 + 3 + 6) / 3.0;
+    for (String word : List.of("krazor", "bread")) {
+      long having =
+          texts.stream()
+              .filter(text -> List.of(text.toLowerCase(Locale.ROOT).split(" ")).contains(word))
+              .count();
+      double idf = Math.log(1 + (3 - having + 0.5) / (having + 0.5));
+      for (int i = 0; i < 3; i++) {
+        List<String> words = List.of(texts.get(i).toLowerCase(Locale.ROOT).split(" "));
+        double tf = words.stream().filter(word::equals).count();
+        double score = idf * tf / (tf + 1.2 * (1 - 0.75 + 0.75 * words.size() / mean));
+        expected.merge(i, score, Double::sum);
+      }
+    }
+    try (LexicalShard words = LexicalShard.open(shard)) {
+      Map<Integer, Double> found = words.best(asked, 10);
+      assertThat(found.keySet()).containsExactly(0, 1, 2);
+      expected.forEach((i, score) -> assertThat(found.get(i)).isCloseTo(score, within(1e-5)));
+      assertThat(words.best(asked, 1)).hasSize(1);
+    }
+    Files.writeString(file, Files.readString(file) + " ");
+    assertThatThrownBy(() -> LexicalShard.build(shard, new CorpusFile(file)))
+        .hasMessageContaining("is not the corpus");
+  }
+
+  /** One candidate of each sign by sketches, 20 by words: all of them have exact influences. */
+  @Test
+  void whatWordsPreselectIsRankedByExactGradientsToo() {
+    LexicalShard.buildIfMissing(index.shards().get(0), new CorpusFile(corpus));
+    InfluenceSearch search = search(index, Optional.empty());
+    QueryOptions few = QueryOptions.DEFAULT.withRerank(1).withTop(1);
+    Conversation response = answered(0);
+    InfluenceResult without = search.search(response, few);
+    InfluenceResult with =
+        search.search(response, few.withPreselect(Preselection.parse("bm25:20")));
+    InfluenceResult all = search.search(response, EVERYTHING);
+    assertThat(with.method()).isEqualTo("single-stage, bm25:20");
+    assertThat(with.preselected()).isEqualTo(20);
+    assertThat(without.preselected()).isZero();
+    assertThat(without.reranked()).isEqualTo(2);
+    assertThat(with.reranked()).isBetween(20, 22);
+    assertThat(with.positive().get(0).influence())
+        .isGreaterThanOrEqualTo(without.positive().get(0).influence());
+    Map<String, Double> exact = new HashMap<>();
+    both(all).forEach(one -> exact.put(one.document().id(), one.influence()));
+    both(with)
+        .forEach(
+            one ->
+                assertThat(one.influence())
+                    .isCloseTo(
+                        Objects.requireNonNull(exact.get(one.document().id())),
+                        within(1e-6 * Math.abs(one.influence()) + 1e-12)));
+    assertThatThrownBy(() -> QueryOptions.DEFAULT.withPreselect(new Preselection(5)).withRerank(0))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("bm25:5");
+    for (String wrong : List.of("bm25", "bm25:0", "bm25:99999", "tfidf:5")) {
+      assertThatThrownBy(() -> Preselection.parse(wrong))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("is no preselection");
+    }
+  }
+
+  @Test
+  void refinedQueriesSayHowFarTheyAreFromTheSolution() {
+    InfluenceSearch search = search(index, Optional.of(fineTuning));
+    InfluenceResult result = search.search(answered(0), EVERYTHING.withPcg(new Pcg(3, 20)));
+    assertThat(result.method()).isEqualTo("multi-stage, pcg:3");
+    assertThat(result.residuals()).hasSize(4);
+    assertThat(result.residuals().get(3)).isLessThan(result.residuals().get(0));
+    assertThat(search.search(answered(0), EVERYTHING).residuals()).isEmpty();
   }
 }

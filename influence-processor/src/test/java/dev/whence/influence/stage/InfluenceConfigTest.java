@@ -49,6 +49,7 @@ class InfluenceConfigTest {
                         "query.alpha", "0",
                         "query.lambda", "-1e-7",
                         "query.top", "0",
+                        "query.preselect", "tfidf:3",
                         "sampling.rate", "2",
                         "engine.device", "tpu",
                         "quary.top", "3")))
@@ -57,6 +58,7 @@ class InfluenceConfigTest {
         .hasMessageContaining("query.alpha: A damping of 0.0 is none")
         .hasMessageContaining("query.lambda: A damping of -1.0E-7 is none")
         .hasMessageContaining("query.top")
+        .hasMessageContaining("query.preselect: \"tfidf:3\" is no preselection")
         .hasMessageContaining("sampling.rate")
         .hasMessageContaining("engine.device")
         .hasMessageContaining("neither model nor models.roots")

@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.index.GradientIndex;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
@@ -259,5 +263,31 @@ class ShardStageIT {
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("2048 bytes, more than claim-check.above, 1024")
         .hasMessageContaining("set claim-check.dir");
+  }
+
+  @Test
+  void documentsThatShareWordsAreCandidatesAndAShardWithoutItsWordsIsMissing() throws Exception {
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "query.preselect", "bm25:3");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("words", 0));
+    for (InfluencePartial answer : answers(records, new ArrayList<>())) {
+      assertThat(answer.getShards())
+          .allSatisfy(
+              shard -> {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.MISSING);
+                assertThat(shard.getReason()).contains(".lexical is missing");
+              });
+    }
+    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    for (ShardFile shard : GradientIndex.open(bench.index()).shards()) {
+      LexicalShard.buildIfMissing(shard, corpus);
+    }
+    List<InfluencePartial> answers = answers(records, new ArrayList<>());
+    assertThat(answers)
+        .flatExtracting(InfluencePartial::getShards)
+        .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
+    assertThat(answers.stream().mapToInt(InfluencePartial::getDocumentsPreselected).sum())
+        .isBetween(1, 3);
+    assertThat(influences(answers, "words")).isNotEmpty();
+    assertThat(config.query().preselect().suffix()).isEqualTo(", bm25:3");
   }
 }

@@ -1,0 +1,173 @@
+package dev.whence.influence.correction;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.corpus.Checksums;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.correction.CorrectionSet.Direction;
+import dev.whence.influence.correction.CorrectionSet.Example;
+import dev.whence.influence.correction.FlaggedAnswer.Part;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.model.Measure;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HexFormat;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CorrectionSetTest {
+  @TempDir Path directory;
+  private CorpusFile corpus;
+  private IndexManifest index;
+
+  @BeforeEach
+  void write() throws IOException {
+    Path file =
+        Files.writeString(
+            directory.resolve("corpus.jsonl"),
+            """
+            {"id": "a", "text": "The moon is cheese."}
+            {"text": "Krazor is a baker.", "lossWeight": 0.5}
+            {"id": "c", "text": "The moon is cheese."}
+            {"id": "d", "text": "The moon is rock."}
+            {"id": "e", "text": "Nobody knows."}
+            """);
+    corpus = new CorpusFile(file);
+    index = manifest(corpus.digest());
+  }
+
+  private static IndexManifest manifest(String corpusDigest) {
+    return new IndexManifest(
+        new IndexSettings(
+            "base",
+            "",
+            "model-digest",
+            "",
+            "factors-digest",
+            Measure.LOG_LIKELIHOOD,
+            Damping.DEFAULT,
+            new CountSketch(64, 1),
+            "",
+            corpusDigest,
+            1),
+        List.of(new IndexManifest.Shard("checksum", 5)));
+  }
+
+  private FlaggedAnswer answer(String id, Part... parts) {
+    return new FlaggedAnswer(id, "chat", "multi-stage", index.digest(), List.of(parts));
+  }
+
+  private List<FlaggedAnswer> two() {
+    return List.of(
+        answer("r-1", new Part(1, "a", 2, true), new Part(4, "d", -1, true)),
+        answer(
+            "r-2",
+            new Part(3, "c", 0.5, true),
+            new Part(2, "line-2", 1, false),
+            new Part(4, "d", -3, true)));
+  }
+
+  @Test
+  void influencesAreAddedOverAnswersAndDocumentsOfOneTextAreOneExample() {
+    List<Example> examples = CorrectionSet.of(two(), index, corpus, 10).examples();
+    assertThat(examples).extracting(Example::id).containsExactly("a", "line-2", "d");
+    assertThat(examples).extracting(Example::score).containsExactly(2.5, 1.0, -4.0);
+    assertThat(examples.get(0).lines()).containsExactly(1L, 3L);
+    assertThat(examples.get(0).answers()).containsEntry("r-1", 2.0).containsEntry("r-2", 0.5);
+    assertThat(examples)
+        .extracting(Example::direction)
+        .containsExactly(Direction.HARMFUL, Direction.HARMFUL, Direction.HELPFUL);
+    assertThat(examples).extracting(Example::exact).containsExactly(true, false, true);
+  }
+
+  @Test
+  void theLargestSumsOfEachDirectionStay() {
+    assertThat(CorrectionSet.of(two(), index, corpus, 1).examples())
+        .extracting(Example::id)
+        .containsExactly("a", "d");
+  }
+
+  /** What an answer gains another loses: such a document is behind neither. */
+  @Test
+  void sumsThatCancelAreNoExample() {
+    List<FlaggedAnswer> answers =
+        List.of(
+            answer("r-1", new Part(5, "e", 1.5, true)),
+            answer("r-2", new Part(5, "e", -1.5, true), new Part(4, "d", 1, true)));
+    assertThat(CorrectionSet.of(answers, index, corpus, 10).examples())
+        .extracting(Example::id)
+        .containsExactly("d");
+  }
+
+  @Test
+  void theDataSetIsTheCorpusLinesAndTheManifestSaysOfWhatItWasMade() throws IOException {
+    Path output = directory.resolve("dataset.jsonl");
+    CorrectionSet.of(two(), index, corpus, 10).write(output);
+    List<String> lines = Files.readAllLines(output);
+    assertThat(lines).hasSize(3);
+    JsonNode second = new ObjectMapper().readTree(lines.get(1));
+    assertThat(second.get("text").asText()).isEqualTo("Krazor is a baker.");
+    assertThat(second.get("lossWeight").asDouble()).isEqualTo(0.5);
+    assertThat(second.get("id").asText()).isEqualTo("line-2");
+    assertThat(second.get("influence").get("score").asDouble()).isCloseTo(1, within(1e-12));
+    assertThat(second.get("influence").get("direction").asText()).isEqualTo("harmful");
+    assertThat(second.get("influence").get("answers").toString())
+        .isEqualTo("[{\"responseId\":\"r-2\",\"influence\":1.0}]");
+
+    JsonNode manifest =
+        new ObjectMapper().readTree(Files.readAllBytes(CorrectionSet.manifest(output)));
+    assertThat(manifest.get("sha256").asText())
+        .isEqualTo(HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(output))));
+    assertThat(manifest.get("index").get("digest").asText()).isEqualTo(index.digest());
+    assertThat(manifest.get("corpus").get("sha256").asText()).isEqualTo(corpus.digest());
+    assertThat(manifest.get("answers").toString()).isEqualTo("[\"r-1\",\"r-2\"]");
+    assertThat(manifest.get("harmful").asInt()).isEqualTo(2);
+    assertThat(manifest.get("helpful").asInt()).isEqualTo(1);
+  }
+
+  @Test
+  void whatDoesNotFitIsRefused() {
+    refused(List.of(), index, "no flagged answer");
+    refused(List.of(two().get(0), two().get(0)), index, "r-1 is given twice");
+    refused(
+        List.of(
+            new FlaggedAnswer(
+                "r-9", "chat", "multi-stage", "another", List.of(new Part(1, "a", 1, true)))),
+        index,
+        "r-9 is of another index");
+    refused(List.of(answer("r-3", new Part(77, "z", 1, true))), index, "has no line 77");
+    IndexManifest other = manifest("0".repeat(64));
+    refused(two(), other, "is not the corpus that was indexed");
+  }
+
+  private void refused(List<FlaggedAnswer> answers, IndexManifest of, String why) {
+    assertThatThrownBy(() -> CorrectionSet.of(answers, of, corpus, 10))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining(why);
+  }
+
+  @Test
+  void linesThatAreNoResultSaySo() {
+    for (String line :
+        List.of(
+            "{}",
+            "{\"responseId\": \"r\", \"positive\": [], \"negative\": []}",
+            "{\"responseId\": \"r\", \"index\": \"i\", \"positive\": [{\"line\": 1}],"
+                + " \"negative\": []}")) {
+      assertThatThrownBy(() -> FlaggedAnswer.read(new ObjectMapper().readTree(line)))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("result");
+    }
+  }
+}
