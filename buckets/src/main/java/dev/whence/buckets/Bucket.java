@@ -10,24 +10,41 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.ResponseInputStream;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.services.s3.S3Client;
+import software.amazon.awssdk.services.s3.model.CommonPrefix;
 import software.amazon.awssdk.services.s3.model.GetObjectResponse;
 import software.amazon.awssdk.services.s3.model.HeadObjectResponse;
 import software.amazon.awssdk.services.s3.model.ListObjectsV2Response;
+import software.amazon.awssdk.services.s3.model.S3Object;
 
 /** The requests that reading takes, and what becomes of their errors. */
 final class Bucket {
   private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]");
   private static final int TRIES = 4;
-  private static final int NOT_FOUND = 404;
+  static final int NOT_FOUND = 404;
   private static final int FORBIDDEN = 403;
   private static final int UNAUTHORIZED = 401;
   static final int PRECONDITION_FAILED = 412;
+  private static final int TIMED_OUT = 408;
+  private static final int TOO_MANY = 429;
+  private static final int SERVER = 500;
   private static final int PIECE = 1 << 16;
+  private static final int MOST_CHILDREN = 10_000;
+
+  /** Whoever renews credentials or sets a clock makes these go away; they are no refusal. */
+  private static final Set<String> RUN_OUT =
+      Set.of(
+          "ExpiredToken",
+          "ExpiredTokenException",
+          "TokenRefreshRequired",
+          "RequestExpired",
+          "RequestTimeTooSkewed");
 
   private final Store store;
   private final String name;
@@ -52,7 +69,9 @@ final class Bucket {
   S3Client client() throws IOException {
     try {
       return store.client();
-    } catch (SdkException | IllegalArgumentException e) {
+    } catch (SdkException e) {
+      throw new StoreUnavailableException("the object store can not be used: " + reason(e), e);
+    } catch (IllegalArgumentException e) {
       throw new IOException("the object store can not be used: " + reason(e), e);
     }
   }
@@ -104,14 +123,45 @@ final class Bucket {
     }
   }
 
-  /** Names directly under a prefix. */
+  /** Names directly under a prefix, as {@link #children(String, int)} with a bound of its own. */
   List<String> children(String directory) throws IOException {
+    return children(directory, MOST_CHILDREN);
+  }
+
+  /**
+   * Names directly under a prefix; what lies deeper is not listed by the store.
+   *
+   * @param most an error if there are more
+   */
+  List<String> children(String directory, int most) throws IOException {
     String prefix = directory.isEmpty() ? "" : directory + "/";
-    return list(prefix, Integer.MAX_VALUE).stream()
-        .map(key -> key.substring(prefix.length()).split("/", 2)[0])
-        .filter(child -> !child.isEmpty())
-        .distinct()
-        .toList();
+    Set<String> names = new TreeSet<>();
+    try {
+      String next = null;
+      do {
+        String from = next;
+        ListObjectsV2Response page =
+            client()
+                .listObjectsV2(
+                    request ->
+                        request.bucket(name).prefix(prefix).delimiter("/").continuationToken(from));
+        for (S3Object object : page.contents()) {
+          names.add(object.key().substring(prefix.length()));
+        }
+        for (CommonPrefix deeper : page.commonPrefixes()) {
+          names.add(deeper.prefix().substring(prefix.length()).replaceAll("/$", ""));
+        }
+        names.remove(""); // the prefix itself, where a tool made it look like a directory
+        if (names.size() > most) {
+          throw new IOException(
+              "s3://" + name + "/" + prefix + " has more than " + most + " entries");
+        }
+        next = Boolean.TRUE.equals(page.isTruncated()) ? page.nextContinuationToken() : null;
+      } while (next != null);
+      return List.copyOf(names);
+    } catch (SdkException e) {
+      throw failed(prefix, e);
+    }
   }
 
   /** Fills a buffer from a byte of a version of an object on; goes on where a connection broke. */
@@ -135,7 +185,7 @@ final class Bucket {
         throw failed(key, e);
       } catch (IOException e) {
         if (++failures == TRIES) {
-          throw new IOException(
+          throw new StoreUnavailableException(
               "s3://" + name + "/" + key + " could not be read at byte " + at + ": " + e, e);
         }
       }
@@ -157,22 +207,32 @@ final class Bucket {
   /** An error in words: by code and status, since a store may put anything into its message. */
   IOException failed(String key, SdkException e) {
     String object = "s3://" + name + "/" + key;
-    if (e instanceof AwsServiceException service) {
-      int status = service.statusCode();
-      IOException known =
-          status == NOT_FOUND
-              ? new NoSuchFileException(object)
-              : status == FORBIDDEN || status == UNAUTHORIZED
-                  ? new AccessDeniedException(
-                      object, /* other= */ null, "the store refuses these credentials")
-                  : status == PRECONDITION_FAILED
-                      ? new IOException(object + " is not what it was when it was looked at")
-                      : new IOException(
-                          object + ": the store answers with status " + status + code(service));
-      known.initCause(e);
-      return known;
+    if (!(e instanceof AwsServiceException service)) {
+      return new StoreUnavailableException(object + ": " + reason(e), e);
     }
-    return new IOException(object + ": " + reason(e), e);
+    int status = service.statusCode();
+    String answer = object + ": the store answers with status " + status + code(service);
+    if (status >= SERVER || status == TOO_MANY || status == TIMED_OUT || hasRunOut(service)) {
+      return new StoreUnavailableException(answer, e);
+    }
+    IOException known =
+        switch (status) {
+          case NOT_FOUND -> new NoSuchFileException(object);
+          case FORBIDDEN, UNAUTHORIZED ->
+              new AccessDeniedException(
+                  object, /* other= */ null, "the store refuses these credentials");
+          case PRECONDITION_FAILED ->
+              new IOException(object + " is not what it was when it was looked at");
+          default -> new IOException(answer);
+        };
+    known.initCause(e);
+    return known;
+  }
+
+  private static boolean hasRunOut(AwsServiceException e) {
+    return e.awsErrorDetails() != null
+        && e.awsErrorDetails().errorCode() != null
+        && RUN_OUT.contains(e.awsErrorDetails().errorCode());
   }
 
   private static String code(AwsServiceException e) {

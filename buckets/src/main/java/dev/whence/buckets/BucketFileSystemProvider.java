@@ -50,6 +50,10 @@ public final class BucketFileSystemProvider extends FileSystemProvider {
 
   private BucketFileSystem bucket(URI uri) {
     String name = uri.getAuthority();
+    if (name != null && (name.contains("@") || name.contains(":"))) {
+      throw new IllegalArgumentException(
+          "a bucket's address takes no credentials: give s3://BUCKET/KEY");
+    }
     if (name == null || !Bucket.isName(name)) {
       throw new IllegalArgumentException(
           "'" + name + "' is no name of a bucket: give s3://BUCKET/KEY");

@@ -5,13 +5,17 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.ProviderMismatchException;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -25,15 +29,17 @@ import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.core.sync.RequestBody;
 import software.amazon.awssdk.services.s3.model.CompletedPart;
 import software.amazon.awssdk.services.s3.model.HeadObjectResponse;
-import software.amazon.awssdk.services.s3.model.ListMultipartUploadsResponse;
-import software.amazon.awssdk.services.s3.model.MultipartUpload;
 
 /**
  * Puts files under a prefix of a bucket. Each appears whole or not at all, and never over what is
  * there: every object carries its owner's name, and the store is asked to refuse one that exists
  * ({@code If-None-Match: *}). What an earlier upload of the same owner has finished is left as it
- * is; its unfinished parts are given up. Large files go in parts, some at a time, straight from the
- * disk: memory does not grow with the file. The store checks the checksum of every part.
+ * is. Large files go in parts, some at a time, straight from the disk: memory does not grow with
+ * the file. The store checks the checksum of every part.
+ *
+ * <p>Another process may put the same files for the same owner at the same time, so nothing that is
+ * in the store is ever removed, and of uploads in parts only those are given up that a file on this
+ * disk says were begun here.
  */
 public final class BucketUpload {
   /** Bytes of a part where nobody says otherwise; the store takes at least 5 MiB. */
@@ -43,6 +49,11 @@ public final class BucketUpload {
   private static final String OWNER = "whence-owner";
   private static final int MOST_PARTS = 10_000;
   private static final int AT_ONCE = 4;
+
+  /** What stores answer to who comes second: 409 to two at once, 404 to parts already joined. */
+  private static final Set<Integer> MAY_BE_THERE =
+      Set.of(Bucket.PRECONDITION_FAILED, 409, Bucket.NOT_FOUND);
+
   private static final String BYTES = "application/octet-stream";
 
   private final Bucket bucket;
@@ -50,6 +61,7 @@ public final class BucketUpload {
   private final String owner;
   private final long partBytes;
   private final LongConsumer sent;
+  private final Optional<Path> begun;
 
   /** Something under the prefix. */
   private record Stored(long size, String owner) {}
@@ -64,6 +76,21 @@ public final class BucketUpload {
    * @param sent hears of bytes that the store has, and may throw to stop
    */
   public BucketUpload(Path prefix, String owner, long partBytes, LongConsumer sent) {
+    this(prefix, owner, partBytes, sent, /* begun= */ Optional.empty());
+  }
+
+  /**
+   * An upload that a later one can clear up after.
+   *
+   * @param begun a file of this disk that notes the uploads in parts, for {@link #abortUnfinished};
+   *     no two uploads at a time have the same
+   */
+  public BucketUpload(Path prefix, String owner, long partBytes, LongConsumer sent, Path begun) {
+    this(prefix, owner, partBytes, sent, Optional.of(begun));
+  }
+
+  private BucketUpload(
+      Path prefix, String owner, long partBytes, LongConsumer sent, Optional<Path> begun) {
     if (!(prefix instanceof BucketPath path)) {
       throw new ProviderMismatchException(prefix + " is no path of a bucket");
     }
@@ -75,57 +102,63 @@ public final class BucketUpload {
     this.owner = owner;
     this.partBytes = partBytes;
     this.sent = sent;
+    this.begun = begun;
   }
 
   /** An object under the prefix that somebody else has put there, if there is one. */
   public Optional<String> foreign() throws IOException {
     for (String key : bucket.list(prefix, Integer.MAX_VALUE)) {
       if (stored(key).filter(there -> !there.owner().equals(owner)).isPresent()) {
-        return Optional.of("s3://" + bucket.name() + "/" + key);
+        return Optional.of(object(key));
       }
     }
     return Optional.empty();
   }
 
   /**
-   * Gives up what uploads that were cut off have left of their parts: nobody sees it, but it costs.
+   * Gives up the parts of uploads that were begun here and cut off: nobody sees them, but they
+   * cost. What can not be given up now is tried again by the next one.
    */
   public void abortUnfinished() throws IOException {
-    try {
-      ListMultipartUploadsResponse left =
-          bucket
-              .client()
-              .listMultipartUploads(request -> request.bucket(bucket.name()).prefix(prefix));
-      for (MultipartUpload upload : left.uploads()) {
-        if (upload.key().startsWith(prefix)) {
-          LOG.info("an unfinished upload of {} is given up", upload.key());
-          abort(upload.key(), upload.uploadId());
-        }
+    if (begun.isEmpty() || !Files.exists(begun.get())) {
+      return;
+    }
+    boolean all = true;
+    for (String line : Files.readAllLines(begun.get())) {
+      String[] idAndKey = line.split("\t", 2);
+      if (idAndKey.length == 2 && idAndKey[1].startsWith(prefix)) {
+        all &= abort(idAndKey[1], idAndKey[0]);
       }
-    } catch (SdkException e) {
-      throw bucket.failed(prefix, e);
+    }
+    if (all) {
+      Files.delete(begun.get());
     }
   }
 
-  /** Removes what this owner has put; others' objects stay. */
-  public void removeOwn() throws IOException {
-    abortUnfinished();
-    for (String key : bucket.list(prefix, Integer.MAX_VALUE)) {
-      if (stored(key).filter(there -> there.owner().equals(owner)).isPresent()) {
-        try {
-          bucket.client().deleteObject(request -> request.bucket(bucket.name()).key(key));
-        } catch (SdkException e) {
-          throw bucket.failed(key, e);
-        }
-      }
+  /**
+   * Checks that a file that was put is still there.
+   *
+   * @param name under the prefix, with slashes
+   * @throws IOException if it is not, or something else has that name
+   */
+  public void check(String name, Path file) throws IOException {
+    String key = prefix + name;
+    if (!isThere(key, Files.size(file))) {
+      throw new NoSuchFileException(object(key), /* other= */ null, "was put and is gone");
     }
+  }
+
+  private String object(String key) {
+    return "s3://" + bucket.name() + "/" + key;
   }
 
   /**
    * Puts a file, unless it is there already.
    *
    * @param name under the prefix, with slashes
-   * @throws IOException if it can not be put, or something else has that name
+   * @throws FileAlreadyExistsException if something else has that name
+   * @throws java.nio.file.AccessDeniedException if the store refuses the credentials
+   * @throws IOException if it can not be put; it may be there all the same
    */
   public void put(String name, Path file) throws IOException {
     String key = prefix + name;
@@ -152,7 +185,7 @@ public final class BucketUpload {
       }
     } catch (AwsServiceException e) {
       // Whoever was faster may be of the same owner: a run whose answer got lost, for one.
-      if (e.statusCode() != Bucket.PRECONDITION_FAILED || !isThere(key, size)) {
+      if (!MAY_BE_THERE.contains(e.statusCode()) || !isThere(key, size)) {
         throw bucket.failed(key, e);
       }
     } catch (SdkException e) {
@@ -166,8 +199,8 @@ public final class BucketUpload {
       return false;
     }
     if (!there.get().owner().equals(owner) || there.get().size() != size) {
-      throw new IOException(
-          "s3://" + bucket.name() + "/" + key + " is there already and is something else");
+      throw new FileAlreadyExistsException(
+          object(key), /* other= */ null, "is there already and is something else");
     }
     return true;
   }
@@ -178,7 +211,7 @@ public final class BucketUpload {
           bucket.client().headObject(request -> request.bucket(bucket.name()).key(key));
       return Optional.of(new Stored(head.contentLength(), head.metadata().getOrDefault(OWNER, "")));
     } catch (AwsServiceException e) {
-      if (e.statusCode() == 404) {
+      if (e.statusCode() == Bucket.NOT_FOUND) {
         return Optional.empty();
       }
       throw bucket.failed(key, e);
@@ -201,6 +234,13 @@ public final class BucketUpload {
             .uploadId();
     boolean complete = false;
     try {
+      if (begun.isPresent()) {
+        Files.writeString(
+            begun.get(),
+            upload + "\t" + key + "\n",
+            StandardOpenOption.CREATE,
+            StandardOpenOption.APPEND);
+      }
       List<CompletedPart> parts = send(key, upload, file, size);
       bucket
           .client()
@@ -215,7 +255,7 @@ public final class BucketUpload {
       complete = true;
     } finally {
       if (!complete) {
-        abort(key, upload);
+        var unused = abort(key, upload);
       }
     }
   }
@@ -240,10 +280,10 @@ public final class BucketUpload {
       if (e.getCause() instanceof RuntimeException cause) {
         throw cause;
       }
-      throw new IOException("s3://" + bucket.name() + "/" + key + " could not be put", e);
+      throw new IOException(object(key) + " could not be put", e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IOException("s3://" + bucket.name() + "/" + key + ": interrupted", e);
+      throw new IOException(object(key) + ": interrupted", e);
     } finally {
       threads.shutdownNow();
       awaitEnd(threads);
@@ -287,13 +327,21 @@ public final class BucketUpload {
     }
   }
 
-  private void abort(String key, String upload) {
+  /** Returns whether there are no parts left. */
+  private boolean abort(String key, String upload) {
     try {
       bucket
           .client()
           .abortMultipartUpload(request -> request.bucket(bucket.name()).key(key).uploadId(upload));
+      return true;
+    } catch (AwsServiceException e) {
+      if (e.statusCode() == Bucket.NOT_FOUND) {
+        return true; // joined, or given up before
+      }
+      LOG.warn("parts of {} are left in the store", object(key));
     } catch (SdkException | IOException e) {
-      LOG.warn("an unfinished upload of {} is left in the store", key);
+      LOG.warn("parts of {} are left in the store", object(key));
     }
+    return false;
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -121,10 +122,8 @@ class BucketsIT {
     assertThat(upload("taken", "two").foreign()).contains("s3://models/taken/a");
     for (int size : List.of(10, 6 << 20)) {
       assertThatThrownBy(() -> upload("taken", "two").put("a", file("two", random(size, 6))))
-          .hasMessageContaining("s3://models/taken/a is there already and is something else");
+          .hasMessageContaining("s3://models/taken/a: is there already and is something else");
     }
-    upload("taken", "two").put("b", file("b2", new byte[] {1}));
-    upload("taken", "two").removeOwn();
     assertThat(store.keys("taken/")).containsExactly("taken/a");
     assertThat(Files.readAllBytes(store.path("taken/a"))).isEqualTo(random(6 << 20, 5));
   }
@@ -152,6 +151,94 @@ class BucketsIT {
     Object time = Files.getLastModifiedTime(store.path("stopped/a"));
     again.put("a", file);
     assertThat(Files.getLastModifiedTime(store.path("stopped/a"))).isEqualTo(time);
+  }
+
+  @Test
+  void anotherUploadOfTheSameOwnerIsNotGivenUpAndWhatThisOneBeganIs() throws IOException {
+    Path file = file("both", random(16 << 20, 8));
+    Path begun = directory.resolve("begun");
+    Path othersBegun = directory.resolve("others-begun");
+    AtomicLong others = new AtomicLong();
+    BucketUpload first =
+        new BucketUpload(
+            store.path("both"),
+            "p",
+            SMALLEST_PART,
+            sent -> {
+              if (others.getAndIncrement() == 0) { // in the middle of it
+                try {
+                  new BucketUpload(store.path("both"), "p", SMALLEST_PART, n -> {}, othersBegun)
+                      .abortUnfinished();
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              }
+            },
+            begun);
+    first.put("a", file);
+    assertThat(Files.readAllBytes(store.path("both/a"))).isEqualTo(Files.readAllBytes(file));
+
+    String key = "both/of-a-killed-one";
+    Files.writeString(othersBegun, store.begin(key) + "\t" + key + "\n");
+    String running = "both/of-a-running-one";
+    store.begin(running);
+    new BucketUpload(store.path("both"), "p", SMALLEST_PART, n -> {}, othersBegun)
+        .abortUnfinished();
+    assertThat(store.unfinished()).contains(running).doesNotContain(key);
+    assertThat(othersBegun).doesNotExist();
+  }
+
+  @Test
+  void whatWasPutAndIsGoneOrReplacedIsNoticed() throws IOException {
+    Path file = file("checked", new byte[] {1, 2});
+    BucketUpload upload = upload("checked", "p");
+    upload.put("a", file);
+    upload.check("a", file);
+    store.overwrite("checked/a", new byte[] {1, 2});
+    assertThatThrownBy(() -> upload.check("a", file)).hasMessageContaining("is something else");
+    store.remove("checked/a");
+    assertThatThrownBy(() -> upload.check("a", file)).hasMessageContaining("was put and is gone");
+  }
+
+  @Test
+  void onlyWhatLiesDirectlyUnderAPrefixIsListedAndNotWithoutBound() throws IOException {
+    for (int i = 0; i < 5; i++) {
+      upload("many/deep", "p").put("a" + i, file("many", new byte[] {1}));
+    }
+    upload("many", "p").put("b", file("many", new byte[] {1}));
+    Bucket bucket = ((BucketPath) store.path("many")).bucket().bucket();
+    assertThat(bucket.children("many", 2)).containsExactly("b", "deep");
+    assertThatThrownBy(() -> bucket.children("many/deep", 4))
+        .isInstanceOf(IOException.class)
+        .hasMessage("s3://models/many/deep/ has more than 4 entries");
+    try (var all = Files.list(store.path(""))) {
+      assertThat(all.map(Path::toString)).contains("s3://models/many");
+    }
+  }
+
+  @Test
+  void anAddressWithCredentialsIsRefusedWithoutThem() {
+    String canary = "canary-secret";
+    for (String address :
+        List.of("s3://id:" + canary + "@models/x", "s3://" + canary + "@models/x")) {
+      assertThatThrownBy(() -> Path.of(URI.create(address)))
+          .hasMessageContaining("a bucket's address takes no credentials")
+          .hasMessageNotContaining(canary);
+    }
+  }
+
+  @Test
+  void aStoreThatDoesNotAnswerIsToldFromOneThatRefuses() throws Exception {
+    upload("down", "p").put("a", file("down", new byte[] {1}));
+    store.down();
+    try {
+      assertThatThrownBy(() -> Files.readAllBytes(store.path("down/a")))
+          .isInstanceOf(StoreUnavailableException.class)
+          .hasMessageContaining("the store can not be reached");
+    } finally {
+      store.up();
+    }
+    assertThat(Files.readAllBytes(store.path("down/a"))).isEqualTo(new byte[] {1});
   }
 
   @Test

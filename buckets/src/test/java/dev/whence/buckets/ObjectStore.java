@@ -24,11 +24,15 @@ public final class ObjectStore implements AutoCloseable {
   private static final String BUCKET = "models";
   private static final String PORT = "whence.test.object-store.port";
 
-  private final Process process;
+  private final int port;
+  private final Path directory;
   private final Map<String, String> settings = new HashMap<>();
+  private Process process;
 
-  private ObjectStore(Process process, int port) {
-    this.process = process;
+  private ObjectStore(Path directory, int port) throws IOException {
+    this.directory = directory;
+    this.port = port;
+    this.process = start(directory);
     settings.put("aws.endpointUrlS3", "http://127.0.0.1:" + port);
     settings.put("aws.region", "us-east-1");
     settings.put("aws.accessKeyId", "tester");
@@ -39,32 +43,18 @@ public final class ObjectStore implements AutoCloseable {
   public static ObjectStore open(Path directory) throws Exception {
     int port = port();
     Path data = Files.createDirectories(directory.resolve("data"));
-    Path settings =
-        Files.write(
-            directory.resolve("server.properties"),
-            List.of(
-                "s3proxy.endpoint=http://127.0.0.1:" + port,
-                "s3proxy.authorization=aws-v2-or-v4",
-                "s3proxy.identity=tester",
-                "s3proxy.credential=" + SECRET,
-                "jclouds.provider=filesystem-nio2",
-                "jclouds.filesystem.basedir=" + data));
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx256m",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("java.class.path"),
-                "org.gaul.s3proxy.Main",
-                "--properties",
-                settings.toString())
-            .redirectErrorStream(true)
-            .redirectOutput(directory.resolve("server.log").toFile())
-            .start();
-    ObjectStore store = new ObjectStore(process, port);
+    Files.write(
+        directory.resolve("server.properties"),
+        List.of(
+            "s3proxy.endpoint=http://127.0.0.1:" + port,
+            "s3proxy.authorization=aws-v2-or-v4",
+            "s3proxy.identity=tester",
+            "s3proxy.credential=" + SECRET,
+            "jclouds.provider=filesystem-nio2",
+            "jclouds.filesystem.basedir=" + data));
+    ObjectStore store = new ObjectStore(directory, port);
     try {
-      store.await(port, directory.resolve("server.log"));
+      store.await();
       store.settings.forEach(System::setProperty);
       try (S3Client client = store.client()) {
         client.createBucket(request -> request.bucket(BUCKET));
@@ -74,6 +64,32 @@ public final class ObjectStore implements AutoCloseable {
       store.close();
       throw e;
     }
+  }
+
+  private static Process start(Path directory) throws IOException {
+    return new ProcessBuilder(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-cp",
+            System.getProperty("java.class.path"),
+            "org.gaul.s3proxy.Main",
+            "--properties",
+            directory.resolve("server.properties").toString())
+        .redirectErrorStream(true)
+        .redirectOutput(directory.resolve("server.log").toFile())
+        .start();
+  }
+
+  /** Stops the server; what it has stays on its disk. */
+  public void down() {
+    process.destroyForcibly().onExit().join();
+  }
+
+  /** Starts it again after {@link #down}. */
+  public void up() throws Exception {
+    process = start(directory);
+    await();
   }
 
   /** The client is made once for a process, so a second server takes the place of the first. */
@@ -88,14 +104,15 @@ public final class ObjectStore implements AutoCloseable {
     }
   }
 
-  private void await(int port, Path log) throws Exception {
+  private void await() throws Exception {
     for (long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60); ; ) {
       try {
         new Socket(InetAddress.getLoopbackAddress(), port).close();
         return;
       } catch (IOException e) {
         if (!process.isAlive() || System.nanoTime() > end) {
-          throw new IllegalStateException("no server: " + Files.readString(log), e);
+          throw new IllegalStateException(
+              "no server: " + Files.readString(directory.resolve("server.log")), e);
         }
         Thread.sleep(100);
       }
@@ -132,6 +149,20 @@ public final class ObjectStore implements AutoCloseable {
       return client.listMultipartUploads(request -> request.bucket(BUCKET)).uploads().stream()
           .map(MultipartUpload::key)
           .toList();
+    }
+  }
+
+  /** Begins an upload in parts, and tells its id. */
+  public String begin(String key) {
+    try (S3Client client = client()) {
+      return client.createMultipartUpload(request -> request.bucket(BUCKET).key(key)).uploadId();
+    }
+  }
+
+  /** Removes an object. */
+  public void remove(String key) {
+    try (S3Client client = client()) {
+      client.deleteObject(request -> request.bucket(BUCKET).key(key));
     }
   }
 

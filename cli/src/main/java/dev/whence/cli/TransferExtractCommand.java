@@ -39,7 +39,9 @@ final class TransferExtractCommand implements Callable<Integer> {
                 + extracted.exceptions()
                 + " stored as exceptions, "
                 + extracted.inexact()
-                + " that base + diff does not give back");
+                + " that base + diff does not give back, "
+                + extracted.inexactBack()
+                + " of the base that fine-tuned - diff does not give back");
     return Whence.DONE;
   }
 }

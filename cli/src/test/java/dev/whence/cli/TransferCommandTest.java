@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -23,8 +24,8 @@ class TransferCommandTest {
   @TempDir Path directory;
 
   private String[] models(String command, String... more) {
-    return java.util.stream.Stream.concat(
-            java.util.stream.Stream.of(
+    return Stream.concat(
+            Stream.of(
                 "transfer",
                 command,
                 "--base",
@@ -33,7 +34,7 @@ class TransferCommandTest {
                 "chat-v1",
                 "--target",
                 "base-v2"),
-            java.util.stream.Stream.of(more))
+            Stream.of(more))
         .toArray(String[]::new);
   }
 
@@ -85,7 +86,8 @@ class TransferCommandTest {
                 .out()
                 .get(0))
         // One weight went to -0.0, whose sign no sum of two numbers gives: its place is noted.
-        .contains(" 0 that base + diff does not give back");
+        .contains(" 0 that base + diff does not give back, ")
+        .endsWith(" of the base that fine-tuned - diff does not give back");
     Path svg = directory.resolve("norms.svg");
     CommandRun inspected =
         CommandRun.of(
@@ -141,13 +143,16 @@ class TransferCommandTest {
 
   @Test
   void theLimitsOfTheGatesAreOptionsAndDecide() throws Exception {
-    // A judge by name: the result's task loss is 1.3 times the fine-tuned model's, all else is one.
+    // A judge by name: the result's task loss is 1.3 times the fine-tuned model's, its general loss
+    // 1.05 times, with a hill of .15 in the middle of the way; all else is one.
     Path judge = directory.resolve("judge.sh");
     Files.writeString(
         judge,
         """
         case "$1:$2" in
+          *lambda-0.5:*general.jsonl) echo 1.2 ;;
           *candidate*:*task.jsonl) echo 1.3 ;;
+          *candidate*:*general.jsonl) echo 1.05 ;;
           *base-v2*:*task.jsonl) echo 4 ;;
           *) echo 1 ;;
         esac
@@ -172,9 +177,18 @@ class TransferCommandTest {
         .anySatisfy(line -> assertThat(line).contains("it takes a task tolerance of 0.30"));
     assertThat(output).doesNotExist();
 
-    List<String> wider = new ArrayList<>(gated);
-    wider.addAll(List.of("--task-tolerance", "0.31", "--general-tolerance", "0"));
-    CommandRun published = CommandRun.of(models("run", wider.toArray(String[]::new)));
+    // Each of the three decides alone.
+    assertThat(failedGates(gated, "--task-tolerance", "0.29", "--barrier-limit", "0.2"))
+        .containsExactly("as good as the fine-tuned model");
+    String[] general = {"--task-tolerance", "0.3", "--barrier-limit", "0.2", "--general-tolerance"};
+    assertThat(failedGates(gated, append(general, "0.04"))).containsExactly("nothing forgotten");
+    String[] barrier = {"--task-tolerance", "0.3", "--general-tolerance", "0.06"};
+    assertThat(failedGates(gated, append(barrier, "--barrier-limit", "0.14")))
+        .containsExactly("connectivity");
+    assertThat(output).doesNotExist();
+    List<String> wide = new ArrayList<>(gated);
+    wide.addAll(List.of(append(barrier, "--barrier-limit", "0.16")));
+    CommandRun published = CommandRun.of(models("run", wide.toArray(String[]::new)));
     assertThat(published.out())
         .anySatisfy(line -> assertThat(line).contains("holds the transferred model"));
     assertThat(published.exit()).isZero();
@@ -187,6 +201,20 @@ class TransferCommandTest {
         .anySatisfy(line -> assertThat(line).contains("the task tolerance is -1.0"));
     assertThat(CommandRun.of(models("run", "--output", "x", "--general-tolerance", "1")).exit())
         .isEqualTo(2);
+  }
+
+  private static String[] append(String[] first, String... more) {
+    return Stream.concat(Stream.of(first), Stream.of(more)).toArray(String[]::new);
+  }
+
+  /** The gates that reject a transfer with some options. */
+  private List<String> failedGates(List<String> gated, String... options) {
+    CommandRun run = CommandRun.of(models("run", append(gated.toArray(String[]::new), options)));
+    assertThat(run.exit()).isEqualTo(1);
+    return run.out().stream()
+        .filter(line -> line.startsWith("failed  "))
+        .map(line -> line.substring("failed  ".length(), line.indexOf(':')))
+        .toList();
   }
 
   @Test

@@ -1,6 +1,9 @@
 package dev.whence.transfer;
 
+import dev.whence.buckets.StoreUnavailableException;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** A transfer that is refused or failed; everything that is wrong is listed at once. */
 public final class TransferException extends RuntimeException {
@@ -26,6 +29,19 @@ public final class TransferException extends RuntimeException {
   /** Each a sentence without its full stop. */
   public List<String> reasons() {
     return reasons;
+  }
+
+  /**
+   * Whether something outside the transfer is broken, so that the same may succeed later: a store
+   * or the network, by what an exception says or was caused by. What was made on disk is kept then.
+   */
+  public static boolean isOfEnvironment(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof EnvironmentException || cause instanceof StoreUnavailableException) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static String sentence(List<String> reasons) {

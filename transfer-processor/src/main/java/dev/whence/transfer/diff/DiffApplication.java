@@ -24,7 +24,9 @@ import java.util.Set;
  *
  * <p>Diffs are added in their order, and each of weight 1 or -1 knows where what it leads to is
  * -0.0 ({@link StoredDiff}). So a base with its own diff is the fine-tuned model bit for bit, and
- * the fine-tuned model without it the base. A weight of 0 changes no bit.
+ * the fine-tuned model without it the base wherever the stored difference is exact: {@link
+ * DiffExtraction.Extracted} counts what does not come back. Where all weights are 0 the model's
+ * tensors are copied.
  */
 public final class DiffApplication {
   private DiffApplication() {}
@@ -72,7 +74,7 @@ public final class DiffApplication {
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
         double[] sum = new double[TensorReader.PIECE];
         for (TensorReader.Info tensor : tensors.values()) {
-          if (!opened.diffs.get(0).tensors().containsKey(tensor.name())) {
+          if (!opened.diffs.get(0).tensors().containsKey(tensor.name()) || opened.isNothing()) {
             out.copy(model, tensor.name(), model.bytes(tensor.name()));
             continue;
           }
@@ -208,6 +210,11 @@ public final class DiffApplication {
       }
     }
 
+    /** Whether nothing is added: not even the bits of what is no number may change then. */
+    boolean isNothing() {
+      return weights.stream().allMatch(weight -> weight == 0);
+    }
+
     void add(String tensor, long from, int n, double[] sum) {
       for (int k = 0; k < diffs.size(); k++) {
         double weight = weights.get(k);
@@ -242,8 +249,7 @@ public final class DiffApplication {
      * are 0.0, which on the way back leave the sign as it is.
      */
     void sum(String tensor, long from, int n, double[] sum) {
-      boolean none = weights.stream().allMatch(weight -> weight == 0);
-      Arrays.fill(sum, 0, n, none ? 0. : -0.); // -0.0 changes no bit of what is added to it
+      Arrays.fill(sum, 0, n, isNothing() ? 0. : -0.); // -0.0 changes no bit of what is added to it
       boolean[] positive = new boolean[n];
       Arrays.fill(positive, true);
       for (int k = 0; k < diffs.size(); k++) {

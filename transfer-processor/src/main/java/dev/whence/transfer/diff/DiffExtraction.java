@@ -19,9 +19,10 @@ import java.util.TreeMap;
  * Takes {@code delta = F - B} out of two models and stores it as a {@link StoredDiff}. Every
  * element is checked by {@code B + delta = F}; those for which it does not hold in the stored type
  * become exceptions, those that no difference gives back (one of the two vanishes beside the other)
- * are counted, and negative zeros that a sum would lose are noted by their place. Tensors of whole
- * numbers have no difference and must be the same in both. Reads both models twice: once to count,
- * since a safetensors header says how long everything is, and once to write.
+ * are counted, and negative zeros that a sum would lose are noted by their place. Those of which
+ * {@code F - delta} does not give B back, since the difference was rounded, are counted, too.
+ * Tensors of whole numbers have no difference and must be the same in both. Reads both models
+ * twice: once to count, since a safetensors header says how long everything is, and once to write.
  */
 public final class DiffExtraction {
   private DiffExtraction() {}
@@ -31,9 +32,10 @@ public final class DiffExtraction {
    *
    * @param elements of all tensors
    * @param exceptions in a wider type
-   * @param inexact that B and the stored difference do not give back, exception or not
+   * @param inexact of F that B and the stored difference do not give back, exception or not
+   * @param inexactBack of B that F without the stored difference does not give back
    */
-  public record Extracted(long elements, long exceptions, long inexact) {}
+  public record Extracted(long elements, long exceptions, long inexact, long inexactBack) {}
 
   private record Pair(
       String name, List<Long> shape, long elements, ElementType base, ElementType fineTuned) {
@@ -62,7 +64,8 @@ public final class DiffExtraction {
       return new Extracted(
           pairs.stream().mapToLong(Pair::elements).sum(),
           counts.values().stream().mapToLong(count -> count.exceptions).sum(),
-          counts.values().stream().mapToLong(count -> count.inexact).sum());
+          counts.values().stream().mapToLong(count -> count.inexact).sum(),
+          counts.values().stream().mapToLong(Counting::inexactBack).sum());
     }
   }
 
@@ -159,6 +162,11 @@ public final class DiffExtraction {
         == Double.doubleToRawLongBits(fineTuned);
   }
 
+  /** Whether the base's number does not come back; the sign of a zero does, by its place. */
+  private static boolean isLostBack(Pair pair, double base, double delta, double fineTuned) {
+    return DirectoryWriter.rounded(pair.base(), fineTuned - delta) != base;
+  }
+
   private static boolean isException(Pair pair, double base, double fineTuned) {
     double delta = delta(base, fineTuned);
     double stored = DirectoryWriter.rounded(pair.stored(), delta);
@@ -182,11 +190,19 @@ public final class DiffExtraction {
   private static final class Counting implements Piece {
     private long exceptions;
     private long inexact;
+    private long inexactBack;
+    private long exceptionsBack;
+    private long wideExceptionsBack;
     private boolean wide;
     private final Map<StoredDiff.Side, Long> zeros = new EnumMap<>(StoredDiff.Side.class);
 
     long zeros(StoredDiff.Side side) {
       return zeros.getOrDefault(side, 0L);
+    }
+
+    /** Which type exceptions are stored in is known when all are. */
+    long inexactBack() {
+      return inexactBack + (wide ? wideExceptionsBack : exceptionsBack);
     }
 
     @Override
@@ -205,8 +221,11 @@ public final class DiffExtraction {
         if (isException(pair, base[i], fineTuned[i])) {
           exceptions++;
           wide |= !restores(pair, base[i], (float) delta, fineTuned[i]);
+          exceptionsBack += isLostBack(pair, base[i], (float) delta, fineTuned[i]) ? 1 : 0;
+          wideExceptionsBack += isLostBack(pair, base[i], delta, fineTuned[i]) ? 1 : 0;
         } else {
           stored = DirectoryWriter.rounded(pair.stored(), delta);
+          inexactBack += isLostBack(pair, base[i], stored, fineTuned[i]) ? 1 : 0;
         }
         if (fineTuned[i] != 0 && !restores(pair, base[i], stored, fineTuned[i])) {
           inexact++;

@@ -105,15 +105,46 @@ public final class StoredDiff implements AutoCloseable {
               && at.dtype().equals("I64")
               && (delta.dtype().equals("F32") || delta.dtype().equals("F64"))
               && at.elements() == delta.elements();
-      boolean zeros =
-          Arrays.stream(Side.values())
-              .map(side -> Optional.ofNullable(all.get(tensor.name() + side.suffix())))
-              .allMatch(places -> places.isEmpty() || places.get().dtype().equals("I64"));
-      if (!tensor.isFloat() || !(none || good) || !zeros) {
+      if (!tensor.isFloat() || !(none || good)) {
         throw new TransferException(
             directory + " is no diff vector: '" + tensor.name() + "' is not stored as one");
       }
     }
+    for (TensorReader.Info places : all.values()) {
+      for (Side side : Side.values()) {
+        if (places.name().endsWith(side.suffix()) && !arePlaces(places, side)) {
+          throw new TransferException(
+              directory
+                  + " is no diff vector: '"
+                  + places.name()
+                  + "' does not name ascending places of a tensor");
+        }
+      }
+    }
+  }
+
+  /** Whether a tensor has some of the places of the one that it is named after, in order. */
+  private boolean arePlaces(TensorReader.Info places, Side side) {
+    String name = places.name().substring(0, places.name().length() - side.suffix().length());
+    TensorReader.Info tensor = tensors.get(name);
+    if (tensor == null
+        || !places.dtype().equals("I64")
+        || places.shape().size() != 1
+        || places.elements() > tensor.elements()) {
+      return false;
+    }
+    long last = -1;
+    for (long at = 0; at < places.elements(); at += TensorReader.PIECE) {
+      int n = (int) Math.min(TensorReader.PIECE, places.elements() - at);
+      reader.readI64(places.name(), at, n, positions);
+      for (int i = 0; i < n; i++) {
+        if (positions[i] <= last) {
+          return false;
+        }
+        last = positions[i];
+      }
+    }
+    return last < tensor.elements();
   }
 
   /** The differences, by name. */

@@ -63,17 +63,27 @@ public final class GatedTransfer {
    */
   public Outcome run(
       TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured) {
+    Outcome outcome = measure(request, to, measured);
+    publish(outcome, to);
+    return outcome;
+  }
+
+  /**
+   * All but the last step of {@link #run}: afterwards what has passed is in the destination's
+   * directory, or at its place.
+   */
+  public Outcome measure(
+      TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured) {
     if (request.lambdas().size() != 1) {
       throw new TransferException(
           "a gated transfer has one lambda; further ones belong into its sweep");
     }
     gates.check(request);
     Path output = to.directory();
-    Outcome outcome;
     try {
       OutputLock held = OutputLock.of(output);
       try {
-        outcome = locked(request, to, measured);
+        return locked(request, to, measured);
       } finally {
         held.close();
       }
@@ -81,6 +91,14 @@ public final class GatedTransfer {
       throw new TransferException(
           "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
     }
+  }
+
+  /**
+   * The last step of {@link #run}, which may be tried again if it fails by what {@linkplain
+   * TransferException#isOfEnvironment is of the environment}.
+   */
+  public void publish(Outcome outcome, Destination to) {
+    Path output = to.directory();
     if (outcome.published() && Files.exists(output)) {
       Manifest manifest = outcome.manifest();
       to.publish(
@@ -89,7 +107,6 @@ public final class GatedTransfer {
           MergeProgress.NONE,
           options.stop());
     }
-    return outcome;
   }
 
   private Outcome locked(
@@ -119,7 +136,9 @@ public final class GatedTransfer {
     try {
       report = gates.measure(request, candidate, scratch(candidate));
     } catch (TransferException e) {
-      delete(candidate);
+      if (!TransferException.isOfEnvironment(e)) {
+        delete(candidate);
+      }
       throw e;
     }
     measured.accept(manifest, report);

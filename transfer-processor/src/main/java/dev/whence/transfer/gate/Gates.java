@@ -233,11 +233,14 @@ public final class Gates {
             text("task loss %.4f, the target's is %.4f nats per token", m.task(), t.task())),
         new Gate(
             "as good as the fine-tuned model",
-            m.task() <= most,
+            isWithin(m.task(), f.task(), options.taskTolerance()),
             text(
                 "task loss %.4f, at most %.4f nats per token is (1 + %.2f) times the fine-tuned"
                     + " model's%s",
-                m.task(), most, options.taskTolerance(), needed(m.task(), most, f.task()))),
+                m.task(),
+                most,
+                options.taskTolerance(),
+                needed(m.task(), f.task(), options.taskTolerance()))),
         new Gate(
             "nothing forgotten",
             forgotten <= allowed,
@@ -247,11 +250,27 @@ public final class Gates {
                 forgotten, allowed, options.generalTolerance())));
   }
 
-  /** A multiple of next to nothing says little, so a failure says which tolerance it takes. */
-  private static String needed(double loss, double most, double ofFineTuned) {
-    return loss <= most || ofFineTuned == 0
+  /**
+   * A multiple of next to nothing says little, so a failure says which tolerance it takes: the
+   * smallest in hundredths that passes, if it is one that would be taken.
+   */
+  static String needed(double loss, double ofFineTuned, double tolerance) {
+    double share = loss / ofFineTuned - 1;
+    if (isWithin(loss, ofFineTuned, tolerance)
+        || !(ofFineTuned > 0 && share <= GateOptions.LARGEST_LIMIT)) {
+      return "";
+    }
+    long hundredths = Math.max(0, (long) Math.floor(share * 100) - 1); // as far as rounding may err
+    while (!isWithin(loss, ofFineTuned, hundredths / 100.)) {
+      hundredths++;
+    }
+    return hundredths / 100. > GateOptions.LARGEST_LIMIT
         ? ""
-        : text("; it takes a task tolerance of %.2f", loss / ofFineTuned - 1);
+        : text("; it takes a task tolerance of %.2f", hundredths / 100.);
+  }
+
+  private static boolean isWithin(double loss, double ofFineTuned, double tolerance) {
+    return loss <= (1 + tolerance) * ofFineTuned;
   }
 
   private static String text(String format, Object... values) {

@@ -1,14 +1,17 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 
 /** What happens to whole directories of a transfer. */
 public final class Directories {
@@ -33,6 +36,22 @@ public final class Directories {
     }
     for (Path file : deepestFirst) {
       Files.delete(file);
+    }
+  }
+
+  /**
+   * What is at a path, if something is.
+   *
+   * @throws TransferException if a store does not answer: that does not say that nothing is there
+   */
+  static Optional<BasicFileAttributes> find(Path path) {
+    try {
+      return Optional.of(Files.readAttributes(path, BasicFileAttributes.class));
+    } catch (IOException e) {
+      if (TransferException.isOfEnvironment(e)) {
+        throw new TransferException(path + " can not be read (" + e.getMessage() + ")", e);
+      }
+      return Optional.empty();
     }
   }
 

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.transfer.TransferException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -75,7 +74,7 @@ public record Manifest(
    * @throws TransferException if it is damaged
    */
   public static Optional<Manifest> read(Path directory) {
-    if (!Files.exists(directory.resolve(FILE))) {
+    if (Directories.find(directory.resolve(FILE)).isEmpty()) {
       return Optional.empty();
     }
     String origin = directory.resolve(FILE).toString();

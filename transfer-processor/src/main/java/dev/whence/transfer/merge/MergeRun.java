@@ -89,7 +89,9 @@ public final class MergeRun {
       try {
         return new MergeRun(plan, options, progress).run(staging);
       } catch (TransferException | IOException | EngineException e) {
-        staging.discard();
+        if (!TransferException.isOfEnvironment(e)) {
+          staging.discard(); // else the next run goes on, as after a kill
+        }
         throw e;
       }
     } catch (IOException e) {

@@ -115,7 +115,7 @@ public final class SourceModel implements AutoCloseable {
    * @throws EngineException of kind MODEL if files are missing, hostile or contradict each other
    */
   public static SourceModel open(Role role, Path directory, Optional<String> expectedDigest) {
-    if (!Files.isDirectory(directory)) {
+    if (!Directories.find(directory).map(BasicFileAttributes::isDirectory).orElse(false)) {
       throw new TransferException(
           "the " + role.word() + " model " + directory + " is no directory of safetensors files");
     }

@@ -1,6 +1,7 @@
 package dev.whence.transfer.place;
 
 import dev.whence.buckets.BucketUpload;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
@@ -13,6 +14,8 @@ import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.Verification;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -33,9 +36,11 @@ import java.util.function.LongConsumer;
  * takes the prefix for a model, and the manifest last. Objects carry the plan's id and are never
  * put over others: of two plans one fails, and of two runs of one plan both succeed.
  *
- * <p>Tensors are compared with the manifest once more before they are sent. A run that was killed
- * finds the finished result in its directory, gives up the parts that the dead one has left, and
- * sends what is not there. Afterwards the directory is removed.
+ * <p>Tensors are compared with the manifest once more before they are sent, and right before the
+ * manifest the store is asked whether every other object is there. A run that was killed, or that
+ * the store or the network cut off, keeps its directory; the next one gives up the parts that it
+ * has begun and sends what is not there. Afterwards the directory is removed. No object is ever
+ * removed: without a manifest it is no release, and with one it may be another run's.
  */
 final class BucketDestination implements Destination {
   private static final int NAME_DIGITS = 16;
@@ -97,7 +102,8 @@ final class BucketDestination implements Destination {
       return Optional.of(new Published(plan.id(), models, true));
     }
     try {
-      Optional<String> foreign = upload(plan.id(), sent -> {}).foreign();
+      Optional<String> foreign =
+          new BucketUpload(place, plan.id(), partBytes, sent -> {}).foreign();
       if (foreign.isPresent()) {
         throw new TransferException(
             foreign.get()
@@ -129,12 +135,26 @@ final class BucketDestination implements Destination {
   }
 
   private BucketUpload upload(String planId, LongConsumer sent) {
-    return new BucketUpload(place, planId, partBytes, sent);
+    return new BucketUpload(place, planId, partBytes, sent, begun());
   }
 
+  /** Beside the directory, whose lock says that there is one writer. */
+  private Path begun() {
+    return directory.resolveSibling("." + directory.getFileName() + ".uploads");
+  }
+
+  /** What time may heal is told as such: a store that does not answer, but not one that refuses. */
   private TransferException failed(IOException e) {
-    return new TransferException(
-        "the transfer to " + place + " failed (" + e.getMessage() + ")", e);
+    String sentence = "the transfer to " + place + " failed (" + e.getMessage() + ")";
+    return isRefused(e)
+        ? new TransferException(sentence, e)
+        : new TransferException(
+            sentence + "; what is finished stays in " + directory + " and is sent by the next run",
+            new EnvironmentException(sentence, e));
+  }
+
+  private static boolean isRefused(IOException e) {
+    return e instanceof FileAlreadyExistsException || e instanceof AccessDeniedException;
   }
 
   @Override
@@ -183,11 +203,16 @@ final class BucketDestination implements Destination {
     try {
       upload.abortUnfinished();
       for (Path file : files) {
-        appears.set(turn(file) == MANIFEST_TURN); // once it is there, there is nothing to stop
-        upload.put(directory.relativize(file).toString(), file);
+        if (turn(file) == MANIFEST_TURN && !appears.getAndSet(true)) {
+          allThere(upload, files); // once it appears, there is nothing to stop
+        }
+        upload.put(name(file), file);
       }
+      upload.abortUnfinished(); // nothing is left of them, so this forgets them
     } catch (IOException e) {
-      giveUp(upload, atItsPlace(merged), e);
+      if (isRefused(e)) {
+        Directories.delete(directory);
+      }
       throw e;
     }
     Directories.delete(directory);
@@ -207,19 +232,15 @@ final class BucketDestination implements Destination {
         false);
   }
 
-  /** Removes what was sent, unless another run of the same plan has completed it meanwhile. */
-  private void giveUp(BucketUpload upload, Published wanted, IOException why) {
-    try {
-      Directories.delete(directory);
-      boolean complete = true;
-      for (Published.Model model : wanted.models()) {
-        complete &= Files.exists(model.directory().resolve(Manifest.FILE));
+  private String name(Path file) {
+    return directory.relativize(file).toString();
+  }
+
+  private void allThere(BucketUpload upload, List<Path> files) throws IOException {
+    for (Path file : files) {
+      if (turn(file) != MANIFEST_TURN) {
+        upload.check(name(file), file);
       }
-      if (!complete) {
-        upload.removeOwn();
-      }
-    } catch (IOException e) {
-      why.addSuppressed(e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.engine.EngineException;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
@@ -20,11 +21,14 @@ import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.StoppedException;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.place.Destination;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -36,13 +40,14 @@ import org.slf4j.LoggerFactory;
  */
 final class TransferJob implements Runnable {
   private static final Logger LOG = LoggerFactory.getLogger(TransferJob.class);
-  private static final long BUSY_PAUSE_MILLIS = 2000;
+  private static final Duration FIRST_PAUSE = Duration.ofSeconds(2);
+  private static final Duration LONGEST_PAUSE = Duration.ofMinutes(5);
 
   private final TransferConfig config;
   private final String instance;
   private final Voice voice;
   private final AtomicLong lastProgress = new AtomicLong(System.nanoTime());
-  private volatile boolean stopped;
+  private final CountDownLatch stopped = new CountDownLatch(1);
   private volatile TransferEvent state;
 
   /** Where events go. */
@@ -67,11 +72,11 @@ final class TransferJob implements Runnable {
 
   /** Ends at the next piece; what was merged stays on disk. */
   void stop() {
-    stopped = true;
+    stopped.countDown();
   }
 
   boolean isStopped() {
-    return stopped;
+    return stopped.getCount() == 0;
   }
 
   @Override
@@ -98,13 +103,14 @@ final class TransferJob implements Runnable {
   }
 
   private void transfer() {
-    TransferRequest request = TransferRequests.read(state, config.runtime().models().roots());
+    TransferRequest request =
+        whenPossible(() -> TransferRequests.read(state, config.runtime().models().roots()));
     Destination output =
         Destination.of(
             config.outputRoot().resolve(state.getModelId()).toAbsolutePath().normalize(),
             config.work());
     MergeOptions options =
-        MergeOptions.defaults().withMemoryBytes(config.memoryBytes()).withStop(() -> stopped);
+        MergeOptions.defaults().withMemoryBytes(config.memoryBytes()).withStop(this::isStopped);
     Gates gates =
         new Gates(
             config.judge(),
@@ -112,12 +118,18 @@ final class TransferJob implements Runnable {
             options,
             step -> {
               LOG.info("transfer {}: {}", state.getTransferId(), step);
-              if (stopped) {
+              if (isStopped()) {
                 throw new StoppedException();
               }
             });
     GatedTransfer gated = new GatedTransfer(options, progress(), gates);
-    GatedTransfer.Outcome outcome = whenFree(gated, request, output);
+    GatedTransfer.Outcome outcome =
+        whenPossible(() -> gated.measure(request, output, this::measured));
+    whenPossible(
+        () -> {
+          gated.publish(outcome, output);
+          return outcome;
+        });
     if (outcome.published()) {
       TransferEvent published =
           next(TransferState.PUBLISHED)
@@ -140,25 +152,39 @@ final class TransferJob implements Runnable {
   }
 
   /**
-   * A killed process's lock dies with it, but an instance that lost its partition may still run.
+   * Does something when it can be done. A killed process's lock dies with it, but an instance that
+   * lost its partition may still run; and a store that does not answer says nothing of the
+   * transfer, which keeps what it has on disk and waits.
    */
-  private GatedTransfer.Outcome whenFree(
-      GatedTransfer gated, TransferRequest request, Destination output) {
+  private <T> T whenPossible(Supplier<T> step) {
+    Duration pause = FIRST_PAUSE;
     while (true) {
       try {
-        return gated.run(request, output, this::measured);
+        return step.get();
       } catch (BusyException e) {
         LOG.info("{}; waiting", e.getMessage());
-        if (stopped) {
-          throw new StoppedException();
+        await(FIRST_PAUSE);
+      } catch (TransferException | EngineException e) {
+        if (!TransferException.isOfEnvironment(e)) {
+          throw e;
         }
-        try {
-          TimeUnit.MILLISECONDS.sleep(BUSY_PAUSE_MILLIS);
-        } catch (InterruptedException interrupted) {
-          Thread.currentThread().interrupt();
-          throw new StoppedException();
-        }
+        LOG.warn(
+            "transfer {} waits {} s: {}", state.getTransferId(), pause.toSeconds(), e.getMessage());
+        await(pause);
+        Duration twice = pause.multipliedBy(2);
+        pause = twice.compareTo(LONGEST_PAUSE) < 0 ? twice : LONGEST_PAUSE;
       }
+    }
+  }
+
+  private void await(Duration pause) {
+    try {
+      if (stopped.await(pause.toMillis(), TimeUnit.MILLISECONDS)) {
+        throw new StoppedException();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new StoppedException();
     }
   }
 

@@ -148,6 +148,9 @@ public final class TransferRequests {
           new TransferRequest.Input(
               directory, digest.isEmpty() ? Optional.empty() : Optional.of(digest)));
     } catch (ModelLoadException e) {
+      if (TransferException.isOfEnvironment(e)) {
+        throw new TransferException(field + ": " + e.getMessage(), e); // nobody knows what is there
+      }
       problems.add(field + ": " + e.getMessage());
       return Optional.empty();
     }

@@ -48,6 +48,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -68,6 +69,7 @@ final class TransferStage implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
+  private static final Duration COMMIT_AGAIN = Duration.ofSeconds(60);
   private static final int MOST_RECORDS = 100;
 
   private final TransferConfig config;
@@ -162,6 +164,39 @@ final class TransferStage implements AutoCloseable {
       thread.join(config.runtime().shutdownGrace().plus(LOOK_UP).toMillis());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Commits. Once that was begun it may only be done again: nobody knows whether it happened.
+   *
+   * @throws EnvironmentException if it does not end; only a new producer can go on then
+   */
+  static void commit(Producer<byte[], byte[]> producer, Duration longest) {
+    long giveUpAt = System.nanoTime() + longest.toNanos();
+    while (true) {
+      try {
+        producer.commitTransaction();
+        return;
+      } catch (TimeoutException e) {
+        if (System.nanoTime() > giveUpAt) {
+          throw new EnvironmentException("a commit did not end", e);
+        }
+        LOG.warn("a commit timed out and is committed again");
+      } catch (InterruptException e) {
+        throw e;
+      } catch (KafkaException e) {
+        abort(producer);
+        throw e;
+      }
+    }
+  }
+
+  private static void abort(Producer<byte[], byte[]> producer) {
+    try {
+      producer.abortTransaction();
+    } catch (KafkaException e) {
+      LOG.debug("the transaction ends with its producer", e);
     }
   }
 
@@ -324,17 +359,19 @@ final class TransferStage implements AutoCloseable {
     /**
      * What is no event goes to the dead letter queue, in one transaction with its offset and with
      * what is true of its key: as the last record of that key it would be what compaction keeps.
+     * Where nothing is known of the key, a FAILED names the record by its place: under the key it
+     * would answer a request that follows, and that was not read yet.
      */
     private void deadLetter(ConsumerRecord<byte[], byte[]> record, UnreadableException why) {
       SourceRecord source = SourceRecord.of(record);
-      String id = source.idWithoutValue();
       TransferEvent last =
-          states
-              .find(id)
+          source
+              .keyText()
+              .flatMap(states::find)
               .orElseGet(
                   () ->
                       TransferEvent.newBuilder()
-                          .setTransferId(id)
+                          .setTransferId(source.place())
                           .setState(TransferState.FAILED)
                           .setReason(why.code() + ": " + why.sentence())
                           .setInstance(instance)
@@ -493,15 +530,11 @@ final class TransferStage implements AutoCloseable {
           producer.sendOffsetsToTransaction(
               Map.of(partition, new OffsetAndMetadata(nextOffset.get())), member);
         }
-        producer.commitTransaction();
       } catch (KafkaException | EnvironmentException e) {
-        try {
-          producer.abortTransaction();
-        } catch (KafkaException again) {
-          LOG.debug("the transaction ends with its producer", again);
-        }
+        abort(producer);
         throw e;
       }
+      commit(producer, COMMIT_AGAIN);
       states.written(offset(place), event);
     }
 
@@ -569,7 +602,7 @@ final class TransferStage implements AutoCloseable {
                   request,
                   TransferEvent.getClassSchema(),
                   TransferStates.step(request.getState()));
-          producer.commitTransaction();
+          commit(producer, COMMIT_AGAIN);
         }
       }
     }

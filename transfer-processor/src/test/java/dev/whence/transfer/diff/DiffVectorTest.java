@@ -5,8 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
+import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.TensorReader;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -57,7 +62,7 @@ class DiffVectorTest {
     }
     DiffExtraction.Extracted extracted =
         DiffExtraction.extract(write("b", base), write("f", fineTuned), directory.resolve("diff"));
-    assertThat(extracted).isEqualTo(new DiffExtraction.Extracted(n, 0, 0));
+    assertThat(extracted).isEqualTo(new DiffExtraction.Extracted(n, 0, 0, 0));
   }
 
   @Test
@@ -68,7 +73,7 @@ class DiffVectorTest {
     Path fineTuned = write("f", 3, 2.5f, 0x1p-30f);
     Path diff = directory.resolve("diff");
     assertThat(DiffExtraction.extract(base, fineTuned, diff))
-        .isEqualTo(new DiffExtraction.Extracted(3, 1, 0));
+        .isEqualTo(new DiffExtraction.Extracted(3, 1, 0, 0));
     DiffApplication.apply(
         base, List.of(new DiffApplication.Weighted(diff, 1)), directory.resolve("again"));
     assertThat(ModelFolder.floats(directory.resolve("again"), "model.layers.0.a"))
@@ -79,7 +84,7 @@ class DiffVectorTest {
   void what_no_difference_gives_back_is_counted() throws IOException {
     assertThat(
             DiffExtraction.extract(write("b", 0x1p100f), write("f", 1), directory.resolve("diff")))
-        .isEqualTo(new DiffExtraction.Extracted(1, 1, 1));
+        .isEqualTo(new DiffExtraction.Extracted(1, 1, 1, 0));
   }
 
   @Test
@@ -174,7 +179,7 @@ class DiffVectorTest {
     ModelFolder.Raw wide = new ModelFolder.Raw("n", "F64", List.of(1L), new byte[8]);
     Path base = write("b", one);
     assertThat(DiffExtraction.extract(base, write("same", one), directory.resolve("diff")))
-        .isEqualTo(new DiffExtraction.Extracted(1, 0, 0));
+        .isEqualTo(new DiffExtraction.Extracted(1, 0, 0, 0));
     Path changed = write("changed", two);
     assertThatThrownBy(() -> DiffExtraction.extract(base, changed, directory.resolve("none")))
         .hasMessageContaining("'n' is I64 and not the same in both models");
@@ -199,7 +204,7 @@ class DiffVectorTest {
     Path fineTuned = write("f", f);
     Path diff = directory.resolve("diff");
     assertThat(DiffExtraction.extract(base, fineTuned, diff))
-        .isEqualTo(new DiffExtraction.Extracted(b.length, 0, 0));
+        .isEqualTo(new DiffExtraction.Extracted(b.length, 0, 0, 0));
     assertThat(applied(base, "there", new DiffApplication.Weighted(diff, 1))).isEqualTo(floats(f));
     assertThat(applied(fineTuned, "back", new DiffApplication.Weighted(diff, -1)))
         .isEqualTo(floats(b));
@@ -217,11 +222,92 @@ class DiffVectorTest {
   }
 
   @Test
-  void a_weight_of_zero_changes_no_bit() throws IOException {
+  void weights_of_zero_change_no_bit_not_even_of_what_is_no_number() throws IOException {
     Path diff = directory.resolve("diff");
-    DiffExtraction.extract(write("b", 1, -1), write("f", 2, 2), diff);
-    assertThat(applied(write("t", -0f, 0), "out", new DiffApplication.Weighted(diff, 0)))
-        .isEqualTo(floats(new float[] {-0f, 0}));
+    DiffExtraction.extract(write("b", 1, -1, 1, 1), write("f", 2, 2, 2, 2), diff);
+    ByteBuffer bytes = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
+    // -0.0, 0.0, a quiet and a signalling NaN, each with something to tell
+    bytes.putInt(0x80000000).putInt(0).putInt(0x7fc12345).putInt(0xff812345);
+    Path target =
+        new ModelFolder()
+            .add(new ModelFolder.Raw("model.layers.0.a", "F32", List.of(4L), bytes.array()))
+            .write(directory.resolve("t"));
+    DiffApplication.Weighted nothing = new DiffApplication.Weighted(diff, 0);
+    DiffApplication.apply(target, List.of(nothing, nothing), directory.resolve("out"));
+    assertThat(ModelFolder.values(directory.resolve("out"))).isEqualTo(ModelFolder.values(target));
+  }
+
+  @Test
+  void what_the_way_back_loses_is_counted() throws IOException {
+    for (ElementType type : ElementType.values()) {
+      Path base = directory.resolve("b-" + type);
+      Path fineTuned = directory.resolve("f-" + type);
+      new ModelFolder().add(ModelFolder.random("a", type, 5, 70_001L)).write(base);
+      new ModelFolder().add(ModelFolder.random("a", type, 6, 70_001L)).write(fineTuned);
+      Path diff = directory.resolve("diff-" + type);
+      DiffExtraction.Extracted extracted = DiffExtraction.extract(base, fineTuned, diff);
+      Path back = directory.resolve("back-" + type);
+      DiffApplication.apply(fineTuned, List.of(new DiffApplication.Weighted(diff, -1)), back);
+      assertThat(extracted.inexactBack()).isEqualTo(different(base, back)).isPositive();
+    }
+  }
+
+  private static long different(Path one, Path other) {
+    try (TensorReader a = TensorReader.open(Role.BASE, one);
+        TensorReader b = TensorReader.open(Role.BASE, other)) {
+      long different = 0;
+      for (TensorReader.Info tensor : a.tensors().values()) {
+        double[] left = new double[TensorReader.PIECE];
+        double[] right = new double[TensorReader.PIECE];
+        for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
+          int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
+          a.read(tensor.name(), at, n, left);
+          b.read(tensor.name(), at, n, right);
+          for (int i = 0; i < n; i++) {
+            different += left[i] == right[i] ? 0 : 1;
+          }
+        }
+      }
+      return different;
+    }
+  }
+
+  @Test
+  void places_of_zeros_that_are_none_are_refused() throws IOException {
+    String name = "model.layers.0.a.negative-zeros.at";
+    Path good = diffWith(new ModelFolder.Raw(name, "I64", List.of(2L), longs(0, 1)));
+    StoredDiff.open(good).close();
+    for (ModelFolder.Raw bad :
+        List.of(
+            new ModelFolder.Raw("b.negative-zeros.at", "I64", List.of(1L), longs(0)),
+            new ModelFolder.Raw("b.base-negative-zeros.at", "I64", List.of(1L), longs(0)),
+            new ModelFolder.Raw(name, "I64", List.of(1L, 1L), longs(0)),
+            new ModelFolder.Raw(name, "I64", List.of(3L), longs(0, 1, 2)),
+            new ModelFolder.Raw(name, "I64", List.of(2L), longs(1, 0)),
+            new ModelFolder.Raw(name, "I64", List.of(2L), longs(1, 1)),
+            new ModelFolder.Raw(name, "I64", List.of(1L), longs(2)),
+            new ModelFolder.Raw(name, "I64", List.of(1L), longs(-1)),
+            new ModelFolder.Raw(name, "F32", List.of(1L), new byte[4]))) {
+      Path diff = diffWith(bad);
+      assertThatThrownBy(() -> StoredDiff.open(diff))
+          .isInstanceOf(TransferException.class)
+          .hasMessageContaining("is no diff vector: '" + bad.name() + "'");
+    }
+  }
+
+  private Path diffWith(ModelFolder.Raw places) throws IOException {
+    return new ModelFolder()
+        .add(ModelFolder.f32("model.layers.0.a", 0, 0))
+        .add(places)
+        .write(Files.createTempDirectory(directory, "places"));
+  }
+
+  private static byte[] longs(long... values) {
+    ByteBuffer bytes = ByteBuffer.allocate(8 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    for (long value : values) {
+      bytes.putLong(value);
+    }
+    return bytes.array();
   }
 
   private List<Float> applied(Path target, String name, DiffApplication.Weighted... diffs) {

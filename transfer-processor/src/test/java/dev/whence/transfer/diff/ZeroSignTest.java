@@ -118,7 +118,7 @@ class ZeroSignTest {
           Path target = write(directory.resolve("t"), type, values(random, b));
           Path diff = directory.resolve("diff");
           assertThat(DiffExtraction.extract(base, fineTuned, diff))
-              .isEqualTo(new DiffExtraction.Extracted(SIZE, 0, 0));
+              .isEqualTo(new DiffExtraction.Extracted(SIZE, 0, 0, 0));
 
           apply(base, directory.resolve("there"), plus(diff));
           assertThat(ModelFolder.values(directory.resolve("there")))

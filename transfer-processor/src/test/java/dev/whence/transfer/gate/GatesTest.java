@@ -17,6 +17,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import net.jqwik.api.Example;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.DoubleRange;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -131,6 +135,30 @@ class GatesTest {
                 .measure(request, merged, directory.resolve("scratch")));
     assertThat(loose.passed()).isTrue();
     assertThat(loose.detail()).doesNotContain("it takes");
+  }
+
+  @Property
+  void the_tolerance_that_a_failure_names_passes_and_a_hundredth_less_does_not(
+      @ForAll @DoubleRange(min = 1e-6, max = 1e3) double fineTuned,
+      @ForAll @DoubleRange(min = 1.11, max = 100) double factor) {
+    double loss = fineTuned * factor;
+    String sentence = Gates.needed(loss, fineTuned, .1);
+    assertThat(sentence).startsWith("; it takes a task tolerance of ");
+    double tolerance = Double.parseDouble(sentence.substring(sentence.lastIndexOf(' ') + 1));
+    assertThat(Gates.needed(loss, fineTuned, tolerance)).isEmpty();
+    assertThat(Gates.needed(loss, fineTuned, (Math.round(tolerance * 100) - 1) / 100.))
+        .isEqualTo(sentence);
+  }
+
+  @Example
+  void no_tolerance_is_named_that_would_not_be_taken_or_is_none() {
+    assertThat(Gates.needed(101, 1, .1)).isEqualTo("; it takes a task tolerance of 100.00");
+    for (double loss : new double[] {101.001, 1e300, Double.POSITIVE_INFINITY, Double.NaN, .5}) {
+      assertThat(Gates.needed(loss, 1, .1)).isEmpty();
+    }
+    for (double none : new double[] {0, -1, Double.NaN, Double.MIN_VALUE}) {
+      assertThat(Gates.needed(1, none, .1)).isEmpty();
+    }
   }
 
   private static GateReport.Gate worth(GateReport report) {

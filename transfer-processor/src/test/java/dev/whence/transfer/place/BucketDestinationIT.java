@@ -32,6 +32,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -225,6 +226,78 @@ class BucketDestinationIT {
           .hasMessageContaining("tensor 'b' is not what was written");
     }
     assertThat(store.keys("out/altered/")).isEmpty();
+    assertThat(to.directory()).doesNotExist();
+  }
+
+  @Test
+  void a_store_that_goes_away_leaves_the_result_on_disk_and_the_next_run_sends_what_is_missing()
+      throws Exception {
+    Destination to = to("out/cut-off");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      AtomicBoolean away = new AtomicBoolean();
+      MergeProgress cutOff =
+          (moved, total) -> {
+            // The first shard is there, the second on its way.
+            if (store.keys("out/cut-off/").size() == 1 && !away.getAndSet(true)) {
+              store.down();
+            }
+          };
+      try {
+        assertThatThrownBy(() -> to.publish(merged, cutOff, () -> false))
+            .isInstanceOf(TransferException.class)
+            .hasMessageContaining("what is finished stays in " + to.directory())
+            .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isTrue());
+      } finally {
+        store.up();
+      }
+      assertThat(to.unpublished()).contains(new Published(plan.id(), merged.models(), true));
+      assertThat(store.keys("out/cut-off/")).containsExactly("out/cut-off/a-1.safetensors");
+      to.publish(merged, MergeProgress.NONE, () -> false);
+    }
+    assertWhole("out/cut-off");
+  }
+
+  @Test
+  void the_manifest_is_not_sent_while_anything_of_the_release_is_missing() throws Exception {
+    Destination to = to("out/missing");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      AtomicBoolean removed = new AtomicBoolean();
+      MergeProgress remove =
+          (moved, total) -> {
+            if (store.keys("out/missing/").contains("out/missing/config.json")
+                && !removed.getAndSet(true)) {
+              store.remove("out/missing/a-1.safetensors");
+            }
+          };
+      assertThatThrownBy(() -> to.publish(merged, remove, () -> false))
+          .hasMessageContaining("out/missing/a-1.safetensors: was put and is gone");
+      assertThat(store.keys("out/missing/")).doesNotContain("out/missing/" + Manifest.FILE);
+      to.publish(merged, MergeProgress.NONE, () -> false);
+    }
+    assertWhole("out/missing");
+  }
+
+  @Test
+  void another_object_on_the_way_ends_the_transfer_and_keeps_what_others_have_put()
+      throws Exception {
+    Destination to = to("out/others");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      new BucketUpload(store.path("out/others"), plan.id(), BucketTransfer.PART, sent -> {})
+          .put("a-1.safetensors", to.directory().resolve("a-1.safetensors"));
+      store.overwrite("out/others/a-2.safetensors", new byte[] {1});
+      assertThatThrownBy(() -> to.publish(merged, MergeProgress.NONE, () -> false))
+          .hasMessageContaining("is there already and is something else")
+          .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isFalse());
+    }
+    // The first one may be another run's of the same plan.
+    assertThat(store.keys("out/others/"))
+        .containsExactly("out/others/a-1.safetensors", "out/others/a-2.safetensors");
     assertThat(to.directory()).doesNotExist();
   }
 

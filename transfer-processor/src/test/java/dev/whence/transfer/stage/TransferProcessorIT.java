@@ -194,14 +194,15 @@ class TransferProcessorIT {
   @Test
   void what_is_no_event_goes_to_the_dead_letters_once_and_the_stream_goes_on() throws Exception {
     TransferEvent request = bench.request("chat-5", "target", Map.of());
-    bench.sendRaw("garbage", "no event".getBytes(StandardCharsets.UTF_8));
-    bench.sendRaw("other-key", bench.bytes(request));
+    List<String> places = new ArrayList<>();
+    places.add(bench.sendRaw("garbage", "no event".getBytes(StandardCharsets.UTF_8)));
+    places.add(bench.sendRaw("other-key", bench.bytes(request)));
     TransferEvent strange =
         TransferEvent.newBuilder(request)
             .setTransferId("strange")
             .setState(TransferState.UNKNOWN)
             .build();
-    bench.sendRaw("strange", bench.bytes(strange));
+    places.add(bench.sendRaw("strange", bench.bytes(strange)));
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
       assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
@@ -213,8 +214,8 @@ class TransferProcessorIT {
     List<TransferState> after = states(request.getTransferId());
     assertThat(after.get(after.size() - 1)).isEqualTo(TransferState.PUBLISHED);
     assertThat(after.stream().filter(TransferState.PUBLISHED::equals)).hasSize(2);
-    for (String key : List.of("garbage", "other-key", "strange")) {
-      TransferEvent failed = awaitEnd(key);
+    for (String place : places) {
+      TransferEvent failed = awaitEnd(place);
       assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
       assertThat(failed.getReason()).isNotEmpty();
     }
@@ -239,6 +240,61 @@ class TransferProcessorIT {
     assertThat(header(dead.get(0), DeadLetterHeaders.TOPIC))
         .isEqualTo(bench.topics.transfers().name());
     assertThat(header(dead.get(0), DeadLetterHeaders.STAGE)).isEqualTo("transfer");
+  }
+
+  @Test
+  void a_request_that_follows_garbage_under_its_key_is_carried_out() throws Exception {
+    // Both wait while another transfer runs, which ends when the file is removed.
+    Path hold = Files.writeString(bench.directory.resolve("hold"), "");
+    Path judge = bench.directory.resolve("holding.sh");
+    Files.writeString(
+        judge,
+        "while test -e "
+            + hold
+            + "; do sleep 0.1; done\nexec sh "
+            + bench.directory.resolve("judge.sh")
+            + " \"$1\" \"$2\"\n");
+    TransferEvent running = bench.request("chat-7", "target", Map.of());
+    bench.send(running);
+    TransferEvent request = bench.request("chat-8", "target", Map.of());
+    try (TransferProcessor processor = bench.start(Map.of("gates.judge", "sh," + judge))) {
+      await()
+          .atMost(SOON)
+          .until(() -> states(running.getTransferId()).contains(TransferState.STARTED));
+      String place = bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
+      bench.send(request);
+      Files.delete(hold);
+      assertThat(awaitEnd(place).getState()).isEqualTo(TransferState.FAILED);
+      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void a_store_that_does_not_answer_is_waited_for_and_no_failure() throws Exception {
+    try (ObjectStore store =
+        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3-down")))) {
+      store.down();
+      TransferEvent request = bench.request("chat-s5", "target", Map.of());
+      bench.send(request);
+      try (TransferProcessor processor =
+          bench.start(
+              Map.of(
+                  "output.root", store.path("waited").toString(),
+                  "data.dir", bench.directory.resolve("data").toString()))) {
+        await()
+            .atMost(SOON)
+            .until(() -> states(request.getTransferId()).contains(TransferState.STARTED));
+        Thread.sleep(5000); // more than the client's own tries take
+        assertThat(states(request.getTransferId())).noneMatch(TransferStates::isTerminal);
+        store.up();
+        TransferEvent published = awaitEnd(request.getTransferId());
+        assertThat(published.getReason()).isEmpty();
+        assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
+        assertThat(processor.health().isAlive()).isTrue();
+      }
+      assertThat(Verification.of(store.path("waited/chat-s5"))).isEmpty();
+    }
   }
 
   @Test
