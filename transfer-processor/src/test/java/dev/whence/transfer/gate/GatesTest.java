@@ -21,6 +21,7 @@ import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.DoubleRange;
+import net.jqwik.api.constraints.Scale;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -139,8 +140,8 @@ class GatesTest {
 
   @Property
   void the_tolerance_that_a_failure_names_passes_and_a_hundredth_less_does_not(
-      @ForAll @DoubleRange(min = 1e-6, max = 1e3) double fineTuned,
-      @ForAll @DoubleRange(min = 1.11, max = 100) double factor) {
+      @ForAll @Scale(6) @DoubleRange(min = 1e-6, max = 1e3) double fineTuned,
+      @ForAll @Scale(9) @DoubleRange(min = 1.11, max = 100) double factor) {
     double loss = fineTuned * factor;
     String sentence = Gates.needed(loss, fineTuned, .1);
     assertThat(sentence).startsWith("; it takes a task tolerance of ");
