@@ -223,7 +223,7 @@ class TransferCommandTest {
         CommandRun.of(
             "transfer", "plan", "--base", "s3://A_B/x", "--fine-tuned", "y", "--target", "z");
     assertThat(input.exit()).isEqualTo(2);
-    assertThat(input.err()).anySatisfy(line -> assertThat(line).contains("is no name of a bucket"));
+    assertThat(input.err()).anySatisfy(line -> assertThat(line).contains("is no URI of a file"));
     assertThat(CommandRun.of(models("run", "--output", "s3://A_B/x")).exit()).isEqualTo(2);
     CommandRun whole = CommandRun.of(models("run", "--output", "s3://models"));
     assertThat(whole.exit()).isEqualTo(1);
