@@ -180,8 +180,10 @@ class TransferCommandTest {
     // Each of the three decides alone.
     assertThat(failedGates(gated, "--task-tolerance", "0.29", "--barrier-limit", "0.2"))
         .containsExactly("as good as the fine-tuned model");
-    String[] general = {"--task-tolerance", "0.3", "--barrier-limit", "0.2", "--general-tolerance"};
-    assertThat(failedGates(gated, append(general, "0.04"))).containsExactly("nothing forgotten");
+    String[] forgetting = {
+      "--task-tolerance", "0.3", "--barrier-limit", "0.2", "--general-tolerance"
+    };
+    assertThat(failedGates(gated, append(forgetting, "0.04"))).containsExactly("nothing forgotten");
     String[] barrier = {"--task-tolerance", "0.3", "--general-tolerance", "0.06"};
     assertThat(failedGates(gated, append(barrier, "--barrier-limit", "0.14")))
         .containsExactly("connectivity");
