@@ -321,8 +321,10 @@ class InfluenceProcessorIT {
 
       // The base itself, with a newer index that holds fewer shards of it.
       bench.build(indexes.resolve("second"), 2);
+      // The first release is loaded once or twice: by whichever worker needs it, and when it comes.
+      int before = loads(processor, "loaded");
       release("base", base, "");
-      awaitLoads(processor, "loaded", 2);
+      awaitLoads(processor, "loaded", before + 1);
       bench.respond(topics, InfluenceBench.answered("r-3", 0));
       Influence last = about("r-3", await(3));
       assertThat(last.getMethod()).isEqualTo("single-stage");
@@ -341,12 +343,12 @@ class InfluenceProcessorIT {
   }
 
   private static void awaitLoads(InfluenceProcessor processor, String result, int count) {
-    org.awaitility.Awaitility.await()
-        .atMost(SOON)
-        .until(
-            () ->
-                processor.meters().get("whence.model.loads").tag("result", result).counter().count()
-                    == count);
+    org.awaitility.Awaitility.await().atMost(SOON).until(() -> loads(processor, result) == count);
+  }
+
+  private static int loads(InfluenceProcessor processor, String result) {
+    return (int)
+        processor.meters().get("whence.model.loads").tag("result", result).counter().count();
   }
 
   private void release(String location, String digest, String base) {
