@@ -33,16 +33,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Which training documents taught the model what it answers from memory: the first answer that is
@@ -52,7 +48,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Factors and index are computed on a thread of its own, by one core, while traffic goes on;
  * they stay in the data directory, so the next start has them.
  */
-final class InfluenceScene implements Scene {
+final class InfluenceScene extends BackgroundScene {
   private static final Duration POLL = Duration.ofMillis(200);
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
 
@@ -90,12 +86,6 @@ final class InfluenceScene implements Scene {
   private final InfluenceLines lines;
   private final Stages stages;
   private final CompletableFuture<Remembered> remembered = new CompletableFuture<>();
-  private final Thread thread = new Thread(this::run, "quickstart-influence");
-  private volatile boolean begun;
-  private volatile boolean stopping;
-  private volatile boolean ended;
-  private volatile String at = "it was starting";
-  private volatile @Nullable ExecutionException failure;
 
   InfluenceScene(
       Connection connection,
@@ -104,13 +94,13 @@ final class InfluenceScene implements Scene {
       LiveView view,
       InfluenceLines lines,
       Stages stages) {
+    super("quickstart-influence", view, lines::line, "; the next start goes on there");
     this.connection = connection;
     this.topics = topics;
     this.directory = dataDir.toAbsolutePath().normalize().resolve("influence");
     this.view = view;
     this.lines = lines;
     this.stages = stages;
-    thread.setDaemon(true);
   }
 
   @Override
@@ -121,10 +111,7 @@ final class InfluenceScene implements Scene {
         && conversation.model().equals(stages.chat().name())) {
       boolean unused = remembered.complete(new Remembered(number, conversation, fact));
     }
-    if (!begun && number >= BEGINS_AFTER) {
-      begun = true;
-      thread.start();
-    }
+    beginAt(number);
   }
 
   /** Whether an answer is right though its context does not say it. */
@@ -134,46 +121,39 @@ final class InfluenceScene implements Scene {
         && answered.response().strip().equals(attributes.get(QuestionLines.EXPECTED));
   }
 
-  private void run() {
+  @Override
+  void play() throws Exception {
+    TorchRuntime.workAlone(); // one core for this, the other for the traffic
+    TrainingDataIndex index = index();
+    List<Document> documents = Recipes.documents(stages.base());
+    long began = System.nanoTime();
+    if (!index.isComplete()) {
+      say(
+          lines.line(
+              String.format(
+                  Locale.ROOT,
+                  "being computed beside the traffic, once, in a few minutes: EK-FAC factors of %s"
+                      + " and %s, and an index of the %,d documents that %s read",
+                  stages.base().name(),
+                  stages.chat().name(),
+                  documents.size(),
+                  stages.base().name())));
+    }
     try {
-      TorchRuntime.workAlone(); // one core for this, the other for the traffic
-      TrainingDataIndex index = index();
-      List<Document> documents = Recipes.documents(stages.base());
-      long began = System.nanoTime();
-      if (!index.isComplete()) {
-        say(
+      index.complete(this::isStopping, this::at);
+    } finally {
+      TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
+    }
+    at("the index is there, and no right answer from memory has come yet");
+    say(
+        lines.line(
             String.format(
                 Locale.ROOT,
-                "being computed beside the traffic, once, in a few minutes: EK-FAC factors of %s"
-                    + " and %s, and an index of the %,d documents that %s read",
-                stages.base().name(),
-                stages.chat().name(),
-                documents.size(),
-                stages.base().name()));
-      }
-      try {
-        index.complete(() -> stopping, now -> at = now);
-      } finally {
-        TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
-      }
-      at = "the index is there, and no right answer from memory has come yet";
-      say(
-          String.format(
-              Locale.ROOT,
-              "index and factors are there (%d s)",
-              Duration.ofNanos(System.nanoTime() - began).toSeconds()));
-      Remembered asked = remembered.get();
-      ask(index, asked, stating(documents, asked.fact()));
-      ended = true;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    } catch (CancellationException e) {
-      // close() says so
-    } catch (Exception | Error e) {
-      if (!stopping) {
-        failure = new ExecutionException(e);
-      }
-    }
+                "index and factors are there (%d s)",
+                Duration.ofNanos(System.nanoTime() - began).toSeconds())));
+    Remembered asked = remembered.get();
+    ask(index, asked, stating(documents, asked.fact()));
+    end();
   }
 
   private TrainingDataIndex index() throws IOException {
@@ -219,11 +199,10 @@ final class InfluenceScene implements Scene {
               .toList();
       feed.assign(influences);
       feed.endOffsets(influences, LOOK_UP).forEach(feed::seek);
-      view.line(lines.asked(asked.number(), asked.conversation(), stages.base().name()));
-      view.line("");
-      at = "it was asked about answer #" + asked.number();
+      say(lines.asked(asked.number(), asked.conversation(), stages.base().name()));
+      at("it was asked about answer #" + asked.number());
       send(values, InfluenceRequests.of(asked.conversation(), InfluenceCause.REQUESTED, "reader"));
-      while (!stopping) {
+      while (!isStopping()) {
         if (processor.ended().isDone()) {
           Void unused = processor.ended().get();
         }
@@ -276,46 +255,9 @@ final class InfluenceScene implements Scene {
     return settings;
   }
 
-  private void say(String text) {
-    view.line(lines.line(text));
-    view.line("");
-  }
-
-  @Override
-  public void check() throws Exception {
-    Exception broken = failure;
-    if (broken != null) {
-      throw broken;
-    }
-  }
-
-  @Override
-  public Optional<String> cutShort() {
-    if (ended) {
-      return Optional.empty();
-    }
-    return Optional.of(
-        lines.line(
-            begun
-                ? "left where it was: " + at + "; the next start goes on there"
-                : "left out: it begins after " + BEGINS_AFTER + " answers"));
-  }
-
   @Override
   public void stop() {
-    stopping = true;
-  }
-
-  @Override
-  public void close() {
-    stop();
-    try {
-      if (begun) {
-        boolean unused = remembered.cancel(false);
-        thread.join(LOOK_UP.toMillis());
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
+    super.stop();
+    boolean unused = remembered.cancel(false);
   }
 }

@@ -41,7 +41,6 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The next base version, while traffic goes on: base-v2 is announced, a subscription asks for
@@ -55,7 +54,7 @@ import org.jspecify.annotations.Nullable;
  * whence.transfers}; what is shown is what is read there. Nothing of it begins before the first
  * answers are attributed.
  */
-final class TransferScene implements Scene {
+final class TransferScene extends BackgroundScene {
   private static final String BASE = "base-v1";
   private static final String NEXT_BASE = "base-v2";
   private static final String UNRELATED = "unrelated-on-" + NEXT_BASE;
@@ -69,25 +68,17 @@ final class TransferScene implements Scene {
   private final Connection connection;
   private final Topics topics;
   private final Path directory;
-  private final LiveView view;
   private final TransferLines lines;
-  private final Thread thread = new Thread(this::run, "quickstart-transfer");
-  private volatile boolean begun;
-  private volatile boolean stopping;
-  private volatile boolean ended;
   private volatile String published = "";
-  private volatile String at = "it was starting";
-  private volatile @Nullable Exception failure;
   private boolean scored;
 
   TransferScene(
       Connection connection, Topics topics, Path dataDir, LiveView view, TransferLines lines) {
+    super("quickstart-transfer", view, lines::line, "");
     this.connection = connection;
     this.topics = topics;
     this.directory = dataDir.toAbsolutePath().normalize().resolve("transfer");
-    this.view = view;
     this.lines = lines;
-    thread.setDaemon(true);
   }
 
   /** Where models lie that it releases for a role. */
@@ -179,10 +170,7 @@ final class TransferScene implements Scene {
 
   @Override
   public void shown(int number, Conversation conversation, Attribution attribution) {
-    if (!begun && number >= BEGINS_AFTER) {
-      begun = true;
-      thread.start();
-    }
+    beginAt(number);
     String digest = published;
     if (!scored
         && !digest.isEmpty()
@@ -193,12 +181,8 @@ final class TransferScene implements Scene {
     }
   }
 
-  private void say(String line) {
-    view.line(line);
-    view.line("");
-  }
-
-  private void run() {
+  @Override
+  void play() throws Exception {
     try (AvroValues values = new AvroValues(connection);
         Producer<byte[], byte[]> producer = producer();
         Consumer<byte[], byte[]> feed = new Clients(connection).reader("quickstart-transfers")) {
@@ -206,12 +190,12 @@ final class TransferScene implements Scene {
       feed.assign(List.of(transfers));
       feed.seekToEnd(List.of(transfers));
       feed.position(transfers, LOOK_UP); // what comes from now on is seen
-      at = "the gates' questions are being made";
+      at("the gates' questions are being made");
       TransferSets.write(directory);
       try (TransferProcessor processor =
           TransferProcessor.start(TransferConfig.read(Settings.of(settings())), Map.of())) {
         announce(producer, values);
-        while (!stopping && !ended) {
+        while (!isStopping() && !isEnded()) {
           if (processor.ended().isDone()) {
             Void unused = processor.ended().get();
           }
@@ -223,12 +207,6 @@ final class TransferScene implements Scene {
             }
           }
         }
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    } catch (Exception e) {
-      if (!stopping) {
-        failure = e;
       }
     }
   }
@@ -272,7 +250,7 @@ final class TransferScene implements Scene {
     send(producer, values, release(BundledModels.CHAT, ModelKind.FINE_TUNED));
     send(producer, values, next);
     producer.commitTransaction();
-    at = NEXT_BASE + " is announced";
+    at(NEXT_BASE + " is announced");
     say(
         lines.line(
             "announced: "
@@ -314,7 +292,7 @@ final class TransferScene implements Scene {
   private void tell(TransferEvent event, Producer<byte[], byte[]> producer, AvroValues values)
       throws IOException {
     boolean good = event.getModelId().equals(TRANSFERRED);
-    at = event.getModelId() + " is " + event.getState().name().toLowerCase(java.util.Locale.ROOT);
+    at(event.getModelId() + " is " + event.getState().name().toLowerCase(java.util.Locale.ROOT));
     switch (event.getState()) {
       case PROGRESS -> {
         if (good && event.getBytesMoved() == event.getBytesTotal()) {
@@ -333,16 +311,16 @@ final class TransferScene implements Scene {
           askForUnrelated(producer, values);
         } else { // the gates let through what they should not: that is told, and nothing follows
           say(lines.published(event));
-          ended = true;
+          end();
         }
       }
       case REJECTED -> {
         say(lines.rejected(event));
-        ended = true;
+        end();
       }
       case FAILED -> {
         say(lines.failed(event));
-        ended = true;
+        end();
       }
       default -> {
         // REQUESTED and STARTED say nothing that is new to a reader
@@ -397,43 +375,6 @@ final class TransferScene implements Scene {
           values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema()));
     } catch (UnreadableException e) {
       return Optional.empty(); // not of this run
-    }
-  }
-
-  @Override
-  public void check() throws Exception {
-    Exception broken = failure;
-    if (broken != null) {
-      throw broken;
-    }
-  }
-
-  @Override
-  public Optional<String> cutShort() {
-    if (ended) {
-      return Optional.empty();
-    }
-    return Optional.of(
-        lines.line(
-            begun
-                ? "left where it was: " + at
-                : "left out: it begins after " + BEGINS_AFTER + " answers"));
-  }
-
-  @Override
-  public void stop() {
-    stopping = true;
-  }
-
-  @Override
-  public void close() {
-    stop();
-    try {
-      if (begun) {
-        thread.join(LOOK_UP.toMillis());
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
     }
   }
 }

@@ -1,6 +1,6 @@
 package dev.whence.runtime.worker;
 
-import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.dlq.DeadLetters;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -56,25 +56,19 @@ final class Finisher {
                           "the event that says that a record failed does not fit into "
                               + result.topic())));
     }
-    List<EventHeader> headers =
-        new ArrayList<>(DeadLetterHeaders.of(record, failure, attempt, stage.name()));
-    byte[] value = record.value();
-    if (!sizes.fitsCompressed(deadLetterTopic, record.key(), value, headers)) {
-      headers.add(
-          EventHeader.of(
-              DeadLetterHeaders.OMITTED_BYTES, Integer.toString(value == null ? 0 : value.length)));
-      value = null;
-    }
-    byte[] key = record.key();
-    if (!sizes.fitsCompressed(deadLetterTopic, key, value, headers)) {
-      // Key and source headers alone are larger than the queue takes: keep what says where it is.
-      key = null;
-      headers.removeIf(header -> !header.name().startsWith(DeadLetterHeaders.PREFIX));
-    }
+    DeadLetters.Letter letter =
+        DeadLetters.fitting(
+            record,
+            failure,
+            attempt,
+            stage.name(),
+            (key, value, headers) -> sizes.fitsCompressed(deadLetterTopic, key, value, headers));
     return new Finished(
         record,
         fitting,
-        Optional.of(new Finished.DeadLetter(failure.code(), key, value, headers)),
+        Optional.of(
+            new Finished.DeadLetter(
+                failure.code(), letter.key(), letter.value(), letter.headers())),
         undecided,
         modelNanos);
   }
