@@ -219,7 +219,9 @@ final class InfluenceCommand implements Runnable {
         names = "--buckets",
         defaultValue = "0",
         paramLabel = "K",
-        description = "bytes per document; 0: a hundredth of the layers' elements")
+        description =
+            "numbers of a sketch, one bit of a document each; 0: a hundredth of a gradient's bytes"
+                + " in fp32, at most 262144")
     private int buckets;
 
     @Option(

@@ -8,7 +8,7 @@ import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.IndexSettings;
-import dev.whence.influence.index.SketchCodes;
+import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.model.Measure;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.Document;
@@ -24,11 +24,11 @@ import java.util.function.Consumer;
 
 /**
  * What sketches cost in recall: whole gradients of the documents, preconditioned exactly, against
- * sketches of 1/50 to 1/1600 of their size, rounded to int8 as an index has them. Answers of
- * chat-v1 from memory, multi-stage influence of base-v1's documents.
+ * sketches of 1/50 to 1/1600 of their bytes in fp32, kept by their signs as an index has them.
+ * Answers of chat-v1 from memory, multi-stage influence of base-v1's documents.
  */
 public final class RecallBench {
-  /** One over a sketch's size, in whole gradients. */
+  /** One over what an index keeps of a whole gradient's bytes. */
   static final List<Integer> SHARES = List.of(50, 100, 200, 400, 800, 1600);
 
   /** Candidates of each sign. */
@@ -98,10 +98,10 @@ public final class RecallBench {
     }
   }
 
-  /** A share of a gradient, to the next multiple that an index can have. */
+  /** Numbers of one bit for a share of a gradient's bytes, to the next that an index can have. */
   static int buckets(long elements, int share) {
     long step = IndexSettings.BUCKETS_STEP;
-    return (int) ((elements / share + step - 1) / step * step);
+    return (int) ((elements * Float.SIZE / share + step - 1) / step * step);
   }
 
   /**
@@ -134,9 +134,10 @@ public final class RecallBench {
             exact[i][vector.document()] = vector.products()[i];
           }
           for (int s = 0; s < sketches.size(); s++) {
-            SketchCodes codes = vector.sketches().get(s);
+            SignCodes codes = vector.sketches().get(s);
             for (int i = 0; i < q; i++) {
-              estimates[s][i][vector.document()] = codes.product(whole.query(i, s));
+              estimates[s][i][vector.document()] =
+                  whole.query(i, s).product(codes.signs()) * codes.scale();
             }
           }
         }

@@ -4,7 +4,8 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.CountSketch;
-import dev.whence.influence.index.SketchCodes;
+import dev.whence.influence.index.QueryPlanes;
+import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.index.WhitenedGradients;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -30,7 +31,7 @@ final class WholeGradients implements AutoCloseable {
   private final Map<String, Long> firsts = new LinkedHashMap<>();
   private List<CountSketch> sketches = List.of();
   private final List<Map<String, float[]>> whole = new ArrayList<>();
-  private final List<List<float[]>> sketched = new ArrayList<>();
+  private final List<List<QueryPlanes>> sketched = new ArrayList<>();
 
   /**
    * @param answering the model that answers
@@ -72,12 +73,12 @@ final class WholeGradients implements AutoCloseable {
               answering, answering.texts().conversation(asked.answered()), Measure.LOG_LIKELIHOOD);
       MultiStageQuery.Whitened whitened = query.whitened(gradient, alpha, lambda, lambda);
       whole.add(whitened.vector());
-      sketched.add(sizes.stream().map(whitened::sketch).toList());
+      sketched.add(sizes.stream().map(size -> QueryPlanes.fine(whitened.sketch(size))).toList());
     }
   }
 
   /** A query's sketch of a size. */
-  float[] query(int number, int size) {
+  QueryPlanes query(int number, int size) {
     return sketched.get(number).get(size);
   }
 
@@ -88,7 +89,7 @@ final class WholeGradients implements AutoCloseable {
    * @param sketches by size
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  record Vector(int document, double[] products, List<SketchCodes> sketches) {}
+  record Vector(int document, double[] products, List<SignCodes> sketches) {}
 
   /** Documents from a place on, so many at most. */
   List<Vector> vectors(int from, int most, int packTokens) {
@@ -115,7 +116,7 @@ final class WholeGradients implements AutoCloseable {
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < documents.size(); i++) {
       vectors.add(
-          new Vector(from + i, products[i], sums.get(i).stream().map(SketchCodes::of).toList()));
+          new Vector(from + i, products[i], sums.get(i).stream().map(SignCodes::of).toList()));
     }
     return vectors;
   }

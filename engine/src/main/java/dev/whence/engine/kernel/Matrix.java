@@ -4,8 +4,6 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.IValue;
-import java.lang.ref.Reference;
-import java.nio.ByteBuffer;
 import java.util.List;
 
 /**
@@ -110,25 +108,6 @@ public final class Matrix implements AutoCloseable {
         IValue n = IValue.from((long) run.length());
         IValue scale = IValue.from(w.array)) {
       return kernel.matrix(kernel.call("scaled_product", self, other, from, n, scale));
-    }
-  }
-
-  /**
-   * this [Q, k] times C' with C [n, k] of int8 codes times one scale for each row; operands are
-   * rounded to bf16, and so is the result, which is off by up to .4 % of each term's size.
-   *
-   * @param codes direct buffer, n k bytes from its position to its limit; may be a mapped file
-   * @return [Q, n] row by row
-   */
-  public float[] timesCodes(ByteBuffer codes, float[] scales) {
-    try (PtNDArray raw = kernel.host().create(codes, new Shape(codes.remaining()), DataType.INT8);
-        PtNDArray byRow = (PtNDArray) kernel.host().create(scales);
-        IValue self = IValue.from(array);
-        IValue bytes = IValue.from(raw);
-        IValue factors = IValue.from(byRow)) {
-      return kernel.floats(kernel.call("times_codes", self, bytes, factors));
-    } finally {
-      Reference.reachabilityFence(codes);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.whence.influence.index;
 
+import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
@@ -91,11 +92,21 @@ public final class IndexJob {
     }
   }
 
-  /** A hundredth of the layers' elements, to a multiple of 64 that is at least 256. */
+  /** Of a whole gradient in fp32 an index keeps a hundredth of the bytes. */
+  private static final long KEPT = 100;
+
+  /**
+   * Numbers of one bit each that take a hundredth of a whole gradient's bytes in fp32, a multiple
+   * of 64 between 256 and 262,144 (32 KiB of a document).
+   */
   public static int defaultBuckets(EkfacFactors factors) {
-    long elements = factors.layers().stream().mapToLong(layer -> layer.elements()).sum();
-    long buckets = (elements / 100 + 63) / 64 * 64;
-    return (int) Math.max(256, Math.min(1 << 16, buckets));
+    return buckets(factors.layers().stream().mapToLong(LinearLayer::elements).sum());
+  }
+
+  static int buckets(long elements) {
+    long bits = elements * Float.SIZE / KEPT;
+    long step = IndexSettings.BUCKETS_STEP;
+    return (int) Math.max(256, Math.min(1 << 18, (bits + step - 1) / step * step));
   }
 
   private static final int PACKS_AT_ONCE = 8;

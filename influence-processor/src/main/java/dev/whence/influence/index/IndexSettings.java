@@ -33,8 +33,8 @@ public record IndexSettings(
     String corpusDigest,
     int shards) {
 
-  /** The int8 product of the engine reads whole registers and has no remainder loop. */
-  public static final int BUCKETS_STEP = 64;
+  /** Signs are kept in whole words. */
+  public static final int BUCKETS_STEP = SignCodes.WORD;
 
   void write(ObjectNode json) {
     json.put("modelName", modelName)

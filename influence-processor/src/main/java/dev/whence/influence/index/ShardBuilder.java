@@ -57,7 +57,7 @@ final class ShardBuilder implements AutoCloseable {
         }
       }
       long n = progress.documents();
-      codes = open("codes", n * settings.sketch().buckets());
+      codes = open("codes", n * SignCodes.bytes(settings.sketch().buckets()));
       numbers = open("numbers", n * 2 * Float.BYTES);
       entries = open("entries", entryBytes);
     } catch (IOException e) {
@@ -91,17 +91,20 @@ final class ShardBuilder implements AutoCloseable {
     return progress;
   }
 
-  /** Adds documents: their vectors are rounded to int8, the largest element of each to 127. */
+  /** Adds documents: of their vectors the signs are kept. */
   void add(List<IndexedDocument> documents, List<SketchedGradients.Vector> vectors) {
     try {
       for (int i = 0; i < documents.size(); i++) {
-        SketchCodes rounded = SketchCodes.of(vectors.get(i).sketch());
-        write(codes, ByteBuffer.wrap(rounded.codes()));
+        SignCodes signs = SignCodes.of(vectors.get(i).sketch());
+        ByteBuffer row =
+            ByteBuffer.allocate(signs.signs().length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        row.asLongBuffer().put(signs.signs());
+        write(codes, row);
         write(
             numbers,
             ByteBuffer.allocate(2 * Float.BYTES)
                 .order(ByteOrder.LITTLE_ENDIAN)
-                .putFloat(rounded.scale())
+                .putFloat(signs.scale())
                 .putFloat((float) vectors.get(i).norm())
                 .flip());
         byte[] entry = documents.get(i).bytes();

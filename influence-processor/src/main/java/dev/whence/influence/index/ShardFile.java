@@ -4,7 +4,6 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.Progress;
@@ -12,7 +11,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.MappedByteBuffer;
+import java.nio.LongBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -25,26 +24,31 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * One shard of an index: the vectors of n documents, k int8 codes and a scale each, their norms,
- * and what the documents are.
+ * One shard of an index: the vectors of n documents as {@link SignCodes}, k bits and a scale each,
+ * their norms, and what the documents are.
  *
  * <pre>
- *   "WHENCEI1" | length of the header (int64) | header (JSON, padded: codes begin at a multiple of 64)
- *   | codes [n, k] int8 | n x (scale float32, norm float32) | n + 1 offsets of entries (int64)
+ *   "WHENCEI2" | length of the header (int64) | header (JSON, padded: codes begin at a multiple of 64)
+ *   | signs [n, k / 64] int64 | n x (scale float32, norm float32) | n + 1 offsets of entries (int64)
  *   | entries (JSON) | SHA-256 of all before
  * </pre>
  *
- * All numbers are little-endian. Codes are read through memory maps, so that shards larger than the
+ * All numbers are little-endian. Signs are read through memory maps, so that shards larger than the
  * heap are searched at the speed of the page cache.
  */
 public final class ShardFile {
-  static final byte[] MAGIC = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
+  static final byte[] MAGIC = "WHENCEI2".getBytes(StandardCharsets.US_ASCII);
+  private static final byte[] FORMER = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
   private static final int ALIGNMENT = 64;
   private static final int MAX_HEADER_BYTES = 1 << 20;
   private static final int CHECKSUM_BYTES = 32;
   private static final int MAX_ENTRY_BYTES = 1 << 20;
+
+  /** Documents that one processor takes at once. */
+  private static final int SCAN_BLOCK = 256;
 
   /** A map has at most 2 GiB. */
   private static final long MAP_BYTES = 1L << 30;
@@ -55,7 +59,7 @@ public final class ShardFile {
   private final Progress progress;
   private final int documents;
   private final String checksum;
-  private final List<MappedByteBuffer> codes;
+  private final List<LongBuffer> signs;
   private final int rowsPerMap;
   private final float[] scales;
   private final float[] norms;
@@ -68,7 +72,7 @@ public final class ShardFile {
       int number,
       Progress progress,
       String checksum,
-      List<MappedByteBuffer> codes,
+      List<LongBuffer> signs,
       int rowsPerMap,
       float[] scales,
       float[] norms,
@@ -80,7 +84,7 @@ public final class ShardFile {
     this.progress = progress;
     this.documents = scales.length;
     this.checksum = checksum;
-    this.codes = codes;
+    this.signs = signs;
     this.rowsPerMap = rowsPerMap;
     this.scales = scales;
     this.norms = norms;
@@ -171,6 +175,12 @@ public final class ShardFile {
       byte[] magic = new byte[MAGIC.length];
       head.get(magic);
       long headerBytes = head.getLong();
+      if (Arrays.equals(magic, FORMER)) {
+        throw new InfluenceException(
+            path
+                + " was built by an earlier version, which kept bytes where this one keeps signs."
+                + " Remove it, and build the index anew.");
+      }
       if (!Arrays.equals(magic, MAGIC)) {
         throw damaged(path, "it does not begin as shards do");
       }
@@ -183,20 +193,24 @@ public final class ShardFile {
       IndexSettings settings = IndexSettings.read(header);
       Progress progress = Progress.read(header);
       int n = Math.toIntExact(progress.documents());
-      int k = settings.sketch().buckets();
-      long codesStart = before + headerBytes;
-      long numbersStart = codesStart + (long) n * k;
+      int row = SignCodes.bytes(settings.sketch().buckets());
+      long signsStart = before + headerBytes;
+      long numbersStart = signsStart + (long) n * row;
       long offsetsStart = numbersStart + 2L * Float.BYTES * n;
       long entriesStart = offsetsStart + Long.BYTES * (n + 1L);
       long end = entriesStart + header.path("entryBytes").asLong();
       if (end + CHECKSUM_BYTES != size) {
         throw damaged(path, "its sections end at byte " + end + " of " + size);
       }
-      int rowsPerMap = (int) Math.max(1, MAP_BYTES / k);
-      List<MappedByteBuffer> codes = new ArrayList<>();
-      for (int row = 0; row < n; row += rowsPerMap) {
-        long bytes = (long) Math.min(rowsPerMap, n - row) * k;
-        codes.add(channel.map(FileChannel.MapMode.READ_ONLY, codesStart + (long) row * k, bytes));
+      int rowsPerMap = (int) Math.max(1, MAP_BYTES / row);
+      List<LongBuffer> signs = new ArrayList<>();
+      for (int first = 0; first < n; first += rowsPerMap) {
+        long bytes = (long) Math.min(rowsPerMap, n - first) * row;
+        signs.add(
+            channel
+                .map(FileChannel.MapMode.READ_ONLY, signsStart + (long) first * row, bytes)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .asLongBuffer());
       }
       float[] scales = new float[n];
       float[] norms = new float[n];
@@ -215,7 +229,7 @@ public final class ShardFile {
           header.path("shard").asInt(),
           progress,
           checksum,
-          codes,
+          signs,
           rowsPerMap,
           scales,
           norms,
@@ -294,37 +308,49 @@ public final class ShardFile {
   }
 
   /**
-   * Scalar products of queries with all documents, for choosing candidates: see {@link
-   * Matrix#timesCodes} about their rounding.
+   * Scalar products of queries with all documents, by all processors: each document's signs are
+   * read once.
    *
-   * @param queries [Q, k], fp32
+   * @param queries Q of them
    * @return [Q][n]
    */
-  public float[][] scan(Matrix queries) {
-    int q = queries.rows();
-    float[][] scores = new float[q][documents];
-    for (int m = 0; m < codes.size(); m++) {
-      int from = m * rowsPerMap;
-      int n = Math.min(rowsPerMap, documents - from);
-      float[] part =
-          queries.timesCodes(codes.get(m).duplicate(), Arrays.copyOfRange(scales, from, from + n));
-      for (int i = 0; i < q; i++) {
-        System.arraycopy(part, i * n, scores[i], from, n);
-      }
-    }
+  public float[][] scan(List<QueryPlanes> queries) {
+    float[][] scores = new float[queries.size()][documents];
+    int blocks = (documents + SCAN_BLOCK - 1) / SCAN_BLOCK;
+    IntStream.range(0, blocks)
+        .parallel()
+        .forEach(
+            block -> {
+              long[] row = new long[words()];
+              int end = Math.min(documents, (block + 1) * SCAN_BLOCK);
+              for (int document = block * SCAN_BLOCK; document < end; document++) {
+                read(document, row);
+                for (int q = 0; q < scores.length; q++) {
+                  scores[q][document] = (float) (queries.get(q).product(row) * scales[document]);
+                }
+              }
+            });
     return scores;
   }
 
-  /** The scalar product of a query with one document, in double. */
-  public double product(float[] query, int document) {
-    int k = settings.sketch().buckets();
-    ByteBuffer map = codes.get(document / rowsPerMap);
-    int start = document % rowsPerMap * k;
-    double sum = 0;
-    for (int i = 0; i < k; i++) {
-      sum += query[i] * map.get(start + i);
-    }
-    return sum * scales[document];
+  /** The scalar product of a query with one document. */
+  public double product(QueryPlanes query, int document) {
+    long[] row = new long[words()];
+    read(document, row);
+    return query.product(row) * scales[document];
+  }
+
+  /** Bytes that a scan reads. */
+  public long scannedBytes() {
+    return (long) documents * words() * Long.BYTES;
+  }
+
+  private int words() {
+    return SignCodes.words(settings.sketch().buckets());
+  }
+
+  private void read(int document, long[] row) {
+    signs.get(document / rowsPerMap).get(document % rowsPerMap * row.length, row);
   }
 
   /** What documents are; read from disk. */

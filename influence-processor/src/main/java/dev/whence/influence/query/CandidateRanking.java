@@ -62,8 +62,9 @@ public final class CandidateRanking {
       Conversation asked,
       MultiStageQuery.Preconditioned query,
       Preselection preselection) {
+    IndexScan.Estimates estimates = new IndexScan.Estimates(query);
     return words.best(asked, preselection.documents()).stream()
-        .map(hit -> IndexScan.candidate(hit.shard(), query, hit.document()))
+        .map(hit -> estimates.of(hit.shard(), hit.document()))
         .toList();
   }
 

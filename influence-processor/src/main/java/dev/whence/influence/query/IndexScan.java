@@ -1,7 +1,6 @@
 package dev.whence.influence.query;
 
-import dev.whence.engine.kernel.Matrices;
-import dev.whence.engine.kernel.Matrix;
+import dev.whence.influence.index.QueryPlanes;
 import dev.whence.influence.index.ShardFile;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -10,15 +9,17 @@ import java.util.PriorityQueue;
 
 /**
  * Looks through shards for the documents with the largest scalar products with queries, of both
- * signs: estimates of influence are &lt;q^, g^&gt; / N, with a standard error of |q^| |g^| / (N
- * sqrt(k)). Several queries share one reading of the codes.
+ * signs: estimates of influence are &lt;q^, g^&gt; / N, with a standard error of |q^| |g^| sqrt(pi
+ * / (2 k)) / N (see {@link dev.whence.influence.index.SignCodes}). Several queries share one
+ * reading of the signs.
+ *
+ * <p>The scan has the query in two bits. It keeps {@value #SHORTLIST} times as many documents as
+ * are wanted, which are compared once more with the query in full.
  */
 public final class IndexScan {
-  private final Matrices matrices;
+  private static final int SHORTLIST = 4;
 
-  public IndexScan(Matrices matrices) {
-    this.matrices = matrices;
-  }
+  private IndexScan() {}
 
   /**
    * A document that may be among the most influential.
@@ -58,47 +59,48 @@ public final class IndexScan {
           .thenComparing(Candidate::document);
 
   /** Candidates of each query in one shard, at most so many of each sign. */
-  public List<Candidates> scan(
+  public static List<Candidates> scan(
       ShardFile shard, List<MultiStageQuery.Preconditioned> queries, int most) {
-    int k = shard.settings().sketch().buckets();
-    float[] all = new float[queries.size() * k];
-    for (int q = 0; q < queries.size(); q++) {
-      System.arraycopy(queries.get(q).sketch(), 0, all, q * k, k);
-    }
-    float[][] products;
-    try (Matrix vectors = matrices.of(queries.size(), k, all)) {
-      products = shard.scan(vectors);
-    }
+    float[][] products =
+        shard.scan(queries.stream().map(query -> QueryPlanes.coarse(query.sketch())).toList());
     List<Candidates> found = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
-      MultiStageQuery.Preconditioned query = queries.get(q);
+      Estimates estimates = new Estimates(queries.get(q));
       found.add(
           new Candidates(
-              candidates(shard, query, largest(products[q], most, 1)).stream()
-                  .sorted(DESCENDING)
-                  .toList(),
-              candidates(shard, query, largest(products[q], most, -1)).stream()
-                  .sorted(DESCENDING.reversed())
-                  .toList()));
+              candidates(shard, estimates, products[q], most, 1),
+              candidates(shard, estimates, products[q], most, -1)));
     }
     return found;
   }
 
-  /** Scanned scores are rounded; those of the few that are kept are computed anew. */
   private static List<Candidate> candidates(
-      ShardFile shard, MultiStageQuery.Preconditioned query, List<Integer> documents) {
-    return documents.stream().map(document -> candidate(shard, query, document)).toList();
+      ShardFile shard, Estimates estimates, float[] products, int most, int sign) {
+    int shortlist = (int) Math.min(products.length, (long) most * SHORTLIST);
+    return largest(products, shortlist, sign).stream()
+        .map(document -> estimates.of(shard, document))
+        .sorted(sign > 0 ? DESCENDING : DESCENDING.reversed())
+        .limit(most)
+        .toList();
   }
 
-  /** A document with its estimate, whatever chose it. */
-  public static Candidate candidate(
-      ShardFile shard, MultiStageQuery.Preconditioned query, int document) {
-    double unit = query.norm() / (query.tokens() * Math.sqrt(query.sketch().length));
-    return new Candidate(
-        shard,
-        document,
-        shard.product(query.sketch(), document) / query.tokens(),
-        unit * shard.norm(document));
+  /** Estimates of a query's influences for documents, whatever chose them. */
+  public static final class Estimates {
+    private final QueryPlanes planes;
+    private final double tokens;
+    private final double unit;
+
+    public Estimates(MultiStageQuery.Preconditioned query) {
+      this.planes = QueryPlanes.fine(query.sketch());
+      this.tokens = query.tokens();
+      this.unit = query.norm() * Math.sqrt(Math.PI / 2 / query.sketch().length) / tokens;
+    }
+
+    /** A document with its estimate. */
+    public Candidate of(ShardFile shard, int document) {
+      return new Candidate(
+          shard, document, shard.product(planes, document) / tokens, unit * shard.norm(document));
+    }
   }
 
   private static List<Integer> largest(float[] scores, int most, int sign) {

@@ -97,9 +97,8 @@ public final class InfluenceSearch {
     List<IndexScan.Candidates> candidates =
         new ArrayList<>(
             Collections.nCopies(queries.size(), new IndexScan.Candidates(List.of(), List.of())));
-    IndexScan scan = new IndexScan(answering.matrices());
     for (ShardFile shard : index.shards()) {
-      List<IndexScan.Candidates> found = scan.scan(shard, queries, most);
+      List<IndexScan.Candidates> found = IndexScan.scan(shard, queries, most);
       for (int q = 0; q < queries.size(); q++) {
         candidates.set(q, candidates.get(q).plus(found.get(q), most));
       }

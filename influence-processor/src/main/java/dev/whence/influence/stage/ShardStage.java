@@ -1,7 +1,6 @@
 package dev.whence.influence.stage;
 
 import dev.whence.engine.EngineException;
-import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
@@ -73,7 +72,6 @@ final class ShardStage implements Stage {
   private final InstantSource clock;
   private final String instance;
   private final Supplier<List<ModelRelease>> releases;
-  private Optional<Matrices> matrices = Optional.empty();
   private final LearntRate bytesPerSecond = new LearntRate(FIRST_BYTES_PER_SECOND);
   private final LearntRate secondsPerDocument = new LearntRate(FIRST_SECONDS_PER_DOCUMENT);
 
@@ -155,11 +153,6 @@ final class ShardStage implements Stage {
 
   @Override
   public void open() {
-    try {
-      matrices = Optional.of(Matrices.open(config.engine()));
-    } catch (EngineException e) {
-      throw new EnvironmentException("the engine did not start: " + e.getMessage(), e);
-    }
     expect(releases.get().stream().findFirst());
   }
 
@@ -306,7 +299,7 @@ final class ShardStage implements Stage {
             coming.values().stream()
                 .filter(other -> other.scanned.isEmpty())
                 .flatMap(other -> other.here().stream())
-                .mapToLong(ShardStage::bytes)
+                .mapToLong(ShardFile::scannedBytes)
                 .sum();
         seconds += bytes / bytesPerSecond.value();
       }
@@ -352,14 +345,9 @@ final class ShardStage implements Stage {
     };
   }
 
-  private static long bytes(ShardFile shard) {
-    return (long) shard.size() * shard.settings().sketch().buckets();
-  }
-
   /** One reading of every shard that is asked, for all queries that ask it. */
   private void scan() {
     long began = System.nanoTime();
-    IndexScan scan = new IndexScan(matrices.orElseThrow());
     List<Coming> waiting =
         coming.values().stream()
             .filter(one -> one.scanned.isEmpty() && !one.here().isEmpty())
@@ -384,14 +372,14 @@ final class ShardStage implements Stage {
       ShardFile shard = entry.getKey();
       List<Coming> queries = entry.getValue();
       List<IndexScan.Candidates> candidates =
-          scan.scan(shard, queries.stream().map(one -> one.query.vector()).toList(), most);
+          IndexScan.scan(shard, queries.stream().map(one -> one.query.vector()).toList(), most);
       for (int i = 0; i < queries.size(); i++) {
         IndexScan.Candidates more = candidates.get(i);
         found.computeIfPresent(queries.get(i), (one, before) -> before.plus(more, most(one)));
       }
       documents += shard.size();
-      bytes += bytes(shard);
-      work += bytes(shard) * queries.size();
+      bytes += shard.scannedBytes();
+      work += shard.scannedBytes() * queries.size();
     }
     double seconds = (System.nanoTime() - began) / 1e9;
     if (work > 0 && seconds > 0) {
@@ -566,7 +554,6 @@ final class ShardStage implements Stage {
   @Override
   public void close() {
     ranking.close();
-    matrices.ifPresent(Matrices::close);
     values.close();
   }
 }
