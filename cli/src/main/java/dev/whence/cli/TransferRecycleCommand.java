@@ -90,6 +90,13 @@ final class TransferRecycleCommand implements Callable<Integer> {
   private long measurements;
 
   @Option(
+      names = "--lambda",
+      defaultValue = "1",
+      paramLabel = "L",
+      description = "factor of the differences (default: ${DEFAULT-VALUE})")
+  private double lambda;
+
+  @Option(
       names = "--policy",
       paramLabel = "NAME=VALUE",
       description = "where two versions do not match, as for 'transfer run'")
@@ -118,7 +125,12 @@ final class TransferRecycleCommand implements Callable<Integer> {
     try {
       recycling =
           new Recycling(
-              versions, first.map(Models::resolve), Policies.of(policies), tuner(bar), bar::note);
+              versions,
+              first.map(Models::resolve),
+              lambda,
+              Policies.of(policies),
+              tuner(bar),
+              bar::note);
     } catch (IllegalArgumentException | TransferException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
@@ -148,7 +160,7 @@ final class TransferRecycleCommand implements Callable<Integer> {
                 : "Recipe " + String.join(", ", recipes))
             + ", bases "
             + String.join(", ", bases)
-            + ".";
+            + (lambda == 1 ? "." : ", lambda " + lambda + ".");
     Files.writeString(output.resolve("recycling.md"), RecyclingReport.markdown(comparisons, what));
     Files.writeString(output.resolve("recycling.html"), RecyclingReport.html(comparisons, what));
   }

@@ -22,12 +22,13 @@ import java.util.function.Consumer;
  *
  * <pre>
  *   M*_1    = finetune(M_1)                    delta_1 = M*_1 - M_1
- *   M*_i    = finetune(M_i + delta_{i-1})      delta_i = M*_i - M_i        i = 2, 3, ...
+ *   M*_i    = finetune(M_i + lambda delta_{i-1})      delta_i = M*_i - M_i        i = 2, 3, ...
  * </pre>
  *
- * <p>{@code M_i + delta_{i-1}} is one transfer with base M_{i-1}, fine-tuned M*_{i-1} and target
- * M_i, rounded once: no difference is ever rounded or stored. It is not gated: fine-tuning goes on
- * from it, and the paper finds that this also rescues differences that fail by themselves.
+ * <p>with lambda = 1 there. {@code M_i + lambda delta_{i-1}} is one transfer with base M_{i-1},
+ * fine-tuned M*_{i-1} and target M_i, rounded once: no difference is ever rounded or stored. It is
+ * not gated: fine-tuning goes on from it, and the paper finds that this also rescues differences
+ * that fail by themselves.
  *
  * <p>Each version gets a directory under the output, {@code 1-NAME}, {@code 2-NAME}, ..., with
  * {@code recycled} (M_i + delta_{i-1}), {@code fine-tuned} (M*_i) and what was measured on the way.
@@ -37,6 +38,7 @@ import java.util.function.Consumer;
 public final class Recycling {
   private final List<Base> bases;
   private final Optional<Path> first;
+  private final double lambda;
   private final Policies policies;
   private final FineTuner tuner;
   private final Consumer<String> progress;
@@ -60,12 +62,14 @@ public final class Recycling {
   /**
    * @param bases M_1, M_2, ..., at least two
    * @param first M*_1 where it is there already; empty: it is made
+   * @param lambda factor of the differences
    * @param policies where two versions do not match
    * @param progress hears what is being done
    */
   public Recycling(
       List<Base> bases,
       Optional<Path> first,
+      double lambda,
       Policies policies,
       FineTuner tuner,
       Consumer<String> progress) {
@@ -75,6 +79,7 @@ public final class Recycling {
     }
     this.bases = List.copyOf(bases);
     this.first = first;
+    this.lambda = lambda;
     this.policies = policies;
     this.tuner = tuner;
     this.progress = progress;
@@ -170,7 +175,7 @@ public final class Recycling {
         TransferRequest.Input.of(base.directory()),
         fineTuned,
         TransferRequest.Input.of(target.directory()),
-        List.of(1.),
+        List.of(lambda),
         policies);
   }
 }

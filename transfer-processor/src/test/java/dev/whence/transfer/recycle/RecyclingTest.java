@@ -93,7 +93,7 @@ class RecyclingTest {
   }
 
   private Recycling recycling(List<Recycling.Base> bases, Optional<Path> first, FineTuner tuner) {
-    return new Recycling(bases, first, Policies.STRICT, tuner, what -> {});
+    return new Recycling(bases, first, 1, Policies.STRICT, tuner, what -> {});
   }
 
   @Test
@@ -115,6 +115,31 @@ class RecyclingTest {
             new Measurement(4, 80, 20, 100),
             new Measurement(8, 40, 60, 100));
     assertThat(rounds.get(1).curve()).extracting(Measurement::step).containsExactly(0L, 2L, 4L);
+  }
+
+  /** M_2 + (M*_1 - M_1) / 4 = 30 + 40 / 4. */
+  @Test
+  void aPartOfTheDifferenceIsCarriedOver() throws IOException {
+    List<Recycling.Round> rounds =
+        new Recycling(
+                bases(20, 30), Optional.empty(), .25, Policies.STRICT, new Halfway(), what -> {})
+            .run(8, 4, directory.resolve("out"));
+    assertThat(rounds.get(1).recycled().map(RecyclingTest::x)).contains(40f);
+  }
+
+  @Test
+  void aFactorThatIsNoNumberIsRefused() {
+    Recycling recycling =
+        new Recycling(
+            bases(20, 30),
+            Optional.empty(),
+            Double.NaN,
+            Policies.STRICT,
+            new Halfway(),
+            what -> {});
+    assertThatThrownBy(() -> recycling.run(8, 4, directory.resolve("out")))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("lambda");
   }
 
   @Test
@@ -199,7 +224,7 @@ class RecyclingTest {
     Policies policies = Policies.of(Map.of("vocabulary", "align"));
     assertThatThrownBy(
             () ->
-                new Recycling(bases, Optional.of(first), policies, tuner, what -> {})
+                new Recycling(bases, Optional.of(first), 1, policies, tuner, what -> {})
                     .run(8, 4, directory.resolve("out")))
         .hasMessage("broken");
   }
