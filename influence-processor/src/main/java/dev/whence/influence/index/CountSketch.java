@@ -31,10 +31,42 @@ public record CountSketch(int buckets, long seed) {
    */
   public void add(float[] values, long first, float[] sketch) {
     for (int i = 0; i < values.length; i++) {
-      long hash = mix(seed + (first + i) * 0x9e37_79b9_7f4a_7c15L);
-      int bucket = (int) (((hash >>> 32) * buckets) >>> 32);
-      sketch[bucket] += (hash & 1) == 0 ? values[i] : -values[i];
+      addTo(sketch, place(first + i), values[i]);
     }
+  }
+
+  /**
+   * Where coordinates go, for vectors of which many are sketched: the hash is the larger part of
+   * the work.
+   *
+   * @param first number of the first one
+   * @param n how many
+   */
+  int[] places(long first, int n) {
+    int[] places = new int[n];
+    for (int i = 0; i < n; i++) {
+      places[i] = place(first + i);
+    }
+    return places;
+  }
+
+  /** Adds coordinates whose {@link #places} are known. */
+  static void add(float[] values, int[] places, float[] sketch) {
+    for (int i = 0; i < values.length; i++) {
+      addTo(sketch, places[i], values[i]);
+    }
+  }
+
+  /** Twice the bucket, and 1 more where the sign is turned. */
+  private int place(long coordinate) {
+    long hash = mix(seed + coordinate * 0x9e37_79b9_7f4a_7c15L);
+    return (int) (((hash >>> 32) * buckets) >>> 32) << 1 | (int) (hash & 1);
+  }
+
+  /** Without a branch, which no processor could foretell. */
+  private static void addTo(float[] sketch, int place, float value) {
+    sketch[place >>> 1] +=
+        Float.intBitsToFloat(Float.floatToRawIntBits(value) ^ place << (Integer.SIZE - 1));
   }
 
   private static long mix(long z) {

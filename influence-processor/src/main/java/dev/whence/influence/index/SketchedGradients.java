@@ -8,6 +8,7 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,9 +36,13 @@ public final class SketchedGradients implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
 
+  /** Places of coordinates are kept up to so many, of four bytes each. */
+  private static final long MOST_PLACES = 1 << 24;
+
   private final CountSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
+  private final Map<String, int[]> places;
 
   /**
    * @param model stays the caller's to close; its layers are those of the factors
@@ -52,6 +57,19 @@ public final class SketchedGradients implements AutoCloseable {
     this.sketch = sketch;
     this.gradients = new WhitenedGradients(model, factors, damping, measure);
     this.firsts = firsts(factors.layers());
+    this.places = places(factors.layers());
+  }
+
+  private Map<String, int[]> places(List<LinearLayer> layers) {
+    if (layers.stream().mapToLong(LinearLayer::elements).sum() > MOST_PLACES) {
+      return Map.of();
+    }
+    Map<String, int[]> known = new HashMap<>();
+    for (LinearLayer layer : layers) {
+      long first = Objects.requireNonNull(firsts.get(layer.name()));
+      known.put(layer.name(), sketch.places(first, Math.toIntExact(layer.elements())));
+    }
+    return known;
   }
 
   /** Number of each layer's first coordinate. */
@@ -78,7 +96,13 @@ public final class SketchedGradients implements AutoCloseable {
         packTokens,
         (document, layer, values) -> {
           squares[document] += squared(values);
-          sketch.add(values, Objects.requireNonNull(firsts.get(layer.name())), sketches[document]);
+          int[] known = places.get(layer.name());
+          if (known == null) {
+            long first = Objects.requireNonNull(firsts.get(layer.name()));
+            sketch.add(values, first, sketches[document]);
+          } else {
+            CountSketch.add(values, known, sketches[document]);
+          }
         });
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
@@ -94,11 +118,18 @@ public final class SketchedGradients implements AutoCloseable {
   }
 
   private static double squared(float[] values) {
-    double sum = 0;
-    for (float value : values) {
-      sum += (double) value * value;
+    double[] lanes = new double[4]; // sums side by side: one alone waits for itself
+    int whole = values.length / lanes.length * lanes.length;
+    for (int i = 0; i < whole; i += lanes.length) {
+      lanes[0] += (double) values[i] * values[i];
+      lanes[1] += (double) values[i + 1] * values[i + 1];
+      lanes[2] += (double) values[i + 2] * values[i + 2];
+      lanes[3] += (double) values[i + 3] * values[i + 3];
     }
-    return sum;
+    for (int i = whole; i < values.length; i++) {
+      lanes[0] += (double) values[i] * values[i];
+    }
+    return lanes[0] + lanes[1] + lanes[2] + lanes[3];
   }
 
   @Override
