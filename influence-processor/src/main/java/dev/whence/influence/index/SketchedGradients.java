@@ -8,6 +8,7 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,6 +39,13 @@ public final class SketchedGradients implements AutoCloseable {
 
   /** Places of coordinates are kept up to so many, of four bytes each. */
   private static final long MOST_PLACES = 1 << 24;
+
+  /** Of gradients that wait for being sketched, about. */
+  private static final long WAITING_BYTES = 64 << 20;
+
+  /** A layer's part of a document's gradient, [O, I]. */
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
+  private record Waiting(int document, LinearLayer layer, float[] values) {}
 
   private final CountSketch sketch;
   private final WhitenedGradients gradients;
@@ -91,19 +99,21 @@ public final class SketchedGradients implements AutoCloseable {
   public List<Vector> of(List<CorpusDocument> documents, int packTokens) {
     float[][] sketches = new float[documents.size()][sketch.buckets()];
     double[] squares = new double[documents.size()];
+    List<Waiting> waiting = new ArrayList<>();
+    long[] bytes = {0};
     gradients.forEach(
         documents,
         packTokens,
         (document, layer, values) -> {
           squares[document] += squared(values);
-          int[] known = places.get(layer.name());
-          if (known == null) {
-            long first = Objects.requireNonNull(firsts.get(layer.name()));
-            sketch.add(values, first, sketches[document]);
-          } else {
-            CountSketch.add(values, known, sketches[document]);
+          waiting.add(new Waiting(document, layer, values));
+          bytes[0] += (long) values.length * Float.BYTES;
+          if (bytes[0] > WAITING_BYTES) {
+            add(waiting, sketches);
+            bytes[0] = 0;
           }
         });
+    add(waiting, sketches);
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
       if (!Double.isFinite(squares[i])) {
@@ -115,6 +125,24 @@ public final class SketchedGradients implements AutoCloseable {
       vectors.add(new Vector(sketches[i], Math.sqrt(squares[i])));
     }
     return vectors;
+  }
+
+  /**
+   * Document by document: gradients come layer by layer, and sketches that take turns are all out
+   * of the cache.
+   */
+  private void add(List<Waiting> waiting, float[][] sketches) {
+    waiting.sort(Comparator.comparingInt(Waiting::document));
+    for (Waiting one : waiting) {
+      int[] known = places.get(one.layer().name());
+      if (known == null) {
+        long first = Objects.requireNonNull(firsts.get(one.layer().name()));
+        sketch.add(one.values(), first, sketches[one.document()]);
+      } else {
+        CountSketch.add(one.values(), known, sketches[one.document()]);
+      }
+    }
+    waiting.clear();
   }
 
   private static double squared(float[] values) {
