@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.benchmarks.influence.InfluenceBench;
 import dev.whence.benchmarks.influence.RecallBench;
+import dev.whence.benchmarks.influence.ScanBench;
 import dev.whence.influence.ekfac.Damping;
 import java.nio.file.Path;
 import java.util.List;
@@ -19,6 +20,8 @@ import picocli.CommandLine.Spec;
         "Whether influence finds the documents that taught chat-v1 a fact, beside cheaper ways.",
     mixinStandardHelpOptions = true)
 final class BenchInfluenceCommand implements Callable<Integer> {
+  private static final int SCANNED = 100_000;
+
   @Spec private CommandSpec spec;
   @Mixin private BenchOutput output = new BenchOutput();
 
@@ -77,6 +80,12 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   private boolean recall;
 
   @Option(
+      names = "--scan",
+      description =
+          "instead: how long an index of --documents (100000) is scanned, of random signs")
+  private boolean scan;
+
+  @Option(
       names = "--documents",
       defaultValue = "0",
       paramLabel = "N",
@@ -88,6 +97,13 @@ final class BenchInfluenceCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    if (scan) {
+      output.measure(
+          spec,
+          () -> new ScanBench.Options(directory, documents == 0 ? SCANNED : documents, buckets),
+          ScanBench::run);
+      return Whence.DONE;
+    }
     if (recall) {
       output.measure(
           spec,

@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.LongBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -24,7 +23,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * One shard of an index: the vectors of n documents as {@link SignCodes}, k bits and a scale each,
@@ -47,20 +45,13 @@ public final class ShardFile {
   private static final int CHECKSUM_BYTES = 32;
   private static final int MAX_ENTRY_BYTES = 1 << 20;
 
-  /** Documents that one processor takes at once. */
-  private static final int SCAN_BLOCK = 256;
-
-  /** A map has at most 2 GiB. */
-  private static final long MAP_BYTES = 1L << 30;
-
   private final Path path;
   private final IndexSettings settings;
   private final int number;
   private final Progress progress;
   private final int documents;
   private final String checksum;
-  private final List<LongBuffer> signs;
-  private final int rowsPerMap;
+  private final SignRows signs;
   private final float[] scales;
   private final float[] norms;
   private final long[] entries;
@@ -72,8 +63,7 @@ public final class ShardFile {
       int number,
       Progress progress,
       String checksum,
-      List<LongBuffer> signs,
-      int rowsPerMap,
+      SignRows signs,
       float[] scales,
       float[] norms,
       long[] entries,
@@ -85,7 +75,6 @@ public final class ShardFile {
     this.documents = scales.length;
     this.checksum = checksum;
     this.signs = signs;
-    this.rowsPerMap = rowsPerMap;
     this.scales = scales;
     this.norms = norms;
     this.entries = entries;
@@ -193,24 +182,14 @@ public final class ShardFile {
       IndexSettings settings = IndexSettings.read(header);
       Progress progress = Progress.read(header);
       int n = Math.toIntExact(progress.documents());
-      int row = SignCodes.bytes(settings.sketch().buckets());
+      int k = settings.sketch().buckets();
       long signsStart = before + headerBytes;
-      long numbersStart = signsStart + (long) n * row;
+      long numbersStart = signsStart + (long) n * SignCodes.bytes(k);
       long offsetsStart = numbersStart + 2L * Float.BYTES * n;
       long entriesStart = offsetsStart + Long.BYTES * (n + 1L);
       long end = entriesStart + header.path("entryBytes").asLong();
       if (end + CHECKSUM_BYTES != size) {
         throw damaged(path, "its sections end at byte " + end + " of " + size);
-      }
-      int rowsPerMap = (int) Math.max(1, MAP_BYTES / row);
-      List<LongBuffer> signs = new ArrayList<>();
-      for (int first = 0; first < n; first += rowsPerMap) {
-        long bytes = (long) Math.min(rowsPerMap, n - first) * row;
-        signs.add(
-            channel
-                .map(FileChannel.MapMode.READ_ONLY, signsStart + (long) first * row, bytes)
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .asLongBuffer());
       }
       float[] scales = new float[n];
       float[] norms = new float[n];
@@ -229,8 +208,7 @@ public final class ShardFile {
           header.path("shard").asInt(),
           progress,
           checksum,
-          signs,
-          rowsPerMap,
+          new SignRows(channel, signsStart, n, k),
           scales,
           norms,
           entries,
@@ -315,42 +293,17 @@ public final class ShardFile {
    * @return [Q][n]
    */
   public float[][] scan(List<QueryPlanes> queries) {
-    float[][] scores = new float[queries.size()][documents];
-    int blocks = (documents + SCAN_BLOCK - 1) / SCAN_BLOCK;
-    IntStream.range(0, blocks)
-        .parallel()
-        .forEach(
-            block -> {
-              long[] row = new long[words()];
-              int end = Math.min(documents, (block + 1) * SCAN_BLOCK);
-              for (int document = block * SCAN_BLOCK; document < end; document++) {
-                read(document, row);
-                for (int q = 0; q < scores.length; q++) {
-                  scores[q][document] = (float) (queries.get(q).product(row) * scales[document]);
-                }
-              }
-            });
-    return scores;
+    return signs.scan(queries, scales);
   }
 
   /** The scalar product of a query with one document. */
   public double product(QueryPlanes query, int document) {
-    long[] row = new long[words()];
-    read(document, row);
-    return query.product(row) * scales[document];
+    return signs.product(query, document) * scales[document];
   }
 
   /** Bytes that a scan reads. */
   public long scannedBytes() {
-    return (long) documents * words() * Long.BYTES;
-  }
-
-  private int words() {
-    return SignCodes.words(settings.sketch().buckets());
-  }
-
-  private void read(int document, long[] row) {
-    signs.get(document / rowsPerMap).get(document % rowsPerMap * row.length, row);
+    return signs.bytes();
   }
 
   /** What documents are; read from disk. */
