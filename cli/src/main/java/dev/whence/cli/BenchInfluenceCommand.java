@@ -82,14 +82,15 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   @Option(
       names = "--scan",
       description =
-          "instead: how long an index of --documents (100000) is scanned, of random signs")
+          "instead: how long an index of --documents (100000), --buckets is scanned, of random signs")
   private boolean scan;
 
   @Option(
       names = "--documents",
       defaultValue = "0",
       paramLabel = "N",
-      description = "with --recall: so many documents, spread over the corpus (default: all)")
+      description =
+          "with --recall: so many, spread over the corpus (default: all); with --scan: of the index")
   private int documents;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields

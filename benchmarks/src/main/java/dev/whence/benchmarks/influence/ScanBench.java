@@ -2,6 +2,7 @@ package dev.whence.benchmarks.influence;
 
 import dev.whence.benchmarks.Machine;
 import dev.whence.influence.index.QueryPlanes;
+import dev.whence.influence.index.RotatedSketch;
 import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.index.SignRows;
 import java.io.IOException;
@@ -27,7 +28,8 @@ import java.util.stream.IntStream;
 public final class ScanBench {
   private static final int ROUNDS = 20;
   private static final List<Integer> QUERIES = List.of(1, 2, 4, 8);
-  private static final int READ_BYTES = 1 << 24;
+  private static final int READ_BYTES = 1 << 22;
+  private static final long MOST_BYTES = 1L << 36;
 
   private ScanBench() {}
 
@@ -43,7 +45,11 @@ public final class ScanBench {
       if (documents < 1) {
         throw new IllegalArgumentException(documents + " documents are none to scan");
       }
-      SignCodes.words(buckets);
+      long bytes = (long) documents * SignCodes.bytes(buckets);
+      if (bytes > MOST_BYTES) {
+        throw new IllegalArgumentException(
+            bytes + " bytes of signs: at most " + MOST_BYTES + " are written for a measurement");
+      }
     }
   }
 
@@ -108,7 +114,7 @@ public final class ScanBench {
       for (int i = 0; i < buckets; i++) {
         values[i] = (float) random.nextGaussian();
       }
-      queries.add(QueryPlanes.coarse(values));
+      queries.add(QueryPlanes.coarse(new RotatedSketch(values)));
     }
     return queries;
   }
@@ -158,8 +164,8 @@ public final class ScanBench {
             m -> {
               LongBuffer map = maps.get(m);
               long[] piece = new long[1 << 12];
-              for (int at = 0; at + piece.length <= map.limit(); at += piece.length) {
-                map.get(at, piece);
+              for (int at = 0; at < map.limit(); at += piece.length) {
+                map.get(at, piece, 0, Math.min(piece.length, map.limit() - at));
               }
             });
   }

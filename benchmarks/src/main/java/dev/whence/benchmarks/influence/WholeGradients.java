@@ -5,6 +5,7 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.CountSketch;
 import dev.whence.influence.index.QueryPlanes;
+import dev.whence.influence.index.RotatedSketch;
 import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.index.WhitenedGradients;
 import dev.whence.influence.model.Measure;
@@ -73,7 +74,10 @@ final class WholeGradients implements AutoCloseable {
               answering, answering.texts().conversation(asked.answered()), Measure.LOG_LIKELIHOOD);
       MultiStageQuery.Whitened whitened = query.whitened(gradient, alpha, lambda, lambda);
       whole.add(whitened.vector());
-      sketched.add(sizes.stream().map(size -> QueryPlanes.fine(whitened.sketch(size))).toList());
+      sketched.add(
+          sizes.stream()
+              .map(size -> QueryPlanes.fine(RotatedSketch.of(whitened.sketch(size))))
+              .toList());
     }
   }
 
@@ -116,7 +120,10 @@ final class WholeGradients implements AutoCloseable {
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < documents.size(); i++) {
       vectors.add(
-          new Vector(from + i, products[i], sums.get(i).stream().map(SignCodes::of).toList()));
+          new Vector(
+              from + i,
+              products[i],
+              sums.get(i).stream().map(RotatedSketch::of).map(SignCodes::of).toList()));
     }
     return vectors;
   }

@@ -11,6 +11,7 @@ import java.util.List;
  */
 public abstract class CorpusPass implements CorpusFile.Visitor {
   private final long tokensAtOnce;
+  private final int documentsAtOnce;
   private final Duration saveEvery;
   private final RejectFile rejects;
   private final List<CorpusDocument> waiting = new ArrayList<>();
@@ -25,12 +26,19 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
    * @param start what earlier runs did
    * @param rejects gets the lines that are no documents
    * @param tokensAtOnce documents of so many tokens are worked on together
+   * @param documentsAtOnce and no more of them than so many
    * @param saveEvery how much work is lost at most
    */
-  protected CorpusPass(Progress start, RejectFile rejects, long tokensAtOnce, Duration saveEvery) {
+  protected CorpusPass(
+      Progress start,
+      RejectFile rejects,
+      long tokensAtOnce,
+      int documentsAtOnce,
+      Duration saveEvery) {
     this.progress = start;
     this.rejects = rejects;
     this.tokensAtOnce = tokensAtOnce;
+    this.documentsAtOnce = documentsAtOnce;
     this.saveEvery = saveEvery;
   }
 
@@ -49,7 +57,7 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
     waiting.add(document);
     waitingTokens += document.tokens();
     bytes = document.reference().offset() + document.reference().bytes();
-    if (waitingTokens >= tokensAtOnce) {
+    if (waitingTokens >= tokensAtOnce || waiting.size() >= documentsAtOnce) {
       computeWaiting();
       if (System.nanoTime() - saved >= saveEvery.toNanos()) {
         rejects.save();

@@ -323,7 +323,12 @@ public final class FactorsJob {
         RejectFile rejects,
         Listener listener,
         Progress start) {
-      super(start, rejects, (long) PACKS_AT_ONCE * options.packTokens(), options.saveEvery());
+      super(
+          start,
+          rejects,
+          (long) PACKS_AT_ONCE * options.packTokens(),
+          Integer.MAX_VALUE,
+          options.saveEvery());
       this.name = name;
       this.unfinished = unfinished;
       this.header = header;

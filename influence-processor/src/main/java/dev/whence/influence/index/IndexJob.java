@@ -111,6 +111,9 @@ public final class IndexJob {
 
   private static final int PACKS_AT_ONCE = 8;
 
+  /** Numbers of the sketches that are in memory together: 256 MiB. */
+  private static final int SKETCHES_AT_ONCE = 1 << 26;
+
   private final TappedModel model;
   private final EkfacFactors factors;
   private final IndexSettings settings;
@@ -224,6 +227,7 @@ public final class IndexJob {
           builder.progress(),
           rejects,
           (long) PACKS_AT_ONCE * options.packTokens(),
+          Math.max(1, SKETCHES_AT_ONCE / options.sketch().buckets()),
           options.saveEvery());
       this.shard = shard;
       this.builder = builder;

@@ -1,8 +1,8 @@
 package dev.whence.influence.index;
 
 /**
- * A query's sketch q in whole numbers u of b bits (two's complement), q ~ step u, kept by bit: word
- * w of plane p holds bit p of 64 numbers. With the signs s of a document's sketch ({@link
+ * A query's rotated sketch q in whole numbers u of b bits (two's complement), q ~ step u, kept by
+ * bit: word w of plane p holds bit p of 64 numbers. With the signs s of a document's sketch ({@link
  * SignCodes})
  *
  * <pre>
@@ -21,8 +21,11 @@ public final class QueryPlanes {
   /** For estimates that are published. */
   private static final int FINE_BITS = 16;
 
-  /** Steps that are tried for few bits, in root mean squares of the query. */
-  private static final double[] STEPS = {.5, .7, .85, 1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4, 6, 9};
+  /**
+   * Of two bits, in root mean squares of the query: what leaves the least squared error of Gaussian
+   * numbers, .151 of their square.
+   */
+  private static final double COARSE_STEP = 1.08;
 
   private final long[][] planes;
   private final double step;
@@ -48,35 +51,20 @@ public final class QueryPlanes {
     return Math.max(-limit, Math.min(limit - 1, nearest));
   }
 
-  /**
-   * Few bits, for choosing documents: the step is the one of some that leaves the least squared
-   * error.
-   */
-  public static QueryPlanes coarse(float[] query) {
+  /** Two bits, for choosing documents. */
+  public static QueryPlanes coarse(RotatedSketch rotated) {
+    float[] query = rotated.values();
     double squares = 0;
     for (float value : query) {
       squares += (double) value * value;
     }
-    double unit = Math.sqrt(squares / query.length);
-    double best = 0;
-    double least = Double.POSITIVE_INFINITY;
-    for (double factor : STEPS) {
-      double step = factor * unit;
-      double error = 0;
-      for (float value : query) {
-        double off = value - step * rounded(value, COARSE_BITS, step);
-        error += off * off;
-      }
-      if (error < least) {
-        least = error;
-        best = step;
-      }
-    }
-    return new QueryPlanes(query, COARSE_BITS, best);
+    double step = COARSE_STEP * Math.sqrt(squares / query.length);
+    return new QueryPlanes(query, COARSE_BITS, step);
   }
 
   /** All bits that a query on its way has, for estimates. */
-  public static QueryPlanes fine(float[] query) {
+  public static QueryPlanes fine(RotatedSketch rotated) {
+    float[] query = rotated.values();
     float largest = 0;
     for (float value : query) {
       largest = Math.max(largest, Math.abs(value));
@@ -90,6 +78,10 @@ public final class QueryPlanes {
    * @param signs of a document, as many words as the query has
    */
   public double product(long[] signs) {
+    if (signs.length != planes[0].length) {
+      throw new IllegalArgumentException(
+          "signs of " + signs.length + " words, a query of " + planes[0].length);
+    }
     long positive = 0;
     int top = planes.length - 1;
     for (int p = 0; p <= top; p++) {

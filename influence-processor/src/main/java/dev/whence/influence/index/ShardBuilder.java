@@ -46,6 +46,12 @@ final class ShardBuilder implements AutoCloseable {
       long entryBytes = 0;
       if (Files.exists(state)) {
         JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(state));
+        if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
+          throw new InfluenceException(
+              directory
+                  + " was begun by another version, which kept other codes of documents. Remove it to"
+                  + " begin the shard again.");
+        }
         if (!IndexSettings.read(json).isLike(settings)) {
           throw new InfluenceException(
               directory + " is of another index. Give another --output, or remove it.");
@@ -95,7 +101,13 @@ final class ShardBuilder implements AutoCloseable {
   void add(List<IndexedDocument> documents, List<SketchedGradients.Vector> vectors) {
     try {
       for (int i = 0; i < documents.size(); i++) {
-        SignCodes signs = SignCodes.of(vectors.get(i).sketch());
+        SignCodes signs = SignCodes.of(RotatedSketch.of(vectors.get(i).sketch()));
+        if (!Float.isFinite(signs.scale())) {
+          throw new InfluenceException(
+              "The sketch of the document at line "
+                  + documents.get(i).reference().line()
+                  + " is not finite: the model overflows on it. Take the line out of the corpus.");
+        }
         ByteBuffer row =
             ByteBuffer.allocate(signs.signs().length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         row.asLongBuffer().put(signs.signs());
@@ -126,6 +138,7 @@ final class ShardBuilder implements AutoCloseable {
   void save(Progress reached) {
     progress = reached;
     ObjectNode json = JsonMapper.builder().build().createObjectNode();
+    json.put("format", ShardFile.FORMAT);
     settings.write(json);
     reached.write(json);
     entryLengths.forEach(json.putArray("entryLengths")::add);

@@ -38,7 +38,8 @@ import java.util.List;
  * heap are searched at the speed of the page cache.
  */
 public final class ShardFile {
-  static final byte[] MAGIC = "WHENCEI2".getBytes(StandardCharsets.US_ASCII);
+  static final String FORMAT = "WHENCEI2";
+  private static final byte[] MAGIC = FORMAT.getBytes(StandardCharsets.US_ASCII);
   private static final byte[] FORMER = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
   private static final int ALIGNMENT = 64;
   private static final int MAX_HEADER_BYTES = 1 << 20;
@@ -187,8 +188,9 @@ public final class ShardFile {
       long numbersStart = signsStart + (long) n * SignCodes.bytes(k);
       long offsetsStart = numbersStart + 2L * Float.BYTES * n;
       long entriesStart = offsetsStart + Long.BYTES * (n + 1L);
-      long end = entriesStart + header.path("entryBytes").asLong();
-      if (end + CHECKSUM_BYTES != size) {
+      long entryBytes = header.path("entryBytes").asLong();
+      long end = entriesStart + entryBytes;
+      if (n < 0 || entryBytes < 0 || end + CHECKSUM_BYTES != size) {
         throw damaged(path, "its sections end at byte " + end + " of " + size);
       }
       float[] scales = new float[n];
@@ -197,11 +199,18 @@ public final class ShardFile {
       for (int i = 0; i < n; i++) {
         scales[i] = numbers.getFloat();
         norms[i] = numbers.getFloat();
+        if (!isLength(scales[i]) || !isLength(norms[i])) {
+          throw damaged(
+              path, "document " + i + " has the norm " + norms[i] + ", scale " + scales[i]);
+        }
       }
       long[] entries = new long[n + 1];
       read(channel, offsetsStart, Math.toIntExact(Long.BYTES * (n + 1L)))
           .asLongBuffer()
           .get(entries);
+      if (!ascending(entries, entryBytes)) {
+        throw damaged(path, "its entries do not follow each other");
+      }
       return new ShardFile(
           path,
           settings,
@@ -220,6 +229,18 @@ public final class ShardFile {
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
     }
+  }
+
+  private static boolean isLength(float value) {
+    return Float.isFinite(value) && value >= 0;
+  }
+
+  private static boolean ascending(long[] offsets, long end) {
+    boolean ascending = offsets[0] == 0 && offsets[offsets.length - 1] == end;
+    for (int i = 1; i < offsets.length; i++) {
+      ascending &= offsets[i - 1] <= offsets[i];
+    }
+    return ascending;
   }
 
   private static String checksum(Path path, FileChannel channel, long size) throws IOException {
@@ -291,14 +312,28 @@ public final class ShardFile {
    *
    * @param queries Q of them
    * @return [Q][n]
+   * @throws InfluenceException if the file is cut short meanwhile
    */
   public float[][] scan(List<QueryPlanes> queries) {
-    return signs.scan(queries, scales);
+    try {
+      return signs.scan(queries, scales);
+    } catch (InternalError e) { // how a map says that its file is gone
+      throw cutShort(e);
+    }
   }
 
   /** The scalar product of a query with one document. */
   public double product(QueryPlanes query, int document) {
-    return signs.product(query, document) * scales[document];
+    try {
+      return signs.product(query, document) * scales[document];
+    } catch (InternalError e) {
+      throw cutShort(e);
+    }
+  }
+
+  private InfluenceException cutShort(InternalError e) {
+    return new InfluenceException(
+        path + " was cut short while it was read: replace shards by a rename.", e);
   }
 
   /** Bytes that a scan reads. */

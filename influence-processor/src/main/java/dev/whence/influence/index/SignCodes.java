@@ -1,19 +1,19 @@
 package dev.whence.influence.index;
 
 /**
- * What an index keeps of a document's sketch x: the signs of its k numbers, one bit each, and one
- * scale,
+ * What an index keeps of a document's rotated sketch x: the signs of its k numbers, one bit each,
+ * and one scale,
  *
  * <pre>
  *   x~ = c sign(x),   c = |x|^2 / sum_i |x_i|
  * </pre>
  *
  * so that x~ has the scalar product |x|^2 with x (RaBitQ, Gao and Long 2024, section 3.2, has the
- * same estimator for normalised vectors). For a sketch whose numbers are about Gaussian a product
- * with q has a standard error of about |q| |x| sqrt((pi / 2 - 1) / k) from the rounding, beside |q|
- * |x| / sqrt(k) from the sketch: together |q| |x| sqrt(pi / (2 k)). So a bit for a number costs a
- * factor of 1.57 in variance, and buys eight times as many numbers as a byte: at equal size the
- * error is 2.3 times smaller.
+ * same estimator for normalised vectors). As the numbers of x are about Gaussian, a product with q
+ * has a standard error of about |q| |x| sqrt((pi / 2 - 1) / k) from the rounding, beside |q| |x| /
+ * sqrt(k) from the sketch: together |q| |x| sqrt(pi / (2 k)). So a bit for a number costs a factor
+ * of 1.57 in variance, and buys eight times as many numbers as a byte: at equal size the error is
+ * 2.3 times smaller.
  *
  * @param signs k / 64 words; bit i % 64 of word i / 64 is set unless number i has a minus
  * @param scale c
@@ -26,9 +26,10 @@ public record SignCodes(long[] signs, float scale) {
   /**
    * Keeps the signs of a sketch.
    *
-   * @param sketch k numbers, a multiple of {@link #WORD}
+   * @param rotated its numbers must be finite
    */
-  public static SignCodes of(float[] sketch) {
+  public static SignCodes of(RotatedSketch rotated) {
+    float[] sketch = rotated.values();
     long[] signs = new long[words(sketch.length)];
     double squares = 0;
     double sizes = 0;

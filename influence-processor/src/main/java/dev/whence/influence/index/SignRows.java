@@ -34,11 +34,16 @@ public final class SignRows {
    * @throws IllegalArgumentException if k fills no whole words
    */
   public SignRows(FileChannel file, long start, int documents, int buckets) throws IOException {
+    this(file, start, documents, buckets, MAP_BYTES);
+  }
+
+  SignRows(FileChannel file, long start, int documents, int buckets, long mapBytes)
+      throws IOException {
     this.documents = documents;
     this.words = SignCodes.words(buckets);
     long row = SignCodes.bytes(buckets);
-    this.rowsPerMap = (int) Math.max(1, MAP_BYTES / row);
-    for (int first = 0; first < documents; first += rowsPerMap) {
+    this.rowsPerMap = (int) Math.max(1, mapBytes / row);
+    for (long first = 0; first < documents; first += rowsPerMap) {
       long bytes = Math.min(rowsPerMap, documents - first) * row;
       maps.add(
           file.map(FileChannel.MapMode.READ_ONLY, start + first * row, bytes)
@@ -48,8 +53,10 @@ public final class SignRows {
   }
 
   /**
-   * Scalar products of queries with the signs of all documents, by all processors: each document is
-   * read once.
+   * Scalar products of queries with the signs of all documents, by all processors (the common pool,
+   * whatever the engine's threads are): each document is read once.
+   *
+   * <p>A file that is cut short meanwhile is an {@link InternalError}, as maps have it.
    *
    * @param queries Q of them
    * @param scales [n], c of each document

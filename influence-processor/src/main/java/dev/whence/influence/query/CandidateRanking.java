@@ -58,13 +58,9 @@ public final class CandidateRanking {
 
   /** Documents that share words with a response, as candidates, best first. */
   public static List<IndexScan.Candidate> preselected(
-      LexicalIndex words,
-      Conversation asked,
-      MultiStageQuery.Preconditioned query,
-      Preselection preselection) {
-    IndexScan.Estimates estimates = new IndexScan.Estimates(query);
+      LexicalIndex words, Conversation asked, IndexScan.Asked query, Preselection preselection) {
     return words.best(asked, preselection.documents()).stream()
-        .map(hit -> estimates.of(hit.shard(), hit.document()))
+        .map(hit -> query.estimate(hit.shard(), hit.document()))
         .toList();
   }
 

@@ -1,6 +1,7 @@
 package dev.whence.influence.query;
 
 import dev.whence.influence.index.QueryPlanes;
+import dev.whence.influence.index.RotatedSketch;
 import dev.whence.influence.index.ShardFile;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -58,49 +59,67 @@ public final class IndexScan {
           .thenComparing(candidate -> candidate.shard().number())
           .thenComparing(Candidate::document);
 
-  /** Candidates of each query in one shard, at most so many of each sign. */
-  public static List<Candidates> scan(
-      ShardFile shard, List<MultiStageQuery.Preconditioned> queries, int most) {
-    float[][] products =
-        shard.scan(queries.stream().map(query -> QueryPlanes.coarse(query.sketch())).toList());
+  /**
+   * A query as scans have it, for all shards.
+   *
+   * <p>Estimates are of any document, whatever chose it.
+   */
+  public static final class Asked {
+    private final QueryPlanes coarse;
+    private final QueryPlanes fine;
+    private final int most;
+    private final double tokens;
+    private final double unit;
+
+    /**
+     * @param most candidates of each sign
+     */
+    public Asked(MultiStageQuery.Preconditioned query, int most) {
+      RotatedSketch rotated = RotatedSketch.of(query.sketch());
+      this.coarse = QueryPlanes.coarse(rotated);
+      this.fine = QueryPlanes.fine(rotated);
+      this.most = most;
+      this.tokens = query.tokens();
+      this.unit = query.norm() * Math.sqrt(Math.PI / 2 / query.sketch().length) / tokens;
+    }
+
+    /** Candidates of each sign that are wanted. */
+    public int most() {
+      return most;
+    }
+
+    /** A document with its estimate. */
+    public Candidate estimate(ShardFile shard, int document) {
+      return new Candidate(
+          shard, document, shard.product(fine, document) / tokens, unit * shard.norm(document));
+    }
+  }
+
+  /**
+   * Candidates of each query in one shard.
+   *
+   * @throws dev.whence.influence.InfluenceException if the shard is cut short meanwhile
+   */
+  public static List<Candidates> scan(ShardFile shard, List<Asked> queries) {
+    float[][] products = shard.scan(queries.stream().map(query -> query.coarse).toList());
     List<Candidates> found = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
-      Estimates estimates = new Estimates(queries.get(q));
       found.add(
           new Candidates(
-              candidates(shard, estimates, products[q], most, 1),
-              candidates(shard, estimates, products[q], most, -1)));
+              candidates(shard, queries.get(q), products[q], 1),
+              candidates(shard, queries.get(q), products[q], -1)));
     }
     return found;
   }
 
   private static List<Candidate> candidates(
-      ShardFile shard, Estimates estimates, float[] products, int most, int sign) {
-    int shortlist = (int) Math.min(products.length, (long) most * SHORTLIST);
-    return largest(products, shortlist, sign).stream()
-        .map(document -> estimates.of(shard, document))
+      ShardFile shard, Asked query, float[] products, int sign) {
+    int shortlist = (int) Math.min(products.length, (long) query.most * SHORTLIST);
+    return largest(products, shortlist, sign).parallelStream()
+        .map(document -> query.estimate(shard, document))
         .sorted(sign > 0 ? DESCENDING : DESCENDING.reversed())
-        .limit(most)
+        .limit(query.most)
         .toList();
-  }
-
-  /** Estimates of a query's influences for documents, whatever chose them. */
-  public static final class Estimates {
-    private final QueryPlanes planes;
-    private final double tokens;
-    private final double unit;
-
-    public Estimates(MultiStageQuery.Preconditioned query) {
-      this.planes = QueryPlanes.fine(query.sketch());
-      this.tokens = query.tokens();
-      this.unit = query.norm() * Math.sqrt(Math.PI / 2 / query.sketch().length) / tokens;
-    }
-
-    /** A document with its estimate. */
-    public Candidate of(ShardFile shard, int document) {
-      return new Candidate(
-          shard, document, shard.product(planes, document) / tokens, unit * shard.norm(document));
-    }
   }
 
   private static List<Integer> largest(float[] scores, int most, int sign) {

@@ -97,8 +97,10 @@ public final class InfluenceSearch {
     List<IndexScan.Candidates> candidates =
         new ArrayList<>(
             Collections.nCopies(queries.size(), new IndexScan.Candidates(List.of(), List.of())));
+    List<IndexScan.Asked> asked =
+        queries.stream().map(query -> new IndexScan.Asked(query, most)).toList();
     for (ShardFile shard : index.shards()) {
-      List<IndexScan.Candidates> found = IndexScan.scan(shard, queries, most);
+      List<IndexScan.Candidates> found = IndexScan.scan(shard, asked);
       for (int q = 0; q < queries.size(); q++) {
         candidates.set(q, candidates.get(q).plus(found.get(q), most));
       }
@@ -106,7 +108,7 @@ public final class InfluenceSearch {
     List<InfluenceResult> results = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
       List<IndexScan.Candidate> preselected =
-          preselected(conversations.get(q), queries.get(q), options.preselect());
+          preselected(conversations.get(q), asked.get(q), options.preselect());
       List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q), preselected);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
@@ -181,12 +183,12 @@ public final class InfluenceSearch {
   }
 
   private List<IndexScan.Candidate> preselected(
-      Conversation asked, MultiStageQuery.Preconditioned vector, Preselection preselection) {
+      Conversation asked, IndexScan.Asked query, Preselection preselection) {
     if (preselection.isNone()) {
       return List.of();
     }
     try (LexicalIndex words = LexicalIndex.open(index.shards())) {
-      return CandidateRanking.preselected(words, asked, vector, preselection);
+      return CandidateRanking.preselected(words, asked, query, preselection);
     }
   }
 }

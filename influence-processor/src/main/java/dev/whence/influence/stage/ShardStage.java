@@ -1,6 +1,7 @@
 package dev.whence.influence.stage;
 
 import dev.whence.engine.EngineException;
+import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
@@ -93,9 +94,21 @@ final class ShardStage implements Stage {
     final AskedQuery query;
     final TreeMap<Integer, OpenShards.Found> shards = new TreeMap<>();
     Optional<Scanned> scanned = Optional.empty();
+    private IndexScan.@Nullable Asked asked;
 
     Coming(AskedQuery query) {
       this.query = query;
+    }
+
+    /** Made when it is needed: its shards may all be missing. */
+    IndexScan.Asked asked() {
+      IndexScan.Asked one = asked;
+      if (one == null) {
+        int most = Math.max(query.record().getTop(), query.record().getRerank());
+        one = new IndexScan.Asked(query.vector(), most);
+        asked = one;
+      }
+      return one;
     }
 
     /** Whether it has candidates to rank, and wants them ranked. */
@@ -153,6 +166,13 @@ final class ShardStage implements Stage {
 
   @Override
   public void open() {
+    if (config.query().rerank() > 0) {
+      try {
+        Matrices.open(config.engine()).close(); // what can not start is told at the start
+      } catch (EngineException e) {
+        throw new EnvironmentException("the engine did not start: " + e.getMessage(), e);
+      }
+    }
     expect(releases.get().stream().findFirst());
   }
 
@@ -360,22 +380,24 @@ final class ShardStage implements Stage {
     }
     Map<Coming, IndexScan.Candidates> found = new HashMap<>();
     waiting.forEach(one -> found.put(one, new IndexScan.Candidates(List.of(), List.of())));
-    int most =
-        waiting.stream()
-            .mapToInt(one -> Math.max(one.query.record().getTop(), one.query.record().getRerank()))
-            .max()
-            .orElse(0);
     long documents = 0;
     long bytes = 0;
     long work = 0;
     for (Map.Entry<ShardFile, List<Coming>> entry : askers.entrySet()) {
       ShardFile shard = entry.getKey();
       List<Coming> queries = entry.getValue();
-      List<IndexScan.Candidates> candidates =
-          IndexScan.scan(shard, queries.stream().map(one -> one.query.vector()).toList(), most);
+      List<IndexScan.Candidates> candidates;
+      try {
+        candidates = IndexScan.scan(shard, queries.stream().map(Coming::asked).toList());
+      } catch (InfluenceException e) {
+        OpenShards.Found missing = new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
+        queries.forEach(one -> one.shards.put(shard.number(), missing));
+        continue;
+      }
       for (int i = 0; i < queries.size(); i++) {
         IndexScan.Candidates more = candidates.get(i);
-        found.computeIfPresent(queries.get(i), (one, before) -> before.plus(more, most(one)));
+        found.computeIfPresent(
+            queries.get(i), (one, before) -> before.plus(more, one.asked().most()));
       }
       documents += shard.size();
       bytes += shard.scannedBytes();
@@ -389,10 +411,6 @@ final class ShardStage implements Stage {
     found.forEach(
         (one, candidates) ->
             one.scanned = Optional.of(new Scanned(candidates, seconds / waiting.size())));
-  }
-
-  private static int most(Coming one) {
-    return Math.max(one.query.record().getTop(), one.query.record().getRerank());
   }
 
   private Answered answer(Coming one) {
@@ -464,7 +482,7 @@ final class ShardStage implements Stage {
     }
     try (LexicalIndex words = LexicalIndex.open(one.here())) {
       return CandidateRanking.preselected(
-          words, one.query.conversation().get(), one.query.vector(), one.query.preselect());
+          words, one.query.conversation().get(), one.asked(), one.query.preselect());
     } catch (InfluenceException e) {
       throw new EnvironmentException("words could not be read: " + e.getMessage(), e);
     }
