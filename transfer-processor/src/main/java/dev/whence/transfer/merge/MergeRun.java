@@ -30,6 +30,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Carries out a plan: reads each byte of the three models once, writes each byte of the results
@@ -45,6 +48,8 @@ public final class MergeRun {
   private static final int LARGEST_PIECE = 4 << 20;
   private static final int SMALLEST_PIECE = 1 << 16;
   private static final long SPARE_BYTES = 16L << 20;
+
+  private static final Logger LOG = LoggerFactory.getLogger(MergeRun.class);
 
   private final TransferPlan plan;
   private final MergeOptions options;
@@ -153,10 +158,17 @@ public final class MergeRun {
       write(staging.request(), RequestFile.bytes(plan.request()));
     }
     List<Path> directories = places(plan, staging.result());
+    boolean pastCache = plan.inputBytes() + plan.outputBytes() >= options.directBytes();
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
-        OutputFiles files = new OutputFiles(plan, directories, options.opener())) {
-      work(journal, files);
+        InputFiles inputs =
+            new InputFiles(
+                Stream.of(Role.values()).map(plan::model).toList(), pastCache, options.opener());
+        OutputFiles files = new OutputFiles(plan, directories, pastCache, options.opener())) {
+      say(inputs.throughCache(), "read");
+      say(files.throughCache(), "written");
+      work(journal, inputs, files);
+      files.complete();
       force(journal, files);
     }
     Map<Role, String> digests = checkedDigests();
@@ -174,6 +186,19 @@ public final class MergeRun {
     long total = plan.inputBytes() + plan.outputBytes();
     progress.moved(total, total); // headers and texts, too
     return new Published(plan.id(), models, false);
+  }
+
+  private static void say(Map<Path, String> throughCache, String done) {
+    throughCache.entrySet().stream()
+        .findFirst()
+        .ifPresent(
+            first ->
+                LOG.info(
+                    "{} files are {} through the page cache, which takes longer: {}, {}",
+                    throughCache.size(),
+                    done,
+                    first.getKey(),
+                    first.getValue()));
   }
 
   private void checkSpace(Staging staging) throws IOException {
@@ -198,7 +223,7 @@ public final class MergeRun {
     }
   }
 
-  private void work(Journal journal, OutputFiles files) throws IOException {
+  private void work(Journal journal, InputFiles inputs, OutputFiles files) throws IOException {
     List<Work> all = new ArrayList<>();
     for (TransferPlan.Shard shard : plan.shards()) {
       for (TensorPlan tensor : shard.tensors()) {
@@ -220,12 +245,10 @@ public final class MergeRun {
     }
     all.sort(Comparator.comparingLong(Work::bytes).reversed().thenComparing(Work::name));
     int workers = Math.max(1, Math.min(options.workers(), all.size()));
+    int block = Math.max(inputs.block(), files.block());
     int buffers = 3 + plan.request().lambdas().size();
-    int piece =
-        (int)
-            Math.max(
-                SMALLEST_PIECE,
-                Math.min(LARGEST_PIECE, options.memoryBytes() / workers / buffers / 8 * 8));
+    long each = options.memoryBytes() / workers / buffers - DirectFile.spare(block);
+    int piece = (int) Math.max(SMALLEST_PIECE, Math.min(LARGEST_PIECE, each / 8 * 8));
     AtomicInteger next = new AtomicInteger();
     ExecutorService threads =
         Executors.newFixedThreadPool(workers, task -> new Thread(task, "transfer"));
@@ -235,7 +258,7 @@ public final class MergeRun {
         running.add(
             threads.submit(
                 () -> {
-                  take(all, next, piece, journal, files);
+                  take(all, next, worker(inputs, piece, block), journal, files);
                   return null;
                 }));
       }
@@ -255,6 +278,12 @@ public final class MergeRun {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  private TensorWorker worker(InputFiles inputs, int piece, int block) {
+    TransferRequest request = plan.request();
+    return new TensorWorker(
+        inputs, request.lambdas(), request.policies().nonFinite(), piece, block, this::moved);
   }
 
   private void await(List<Future<?>> running) throws IOException {
@@ -293,11 +322,8 @@ public final class MergeRun {
   }
 
   private void take(
-      List<Work> all, AtomicInteger next, int piece, Journal journal, OutputFiles files)
+      List<Work> all, AtomicInteger next, TensorWorker worker, Journal journal, OutputFiles files)
       throws IOException {
-    TensorWorker worker =
-        new TensorWorker(
-            plan.request().lambdas(), plan.request().policies().nonFinite(), piece, this::moved);
     try {
       for (int i = next.getAndIncrement(); i < all.size(); i = next.getAndIncrement()) {
         Work work = all.get(i);

@@ -333,11 +333,7 @@ class MergeRunTest {
         MergeOptions.defaults()
             .withWorkers(1)
             .withMemoryBytes(1)
-            .withOpener(
-                file ->
-                    new FullChannel(
-                        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE),
-                        room));
+            .withOpener((file, options) -> new FullChannel(FileChannel.open(file, options), room));
     assertThatThrownBy(() -> run(request(), small))
         .isInstanceOf(TransferException.class)
         .hasMessageContaining("'model.layers.0.a.weight'")
