@@ -23,6 +23,7 @@ import java.util.concurrent.Future;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -34,6 +35,15 @@ class DirectFileTest {
 
   /** A range of a file that one thread writes. */
   private record Range(int from, int bytes) {}
+
+  /** Some systems keep temporary files where there is no direct input and output. */
+  static DirectFile open(Path file, Set<StandardOpenOption> options) {
+    try {
+      return DirectFile.open(file, FileChannel::open, options);
+    } catch (IOException e) {
+      return Assumptions.abort("not here: " + e.getMessage());
+    }
+  }
 
   @Property(tries = 60)
   void what_threads_write_in_any_ranges_and_order_is_in_the_file(
@@ -52,7 +62,7 @@ class DirectFileTest {
     Collections.shuffle(all, random);
     Path file = Files.createTempFile("whence-direct", "");
     ExecutorService threads = Executors.newFixedThreadPool(4);
-    try (DirectFile direct = DirectFile.open(file, FileChannel::open, OPTIONS)) {
+    try (DirectFile direct = open(file, OPTIONS)) {
       List<Future<?>> running = new ArrayList<>();
       for (Range range : all) {
         boolean asInFile = random.nextInt(4) > 0;
@@ -91,7 +101,7 @@ class DirectFileTest {
     byte[] earlier = new byte[10_000];
     new Random(1).nextBytes(earlier);
     Path file = Files.write(directory.resolve("file"), earlier);
-    try (DirectFile direct = DirectFile.open(file, FileChannel::open, OPTIONS)) {
+    try (DirectFile direct = open(file, OPTIONS)) {
       direct.write(3_000, ByteBuffer.wrap(new byte[6_000]));
       direct.trim(earlier.length);
     }
@@ -103,8 +113,7 @@ class DirectFileTest {
   @Test
   void a_read_beyond_the_end_gives_what_is_there() throws IOException {
     Path file = Files.write(directory.resolve("file"), new byte[5_000]);
-    try (DirectFile direct =
-        DirectFile.open(file, FileChannel::open, Set.of(StandardOpenOption.READ))) {
+    try (DirectFile direct = open(file, Set.of(StandardOpenOption.READ))) {
       ByteBuffer memory = DirectFile.memory(6_000, direct.block());
       direct.read(4_999, 6_000, memory);
       assertThat(memory.remaining()).isEqualTo(1);

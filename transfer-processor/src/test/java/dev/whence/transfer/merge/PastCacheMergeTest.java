@@ -16,6 +16,7 @@ import java.nio.file.FileSystem;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -141,7 +142,29 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
+  void a_merge_of_fewer_bytes_than_the_options_say_goes_through_the_cache() throws IOException {
+    long bytes;
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      bytes = plan.inputBytes() + plan.outputBytes();
+    }
+    for (boolean small : new boolean[] {true, false}) {
+      output = directory.resolve("small-" + small);
+      AtomicInteger direct = new AtomicInteger();
+      MergeOptions.Opener opener =
+          (file, options) -> {
+            if (isDirect(options)) {
+              direct.incrementAndGet();
+            }
+            return FileChannel.open(file, options);
+          };
+      run(request(), options().withDirectBytes(small ? bytes + 1 : bytes).withOpener(opener));
+      assertThat(direct).hasValue(small ? 0 : 8); // three models and a result of two shards
+    }
+  }
+
+  @Test
   void nothing_is_logged_where_all_goes_past_the_cache() throws IOException {
+    DirectFileTest.open(base.resolve(ONE), Set.of(StandardOpenOption.READ)).close();
     List<String> log = new ArrayList<>();
     logged(log, () -> run(request()));
     assertThat(log).isEmpty();
