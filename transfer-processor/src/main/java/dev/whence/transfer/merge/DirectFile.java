@@ -152,11 +152,11 @@ final class DirectFile implements AutoCloseable {
   private synchronized int writeInto(long at, ByteBuffer bytes) throws IOException {
     int from = (int) (at & (block - 1));
     int n = Math.min(block - from, bytes.remaining());
-    if (inBorder != at - from) {
-      load(at - from);
+    long start = at - from;
+    if (n < block && inBorder != start) {
+      load(start);
     }
     border.put(from, bytes, bytes.position(), n);
-    long start = inBorder;
     inBorder = -1; // known again when it is written
     border.clear().limit(block);
     while (border.hasRemaining()) {

@@ -24,6 +24,7 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -49,6 +50,15 @@ public final class MergeRun {
   private static final int SMALLEST_PIECE = 1 << 16;
   private static final long SPARE_BYTES = 16L << 20;
 
+  /**
+   * What one worker moves before the others begin, and of how much: until the JIT compiler is done
+   * with the kernel and the digests, they run some twenty times slower, and the more threads do so,
+   * the less of the processors is left for the compiler.
+   */
+  private static final long ALONE_BYTES = 64L << 20;
+
+  private static final long ALONE_FROM_BYTES = 16 * ALONE_BYTES;
+
   private static final Logger LOG = LoggerFactory.getLogger(MergeRun.class);
 
   private final TransferPlan plan;
@@ -59,6 +69,7 @@ public final class MergeRun {
   private final Object forcing = new Object();
   private List<Journal.Entry> unforced = new ArrayList<>();
   private long unforcedBytes;
+  private final CountDownLatch alone;
   private volatile boolean failed;
 
   /** A piece of work. */
@@ -71,6 +82,11 @@ public final class MergeRun {
     this.plan = plan;
     this.options = options;
     this.progress = progress;
+    this.alone = new CountDownLatch(total() < ALONE_FROM_BYTES ? 0 : 1);
+  }
+
+  private long total() {
+    return plan.inputBytes() + plan.outputBytes();
   }
 
   /**
@@ -158,7 +174,7 @@ public final class MergeRun {
       write(staging.request(), RequestFile.bytes(plan.request()));
     }
     List<Path> directories = places(plan, staging.result());
-    boolean pastCache = plan.inputBytes() + plan.outputBytes() >= options.directBytes();
+    boolean pastCache = total() >= options.directBytes();
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
         InputFiles inputs =
@@ -183,8 +199,7 @@ public final class MergeRun {
     for (int k = 0; k < places.size(); k++) {
       models.add(new Published.Model(places.get(k), manifests.get(k)));
     }
-    long total = plan.inputBytes() + plan.outputBytes();
-    progress.moved(total, total); // headers and texts, too
+    progress.moved(total(), total()); // headers and texts, too
     return new Published(plan.id(), models, false);
   }
 
@@ -255,11 +270,19 @@ public final class MergeRun {
     try {
       List<Future<?>> running = new ArrayList<>();
       for (int w = 0; w < workers; w++) {
+        boolean first = w == 0;
         running.add(
             threads.submit(
                 () -> {
-                  take(all, next, worker(inputs, piece, block), journal, files);
-                  return null;
+                  try {
+                    if (!first) {
+                      alone.await();
+                    }
+                    take(all, next, worker(inputs, piece, block), journal, files);
+                    return null;
+                  } finally {
+                    alone.countDown();
+                  }
                 }));
       }
       await(running);
@@ -368,8 +391,11 @@ public final class MergeRun {
     if (failed || options.stop().getAsBoolean()) {
       throw new StoppedException();
     }
-    long total = plan.inputBytes() + plan.outputBytes();
-    progress.moved(Math.min(total, moved.addAndGet(bytes)), total);
+    long now = moved.addAndGet(bytes);
+    if (now >= ALONE_BYTES) {
+      alone.countDown();
+    }
+    progress.moved(Math.min(total(), now), total());
   }
 
   /** Every so many bytes, all that was written is forced and then noted. */
