@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.Arrays;
 
 /**
  * The commonest transfer, {@code round(T + (F - B))} with all of it bf16, to the same bits as
@@ -18,9 +19,10 @@ import java.nio.IntBuffer;
  *
  * <p>All loops are plain ones over arrays of one type, which the JIT compiler turns into vector
  * instructions; two elements lie in an int, and the even and the odd ones go through separately.
- * What is an int for one loop is a float for the next by way of a copy. Blocks stay in the first
- * cache. Cost: four copies and about 40 operations for eight elements at a time. Belongs to one
- * thread.
+ * What is an int for one loop is a float for the next by way of a copy. Whether anything special is
+ * in a block is asked by comparing with an array of zeros, which is such an instruction, too, while
+ * a loop that gathers one value is not. Blocks stay in the first cache. Cost: four copies and about
+ * 40 operations for eight elements at a time. Belongs to one thread.
  */
 final class Bf16Kernel {
   /** Ints of a block: half as many as elements. */
@@ -30,21 +32,25 @@ final class Bf16Kernel {
   static final int BLOCK = 2 * PAIRS;
 
   private static final int UPPER = 0xffff_0000;
+  private static final int SIGNS = 0x8000_8000;
+  private static final int MAGNITUDES = 0x7fff_7fff;
 
   private final int[] target = new int[PAIRS];
   private final int[] base = new int[PAIRS];
   private final int[] fineTuned = new int[PAIRS];
   private final int[] even = new int[PAIRS];
   private final int[] odd = new int[PAIRS];
-  private final int[] evenDoubts = new int[PAIRS];
-  private final int[] oddDoubts = new int[PAIRS];
+  private final int[] special = new int[PAIRS];
+  private final float[] evenErrors = new float[PAIRS];
+  private final float[] oddErrors = new float[PAIRS];
 
   private final int[] bits = new int[PAIRS];
   private final float[] t = new float[PAIRS];
   private final float[] b = new float[PAIRS];
   private final float[] f = new float[PAIRS];
   private final float[] sum = new float[PAIRS];
-  private final float[] error = new float[PAIRS];
+  private final int[] nothingSpecial = new int[PAIRS];
+  private final float[] noErrors = new float[PAIRS];
   private final IntBuffer asInts;
   private final FloatBuffer asFloats;
 
@@ -60,7 +66,7 @@ final class Bf16Kernel {
    *
    * @param elements at most {@link #BLOCK}, even
    * @param output written from its position on; positions stay
-   * @return whether some elements are {@link #doubtful}: what was written there does not count
+   * @return whether some elements may be {@link #doubtful}: what was written there does not count
    */
   boolean merge(
       ByteBuffer ofTarget,
@@ -76,28 +82,33 @@ final class Bf16Kernel {
     lower(target, n, t);
     lower(base, n, b);
     lower(fineTuned, n, f);
-    add(n);
-    round(n, even, evenDoubts);
+    add(n, evenErrors);
+    round(n, even);
 
     upper(target, n, t);
     upper(base, n, b);
     upper(fineTuned, n, f);
-    add(n);
-    round(n, odd, oddDoubts);
+    add(n, oddErrors);
+    round(n, odd);
 
-    keepWhereSame(n);
-    ints(output).put(even, 0, n);
-    int doubts = 0;
-    for (int i = 0; i < n; i++) {
-      doubts |= evenDoubts[i] | oddDoubts[i];
+    join(n);
+    boolean plain = Arrays.equals(special, 0, n, nothingSpecial, 0, n);
+    if (!plain) {
+      keepWhereSame(n);
     }
-    return (doubts & Integer.MAX_VALUE) != 0;
+    ints(output).put(even, 0, n);
+    return !plain
+        || !Arrays.equals(evenErrors, 0, n, noErrors, 0, n)
+        || !Arrays.equals(oddErrors, 0, n, noErrors, 0, n);
   }
 
   /** Whether an element of the last block has to go the general way. */
   boolean doubtful(int element) {
-    int[] doubts = (element & 1) == 0 ? evenDoubts : oddDoubts;
-    return (doubts[element >> 1] & Integer.MAX_VALUE) != 0;
+    boolean isEven = (element & 1) == 0;
+    int pair = element >> 1;
+    int bits = isEven ? even[pair] : even[pair] >>> 16;
+    return (bits & 0x7fff) >= Rounding.BF16_INFINITY
+        || (isEven ? evenErrors : oddErrors)[pair] != 0; // or no number
   }
 
   private static IntBuffer ints(ByteBuffer bytes) {
@@ -130,8 +141,11 @@ final class Bf16Kernel {
     asInts.get(0, bits, 0, n);
   }
 
-  /** {@code sum = t + (f - b)}, and what both steps lose; NaN where something is not finite. */
-  private void add(int n) {
+  /**
+   * {@code sum = t + (f - b)}, and what both steps lose: 0 where nothing, NaN where something is
+   * not finite.
+   */
+  private void add(int n, float[] error) {
     for (int i = 0; i < n; i++) {
       float d = f[i] - b[i];
       float part = d - f[i];
@@ -145,21 +159,30 @@ final class Bf16Kernel {
     }
   }
 
-  /** The nearest bf16 number in the upper half; a doubt where it is not sure. */
-  private void round(int n, int[] rounded, int[] doubts) {
-    reinterpret(error, n);
-    System.arraycopy(bits, 0, doubts, 0, n);
+  /** The nearest bf16 number in the upper half, by its bits. */
+  private void round(int n, int[] rounded) {
     reinterpret(sum, n);
     for (int i = 0; i < n; i++) {
       rounded[i] = bits[i] + 0x7fff + (bits[i] >>> 16 & 1);
     }
+  }
+
+  /** Both halves become one int; where the result is infinite, or F is -0.0, is noted by a bit. */
+  private void join(int n) {
     for (int i = 0; i < n; i++) {
-      // 0x7f80 and above is infinite, or no number: one more, and the sign's bit is set.
-      doubts[i] |= ((rounded[i] & Integer.MAX_VALUE) + 0x0080_0000) >>> 31;
+      even[i] = (even[i] >>> 16) | (odd[i] & UPPER);
+    }
+    for (int i = 0; i < n; i++) {
+      int infinite = (even[i] & MAGNITUDES) + 0x0080_0080; // from 0x7f80 on up to the sign's bit
+      int notZero = (fineTuned[i] & MAGNITUDES) + MAGNITUDES; // from 1 on
+      special[i] = (infinite | (fineTuned[i] & ~notZero)) & SIGNS;
     }
   }
 
-  /** Where T and B are the same bits, the result is F's; then both halves become one int. */
+  /**
+   * Where T and B are the same bits, the result is F's. An exact sum is F then, but for its sign
+   * where F is -0.0: the sum of a number and its opposite is 0.0.
+   */
   private void keepWhereSame(int n) {
     for (int i = 0; i < n; i++) {
       int different = target[i] ^ base[i];
@@ -168,8 +191,7 @@ final class Bf16Kernel {
       int maskLow = -low >> 31 & 0xffff; // 0 where they are the same
       int maskHigh = -high >> 31 & UPPER;
       int mask = maskLow | maskHigh;
-      int merged = (even[i] >>> 16) | (odd[i] & UPPER);
-      even[i] = (merged & mask) | (fineTuned[i] & ~mask);
+      even[i] = (even[i] & mask) | (fineTuned[i] & ~mask);
     }
   }
 }

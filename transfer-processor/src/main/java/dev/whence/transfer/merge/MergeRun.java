@@ -24,12 +24,16 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Carries out a plan: reads each byte of the three models once, writes each byte of the results
@@ -46,6 +50,17 @@ public final class MergeRun {
   private static final int SMALLEST_PIECE = 1 << 16;
   private static final long SPARE_BYTES = 16L << 20;
 
+  /**
+   * What one worker moves before the others begin, and of how much: until the JIT compiler is done
+   * with the kernel and the digests, they run some twenty times slower, and the more threads do so,
+   * the less of the processors is left for the compiler.
+   */
+  private static final long ALONE_BYTES = 64L << 20;
+
+  private static final long ALONE_FROM_BYTES = 16 * ALONE_BYTES;
+
+  private static final Logger LOG = LoggerFactory.getLogger(MergeRun.class);
+
   private final TransferPlan plan;
   private final MergeOptions options;
   private final MergeProgress progress;
@@ -54,6 +69,7 @@ public final class MergeRun {
   private final Object forcing = new Object();
   private List<Journal.Entry> unforced = new ArrayList<>();
   private long unforcedBytes;
+  private final CountDownLatch alone;
   private volatile boolean failed;
 
   /** A piece of work. */
@@ -66,6 +82,11 @@ public final class MergeRun {
     this.plan = plan;
     this.options = options;
     this.progress = progress;
+    this.alone = new CountDownLatch(total() < ALONE_FROM_BYTES ? 0 : 1);
+  }
+
+  private long total() {
+    return plan.inputBytes() + plan.outputBytes();
   }
 
   /**
@@ -153,10 +174,17 @@ public final class MergeRun {
       write(staging.request(), RequestFile.bytes(plan.request()));
     }
     List<Path> directories = places(plan, staging.result());
+    boolean pastCache = total() >= options.directBytes();
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
-        OutputFiles files = new OutputFiles(plan, directories, options.opener())) {
-      work(journal, files);
+        InputFiles inputs =
+            new InputFiles(
+                Stream.of(Role.values()).map(plan::model).toList(), pastCache, options.opener());
+        OutputFiles files = new OutputFiles(plan, directories, pastCache, options.opener())) {
+      say(inputs.throughCache(), "read");
+      say(files.throughCache(), "written");
+      work(journal, inputs, files);
+      files.complete();
       force(journal, files);
     }
     Map<Role, String> digests = checkedDigests();
@@ -171,9 +199,21 @@ public final class MergeRun {
     for (int k = 0; k < places.size(); k++) {
       models.add(new Published.Model(places.get(k), manifests.get(k)));
     }
-    long total = plan.inputBytes() + plan.outputBytes();
-    progress.moved(total, total); // headers and texts, too
+    progress.moved(total(), total()); // headers and texts, too
     return new Published(plan.id(), models, false);
+  }
+
+  private static void say(Map<Path, String> throughCache, String done) {
+    throughCache.entrySet().stream()
+        .findFirst()
+        .ifPresent(
+            first ->
+                LOG.info(
+                    "{} files are {} through the page cache, which takes longer: {}, {}",
+                    throughCache.size(),
+                    done,
+                    first.getKey(),
+                    first.getValue()));
   }
 
   private void checkSpace(Staging staging) throws IOException {
@@ -198,7 +238,7 @@ public final class MergeRun {
     }
   }
 
-  private void work(Journal journal, OutputFiles files) throws IOException {
+  private void work(Journal journal, InputFiles inputs, OutputFiles files) throws IOException {
     List<Work> all = new ArrayList<>();
     for (TransferPlan.Shard shard : plan.shards()) {
       for (TensorPlan tensor : shard.tensors()) {
@@ -220,23 +260,29 @@ public final class MergeRun {
     }
     all.sort(Comparator.comparingLong(Work::bytes).reversed().thenComparing(Work::name));
     int workers = Math.max(1, Math.min(options.workers(), all.size()));
+    int block = Math.max(inputs.block(), files.block());
     int buffers = 3 + plan.request().lambdas().size();
-    int piece =
-        (int)
-            Math.max(
-                SMALLEST_PIECE,
-                Math.min(LARGEST_PIECE, options.memoryBytes() / workers / buffers / 8 * 8));
+    long each = options.memoryBytes() / workers / buffers - DirectFile.spare(block);
+    int piece = (int) Math.max(SMALLEST_PIECE, Math.min(LARGEST_PIECE, each / 8 * 8));
     AtomicInteger next = new AtomicInteger();
     ExecutorService threads =
         Executors.newFixedThreadPool(workers, task -> new Thread(task, "transfer"));
     try {
       List<Future<?>> running = new ArrayList<>();
       for (int w = 0; w < workers; w++) {
+        boolean first = w == 0;
         running.add(
             threads.submit(
                 () -> {
-                  take(all, next, piece, journal, files);
-                  return null;
+                  try {
+                    if (!first) {
+                      alone.await();
+                    }
+                    take(all, next, worker(inputs, piece, block), journal, files);
+                    return null;
+                  } finally {
+                    alone.countDown();
+                  }
                 }));
       }
       await(running);
@@ -255,6 +301,12 @@ public final class MergeRun {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  private TensorWorker worker(InputFiles inputs, int piece, int block) {
+    TransferRequest request = plan.request();
+    return new TensorWorker(
+        inputs, request.lambdas(), request.policies().nonFinite(), piece, block, this::moved);
   }
 
   private void await(List<Future<?>> running) throws IOException {
@@ -293,11 +345,8 @@ public final class MergeRun {
   }
 
   private void take(
-      List<Work> all, AtomicInteger next, int piece, Journal journal, OutputFiles files)
+      List<Work> all, AtomicInteger next, TensorWorker worker, Journal journal, OutputFiles files)
       throws IOException {
-    TensorWorker worker =
-        new TensorWorker(
-            plan.request().lambdas(), plan.request().policies().nonFinite(), piece, this::moved);
     try {
       for (int i = next.getAndIncrement(); i < all.size(); i = next.getAndIncrement()) {
         Work work = all.get(i);
@@ -342,8 +391,11 @@ public final class MergeRun {
     if (failed || options.stop().getAsBoolean()) {
       throw new StoppedException();
     }
-    long total = plan.inputBytes() + plan.outputBytes();
-    progress.moved(Math.min(total, moved.addAndGet(bytes)), total);
+    long now = moved.addAndGet(bytes);
+    if (now >= ALONE_BYTES) {
+      alone.countDown();
+    }
+    progress.moved(Math.min(total(), now), total());
   }
 
   /** Every so many bytes, all that was written is forced and then noted. */

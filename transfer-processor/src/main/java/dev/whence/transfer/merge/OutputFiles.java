@@ -1,40 +1,147 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * The files of all results while they are written, by position; each has its header and its full
- * place from the start.
+ * place from the start. A file is written past the page cache where that is wanted and the file
+ * system can do it, else through it; never in both ways.
  */
 final class OutputFiles implements AutoCloseable {
+  private static final Set<StandardOpenOption> OPTIONS =
+      Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+
+  /** A file, written in one of the two ways. */
+  private sealed interface Output {
+    /** Writes what is between position and limit; the position tells how far it got. */
+    void write(long position, ByteBuffer bytes) throws IOException;
+
+    /** Reads so many bytes, or those that are there; position and limit are then around them. */
+    void read(long position, int bytes, ByteBuffer memory) throws IOException;
+
+    void force() throws IOException;
+
+    /** Nothing more is written: the file gets the length that it is to have. */
+    void complete(long size) throws IOException;
+
+    void close();
+  }
+
+  /** Past the page cache. */
+  private record PastCache(DirectFile file) implements Output {
+    @Override
+    public void write(long position, ByteBuffer bytes) throws IOException {
+      file.write(position, bytes);
+    }
+
+    @Override
+    public void read(long position, int bytes, ByteBuffer memory) throws IOException {
+      file.read(position, bytes, memory);
+    }
+
+    @Override
+    public void force() throws IOException {
+      file.force();
+    }
+
+    @Override
+    public void complete(long size) throws IOException {
+      file.trim(size);
+    }
+
+    @Override
+    public void close() {
+      file.close();
+    }
+  }
+
+  /** Through the page cache. */
+  private record ThroughCache(FileChannel channel) implements Output {
+    @Override
+    public void write(long position, ByteBuffer bytes) throws IOException {
+      for (long at = position; bytes.hasRemaining(); ) {
+        at += channel.write(bytes, at);
+      }
+    }
+
+    @Override
+    public void read(long position, int bytes, ByteBuffer memory) throws IOException {
+      memory.clear().limit(bytes);
+      int n;
+      do {
+        n = channel.read(memory, position + memory.position());
+      } while (n > 0 && memory.hasRemaining());
+      memory.flip();
+    }
+
+    @Override
+    public void force() throws IOException {
+      channel.force(false);
+    }
+
+    @Override
+    public void complete(long size) throws IOException {
+      // An earlier run may have written whole blocks.
+      if (channel.size() > size) {
+        channel.truncate(size);
+      }
+    }
+
+    @Override
+    public void close() {
+      try {
+        channel.close();
+      } catch (IOException e) {
+        // Everything that counts was forced before; a failed close loses nothing.
+      }
+    }
+  }
+
   /** Where a tensor lies in the file of each result. */
-  record Place(List<FileChannel> channels, List<Path> paths, long position, String tensor) {
+  static final class Place {
+    private final List<File> files;
+    private final long position;
+    private final String tensor;
+
+    private Place(List<File> files, long position, String tensor) {
+      this.files = files;
+      this.position = position;
+      this.tensor = tensor;
+    }
+
+    /** Of the tensor's first byte, in each file. */
+    long position() {
+      return position;
+    }
 
     /** Writes a piece of one result. */
     void write(int result, long offset, ByteBuffer bytes) {
-      long at = position + offset;
+      int from = bytes.position();
       try {
-        while (bytes.hasRemaining()) {
-          at += channels.get(result).write(bytes, at);
-        }
+        files.get(result).output().write(position + offset, bytes);
       } catch (IOException e) {
         throw new TransferException(
             "tensor '"
-                + tensor
+                + SafetensorsFile.printable(tensor)
                 + "', byte "
-                + at
+                + (position + offset + bytes.position() - from)
                 + " of "
-                + paths.get(result).getFileName()
+                + files.get(result).path().getFileName()
                 + ": can not be written ("
                 + e.getMessage()
                 + "); see that the disk has room",
@@ -42,49 +149,54 @@ final class OutputFiles implements AutoCloseable {
       }
     }
 
-    /** Reads a piece of one result back. */
-    void read(int result, long offset, ByteBuffer bytes) throws IOException {
-      long at = position + offset;
-      while (bytes.hasRemaining()) {
-        int n = channels.get(result).read(bytes, at);
-        if (n < 0) {
-          return;
-        }
-        at += n;
-      }
+    /**
+     * Reads a piece of one result back into memory from {@link DirectFile#memory}, or what is there
+     * of it; position and limit are then around it.
+     */
+    void read(int result, long offset, int bytes, ByteBuffer memory) throws IOException {
+      files.get(result).output().read(position + offset, bytes, memory);
     }
   }
 
-  private final List<FileChannel> all = new ArrayList<>();
+  /** A file of a result and the length that it is to have. */
+  private record File(Path path, Output output, long size) {}
+
+  private final List<File> all = new ArrayList<>();
   private final Map<String, Place> places = new HashMap<>();
+  private final Map<Path, String> throughCache = new TreeMap<>();
 
   /**
    * Opens the files, and creates those that are missing.
    *
    * @param directories of the results
+   * @param pastCache whether to write past the page cache where the file system can do it
    */
-  OutputFiles(TransferPlan plan, List<Path> directories, MergeOptions.Opener opener)
+  OutputFiles(
+      TransferPlan plan, List<Path> directories, boolean pastCache, MergeOptions.Opener opener)
       throws IOException {
     try {
       for (TransferPlan.Shard shard : plan.shards()) {
-        List<FileChannel> channels = new ArrayList<>();
-        List<Path> paths = new ArrayList<>();
         ByteBuffer header = shard.header();
+        List<File> files = new ArrayList<>();
         for (Path directory : directories) {
           Files.createDirectories(directory);
-          Path file = directory.resolve(shard.fileName());
-          FileChannel channel = opener.open(file);
-          all.add(channel);
-          channels.add(channel);
-          paths.add(file);
-          Place start = new Place(List.of(channel), List.of(file), 0, "header");
-          start.write(0, 0, header.duplicate());
+          Path path = directory.resolve(shard.fileName());
+          Optional<DirectFile> direct =
+              pastCache ? direct(path, opener, header.duplicate()) : Optional.empty();
+          Output output =
+              direct.isPresent()
+                  ? new PastCache(direct.get())
+                  : new ThroughCache(opener.open(path, OPTIONS));
+          File file = new File(path, output, header.remaining() + shard.dataBytes());
+          all.add(file);
+          files.add(file);
+          if (direct.isEmpty()) {
+            new Place(List.of(file), 0, "header").write(0, 0, header.duplicate());
+          }
         }
         long at = header.remaining();
         for (TensorPlan tensor : shard.tensors()) {
-          places.put(
-              tensor.name(),
-              new Place(List.copyOf(channels), List.copyOf(paths), at, tensor.name()));
+          places.put(tensor.name(), new Place(List.copyOf(files), at, tensor.name()));
           at += tensor.bytes();
         }
       }
@@ -94,24 +206,62 @@ final class OutputFiles implements AutoCloseable {
     }
   }
 
+  /**
+   * Opens a file and writes its header past the page cache; empty, with the reason noted, if either
+   * fails. So the decision is made before any thread writes a tensor.
+   */
+  private Optional<DirectFile> direct(Path path, MergeOptions.Opener opener, ByteBuffer header) {
+    DirectFile file;
+    try {
+      file = DirectFile.open(path, opener, OPTIONS);
+    } catch (IOException e) {
+      throughCache.put(path, DirectFile.reason(e));
+      return Optional.empty();
+    }
+    try {
+      file.write(0, header);
+      return Optional.of(file);
+    } catch (IOException e) {
+      file.close();
+      throughCache.put(path, DirectFile.reason(e));
+      return Optional.empty();
+    }
+  }
+
+  /** Files that were to be written past the page cache and are not, and why. */
+  Map<Path, String> throughCache() {
+    return throughCache;
+  }
+
+  /** The largest block of the files; 1 if all are written through the page cache. */
+  int block() {
+    return all.stream()
+        .mapToInt(file -> file.output() instanceof PastCache past ? past.file().block() : 1)
+        .max()
+        .orElse(1);
+  }
+
   Place place(String tensor) {
     return Objects.requireNonNull(places.get(tensor));
   }
 
   void force() throws IOException {
-    for (FileChannel channel : all) {
-      channel.force(false);
+    for (File file : all) {
+      file.output().force();
+    }
+  }
+
+  /** Nothing more is written: the files get the lengths that they are to have. */
+  void complete() throws IOException {
+    for (File file : all) {
+      file.output().complete(file.size());
     }
   }
 
   @Override
   public void close() {
-    for (FileChannel channel : all) {
-      try {
-        channel.close();
-      } catch (IOException e) {
-        // Everything that counts was forced before; a failed close loses nothing.
-      }
+    for (File file : all) {
+      file.output().close();
     }
   }
 }

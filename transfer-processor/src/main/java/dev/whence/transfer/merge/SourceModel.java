@@ -72,30 +72,49 @@ public final class SourceModel implements AutoCloseable {
       unchanged(entry.begin() + offset);
     }
 
+    /** The same past the page cache: memory's position and limit are then around the bytes. */
+    void read(DirectFile direct, long offset, int bytes, ByteBuffer memory) {
+      long position = entry.begin() + offset;
+      try {
+        direct.read(position, bytes, memory);
+      } catch (IOException e) {
+        throw new TransferException(
+            where(position) + "can not be read (" + e.getMessage() + ")", e);
+      }
+      unchanged(position);
+      if (memory.remaining() < bytes) {
+        throw new TransferException(where(position) + "the file was cut while it was read");
+      }
+    }
+
+    private String where(long position) {
+      return "tensor '"
+          + SafetensorsFile.printable(name())
+          + "', byte "
+          + position
+          + " of "
+          + input.file().file().path()
+          + ": ";
+    }
+
     /** The disk's file must still be the one that was opened, byte for byte as far as is known. */
     private void unchanged(long position) {
       Path path = input.file().file().path();
       if (path.getFileSystem().isReadOnly()) {
         return; // a bucket is asked for the version that was opened, with every read
       }
-      String where =
-          "tensor '"
-              + SafetensorsFile.printable(name())
-              + "', byte "
-              + position
-              + " of "
-              + path
-              + ": ";
       try {
         BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
         if (now.size() != input.size()
             || !now.lastModifiedTime().equals(input.modified())
             || !Optional.ofNullable(now.fileKey()).equals(input.key())) {
           throw new TransferException(
-              where + "the file was changed while it was read; start again when it is at rest");
+              where(position)
+                  + "the file was changed while it was read; start again when it is at rest");
         }
       } catch (IOException e) {
-        throw new TransferException(where + "the file vanished while it was read (" + e + ")", e);
+        throw new TransferException(
+            where(position) + "the file vanished while it was read (" + e + ")", e);
       }
     }
   }

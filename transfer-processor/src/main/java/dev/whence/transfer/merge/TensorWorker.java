@@ -5,7 +5,6 @@ import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,11 +19,21 @@ import java.util.zip.CRC32C;
  * Makes tensors, one after the other, in pieces that fit its buffers: positional reads of target,
  * base and fine-tuned into direct buffers, the arithmetic, a positional write for each lambda. The
  * bytes that pass are digested on the way, so that nothing is read twice. Belongs to one thread.
+ *
+ * <p>Outputs lie in memory as they will lie in their file, modulo its blocks, and a piece ends
+ * where a block does if its elements allow it: so what goes past the page cache goes as it lies.
+ * Where a position and limit of a buffer are given, its content is between them.
+ *
+ * <p>A piece is digested and merged in parts that stay in the second cache, since memory is slower
+ * than either.
  */
 final class TensorWorker {
-  private static final int HASHED_AT_ONCE = 1 << 16;
+  private static final int HASHED_AT_ONCE = 1 << 13;
+  private static final int PART = 1 << 14; // elements
 
+  private final InputFiles inputs;
   private final int pieceBytes;
+  private final int block;
   private final int results;
   private final MergeKernel kernel;
   private final MergeKernel copy;
@@ -37,11 +46,19 @@ final class TensorWorker {
 
   /**
    * @param pieceBytes of each of the buffers: three and one for each lambda
+   * @param block the largest of the files read and written
    * @param moved hears of bytes read and written, and may throw to stop the work
    */
   TensorWorker(
-      List<Double> lambdas, Policies.NonFinite nonFinite, int pieceBytes, LongConsumer moved) {
+      InputFiles inputs,
+      List<Double> lambdas,
+      Policies.NonFinite nonFinite,
+      int pieceBytes,
+      int block,
+      LongConsumer moved) {
+    this.inputs = inputs;
     this.pieceBytes = pieceBytes;
+    this.block = block;
     this.results = lambdas.size();
     this.kernel =
         new MergeKernel(lambdas.stream().mapToDouble(Double::doubleValue).toArray(), nonFinite);
@@ -49,15 +66,11 @@ final class TensorWorker {
     Arrays.fill(ones, 1);
     this.copy = new MergeKernel(ones, nonFinite);
     this.moved = moved;
-    this.target = direct(pieceBytes);
-    this.base = direct(pieceBytes);
-    this.fineTuned = direct(pieceBytes);
+    this.target = DirectFile.memory(pieceBytes, block);
+    this.base = DirectFile.memory(pieceBytes, block);
+    this.fineTuned = DirectFile.memory(pieceBytes, block);
     this.outputs = new ByteBuffer[results];
-    Arrays.setAll(outputs, k -> direct(pieceBytes));
-  }
-
-  private static ByteBuffer direct(int bytes) {
-    return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    Arrays.setAll(outputs, k -> DirectFile.memory(pieceBytes, block));
   }
 
   /** Digests of one input or output, in the order of its bytes. */
@@ -99,6 +112,12 @@ final class TensorWorker {
       return read.computeIfAbsent(key(role, tensor.name()), key -> new Sum());
     }
 
+    void addWritten(ByteBuffer[] outputs) {
+      for (int k = 0; k < results; k++) {
+        written.get(k).addWritten(outputs[k]);
+      }
+    }
+
     Journal.Entry entry(String work) {
       Map<String, String> hashes = new TreeMap<>();
       read.forEach((key, sum) -> hashes.put(key, sum.hex()));
@@ -125,17 +144,38 @@ final class TensorWorker {
 
   private void hash(SourceModel.Tensor tensor, Sum sum) {
     long bytes = tensor.entry().byteLength();
-    for (long at = 0; at < bytes; at += base.limit()) {
-      read(tensor, at, (int) Math.min(pieceBytes, bytes - at), base);
+    for (long at = 0; at < bytes; at += pieceBytes) {
+      inputs.read(tensor, at, (int) Math.min(pieceBytes, bytes - at), base);
       sum.add(base);
-      moved.accept(base.limit());
+      moved.accept(base.remaining());
     }
   }
 
-  private static void read(SourceModel.Tensor tensor, long offset, int bytes, ByteBuffer to) {
-    to.clear().limit(bytes);
-    tensor.read(offset, to);
-    to.flip();
+  /** Gives the outputs position and limit for bytes that will lie at an offset of a tensor. */
+  private void begin(OutputFiles.Place place, long offset, int bytes) {
+    int skip = (int) ((place.position() + offset) & (block - 1));
+    for (ByteBuffer output : outputs) {
+      output.clear().limit(skip + bytes).position(skip);
+    }
+  }
+
+  /**
+   * Elements of the next piece: all that are left, or so many that it ends where a block of the
+   * output does; as many as fit, where no element ends there.
+   */
+  private int elements(OutputFiles.Place place, long at, long left, int most, int size) {
+    if (left <= most) {
+      return (int) left;
+    }
+    long begin = place.position() + at * size;
+    long end = (begin + (long) most * size) & -(long) block;
+    int n = (int) ((end - begin) / size);
+    return n > 0 ? n : most;
+  }
+
+  /** Part of a buffer's content. */
+  private static ByteBuffer part(ByteBuffer buffer, int from, int bytes) {
+    return buffer.slice(buffer.position() + from, bytes).order(buffer.order());
   }
 
   /** Whether what an earlier run wrote is still there. */
@@ -143,9 +183,8 @@ final class TensorWorker {
     for (int k = 0; k < results; k++) {
       CRC32C crc = new CRC32C();
       for (long at = 0; at < plan.bytes(); at += pieceBytes) {
-        target.clear().limit((int) Math.min(pieceBytes, plan.bytes() - at));
-        place.read(k, at, target);
-        crc.update(target.flip());
+        place.read(k, at, (int) Math.min(pieceBytes, plan.bytes() - at), target);
+        crc.update(target);
       }
       if ((int) crc.getValue() != entry.crc32c().get(k)) {
         return false;
@@ -178,44 +217,62 @@ final class TensorWorker {
     Sum ofTarget = sums.of(Role.TARGET, merge.target());
     Sum ofBase = sums.of(Role.BASE, merge.base());
     Sum ofFineTuned = sums.of(Role.FINE_TUNED, merge.fineTuned());
-    for (long at = 0; at < plan.elements(); at += most) {
-      int n = (int) Math.min(most, plan.elements() - at);
-      read(merge.target(), at * t.bytes(), n * t.bytes(), target);
-      read(merge.base(), at * b.bytes(), n * b.bytes(), base);
-      read(merge.fineTuned(), at * f.bytes(), n * f.bytes(), fineTuned);
-      ofTarget.add(target);
-      ofBase.add(base);
-      ofFineTuned.add(fineTuned);
-      for (ByteBuffer output : outputs) {
-        output.clear().limit(n * t.bytes());
+    int n;
+    for (long at = 0; at < plan.elements(); at += n) {
+      n = elements(place, at, plan.elements() - at, most, t.bytes());
+      inputs.read(merge.target(), at * t.bytes(), n * t.bytes(), target);
+      inputs.read(merge.base(), at * b.bytes(), n * b.bytes(), base);
+      inputs.read(merge.fineTuned(), at * f.bytes(), n * f.bytes(), fineTuned);
+      begin(place, at * t.bytes(), n * t.bytes());
+      for (int from = 0; from < n; from += PART) {
+        int m = Math.min(PART, n - from);
+        ByteBuffer ofT = part(target, from * t.bytes(), m * t.bytes());
+        ByteBuffer ofB = part(base, from * b.bytes(), m * b.bytes());
+        ByteBuffer ofF = part(fineTuned, from * f.bytes(), m * f.bytes());
+        ByteBuffer[] merged = parts(from * t.bytes(), m * t.bytes());
+        ofTarget.add(ofT);
+        ofBase.add(ofB);
+        ofFineTuned.add(ofF);
+        run(
+            kernel,
+            plan,
+            input(t, ofT),
+            input(b, ofB),
+            input(f, ofF),
+            m,
+            merged,
+            (at + from) * t.bytes() + merge.target().entry().begin());
+        sums.addWritten(merged);
       }
-      run(kernel, plan, t, b, f, n, at * t.bytes() + merge.target().entry().begin());
       moved.accept((long) n * (t.bytes() + b.bytes() + f.bytes()));
-      write(place, at * t.bytes(), sums);
+      write(place, at * t.bytes());
     }
   }
 
-  private void run(
+  /** The same part of all outputs. */
+  private ByteBuffer[] parts(int from, int bytes) {
+    ByteBuffer[] parts = new ByteBuffer[results];
+    Arrays.setAll(parts, k -> part(outputs[k], from, bytes));
+    return parts;
+  }
+
+  private static void run(
       MergeKernel with,
       TensorPlan plan,
-      ElementType t,
-      ElementType b,
-      ElementType f,
+      MergeKernel.Input t,
+      MergeKernel.Input b,
+      MergeKernel.Input f,
       int n,
+      ByteBuffer[] merged,
       long targetPosition) {
     try {
-      with.merge(
-          new MergeKernel.Input(t, target),
-          new MergeKernel.Input(b, base),
-          new MergeKernel.Input(f, fineTuned),
-          n,
-          outputs);
+      with.merge(t, b, f, n, merged);
     } catch (MergeKernel.NonFiniteException e) {
       throw new TransferException(
           "tensor '"
               + SafetensorsFile.printable(plan.name())
               + "', byte "
-              + (targetPosition + e.element() * t.bytes())
+              + (targetPosition + e.element() * t.type().bytes())
               + " of the target: the element "
               + e.getMessage()
               + "; the policy non-finite propagate would let it pass",
@@ -223,9 +280,8 @@ final class TensorWorker {
     }
   }
 
-  private void write(OutputFiles.Place place, long offset, Sums sums) {
+  private void write(OutputFiles.Place place, long offset) {
     for (int k = 0; k < results; k++) {
-      sums.written.get(k).addWritten(outputs[k]);
       int bytes = outputs[k].remaining();
       place.write(k, offset, outputs[k]);
       moved.accept(bytes);
@@ -235,14 +291,18 @@ final class TensorWorker {
   private void keep(SourceModel.Tensor kept, OutputFiles.Place place, Sums sums) {
     Sum ofTarget = sums.of(Role.TARGET, kept);
     long bytes = kept.entry().byteLength();
-    for (long at = 0; at < bytes; at += pieceBytes) {
-      read(kept, at, (int) Math.min(pieceBytes, bytes - at), target);
+    int n;
+    for (long at = 0; at < bytes; at += n) {
+      n = elements(place, at, bytes - at, pieceBytes, 1);
+      inputs.read(kept, at, n, target);
       ofTarget.add(target);
-      moved.accept(target.limit());
+      moved.accept(n);
+      begin(place, at, n);
       for (ByteBuffer output : outputs) {
-        output.clear().put(target.duplicate()).flip();
+        output.put(output.position(), target, target.position(), n);
       }
-      write(place, at, sums);
+      sums.addWritten(outputs);
+      write(place, at);
     }
   }
 
@@ -252,8 +312,8 @@ final class TensorWorker {
     long bytes = keep.base().entry().byteLength();
     for (long at = 0; at < bytes; at += pieceBytes) {
       int n = (int) Math.min(pieceBytes, bytes - at);
-      read(keep.base(), at, n, base);
-      read(keep.fineTuned(), at, n, fineTuned);
+      inputs.read(keep.base(), at, n, base);
+      inputs.read(keep.fineTuned(), at, n, fineTuned);
       ofBase.add(base);
       ofFineTuned.add(fineTuned);
       moved.accept(2L * n);
@@ -275,6 +335,7 @@ final class TensorWorker {
 
   private void mergeRows(
       TensorPlan plan, TensorPlan.MergeRows merge, OutputFiles.Place place, Sums sums) {
+    // Rows are read in any order, so through the page cache; digests need the order of the bytes.
     hash(merge.target(), sums.of(Role.TARGET, merge.target()));
     hash(merge.base(), sums.of(Role.BASE, merge.base()));
     hash(merge.fineTuned(), sums.of(Role.FINE_TUNED, merge.fineTuned()));
@@ -295,38 +356,63 @@ final class TensorWorker {
               + pieceBytes
               + " bytes: give the merge more memory");
     }
-    for (int from = 0; from < map.rows(); ) {
-      int to = run(map, from, Math.min(map.rows(), from + most));
-      int n = (to - from) * row;
-      for (ByteBuffer output : outputs) {
-        output.clear().limit(n * t.bytes());
+    int rows;
+    for (int first = 0; first < map.rows(); first += rows) {
+      rows = elements(place, first, map.rows() - first, most, row * t.bytes());
+      begin(place, at(first, row, t), rows * row * t.bytes());
+      for (int from = first; from < first + rows; ) {
+        int to = run(map, from, first + rows);
+        mergeRun(
+            plan,
+            merge,
+            from,
+            to,
+            row,
+            parts((from - first) * row * t.bytes(), (to - from) * row * t.bytes()));
+        from = to;
       }
-      boolean appended = map.target()[from] == RowMap.NONE;
-      boolean merged =
-          !appended && map.base()[from] != RowMap.NONE && map.fineTuned()[from] != RowMap.NONE;
-      if (!appended) {
-        read(merge.target(), at(map.target()[from], row, t), n * t.bytes(), target);
-      }
-      if (merged || appended) {
-        read(merge.fineTuned(), at(map.fineTuned()[from], row, f), n * f.bytes(), fineTuned);
-      }
-      long position = merge.target().entry().begin() + at(Math.max(0, map.target()[from]), row, t);
-      if (merged) {
-        read(merge.base(), at(map.base()[from], row, b), n * b.bytes(), base);
-        run(kernel, plan, t, b, f, n, position);
-      } else if (appended) {
-        // Nothing to add to: zero plus the fine-tuned row, which is that row, rounded once.
-        zeros(target, n * t.bytes());
-        zeros(base, n * t.bytes());
-        run(copy, plan, t, t, f, n, position);
-      } else {
-        for (ByteBuffer output : outputs) {
-          output.clear().put(target.duplicate()).flip();
-        }
-      }
-      write(place, at(from, row, t), sums);
-      from = to;
+      sums.addWritten(outputs);
+      write(place, at(first, row, t));
     }
+  }
+
+  /** Rows that follow each other in all three models. */
+  private void mergeRun(
+      TensorPlan plan, TensorPlan.MergeRows merge, int from, int to, int row, ByteBuffer[] merged) {
+    ElementType t = ElementType.valueOf(plan.dtype());
+    ElementType b = ElementType.valueOf(merge.base().dtype());
+    ElementType f = ElementType.valueOf(merge.fineTuned().dtype());
+    RowMap map = merge.rows();
+    int n = (to - from) * row;
+    boolean appended = map.target()[from] == RowMap.NONE;
+    boolean both =
+        !appended && map.base()[from] != RowMap.NONE && map.fineTuned()[from] != RowMap.NONE;
+    if (!appended) {
+      inputs.readThroughCache(
+          merge.target(), at(map.target()[from], row, t), n * t.bytes(), target);
+    }
+    if (both || appended) {
+      inputs.readThroughCache(
+          merge.fineTuned(), at(map.fineTuned()[from], row, f), n * f.bytes(), fineTuned);
+    }
+    long position = merge.target().entry().begin() + at(Math.max(0, map.target()[from]), row, t);
+    if (both) {
+      inputs.readThroughCache(merge.base(), at(map.base()[from], row, b), n * b.bytes(), base);
+      run(kernel, plan, input(t, target), input(b, base), input(f, fineTuned), n, merged, position);
+    } else if (appended) {
+      // Nothing to add to: zero plus the fine-tuned row, which is that row, rounded once.
+      zeros(target, n * t.bytes());
+      zeros(base, n * t.bytes());
+      run(copy, plan, input(t, target), input(t, base), input(f, fineTuned), n, merged, position);
+    } else {
+      for (ByteBuffer output : merged) {
+        output.put(0, target, target.position(), n * t.bytes());
+      }
+    }
+  }
+
+  private static MergeKernel.Input input(ElementType type, ByteBuffer bytes) {
+    return new MergeKernel.Input(type, bytes);
   }
 
   private static long at(int row, int elements, ElementType type) {

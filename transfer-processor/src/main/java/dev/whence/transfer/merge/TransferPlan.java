@@ -30,6 +30,8 @@ public final class TransferPlan implements AutoCloseable {
   private final List<String> dropped;
   private final Map<String, byte[]> texts;
   private final String id;
+  private final long inputBytes;
+  private final long outputBytes;
 
   /** A file of the result and its tensors, in the order of their data. */
   record Shard(String fileName, List<TensorPlan> tensors) {
@@ -66,6 +68,17 @@ public final class TransferPlan implements AutoCloseable {
     this.dropped = List.copyOf(dropped);
     this.texts = texts;
     this.id = id(request, models);
+    this.inputBytes =
+        models.values().stream()
+            .flatMap(model -> model.files().stream())
+            .mapToLong(SourceModel.InputFile::size)
+            .sum();
+    this.outputBytes =
+        request.lambdas().size()
+            * (shards.stream()
+                    .mapToLong(shard -> shard.header().remaining() + shard.dataBytes())
+                    .sum()
+                + texts.values().stream().mapToLong(bytes -> bytes.length).sum());
   }
 
   /**
@@ -157,18 +170,12 @@ public final class TransferPlan implements AutoCloseable {
 
   /** Bytes of all results together. */
   public long outputBytes() {
-    long one =
-        shards.stream().mapToLong(shard -> shard.header().remaining() + shard.dataBytes()).sum()
-            + texts.values().stream().mapToLong(bytes -> bytes.length).sum();
-    return one * request.lambdas().size();
+    return outputBytes;
   }
 
   /** Bytes that are read of the three models. */
   public long inputBytes() {
-    return models.values().stream()
-        .flatMap(model -> model.files().stream())
-        .mapToLong(SourceModel.InputFile::size)
-        .sum();
+    return inputBytes;
   }
 
   /** What happens to each tensor, in the result's order; then what is dropped. */

@@ -10,7 +10,7 @@ import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** A file on a disk that is full after so many bytes, over all such files. */
-final class FullChannel extends FileChannel {
+class FullChannel extends FileChannel {
   private final FileChannel real;
   private final AtomicLong room;
 
@@ -73,8 +73,9 @@ final class FullChannel extends FileChannel {
   }
 
   @Override
-  public FileChannel truncate(long size) {
-    throw new UnsupportedOperationException();
+  public FileChannel truncate(long size) throws IOException {
+    real.truncate(size);
+    return this;
   }
 
   @Override

@@ -13,7 +13,8 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * Merges in a JVM of its own that is killed (SIGKILL) at random points, and resumed in this one.
- * The points are spread over the time that an undisturbed run takes.
+ * The points are spread over the time that an undisturbed run takes. Killed and resuming runs go
+ * through the page cache or past it in all four combinations, in turn.
  */
 final class KilledMerge {
   private static final String ONE = "model-00001-of-00002.safetensors";
@@ -46,25 +47,30 @@ final class KilledMerge {
     return folder;
   }
 
-  /** The killed process: arguments are base, fine-tuned, target and output. */
+  /** The killed process: arguments are base, fine-tuned, target, output, past cache. */
   public static void main(String[] arguments) {
     TransferRequest request =
         TransferRequest.of(Path.of(arguments[0]), Path.of(arguments[1]), Path.of(arguments[2]))
             .withLambdas(List.of(.5, 1.));
     try (TransferPlan plan = TransferPlan.of(request)) {
       System.out.println("started");
-      MergeRun.run(plan, Path.of(arguments[3]), slow(), MergeProgress.NONE);
+      MergeOptions slow = way(Boolean.parseBoolean(arguments[4]));
+      MergeRun.run(
+          plan,
+          Path.of(arguments[3]),
+          slow.withMemoryBytes(1).withForceBytes(2_000_000),
+          MergeProgress.NONE);
     }
   }
 
-  private static MergeOptions slow() {
-    return MergeOptions.defaults().withMemoryBytes(1).withForceBytes(2_000_000);
+  private static MergeOptions way(boolean pastCache) {
+    return MergeOptions.defaults().withDirectBytes(pastCache ? 0 : Long.MAX_VALUE);
   }
 
   /** How many of the runs were cut off before they were published. */
   int killAndResume(int points, long seed) throws Exception {
     Path undisturbed = directory.resolve("undisturbed");
-    Process first = start(undisturbed);
+    Process first = start(undisturbed, true);
     long begun = System.nanoTime();
     assertThat(first.waitFor()).isZero();
     long nanos = System.nanoTime() - begun;
@@ -74,7 +80,7 @@ final class KilledMerge {
     int cut = 0;
     for (int point = 0; point < points; point++) {
       Path output = directory.resolve("killed");
-      Process process = start(output);
+      Process process = start(output, point % 2 == 0);
       // One after the other a little later, so that even few points are spread.
       TimeUnit.NANOSECONDS.sleep((long) (nanos * (point + random.nextDouble()) / points));
       process.destroyForcibly().waitFor();
@@ -84,7 +90,7 @@ final class KilledMerge {
         cut++;
       }
       try (TransferPlan plan = TransferPlan.of(request)) {
-        MergeRun.run(plan, output, MergeOptions.defaults(), MergeProgress.NONE);
+        MergeRun.run(plan, output, way(point / 2 % 2 == 0), MergeProgress.NONE);
       }
       assertThat(ModelFolder.contents(output)).as("point %d", point).isEqualTo(expected);
       assertThat(directory.resolve(".killed.whence-transfer")).doesNotExist();
@@ -94,7 +100,7 @@ final class KilledMerge {
   }
 
   /** Starts a process, and returns when it is about to merge. */
-  private Process start(Path output) throws IOException {
+  private Process start(Path output, boolean pastCache) throws IOException {
     Process process =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -106,7 +112,8 @@ final class KilledMerge {
                 request.base().directory().toString(),
                 request.fineTuned().directory().toString(),
                 request.target().directory().toString(),
-                output.toString())
+                output.toString(),
+                String.valueOf(pastCache))
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .start();
     int said = process.getInputStream().read();

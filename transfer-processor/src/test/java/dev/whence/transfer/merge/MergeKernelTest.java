@@ -123,6 +123,32 @@ class MergeKernelTest {
     }
   }
 
+  @Test
+  void bf16_with_a_lambda_of_one_refuses_a_sum_that_only_rounding_makes_infinite() {
+    ElementType bf16 = ElementType.BF16;
+    int largest = NearestByDecimals.infinity(bf16) - 1; // its last digit is 2^120
+    for (int at : new int[] {0, 1, Bf16Kernel.BLOCK - 2, Bf16Kernel.BLOCK - 1}) {
+      int[] target = new int[Bf16Kernel.BLOCK];
+      int[] fineTuned = new int[Bf16Kernel.BLOCK];
+      target[at] = largest;
+      fineTuned[at] = NearestByDecimals.bits(bf16, 0x1p119);
+      assertThatThrownBy(
+              () ->
+                  merge(
+                      new double[] {1},
+                      Policies.NonFinite.FAIL,
+                      bf16,
+                      target,
+                      bf16,
+                      new int[Bf16Kernel.BLOCK],
+                      bf16,
+                      fineTuned))
+          .hasMessageContaining("beyond the range of BF16")
+          .isInstanceOfSatisfying(
+              MergeKernel.NonFiniteException.class, e -> assertThat(e.element()).isEqualTo(at));
+    }
+  }
+
   /** Numbers as weights have them, and the far ends of the format now and then. */
   private static int[] weights(ElementType type, int n, Random random) {
     int[] bits = new int[n];

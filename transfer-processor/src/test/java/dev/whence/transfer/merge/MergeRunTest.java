@@ -25,14 +25,19 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class MergeRunTest {
-  private static final String ONE = "model-00001-of-00002.safetensors";
-  private static final String TWO = "model-00002-of-00002.safetensors";
+  static final String ONE = "model-00001-of-00002.safetensors";
+  static final String TWO = "model-00002-of-00002.safetensors";
 
   @TempDir Path directory;
-  private Path base;
-  private Path fineTuned;
-  private Path target;
-  private Path output;
+  Path base;
+  Path fineTuned;
+  Path target;
+  Path output;
+
+  /** How merges run here. */
+  MergeOptions options() {
+    return MergeOptions.defaults();
+  }
 
   @BeforeEach
   void models() throws IOException {
@@ -50,17 +55,17 @@ class MergeRunTest {
         .add(TWO, new ModelFolder.Raw("steps", "I64", List.of(1L), new byte[8]));
   }
 
-  private Published run(TransferRequest request) {
-    return run(request, MergeOptions.defaults());
+  Published run(TransferRequest request) {
+    return run(request, options());
   }
 
-  private Published run(TransferRequest request, MergeOptions options) {
+  Published run(TransferRequest request, MergeOptions options) {
     try (TransferPlan plan = TransferPlan.of(request)) {
       return MergeRun.run(plan, output, options, MergeProgress.NONE);
     }
   }
 
-  private TransferRequest request() {
+  TransferRequest request() {
     return TransferRequest.of(base, fineTuned, target);
   }
 
@@ -112,7 +117,7 @@ class MergeRunTest {
     run(request());
     Map<String, String> first = ModelFolder.contents(output);
     output = directory.resolve("again");
-    run(request(), MergeOptions.defaults().withWorkers(1).withMemoryBytes(1));
+    run(request(), options().withWorkers(1).withMemoryBytes(1));
     assertThat(ModelFolder.contents(output)).isEqualTo(first);
   }
 
@@ -315,7 +320,7 @@ class MergeRunTest {
             () ->
                 run(
                     request(),
-                    MergeOptions.defaults()
+                    options()
                         .withWorkers(1)
                         .withMemoryBytes(1)
                         .withStop(() -> asked.incrementAndGet() > 20)))
@@ -330,14 +335,10 @@ class MergeRunTest {
   void a_full_disk_fails_with_tensor_and_byte_and_leaves_nothing() throws IOException {
     AtomicLong room = new AtomicLong(400_000);
     MergeOptions small =
-        MergeOptions.defaults()
+        options()
             .withWorkers(1)
             .withMemoryBytes(1)
-            .withOpener(
-                file ->
-                    new FullChannel(
-                        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE),
-                        room));
+            .withOpener((file, options) -> new FullChannel(FileChannel.open(file, options), room));
     assertThatThrownBy(() -> run(request(), small))
         .isInstanceOf(TransferException.class)
         .hasMessageContaining("'model.layers.0.a.weight'")
@@ -352,7 +353,7 @@ class MergeRunTest {
     AtomicInteger asked = new AtomicInteger();
     Path shard = fineTuned.resolve(ONE);
     MergeOptions options =
-        MergeOptions.defaults()
+        options()
             .withWorkers(1)
             .withMemoryBytes(1)
             .withStop(
@@ -376,7 +377,7 @@ class MergeRunTest {
       AtomicInteger asked = new AtomicInteger();
       Path shard = base.resolve(ONE);
       MergeOptions options =
-          MergeOptions.defaults()
+          options()
               .withWorkers(1)
               .withMemoryBytes(1)
               .withStop(
@@ -438,7 +439,7 @@ class MergeRunTest {
     assertNoTraces();
   }
 
-  private void assertNoTraces() throws IOException {
+  void assertNoTraces() throws IOException {
     try (var files = Files.list(directory)) {
       assertThat(files.filter(file -> file.getFileName().toString().startsWith("."))).isEmpty();
     }

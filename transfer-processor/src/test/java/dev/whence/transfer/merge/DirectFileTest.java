@@ -1,0 +1,137 @@
+package dev.whence.transfer.merge;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Jimfs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileSystem;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class DirectFileTest {
+  private static final Set<StandardOpenOption> OPTIONS =
+      Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+
+  @TempDir Path directory;
+
+  /** A range of a file that one thread writes. */
+  private record Range(int from, int bytes) {}
+
+  /** Some systems keep temporary files where there is no direct input and output. */
+  static DirectFile open(Path file, Set<StandardOpenOption> options) {
+    try {
+      return DirectFile.open(file, FileChannel::open, options);
+    } catch (IOException e) {
+      return Assumptions.abort("not here: " + e.getMessage());
+    }
+  }
+
+  @Property(tries = 60)
+  void what_threads_write_in_any_ranges_and_order_is_in_the_file(
+      @ForAll long seed, @ForAll @IntRange(min = 1, max = 60) int ranges) throws Exception {
+    Random random = new Random(seed);
+    List<Range> all = new ArrayList<>();
+    int size = 0;
+    for (int i = 0; i < ranges; i++) {
+      // Many in one block, some over a few blocks, some of many.
+      int bytes = 1 + random.nextInt(new int[] {50, 20_000, 200_000}[random.nextInt(3)]);
+      all.add(new Range(size, bytes));
+      size += bytes;
+    }
+    byte[] expected = new byte[size];
+    random.nextBytes(expected);
+    Collections.shuffle(all, random);
+    Path file = Files.createTempFile("whence-direct", "");
+    ExecutorService threads = Executors.newFixedThreadPool(4);
+    try (DirectFile direct = open(file, OPTIONS)) {
+      List<Future<?>> running = new ArrayList<>();
+      for (Range range : all) {
+        boolean asInFile = random.nextInt(4) > 0;
+        running.add(
+            threads.submit(
+                () -> {
+                  ByteBuffer memory = DirectFile.memory(range.bytes(), direct.block());
+                  int skip = asInFile ? range.from() % direct.block() : 0;
+                  memory.limit(skip + range.bytes()).position(skip);
+                  memory.put(expected, range.from(), range.bytes()).position(skip);
+                  direct.write(range.from(), memory);
+                  assertThat(memory.hasRemaining()).isFalse();
+                  return null;
+                }));
+      }
+      for (Future<?> one : running) {
+        one.get();
+      }
+      for (Range range : all) {
+        ByteBuffer memory = DirectFile.memory(range.bytes(), direct.block());
+        direct.read(range.from(), range.bytes(), memory);
+        assertThat(memory)
+            .isEqualTo(ByteBuffer.wrap(expected, range.from(), range.bytes()).slice());
+      }
+      direct.trim(size);
+      direct.force();
+      assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+    } finally {
+      threads.shutdownNow();
+      Files.delete(file);
+    }
+  }
+
+  @Test
+  void what_an_earlier_run_wrote_beside_a_border_stays() throws IOException {
+    byte[] earlier = new byte[10_000];
+    new Random(1).nextBytes(earlier);
+    Path file = Files.write(directory.resolve("file"), earlier);
+    try (DirectFile direct = open(file, OPTIONS)) {
+      direct.write(3_000, ByteBuffer.wrap(new byte[6_000]));
+      direct.trim(earlier.length);
+    }
+    byte[] expected = earlier.clone();
+    java.util.Arrays.fill(expected, 3_000, 9_000, (byte) 0);
+    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+  }
+
+  @Test
+  void a_read_beyond_the_end_gives_what_is_there() throws IOException {
+    Path file = Files.write(directory.resolve("file"), new byte[5_000]);
+    try (DirectFile direct = open(file, Set.of(StandardOpenOption.READ))) {
+      ByteBuffer memory = DirectFile.memory(6_000, direct.block());
+      direct.read(4_999, 6_000, memory);
+      assertThat(memory.remaining()).isEqualTo(1);
+      direct.read(5_000, 1, memory);
+      assertThat(memory.remaining()).isZero();
+      direct.read(100_000, 6_000, memory);
+      assertThat(memory.remaining()).isZero();
+    }
+  }
+
+  @Test
+  void a_file_of_no_file_system_of_this_machine_is_refused_with_the_reason() throws IOException {
+    try (FileSystem memory = Jimfs.newFileSystem(Configuration.unix())) {
+      Path file = Files.write(memory.getPath("/file"), new byte[1]);
+      assertThatThrownBy(
+              () -> DirectFile.open(file, FileChannel::open, Set.of(StandardOpenOption.READ)))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("no file system of this machine");
+    }
+  }
+}

@@ -1,0 +1,252 @@
+package dev.whence.transfer.merge;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Jimfs;
+import com.sun.nio.file.ExtendedOpenOption;
+import dev.whence.engine.weights.ElementType;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
+import org.slf4j.LoggerFactory;
+
+/** Everything that {@link MergeRunTest} says, of merges past the page cache; and their own. */
+class PastCacheMergeTest extends MergeRunTest {
+  @Override
+  MergeOptions options() {
+    return MergeOptions.defaults().withDirectBytes(0);
+  }
+
+  /** Tensors of one shard at any offset: bytes between the numbers shift what follows. */
+  private static ModelFolder odd(Random sizes, long seed) {
+    ModelFolder folder = new ModelFolder();
+    List<ElementType> types = List.of(ElementType.BF16, ElementType.F16, ElementType.F32);
+    for (int shard = 1; shard <= 2; shard++) {
+      String file = "model-0000" + shard + "-of-00002.safetensors";
+      for (int i = 0; i < 8; i++) {
+        String name = shard + "." + i;
+        byte[] bytes = new byte[1 + sizes.nextInt(i % 4 == 0 ? 10_000 : 10)];
+        folder.add(
+            file, new ModelFolder.Raw(name + ".bytes", "U8", List.of((long) bytes.length), bytes));
+        ElementType type = types.get(sizes.nextInt(types.size()));
+        long elements = sizes.nextInt(3) == 0 ? sizes.nextInt(3000) : sizes.nextInt(300_000);
+        folder.random(file, name + ".numbers", type, seed + i, elements);
+      }
+    }
+    return folder;
+  }
+
+  @Test
+  void tensors_at_any_offset_come_out_as_the_fine_tuned_models_where_the_base_stays()
+      throws IOException {
+    for (long seed = 0; seed < 6; seed++) {
+      Path before = odd(new Random(seed), 1).write(directory.resolve("before-" + seed));
+      Path after = odd(new Random(seed), 100).write(directory.resolve("after-" + seed));
+      output = directory.resolve("odd-" + seed);
+      run(
+          TransferRequest.of(before, after, before),
+          options().withMemoryBytes(new Random(seed).nextInt(8 << 20)));
+      Map<String, String> expected = ModelFolder.contents(after);
+      Map<String, String> merged = ModelFolder.contents(output);
+      expected.keySet().removeIf(name -> !name.endsWith("ors"));
+      assertThat(expected).hasSize(2);
+      assertThat(merged).as("seed %d", seed).containsAllEntriesOf(expected);
+    }
+  }
+
+  @Test
+  void a_stopped_run_is_resumed_the_other_way_to_the_same_bytes() throws IOException {
+    Path b = odd(new Random(3), 1).write(directory.resolve("b"));
+    Path f = odd(new Random(3), 100).write(directory.resolve("f"));
+    Path t = odd(new Random(3), 200).write(directory.resolve("t"));
+    TransferRequest request = TransferRequest.of(b, f, t).withLambdas(List.of(.5, 1.));
+    MergeOptions through = options().withDirectBytes(Long.MAX_VALUE);
+    run(request, through);
+    Map<String, String> expected = ModelFolder.contents(output);
+    for (int stops = 0; stops < 6; stops++) {
+      output = directory.resolve("stopped-" + stops);
+      AtomicInteger asked = new AtomicInteger();
+      int after = 10 + 25 * stops;
+      MergeOptions first = stops % 2 == 0 ? options() : through;
+      try {
+        run(
+            request,
+            first
+                .withWorkers(2)
+                .withMemoryBytes(1)
+                .withForceBytes(100_000)
+                .withStop(() -> asked.incrementAndGet() > after));
+        throw new AssertionError("it was to be stopped");
+      } catch (StoppedException e) {
+        assertThat(output).doesNotExist();
+      }
+      run(request, stops % 2 == 0 ? through : options());
+      assertThat(ModelFolder.contents(output)).as("%d stops", stops).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void where_a_file_system_can_not_do_it_the_bytes_go_through_the_cache_and_the_log_says_so()
+      throws IOException {
+    run(request(), options().withDirectBytes(Long.MAX_VALUE));
+    Map<String, String> expected = ModelFolder.contents(output);
+    List<MergeOptions.Opener> unable =
+        List.of(
+            (file, options) -> {
+              if (isDirect(options)) {
+                throw new UnsupportedOperationException("no such option");
+              }
+              return FileChannel.open(file, options);
+            },
+            (file, options) -> {
+              if (isDirect(options)) {
+                throw new FileSystemException(file.toString(), null, "Invalid argument");
+              }
+              return FileChannel.open(file, options);
+            },
+            (file, options) ->
+                isDirect(options)
+                    ? new RefusingChannel(FileChannel.open(file, options))
+                    : FileChannel.open(file, options));
+    for (int i = 0; i < unable.size(); i++) {
+      output = directory.resolve("unable-" + i);
+      List<String> log = new ArrayList<>();
+      MergeOptions options = options().withOpener(unable.get(i));
+      logged(log, () -> run(request(), options));
+      assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+      assertThat(log)
+          .anyMatch(line -> line.contains("written through the page cache"))
+          .allMatch(
+              line ->
+                  line.contains("no direct input and output")
+                      || line.contains(": Invalid argument")
+                      || line.contains(", Invalid argument"));
+    }
+  }
+
+  @Test
+  void a_merge_of_fewer_bytes_than_the_options_say_goes_through_the_cache() throws IOException {
+    long bytes;
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      bytes = plan.inputBytes() + plan.outputBytes();
+    }
+    for (boolean small : new boolean[] {true, false}) {
+      output = directory.resolve("small-" + small);
+      AtomicInteger direct = new AtomicInteger();
+      MergeOptions.Opener opener =
+          (file, options) -> {
+            if (isDirect(options)) {
+              direct.incrementAndGet();
+            }
+            return FileChannel.open(file, options);
+          };
+      run(request(), options().withDirectBytes(small ? bytes + 1 : bytes).withOpener(opener));
+      assertThat(direct).hasValue(small ? 0 : 8); // three models and a result of two shards
+    }
+  }
+
+  @Test
+  void nothing_is_logged_where_all_goes_past_the_cache() throws IOException {
+    DirectFileTest.open(base.resolve(ONE), Set.of(StandardOpenOption.READ)).close();
+    List<String> log = new ArrayList<>();
+    logged(log, () -> run(request()));
+    assertThat(log).isEmpty();
+  }
+
+  @Test
+  void models_of_another_file_system_are_read_through_it() throws IOException {
+    run(request());
+    Map<String, String> expected = ModelFolder.contents(output);
+    try (FileSystem memory = Jimfs.newFileSystem(Configuration.unix())) {
+      List<Path> copies = new ArrayList<>();
+      for (Path model : List.of(base, fineTuned, target)) {
+        Path copy = Files.createDirectories(memory.getPath("/" + model.getFileName()));
+        try (var files = Files.list(model)) {
+          for (Path file : files.toList()) {
+            Files.copy(file, copy.resolve(file.getFileName().toString()));
+          }
+        }
+        copies.add(copy);
+      }
+      output = directory.resolve("from-memory");
+      List<String> log = new ArrayList<>();
+      logged(log, () -> run(TransferRequest.of(copies.get(0), copies.get(1), copies.get(2))));
+      assertThat(log)
+          .singleElement()
+          .asString()
+          .contains("6 files are read through the page cache");
+      Map<String, String> merged = ModelFolder.contents(output);
+      for (String name : List.of(ONE, TWO)) {
+        assertThat(merged.get(name)).isEqualTo(expected.get(name));
+      }
+    }
+  }
+
+  @Test
+  void a_disk_that_is_full_under_the_last_border_fails_and_leaves_nothing() throws IOException {
+    // Less than all whole blocks of all tensors, so that one of the borders or insides is too much.
+    for (long room : new long[] {1_000, 10_000, 1_203_000}) {
+      AtomicLong left = new AtomicLong(room);
+      MergeOptions full =
+          options()
+              .withOpener(
+                  (file, options) -> new FullChannel(FileChannel.open(file, options), left));
+      org.assertj.core.api.Assertions.assertThatThrownBy(() -> run(request(), full))
+          .hasMessageContaining("No space left on device")
+          .hasMessageContaining("byte ");
+      assertNoTraces();
+      assertThat(output).doesNotExist();
+    }
+  }
+
+  private static boolean isDirect(Set<?> options) {
+    return options.contains(ExtendedOpenOption.DIRECT);
+  }
+
+  private static void logged(List<String> log, Runnable work) {
+    Logger logger = (Logger) LoggerFactory.getLogger(MergeRun.class);
+    ListAppender<ILoggingEvent> appender = new ListAppender<>();
+    appender.start();
+    logger.addAppender(appender);
+    try {
+      work.run();
+    } finally {
+      logger.detachAppender(appender);
+    }
+    appender.list.forEach(event -> log.add(event.getFormattedMessage()));
+  }
+
+  /** Opens, and then refuses every read and write, as some file systems do. */
+  private static final class RefusingChannel extends FullChannel {
+    RefusingChannel(FileChannel real) {
+      super(real, new AtomicLong());
+    }
+
+    @Override
+    public int read(ByteBuffer bytes, long position) throws IOException {
+      throw new IOException("Invalid argument");
+    }
+
+    @Override
+    public int write(ByteBuffer bytes, long position) throws IOException {
+      throw new IOException("Invalid argument");
+    }
+  }
+}
