@@ -180,6 +180,7 @@ final class InfluenceCommand implements Runnable {
       CorpusFile file = new CorpusFile(corpus);
       try (TappedModel opened =
           TappedModel.open(Models.resolve(model), selection, engine(device))) {
+        opened.workAloneIfSmall();
         boolean complete =
             new FactorsJob(opened, file, output, options)
                 .run(listener(spec.commandLine().getErr(), file));
@@ -269,6 +270,7 @@ final class InfluenceCommand implements Runnable {
       Path path = Models.resolve(model);
       try (TappedModel opened = TappedModel.open(path, selection, engine(device));
           EkfacFactors read = EkfacFactors.read(factors, opened.matrices())) {
+        opened.workAloneIfSmall();
         int k = buckets == 0 ? IndexJob.defaultBuckets(read) : buckets;
         IndexJob.Options options =
             usage(

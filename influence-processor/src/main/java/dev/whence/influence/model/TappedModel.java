@@ -7,6 +7,7 @@ import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.kernel.TrainableDecoder;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
@@ -21,6 +22,9 @@ import java.util.List;
  * A model whose linear layers show their inputs and output gradients, in fp32. One thread uses it.
  */
 public final class TappedModel implements AutoCloseable {
+  /** Elements of a weight that two threads are no faster with than one. */
+  private static final long SMALL = 1 << 17;
+
   private final ModelFiles files;
   private final TrainableDecoder decoder;
   private final Matrices matrices;
@@ -87,6 +91,16 @@ public final class TappedModel implements AutoCloseable {
   /** Its layers that are tapped. */
   public List<LinearLayer> layers() {
     return decoder.taps();
+  }
+
+  /**
+   * Lets the calling thread work alone if the model's matrices are too small to be shared by
+   * threads, as a document's are: several processes, each on its part, use the processors better.
+   */
+  public void workAloneIfSmall() {
+    if (layers().stream().mapToLong(LinearLayer::elements).max().orElse(0) <= SMALL) {
+      TorchRuntime.workAlone();
+    }
   }
 
   /** Makes matrices where the model is. */
