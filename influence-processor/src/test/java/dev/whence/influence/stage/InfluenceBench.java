@@ -87,7 +87,7 @@ final class InfluenceBench {
               pretraining(),
               new CorpusFile(corpus),
               output,
-              IndexJob.Options.of(buckets)
+              IndexJob.Options.of(buckets == 0 ? IndexJob.defaultBuckets(factors) : buckets)
                   .withShards(shards, OptionalInt.empty())
                   .withPackTokens(256))
           .run(FactorsJob.Listener.NONE);
@@ -99,7 +99,7 @@ final class InfluenceBench {
     build(directory.resolve("corpus.jsonl"), output, shards, 1024);
   }
 
-  /** An index of other documents by the same factors. */
+  /** An index of other documents by the same factors; 0 buckets: the default. */
   void build(Path corpus, Path output, int shards, int buckets) throws IOException {
     try (TappedModel base = TinyFactors.base()) {
       build(base, corpus, output, shards, buckets);

@@ -27,7 +27,10 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class InfluenceLatencySoak {
   private static final int DOCUMENTS = Integer.getInteger("whence.documents", 100_000);
-  private static final int BUCKETS = Integer.getInteger("whence.buckets", 1024);
+
+  /** 0: as the index job has it by default. */
+  private static final int BUCKETS = Integer.getInteger("whence.buckets", 0);
+
   private static final int THREADS = Integer.getInteger("whence.threads", 0);
   private static final int WARM_UP = 10;
   private static final int QUERIES = 100;
