@@ -42,7 +42,7 @@ import org.jspecify.annotations.Nullable;
  * A query in, an answer of the shards that its partition serves out: their best documents of both
  * signs, or MISSING with the reason. Owned by the model thread.
  *
- * <p>Queries of a batch share one scan: each shard's codes are read once for all of them. A query
+ * <p>Queries of a batch share one scan: each shard's signs are read once for all of them. A query
  * comes once for each partition; those of its records that are in a batch together are also ranked
  * together, so that what is ranked again are the best candidates of all shards that this process
  * serves, not of each partition alone.
@@ -50,7 +50,7 @@ import org.jspecify.annotations.Nullable;
 final class ShardStage implements Stage {
   static final String NAME = "influence-shard";
 
-  /** Bytes of codes that one query's scan reads in a second, until it was measured. */
+  /** Bytes of signs that one query's scan reads in a second, until it was measured. */
   private static final double FIRST_BYTES_PER_SECOND = 2e8;
 
   /** Seconds of one document that is ranked again, until it was measured. */
