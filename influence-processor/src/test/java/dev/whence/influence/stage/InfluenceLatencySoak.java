@@ -93,10 +93,10 @@ class InfluenceLatencySoak {
       var rerank = processor.meters().get("whence.influence.rerank.time").timer();
       System.err.printf(
           Locale.ROOT,
-          "%d documents, %d buckets, %d shards: index built at %.0f documents/s; event to result"
+          "%d documents, %s buckets, %d shards: index built at %.0f documents/s; event to result"
               + " p50 %.3f s, p99 %.3f s; scan mean %.3f s; ranking again mean %.3f s%n",
           DOCUMENTS,
-          BUCKETS,
+          BUCKETS == 0 ? "default" : Integer.toString(BUCKETS),
           InfluenceBench.SHARDS,
           DOCUMENTS / built,
           quantile(seconds, 0.5),
