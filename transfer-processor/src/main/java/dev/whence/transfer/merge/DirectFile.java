@@ -10,6 +10,7 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -114,6 +115,9 @@ final class DirectFile implements AutoCloseable {
     try {
       block = Files.getFileStore(file).getBlockSize();
     } catch (UnsupportedOperationException | IOException e) {
+      // It is read from a file that lists what is mounted, and which may be one file too many to
+      // open: that is not said, so another is opened to see.
+      FileChannel.open(file, StandardOpenOption.READ).close();
       throw new UnableException("the file system does not name its block size", e);
     }
     if (block > LARGEST_BLOCK || Long.bitCount(block) != 1) {

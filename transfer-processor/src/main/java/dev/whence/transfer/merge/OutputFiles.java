@@ -161,7 +161,9 @@ final class OutputFiles implements AutoCloseable {
             + path.getFileName()
             + ": can not be written ("
             + DirectFile.reason(e)
-            + "); see that the disk has room",
+            + (DirectFile.isOutOfDescriptors(e)
+                ? "); let the process have more files open"
+                : "); see that the disk has room"),
         e);
   }
 
