@@ -98,7 +98,8 @@ public final class MergeRun {
    *
    * @param output must not exist, be empty, or hold the same transfer
    * @return what is there then
-   * @throws TransferException if the plan can not be carried out; nothing of it is left then
+   * @throws TransferException if the plan can not be carried out; nothing of it is left then,
+   *     unless something outside is broken or the process may open no more files
    * @throws StoppedException if the options' stop said so; what was done is kept
    */
   public static Published run(
@@ -114,7 +115,7 @@ public final class MergeRun {
         return new MergeRun(plan, options, progress).run(staging);
       } catch (TransferException | IOException | EngineException e) {
         stopIfInterrupted(e);
-        if (!TransferException.isOfEnvironment(e)) {
+        if (!TransferException.isOfEnvironment(e) && !isOutOfDescriptors(e)) {
           staging.discard(); // else the next run goes on, as after a kill
         }
         throw e;
@@ -133,6 +134,15 @@ public final class MergeRun {
         throw new StoppedException();
       }
     }
+  }
+
+  private static boolean isOutOfDescriptors(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof IOException e && DirectFile.isOutOfDescriptors(e)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static Optional<Published> published(TransferPlan plan, Path output) {

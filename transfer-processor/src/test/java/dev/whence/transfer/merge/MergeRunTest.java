@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -460,6 +461,24 @@ class MergeRunTest {
     AtomicInteger asked = new AtomicInteger();
     assertThatThrownBy(() -> run(request(), small.withStop(() -> asked.incrementAndGet() == 15)))
         .isInstanceOf(StoppedException.class);
+    assertThat(lines(journal)).isEqualTo(2);
+    run(request());
+    assertNoTraces();
+  }
+
+  @Test
+  void a_resumed_run_that_may_open_no_more_files_keeps_what_was_done() throws IOException {
+    MergeOptions small = options().withWorkers(1).withMemoryBytes(1).withForceBytes(1);
+    Path journal = directory.resolve(".merged.whence-transfer/journal");
+    assertThatThrownBy(() -> run(request(), small.withStop(() -> lines(journal) > 1)))
+        .isInstanceOf(StoppedException.class);
+    MergeOptions few =
+        options()
+            .withOpener(
+                (file, options) -> {
+                  throw new FileSystemException(file.toString(), null, "Too many open files");
+                });
+    assertThatThrownBy(() -> run(request(), few)).hasMessageContaining("Too many open files");
     assertThat(lines(journal)).isEqualTo(2);
     run(request());
     assertNoTraces();
