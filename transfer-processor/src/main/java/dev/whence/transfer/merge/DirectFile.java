@@ -10,6 +10,7 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -31,7 +32,8 @@ import java.util.Set;
  * copy of a neighbouring block back over a newer one.
  *
  * <p>A border that is the last block makes the file longer than its content, up to the block's end;
- * {@link #trim} cuts it in the end.
+ * {@link #trim} cuts it in the end. Where a file ends is asked of the system: a block that is read
+ * short and written back with zeros would be a neighbour's loss.
  *
  * <p>Cost: a border takes a read and a write of a block.
  */
@@ -39,27 +41,48 @@ final class DirectFile implements AutoCloseable {
   /** Of the file systems that are used directly: network ones name blocks of a megabyte. */
   private static final long LARGEST_BLOCK = 1 << 16;
 
+  /** How often the same border is written where the system takes only part of it. */
+  private static final int TRIES = 4;
+
+  private static final ByteBuffer NO_BORDER = ByteBuffer.allocate(0);
+
+  /** What the system says of files that it does not read or write directly: EINVAL, EOPNOTSUPP. */
+  private static final Set<String> UNABLE = Set.of("Invalid argument", "Operation not supported");
+
   private final FileChannel channel;
   private final int block;
-  private final ByteBuffer border;
+  private ByteBuffer border = NO_BORDER; // until one is written
   private long inBorder = -1;
+
+  /** A file can not be read and written directly, though maybe through the page cache. */
+  static final class UnableException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    private UnableException(String reason) {
+      super(reason);
+    }
+
+    private UnableException(String reason, Throwable cause) {
+      super(reason, cause);
+    }
+  }
 
   private DirectFile(FileChannel channel, int block) {
     this.channel = channel;
     this.block = block;
-    this.border = memory(block, block);
   }
 
   /**
    * Opens a file and reads its first block, so that what does not work fails here.
    *
    * @param options besides the one that says direct
-   * @throws IOException if it can not be used directly, with the reason
+   * @throws UnableException if it can not be used directly, with the reason
+   * @throws IOException if it can not be used at all
    */
   static DirectFile open(Path file, MergeOptions.Opener opener, Set<? extends OpenOption> options)
       throws IOException {
     if (!file.getFileSystem().equals(FileSystems.getDefault())) {
-      throw new IOException("it is in no file system of this machine");
+      throw new UnableException("it is in no file system of this machine");
     }
     Set<OpenOption> direct = new HashSet<>(options);
     direct.add(ExtendedOpenOption.DIRECT);
@@ -67,23 +90,54 @@ final class DirectFile implements AutoCloseable {
     try {
       channel = opener.open(file, direct);
     } catch (UnsupportedOperationException e) {
-      throw new IOException("the file system has no direct input and output", e);
-    }
-    try {
-      long block = Files.getFileStore(file).getBlockSize();
-      if (block > LARGEST_BLOCK || Long.bitCount(block) != 1) {
-        throw new IOException("the file system has blocks of " + block + " bytes");
-      }
-      DirectFile opened = new DirectFile(channel, (int) block);
-      opened.load(0);
-      return opened;
-    } catch (UnsupportedOperationException e) {
-      closeQuietly(channel);
-      throw new IOException("the file system does not name its block size", e);
+      throw new UnableException("the file system has no direct input and output", e);
     } catch (IOException e) {
-      closeQuietly(channel);
-      throw e;
+      throw orUnable(e);
     }
+    boolean usable = false;
+    try {
+      int block = blockOf(file);
+      DirectFile opened = new DirectFile(channel, block);
+      opened.read(0, block, memory(block, block));
+      usable = true;
+      return opened;
+    } catch (IOException e) {
+      throw orUnable(e);
+    } finally {
+      if (!usable) {
+        closeQuietly(channel);
+      }
+    }
+  }
+
+  private static int blockOf(Path file) throws IOException {
+    long block;
+    try {
+      block = Files.getFileStore(file).getBlockSize();
+    } catch (UnsupportedOperationException | IOException e) {
+      // It is read from a file that lists what is mounted, and which may be one file too many to
+      // open: that is not said, so another is opened to see.
+      FileChannel.open(file, StandardOpenOption.READ).close();
+      throw new UnableException("the file system does not name its block size", e);
+    }
+    if (block > LARGEST_BLOCK || Long.bitCount(block) != 1) {
+      throw new UnableException("the file system has blocks of " + block + " bytes");
+    }
+    return (int) block;
+  }
+
+  /**
+   * The same exception, or one that says so if it only means that the file is not read and written
+   * directly. A full or broken disk is neither, and would fail through the page cache, too, maybe
+   * later and unseen.
+   */
+  static IOException orUnable(IOException e) {
+    return UNABLE.contains(reason(e)) ? new UnableException(reason(e), e) : e;
+  }
+
+  /** Whether the process may open no more files. */
+  static boolean isOutOfDescriptors(IOException e) {
+    return reason(e).equals("Too many open files");
   }
 
   /**
@@ -112,17 +166,36 @@ final class DirectFile implements AutoCloseable {
 
   /**
    * Reads bytes of the file into memory, whose position and limit are then around them; fewer where
-   * the file ends.
+   * the file ends, by its size: that fewer bytes come than were asked for says nothing.
+   *
+   * @throws IOException also if bytes that the file has do not come, twice
    */
   void read(long position, int bytes, ByteBuffer memory) throws IOException {
     int skip = (int) (position & (block - 1));
     int wanted = skip + bytes;
     memory.clear().limit((int) up(wanted, block));
-    int n;
-    do {
-      n = channel.read(memory, position - skip + memory.position());
-      // Where not whole blocks came, the file ends.
-    } while (n > 0 && n % block == 0 && memory.position() < wanted);
+    long begin = position - skip;
+    long known = 0; // the file had so many bytes before the last read
+    while (true) {
+      int n = channel.read(memory, begin + memory.position());
+      if (memory.position() >= wanted) {
+        break;
+      }
+      if (n > 0 && n % block == 0) {
+        continue;
+      }
+      long end = begin + memory.position();
+      if (end < known) {
+        throw new IOException(
+            "short read of a block: it ended at byte " + end + " of " + known + " bytes");
+      }
+      known = channel.size();
+      if (known <= end) {
+        break;
+      }
+      // Another thread made the file longer, or the read was short: the last block once more.
+      memory.position(memory.position() & -block);
+    }
     int end = Math.max(skip, Math.min(wanted, memory.position()));
     memory.limit(end).position(skip);
   }
@@ -137,6 +210,9 @@ final class DirectFile implements AutoCloseable {
         bytes.limit(bytes.position() + whole);
         n = channel.write(bytes, at);
         bytes.limit(limit);
+        if (n <= 0) {
+          throw new IOException("the system wrote nothing at byte " + at);
+        }
       } else {
         n = writeInto(at, bytes);
       }
@@ -156,21 +232,35 @@ final class DirectFile implements AutoCloseable {
     if (n < block && inBorder != start) {
       load(start);
     }
-    border.put(from, bytes, bytes.position(), n);
+    border().put(from, bytes, bytes.position(), n);
     inBorder = -1; // known again when it is written
-    border.clear().limit(block);
-    while (border.hasRemaining()) {
-      channel.write(border, start + border.position());
+    int written;
+    int tries = 0;
+    do {
+      // From its beginning, even after a part of it: direct writes begin where blocks do.
+      written = channel.write(border.clear().limit(block), start);
+      tries++;
+    } while (written > 0 && written < block && tries < TRIES);
+    if (written < block) {
+      throw new IOException(
+          "the system wrote only " + written + " bytes of the block at byte " + start);
     }
     inBorder = start;
     bytes.position(bytes.position() + n);
     return n;
   }
 
+  private synchronized ByteBuffer border() {
+    if (border.capacity() == 0) {
+      border = memory(block, block);
+    }
+    return border;
+  }
+
   /** Reads a block; zeros where the file ends. */
   private synchronized void load(long start) throws IOException {
     inBorder = -1;
-    read(start, block, border);
+    read(start, block, border());
     int end = border.limit();
     border.clear();
     for (int i = end; i < block; i++) {
@@ -190,11 +280,12 @@ final class DirectFile implements AutoCloseable {
     channel.force(false);
   }
 
-  /** Why {@link #open} failed, for a log. */
+  /** Why it failed, in the system's words. */
   static String reason(IOException e) {
-    return e instanceof FileSystemException of && of.getReason() != null
-        ? of.getReason()
-        : String.valueOf(e.getMessage());
+    if (e instanceof FileSystemException of) {
+      return of.getReason() != null ? of.getReason() : e.toString(); // the class is the reason
+    }
+    return e.getMessage() == null ? e.toString() : e.getMessage();
   }
 
   @Override

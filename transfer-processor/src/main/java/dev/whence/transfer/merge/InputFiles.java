@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -18,21 +19,54 @@ final class InputFiles implements AutoCloseable {
   private final Map<SourceModel.InputFile, DirectFile> direct = new HashMap<>();
   private final Map<Path, String> throughCache = new TreeMap<>();
 
-  /** Opens the files of some models once more, if they are to be read past the page cache. */
+  /**
+   * Opens the files of some models once more, if they are to be read past the page cache. If the
+   * process may not have so many open, all are read through it: what is left of the limit is for
+   * whoever else needs it.
+   *
+   * @throws TransferException if a file can not be read at all
+   */
   InputFiles(List<SourceModel> models, boolean pastCache, MergeOptions.Opener opener) {
     if (!pastCache) {
       return;
     }
-    for (SourceModel model : models) {
-      for (SourceModel.InputFile file : model.files()) {
-        Path path = file.file().file().path();
-        try {
-          direct.put(file, DirectFile.open(path, opener, Set.of(StandardOpenOption.READ)));
-        } catch (IOException e) {
-          throughCache.put(path, DirectFile.reason(e));
+    List<SourceModel.InputFile> files =
+        models.stream().flatMap(model -> model.files().stream()).toList();
+    boolean complete = false;
+    try {
+      for (SourceModel.InputFile file : files) {
+        if (!open(file, opener)) {
+          files.forEach(one -> throughCache.putIfAbsent(path(one), "Too many open files"));
+          break;
         }
       }
+      complete = true;
+    } finally {
+      if (!complete) {
+        close();
+      }
     }
+  }
+
+  private static Path path(SourceModel.InputFile file) {
+    return file.file().file().path();
+  }
+
+  /** False if the process may open no more; all are closed then. */
+  private boolean open(SourceModel.InputFile file, MergeOptions.Opener opener) {
+    Path path = path(file);
+    try {
+      direct.put(file, DirectFile.open(path, opener, Set.of(StandardOpenOption.READ)));
+    } catch (DirectFile.UnableException e) {
+      throughCache.put(path, DirectFile.reason(e));
+    } catch (IOException e) {
+      if (DirectFile.isOutOfDescriptors(e)) {
+        close();
+        return false;
+      }
+      throw new TransferException(path + " can not be read (" + DirectFile.reason(e) + ")", e);
+    }
+    return true;
   }
 
   /** Files that were to be read past the page cache and are not, and why. */
@@ -60,7 +94,7 @@ final class InputFiles implements AutoCloseable {
     }
   }
 
-  /** The same for bytes that are read in no order, where the system's read-ahead and cache help. */
+  /** The same for bytes that are read in no order or twice, where the system's cache helps. */
   void readThroughCache(SourceModel.Tensor tensor, long offset, int bytes, ByteBuffer memory) {
     memory.clear().limit(bytes);
     tensor.read(offset, memory);
@@ -72,5 +106,6 @@ final class InputFiles implements AutoCloseable {
     for (DirectFile file : direct.values()) {
       file.close();
     }
+    direct.clear();
   }
 }

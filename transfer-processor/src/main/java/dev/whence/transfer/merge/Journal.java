@@ -129,6 +129,11 @@ final class Journal implements AutoCloseable {
     return Optional.ofNullable(entries.get(work));
   }
 
+  /** Whether an earlier run has written anything. */
+  boolean goesOn() {
+    return !entries.isEmpty();
+  }
+
   /** Adds tensors whose bytes are on disk, and forces the journal unless nothing needs to last. */
   void add(List<Entry> done, boolean durable) throws IOException {
     for (Entry entry : done) {

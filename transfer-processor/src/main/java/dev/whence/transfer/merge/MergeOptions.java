@@ -17,7 +17,8 @@ import java.util.function.BooleanSupplier;
  * @param directBytes a merge that reads and writes as much in all goes past the page cache, where
  *     the file system can; a smaller one goes through it, where those who use the result find it
  * @param stop asked between pieces: true leaves the work for a later run
- * @param opener opens the files that are written
+ * @param opener opens the files that are written, and those that are read past the page cache; not
+ *     those that are read through it
  */
 public record MergeOptions(
     int workers,
@@ -32,7 +33,7 @@ public record MergeOptions(
   private static final long DEFAULT_FORCE = 256L << 20;
   private static final long DEFAULT_DIRECT = 1L << 30;
 
-  /** Opens files for writing. */
+  /** Opens files for writing, or for reading past the page cache. */
   @FunctionalInterface
   public interface Opener {
     FileChannel open(Path file, Set<? extends OpenOption> options) throws IOException;

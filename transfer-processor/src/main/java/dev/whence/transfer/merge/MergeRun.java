@@ -8,6 +8,7 @@ import dev.whence.engine.weights.WeightDigest;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
@@ -31,13 +32,15 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Carries out a plan: reads each byte of the three models once, writes each byte of the results
- * once, and makes them visible by one rename.
+ * Carries out a plan: reads each byte of the three models once (of tensors whose rows go together
+ * by token twice), writes each byte of the results once, and makes them visible by one rename.
  *
  * <p>Several threads take tensors, the largest first. What is written is forced to disk and then
  * noted in the {@link Journal} with its checksum, in groups; a run that finds a journal of its plan
@@ -95,7 +98,8 @@ public final class MergeRun {
    *
    * @param output must not exist, be empty, or hold the same transfer
    * @return what is there then
-   * @throws TransferException if the plan can not be carried out; nothing of it is left then
+   * @throws TransferException if the plan can not be carried out; nothing of it is left then,
+   *     unless something outside is broken or the process may open no more files
    * @throws StoppedException if the options' stop said so; what was done is kept
    */
   public static Published run(
@@ -110,15 +114,35 @@ public final class MergeRun {
       try {
         return new MergeRun(plan, options, progress).run(staging);
       } catch (TransferException | IOException | EngineException e) {
-        if (!TransferException.isOfEnvironment(e)) {
+        stopIfInterrupted(e);
+        if (!TransferException.isOfEnvironment(e) && !isOutOfDescriptors(e)) {
           staging.discard(); // else the next run goes on, as after a kill
         }
         throw e;
       }
     } catch (IOException e) {
+      stopIfInterrupted(e);
       throw new TransferException(
           "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
     }
+  }
+
+  /** An interrupt closes the file that is read or written, and is no failure. */
+  private static void stopIfInterrupted(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof ClosedByInterruptException) {
+        throw new StoppedException();
+      }
+    }
+  }
+
+  private static boolean isOutOfDescriptors(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof IOException e && DirectFile.isOutOfDescriptors(e)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static Optional<Published> published(TransferPlan plan, Path output) {
@@ -177,10 +201,11 @@ public final class MergeRun {
     boolean pastCache = total() >= options.directBytes();
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
+        // First what can not be done without.
+        OutputFiles files = new OutputFiles(plan, directories, pastCache, options.opener());
         InputFiles inputs =
             new InputFiles(
-                Stream.of(Role.values()).map(plan::model).toList(), pastCache, options.opener());
-        OutputFiles files = new OutputFiles(plan, directories, pastCache, options.opener())) {
+                Stream.of(Role.values()).map(plan::model).toList(), pastCache, options.opener())) {
       say(inputs.throughCache(), "read");
       say(files.throughCache(), "written");
       work(journal, inputs, files);
@@ -265,6 +290,9 @@ public final class MergeRun {
     long each = options.memoryBytes() / workers / buffers - DirectFile.spare(block);
     int piece = (int) Math.max(SMALLEST_PIECE, Math.min(LARGEST_PIECE, each / 8 * 8));
     AtomicInteger next = new AtomicInteger();
+    if (journal.goesOn()) {
+      alone.countDown(); // verifying needs no warm kernel
+    }
     ExecutorService threads =
         Executors.newFixedThreadPool(workers, task -> new Thread(task, "transfer"));
     try {
@@ -278,7 +306,7 @@ public final class MergeRun {
                     if (!first) {
                       alone.await();
                     }
-                    take(all, next, worker(inputs, piece, block), journal, files);
+                    take(all, next, () -> worker(inputs, piece, block), journal, files);
                     return null;
                   } finally {
                     alone.countDown();
@@ -345,9 +373,14 @@ public final class MergeRun {
   }
 
   private void take(
-      List<Work> all, AtomicInteger next, TensorWorker worker, Journal journal, OutputFiles files)
+      List<Work> all,
+      AtomicInteger next,
+      Supplier<TensorWorker> making,
+      Journal journal,
+      OutputFiles files)
       throws IOException {
     try {
+      TensorWorker worker = making.get(); // takes its buffers, for which memory may not suffice
       for (int i = next.getAndIncrement(); i < all.size(); i = next.getAndIncrement()) {
         Work work = all.get(i);
         Optional<Journal.Entry> before = journal.find(work.name());

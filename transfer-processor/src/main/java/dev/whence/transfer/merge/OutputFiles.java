@@ -20,11 +20,13 @@ import java.util.TreeMap;
 /**
  * The files of all results while they are written, by position; each has its header and its full
  * place from the start. A file is written past the page cache where that is wanted and the file
- * system can do it, else through it; never in both ways.
+ * system can do it, else through it; never in both ways by one run.
  */
 final class OutputFiles implements AutoCloseable {
   private static final Set<StandardOpenOption> OPTIONS =
       Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+
+  private static final String HEADER = "header";
 
   /** A file, written in one of the two ways. */
   private sealed interface Output {
@@ -135,17 +137,8 @@ final class OutputFiles implements AutoCloseable {
       try {
         files.get(result).output().write(position + offset, bytes);
       } catch (IOException e) {
-        throw new TransferException(
-            "tensor '"
-                + SafetensorsFile.printable(tensor)
-                + "', byte "
-                + (position + offset + bytes.position() - from)
-                + " of "
-                + files.get(result).path().getFileName()
-                + ": can not be written ("
-                + e.getMessage()
-                + "); see that the disk has room",
-            e);
+        throw unwritten(
+            tensor, position + offset + bytes.position() - from, files.get(result).path(), e);
       }
     }
 
@@ -156,6 +149,22 @@ final class OutputFiles implements AutoCloseable {
     void read(int result, long offset, int bytes, ByteBuffer memory) throws IOException {
       files.get(result).output().read(position + offset, bytes, memory);
     }
+  }
+
+  private static TransferException unwritten(String tensor, long at, Path path, IOException e) {
+    return new TransferException(
+        "tensor '"
+            + SafetensorsFile.printable(tensor)
+            + "', byte "
+            + at
+            + " of "
+            + path.getFileName()
+            + ": can not be written ("
+            + DirectFile.reason(e)
+            + (DirectFile.isOutOfDescriptors(e)
+                ? "); let the process have more files open"
+                : "); see that the disk has room"),
+        e);
   }
 
   /** A file of a result and the length that it is to have. */
@@ -174,6 +183,7 @@ final class OutputFiles implements AutoCloseable {
   OutputFiles(
       TransferPlan plan, List<Path> directories, boolean pastCache, MergeOptions.Opener opener)
       throws IOException {
+    boolean complete = false;
     try {
       for (TransferPlan.Shard shard : plan.shards()) {
         ByteBuffer header = shard.header();
@@ -191,7 +201,7 @@ final class OutputFiles implements AutoCloseable {
           all.add(file);
           files.add(file);
           if (direct.isEmpty()) {
-            new Place(List.of(file), 0, "header").write(0, 0, header.duplicate());
+            new Place(List.of(file), 0, HEADER).write(0, 0, header.duplicate());
           }
         }
         long at = header.remaining();
@@ -200,31 +210,40 @@ final class OutputFiles implements AutoCloseable {
           at += tensor.bytes();
         }
       }
-    } catch (IOException | RuntimeException e) {
-      close();
-      throw e;
+      complete = true;
+    } finally {
+      if (!complete) {
+        close();
+      }
     }
   }
 
   /**
-   * Opens a file and writes its header past the page cache; empty, with the reason noted, if either
-   * fails. So the decision is made before any thread writes a tensor.
+   * Opens a file and writes its header past the page cache; empty, with the reason noted, if the
+   * file can not be written so. So the decision is made before any thread writes a tensor.
+   *
+   * @throws TransferException if the file can not be written for another reason
    */
   private Optional<DirectFile> direct(Path path, MergeOptions.Opener opener, ByteBuffer header) {
-    DirectFile file;
     try {
-      file = DirectFile.open(path, opener, OPTIONS);
+      DirectFile file = DirectFile.open(path, opener, OPTIONS);
+      boolean written = false;
+      try {
+        file.write(0, header);
+        written = true;
+        return Optional.of(file);
+      } finally {
+        if (!written) {
+          file.close();
+        }
+      }
     } catch (IOException e) {
-      throughCache.put(path, DirectFile.reason(e));
-      return Optional.empty();
-    }
-    try {
-      file.write(0, header);
-      return Optional.of(file);
-    } catch (IOException e) {
-      file.close();
-      throughCache.put(path, DirectFile.reason(e));
-      return Optional.empty();
+      IOException why = DirectFile.orUnable(e);
+      if (why instanceof DirectFile.UnableException) {
+        throughCache.put(path, DirectFile.reason(why));
+        return Optional.empty();
+      }
+      throw unwritten(HEADER, 0, path, e);
     }
   }
 

@@ -18,7 +18,9 @@ import java.util.zip.CRC32C;
 /**
  * Makes tensors, one after the other, in pieces that fit its buffers: positional reads of target,
  * base and fine-tuned into direct buffers, the arithmetic, a positional write for each lambda. The
- * bytes that pass are digested on the way, so that nothing is read twice. Belongs to one thread.
+ * bytes that pass are digested on the way, so that nothing is read twice; but for tensors whose
+ * rows go together by token: a digest needs the order of the file, and the rows come in another, so
+ * these are read once for each, both times through the page cache. Belongs to one thread.
  *
  * <p>Outputs lie in memory as they will lie in their file, modulo its blocks, and a piece ends
  * where a block does if its elements allow it: so what goes past the page cache goes as it lies.
@@ -47,7 +49,7 @@ final class TensorWorker {
   /**
    * @param pieceBytes of each of the buffers: three and one for each lambda
    * @param block the largest of the files read and written
-   * @param moved hears of bytes read and written, and may throw to stop the work
+   * @param moved hears of bytes read and written, maybe none, and may throw to stop the work
    */
   TensorWorker(
       InputFiles inputs,
@@ -137,15 +139,21 @@ final class TensorWorker {
   /** Reads a tensor only for its digest. */
   Journal.Entry hash(String work, Role role, SourceModel.Tensor tensor) {
     Sum sum = new Sum();
-    hash(tensor, sum);
+    hash(tensor, sum, inputs::read);
     return new Journal.Entry(
         work, List.of(), List.of(), Map.of(key(role, tensor.name()), sum.hex()));
   }
 
-  private void hash(SourceModel.Tensor tensor, Sum sum) {
+  /** One of the two ways to read. */
+  @FunctionalInterface
+  private interface Reading {
+    void read(SourceModel.Tensor tensor, long offset, int bytes, ByteBuffer memory);
+  }
+
+  private void hash(SourceModel.Tensor tensor, Sum sum, Reading way) {
     long bytes = tensor.entry().byteLength();
     for (long at = 0; at < bytes; at += pieceBytes) {
-      inputs.read(tensor, at, (int) Math.min(pieceBytes, bytes - at), base);
+      way.read(tensor, at, (int) Math.min(pieceBytes, bytes - at), base);
       sum.add(base);
       moved.accept(base.remaining());
     }
@@ -178,13 +186,14 @@ final class TensorWorker {
     return buffer.slice(buffer.position() + from, bytes).order(buffer.order());
   }
 
-  /** Whether what an earlier run wrote is still there. */
+  /** Whether what an earlier run wrote is still there; may be stopped at each piece. */
   boolean verify(TensorPlan plan, OutputFiles.Place place, Journal.Entry entry) throws IOException {
     for (int k = 0; k < results; k++) {
       CRC32C crc = new CRC32C();
       for (long at = 0; at < plan.bytes(); at += pieceBytes) {
         place.read(k, at, (int) Math.min(pieceBytes, plan.bytes() - at), target);
         crc.update(target);
+        moved.accept(0); // nothing yet, but the work may be to stop
       }
       if ((int) crc.getValue() != entry.crc32c().get(k)) {
         return false;
@@ -335,10 +344,12 @@ final class TensorWorker {
 
   private void mergeRows(
       TensorPlan plan, TensorPlan.MergeRows merge, OutputFiles.Place place, Sums sums) {
-    // Rows are read in any order, so through the page cache; digests need the order of the bytes.
-    hash(merge.target(), sums.of(Role.TARGET, merge.target()));
-    hash(merge.base(), sums.of(Role.BASE, merge.base()));
-    hash(merge.fineTuned(), sums.of(Role.FINE_TUNED, merge.fineTuned()));
+    // Rows are read in any order, digests need the order of the bytes: what the digests read
+    // through
+    // the page cache, the rows find there, as far as it holds.
+    hash(merge.target(), sums.of(Role.TARGET, merge.target()), inputs::readThroughCache);
+    hash(merge.base(), sums.of(Role.BASE, merge.base()), inputs::readThroughCache);
+    hash(merge.fineTuned(), sums.of(Role.FINE_TUNED, merge.fineTuned()), inputs::readThroughCache);
     ElementType t = ElementType.valueOf(plan.dtype());
     ElementType b = ElementType.valueOf(merge.base().dtype());
     ElementType f = ElementType.valueOf(merge.fineTuned().dtype());

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystem;
@@ -20,12 +21,18 @@ import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.AddLifecycleHook;
+import net.jqwik.api.lifecycle.LifecycleContext;
+import net.jqwik.api.lifecycle.SkipExecutionHook;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.opentest4j.TestAbortedException;
 
 class DirectFileTest {
   private static final Set<StandardOpenOption> OPTIONS =
@@ -37,15 +44,177 @@ class DirectFileTest {
   private record Range(int from, int bytes) {}
 
   /** Some systems keep temporary files where there is no direct input and output. */
-  static DirectFile open(Path file, Set<StandardOpenOption> options) {
-    try {
-      return DirectFile.open(file, FileChannel::open, options);
-    } catch (IOException e) {
-      return Assumptions.abort("not here: " + e.getMessage());
+  static DirectFile open(Path file, Set<StandardOpenOption> options) throws IOException {
+    return open(file, options, FileChannel::open);
+  }
+
+  /** Aborts a test where a file can not be written directly. */
+  static void assumePossible(Path probe) throws IOException {
+    open(probe, OPTIONS).close();
+    Files.delete(probe);
+  }
+
+  /** The same for a property, which has no assumptions about where it runs. */
+  static final class WherePossible implements SkipExecutionHook {
+    @Override
+    public SkipResult shouldBeSkipped(LifecycleContext context) {
+      try {
+        assumePossible(Files.createTempFile("whence-direct", ""));
+        return SkipResult.doNotSkip();
+      } catch (TestAbortedException e) {
+        return SkipResult.skip(e.getMessage());
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
     }
   }
 
+  private static DirectFile open(
+      Path file, Set<StandardOpenOption> options, MergeOptions.Opener opener) throws IOException {
+    try {
+      return DirectFile.open(file, opener, options);
+    } catch (DirectFile.UnableException e) {
+      return Assumptions.abort("no direct input and output here: " + e.getMessage());
+    }
+  }
+
+  /** Reads or writes only some bytes of what it is asked for, so many times. */
+  private static final class PartialChannel extends FullChannel {
+    private final FileChannel real;
+    private final int some;
+    private int reads;
+    private int writes;
+
+    PartialChannel(FileChannel real, int some) {
+      super(real, new AtomicLong(Long.MAX_VALUE));
+      this.real = real;
+      this.some = some;
+    }
+
+    @Override
+    public int read(ByteBuffer bytes, long position) throws IOException {
+      int before = bytes.position();
+      int n = real.read(bytes, position);
+      if (reads > 0 && n > some) {
+        reads--;
+        bytes.position(before + some);
+        return some;
+      }
+      return n;
+    }
+
+    @Override
+    public int write(ByteBuffer bytes, long position) throws IOException {
+      if (position % 512 != 0) {
+        throw new IOException("written from byte " + position + ", where no block begins");
+      }
+      if (writes == 0) {
+        return real.write(bytes, position);
+      }
+      writes--;
+      if (some > 0) {
+        // As a disk that took the whole block but told of some: what was told is what counts.
+        ByteBuffer whole = bytes.duplicate();
+        real.write(whole, position);
+      }
+      bytes.position(bytes.position() + some);
+      return some;
+    }
+  }
+
+  private static byte[] random(int bytes) {
+    byte[] random = new byte[bytes];
+    new Random(bytes).nextBytes(random);
+    return random;
+  }
+
+  @Test
+  void a_block_that_is_read_short_once_is_read_again_and_its_neighbour_stays() throws IOException {
+    byte[] earlier = random(10_000);
+    Path file = Files.write(directory.resolve("file"), earlier);
+    List<PartialChannel> channels = new ArrayList<>();
+    try (DirectFile direct = open(file, OPTIONS, partial(channels, 100))) {
+      channels.get(0).reads = 1;
+      direct.write(3_000, ByteBuffer.wrap(new byte[1_000]));
+      channels.get(0).reads = 1;
+      ByteBuffer memory = DirectFile.memory(2_000, direct.block());
+      direct.read(5_000, 2_000, memory);
+      assertThat(memory).isEqualTo(ByteBuffer.wrap(earlier, 5_000, 2_000).slice());
+      direct.trim(earlier.length);
+    }
+    byte[] expected = earlier.clone();
+    java.util.Arrays.fill(expected, 3_000, 4_000, (byte) 0);
+    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+  }
+
+  @Test
+  void a_block_that_is_read_short_again_fails_and_nothing_is_written() throws IOException {
+    byte[] earlier = random(10_000);
+    Path file = Files.write(directory.resolve("file"), earlier);
+    List<PartialChannel> channels = new ArrayList<>();
+    try (DirectFile direct = open(file, OPTIONS, partial(channels, 100))) {
+      channels.get(0).reads = Integer.MAX_VALUE;
+      assertThatThrownBy(() -> direct.write(3_000, ByteBuffer.wrap(new byte[1_000])))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("short read of a block")
+          .hasMessageContaining("10000");
+      assertThatThrownBy(() -> direct.read(5_000, 2_000, DirectFile.memory(2_000, direct.block())))
+          .hasMessageContaining("short read of a block");
+    }
+    assertThat(Files.readAllBytes(file)).isEqualTo(earlier);
+  }
+
+  @Test
+  void a_border_that_is_written_short_is_written_again_from_where_the_block_begins()
+      throws IOException {
+    byte[] earlier = random(10_000);
+    Path file = Files.write(directory.resolve("file"), earlier);
+    List<PartialChannel> channels = new ArrayList<>();
+    try (DirectFile direct = open(file, OPTIONS, partial(channels, 100))) {
+      channels.get(0).writes = 2;
+      direct.write(3_000, ByteBuffer.wrap(new byte[1_000]));
+      direct.trim(earlier.length);
+    }
+    byte[] expected = earlier.clone();
+    java.util.Arrays.fill(expected, 3_000, 4_000, (byte) 0);
+    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+  }
+
+  @Test
+  @Timeout(20)
+  void a_disk_that_takes_nothing_or_never_all_fails_instead_of_being_asked_for_ever()
+      throws IOException {
+    for (int some : new int[] {0, 100}) {
+      Path file = Files.write(directory.resolve("file-" + some), random(10_000));
+      List<PartialChannel> channels = new ArrayList<>();
+      try (DirectFile direct = open(file, OPTIONS, partial(channels, some))) {
+        channels.get(0).writes = Integer.MAX_VALUE;
+        assertThatThrownBy(() -> direct.write(3_000, ByteBuffer.wrap(new byte[1_000])))
+            .isInstanceOf(IOException.class)
+            .hasMessageContaining("wrote only " + some + " bytes of the block at byte ");
+      }
+    }
+    Path file = Files.write(directory.resolve("whole"), random(10_000));
+    List<PartialChannel> channels = new ArrayList<>();
+    try (DirectFile direct = open(file, OPTIONS, partial(channels, 0))) {
+      channels.get(0).writes = Integer.MAX_VALUE;
+      ByteBuffer whole = DirectFile.memory(direct.block(), direct.block()).limit(direct.block());
+      assertThatThrownBy(() -> direct.write(0, whole))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("wrote nothing at byte 0");
+    }
+  }
+
+  private static MergeOptions.Opener partial(List<PartialChannel> opened, int some) {
+    return (file, options) -> {
+      PartialChannel channel = new PartialChannel(FileChannel.open(file, options), some);
+      opened.add(channel);
+      return channel;
+    };
+  }
+
   @Property(tries = 60)
+  @AddLifecycleHook(WherePossible.class)
   void what_threads_write_in_any_ranges_and_order_is_in_the_file(
       @ForAll long seed, @ForAll @IntRange(min = 1, max = 60) int ranges) throws Exception {
     Random random = new Random(seed);
@@ -130,7 +299,7 @@ class DirectFileTest {
       Path file = Files.write(memory.getPath("/file"), new byte[1]);
       assertThatThrownBy(
               () -> DirectFile.open(file, FileChannel::open, Set.of(StandardOpenOption.READ)))
-          .isInstanceOf(IOException.class)
+          .isInstanceOf(DirectFile.UnableException.class)
           .hasMessageContaining("no file system of this machine");
     }
   }

@@ -10,16 +10,23 @@ import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.IntBinaryOperator;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -52,7 +59,14 @@ class MergeRunTest {
         .random(ONE, "model.embed_tokens.weight", ElementType.BF16, first, 4L, 700L)
         .random(ONE, "model.layers.0.a.weight", ElementType.BF16, second, 300L, 2000L)
         .random(TWO, "model.norm.weight", ElementType.F32, third, 700L)
-        .add(TWO, new ModelFolder.Raw("steps", "I64", List.of(1L), new byte[8]));
+        .add(TWO, new ModelFolder.Raw("steps", "I64", List.of(1L), random(8, 1)));
+  }
+
+  /** Bytes that no other seed gives: zeros would be right wherever nothing was written. */
+  static byte[] random(int bytes, long seed) {
+    byte[] random = new byte[bytes];
+    new Random(seed).nextBytes(random);
+    return random;
   }
 
   Published run(TransferRequest request) {
@@ -141,6 +155,32 @@ class MergeRunTest {
   }
 
   @Test
+  void what_is_kept_is_the_targets_byte_by_byte_in_pieces_too() throws IOException {
+    // More than three of the smallest pieces, none of which begins or ends where a block does.
+    int bytes = 3 * (1 << 16) + 4_567;
+    byte[] targets = random(bytes, 3);
+    folder(1, 2, 3).add(TWO, mask(random(bytes, 2))).write(base);
+    folder(4, 5, 6).add(TWO, mask(random(bytes, 2))).write(fineTuned);
+    folder(7, 8, 9).add(TWO, mask(targets)).write(target);
+    run(request(), options().withMemoryBytes(1));
+    assertThat(bytes(output, "mask")).isEqualTo(targets);
+    assertThat(bytes(output, "steps")).isEqualTo(random(8, 1));
+  }
+
+  private static ModelFolder.Raw mask(byte[] bytes) {
+    return new ModelFolder.Raw("mask", "U8", List.of((long) bytes.length), bytes);
+  }
+
+  static byte[] bytes(Path model, String tensor) {
+    try (SourceModel files = SourceModel.open(Role.TARGET, model, Optional.empty())) {
+      SourceModel.Tensor found = files.tensors().get(tensor);
+      ByteBuffer bytes = ByteBuffer.allocate((int) found.entry().byteLength());
+      found.read(0, bytes);
+      return bytes.array();
+    }
+  }
+
+  @Test
   void what_is_no_floating_point_number_is_the_targets_and_must_not_have_been_tuned()
       throws IOException {
     folder(4, 5, 6)
@@ -194,6 +234,93 @@ class MergeRunTest {
     return new ObjectMapper().readTree(output.resolve(file).toFile());
   }
 
+  private static final Policies ALIGNED =
+      new Policies(
+          Policies.Missing.FAIL,
+          Policies.Shapes.FAIL,
+          Policies.TiedHead.FAIL,
+          Policies.Vocabularies.ALIGN,
+          Policies.AddedTokens.APPEND,
+          Policies.NonFinite.FAIL,
+          Policies.Template.FINE_TUNED,
+          Map.of());
+
+  /** A model of some tokens in an order of its own: runs of one to nine that are neighbours. */
+  private static List<Integer> shuffled(int from, int to, long seed) {
+    Random random = new Random(seed);
+    List<List<Integer>> runs = new ArrayList<>();
+    for (int token = from; token < to; ) {
+      List<Integer> run = new ArrayList<>();
+      for (int end = Math.min(to, token + 1 + random.nextInt(9)); token < end; token++) {
+        run.add(token);
+      }
+      runs.add(run);
+    }
+    Collections.shuffle(runs, random);
+    List<Integer> tokens = new ArrayList<>();
+    runs.forEach(tokens::addAll);
+    return tokens;
+  }
+
+  private static final int WIDTH = 9;
+
+  private static ModelFolder vocabulary(
+      List<Integer> tokens, IntBinaryOperator value, byte[] before) {
+    ByteBuffer rows = ByteBuffer.allocate(tokens.size() * WIDTH * 4).order(ByteOrder.LITTLE_ENDIAN);
+    for (int token : tokens) {
+      for (int column = 0; column < WIDTH; column++) {
+        rows.putFloat(value.applyAsInt(token, column));
+      }
+    }
+    return new ModelFolder()
+        .tokens(tokens.stream().map(token -> "t" + token).toList())
+        .add(mask(before))
+        .add(
+            new ModelFolder.Raw(
+                "model.embed_tokens.weight",
+                "F32",
+                List.of((long) tokens.size(), (long) WIDTH),
+                rows.array()));
+  }
+
+  @Test
+  void thousands_of_rows_in_any_order_at_an_odd_place_go_together_by_token() throws IOException {
+    // Whole numbers, so that sums are exact: t, t + (f - b), f for the target's own, the common and
+    // the added tokens. The smallest piece holds 1,820 rows.
+    IntBinaryOperator ofBase = (token, column) -> 10 * token + column;
+    IntBinaryOperator ofFineTuned = (token, column) -> 11 * token + 3 * column;
+    IntBinaryOperator ofTarget = (token, column) -> 70_000 - 5 * token + column;
+    byte[] before = random(4_099, 5);
+    List<Integer> own = shuffled(300, 3_300, 3);
+    List<Integer> tuned = shuffled(0, 3_000, 2);
+    tuned.addAll(shuffled(4_000, 4_070, 4));
+    TransferRequest request =
+        TransferRequest.of(
+                vocabulary(shuffled(0, 3_000, 1), ofBase, before).write(directory.resolve("b")),
+                vocabulary(tuned, ofFineTuned, before).write(directory.resolve("f")),
+                vocabulary(own, ofTarget, before).write(directory.resolve("t")))
+            .withPolicies(ALIGNED);
+    run(request, options().withMemoryBytes(1));
+
+    List<Float> expected = new ArrayList<>();
+    for (int token : own) {
+      for (int column = 0; column < WIDTH; column++) {
+        int value = ofTarget.applyAsInt(token, column);
+        if (token < 3_000) {
+          value += ofFineTuned.applyAsInt(token, column) - ofBase.applyAsInt(token, column);
+        }
+        expected.add((float) value);
+      }
+    }
+    for (int token : tuned.subList(3_000, 3_070)) {
+      for (int column = 0; column < WIDTH; column++) {
+        expected.add((float) ofFineTuned.applyAsInt(token, column));
+      }
+    }
+    assertThat(ModelFolder.floats(output, "model.embed_tokens.weight")).isEqualTo(expected);
+    assertThat(bytes(output, "mask")).isEqualTo(before);
+  }
+
   @Test
   void rows_go_together_by_token_and_added_tokens_are_appended() throws IOException {
     Path b =
@@ -212,17 +339,7 @@ class MergeRunTest {
             .tokens(List.of("x", "c", "b", "a"))
             .add(ModelFolder.rows("model.embed_tokens.weight", 2, 10, 20, 30, 40))
             .write(directory.resolve("t"));
-    Policies aligned =
-        new Policies(
-            Policies.Missing.FAIL,
-            Policies.Shapes.FAIL,
-            Policies.TiedHead.FAIL,
-            Policies.Vocabularies.ALIGN,
-            Policies.AddedTokens.APPEND,
-            Policies.NonFinite.FAIL,
-            Policies.Template.FINE_TUNED,
-            Map.of());
-    Published published = run(TransferRequest.of(b, f, t).withPolicies(aligned));
+    Published published = run(TransferRequest.of(b, f, t).withPolicies(ALIGNED));
 
     assertThat(ModelFolder.floats(output, "model.embed_tokens.weight"))
         .containsExactly(10f, 10f, 20f, 20f, 30.25f, 30.25f, 40.5f, 40.5f, 42f, 42f);
@@ -329,6 +446,50 @@ class MergeRunTest {
     run(RequestFile.of(output));
     assertThat(ModelFolder.contents(output)).isEqualTo(expected);
     assertNoTraces();
+  }
+
+  @Test
+  void a_resumed_run_can_be_stopped_while_it_verifies_what_is_there() throws IOException {
+    MergeOptions small = options().withWorkers(1).withMemoryBytes(1);
+    Path journal = directory.resolve(".merged.whence-transfer/journal");
+    // The largest tensor is first: it is in the journal, after the line that names the plan.
+    assertThatThrownBy(
+            () -> run(request(), small.withForceBytes(1).withStop(() -> lines(journal) > 1)))
+        .isInstanceOf(StoppedException.class);
+    assertThat(lines(journal)).isEqualTo(2);
+    // It has 19 pieces; all others together have three.
+    AtomicInteger asked = new AtomicInteger();
+    assertThatThrownBy(() -> run(request(), small.withStop(() -> asked.incrementAndGet() == 15)))
+        .isInstanceOf(StoppedException.class);
+    assertThat(lines(journal)).isEqualTo(2);
+    run(request());
+    assertNoTraces();
+  }
+
+  @Test
+  void a_resumed_run_that_may_open_no_more_files_keeps_what_was_done() throws IOException {
+    MergeOptions small = options().withWorkers(1).withMemoryBytes(1).withForceBytes(1);
+    Path journal = directory.resolve(".merged.whence-transfer/journal");
+    assertThatThrownBy(() -> run(request(), small.withStop(() -> lines(journal) > 1)))
+        .isInstanceOf(StoppedException.class);
+    MergeOptions few =
+        options()
+            .withOpener(
+                (file, options) -> {
+                  throw new FileSystemException(file.toString(), null, "Too many open files");
+                });
+    assertThatThrownBy(() -> run(request(), few)).hasMessageContaining("Too many open files");
+    assertThat(lines(journal)).isEqualTo(2);
+    run(request());
+    assertNoTraces();
+  }
+
+  private static int lines(Path file) {
+    try {
+      return Files.readAllLines(file).size();
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
   }
 
   @Test

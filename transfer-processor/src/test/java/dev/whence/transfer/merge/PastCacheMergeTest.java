@@ -1,6 +1,7 @@
 package dev.whence.transfer.merge;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
@@ -9,6 +10,7 @@ import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import com.sun.nio.file.ExtendedOpenOption;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -22,16 +24,31 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
 import org.slf4j.LoggerFactory;
 
 /** Everything that {@link MergeRunTest} says, of merges past the page cache; and their own. */
 class PastCacheMergeTest extends MergeRunTest {
+  /** Of tests that say what happens where it is not possible to go past the cache. */
+  private static final String FALLBACK = "fallback";
+
   @Override
   MergeOptions options() {
     return MergeOptions.defaults().withDirectBytes(0);
+  }
+
+  /** A test that went through the cache would say nothing here. */
+  @BeforeEach
+  void onlyWhereItIsPossible(TestInfo test) throws IOException {
+    if (!test.getTags().contains(FALLBACK)) {
+      DirectFileTest.assumePossible(directory.resolve("probe"));
+    }
   }
 
   /** Tensors of one shard at any offset: bytes between the numbers shift what follows. */
@@ -42,7 +59,9 @@ class PastCacheMergeTest extends MergeRunTest {
       String file = "model-0000" + shard + "-of-00002.safetensors";
       for (int i = 0; i < 8; i++) {
         String name = shard + "." + i;
-        byte[] bytes = new byte[1 + sizes.nextInt(i % 4 == 0 ? 10_000 : 10)];
+        // One is larger than the smallest piece.
+        int kept = i == 5 ? 70_000 : i % 4 == 0 ? 10_000 : 10;
+        byte[] bytes = random((i == 5 ? 66_000 : 1) + sizes.nextInt(kept), 10 * shard + i);
         folder.add(
             file, new ModelFolder.Raw(name + ".bytes", "U8", List.of((long) bytes.length), bytes));
         ElementType type = types.get(sizes.nextInt(types.size()));
@@ -62,7 +81,7 @@ class PastCacheMergeTest extends MergeRunTest {
       output = directory.resolve("odd-" + seed);
       run(
           TransferRequest.of(before, after, before),
-          options().withMemoryBytes(new Random(seed).nextInt(8 << 20)));
+          options().withMemoryBytes(seed == 0 ? 1 : new Random(seed).nextInt(8 << 20)));
       Map<String, String> expected = ModelFolder.contents(after);
       Map<String, String> merged = ModelFolder.contents(output);
       expected.keySet().removeIf(name -> !name.endsWith("ors"));
@@ -103,6 +122,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
+  @Tag(FALLBACK)
   void where_a_file_system_can_not_do_it_the_bytes_go_through_the_cache_and_the_log_says_so()
       throws IOException {
     run(request(), options().withDirectBytes(Long.MAX_VALUE));
@@ -123,7 +143,7 @@ class PastCacheMergeTest extends MergeRunTest {
             },
             (file, options) ->
                 isDirect(options)
-                    ? new RefusingChannel(FileChannel.open(file, options))
+                    ? new RefusingChannel(FileChannel.open(file, options), "Invalid argument")
                     : FileChannel.open(file, options));
     for (int i = 0; i < unable.size(); i++) {
       output = directory.resolve("unable-" + i);
@@ -136,9 +156,157 @@ class PastCacheMergeTest extends MergeRunTest {
           .allMatch(
               line ->
                   line.contains("no direct input and output")
+                      || line.contains("has blocks of")
                       || line.contains(": Invalid argument")
                       || line.contains(", Invalid argument"));
     }
+  }
+
+  @Test
+  void what_a_broken_or_full_disk_says_is_no_reason_to_go_through_the_cache() throws IOException {
+    for (String reason : List.of("Input/output error", "No space left on device")) {
+      List<MergeOptions.Opener> broken =
+          List.of(
+              (file, options) -> {
+                if (isDirect(options)) {
+                  throw new FileSystemException(file.toString(), null, reason);
+                }
+                return FileChannel.open(file, options);
+              },
+              (file, options) ->
+                  isDirect(options)
+                      ? new RefusingChannel(FileChannel.open(file, options), reason)
+                      : FileChannel.open(file, options),
+              // Outputs are whole, inputs are not.
+              (file, options) ->
+                  isDirect(options) && !options.contains(StandardOpenOption.WRITE)
+                      ? new RefusingChannel(FileChannel.open(file, options), reason)
+                      : FileChannel.open(file, options));
+      for (MergeOptions.Opener opener : broken) {
+        MergeOptions options = options().withOpener(opener);
+        assertThatThrownBy(() -> run(request(), options))
+            .isInstanceOf(TransferException.class)
+            .hasMessageContaining("model-0000")
+            .hasMessageContaining(reason);
+        assertNoTraces();
+        assertThat(output).doesNotExist();
+      }
+    }
+  }
+
+  @Test
+  void where_the_process_may_open_no_more_files_all_inputs_are_read_through_the_cache()
+      throws IOException {
+    run(request(), options().withDirectBytes(Long.MAX_VALUE));
+    Map<String, String> expected = ModelFolder.contents(output);
+    output = directory.resolve("few");
+    List<FileChannel> inputs = new ArrayList<>();
+    AtomicInteger outputs = new AtomicInteger();
+    MergeOptions.Opener opener =
+        (file, options) -> {
+          if (options.contains(StandardOpenOption.WRITE)) {
+            assertThat(inputs).as("opened before outputs").isEmpty();
+            outputs.incrementAndGet();
+            return FileChannel.open(file, options);
+          }
+          if (inputs.size() == 4) {
+            throw new FileSystemException(file.toString(), null, "Too many open files");
+          }
+          FileChannel channel = FileChannel.open(file, options);
+          inputs.add(channel);
+          return channel;
+        };
+    // Asked while tensors are merged: nothing is held then.
+    MergeOptions options =
+        options()
+            .withOpener(opener)
+            .withStop(
+                () -> {
+                  assertThat(inputs).hasSize(4).noneMatch(FileChannel::isOpen);
+                  return false;
+                });
+    List<String> log = new ArrayList<>();
+    logged(log, () -> run(request(), options));
+    assertThat(outputs).hasValue(2);
+    assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+    assertThat(log)
+        .singleElement()
+        .asString()
+        .contains("6 files are read through the page cache")
+        .contains("Too many open files");
+  }
+
+  @Test
+  void an_interrupt_while_files_are_opened_keeps_what_was_done_as_a_stop_does() throws IOException {
+    run(request());
+    Map<String, String> expected = ModelFolder.contents(output);
+    output = directory.resolve("interrupted");
+    AtomicInteger asked = new AtomicInteger();
+    MergeOptions small = options().withWorkers(1).withMemoryBytes(1).withForceBytes(1);
+    assertThatThrownBy(() -> run(request(), small.withStop(() -> asked.incrementAndGet() > 40)))
+        .isInstanceOf(StoppedException.class);
+    Path journal = directory.resolve(".interrupted.whence-transfer/journal");
+    List<String> done = Files.readAllLines(journal);
+    assertThat(done).as("a plan and a tensor at least").hasSizeGreaterThan(1);
+    for (boolean input : new boolean[] {false, true}) {
+      MergeOptions.Opener opener =
+          (file, options) -> {
+            if (options.contains(StandardOpenOption.WRITE) != input) {
+              Thread.currentThread().interrupt();
+            }
+            return FileChannel.open(file, options);
+          };
+      try {
+        assertThatThrownBy(() -> run(request(), options().withOpener(opener)))
+            .isInstanceOf(StoppedException.class);
+      } finally {
+        assertThat(Thread.interrupted()).as("still interrupted").isTrue();
+      }
+      assertThat(Files.readAllLines(journal)).isEqualTo(done);
+    }
+    run(request());
+    assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+    assertNoTraces();
+  }
+
+  @Test
+  void tensors_whose_rows_go_together_by_token_are_read_through_the_cache_only()
+      throws IOException {
+    List<Path> models = new ArrayList<>();
+    for (List<String> tokens : List.of(List.of("a", "b"), List.of("a", "b"), List.of("b", "a"))) {
+      models.add(
+          new ModelFolder()
+              .tokens(tokens)
+              .add(ModelFolder.rows("model.embed_tokens.weight", 5_000, 1, 2))
+              .write(directory.resolve("rows-" + models.size())));
+    }
+    Policies p = Policies.STRICT;
+    Policies aligned =
+        new Policies(
+            p.missing(),
+            p.shapes(),
+            p.tiedHead(),
+            Policies.Vocabularies.ALIGN,
+            p.addedTokens(),
+            p.nonFinite(),
+            p.template(),
+            Map.of());
+    Set<Long> positions = ConcurrentHashMap.newKeySet();
+    MergeOptions.Opener opener =
+        (file, options) ->
+            options.contains(StandardOpenOption.WRITE)
+                ? FileChannel.open(file, options)
+                : new FullChannel(FileChannel.open(file, options), new AtomicLong()) {
+                  @Override
+                  public int read(ByteBuffer bytes, long position) throws IOException {
+                    positions.add(position + bytes.remaining());
+                    return super.read(bytes, position);
+                  }
+                };
+    run(
+        TransferRequest.of(models.get(0), models.get(1), models.get(2)).withPolicies(aligned),
+        options().withOpener(opener));
+    assertThat(positions).as("ends of direct reads: the first block").hasSize(1);
   }
 
   @Test
@@ -164,7 +332,6 @@ class PastCacheMergeTest extends MergeRunTest {
 
   @Test
   void nothing_is_logged_where_all_goes_past_the_cache() throws IOException {
-    DirectFileTest.open(base.resolve(ONE), Set.of(StandardOpenOption.READ)).close();
     List<String> log = new ArrayList<>();
     logged(log, () -> run(request()));
     assertThat(log).isEmpty();
@@ -208,7 +375,7 @@ class PastCacheMergeTest extends MergeRunTest {
           options()
               .withOpener(
                   (file, options) -> new FullChannel(FileChannel.open(file, options), left));
-      org.assertj.core.api.Assertions.assertThatThrownBy(() -> run(request(), full))
+      assertThatThrownBy(() -> run(request(), full))
           .hasMessageContaining("No space left on device")
           .hasMessageContaining("byte ");
       assertNoTraces();
@@ -235,18 +402,21 @@ class PastCacheMergeTest extends MergeRunTest {
 
   /** Opens, and then refuses every read and write, as some file systems do. */
   private static final class RefusingChannel extends FullChannel {
-    RefusingChannel(FileChannel real) {
+    private final String reason;
+
+    RefusingChannel(FileChannel real, String reason) {
       super(real, new AtomicLong());
+      this.reason = reason;
     }
 
     @Override
     public int read(ByteBuffer bytes, long position) throws IOException {
-      throw new IOException("Invalid argument");
+      throw new IOException(reason);
     }
 
     @Override
     public int write(ByteBuffer bytes, long position) throws IOException {
-      throw new IOException("Invalid argument");
+      throw new IOException(reason);
     }
   }
 }
