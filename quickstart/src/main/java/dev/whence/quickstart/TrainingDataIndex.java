@@ -7,6 +7,7 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -17,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -41,9 +43,9 @@ record TrainingDataIndex(
 
   private static final Duration SAVE_EVERY = Duration.ofSeconds(15);
 
-  /** Directory of the index. */
+  /** Directory of the index; one of another version's format lies in another and is not read. */
   Path index() {
-    return directory.resolve("index");
+    return directory.resolve("index-" + ShardFile.FORMAT.toLowerCase(Locale.ROOT));
   }
 
   /** Directory of both stages' factors. */

@@ -38,7 +38,9 @@ import java.util.List;
  * heap are searched at the speed of the page cache.
  */
 public final class ShardFile {
-  static final String FORMAT = "WHENCEI2";
+  /** What a shard begins with, another in each version whose files are not read by others. */
+  public static final String FORMAT = "WHENCEI2";
+
   private static final byte[] MAGIC = FORMAT.getBytes(StandardCharsets.US_ASCII);
   private static final byte[] FORMER = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
   private static final int ALIGNMENT = 64;
