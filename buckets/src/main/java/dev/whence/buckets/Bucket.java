@@ -102,21 +102,15 @@ final class Bucket {
   List<String> list(String prefix, int most) throws IOException {
     List<String> keys = new ArrayList<>();
     try {
-      String next = null;
-      do {
-        String from = next;
-        ListObjectsV2Response page =
-            client()
-                .listObjectsV2(
-                    request ->
-                        request
-                            .bucket(name)
-                            .prefix(prefix)
-                            .maxKeys(Math.min(1000, most))
-                            .continuationToken(from));
+      for (ListObjectsV2Response page :
+          client()
+              .listObjectsV2Paginator(
+                  request -> request.bucket(name).prefix(prefix).maxKeys(Math.min(1000, most)))) {
         page.contents().forEach(object -> keys.add(object.key()));
-        next = Boolean.TRUE.equals(page.isTruncated()) ? page.nextContinuationToken() : null;
-      } while (next != null && keys.size() < most);
+        if (keys.size() >= most) {
+          break;
+        }
+      }
       return keys;
     } catch (SdkException e) {
       throw failed(prefix, e);
@@ -137,14 +131,10 @@ final class Bucket {
     String prefix = directory.isEmpty() ? "" : directory + "/";
     Set<String> names = new TreeSet<>();
     try {
-      String next = null;
-      do {
-        String from = next;
-        ListObjectsV2Response page =
-            client()
-                .listObjectsV2(
-                    request ->
-                        request.bucket(name).prefix(prefix).delimiter("/").continuationToken(from));
+      for (ListObjectsV2Response page :
+          client()
+              .listObjectsV2Paginator(
+                  request -> request.bucket(name).prefix(prefix).delimiter("/"))) {
         for (S3Object object : page.contents()) {
           names.add(object.key().substring(prefix.length()));
         }
@@ -156,8 +146,7 @@ final class Bucket {
           throw new IOException(
               "s3://" + name + "/" + prefix + " has more than " + most + " entries");
         }
-        next = Boolean.TRUE.equals(page.isTruncated()) ? page.nextContinuationToken() : null;
-      } while (next != null);
+      }
       return List.copyOf(names);
     } catch (SdkException e) {
       throw failed(prefix, e);

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.fidelity.Interval;
+import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.model.Measure;
 import java.util.Arrays;
 import java.util.List;
@@ -59,8 +60,8 @@ class SketchRecallTest {
   /** 655,360 elements of 4 bytes are 20,971,520 bits. */
   @Test
   void sizesAreTheNextThatAnIndexCanHave() {
-    assertThat(RecallBench.buckets(655_360, 100)).isEqualTo(209_728).isEqualTo(3277 * 64);
-    assertThat(RecallBench.buckets(640_000, 100)).isEqualTo(204_800);
+    assertThat(IndexJob.buckets(655_360, 100)).isEqualTo(209_728).isEqualTo(3277 * 64);
+    assertThat(IndexJob.buckets(640_000, 100)).isEqualTo(204_800);
   }
 
   @Test

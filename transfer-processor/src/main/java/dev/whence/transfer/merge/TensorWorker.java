@@ -344,9 +344,8 @@ final class TensorWorker {
 
   private void mergeRows(
       TensorPlan plan, TensorPlan.MergeRows merge, OutputFiles.Place place, Sums sums) {
-    // Rows are read in any order, digests need the order of the bytes: what the digests read
-    // through
-    // the page cache, the rows find there, as far as it holds.
+    // Rows are read in any order, digests need the order of the bytes: what digests read through
+    // the page cache, rows find there, as far as it holds.
     hash(merge.target(), sums.of(Role.TARGET, merge.target()), inputs::readThroughCache);
     hash(merge.base(), sums.of(Role.BASE, merge.base()), inputs::readThroughCache);
     hash(merge.fineTuned(), sums.of(Role.FINE_TUNED, merge.fineTuned()), inputs::readThroughCache);

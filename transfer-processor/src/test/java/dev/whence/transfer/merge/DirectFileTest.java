@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -128,6 +129,12 @@ class DirectFileTest {
     return random;
   }
 
+  private static byte[] zeroed(byte[] bytes, int from, int to) {
+    byte[] zeroed = bytes.clone();
+    Arrays.fill(zeroed, from, to, (byte) 0);
+    return zeroed;
+  }
+
   @Test
   void a_block_that_is_read_short_once_is_read_again_and_its_neighbour_stays() throws IOException {
     byte[] earlier = random(10_000);
@@ -142,9 +149,7 @@ class DirectFileTest {
       assertThat(memory).isEqualTo(ByteBuffer.wrap(earlier, 5_000, 2_000).slice());
       direct.trim(earlier.length);
     }
-    byte[] expected = earlier.clone();
-    java.util.Arrays.fill(expected, 3_000, 4_000, (byte) 0);
-    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+    assertThat(Files.readAllBytes(file)).isEqualTo(zeroed(earlier, 3_000, 4_000));
   }
 
   @Test
@@ -175,9 +180,7 @@ class DirectFileTest {
       direct.write(3_000, ByteBuffer.wrap(new byte[1_000]));
       direct.trim(earlier.length);
     }
-    byte[] expected = earlier.clone();
-    java.util.Arrays.fill(expected, 3_000, 4_000, (byte) 0);
-    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+    assertThat(Files.readAllBytes(file)).isEqualTo(zeroed(earlier, 3_000, 4_000));
   }
 
   @Test
@@ -267,16 +270,13 @@ class DirectFileTest {
 
   @Test
   void what_an_earlier_run_wrote_beside_a_border_stays() throws IOException {
-    byte[] earlier = new byte[10_000];
-    new Random(1).nextBytes(earlier);
+    byte[] earlier = random(10_000);
     Path file = Files.write(directory.resolve("file"), earlier);
     try (DirectFile direct = open(file, OPTIONS)) {
       direct.write(3_000, ByteBuffer.wrap(new byte[6_000]));
       direct.trim(earlier.length);
     }
-    byte[] expected = earlier.clone();
-    java.util.Arrays.fill(expected, 3_000, 9_000, (byte) 0);
-    assertThat(Files.readAllBytes(file)).isEqualTo(expected);
+    assertThat(Files.readAllBytes(file)).isEqualTo(zeroed(earlier, 3_000, 9_000));
   }
 
   @Test
