@@ -7,7 +7,7 @@ import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.index.CountSketch;
-import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.model.Measure;
 import dev.whence.samples.BundledModels;
@@ -83,7 +83,9 @@ public final class RecallBench {
             progress)) {
       long elements = stages.layers().stream().mapToLong(LinearLayer::elements).sum();
       List<CountSketch> sketches =
-          SHARES.stream().map(share -> new CountSketch(buckets(elements, share), 1)).toList();
+          SHARES.stream()
+              .map(share -> new CountSketch((int) IndexJob.buckets(elements, share), 1))
+              .toList();
       List<RecallReport.Row> rows = new ArrayList<>();
       int counted = 0;
       for (Measure measure : Measure.values()) {
@@ -96,12 +98,6 @@ public final class RecallBench {
       return new RecallReport(
           started, Machine.here(), queries.size(), counted, elements, RERANKS, rows);
     }
-  }
-
-  /** Numbers of one bit for a share of a gradient's bytes, to the next that an index can have. */
-  static int buckets(long elements, int share) {
-    long step = IndexSettings.BUCKETS_STEP;
-    return (int) ((elements * Float.SIZE / share + step - 1) / step * step);
   }
 
   /**

@@ -63,7 +63,7 @@ public final class ScanBench {
       progress.accept("writing signs");
       write(file, options, random);
       try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-        SignRows rows = new SignRows(channel, 0, options.documents(), options.buckets());
+        SignRows rows = new SignRows(file, 0, options.documents(), options.buckets());
         float[] scales = new float[options.documents()];
         Arrays.fill(scales, 1);
         List<LongBuffer> maps = maps(channel);
@@ -120,7 +120,8 @@ public final class ScanBench {
   }
 
   private static ScanReport.Row measure(
-      SignRows rows, float[] scales, List<QueryPlanes> queries, List<LongBuffer> maps) {
+      SignRows rows, float[] scales, List<QueryPlanes> queries, List<LongBuffer> maps)
+      throws IOException {
     double[] scans = new double[ROUNDS];
     double[] reads = new double[ROUNDS];
     float[][] unused = rows.scan(queries, scales); // compiled, and in the page cache

@@ -50,11 +50,11 @@ public final class IndexJob {
         throw new InfluenceException(
             "shard " + only + " of " + shards + " is none: shards count from 1 to " + shards + ".");
       }
-      if (sketch.buckets() % IndexSettings.BUCKETS_STEP != 0) {
+      if (sketch.buckets() % SignCodes.WORD != 0) {
         throw new InfluenceException(
             sketch.buckets()
                 + " buckets: the scan reads them by "
-                + IndexSettings.BUCKETS_STEP
+                + SignCodes.WORD
                 + ", so a multiple of that is needed.");
       }
     }
@@ -93,20 +93,26 @@ public final class IndexJob {
   }
 
   /** Of a whole gradient in fp32 an index keeps a hundredth of the bytes. */
-  private static final long KEPT = 100;
+  private static final int KEPT = 100;
 
   /**
    * Numbers of one bit each that take a hundredth of a whole gradient's bytes in fp32, a multiple
    * of 64 between 256 and 262,144 (32 KiB of a document).
    */
   public static int defaultBuckets(EkfacFactors factors) {
-    return buckets(factors.layers().stream().mapToLong(LinearLayer::elements).sum());
+    long elements = factors.layers().stream().mapToLong(LinearLayer::elements).sum();
+    return (int) Math.max(256, Math.min(1 << 18, buckets(elements, KEPT)));
   }
 
-  static int buckets(long elements) {
-    long bits = elements * Float.SIZE / KEPT;
-    long step = IndexSettings.BUCKETS_STEP;
-    return (int) Math.max(256, Math.min(1 << 18, (bits + step - 1) / step * step));
+  /**
+   * Numbers of one bit each that take a share of a whole gradient's bytes in fp32, to the next
+   * multiple of a word.
+   *
+   * @param share one over the share
+   */
+  public static long buckets(long elements, int share) {
+    long step = SignCodes.WORD;
+    return (elements * Float.SIZE / share + step - 1) / step * step;
   }
 
   private static final int PACKS_AT_ONCE = 8;

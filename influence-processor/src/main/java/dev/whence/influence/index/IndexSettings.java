@@ -33,9 +33,6 @@ public record IndexSettings(
     String corpusDigest,
     int shards) {
 
-  /** Signs are kept in whole words. */
-  public static final int BUCKETS_STEP = SignCodes.WORD;
-
   void write(ObjectNode json) {
     json.put("modelName", modelName)
         .put("modelPath", modelPath)
@@ -56,8 +53,8 @@ public record IndexSettings(
    */
   static IndexSettings read(JsonNode json) {
     int buckets = json.path("buckets").asInt();
-    if (buckets % BUCKETS_STEP != 0) {
-      throw new IllegalArgumentException(buckets + " buckets are no multiple of " + BUCKETS_STEP);
+    if (buckets % SignCodes.WORD != 0) {
+      throw new IllegalArgumentException(buckets + " buckets are no multiple of " + SignCodes.WORD);
     }
     return new IndexSettings(
         json.path("modelName").asText(),

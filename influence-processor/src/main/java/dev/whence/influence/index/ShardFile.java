@@ -34,8 +34,8 @@ import java.util.List;
  *   | entries (JSON) | SHA-256 of all before
  * </pre>
  *
- * All numbers are little-endian. Signs are read through memory maps, so that shards larger than the
- * heap are searched at the speed of the page cache.
+ * All numbers are little-endian. Signs stay in the file ({@link SignRows}), so that shards larger
+ * than the heap are searched at the speed of the page cache.
  */
 public final class ShardFile {
   /** What a shard begins with, another in each version whose files are not read by others. */
@@ -219,7 +219,7 @@ public final class ShardFile {
           header.path("shard").asInt(),
           progress,
           checksum,
-          new SignRows(channel, signsStart, n, k),
+          new SignRows(path, signsStart, n, k),
           scales,
           norms,
           entries,
@@ -314,28 +314,40 @@ public final class ShardFile {
    *
    * @param queries Q of them
    * @return [Q][n]
-   * @throws InfluenceException if the file is cut short meanwhile
+   * @throws InfluenceException if the file was changed since it was opened
    */
   public float[][] scan(List<QueryPlanes> queries) {
     try {
       return signs.scan(queries, scales);
-    } catch (InternalError e) { // how a map says that its file is gone
-      throw cutShort(e);
+    } catch (IOException e) {
+      throw changed(e);
     }
   }
 
-  /** The scalar product of a query with one document. */
-  public double product(QueryPlanes query, int document) {
+  /**
+   * Scalar products of a query with some documents, in their order.
+   *
+   * @throws InfluenceException if the file was changed since it was opened
+   */
+  public double[] products(QueryPlanes query, List<Integer> some) {
     try {
-      return signs.product(query, document) * scales[document];
-    } catch (InternalError e) {
-      throw cutShort(e);
+      double[] products = signs.products(query, some);
+      for (int i = 0; i < products.length; i++) {
+        products[i] *= scales[some.get(i)];
+      }
+      return products;
+    } catch (IOException e) {
+      throw changed(e);
     }
   }
 
-  private InfluenceException cutShort(InternalError e) {
+  private InfluenceException changed(IOException e) {
     return new InfluenceException(
-        path + " was cut short while it was read: replace shards by a rename.", e);
+        path
+            + " could not be searched ("
+            + e.getMessage()
+            + "): put shards in place by a rename, and look again.",
+        e);
   }
 
   /** Bytes that a scan reads. */

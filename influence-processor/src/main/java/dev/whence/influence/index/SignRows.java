@@ -1,98 +1,170 @@
 package dev.whence.influence.index;
 
+import java.io.EOFException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.LongBuffer;
 import java.nio.channels.FileChannel;
-import java.util.ArrayList;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 
 /**
- * The signs of n documents' sketches ({@link SignCodes}), [n, k / 64] little-endian words of a file
- * that are read through memory maps: more than the heap holds is searched at the speed of the page
- * cache.
+ * The signs of n documents' sketches ({@link SignCodes}), [n, k / 64] little-endian words of a
+ * file, which the page cache holds as far as it can.
+ *
+ * <p>They are read by position and not through memory maps: a map whose file is cut short ends in
+ * an error that the JVM may raise anywhere later, a read says so where it happens. The file is
+ * opened for each use, and must be the one that it was.
  */
 public final class SignRows {
-  /** Documents that one processor takes at once. */
-  private static final int BLOCK = 256;
+  /** Bytes that a thread reads at once: they stay in the cache next to it. */
+  private static final int READ_BYTES = 1 << 19;
 
-  /** A map has at most 2 GiB. */
-  private static final long MAP_BYTES = 1L << 30;
+  /** Pieces of a scan for each thread, so that all end at about the same time. */
+  private static final int PIECES = 8;
 
-  private final List<LongBuffer> maps = new ArrayList<>();
-  private final int rowsPerMap;
+  private final Path file;
+  private final long start;
   private final int documents;
   private final int words;
+  private final long size;
+  private final Object identity;
 
   /**
-   * Maps a part of a file, which may be closed afterwards.
+   * A part of a file.
    *
    * @param start byte of the first word
    * @param documents n
    * @param buckets k
    * @throws IllegalArgumentException if k fills no whole words
    */
-  public SignRows(FileChannel file, long start, int documents, int buckets) throws IOException {
-    this(file, start, documents, buckets, MAP_BYTES);
-  }
-
-  SignRows(FileChannel file, long start, int documents, int buckets, long mapBytes)
-      throws IOException {
+  public SignRows(Path file, long start, int documents, int buckets) throws IOException {
+    this.file = file;
+    this.start = start;
     this.documents = documents;
     this.words = SignCodes.words(buckets);
-    long row = SignCodes.bytes(buckets);
-    this.rowsPerMap = (int) Math.max(1, mapBytes / row);
-    for (long first = 0; first < documents; first += rowsPerMap) {
-      long bytes = Math.min(rowsPerMap, documents - first) * row;
-      maps.add(
-          file.map(FileChannel.MapMode.READ_ONLY, start + first * row, bytes)
-              .order(ByteOrder.LITTLE_ENDIAN)
-              .asLongBuffer());
+    BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+    this.size = now.size();
+    this.identity = identity(now);
+  }
+
+  /** What differs where another file has the name, or the content was changed. */
+  private static Object identity(BasicFileAttributes attributes) {
+    return List.of(
+        Objects.requireNonNullElse(attributes.fileKey(), ""), attributes.lastModifiedTime());
+  }
+
+  private FileChannel open() throws IOException {
+    FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
+    BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
+    if (now.size() != size || !identity(now).equals(identity)) {
+      channel.close();
+      throw new IOException("the file is not what it was when it was opened");
     }
+    return channel;
   }
 
   /**
    * Scalar products of queries with the signs of all documents, by all processors (the common pool,
    * whatever the engine's threads are): each document is read once.
    *
-   * <p>A file that is cut short meanwhile is an {@link InternalError}, as maps have it.
-   *
    * @param queries Q of them
    * @param scales [n], c of each document
    * @return [Q][n]
+   * @throws IOException if the file was changed since, or is cut short meanwhile
    */
-  public float[][] scan(List<QueryPlanes> queries, float[] scales) {
+  public float[][] scan(List<QueryPlanes> queries, float[] scales) throws IOException {
     float[][] scores = new float[queries.size()][documents];
-    IntStream.range(0, (documents + BLOCK - 1) / BLOCK)
-        .parallel()
-        .forEach(
-            block -> {
-              long[] row = new long[words];
-              int end = Math.min(documents, (block + 1) * BLOCK);
-              for (int document = block * BLOCK; document < end; document++) {
-                read(document, row);
-                for (int q = 0; q < scores.length; q++) {
-                  scores[q][document] = (float) (queries.get(q).product(row) * scales[document]);
-                }
-              }
-            });
+    int pieces = PIECES * ForkJoinPool.getCommonPoolParallelism() + PIECES;
+    try (FileChannel channel = open()) {
+      IntStream.range(0, pieces)
+          .parallel()
+          .forEach(
+              piece -> {
+                int from = (int) ((long) documents * piece / pieces);
+                int to = (int) ((long) documents * (piece + 1) / pieces);
+                scan(channel, from, to, queries, scales, scores);
+              });
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
     return scores;
   }
 
-  /** The scalar product of a query with the signs of one document. */
-  public double product(QueryPlanes query, int document) {
+  private void scan(
+      FileChannel channel,
+      int from,
+      int to,
+      List<QueryPlanes> queries,
+      float[] scales,
+      float[][] scores) {
+    int atOnce = Math.max(1, Math.min(to - from, READ_BYTES / rowBytes()));
+    ByteBuffer rows = ByteBuffer.allocateDirect(atOnce * rowBytes());
     long[] row = new long[words];
-    read(document, row);
-    return query.product(row);
+    for (int first = from; first < to; first += atOnce) {
+      int n = Math.min(atOnce, to - first);
+      read(channel, first, rows.clear().limit(n * rowBytes()));
+      for (int i = 0; i < n; i++) {
+        words(rows, i, row);
+        for (int q = 0; q < scores.length; q++) {
+          scores[q][first + i] = (float) (queries.get(q).product(row) * scales[first + i]);
+        }
+      }
+    }
+  }
+
+  /**
+   * Scalar products of a query with the signs of some documents, in their order.
+   *
+   * @throws IOException as in a scan
+   */
+  public double[] products(QueryPlanes query, List<Integer> some) throws IOException {
+    double[] products = new double[some.size()];
+    ByteBuffer bytes = ByteBuffer.allocateDirect(rowBytes());
+    long[] row = new long[words];
+    try (FileChannel channel = open()) {
+      for (int i = 0; i < products.length; i++) {
+        read(channel, some.get(i), bytes.clear());
+        words(bytes, 0, row);
+        products[i] = query.product(row);
+      }
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+    return products;
   }
 
   /** Bytes of all documents. */
   public long bytes() {
-    return (long) documents * words * Long.BYTES;
+    return (long) documents * rowBytes();
   }
 
-  private void read(int document, long[] row) {
-    maps.get(document / rowsPerMap).get(document % rowsPerMap * words, row);
+  private int rowBytes() {
+    return words * Long.BYTES;
+  }
+
+  private void read(FileChannel channel, int first, ByteBuffer rows) {
+    long at = start + (long) first * rowBytes();
+    try {
+      while (rows.hasRemaining()) {
+        if (channel.read(rows, at + rows.position()) < 0) {
+          throw new EOFException("the file ends at byte " + (at + rows.position()));
+        }
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    rows.flip();
+  }
+
+  private void words(ByteBuffer rows, int number, long[] row) {
+    rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(number * words, row);
   }
 }

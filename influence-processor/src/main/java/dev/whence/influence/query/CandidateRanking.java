@@ -60,7 +60,7 @@ public final class CandidateRanking {
   public static List<IndexScan.Candidate> preselected(
       LexicalIndex words, Conversation asked, IndexScan.Asked query, Preselection preselection) {
     return words.best(asked, preselection.documents()).stream()
-        .map(hit -> query.estimate(hit.shard(), hit.document()))
+        .flatMap(hit -> query.estimates(hit.shard(), List.of(hit.document())).stream())
         .toList();
   }
 

@@ -88,17 +88,23 @@ public final class IndexScan {
       return most;
     }
 
-    /** A document with its estimate. */
-    public Candidate estimate(ShardFile shard, int document) {
-      return new Candidate(
-          shard, document, shard.product(fine, document) / tokens, unit * shard.norm(document));
+    /** Documents with their estimates, in their order. */
+    public List<Candidate> estimates(ShardFile shard, List<Integer> documents) {
+      double[] products = shard.products(fine, documents);
+      List<Candidate> candidates = new ArrayList<>();
+      for (int i = 0; i < products.length; i++) {
+        int document = documents.get(i);
+        candidates.add(
+            new Candidate(shard, document, products[i] / tokens, unit * shard.norm(document)));
+      }
+      return candidates;
     }
   }
 
   /**
    * Candidates of each query in one shard.
    *
-   * @throws dev.whence.influence.InfluenceException if the shard is cut short meanwhile
+   * @throws dev.whence.influence.InfluenceException if the shard was changed since it was opened
    */
   public static List<Candidates> scan(ShardFile shard, List<Asked> queries) {
     float[][] products = shard.scan(queries.stream().map(query -> query.coarse).toList());
@@ -115,8 +121,7 @@ public final class IndexScan {
   private static List<Candidate> candidates(
       ShardFile shard, Asked query, float[] products, int sign) {
     int shortlist = (int) Math.min(products.length, (long) query.most * SHORTLIST);
-    return largest(products, shortlist, sign).parallelStream()
-        .map(document -> query.estimate(shard, document))
+    return query.estimates(shard, largest(products, shortlist, sign)).stream()
         .sorted(sign > 0 ? DESCENDING : DESCENDING.reversed())
         .limit(query.most)
         .toList();

@@ -1,5 +1,7 @@
 package dev.whence.influence.index;
 
+import static dev.whence.influence.index.Vectors.gaussian;
+import static dev.whence.influence.index.Vectors.product;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
@@ -10,28 +12,11 @@ import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
 
 class RotatedSketchTest {
-  private static float[] gaussian(long seed, int n) {
-    Random random = new Random(seed);
-    float[] values = new float[n];
-    for (int i = 0; i < n; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
-  }
-
-  private static double product(float[] x, float[] y) {
-    double sum = 0;
-    for (int i = 0; i < x.length; i++) {
-      sum += (double) x[i] * y[i];
-    }
-    return sum;
-  }
-
   /** Of any size, with and without a rest. */
   @Property(tries = 60)
   void scalarProductsStay(@ForAll long seed, @ForAll @IntRange(min = 1, max = 1200) int words) {
-    float[] x = gaussian(seed, 64 * words);
-    float[] y = gaussian(seed + 1, 64 * words);
+    float[] x = gaussian(new Random(seed), 64 * words);
+    float[] y = gaussian(new Random(seed + 1), 64 * words);
     double length = Math.sqrt(product(x, x) * product(y, y));
     assertThat(product(RotatedSketch.of(x).values(), RotatedSketch.of(y).values()))
         .isCloseTo(product(x, y), within(1e-5 * length));

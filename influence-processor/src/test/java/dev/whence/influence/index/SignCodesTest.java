@@ -1,5 +1,7 @@
 package dev.whence.influence.index;
 
+import static dev.whence.influence.index.Vectors.gaussian;
+import static dev.whence.influence.index.Vectors.product;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
@@ -11,24 +13,8 @@ import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
 
 class SignCodesTest {
-  private static float[] gaussian(Random random, int n) {
-    float[] values = new float[n];
-    for (int i = 0; i < n; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
-  }
-
-  private static double product(float[] x, float[] y) {
-    double sum = 0;
-    for (int i = 0; i < x.length; i++) {
-      sum += (double) x[i] * y[i];
-    }
-    return sum;
-  }
-
   /** The defining sum, number by number. */
-  private static double product(float[] query, SignCodes codes) {
+  private static double defined(float[] query, SignCodes codes) {
     double sum = 0;
     for (int i = 0; i < query.length; i++) {
       boolean positive = (codes.signs()[i / 64] >>> (i % 64) & 1) == 1;
@@ -67,7 +53,7 @@ class SignCodesTest {
   void theProductWithTheSketchItselfIsItsSquare(
       @ForAll long seed, @ForAll @IntRange(min = 1, max = 9) int words) {
     float[] x = gaussian(new Random(seed), 64 * words);
-    assertThat(product(x, SignCodes.of(new RotatedSketch(x))))
+    assertThat(defined(x, SignCodes.of(new RotatedSketch(x))))
         .isCloseTo(product(x, x), within(1e-5 * product(x, x)));
   }
 
@@ -83,7 +69,7 @@ class SignCodesTest {
     query[random.nextInt(query.length)] = 32767;
     SignCodes codes = SignCodes.of(new RotatedSketch(gaussian(random, query.length)));
     assertThat(QueryPlanes.fine(new RotatedSketch(query)).product(codes.signs()) * codes.scale())
-        .isCloseTo(product(query, codes), within(1e-9 * 32767 * query.length));
+        .isCloseTo(defined(query, codes), within(1e-9 * 32767 * query.length));
   }
 
   /** Rounding to 16 bits moves each number by half a step at most. */
@@ -98,7 +84,7 @@ class SignCodesTest {
     SignCodes codes = SignCodes.of(new RotatedSketch(gaussian(random, 640)));
     assertThat(QueryPlanes.fine(new RotatedSketch(query)).product(codes.signs()) * codes.scale())
         .isCloseTo(
-            product(query, codes), within(640 * codes.scale() * (largest / 32767 / 2 * 1.001)));
+            defined(query, codes), within(640 * codes.scale() * (largest / 32767 / 2 * 1.001)));
   }
 
   /**
@@ -114,7 +100,7 @@ class SignCodesTest {
     QueryPlanes coarse = QueryPlanes.coarse(new RotatedSketch(query));
     for (int i = 0; i < documents; i++) {
       SignCodes codes = SignCodes.of(new RotatedSketch(gaussian(random, query.length)));
-      double error = coarse.product(codes.signs()) - product(query, codes) / codes.scale();
+      double error = coarse.product(codes.signs()) - defined(query, codes) / codes.scale();
       off += error * error;
     }
     // a mean of 400 squared Gaussians is off by sqrt(2 / 400) = 7 %: 4 of those

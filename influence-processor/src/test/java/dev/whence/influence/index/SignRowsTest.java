@@ -1,19 +1,22 @@
 package dev.whence.influence.index;
 
+import static dev.whence.influence.index.Vectors.gaussian;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -23,15 +26,6 @@ class SignRowsTest {
 
   @TempDir private Path directory;
 
-  private static float[] gaussian(Random random) {
-    float[] values = new float[K];
-    for (int i = 0; i < K; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
-  }
-
-  /** More than a block of the scan, and rows of 24 bytes in maps of 10 rows. */
   @Test
   void aScanHasTheProductOfEachDocumentWithEachQuery() throws IOException {
     Random random = new Random(3);
@@ -42,7 +36,7 @@ class SignRowsTest {
         ByteBuffer.allocate(START + n * SignCodes.bytes(K)).order(ByteOrder.LITTLE_ENDIAN);
     bytes.position(START);
     for (int i = 0; i < n; i++) {
-      SignCodes one = SignCodes.of(new RotatedSketch(gaussian(random)));
+      SignCodes one = SignCodes.of(new RotatedSketch(gaussian(random, K)));
       codes.add(one);
       scales[i] = one.scale();
       for (long word : one.signs()) {
@@ -52,21 +46,43 @@ class SignRowsTest {
     Path file = Files.write(directory.resolve("signs"), bytes.array());
     List<QueryPlanes> queries =
         List.of(
-            QueryPlanes.coarse(new RotatedSketch(gaussian(random))),
-            QueryPlanes.fine(new RotatedSketch(gaussian(random))));
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      SignRows rows = new SignRows(channel, START, n, K, 10 * 24 + 5);
-      float[][] scores = rows.scan(queries, scales);
-      for (int q = 0; q < queries.size(); q++) {
-        for (int i = 0; i < n; i++) {
-          double product = queries.get(q).product(codes.get(i).signs());
-          assertThat(rows.product(queries.get(q), i)).isEqualTo(product);
-          assertThat(scores[q][i])
-              .isCloseTo((float) (product * scales[i]), within(1e-6f * Math.abs(scores[q][i])));
-        }
+            QueryPlanes.coarse(new RotatedSketch(gaussian(random, K))),
+            QueryPlanes.fine(new RotatedSketch(gaussian(random, K))));
+    SignRows rows = new SignRows(file, START, n, K);
+    float[][] scores = rows.scan(queries, scales);
+    List<Integer> all = IntStream.range(0, n).boxed().toList();
+    for (int q = 0; q < queries.size(); q++) {
+      double[] products = rows.products(queries.get(q), all);
+      for (int i = 0; i < n; i++) {
+        double product = queries.get(q).product(codes.get(i).signs());
+        assertThat(products[i]).isEqualTo(product);
+        assertThat(scores[q][i])
+            .isCloseTo((float) (product * scales[i]), within(1e-6f * Math.abs(scores[q][i])));
       }
-      assertThat(rows.bytes()).isEqualTo(n * 24L);
     }
+    assertThat(rows.bytes()).isEqualTo(n * 24L);
+  }
+
+  @Test
+  void aFileThatIsNotTheOneThatWasOpenedIsRefused() throws IOException {
+    Path file = Files.write(directory.resolve("signs"), new byte[START + 24]);
+    SignRows rows = new SignRows(file, START, 1, K);
+    QueryPlanes query = QueryPlanes.fine(new RotatedSketch(new float[K]));
+    assertThat(rows.products(query, List.of(0))).containsExactly(0);
+    Path other = Files.write(directory.resolve("other"), new byte[START + 24]);
+    Files.move(other, file, StandardCopyOption.REPLACE_EXISTING);
+    assertThatThrownBy(() -> rows.products(query, List.of(0)))
+        .hasMessageContaining("not what it was");
+  }
+
+  @Test
+  void rowsThatTheFileDoesNotHaveAreRefused() throws IOException {
+    Path file = Files.write(directory.resolve("signs"), new byte[START + 24]);
+    SignRows rows = new SignRows(file, START, 2, K);
+    QueryPlanes query = QueryPlanes.fine(new RotatedSketch(new float[K]));
+    assertThatThrownBy(() -> rows.scan(List.of(query), new float[2]))
+        .isInstanceOf(EOFException.class)
+        .hasMessageContaining("ends at byte " + (START + 24));
   }
 
   @Test
