@@ -60,7 +60,7 @@ class ReplayIT {
     List<Long> marks = new ArrayList<>();
     long settled = 0;
     for (int kill = 1; kill <= 3; kill++) {
-      Process process = process(input, "killed.", 1_000);
+      Process process = process(input, "killed.", 300);
       long enough = settled + 200;
       await()
           .atMost(PATIENCE)
