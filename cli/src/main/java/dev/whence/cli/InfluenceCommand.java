@@ -40,13 +40,16 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** Which training data drove a response, without Kafka. */
+/** Which training data drove a response, on files. */
 @Command(
     name = "influence",
-    description = "Says which training documents drove a response: factors, index, query, export.",
+    description =
+        "Says which training documents drove a response: collect, factors, index, query,"
+            + " export.",
     mixinStandardHelpOptions = true,
-    synopsisSubcommandLabel = "factors|index|query|export",
+    synopsisSubcommandLabel = "collect|factors|index|query|export",
     subcommands = {
+      InfluenceCollectCommand.class,
       InfluenceCommand.Factors.class,
       InfluenceCommand.Index.class,
       InfluenceCommand.Query.class,
@@ -61,7 +64,8 @@ final class InfluenceCommand implements Runnable {
   @Override
   public void run() {
     throw new ParameterException(
-        spec.commandLine(), "factors, index, query or export is missing; --help tells more");
+        spec.commandLine(),
+        "collect, factors, index, query or export is missing; --help tells more");
   }
 
   static EngineOptions engine(String device) {

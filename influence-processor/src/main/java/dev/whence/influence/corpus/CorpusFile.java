@@ -40,7 +40,7 @@ public record CorpusFile(Path path) {
   private static final int MAX_LINE_BYTES = 64 << 20;
 
   private static final int EXCERPT = 160;
-  private static final int LONGEST_ID = 512;
+  static final int LONGEST_ID = 512;
 
   /** What is done with the lines of a corpus. */
   public interface Visitor {
@@ -305,6 +305,11 @@ public record CorpusFile(Path path) {
   }
 
   private boolean isCompressed() {
+    return isCompressed(path);
+  }
+
+  /** Whether a file is unpacked as it is read. */
+  static boolean isCompressed(Path path) {
     return String.valueOf(path.getFileName()).endsWith(".gz");
   }
 

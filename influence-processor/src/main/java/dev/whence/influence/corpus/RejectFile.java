@@ -1,23 +1,33 @@
 package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
+import java.io.BufferedInputStream;
 import java.io.IOException;
-import java.io.RandomAccessFile;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
- * Lines of a corpus that are no document: JSON Lines with {@code line} and {@code problem}, never
- * their text. Resuming a job forgets what was written after the last saved state.
+ * Lines of a corpus that are no document: JSON Lines with {@code line} (of records of a topic
+ * {@code partition} and {@code offset}) and {@code problem}, never their text. Resuming a job
+ * forgets what was written after the last saved state.
  */
 public final class RejectFile {
   private final Path path;
   private final List<String> pending = new ArrayList<>();
   private long kept;
+
+  /** Of the lines that are kept, in bytes; negative: not known yet. */
+  private long end = -1;
 
   /**
    * @param kept lines that are kept of a file that is there
@@ -29,13 +39,20 @@ public final class RejectFile {
 
   /** Takes a line down; {@link #save} writes it. */
   public void add(CorpusFile.Rejected rejected) {
-    pending.add(
-        JsonMapper.builder()
-            .build()
-            .createObjectNode()
-            .put("line", rejected.line())
-            .put("problem", rejected.problem())
-            .toString());
+    add(entry().put("line", rejected.line()), rejected.problem());
+  }
+
+  /** Takes a record of a topic down. */
+  void add(int partition, long offset, String problem) {
+    add(entry().put("partition", partition).put("offset", offset), problem);
+  }
+
+  private static ObjectNode entry() {
+    return JsonMapper.builder().build().createObjectNode();
+  }
+
+  private void add(ObjectNode entry, String problem) {
+    pending.add(entry.put("problem", problem).toString());
   }
 
   /** Writes what came since the last time after the lines that are kept. */
@@ -45,18 +62,20 @@ public final class RejectFile {
         Files.deleteIfExists(path);
         return;
       }
-      try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
-        long end = 0;
-        long lines = 0;
-        for (int read = 0; lines < kept && (read = file.read()) >= 0; end++) {
-          lines += read == '\n' ? 1 : 0;
+      try (FileChannel file =
+          FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        if (end < 0) {
+          end = endOfKept();
         }
-        file.setLength(end);
-        file.seek(end);
-        for (String line : pending) {
-          file.write((line + "\n").getBytes(StandardCharsets.UTF_8));
+        file.truncate(end).position(end);
+        ByteBuffer bytes =
+            StandardCharsets.UTF_8.encode(
+                pending.stream().map(line -> line + "\n").collect(Collectors.joining()));
+        end += bytes.remaining();
+        while (bytes.hasRemaining()) {
+          file.write(bytes);
         }
-        file.getFD().sync();
+        file.force(true);
       }
       kept += pending.size();
       pending.clear();
@@ -64,5 +83,25 @@ public final class RejectFile {
       throw new InfluenceException(
           path + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
     }
+  }
+
+  private long endOfKept() throws IOException {
+    long position = 0;
+    long lines = 0;
+    try (InputStream in = new BufferedInputStream(Files.newInputStream(path))) {
+      for (int read = 0; lines < kept && (read = in.read()) >= 0; position++) {
+        lines += read == '\n' ? 1 : 0;
+      }
+    }
+    if (lines < kept) {
+      throw new InfluenceException(
+          path
+              + " has "
+              + lines
+              + " lines, but "
+              + kept
+              + " were written: give it back, or begin anew with another output.");
+    }
+    return position;
   }
 }

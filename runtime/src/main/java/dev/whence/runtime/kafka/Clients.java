@@ -65,8 +65,10 @@ public final class Clients {
 
   /** A consumer for {@code assign}: it has no group and commits nothing. */
   public Consumer<byte[], byte[]> reader(String clientId) {
+    Map<String, Object> properties = consumerProperties(clientId);
+    properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");
     return new KafkaConsumer<>(
-        consumerProperties(clientId), new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 
   /** A consumer for {@code assign} that can read the offsets a group committed. */
