@@ -4,7 +4,6 @@ import static dev.whence.influence.index.Vectors.gaussian;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.within;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -56,11 +55,46 @@ class SignRowsTest {
       for (int i = 0; i < n; i++) {
         double product = queries.get(q).product(codes.get(i).signs());
         assertThat(products[i]).isEqualTo(product);
-        assertThat(scores[q][i])
-            .isCloseTo((float) (product * scales[i]), within(1e-6f * Math.abs(scores[q][i])));
+        assertThat(scores[q][i]).isEqualTo((float) (product * scales[i]));
       }
     }
     assertThat(rows.bytes()).isEqualTo(n * 24L);
+  }
+
+  /**
+   * Longer than what is counted at once, and not a multiple of it; numbers that planes hold
+   * exactly.
+   */
+  @Test
+  void productsOfWholeNumbersWithManyWordsAreExact() throws IOException {
+    int k = 64 * (2 * 1024 + 5);
+    int n = 21;
+    Random random = new Random(4);
+    float[] query = new float[k];
+    for (int i = 0; i < k; i++) {
+      query[i] = random.nextInt(2 * 32767 + 1) - 32767;
+    }
+    query[7] = 32767; // the largest, so that a step is 1
+    long[] expected = new long[n];
+    float[] scales = new float[n];
+    ByteBuffer bytes = ByteBuffer.allocate(n * k / 8).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < n; i++) {
+      scales[i] = 1 + random.nextFloat();
+      for (int w = 0; w < k / 64; w++) {
+        long word = random.nextLong();
+        bytes.putLong(word);
+        for (int bit = 0; bit < 64; bit++) {
+          long sign = (word >>> bit & 1) == 1 ? 1 : -1;
+          expected[i] += sign * (long) query[64 * w + bit];
+        }
+      }
+    }
+    Path file = Files.write(directory.resolve("long"), bytes.array());
+    QueryPlanes planes = QueryPlanes.fine(new RotatedSketch(query));
+    float[] scores = new SignRows(file, 0, n, k).scan(List.of(planes), scales)[0];
+    for (int i = 0; i < n; i++) {
+      assertThat(scores[i]).isEqualTo((float) ((double) expected[i] * scales[i]));
+    }
   }
 
   @Test
