@@ -98,6 +98,34 @@ class CompressionTest {
     assertClose(logProbs(full), logProbs(model), 1e-3);
   }
 
+  @Test
+  void biasesAreKeptAsTheyAre() throws Exception {
+    Path biased = BiasedModel.write(directory.resolve("qwen2"), 0.5);
+    Path corpus =
+        SampleCorpus.write(directory.resolve("ten.jsonl"), TinyFactors.documents().subList(0, 10));
+    Path own;
+    try (TappedModel tapped = TappedModel.open(biased, LayerSelection.ALL, TinyFactors.CPU)) {
+      own =
+          TinyFactors.compute(
+              tapped,
+              corpus,
+              directory.resolve("qwen2-factors"),
+              FactorsJob.Options.DEFAULT.withPackTokens(512));
+    }
+    Path full = directory.resolve("qwen2-full");
+    new Compression(
+            biased, own, new Compression.Options(Optional.of(1 << 20), 0.5, ElementType.F32))
+        .write(full, TinyFactors.CPU, product -> {});
+    double[] expected = logProbs(biased);
+    assertClose(logProbs(full), expected, 1e-3);
+    double moved = 0;
+    double[] without = logProbs(BiasedModel.write(directory.resolve("qwen2-unbiased"), 0));
+    for (int i = 0; i < expected.length; i++) {
+      moved = Math.max(moved, Math.abs(expected[i] - without[i]));
+    }
+    assertThat(moved).as("biases count").isGreaterThan(0.1);
+  }
+
   /** The kernel with factors against the ordinary kernel with their products as matrices. */
   @Test
   void aFactoredModelScoresAsTheModelOfItsProducts() throws Exception {
