@@ -194,21 +194,7 @@ class BucketDestinationIT {
   }
 
   private Process process(String key) throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-Xmx128m", "-XX:+UseSerialGC"));
-    command.addAll(store.options());
-    command.addAll(
-        List.of(
-            "-cp",
-            System.getProperty("java.class.path"),
-            BucketTransfer.class.getName(),
-            request.base().directory().toString(),
-            request.fineTuned().directory().toString(),
-            request.target().directory().toString(),
-            store.path(key).toString(),
-            work.toString()));
-    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    return BucketTransfer.start(store, request, key, work);
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.whence.transfer.place;
 
+import dev.whence.buckets.ObjectStore;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
@@ -7,7 +8,10 @@ import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** A transfer to a bucket in a process of its own, which says when it has sent something. */
 final class BucketTransfer {
@@ -23,6 +27,26 @@ final class BucketTransfer {
             ModelLocation.path(arguments[2])),
         new BucketDestination(ModelLocation.path(arguments[3]), Path.of(arguments[4]), PART),
         (moved, total) -> System.out.println("sent " + moved));
+  }
+
+  /** Starts the process; models may be on disk or in the store. */
+  static Process start(ObjectStore store, TransferRequest request, String key, Path work)
+      throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of("-Xmx128m", "-XX:+UseSerialGC"));
+    command.addAll(store.options());
+    command.addAll(
+        List.of(
+            "-cp",
+            System.getProperty("java.class.path"),
+            BucketTransfer.class.getName(),
+            request.base().directory().toString(),
+            request.fineTuned().directory().toString(),
+            request.target().directory().toString(),
+            store.path(key).toString(),
+            work.toString()));
+    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
   }
 
   static Published run(TransferRequest request, Destination to, MergeProgress sent) {
