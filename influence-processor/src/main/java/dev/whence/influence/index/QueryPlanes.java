@@ -31,13 +31,7 @@ public final class QueryPlanes {
   private final double step;
   private final long sum;
 
-  /**
-   * @param bits an even number
-   */
   private QueryPlanes(float[] query, int bits, double step) {
-    if (bits % 2 != 0) {
-      throw new IllegalArgumentException(bits + " bits: planes are counted in pairs");
-    }
     this.planes = new long[bits][SignCodes.words(query.length)];
     this.step = step;
     long total = 0;
@@ -88,42 +82,20 @@ public final class QueryPlanes {
       throw new IllegalArgumentException(
           "signs of " + signs.length + " words, a query of " + planes[0].length);
     }
-    return product(positive(signs, 0, signs.length));
-  }
-
-  /**
-   * sum_i q_i s_i.
-   *
-   * @param positive {@link #positive} of all words
-   */
-  double product(long positive) {
+    long positive = 0;
+    int top = planes.length - 1;
+    for (int p = 0; p <= top; p++) {
+      long counted = (long) counted(signs, planes[p]) << p;
+      positive += p == top ? -counted : counted;
+    }
     return step * (2 * positive - sum);
   }
 
-  /**
-   * The sum of u_i over the signs that are 1, of some words.
-   *
-   * @param signs of those words, from 0 on
-   * @param first the first of them in the query
-   * @param n how many
-   */
-  long positive(long[] signs, int first, int n) {
-    long positive = 0;
-    int top = planes.length - 1;
-    for (int p = 0; p <= top; p += 2) {
-      // Two planes share the loads: population counts are then what it takes.
-      long[] low = planes[p];
-      long[] high = planes[p + 1];
-      int lows = 0;
-      int highs = 0;
-      for (int w = 0; w < n; w++) {
-        long word = signs[w];
-        lows += Long.bitCount(word & low[first + w]);
-        highs += Long.bitCount(word & high[first + w]);
-      }
-      positive += (long) lows << p;
-      positive += (p + 1 == top ? -1L : 1L) * ((long) highs << (p + 1));
+  private static int counted(long[] signs, long[] plane) {
+    int counted = 0;
+    for (int w = 0; w < plane.length; w++) {
+      counted += Long.bitCount(signs[w] & plane[w]);
     }
-    return positive;
+    return counted;
   }
 }

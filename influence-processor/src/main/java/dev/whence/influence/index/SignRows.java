@@ -10,7 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.ForkJoinPool;
@@ -26,10 +25,7 @@ import java.util.stream.IntStream;
  */
 public final class SignRows {
   /** Bytes that a thread reads at once: they stay in the cache next to it. */
-  private static final int READ_BYTES = 1 << 18;
-
-  /** Words of a query that are compared with several documents before the next ones are. */
-  private static final int WORDS_AT_ONCE = 1024;
+  private static final int READ_BYTES = 1 << 19;
 
   /** Pieces of a scan for each thread, so that all end at about the same time. */
   private static final int PIECES = 8;
@@ -111,27 +107,14 @@ public final class SignRows {
       float[][] scores) {
     int atOnce = Math.max(1, Math.min(to - from, READ_BYTES / rowBytes()));
     ByteBuffer rows = ByteBuffer.allocateDirect(atOnce * rowBytes());
-    long[] some = new long[Math.min(words, WORDS_AT_ONCE)];
-    long[][] positive = new long[scores.length][atOnce];
+    long[] row = new long[words];
     for (int first = from; first < to; first += atOnce) {
       int n = Math.min(atOnce, to - first);
       read(channel, first, rows.clear().limit(n * rowBytes()));
-      for (long[] sums : positive) {
-        Arrays.fill(sums, 0);
-      }
-      for (int word = 0; word < words; word += WORDS_AT_ONCE) {
-        int m = Math.min(WORDS_AT_ONCE, words - word);
-        for (int i = 0; i < n; i++) {
-          words(rows, i * words + word, some, m);
-          for (int q = 0; q < positive.length; q++) {
-            positive[q][i] += queries.get(q).positive(some, word, m);
-          }
-        }
-      }
-      for (int q = 0; q < positive.length; q++) {
-        for (int i = 0; i < n; i++) {
-          scores[q][first + i] =
-              (float) (queries.get(q).product(positive[q][i]) * scales[first + i]);
+      for (int i = 0; i < n; i++) {
+        words(rows, i, row);
+        for (int q = 0; q < scores.length; q++) {
+          scores[q][first + i] = (float) (queries.get(q).product(row) * scales[first + i]);
         }
       }
     }
@@ -149,7 +132,7 @@ public final class SignRows {
     try (FileChannel channel = open()) {
       for (int i = 0; i < products.length; i++) {
         read(channel, some.get(i), bytes.clear());
-        words(bytes, 0, row, words);
+        words(bytes, 0, row);
         products[i] = query.product(row);
       }
     } catch (UncheckedIOException e) {
@@ -181,7 +164,7 @@ public final class SignRows {
     rows.flip();
   }
 
-  private static void words(ByteBuffer rows, int at, long[] some, int n) {
-    rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(at, some, 0, n);
+  private void words(ByteBuffer rows, int number, long[] row) {
+    rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(number * words, row);
   }
 }
