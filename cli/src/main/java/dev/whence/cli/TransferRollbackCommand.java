@@ -6,7 +6,9 @@ import dev.whence.transfer.stage.Rollback;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Takes a published model back. */
 @Command(
@@ -14,6 +16,7 @@ import picocli.CommandLine.Option;
     description = "Withdraws a model's release: the one before it is live again.",
     mixinStandardHelpOptions = true)
 final class TransferRollbackCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
   @Mixin private ConnectionOptions connection = new ConnectionOptions();
 
   @Option(names = "--model-id", required = true, paramLabel = "ID", description = "of the release")
@@ -24,8 +27,10 @@ final class TransferRollbackCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Rollback.withdraw(
-        new Clients(connection.brokersOnly()), new Topics(connection.topicPrefix()), modelId);
+    Rollback.Withdrawn withdrawn =
+        Rollback.withdraw(
+            new Clients(connection.connection()), new Topics(connection.topicPrefix()), modelId);
+    spec.commandLine().getOut().println(withdrawn.sentence());
     return Whence.DONE;
   }
 }

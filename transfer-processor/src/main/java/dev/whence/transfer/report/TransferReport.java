@@ -1,11 +1,13 @@
 package dev.whence.transfer.report;
 
+import dev.whence.transfer.gate.GateOptions;
 import dev.whence.transfer.gate.GateReport;
 import dev.whence.transfer.gate.GateReport.Point;
 import dev.whence.transfer.merge.Manifest;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
 
@@ -13,8 +15,21 @@ import java.util.function.Function;
 public final class TransferReport {
   private TransferReport() {}
 
-  /** Writes the page. */
+  /** Writes the page where nobody says which limits were in force. */
   public static String html(Manifest manifest, GateReport report) {
+    return html(manifest, report, Optional.empty());
+  }
+
+  /**
+   * Writes the page.
+   *
+   * @param limits that the gates held the measurements against
+   */
+  public static String html(Manifest manifest, GateReport report, GateOptions limits) {
+    return html(manifest, report, Optional.of(limits));
+  }
+
+  private static String html(Manifest manifest, GateReport report, Optional<GateOptions> limits) {
     StringBuilder html = new StringBuilder();
     html.append(
         """
@@ -34,15 +49,32 @@ public final class TransferReport {
             (role, ancestor) ->
                 row(html, role, SvgChart.escape(ancestor.name()) + " " + code(ancestor.digest())));
     html.append("</table>\n<h2>Gates</h2>\n<table>\n");
+    html.append("<tr><th>gate</th><th>verdict</th><th>measured, and what it must be</th></tr>\n");
     for (GateReport.Gate gate : report.gates()) {
-      row(
-          html,
-          SvgChart.escape(gate.name()),
-          "<span class=\""
-              + (gate.passed() ? "yes\">passed" : "no\">failed")
-              + "</span>: "
-              + SvgChart.escape(gate.detail()));
+      html.append(
+          "<tr><th>"
+              + SvgChart.escape(gate.name())
+              + "</th><td>"
+              + verdict(gate.passed())
+              + "</td><td>"
+              + SvgChart.escape(gate.detail())
+              + "</td></tr>\n");
     }
+    html.append("</table>\n<h2>Barrier of the way, nats per token</h2>\n<table>\n");
+    html.append("<tr><th>set</th><th>barrier</th>");
+    html.append(limits.isPresent() ? "<th>limit</th><th>verdict</th></tr>\n" : "</tr>\n");
+    barrier(html, "task", report.barrierTask(), limits);
+    barrier(html, "general", report.barrierGeneral(), limits);
+    limits.ifPresent(
+        given -> {
+          html.append("</table>\n<h2>Limits</h2>\n<table>\n");
+          row(html, "barrier", number(given.barrierLimit()) + " nats per token, on both sets");
+          row(html, "task(M) / task(F)", "at most 1 + " + number(given.taskTolerance()));
+          row(
+              html,
+              "(general(M) / general(T)) / (general(F) / general(B))",
+              "at most 1 + " + number(given.generalTolerance()));
+        });
     html.append(
         """
         </table>
@@ -93,6 +125,28 @@ public final class TransferReport {
       String name, List<Point> points, Function<Point, Double> loss) {
     return new SvgChart.Series(
         name, points.stream().map(Point::at).toList(), points.stream().map(loss).toList());
+  }
+
+  private static void barrier(
+      StringBuilder html, String set, double barrier, Optional<GateOptions> limits) {
+    html.append("<tr><th>" + set + " set</th><td>" + number(barrier) + "</td>");
+    limits.ifPresent(
+        given ->
+            html.append(
+                "<td>"
+                    + number(given.barrierLimit())
+                    + "</td><td>"
+                    + verdict(barrier <= given.barrierLimit())
+                    + "</td>"));
+    html.append("</tr>\n");
+  }
+
+  private static String verdict(boolean passed) {
+    return "<span class=\"" + (passed ? "yes\">passed" : "no\">failed") + "</span>";
+  }
+
+  private static String number(double value) {
+    return String.format(Locale.ROOT, "%.4f", value);
   }
 
   private static String code(String text) {

@@ -4,77 +4,67 @@ import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
- * "Keep fine-tune F of base B on the newest base of its line": each release of kind BASE whose id
- * belongs to the line becomes a request, once F and B are known. What a transfer produced is of
- * another kind and triggers nothing.
+ * "Keep fine-tune F of base B on the newest base of its line", for any number of F: the newest
+ * release of kind BASE whose id belongs to the line becomes a request, once F and B are known. If
+ * it is withdrawn, the one before it is the newest again. What a transfer produced triggers
+ * nothing: it is of another kind, and one that somebody announces as a base has a lineage.
  */
 final class Subscriptions {
-  private final Optional<TransferConfig.Subscription> subscription;
-  private final Map<String, ModelRelease> releases = new LinkedHashMap<>();
-  private final Map<String, ModelRelease> waiting = new LinkedHashMap<>();
+  private final List<TransferConfig.Subscription> subscriptions;
+  private final AnnouncedModels models;
+  private final Set<String> asked = new HashSet<>();
+  private long seen;
 
-  Subscriptions(Optional<TransferConfig.Subscription> subscription) {
-    this.subscription = subscription;
+  Subscriptions(List<TransferConfig.Subscription> subscriptions, AnnouncedModels models) {
+    this.subscriptions = List.copyOf(subscriptions);
+    this.models = models;
   }
 
-  void released(ModelRelease release) {
-    releases.put(release.getModelId(), release);
-    boolean triggers =
-        subscription.isPresent()
-            && release.getKind() == ModelKind.BASE
-            && release.getLineage().stream()
-                .noneMatch(ancestor -> ancestor.getRelation().equals("fine-tuned"))
-            && !release.getModelId().equals(subscription.get().base())
-            && subscription.get().line().matcher(release.getModelId()).matches();
-    if (triggers) {
-      waiting.clear(); // only the newest base counts
-      waiting.put(release.getModelId(), release);
-    }
-  }
-
-  void withdrawn(String modelId) {
-    releases.remove(modelId);
-    waiting.remove(modelId);
-  }
-
-  /** Whether there is a base that nothing was asked for yet. */
+  /** Whether something was announced or withdrawn since {@link #due} was asked. */
   boolean isWaiting() {
-    return !waiting.isEmpty();
+    return !subscriptions.isEmpty() && models.changes() != seen;
   }
 
   /** Requests that can be made now; each is handed out once. */
   List<TransferEvent> due() {
-    if (subscription.isEmpty() || waiting.isEmpty()) {
-      return List.of();
-    }
-    TransferConfig.Subscription wanted = subscription.get();
-    ModelRelease base = releases.get(wanted.base());
-    ModelRelease fineTuned = releases.get(wanted.fineTuned());
-    if (base == null || fineTuned == null) {
-      return List.of();
-    }
+    seen = models.changes();
     List<TransferEvent> requests = new ArrayList<>();
-    for (ModelRelease target : waiting.values()) {
-      requests.add(
-          TransferRequests.request(
-              TransferRequests.model(base),
-              TransferRequests.model(fineTuned),
-              TransferRequests.model(target),
-              wanted.fineTuned() + "-on-" + target.getModelId(),
-              wanted.roles(),
-              wanted.aliases(),
-              1,
-              List.of(),
-              Map.of(),
-              "subscription"));
+    for (TransferConfig.Subscription wanted : subscriptions) {
+      Optional<ModelRelease> base = models.find(wanted.base());
+      Optional<ModelRelease> fineTuned = models.find(wanted.fineTuned());
+      Optional<ModelRelease> target = models.newest(release -> isOfLine(wanted, release));
+      if (base.isPresent() && fineTuned.isPresent() && target.isPresent()) {
+        TransferEvent request =
+            TransferRequests.request(
+                TransferRequests.model(base.get()),
+                TransferRequests.model(fineTuned.get()),
+                TransferRequests.model(target.get()),
+                wanted.result() + "-on-" + target.get().getModelId(),
+                wanted.roles(),
+                wanted.aliases(),
+                wanted.lambda(),
+                wanted.sweep(),
+                wanted.policies(),
+                wanted.requestedBy());
+        if (asked.add(request.getTransferId())) {
+          requests.add(request);
+        }
+      }
     }
-    waiting.clear();
     return requests;
+  }
+
+  private static boolean isOfLine(TransferConfig.Subscription wanted, ModelRelease release) {
+    return release.getKind() == ModelKind.BASE
+        && release.getLineage().stream()
+            .noneMatch(ancestor -> ancestor.getRelation().equals("fine-tuned"))
+        && !release.getModelId().equals(wanted.base())
+        && wanted.line().matcher(release.getModelId()).matches();
   }
 }

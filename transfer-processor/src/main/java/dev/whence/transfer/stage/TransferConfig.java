@@ -11,12 +11,9 @@ import dev.whence.transfer.gate.GateOptions;
 import dev.whence.transfer.gate.Judge;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Optional;
+import java.util.Map;
 import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /**
  * What the transfer processor is configured with.
@@ -28,7 +25,7 @@ import java.util.regex.PatternSyntaxException;
  * @param judge who measures
  * @param progressInterval time between two PROGRESS events
  * @param memoryBytes of the merge's buffers
- * @param subscription fine-tuning that is kept on the newest base, if one is configured
+ * @param subscriptions fine-tunings that are kept on the newest base of their lines
  */
 public record TransferConfig(
     RuntimeConfig runtime,
@@ -38,7 +35,7 @@ public record TransferConfig(
     Judge judge,
     Duration progressInterval,
     long memoryBytes,
-    Optional<Subscription> subscription) {
+    List<Subscription> subscriptions) {
 
   /** Consumer group where none is configured. */
   public static final String DEFAULT_GROUP = "whence-transfer";
@@ -48,18 +45,43 @@ public record TransferConfig(
   /**
    * "Keep fine-tune F of base B on the newest base of its line."
    *
+   * @param name among several; empty for the one of {@code subscription.*}
    * @param base modelId of B
    * @param fineTuned modelId of F
    * @param line which modelIds are bases of the line
+   * @param result what the modelIds of results begin with, before {@code -on-} and the new base's
    * @param roles of what is published
    * @param aliases of what is published
+   * @param lambda factor of the difference
+   * @param sweep further factors whose losses are measured
+   * @param policies by name, as requests have them
    */
   public record Subscription(
-      String base, String fineTuned, Pattern line, List<ModelRole> roles, List<String> aliases) {
+      String name,
+      String base,
+      String fineTuned,
+      Pattern line,
+      String result,
+      List<ModelRole> roles,
+      List<String> aliases,
+      double lambda,
+      List<Double> sweep,
+      Map<String, String> policies) {
     public Subscription {
       roles = List.copyOf(roles);
       aliases = List.copyOf(aliases);
+      sweep = List.copyOf(sweep);
+      policies = Map.copyOf(policies);
     }
+
+    /** Who asked, in its requests. */
+    String requestedBy() {
+      return name.isEmpty() ? "subscription" : "subscription " + name;
+    }
+  }
+
+  public TransferConfig {
+    subscriptions = List.copyOf(subscriptions);
   }
 
   /**
@@ -97,7 +119,7 @@ public record TransferConfig(
                 Duration.ofMillis(10),
                 Duration.ofHours(1)),
             settings.bytes("merge.memory", 128 * MIB, MIB, 1024 * 1024 * MIB),
-            subscription(settings));
+            SubscriptionSettings.read(settings));
     settings.finish();
     return config;
   }
@@ -136,37 +158,5 @@ public record TransferConfig(
         ? new EngineJudge(
             EngineOptions.defaults().withDtype(dtype).withDevice(device).withMemoryBytes(memory))
         : new CommandJudge(command, timeout);
-  }
-
-  private static Optional<Subscription> subscription(Settings settings) {
-    Optional<String> base = settings.text("subscription.base");
-    Optional<String> fineTuned = settings.text("subscription.fine-tuned");
-    Optional<String> line = settings.text("subscription.line");
-    List<String> aliases = settings.list("subscription.aliases");
-    List<ModelRole> roles = new ArrayList<>();
-    for (String role : settings.list("subscription.roles")) {
-      switch (role.toUpperCase(Locale.ROOT)) {
-        case "FAST" -> roles.add(ModelRole.FAST);
-        case "TARGET" -> roles.add(ModelRole.TARGET);
-        default ->
-            settings.problem("subscription.roles has '" + role + "', but knows fast and target");
-      }
-    }
-    if (base.isEmpty() && fineTuned.isEmpty() && line.isEmpty()) {
-      return Optional.empty();
-    }
-    if (base.isEmpty() || fineTuned.isEmpty() || line.isEmpty()) {
-      settings.problem(
-          "a subscription needs subscription.base, subscription.fine-tuned and subscription.line");
-      return Optional.empty();
-    }
-    try {
-      return Optional.of(
-          new Subscription(
-              base.get(), fineTuned.get(), Pattern.compile(line.get()), roles, aliases));
-    } catch (PatternSyntaxException e) {
-      settings.problem("subscription.line is no regular expression: " + e.getDescription());
-      return Optional.empty();
-    }
   }
 }

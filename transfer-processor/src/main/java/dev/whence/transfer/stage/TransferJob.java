@@ -21,6 +21,9 @@ import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.StoppedException;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.place.Destination;
+import dev.whence.transfer.report.TransferReport;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -46,6 +49,7 @@ final class TransferJob implements Runnable {
   private final TransferConfig config;
   private final String instance;
   private final Voice voice;
+  private final Reports reports;
   private final AtomicLong lastProgress = new AtomicLong(System.nanoTime());
   private final CountDownLatch stopped = new CountDownLatch(1);
   private volatile TransferEvent state;
@@ -68,6 +72,7 @@ final class TransferJob implements Runnable {
     this.instance = instance;
     this.state = started;
     this.voice = voice;
+    this.reports = new Reports(config.runtime().dataDir().resolve("reports"));
   }
 
   /** Ends at the next piece; what was merged stays on disk. */
@@ -221,6 +226,24 @@ final class TransferJob implements Runnable {
             .setBarrierGeneral(report.barrierGeneral())
             .build();
     voice.say(state, Optional.empty());
+    report(manifest, report);
+  }
+
+  /** Its numbers are in the event: a page that can not be written does not fail the transfer. */
+  private void report(Manifest manifest, GateReport report) {
+    try {
+      Path page =
+          reports.write(
+              state.getTransferId(), TransferReport.html(manifest, report, config.gates()));
+      LOG.info("transfer {}: its report is {}", state.getTransferId(), page);
+    } catch (IOException e) {
+      LOG.warn(
+          "transfer {}: its report could not be written to {} ({}); its measurements are in the"
+              + " event",
+          state.getTransferId(),
+          reports.of(state.getTransferId()),
+          e.toString());
+    }
   }
 
   private static List<TransferPoint> points(List<GateReport.Point> points) {

@@ -15,10 +15,12 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 
@@ -76,31 +78,72 @@ public final class TransferRequests {
     return event.setTransferId(id(event.build())).build();
   }
 
-  /** SHA-256 of what a request asks for, in hex. */
+  /**
+   * SHA-256 of what a request asks for, in hex. Each part has its length before it: parts are
+   * somebody else's text, and two lists of them must not read alike. The order of roles and aliases
+   * says nothing, that of a sweep is the order of its points.
+   */
   static String id(TransferEvent request) {
-    List<String> lines = new ArrayList<>();
-    lines.add("whence-transfer-request 1");
-    lines.add("base\t" + name(request.getBase()));
-    lines.add("fine-tuned\t" + name(request.getFineTuned()));
-    lines.add("target\t" + name(request.getTarget()));
-    lines.add("model\t" + request.getModelId());
-    lines.add("lambda\t" + Double.toHexString(request.getLambda()));
-    request.getSweep().forEach(lambda -> lines.add("sweep\t" + Double.toHexString(lambda)));
-    new TreeMap<>(request.getPolicies()).forEach((name, value) -> lines.add(name + "\t" + value));
+    List<String> parts = new ArrayList<>();
+    parts.add("whence-transfer-request 2");
+    add(parts, "base", name(request.getBase()));
+    add(parts, "fine-tuned", name(request.getFineTuned()));
+    add(parts, "target", name(request.getTarget()));
+    add(parts, "model", List.of(request.getModelId()));
+    add(parts, "roles", request.getRoles().stream().map(Enum::name).distinct().sorted().toList());
+    add(parts, "aliases", request.getAliases().stream().distinct().sorted().toList());
+    add(parts, "lambda", List.of(Double.toHexString(request.getLambda())));
+    add(parts, "sweep", request.getSweep().stream().map(Double::toHexString).toList());
+    new TreeMap<>(request.getPolicies())
+        .forEach((name, value) -> add(parts, "policy", List.of(name, value)));
+    StringBuilder text = new StringBuilder();
+    parts.forEach(part -> text.append(part.length()).append(':').append(part));
+    return sha256(text.toString());
+  }
+
+  private static void add(List<String> parts, String field, List<String> values) {
+    parts.add(field + " " + values.size());
+    parts.addAll(values);
+  }
+
+  static String sha256(String text) {
     try {
       return HexFormat.of()
           .formatHex(
-              MessageDigest.getInstance("SHA-256")
-                  .digest(String.join("\n", lines).getBytes(StandardCharsets.UTF_8)));
+              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java platform has SHA-256", e);
     }
   }
 
-  private static String name(TransferModel model) {
-    return model.getModelId()
-        + "\t"
-        + (model.getDigest().isEmpty() ? model.getLocation() : model.getDigest());
+  private static List<String> name(TransferModel model) {
+    return List.of(
+        model.getModelId(), model.getDigest().isEmpty() ? model.getLocation() : model.getDigest());
+  }
+
+  /** What is wrong with the factors of a request, each a sentence without its full stop. */
+  static List<String> wrongFactors(double lambda, List<Double> sweep) {
+    List<String> wrong = new ArrayList<>();
+    if (!Double.isFinite(lambda)) {
+      wrong.add("lambda is " + lambda + ", but must be a finite number");
+    }
+    if (sweep.size() > TransferRequest.MOST_LAMBDAS) {
+      wrong.add(
+          "sweep has "
+              + sweep.size()
+              + " values, but takes at most "
+              + TransferRequest.MOST_LAMBDAS);
+    }
+    Set<Double> seen = new HashSet<>();
+    Set<Double> named = new HashSet<>();
+    for (double value : sweep) {
+      if (!Double.isFinite(value)) {
+        wrong.add("sweep has " + value + ", but takes finite numbers only");
+      } else if (!seen.add(value + 0.) && named.add(value + 0.)) { // -0 + 0 = 0
+        wrong.add("sweep has " + value + " more than once");
+      }
+    }
+    return wrong;
   }
 
   /**
@@ -119,6 +162,7 @@ public final class TransferRequests {
     Optional<TransferRequest.Input> fineTuned =
         input("fineTuned", event.getFineTuned(), roots, problems);
     Optional<TransferRequest.Input> target = input("target", event.getTarget(), roots, problems);
+    problems.addAll(wrongFactors(event.getLambda(), event.getSweep()));
     Policies policies = Policies.STRICT;
     try {
       policies = Policies.of(event.getPolicies());

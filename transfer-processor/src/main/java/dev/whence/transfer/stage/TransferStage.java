@@ -207,7 +207,10 @@ final class TransferStage implements AutoCloseable {
     private final AvroValues values;
     private final Deque<ConsumerRecord<byte[], byte[]>> received = new ArrayDeque<>();
     private final Deque<TransferEvent> unfinished = new ArrayDeque<>();
-    private final Subscriptions subscriptions;
+    private final AnnouncedModels announced = new AnnouncedModels();
+    private final Subscriptions subscriptions =
+        new Subscriptions(config.subscriptions(), announced);
+    private long lastRelease = -1; // offset of the last one that was written here
     private TransferStates states = new TransferStates();
     private boolean owner;
     private boolean recovered;
@@ -219,7 +222,6 @@ final class TransferStage implements AutoCloseable {
       this.consumer = consumer;
       this.producer = producer;
       this.values = values;
-      this.subscriptions = new Subscriptions(config.subscription());
     }
 
     void run() {
@@ -237,7 +239,7 @@ final class TransferStage implements AutoCloseable {
           if (owner && recovered) {
             health.ready(PART);
             follow(models, releases);
-            work();
+            work(models, releases);
           } else if (!owner && consumer.groupMetadata().generationId() >= 0) {
             health.ready(PART); // without the partition it stands by, which is what it is for
           }
@@ -306,15 +308,7 @@ final class TransferStage implements AutoCloseable {
     /** Reads all there is, to know what is true and what is unfinished. */
     private void recover() {
       states = new TransferStates();
-      try (Consumer<byte[], byte[]> reader = clients.reader(NAME + "-recovery")) {
-        List<TopicPartition> all = List.of(partition);
-        reader.assign(all);
-        reader.seekToBeginning(all);
-        Long end = reader.endOffsets(all, LOOK_UP).get(partition);
-        while (end != null && reader.position(partition, LOOK_UP) < end) {
-          reader.poll(POLL).records(partition).forEach(this::apply);
-        }
-      }
+      TopicReader.read(clients, partition.topic(), NAME + "-recovery", this::apply);
       unfinished.clear();
       unfinished.addAll(states.unfinished());
       unfinished.forEach(event -> LOG.info("transfer {} is resumed", event.getTransferId()));
@@ -394,7 +388,7 @@ final class TransferStage implements AutoCloseable {
     }
 
     /** Starts what is next, if nothing runs. */
-    private void work() {
+    private void work(Consumer<byte[], byte[]> models, TopicPartition releases) {
       if (worker.isAlive()) {
         return; // of this owner, or one that was told to stop and is not there yet
       }
@@ -419,7 +413,21 @@ final class TransferStage implements AutoCloseable {
       if (event.isEmpty() || event.get().getState() != TransferState.REQUESTED) {
         return; // the offset goes with the next transaction that has one
       }
-      if (states.isNew(record.offset(), event.get())) {
+      Optional<TransferEvent> known = states.find(event.get().getTransferId());
+      boolean isPublished =
+          known.filter(last -> last.getState() == TransferState.PUBLISHED).isPresent();
+      if (isPublished && !isRead(models, releases)) {
+        received.addFirst(record); // nobody knows yet whether its release is still there
+        return;
+      }
+      boolean isWithdrawn = isPublished && announced.find(known.get().getModelId()).isEmpty();
+      if (isWithdrawn) {
+        LOG.info(
+            "transfer {} is carried out again: its release of {} was withdrawn",
+            event.get().getTransferId(),
+            event.get().getModelId());
+      }
+      if (isWithdrawn || states.isNew(record.offset(), event.get())) {
         TransferEvent started =
             TransferEvent.newBuilder(event.get())
                 .setState(TransferState.STARTED)
@@ -430,7 +438,6 @@ final class TransferStage implements AutoCloseable {
         begin(started);
       } else {
         // The last event of a key is what is true, and that must not be the repeated request.
-        Optional<TransferEvent> known = states.find(event.get().getTransferId());
         if (known.isPresent() && known.get().getState() != TransferState.REQUESTED) {
           LOG.info("transfer {} was requested again", event.get().getTransferId());
           write(known.get(), Optional.empty(), Optional.of(record.offset() + 1));
@@ -509,6 +516,7 @@ final class TransferStage implements AutoCloseable {
         Optional<ProducerRecord<byte[], byte[]>> more,
         Optional<Long> nextOffset) {
       Future<RecordMetadata> place;
+      Optional<Future<RecordMetadata>> placeOfMore;
       producer.beginTransaction();
       try {
         place =
@@ -518,9 +526,7 @@ final class TransferStage implements AutoCloseable {
                 event,
                 TransferEvent.getClassSchema(),
                 TransferStates.step(event.getState()));
-        if (more.isPresent()) {
-          var unused = producer.send(more.get());
-        }
+        placeOfMore = more.map(producer::send);
         // Right before it is used: a rebalance may have happened meanwhile.
         ConsumerGroupMetadata member = consumer.groupMetadata();
         if (member.generationId() < 0) {
@@ -536,6 +542,9 @@ final class TransferStage implements AutoCloseable {
       }
       commit(producer, COMMIT_AGAIN);
       states.written(offset(place), event);
+      if (more.isPresent() && more.get().topic().equals(topics.models().name())) {
+        lastRelease = offset(placeOfMore.get());
+      }
     }
 
     /** Of a record whose transaction is committed: that waited for it. */
@@ -565,7 +574,7 @@ final class TransferStage implements AutoCloseable {
       return record;
     }
 
-    /** New bases of a subscribed line become requests. */
+    /** Reads what was announced; new bases of a subscribed line become requests. */
     private void follow(Consumer<byte[], byte[]> models, TopicPartition releases) {
       for (ConsumerRecord<byte[], byte[]> record : models.poll(Duration.ZERO)) {
         if (record.key() == null) {
@@ -573,26 +582,28 @@ final class TransferStage implements AutoCloseable {
         }
         String modelId = new String(record.key(), StandardCharsets.UTF_8);
         if (record.value() == null) {
-          subscriptions.withdrawn(modelId);
+          announced.withdrawn(modelId);
           continue;
         }
         try {
-          subscriptions.released(
-              values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
+          ModelRelease release =
+              values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
+          if (release.getModelId().equals(modelId)) {
+            announced.released(record.offset(), release);
+          } else { // no tombstone could withdraw it
+            LOG.warn(
+                "{} at offset {}: its key is not the modelId", record.topic(), record.offset());
+          }
         } catch (UnreadableException e) {
           LOG.warn("{} at offset {}: {}", record.topic(), record.offset(), e.sentence());
         }
       }
-      if (!subscriptions.isWaiting()) {
-        return;
-      }
-      Long end = models.endOffsets(List.of(releases), LOOK_UP).get(releases);
-      if (end == null || models.position(releases, LOOK_UP) < end) {
+      if (!subscriptions.isWaiting() || !isRead(models, releases)) {
         return; // an older base would be asked for before the newest is known
       }
       for (TransferEvent request : subscriptions.due()) {
         if (states.find(request.getTransferId()).isEmpty()) {
-          LOG.info("the subscription asks for {}", request.getModelId());
+          LOG.info("{} asks for {}", request.getRequestedBy(), request.getModelId());
           // Read back like any request: it counts from its own offset on.
           producer.beginTransaction();
           var unused =
@@ -605,6 +616,16 @@ final class TransferStage implements AutoCloseable {
           commit(producer, COMMIT_AGAIN);
         }
       }
+    }
+
+    /**
+     * Whether all releases are read. The end may be told before the last transaction's markers are
+     * written, so what was written here is looked for by its offset.
+     */
+    private boolean isRead(Consumer<byte[], byte[]> models, TopicPartition releases) {
+      Long end = models.endOffsets(List.of(releases), LOOK_UP).get(releases);
+      long position = models.position(releases, LOOK_UP);
+      return end != null && position >= end && position > lastRelease;
     }
   }
 }

@@ -93,6 +93,7 @@ final class TransferBench implements AutoCloseable {
     settings.put("group", prefix + "transfer");
     settings.put("instance.id", "test-0");
     settings.put("http.port", "-1");
+    settings.put("data.dir", directory.resolve("data").toString());
     settings.put("models.roots", models().toString());
     settings.put("output.root", directory.resolve("published").toString());
     settings.put("gates.task-set", directory.resolve("task.jsonl").toString());
@@ -191,8 +192,27 @@ final class TransferBench implements AutoCloseable {
     return events;
   }
 
-  void rollback(String modelId) {
-    Rollback.withdraw(new Clients(connection), topics, modelId);
+  Rollback.Withdrawn rollback(String modelId) {
+    return Rollback.withdraw(new Clients(connection), topics, modelId);
+  }
+
+  /** A tombstone for a release, by somebody who knows nothing of transfers. */
+  void withdraw(String modelId) {
+    raw()
+        .send(
+            List.of(
+                new ProducerRecord<>(
+                    topics.models().name(), modelId.getBytes(StandardCharsets.UTF_8), null)));
+  }
+
+  /** Number of records about models, tombstones too. */
+  long modelRecords() throws Exception {
+    return raw().committed(topics.models().name()).size();
+  }
+
+  /** Where a transfer's page is. */
+  Path report(TransferEvent event) {
+    return directory.resolve("data/reports").resolve(event.getTransferId() + ".html");
   }
 
   /** Releases that were not withdrawn. */

@@ -1,6 +1,7 @@
 package dev.whence.transfer.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.buckets.BucketUpload;
@@ -13,6 +14,7 @@ import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferModel;
 import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.ModelFolder;
 import dev.whence.transfer.merge.Verification;
@@ -23,6 +25,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -126,9 +129,115 @@ class TransferProcessorIT {
     assertThat(ModelFolder.floats(Path.of(release.getLocation()), "model.layers.0.a"))
         .hasSize(200_000)
         .containsOnly(4.5f);
+    assertThat(bench.report(request))
+        .content()
+        .contains("<svg")
+        .contains("Transfer passed")
+        .contains("<th>limit</th>");
+  }
 
-    bench.rollback("chat-2");
-    assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("chat-2"));
+  private long published(String transferId) throws Exception {
+    return states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
+  }
+
+  private boolean isReleased(String modelId) throws Exception {
+    return bench.releases().stream().anyMatch(one -> one.getModelId().equals(modelId));
+  }
+
+  @Test
+  void a_request_that_was_published_and_rolled_back_publishes_again() throws Exception {
+    TransferEvent before = bench.request("chat-r0", "target", Map.of());
+    TransferEvent request = bench.request("chat-r1", "target", Map.of());
+    bench.send(before);
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+
+      Rollback.Withdrawn withdrawn = bench.rollback("chat-r1");
+      assertThat(withdrawn.transfers()).containsExactly(request.getTransferId());
+      assertThat(withdrawn.live()).containsEntry(ModelRole.FAST, Optional.of("chat-r0"));
+      assertThat(withdrawn.sentence()).isEqualTo("chat-r1 is withdrawn; FAST: chat-r0 is live");
+      assertThat(isReleased("chat-r1")).isFalse();
+      List<TransferEvent> all = bench.transfers();
+      assertThat(all.get(all.size() - 1))
+          .satisfies(
+              last -> {
+                assertThat(last.getTransferId()).isEqualTo(request.getTransferId());
+                assertThat(last.getState()).isEqualTo(TransferState.FAILED);
+                assertThat(last.getReason()).startsWith("rolled back: ");
+              });
+
+      bench.send(request);
+      await().atMost(SOON).until(() -> published(request.getTransferId()) == 2);
+      assertThat(isReleased("chat-r1")).isTrue();
+
+      // A tombstone by somebody else says nothing on the transfers' topic.
+      bench.withdraw("chat-r1");
+      bench.send(request);
+      await().atMost(SOON).until(() -> published(request.getTransferId()) == 3);
+      assertThat(isReleased("chat-r1")).isTrue();
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    assertThat(states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+        .hasSize(3);
+  }
+
+  @Test
+  void a_rollback_of_what_is_not_live_is_refused_and_writes_nothing() throws Exception {
+    bench.release("alone", ModelKind.FINE_TUNED);
+    Rollback.Withdrawn withdrawn = bench.rollback("alone");
+    assertThat(withdrawn.transfers()).isEmpty();
+    assertThat(withdrawn.sentence()).isEqualTo("alone is withdrawn; it had no role");
+    long records = bench.modelRecords();
+    for (String modelId : List.of("alone", "never-released")) {
+      assertThatThrownBy(() -> bench.rollback(modelId))
+          .isInstanceOf(TransferException.class)
+          .hasMessageStartingWith(
+              "no release of '" + modelId + "' is live on " + bench.topics.models().name());
+    }
+    assertThat(bench.modelRecords()).isEqualTo(records);
+  }
+
+  @Test
+  void what_a_subscription_published_and_was_rolled_back_is_not_asked_for_at_the_next_start()
+      throws Exception {
+    bench.model("target-2", 8);
+    bench.release("base", ModelKind.BASE);
+    bench.release("fine-tuned", ModelKind.FINE_TUNED);
+    bench.release("target-2", ModelKind.BASE);
+    Map<String, String> two =
+        Map.of(
+            "subscriptions.half.base", "base",
+            "subscriptions.half.fine-tuned", "fine-tuned",
+            "subscriptions.half.line", "target-.*",
+            "subscriptions.half.result", "half",
+            "subscriptions.half.lambda", "0.5",
+            "subscriptions.whole.base", "base",
+            "subscriptions.whole.fine-tuned", "fine-tuned",
+            "subscriptions.whole.line", "target-.*",
+            "subscriptions.whole.result", "whole");
+    try (TransferProcessor processor = bench.start(two)) {
+      await()
+          .atMost(SOON)
+          .until(() -> isReleased("half-on-target-2") && isReleased("whole-on-target-2"));
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    assertThat(
+            ModelFolder.floats(
+                bench.directory.resolve("published/half-on-target-2"), "model.layers.0.a"))
+        .containsOnly(8.25f); // 8 + (1.5 - 1) / 2
+    bench.rollback("half-on-target-2");
+    TransferEvent next = bench.request("chat-r2", "target", Map.of());
+    try (TransferProcessor processor = bench.start(two)) {
+      await().atMost(SOON).until(() -> processor.health().isReady());
+      bench.send(next);
+      assertThat(awaitEnd(next.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+    }
+    assertThat(bench.transfers())
+        .filteredOn(event -> event.getState() == TransferState.REQUESTED)
+        .extracting(TransferEvent::getRequestedBy)
+        .containsOnlyOnce("subscription half", "subscription whole");
+    assertThat(isReleased("half-on-target-2")).isFalse();
   }
 
   @Test
@@ -145,6 +254,12 @@ class TransferProcessorIT {
     }
     assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("bad-chat"));
     assertThat(bench.directory.resolve("published/bad-chat")).doesNotExist();
+    assertThat(bench.report(request))
+        .content()
+        .contains("<svg")
+        .contains("Transfer rejected")
+        .contains("better than the target")
+        .contains("<th>limit</th>");
   }
 
   @Test

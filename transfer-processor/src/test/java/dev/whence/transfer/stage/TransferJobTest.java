@@ -1,0 +1,130 @@
+package dev.whence.transfer.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.runtime.config.Settings;
+import dev.whence.schemas.avro.ModelRelease;
+import dev.whence.schemas.avro.TransferEvent;
+import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.merge.ModelFolder;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TransferJobTest {
+  private static final int TENSORS = 8;
+  private static final int VALUES = 1 << 18; // 1 MiB each
+
+  @TempDir private Path directory;
+
+  @BeforeEach
+  void models() throws IOException {
+    for (String name : List.of("base", "fine-tuned", "target")) {
+      ModelFolder folder = new ModelFolder();
+      for (int i = 0; i < TENSORS; i++) {
+        float[] values = new float[VALUES];
+        java.util.Arrays.fill(values, name.length());
+        folder.add(ModelFolder.f32("model.layers." + i + ".a", values));
+      }
+      folder.write(directory.resolve("models").resolve(name));
+    }
+    Files.writeString(directory.resolve("set.jsonl"), "{}\n");
+  }
+
+  private TransferConfig config() {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("kafka.bootstrap.servers", "nowhere:9092");
+    settings.put("registry.url", "http://nowhere:8081");
+    settings.put("data.dir", directory.resolve("data").toString());
+    settings.put("models.roots", directory.resolve("models").toString());
+    settings.put("output.root", directory.resolve("published").toString());
+    settings.put("gates.task-set", directory.resolve("set.jsonl").toString());
+    settings.put("gates.general-set", directory.resolve("set.jsonl").toString());
+    settings.put("gates.judge", "sh,-c,exit 1");
+    settings.put("progress.interval", "10ms");
+    settings.put("merge.memory", "1MiB");
+    return TransferConfig.read(Settings.of(settings));
+  }
+
+  private static TransferEvent started() {
+    return TransferEvent.newBuilder(
+            TransferRequests.request(
+                TransferBench.model("base"),
+                TransferBench.model("fine-tuned"),
+                TransferBench.model("target"),
+                "chat-2",
+                List.of(),
+                List.of(),
+                1,
+                List.of(),
+                Map.of(),
+                "test"))
+        .setState(TransferState.STARTED)
+        .build();
+  }
+
+  private static void cutInHalf(Path file) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.truncate(channel.size() / 2);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Does something as soon as the merge has moved its first bytes, and runs a job to its end. */
+  private List<TransferEvent> run(Runnable inTheMiddle) throws InterruptedException {
+    List<TransferEvent> said = new ArrayList<>();
+    AtomicBoolean isBegun = new AtomicBoolean();
+    TransferJob.Voice voice =
+        new TransferJob.Voice() {
+          @Override
+          public void say(TransferEvent event, Optional<ModelRelease> release) {
+            said.add(event);
+          }
+
+          @Override
+          public void progress(TransferEvent event) {
+            if (event.getBytesMoved() < event.getBytesTotal()
+                && isBegun.compareAndSet(false, true)) {
+              inTheMiddle.run();
+            }
+          }
+        };
+    TransferJob job = new TransferJob(config(), "test-0", started(), voice);
+    Thread.sleep(20); // more than the interval: the first bytes are told of
+    job.run();
+    assertThat(isBegun).isTrue();
+    return said;
+  }
+
+  @Test
+  void an_input_that_is_cut_during_the_merge_fails_with_tensor_and_byte_and_leaves_nothing()
+      throws Exception {
+    Path shard = directory.resolve("models/fine-tuned").resolve(SafetensorsShards.SINGLE);
+    List<TransferEvent> said = run(() -> cutInHalf(shard));
+    assertThat(said).hasSize(1);
+    TransferEvent failed = said.get(0);
+    assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
+    assertThat(failed.getReason())
+        .containsPattern("'model\\.layers\\.[0-7]\\.a'")
+        .containsPattern("byte [0-9]+")
+        .contains(shard.getFileName().toString());
+    try (var left = Files.walk(directory.resolve("published"))) {
+      assertThat(left.filter(Files::isRegularFile)).isEmpty();
+    }
+    assertThat(directory.resolve("data/reports")).doesNotExist();
+  }
+}
