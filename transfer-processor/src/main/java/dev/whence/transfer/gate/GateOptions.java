@@ -1,7 +1,13 @@
 package dev.whence.transfer.gate;
 
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.TransferRequest;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 
 /**
  * What a transfer is measured by.
@@ -11,7 +17,8 @@ import java.util.List;
  * @param barrierLimit nats per token, on both sets
  * @param taskTolerance e1: task(M) &lt;= (1 + e1) task(F)
  * @param generalTolerance e2: general(M) / general(T) &lt;= (1 + e2) general(F) / general(B)
- * @param sweep further lambdas whose losses are measured; may be empty
+ * @param sweep further lambdas whose losses are measured: finite, each once, at most {@value
+ *     TransferRequest#MOST_LAMBDAS}; may be empty
  */
 public record GateOptions(
     Path taskSet,
@@ -32,6 +39,35 @@ public record GateOptions(
     check("the task tolerance", taskTolerance);
     check("the general tolerance", generalTolerance);
     sweep = List.copyOf(sweep);
+    refusal(sweep)
+        .ifPresent(
+            refusal -> {
+              throw new IllegalArgumentException(refusal);
+            });
+  }
+
+  /** What is wrong with a sweep, in one sentence. */
+  private static Optional<String> refusal(List<Double> sweep) {
+    Set<String> wrong = new LinkedHashSet<>();
+    if (sweep.size() > TransferRequest.MOST_LAMBDAS) {
+      wrong.add(sweep.size() + " values");
+    }
+    Set<Double> seen = new HashSet<>();
+    for (double lambda : sweep) {
+      if (!Double.isFinite(lambda)) {
+        wrong.add("the value " + lambda);
+      } else if (!seen.add(lambda)) {
+        wrong.add(lambda + " more than once");
+      }
+    }
+    return wrong.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            "the sweep has "
+                + String.join(", ", wrong)
+                + ", but must be at most "
+                + TransferRequest.MOST_LAMBDAS
+                + " different finite numbers");
   }
 
   private static void check(String what, double limit) {
@@ -47,7 +83,17 @@ public record GateOptions(
         taskSet, generalSet, DEFAULT_LIMIT, DEFAULT_LIMIT, DEFAULT_LIMIT, List.of());
   }
 
+  /**
+   * With the sweep of a request.
+   *
+   * @throws TransferException if it is none: the request is refused, the options are not wrong
+   */
   public GateOptions withSweep(List<Double> other) {
+    refusal(other)
+        .ifPresent(
+            refusal -> {
+              throw new TransferException(refusal);
+            });
     return new GateOptions(
         taskSet, generalSet, barrierLimit, taskTolerance, generalTolerance, other);
   }

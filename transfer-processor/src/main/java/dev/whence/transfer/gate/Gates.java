@@ -1,5 +1,7 @@
 package dev.whence.transfer.gate;
 
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.GateReport.Gate;
 import dev.whence.transfer.gate.GateReport.ModelLoss;
@@ -8,7 +10,9 @@ import dev.whence.transfer.merge.IdentityCheck;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Published;
+import dev.whence.transfer.merge.StraightWay;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import java.nio.file.Path;
@@ -18,29 +22,39 @@ import java.util.Locale;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * The gates before publication (2503.20110, sections 4 and 5: a diff from a checkpoint that is not
  * linearly connected to the target destroyed the model).
  *
  * <ul>
- *   <li><b>identity</b>: with T := B the arithmetic gives F bit for bit.
- *   <li><b>agreement</b>: every tensor of the target is merged; what policies let pass is counted.
- *   <li><b>connectivity</b>: along {@code (1 - a) B + a T + delta}, from F at a = 0 to M at a = 1,
- *       the barrier {@code max_a loss(a) - [(1 - a) loss(0) + a loss(1)]} over 11 points is within
- *       the limit, on both sets.
+ *   <li><b>identity</b>: with T := B the arithmetic gives F bit for bit, or F rounded once where B
+ *       has another type.
+ *   <li><b>agreement</b>: every floating point tensor of the target is merged, but for those that a
+ *       policy keeps as they are; these and what is dropped are named.
+ *   <li><b>connectivity</b>: along {@code (1 - a) B + a T + lambda (F - B)}, from F at a = 0 (where
+ *       lambda = 1) to M at a = 1, the barrier {@code max_a loss(a) - [(1 - a) loss(0) + a
+ *       loss(1)]} over 11 points is within the limit, on both sets.
  *   <li><b>worth</b>: {@code task(M) < task(T)}; {@code task(M) <= (1 + e1) task(F)}; {@code
  *       general(M) / general(T) <= (1 + e2) general(F) / general(B)}.
  * </ul>
  *
- * <p>The way is made by the merge engine itself, as a transfer of T - B to F with lambda = a; some
- * points at a time lie on disk, in a scratch directory that is removed. Cost: 11 merges and 2 (11 +
- * 4 + sweep) evaluations.
+ * <p>Linear connectivity is a property of weights in one function, so on the {@linkplain
+ * StraightWay way} nothing but weights changes: all its points have the config, tokenizer, template
+ * and end-of-sequence ids that M is released with. The loss at a = 0 is that of F's weights in
+ * these; where F's own texts say the same, it is F's loss.
+ *
+ * <p>The way is made by the merge engine itself; some points at a time lie on disk, in a scratch
+ * directory that is removed. Cost: 10 merges in 3 passes, those of the sweep, and 2 (10 + 4 +
+ * sweep) evaluations: the way's end is M, whose losses are known.
  */
 public final class Gates {
-  private static final int POINTS = 11;
+  private static final int STEPS = 10;
   private static final int AT_ONCE = 4;
+  private static final int NAMED = 3;
 
   private final Judge judge;
   private final GateOptions options;
@@ -70,18 +84,8 @@ public final class Gates {
     double lambda = request.lambdas().get(0);
     List<Gate> gates = new ArrayList<>();
     progress.accept("identity");
-    IdentityCheck.Result identity =
-        IdentityCheck.of(request.base().directory(), request.fineTuned().directory());
     gates.add(
-        new Gate(
-            "identity",
-            identity.different() == 0 && identity.elements() > 0,
-            identity.different() == 0
-                ? "T := B gives F bit for bit in " + identity.elements() + " elements"
-                : "T := B differs from F in "
-                    + identity.different()
-                    + " elements, the first in "
-                    + identity.first()));
+        identity(IdentityCheck.of(request.base().directory(), request.fineTuned().directory())));
     gates.add(agreement(request));
     List<ModelLoss> losses = new ArrayList<>();
     losses.add(losses("base", request.base().directory()));
@@ -92,14 +96,14 @@ public final class Gates {
     List<Point> sweep;
     GatedTransfer.delete(scratch); // what a killed run left
     try {
-      TransferRequest along = along(request, start(request, scratch));
-      way =
+      way = way(request, merged, losses.get(losses.size() - 1), scratch);
+      sweep =
           points(
-              "connectivity",
-              along,
-              IntStream.range(0, POINTS).mapToObj(i -> i / (POINTS - 1.)).toList(),
+              "sweep",
+              options.sweep(),
+              options.sweep(),
+              some -> TransferPlan.of(request.withLambdas(some)),
               scratch);
-      sweep = points("sweep", request, options.sweep(), scratch);
     } finally {
       GatedTransfer.delete(scratch);
     }
@@ -110,70 +114,112 @@ public final class Gates {
             "connectivity",
             task <= options.barrierLimit() && general <= options.barrierLimit(),
             text(
-                "the barrier from B + lambda (F - B) to M is %.4f on the task set and %.4f on the general set, limit"
+                "the barrier from %s to M is %.4f on the task set and %.4f on the general set, limit"
                     + " %.4f nats per token",
-                task, general, options.barrierLimit())));
+                lambda == 1 ? "F" : "B + lambda (F - B)", task, general, options.barrierLimit())));
     gates.addAll(worth(losses));
     return new GateReport(lambda, gates, losses, way, task, general, sweep);
   }
 
   /**
-   * Plans all that will be measured, and refuses what could not be, before hours are spent.
+   * Refuses what could not be measured, before hours are spent. The transfer itself decides: a
+   * sweep differs from it in lambdas alone, which {@link GateOptions} has checked, and the way
+   * follows its plan tensor by tensor.
    *
    * @throws TransferException with all reasons
    */
   void check(TransferRequest request) {
-    plan(along(request, request.fineTuned().directory()).withLambdas(List.of(1.)));
-    for (int from = 0; from < options.sweep().size(); from += AT_ONCE) {
-      plan(request.withLambdas(atOnce(options.sweep(), from)));
-    }
-  }
-
-  private static void plan(TransferRequest request) {
     TransferPlan.of(request).close();
   }
 
-  private static List<Double> atOnce(List<Double> lambdas, int from) {
-    return lambdas.subList(from, Math.min(lambdas.size(), from + AT_ONCE));
+  private static List<Double> some(List<Double> all, int from) {
+    return all.subList(from, Math.min(all.size(), from + AT_ONCE));
   }
 
-  /** Where the way begins: B + lambda (F - B), which is F itself for lambda = 1. */
-  private Path start(TransferRequest request, Path scratch) {
-    if (request.lambdas().equals(List.of(1.))) {
-      return request.fineTuned().directory();
+  private static Gate identity(IdentityCheck.Result result) {
+    String said;
+    if (result.elements() == 0) {
+      said = "nothing could be compared";
+    } else if (result.different() > 0) {
+      said =
+          "T := B differs from F in "
+              + result.different()
+              + " of "
+              + result.elements()
+              + " elements, the first in "
+              + result.first();
+    } else {
+      said = "T := B gives F bit for bit in " + result.elements() + " elements";
     }
-    Path output = scratch.resolve("start");
-    TransferRequest onBase =
-        new TransferRequest(
-            request.base(),
-            request.fineTuned(),
-            /* target= */ request.base(),
-            request.lambdas(),
-            request.policies());
-    try (TransferPlan plan = TransferPlan.of(onBase)) {
-      MergeRun.run(plan, output, merging, MergeProgress.NONE);
+    if (result.rounded() > 0) {
+      said += ", " + result.rounded() + " of them with F rounded once to B's type";
     }
-    return output;
+    if (result.leftOut() > 0 || result.elements() == 0) {
+      said +=
+          ": "
+              + result.leftOut()
+              + " floating point tensors of F are not in B, or have another shape there";
+    }
+    return new Gate("identity", result.different() == 0 && result.elements() > 0, said);
   }
 
-  /** T - B is added to the begin: the transfer with the target in the fine-tuned model's part. */
-  private static TransferRequest along(TransferRequest request, Path start) {
-    return new TransferRequest(
-        request.base(),
-        /* fineTuned= */ request.target(),
-        TransferRequest.Input.of(start),
-        List.of(),
-        request.policies());
+  private List<Point> way(
+      TransferRequest request, Path merged, ModelLoss transferred, Path scratch) {
+    List<Double> at = IntStream.range(0, STEPS).mapToObj(i -> i / (double) STEPS).toList();
+    List<Double> left =
+        IntStream.range(0, STEPS).mapToObj(i -> (STEPS - i) / (double) STEPS).toList();
+    List<Point> way =
+        points("connectivity", at, left, some -> StraightWay.plan(request, merged, some), scratch);
+    way.add(new Point(1, transferred.task(), transferred.general()));
+    return way;
   }
 
   private static Gate agreement(TransferRequest request) {
     try (TransferPlan plan = TransferPlan.of(request)) {
-      long merged = plan.lines().stream().filter(line -> line.policy().startsWith("merge")).count();
+      List<TransferPlan.Line> floats = new ArrayList<>();
+      List<TransferPlan.Line> kept = new ArrayList<>();
+      List<TransferPlan.Line> dropped = new ArrayList<>();
+      for (TransferPlan.Line line : plan.lines()) {
+        if (SafetensorsShards.isBuffer(line.tensor())) {
+          continue; // the config determines it, whatever is stored
+        }
+        if (line.policy().equals("drop")) {
+          dropped.add(line);
+        } else if (isFloat(line.dtype())) {
+          floats.add(line);
+          if (!line.policy().startsWith("merge")) {
+            kept.add(line);
+          }
+        }
+      }
+      Policies policies = request.policies();
+      boolean allowed =
+          policies.missing() == Policies.Missing.TARGET
+              || policies.shapes() == Policies.Shapes.TARGET;
+      int merged = floats.size() - kept.size();
       return new Gate(
           "agreement",
-          merged > 0,
-          merged + " of " + plan.lines().size() + " tensors are merged, the others by policy");
+          merged > 0 && (kept.isEmpty() || allowed),
+          merged
+              + " of the target's "
+              + floats.size()
+              + " floating point tensors are merged"
+              + named("; not ", kept, line -> "'" + line.tensor() + "' (" + line.policy() + ")")
+              + named("; dropped ", dropped, line -> "'" + line.tensor() + "'"));
     }
+  }
+
+  private static boolean isFloat(String dtype) {
+    return Stream.of(ElementType.values()).anyMatch(type -> type.name().equals(dtype));
+  }
+
+  private static String named(
+      String what, List<TransferPlan.Line> lines, Function<TransferPlan.Line, String> one) {
+    if (lines.isEmpty()) {
+      return "";
+    }
+    String some = lines.stream().limit(NAMED).map(one).collect(Collectors.joining(", "));
+    return what + some + (lines.size() > NAMED ? " and " + (lines.size() - NAMED) + " more" : "");
   }
 
   private ModelLoss losses(String name, Path model) {
@@ -182,19 +228,30 @@ public final class Gates {
         name, judge.loss(model, options.taskSet()), judge.loss(model, options.generalSet()));
   }
 
+  /**
+   * Measures models that are made for it.
+   *
+   * @param at where they stand in the report
+   * @param lambdas of each, for its plan
+   * @param planning plans those of some lambdas
+   */
   private List<Point> points(
-      String what, TransferRequest request, List<Double> lambdas, Path scratch) {
+      String what,
+      List<Double> at,
+      List<Double> lambdas,
+      Function<List<Double>, TransferPlan> planning,
+      Path scratch) {
     List<Point> points = new ArrayList<>();
     for (int from = 0; from < lambdas.size(); from += AT_ONCE) {
-      List<Double> some = atOnce(lambdas, from);
       Path output = scratch.resolve(what + "-" + from);
-      try (TransferPlan plan = TransferPlan.of(request.withLambdas(some))) {
+      try (TransferPlan plan = planning.apply(some(lambdas, from))) {
         Published made = MergeRun.run(plan, output, merging, MergeProgress.NONE);
         for (Published.Model model : made.models()) {
-          progress.accept(text("%s at %.2f", what, model.manifest().lambda()));
+          double here = at.get(points.size());
+          progress.accept(text("%s at %.2f", what, here));
           points.add(
               new Point(
-                  model.manifest().lambda(),
+                  here,
                   judge.loss(model.directory(), options.taskSet()),
                   judge.loss(model.directory(), options.generalSet())));
         }

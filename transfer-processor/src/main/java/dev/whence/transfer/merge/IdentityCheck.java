@@ -9,60 +9,105 @@ import java.nio.file.Path;
 
 /**
  * Runs the kernel on two models with T := B and compares with F bit for bit, in memory: the proof
- * that this machine's arithmetic does what the paper's formula says, on these very weights. Tensors
- * whose types differ can not be the same bits and are left out.
+ * that this machine's arithmetic does what the paper's formula says, on these very weights. The
+ * result has B's type; where F has another, it is compared with F {@linkplain Rounding rounded}
+ * once to B's. Tensors that are in one model only, or have other shapes there, are left out and
+ * counted.
  */
 public final class IdentityCheck {
-  private static final int PIECE = 1 << 16;
+  private static final int PIECE = TensorReader.PIECE;
+
+  private final MergeKernel kernel =
+      new MergeKernel(new double[] {1}, Policies.NonFinite.PROPAGATE);
+  private final ByteBuffer merged = buffer();
+  private final ByteBuffer expected = buffer();
+  private final double[] values = new double[PIECE];
+  private final short[] shorts = new short[PIECE];
+  private final int[] ints = new int[PIECE];
 
   private IdentityCheck() {}
+
+  private static ByteBuffer buffer() {
+    return ByteBuffer.allocateDirect(PIECE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+  }
 
   /**
    * What was compared.
    *
+   * @param elements all that were compared
+   * @param rounded of them, those that F has in another type than B
    * @param different elements
    * @param first tensor with a different element, or empty
+   * @param leftOut floating point tensors of F that B does not have in the same shape
    */
-  public record Result(long elements, long different, String first) {}
+  public record Result(long elements, long rounded, long different, String first, long leftOut) {}
 
-  /** Compares all tensors that both models have in the same type and shape. */
+  /** Compares all floating point tensors that both models have in the same shape. */
   public static Result of(Path base, Path fineTuned) {
     try (TensorReader b = TensorReader.open(Role.BASE, base);
         TensorReader f = TensorReader.open(Role.FINE_TUNED, fineTuned)) {
-      MergeKernel kernel = new MergeKernel(new double[] {1}, Policies.NonFinite.PROPAGATE);
-      ByteBuffer merged =
-          ByteBuffer.allocateDirect(PIECE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      IdentityCheck check = new IdentityCheck();
       long elements = 0;
+      long rounded = 0;
       long different = 0;
+      long leftOut = 0;
       String first = "";
       for (TensorReader.Info tensor : f.tensors().values()) {
-        if (!tensor.isFloat() || !tensor.equals(b.tensors().get(tensor.name()))) {
+        if (!tensor.isFloat()) {
           continue;
         }
-        ElementType type = ElementType.valueOf(tensor.dtype());
-        for (long at = 0; at < tensor.elements(); at += PIECE) {
-          int n = (int) Math.min(PIECE, tensor.elements() - at);
-          ByteBuffer theirs = f.raw(tensor.name(), at * type.bytes(), n * type.bytes());
-          MergeKernel.Input both =
-              new MergeKernel.Input(
-                  type, b.raw(tensor.name(), at * type.bytes(), n * type.bytes()));
-          merged.clear().limit(n * type.bytes());
-          try {
-            kernel.merge(
-                both, both, new MergeKernel.Input(type, theirs), n, new ByteBuffer[] {merged});
-          } catch (MergeKernel.NonFiniteException e) {
-            throw new TransferException("everything passes, and yet: " + e.getMessage(), e);
-          }
-          long wrong = differences(type, merged, theirs, n);
-          if (wrong > 0 && first.isEmpty()) {
-            first = SafetensorsFile.printable(tensor.name());
-          }
-          different += wrong;
-          elements += n;
+        TensorReader.Info theirs = b.tensors().get(tensor.name());
+        if (theirs == null || !theirs.isFloat() || !theirs.shape().equals(tensor.shape())) {
+          leftOut++;
+          continue;
         }
+        long wrong = check.differences(b, f, theirs, tensor);
+        if (wrong > 0 && first.isEmpty()) {
+          first = SafetensorsFile.printable(tensor.name());
+        }
+        different += wrong;
+        elements += tensor.elements();
+        rounded += theirs.dtype().equals(tensor.dtype()) ? 0 : tensor.elements();
       }
-      return new Result(elements, different, first);
+      return new Result(elements, rounded, different, first, leftOut);
     }
+  }
+
+  private long differences(
+      TensorReader b, TensorReader f, TensorReader.Info base, TensorReader.Info fineTuned) {
+    String name = fineTuned.name();
+    ElementType type = ElementType.valueOf(base.dtype());
+    ElementType from = ElementType.valueOf(fineTuned.dtype());
+    long wrong = 0;
+    for (long at = 0; at < fineTuned.elements(); at += PIECE) {
+      int n = (int) Math.min(PIECE, fineTuned.elements() - at);
+      MergeKernel.Input both =
+          new MergeKernel.Input(type, b.raw(name, at * type.bytes(), n * type.bytes()));
+      MergeKernel.Input theirs =
+          new MergeKernel.Input(from, f.raw(name, at * from.bytes(), n * from.bytes()));
+      merged.clear().limit(n * type.bytes());
+      try {
+        kernel.merge(both, both, theirs, n, new ByteBuffer[] {merged});
+      } catch (MergeKernel.NonFiniteException e) {
+        throw new TransferException("everything passes, and yet: " + e.getMessage(), e);
+      }
+      wrong +=
+          differences(type, merged, from == type ? theirs.bytes() : rounded(type, theirs, n), n);
+    }
+    return wrong;
+  }
+
+  private ByteBuffer rounded(ElementType type, MergeKernel.Input theirs, int n) {
+    MergeKernel.widen(theirs, 0, n, values, shorts, ints);
+    expected.clear();
+    for (int i = 0; i < n; i++) {
+      switch (type) {
+        case BF16 -> expected.putShort((short) Rounding.toBf16(values[i]));
+        case F16 -> expected.putShort((short) Rounding.toF16(values[i]));
+        case F32 -> expected.putInt(Rounding.toF32(values[i]));
+      }
+    }
+    return expected.flip();
   }
 
   private static long differences(ElementType type, ByteBuffer one, ByteBuffer other, int n) {

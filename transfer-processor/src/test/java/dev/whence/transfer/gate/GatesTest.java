@@ -5,18 +5,33 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.StoppedException;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.report.TransferReport;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -31,7 +46,7 @@ class GatesTest {
   @TempDir Path directory;
 
   /** A model is one number x; its loss is known in closed form. */
-  private Path model(String name, float x) throws IOException {
+  private Path model(String name, float... x) throws IOException {
     return new ModelFolder().add(ModelFolder.f32(WEIGHT, x)).write(directory.resolve(name));
   }
 
@@ -178,13 +193,371 @@ class GatesTest {
     }
   }
 
+  /** What a judge found in a directory that it was given. */
+  private record Seen(Path model, Map<String, String> texts, Map<String, List<Float>> tensors) {}
+
+  /** Remembers the models on the way; every loss is one. */
+  private static final class Observer implements Judge {
+    private final Map<Path, Seen> onTheWay = new LinkedHashMap<>();
+
+    @Override
+    public double loss(Path model, Path set) {
+      if (model.toString().contains("connectivity") && !onTheWay.containsKey(model)) {
+        Map<String, String> texts = new TreeMap<>();
+        Map<String, List<Float>> tensors = new TreeMap<>();
+        try (Stream<Path> files = Files.list(model)) {
+          for (Path file : files.toList()) {
+            String name = file.getFileName().toString();
+            if (!name.endsWith(".safetensors") && !name.equals(Manifest.FILE)) {
+              texts.put(name, Files.readString(file));
+            }
+          }
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+        for (String tensor : ModelFolder.values(model).keySet()) {
+          tensors.put(tensor, ModelFolder.floats(model, tensor));
+        }
+        onTheWay.put(model, new Seen(model, texts, tensors));
+      }
+      return 1;
+    }
+
+    List<Seen> seen() {
+      return List.copyOf(onTheWay.values());
+    }
+  }
+
+  private GateReport measure(Judge judge, TransferRequest request) {
+    return measure(judge, request, directory.resolve("merged"));
+  }
+
+  private GateReport measure(Judge judge, TransferRequest request, Path merged) {
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      MergeRun.run(plan, merged, MergeOptions.defaults(), MergeProgress.NONE);
+    }
+    return gates(judge).measure(request, merged, directory.resolve("scratch"));
+  }
+
+  private Gates gates(Judge judge) {
+    GateOptions options = GateOptions.of(directory.resolve("task"), directory.resolve("general"));
+    return new Gates(judge, options, MergeOptions.defaults(), what -> {});
+  }
+
+  private static GateReport.Gate gate(GateReport report, String name) {
+    return report.gates().stream()
+        .filter(gate -> gate.name().equals(name))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static ModelFolder talking(String template, int end, int rope, float x) {
+    return new ModelFolder()
+        .text(
+            "config.json",
+            "{\"vocab_size\": 4, \"eos_token_id\": " + end + ", \"rope_theta\": " + rope + "}")
+        .text("generation_config.json", "{\"eos_token_id\": " + end + "}")
+        .text("tokenizer_config.json", "{\"chat_template\": \"" + template + "\"}")
+        .add(ModelFolder.f32(WEIGHT, x));
+  }
+
+  @Test
+  void all_models_on_the_way_have_the_texts_of_the_release_and_weights_from_f_to_m()
+      throws IOException {
+    TransferRequest request =
+        TransferRequest.of(
+            talking("of B", 0, 100, 1).write(directory.resolve("b")),
+            talking("of F", 2, 100, 2).write(directory.resolve("f")),
+            talking("of T", 1, 500, 6).write(directory.resolve("t")));
+    for (Policies.Template whose : Policies.Template.values()) {
+      Observer judge = new Observer();
+      Path merged = directory.resolve("merged-" + whose);
+      Policies policies =
+          Policies.of(Map.of("template", whose.name().toLowerCase(Locale.ROOT).replace('_', '-')));
+      measure(judge, request.withPolicies(policies), merged);
+
+      assertThat(judge.seen()).hasSize(10);
+      for (int i = 0; i < 10; i++) {
+        Seen point = judge.seen().get(i);
+        point
+            .texts()
+            .forEach((name, text) -> assertThat(merged.resolve(name)).as(name).hasContent(text));
+        assertThat(point.texts().get("config.json")).contains("500").doesNotContain("100");
+        assertThat(point.texts().get("generation_config.json")).contains("2");
+        assertThat(point.texts().get("tokenizer_config.json"))
+            .contains(whose == Policies.Template.FINE_TUNED ? "of F" : "of T");
+        // From F = 2 to M = 6 + (2 - 1) = 7.
+        assertThat(point.tensors().get(WEIGHT).get(0)).isCloseTo(2 + .5f * i, within(1e-6f));
+      }
+      assertThat(judge.seen().get(0).tensors().get(WEIGHT)).containsExactly(2f);
+    }
+  }
+
+  @Test
+  void the_way_begins_with_the_bits_of_f_where_no_sum_would_give_them() throws IOException {
+    // M + (F - M) is 0.0 for the first and 0 for the second.
+    Path b = new ModelFolder().add(ModelFolder.f32(WEIGHT, 0f, 0f)).write(directory.resolve("b"));
+    Path f =
+        new ModelFolder().add(ModelFolder.f32(WEIGHT, -0f, 1e-30f)).write(directory.resolve("f"));
+    Path t =
+        new ModelFolder().add(ModelFolder.f32(WEIGHT, 1f, 1e30f)).write(directory.resolve("t"));
+    Observer judge = new Observer();
+    measure(judge, TransferRequest.of(b, f, t));
+    assertThat(judge.seen().get(0).tensors()).isEqualTo(Map.of(WEIGHT, List.of(-0f, 1e-30f)));
+  }
+
+  @Test
+  void renamed_tensors_go_the_way_that_they_went_into_the_result() throws IOException {
+    String other = "model.layers.0.b";
+    Path b = model("b", 1);
+    Path f = model("f", 2);
+    Path t = new ModelFolder().add(ModelFolder.f32(other, 6)).write(directory.resolve("t"));
+    Policies policies = Policies.of(Map.of("rename " + other, WEIGHT));
+    for (double lambda : new double[] {1, .5}) {
+      Observer judge = new Observer();
+      TransferRequest request =
+          TransferRequest.of(b, f, t).withPolicies(policies).withLambdas(List.of(lambda));
+      List<GateReport> measured = new ArrayList<>();
+      new GatedTransfer(MergeOptions.defaults(), MergeProgress.NONE, gates(judge))
+          .run(request, directory.resolve("out"), (manifest, report) -> measured.add(report));
+
+      assertThat(gate(measured.get(0), "agreement").passed()).isTrue();
+      assertThat(measured.get(0).connectivity()).hasSize(11);
+      assertThat(judge.seen()).hasSize(10);
+      for (int i = 0; i < 10; i++) {
+        // (1 - a) B + a T + lambda (F - B)
+        double a = i / 10.;
+        Seen point = judge.seen().get(i);
+        assertThat(point.tensors()).containsOnlyKeys(other);
+        assertThat(point.tensors().get(other).get(0))
+            .isCloseTo((float) ((1 - a) * 1 + a * 6 + lambda * (2 - 1)), within(1e-6f));
+      }
+    }
+  }
+
+  @Test
+  void a_head_that_only_the_target_stores_is_on_the_way_too() throws IOException {
+    String embeddings = "model.embed_tokens.weight";
+    String head = "lm_head.weight";
+    Path b =
+        new ModelFolder()
+            .add(ModelFolder.rows(embeddings, 1, 1, 2, 3, 4))
+            .write(directory.resolve("b"));
+    Path f =
+        new ModelFolder()
+            .add(ModelFolder.rows(embeddings, 1, 1.5f, 2, 3, 4))
+            .write(directory.resolve("f"));
+    Path t =
+        new ModelFolder()
+            .add(ModelFolder.rows(embeddings, 1, 11, 12, 13, 14))
+            .add(ModelFolder.rows(head, 1, 21, 22, 23, 24))
+            .write(directory.resolve("t"));
+    Observer judge = new Observer();
+    measure(
+        judge,
+        TransferRequest.of(b, f, t).withPolicies(Policies.of(Map.of("tied-head", "embeddings"))));
+    assertThat(judge.seen()).hasSize(10);
+    for (int i = 0; i < 10; i++) {
+      Map<String, List<Float>> tensors = judge.seen().get(i).tensors();
+      // From F's embeddings, which are its head, to T's head and the difference of the embeddings.
+      assertThat(tensors.get(embeddings).get(0)).isCloseTo(1.5f + i, within(1e-5f));
+      assertThat(tensors.get(embeddings).get(3)).isCloseTo(4 + i, within(1e-5f));
+      assertThat(tensors.get(head).get(0)).isCloseTo(1.5f + 2 * i, within(1e-5f));
+      assertThat(tensors.get(head).get(3)).isCloseTo(4 + 2 * i, within(1e-5f));
+    }
+  }
+
+  @Test
+  void rows_go_the_way_of_their_tokens() throws IOException {
+    String embeddings = "model.embed_tokens.weight";
+    Path b =
+        new ModelFolder()
+            .tokens(List.of("a", "b"))
+            .add(ModelFolder.rows(embeddings, 1, 1, 2))
+            .write(directory.resolve("b"));
+    Path f =
+        new ModelFolder()
+            .tokens(List.of("a", "b", "new"))
+            .add(ModelFolder.rows(embeddings, 1, 2, 3, 50))
+            .write(directory.resolve("f"));
+    Path t =
+        new ModelFolder()
+            .tokens(List.of("b", "own", "a"))
+            .add(ModelFolder.rows(embeddings, 1, 12, 70, 11))
+            .write(directory.resolve("t"));
+    Policies policies = Policies.of(Map.of("vocabulary", "align", "added-tokens", "append"));
+    for (double lambda : new double[] {1, .5}) {
+      Observer judge = new Observer();
+      measure(
+          judge,
+          TransferRequest.of(b, f, t).withPolicies(policies).withLambdas(List.of(lambda)),
+          directory.resolve("merged-" + lambda));
+      assertThat(judge.seen()).hasSize(10);
+      for (int i = 0; i < 10; i++) {
+        List<Float> rows = judge.seen().get(i).tensors().get(embeddings);
+        assertThat(rows).hasSize(4);
+        assertThat(rows.get(0)).isCloseTo((float) (2 + lambda + i), within(1e-5f));
+        assertThat(rows.get(1)).isEqualTo(70); // a token of the target's alone
+        assertThat(rows.get(2)).isCloseTo((float) (1 + lambda + i), within(1e-5f));
+        assertThat(rows.get(3)).isEqualTo(50); // appended
+      }
+    }
+  }
+
+  @Test
+  void what_can_not_be_transferred_is_refused_with_all_reasons_before_anything_is_measured()
+      throws IOException {
+    String lacking = "model.layers.0.b";
+    TransferRequest request =
+        TransferRequest.of(
+                new ModelFolder()
+                    .add(ModelFolder.f32(WEIGHT, 1))
+                    .add(ModelFolder.f32(lacking, 1))
+                    .write(directory.resolve("b")),
+                new ModelFolder()
+                    .add(ModelFolder.f32(WEIGHT, 2))
+                    .add(ModelFolder.f32(lacking, 2))
+                    .write(directory.resolve("f")),
+                model("t", 6))
+            .withLambdas(List.of(Double.NaN));
+    Judge nobody =
+        (model, set) -> {
+          throw new AssertionError("measured");
+        };
+    assertThatThrownBy(
+            () ->
+                new GatedTransfer(MergeOptions.defaults(), MergeProgress.NONE, gates(nobody))
+                    .run(request, directory.resolve("out"), (manifest, report) -> {}))
+        .isInstanceOfSatisfying(
+            TransferException.class,
+            refusal ->
+                assertThat(refusal.reasons())
+                    .containsExactly(
+                        "lambda is NaN, but must be a finite number",
+                        "'" + lacking + "' of the base model has no counterpart in the target",
+                        "'"
+                            + lacking
+                            + "' of the fine-tuned model has no counterpart in the target"));
+    assertThat(directory.resolve("out")).doesNotExist();
+  }
+
+  private static ModelFolder.Raw bf16(String name, float... values) {
+    ByteBuffer bytes = ByteBuffer.allocate(2 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+    for (float value : values) {
+      bytes.putShort((short) (Float.floatToRawIntBits(value) >>> 16)); // all have it exactly
+    }
+    return new ModelFolder.Raw(name, "BF16", List.of((long) values.length), bytes.array());
+  }
+
+  @Test
+  void identity_holds_where_a_wider_f_is_rounded_once_to_the_type_of_b() throws IOException {
+    // 1 + 2^-8 + 2^-23 is just above the middle of two bf16 numbers, -0.0 is nothing that a sum
+    // gives.
+    Path b = new ModelFolder().add(bf16(WEIGHT, 1, 2, 0)).write(directory.resolve("b"));
+    Path f =
+        new ModelFolder()
+            .add(ModelFolder.f32(WEIGHT, 1 + 0x1p-8f + 0x1p-23f, 1e30f, -0f))
+            .write(directory.resolve("f"));
+    Path t = new ModelFolder().add(bf16(WEIGHT, 4, 4, 4)).write(directory.resolve("t"));
+    GateReport.Gate identity =
+        gate(measure((model, set) -> 1, TransferRequest.of(b, f, t)), "identity");
+    assertThat(identity.detail())
+        .isEqualTo(
+            "T := B gives F bit for bit in 3 elements, 3 of them with F rounded once to B's type");
+    assertThat(identity.passed()).isTrue();
+  }
+
+  @Test
+  void identity_fails_where_the_arithmetic_does_not_give_f() throws IOException {
+    // Infinity + (1 - infinity) is no number, and F's own bits are not of B's type.
+    Path b =
+        new ModelFolder()
+            .add(bf16(WEIGHT, Float.POSITIVE_INFINITY, 1))
+            .write(directory.resolve("b"));
+    Path f = model("f", 1, 2);
+    Path t = new ModelFolder().add(bf16(WEIGHT, 4, 4)).write(directory.resolve("t"));
+    GateReport report =
+        measure(
+            (model, set) -> 1,
+            TransferRequest.of(b, f, t)
+                .withPolicies(Policies.of(Map.of("non-finite", "propagate"))));
+    assertThat(gate(report, "identity").passed()).isFalse();
+    assertThat(gate(report, "identity").detail())
+        .startsWith("T := B differs from F in 1 of 2 elements, the first in " + WEIGHT);
+    assertThat(report.passed()).isFalse();
+  }
+
+  @Test
+  void where_nothing_can_be_compared_or_merged_the_gates_say_so() throws IOException {
+    GateReport report =
+        measure(
+            (model, set) -> 1,
+            TransferRequest.of(model("b", 1), model("f", 1, 2), model("t", 6))
+                .withPolicies(Policies.of(Map.of("shapes", "target"))));
+    assertThat(gate(report, "identity").passed()).isFalse();
+    assertThat(gate(report, "identity").detail())
+        .startsWith("nothing could be compared")
+        .contains("1 floating point tensors of F are not in B");
+    assertThat(gate(report, "agreement").passed()).isFalse();
+    assertThat(gate(report, "agreement").detail())
+        .startsWith("0 of the target's 1 floating point tensors are merged; not '" + WEIGHT + "'")
+        .contains("shapes differ");
+  }
+
+  @Test
+  void agreement_names_what_a_policy_keeps_and_drops() throws IOException {
+    ModelFolder target = new ModelFolder().add(ModelFolder.f32(WEIGHT, 6));
+    for (int i = 0; i < 5; i++) {
+      target.add(ModelFolder.f32("own." + i, 1));
+    }
+    Path b =
+        new ModelFolder()
+            .add(ModelFolder.f32(WEIGHT, 1))
+            .add(ModelFolder.f32("old", 1))
+            .write(directory.resolve("b"));
+    Path f =
+        new ModelFolder()
+            .add(ModelFolder.f32(WEIGHT, 2))
+            .add(ModelFolder.f32("old", 2))
+            .write(directory.resolve("f"));
+    GateReport.Gate agreement =
+        gate(
+            measure(
+                (model, set) -> 1,
+                TransferRequest.of(b, f, target.write(directory.resolve("t")))
+                    .withPolicies(Policies.of(Map.of("missing", "target")))),
+            "agreement");
+    assertThat(agreement.passed()).isTrue();
+    assertThat(agreement.detail())
+        .startsWith("1 of the target's 6 floating point tensors are merged; not 'own.0' (")
+        .contains("'own.1'", "'own.2'")
+        .doesNotContain("own.3")
+        .endsWith(" and 2 more; dropped 'old'");
+  }
+
+  @Test
+  void a_sweep_has_at_most_sixteen_different_finite_values() {
+    GateOptions options = GateOptions.of(directory, directory);
+    List<Double> most = IntStream.range(0, 16).mapToObj(i -> i / 10.).toList();
+    assertThat(options.withSweep(most).sweep()).isEqualTo(most);
+    List<Double> wrong = new ArrayList<>(most);
+    wrong.addAll(List.of(.5, .5, Double.NaN, Double.NEGATIVE_INFINITY));
+    String sentence =
+        "the sweep has 20 values, 0.5 more than once, the value NaN, the value -Infinity, but must"
+            + " be at most 16 different finite numbers";
+    assertThatThrownBy(() -> options.withSweep(wrong))
+        .isInstanceOf(TransferException.class)
+        .hasMessage(sentence);
+    assertThatThrownBy(() -> new GateOptions(directory, directory, .1, .1, .1, wrong))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(sentence);
+  }
+
   @Test
   void the_report_is_one_page_with_curves_and_verdicts() throws IOException {
     GateReport report = measure((model, set) -> 10 - x(model), List.of(.5), 1, 2, 6);
     String html =
-        TransferReport.html(
-            dev.whence.transfer.merge.Manifest.read(directory.resolve("merged")).orElseThrow(),
-            report);
+        TransferReport.html(Manifest.read(directory.resolve("merged")).orElseThrow(), report);
     assertThat(html).contains("<svg").contains("polyline").contains("identity").contains("passed");
     assertThat(html).doesNotContain("http://www.w3.org/1999").doesNotContain("<script");
   }
@@ -202,5 +575,63 @@ class GatesTest {
         .hasMessageContaining("did not print one number");
     assertThatThrownBy(() -> judge.loss(directory.resolve("nowhere"), set))
         .hasMessageContaining("ended with status 1");
+  }
+
+  /** A judge that starts another process, notes its id, and never ends. */
+  private Judge endless(Path note, Duration timeout) throws IOException {
+    Path script = directory.resolve("endless.sh");
+    Files.writeString(
+        script,
+        "sleep 600 &\necho $! > " + note + ".new\nmv " + note + ".new " + note + "\nwait\n");
+    return new CommandJudge(List.of("sh", script.toString()), timeout);
+  }
+
+  private static void isKilled(Path note) throws IOException {
+    long id = Long.parseLong(Files.readString(note).strip());
+    ProcessHandle.of(id)
+        .ifPresent(started -> started.onExit().orTimeout(20, TimeUnit.SECONDS).join());
+  }
+
+  @Test
+  void a_judge_that_takes_too_long_is_killed_with_all_that_it_started() throws IOException {
+    Path note = directory.resolve("note");
+    Judge judge = endless(note, Duration.ofSeconds(2));
+    assertThatThrownBy(() -> judge.loss(directory, directory))
+        .isInstanceOf(TransferException.class)
+        .hasMessage("the judge 'sh' took more than 2 s");
+    isKilled(note);
+  }
+
+  @Test
+  void an_interrupted_judge_is_killed_and_says_nothing_of_the_model() throws Exception {
+    Path note = directory.resolve("note");
+    Judge judge = endless(note, Duration.ofMinutes(5));
+    CompletableFuture<Throwable> thrown = new CompletableFuture<>();
+    Thread measuring =
+        new Thread(
+            () -> {
+              try {
+                thrown.complete(new AssertionError(judge.loss(directory, directory)));
+              } catch (RuntimeException e) {
+                thrown.complete(Thread.currentThread().isInterrupted() ? e : new AssertionError(e));
+              }
+            });
+    measuring.start();
+    for (int i = 0; i < 200 && !Files.exists(note); i++) {
+      Thread.sleep(100);
+    }
+    measuring.interrupt();
+    assertThat(thrown.get(20, TimeUnit.SECONDS)).isInstanceOf(StoppedException.class);
+    isKilled(note);
+  }
+
+  @Test
+  void a_judge_that_does_not_stop_talking_is_not_listened_to() throws IOException {
+    Path script = directory.resolve("babble.sh");
+    Files.writeString(script, "yes 1.25\n");
+    Judge judge = new CommandJudge(List.of("sh", script.toString()), Duration.ofMinutes(5));
+    assertThatThrownBy(() -> judge.loss(directory, directory))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("did not print one number");
   }
 }
