@@ -1,12 +1,21 @@
 package dev.whence.cli;
 
+import dev.whence.transfer.TransferException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 
-/** Turns an exception into the one sentence that a person reads. */
+/** Turns an exception into the sentence, or the sentences, that a person reads. */
 final class Failure {
   private Failure() {}
+
+  /** Of a transfer everything that is wrong, a sentence each; of all else the one sentence. */
+  static List<String> sentences(Throwable problem) {
+    return problem instanceof TransferException refused && !refused.reasons().isEmpty()
+        ? refused.reasons()
+        : List.of(sentence(problem));
+  }
 
   static String sentence(Throwable problem) {
     Throwable cause = problem;

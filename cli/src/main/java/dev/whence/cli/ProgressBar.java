@@ -3,6 +3,7 @@ package dev.whence.cli;
 import dev.whence.quickstart.view.Terminal;
 import java.io.PrintWriter;
 import java.util.Locale;
+import java.util.function.LongSupplier;
 
 /**
  * How far a job is, on one line of a terminal that is drawn over again; nothing where standard
@@ -14,15 +15,27 @@ final class ProgressBar {
 
   private final PrintWriter err;
   private final boolean terminal;
-  private final long started = System.nanoTime();
+  private final LongSupplier nanos;
+  private volatile long started;
 
-  private ProgressBar(PrintWriter err, boolean terminal) {
+  /**
+   * @param nanos a clock
+   */
+  ProgressBar(PrintWriter err, boolean terminal, LongSupplier nanos) {
     this.err = err;
     this.terminal = terminal;
+    this.nanos = nanos;
+    this.started = nanos.getAsLong();
   }
 
   static ProgressBar on(PrintWriter err) {
-    return new ProgressBar(err, Terminal.detect(System.err, System.getenv()).ansi());
+    return new ProgressBar(
+        err, Terminal.detect(System.err, System.getenv()).ansi(), System::nanoTime);
+  }
+
+  /** Rate and time left count from here on, for what is shown from here on. */
+  void begin() {
+    started = nanos.getAsLong();
   }
 
   /** Says something on a line of its own, terminal or not. */
@@ -36,7 +49,7 @@ final class ProgressBar {
       return;
     }
     double share = total <= 0 ? 1 : Math.min(1, (double) done / total);
-    double seconds = (System.nanoTime() - started) / 1e9;
+    double seconds = (nanos.getAsLong() - started) / 1e9;
     int full = (int) Math.round(share * WIDTH);
     String left =
         share <= 0 || share >= 1

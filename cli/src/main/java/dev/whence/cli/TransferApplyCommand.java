@@ -1,7 +1,10 @@
 package dev.whence.cli;
 
 import dev.whence.transfer.diff.DiffApplication;
+import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.Role;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,7 +29,13 @@ final class TransferApplyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    DiffApplication.apply(Models.resolve(target), diffs.weighted(), output);
+    Policies.NonFinite nonFinite = diffs.nonFinite();
+    List<DiffApplication.Weighted> weighted = diffs.weighted();
+    TransferModels models = new TransferModels().add(Role.TARGET, target);
+    if (!models.good()) {
+      throw models.refusal(DiffApplication.problems(weighted));
+    }
+    DiffApplication.apply(models.of(Role.TARGET), weighted, output, nonFinite);
     return Whence.DONE;
   }
 }

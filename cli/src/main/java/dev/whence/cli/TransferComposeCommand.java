@@ -23,7 +23,7 @@ final class TransferComposeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    DiffApplication.compose(diffs.weighted(), output);
+    DiffApplication.compose(diffs.weighted(), output, diffs.nonFinite());
     return Whence.DONE;
   }
 }

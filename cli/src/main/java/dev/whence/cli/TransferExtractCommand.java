@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.transfer.diff.DiffExtraction;
+import dev.whence.transfer.merge.Role;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -27,8 +28,10 @@ final class TransferExtractCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    TransferModels models =
+        new TransferModels().add(Role.BASE, base).add(Role.FINE_TUNED, fineTuned).orRefuse();
     DiffExtraction.Extracted extracted =
-        DiffExtraction.extract(Models.resolve(base), Models.resolve(fineTuned), output);
+        DiffExtraction.extract(models.of(Role.BASE), models.of(Role.FINE_TUNED), output);
     spec.commandLine()
         .getOut()
         .println(

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.diff.DiffInspection;
+import dev.whence.transfer.merge.Expectation;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.report.SvgChart;
 import java.io.IOException;
@@ -13,10 +14,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -31,6 +34,8 @@ final class TransferInspectCommand implements Callable<Integer> {
 
   @Option(names = "--output", paramLabel = "O", description = "a transferred model")
   private Optional<Path> output = Optional.empty();
+
+  @Mixin private TransferExpectedOptions expected = new TransferExpectedOptions();
 
   @Option(names = "--diff", paramLabel = "D", description = "a stored diff vector")
   private Optional<Path> diff = Optional.empty();
@@ -54,13 +59,11 @@ final class TransferInspectCommand implements Callable<Integer> {
     }
     PrintWriter out = spec.commandLine().getOut();
     if (output.isPresent()) {
-      Path file = output.get().resolve(Manifest.FILE);
-      if (Manifest.read(output.get()).isEmpty()) {
-        throw new TransferException(output.get() + " has no " + Manifest.FILE);
-      }
-      out.println(Files.readString(file).strip());
-      out.flush();
+      manifests(out, output.get());
       return Whence.DONE;
+    }
+    if (expected.given()) {
+      throw new UsageException("--base, --fine-tuned, --target and --lambda belong to --output");
     }
     DiffInspection inspection = DiffInspection.of(diff.orElseThrow(), with);
     List<DiffInspection.Line> lines = new ArrayList<>(inspection.tensors());
@@ -74,6 +77,22 @@ final class TransferInspectCommand implements Callable<Integer> {
       Files.writeString(svg.get(), chart(inspection));
     }
     return Whence.DONE;
+  }
+
+  private void manifests(PrintWriter out, Path of) throws IOException {
+    Expectation expectation = expected.expectation();
+    Map<Path, Manifest> results = Manifest.results(of);
+    if (results.isEmpty()) {
+      throw new TransferException(of + " has no " + Manifest.FILE);
+    }
+    for (Path place : results.keySet()) {
+      out.println(Files.readString(place.resolve(Manifest.FILE)).strip());
+    }
+    out.flush();
+    List<String> differences = expectation.differences(of, results);
+    if (!differences.isEmpty()) {
+      throw new TransferException(differences);
+    }
   }
 
   private static String text(DiffInspection.Line line) {

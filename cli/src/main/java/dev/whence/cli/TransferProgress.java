@@ -1,11 +1,14 @@
 package dev.whence.cli;
 
+import dev.whence.transfer.gate.Candidate;
+import dev.whence.transfer.merge.BusyException;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.place.Destination;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
@@ -14,8 +17,9 @@ import java.util.concurrent.atomic.AtomicLong;
 final class TransferProgress {
   private TransferProgress() {}
 
-  /** Shows bytes per second and the time left. */
+  /** Shows bytes per second and the time left of a phase that begins now. */
   static MergeProgress on(ProgressBar bar) {
+    bar.begin();
     AtomicLong shown = new AtomicLong();
     return (moved, total) -> {
       long percent = total == 0 ? 100 : moved * 100 / total;
@@ -32,13 +36,30 @@ final class TransferProgress {
     try {
       Optional<Published> there = to.there(plan);
       if (there.isPresent()) {
+        discardCandidate(to, bar);
         return there.get();
       }
       Published merged =
           MergeRun.run(plan, to.directory(), MergeOptions.defaults(), TransferProgress.on(bar));
-      return to.publish(merged, TransferProgress.on(bar), () -> false);
+      Published published = to.publish(merged, TransferProgress.on(bar), () -> false);
+      discardCandidate(to, bar);
+      return published;
     } finally {
       bar.finish();
+    }
+  }
+
+  /** The output is taken: nobody goes on with what a gated run to it has left. */
+  private static void discardCandidate(Destination to, ProgressBar bar) {
+    if (!Candidate.isLeft(to.directory())) {
+      return;
+    }
+    try {
+      Candidate.discard(to.directory());
+    } catch (BusyException e) {
+      bar.note(e.getMessage() + "; what gated runs left is that run's to remove");
+    } catch (IOException e) {
+      bar.note("what a gated run left beside " + to.place() + " could not be removed: " + e);
     }
   }
 

@@ -1,11 +1,11 @@
 package dev.whence.cli;
 
-import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import picocli.CommandLine.Option;
 
 /** What is to be transferred, and what to do where the models do not match. */
@@ -51,20 +51,27 @@ final class TransferRequestOptions {
       description = "a tensor that has another name in the target than in base and fine-tuned")
   private Map<String, String> renamed = Map.of();
 
+  /** Refused, with all that is known to be wrong by then, where models are nowhere. */
   TransferRequest request() {
-    Map<String, String> named = new TreeMap<>(policies);
-    renamed.forEach((name, source) -> named.put("rename " + name, source));
-    Policies decided;
-    try {
-      decided = Policies.of(named);
-    } catch (TransferException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
+    TransferModels models =
+        new TransferModels()
+            .add(Role.BASE, base)
+            .add(Role.FINE_TUNED, fineTuned)
+            .add(Role.TARGET, target);
+    Policies decided = models.policies(TransferModels.named(policies, renamed));
+    TransferRequest request =
+        new TransferRequest(
+            TransferRequest.Input.of(models.of(Role.BASE)),
+            TransferRequest.Input.of(models.of(Role.FINE_TUNED)),
+            TransferRequest.Input.of(models.of(Role.TARGET)),
+            lambdas,
+            decided);
+    if (!models.good()) {
+      throw models.refusal(
+          models.isWrongUsage()
+              ? List.of()
+              : TransferPlan.problems(request, models.found().keySet()));
     }
-    return new TransferRequest(
-        TransferRequest.Input.of(Models.resolve(base)),
-        TransferRequest.Input.of(Models.resolve(fineTuned)),
-        TransferRequest.Input.of(Models.resolve(target)),
-        lambdas,
-        decided);
+    return request;
   }
 }

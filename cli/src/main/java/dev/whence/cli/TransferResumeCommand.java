@@ -1,10 +1,19 @@
 package dev.whence.cli;
 
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.gate.Candidate;
+import dev.whence.transfer.merge.Expectation;
+import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.RequestFile;
 import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.place.Destination;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -20,6 +29,7 @@ final class TransferResumeCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   @Mixin private TransferOutputOptions output = new TransferOutputOptions();
+  @Mixin private TransferExpectedOptions expected = new TransferExpectedOptions();
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
   TransferResumeCommand() {}
@@ -28,8 +38,12 @@ final class TransferResumeCommand implements Callable<Integer> {
   public Integer call() {
     ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
     Destination destination = output.destination();
+    Expectation expectation = expected.expectation();
     Optional<Published> finished = destination.unpublished();
     if (finished.isPresent()) {
+      Map<Path, Manifest> results = new TreeMap<>();
+      finished.get().models().forEach(model -> results.put(model.directory(), model.manifest()));
+      refuse(expectation.differences(destination.place(), results));
       try {
         TransferProgress.say(
             spec.commandLine().getOut(),
@@ -39,10 +53,30 @@ final class TransferResumeCommand implements Callable<Integer> {
       }
       return Whence.DONE;
     }
-    try (TransferPlan plan = TransferPlan.of(RequestFile.of(destination.directory()))) {
+    TransferRequest request =
+        RequestFile.find(destination.directory())
+            .orElseThrow(() -> nothingToResume(destination.directory()));
+    refuse(expectation.differences(destination.place(), request));
+    try (TransferPlan plan = TransferPlan.of(request)) {
       TransferProgress.say(
           spec.commandLine().getOut(), TransferProgress.run(plan, destination, bar));
     }
     return Whence.DONE;
+  }
+
+  private static TransferException nothingToResume(Path output) {
+    return new TransferException(
+        Candidate.isLeft(output)
+            ? "the transfer to "
+                + output
+                + " was cut off in a run with gates, whose sets and limits are not kept: give the"
+                + " same 'transfer run --gates' command again, and it goes on where it was"
+            : "there is no unfinished transfer to " + output + ": nothing to resume");
+  }
+
+  private static void refuse(List<String> differences) {
+    if (!differences.isEmpty()) {
+      throw new TransferException(differences);
+    }
   }
 }

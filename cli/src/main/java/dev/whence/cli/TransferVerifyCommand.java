@@ -1,11 +1,17 @@
 package dev.whence.cli;
 
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Expectation;
+import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.Verification;
+import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -18,7 +24,13 @@ import picocli.CommandLine.Spec;
 final class TransferVerifyCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(names = "--output", required = true, paramLabel = "O")
+  @Mixin private TransferExpectedOptions expected = new TransferExpectedOptions();
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "O",
+      description = "a transferred model, or what a run with several lambdas made")
   private Path output;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -26,11 +38,17 @@ final class TransferVerifyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    List<String> problems = Verification.of(output);
+    Expectation expectation = expected.expectation();
+    Map<Path, Manifest> results = Manifest.results(output);
+    List<String> problems = new ArrayList<>(expectation.differences(output, results));
+    List<Path> places = results.isEmpty() ? List.of(output) : List.copyOf(results.keySet());
+    places.forEach(place -> problems.addAll(Verification.of(place)));
     if (!problems.isEmpty()) {
       throw new TransferException(problems);
     }
-    spec.commandLine().getOut().println(output + " is what its manifest says");
+    PrintWriter out = spec.commandLine().getOut();
+    places.forEach(place -> out.println(place + " is what its manifest says"));
+    out.flush();
     return Whence.DONE;
   }
 }

@@ -98,7 +98,9 @@ public final class Whence implements Runnable {
 
   private static int failed(
       Exception problem, CommandLine command, CommandLine.ParseResult parsed) {
-    command.getErr().println("whence: " + oneLine(Failure.sentence(problem)));
+    for (String sentence : Failure.sentences(problem)) {
+      command.getErr().println("whence: " + oneLine(sentence));
+    }
     if (System.getenv("WHENCE_STACKTRACE") != null) {
       problem.printStackTrace(command.getErr());
     }

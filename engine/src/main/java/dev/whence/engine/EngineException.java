@@ -1,5 +1,7 @@
 package dev.whence.engine;
 
+import java.util.List;
+
 /** Something the engine could not do, with whose fault it is. The message never holds user text. */
 public final class EngineException extends RuntimeException {
   private static final long serialVersionUID = 1L;
@@ -17,15 +19,33 @@ public final class EngineException extends RuntimeException {
   }
 
   private final Kind kind;
+  private final transient List<String> reasons;
 
   public EngineException(Kind kind, String message) {
+    this(kind, message, List.of(message));
+  }
+
+  /**
+   * Several things that are wrong at once.
+   *
+   * @param message all of them, or the first where they are many
+   * @param reasons each a sentence without its full stop
+   */
+  public EngineException(Kind kind, String message, List<String> reasons) {
     super(message);
     this.kind = kind;
+    this.reasons = List.copyOf(reasons);
   }
 
   public EngineException(Kind kind, String message, Throwable cause) {
     super(message, cause);
     this.kind = kind;
+    this.reasons = List.of(message);
+  }
+
+  /** Everything that is wrong, each a sentence without its full stop. */
+  public List<String> reasons() {
+    return reasons;
   }
 
   public Kind kind() {

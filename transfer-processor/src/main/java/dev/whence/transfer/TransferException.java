@@ -5,7 +5,11 @@ import dev.whence.runtime.worker.EnvironmentException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** A transfer that is refused or failed; everything that is wrong is listed at once. */
+/**
+ * A transfer that is refused or failed; everything that is wrong is listed at once. The message,
+ * which goes into events, has the first of many reasons and how many more there are; {@link
+ * #reasons} has all.
+ */
 public final class TransferException extends RuntimeException {
   private static final long serialVersionUID = 1L;
   private static final int SHOWN = 20;
@@ -14,6 +18,11 @@ public final class TransferException extends RuntimeException {
 
   public TransferException(List<String> reasons) {
     super(sentence(reasons));
+    this.reasons = List.copyOf(reasons);
+  }
+
+  public TransferException(List<String> reasons, Throwable cause) {
+    super(sentence(reasons), cause);
     this.reasons = List.copyOf(reasons);
   }
 

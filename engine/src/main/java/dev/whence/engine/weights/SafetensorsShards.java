@@ -51,7 +51,8 @@ public final class SafetensorsShards implements AutoCloseable {
   /**
    * Opens all shards of a directory.
    *
-   * @throws EngineException of kind MODEL if files are missing, damaged or contradict each other
+   * @throws EngineException of kind MODEL if files are missing, damaged or contradict each other,
+   *     with what is wrong with each of them
    */
   public static SafetensorsShards open(Path directory) {
     SafetensorsShards opened =
@@ -74,7 +75,6 @@ public final class SafetensorsShards implements AutoCloseable {
                         + " safetensors"
                     : ""));
       }
-      opened.refuseTwice();
     } catch (RuntimeException e) {
       opened.close();
       throw e;
@@ -96,10 +96,9 @@ public final class SafetensorsShards implements AutoCloseable {
     return indexed;
   }
 
-  private SafetensorsFile add(Path directory, String name) {
+  private void add(Path directory, String name) {
     SafetensorsFile file = SafetensorsFile.open(ContainedPath.resolve(directory, name));
     shards.add(new Shard(name, file));
-    return file;
   }
 
   private void sharded(Path directory) {
@@ -109,49 +108,76 @@ public final class SafetensorsShards implements AutoCloseable {
     if (!weightMap.isObject()) {
       throw new EngineException(Kind.MODEL, index + " has no weight_map");
     }
-    Map<String, Set<String>> byShard = new TreeMap<>();
-    weightMap
-        .properties()
-        .forEach(
-            field ->
-                byShard
-                    .computeIfAbsent(field.getValue().asText(), shard -> new TreeSet<>())
-                    .add(field.getKey()));
-    if (byShard.isEmpty() || byShard.size() > MAX_SHARDS) {
+    Map<String, String> shardOf = new TreeMap<>();
+    weightMap.properties().forEach(field -> shardOf.put(field.getKey(), field.getValue().asText()));
+    Set<String> names = new TreeSet<>(shardOf.values());
+    if (names.isEmpty() || names.size() > MAX_SHARDS) {
       throw new EngineException(
-          Kind.MODEL, index + " names " + byShard.size() + " shards, not 1 to " + MAX_SHARDS);
+          Kind.MODEL, index + " names " + names.size() + " shards, not 1 to " + MAX_SHARDS);
     }
-    List<String> problems = new ArrayList<>();
-    byShard.forEach(
-        (shard, names) -> {
-          SafetensorsFile file = add(directory, shard);
-          for (String name : names) {
-            if (!file.entries().containsKey(name)) {
-              problems.add(
-                  "'" + SafetensorsFile.printable(name) + "' is not in " + shard + ", its shard");
-            }
-          }
-          for (String name : file.entries().keySet()) {
-            if (!names.contains(name) && !isBuffer(name)) {
-              problems.add(
-                  "'" + SafetensorsFile.printable(name) + "' of " + shard + " is not in the index");
-            }
-          }
-        });
-    if (!problems.isEmpty()) {
-      throw new EngineException(
-          Kind.MODEL, index + " contradicts its shards: " + Contradictions.list(problems));
+    List<String> unopened = new ArrayList<>();
+    Set<String> opened = new HashSet<>();
+    for (String name : names) {
+      try {
+        add(directory, name);
+        opened.add(name);
+      } catch (EngineException e) {
+        if (e.kind() != Kind.MODEL) {
+          throw e; // disk or network, which the other shards would run into, too
+        }
+        unopened.addAll(e.reasons());
+      }
     }
+    refuse(index, unopened, contradictions(shardOf, opened));
   }
 
-  private void refuseTwice() {
-    Set<String> seen = new HashSet<>();
+  /** Where index and shards disagree, of those that could be opened. */
+  private List<String> contradictions(Map<String, String> shardOf, Set<String> opened) {
+    Map<String, List<String>> found = new TreeMap<>();
     for (Shard shard : shards) {
-      for (SafetensorsFile.Entry entry : shard.file().entries().values()) {
-        if (!isBuffer(entry.name()) && !seen.add(entry.name())) {
-          throw shard.file().refuse(entry, "stands in another shard, too");
-        }
+      for (String name : shard.file().entries().keySet()) {
+        found.computeIfAbsent(name, any -> new ArrayList<>()).add(shard.fileName());
       }
+    }
+    List<String> problems = new ArrayList<>();
+    shardOf.forEach(
+        (name, shard) -> {
+          if (opened.contains(shard) && !found.containsKey(name)) {
+            problems.add(quoted(name) + " is not in " + shard + ", its shard");
+          }
+        });
+    found.forEach(
+        (name, in) -> {
+          String shard = shardOf.get(name);
+          if (isBuffer(name)) {
+            return; // ignored, wherever it stands
+          }
+          if (in.size() > 1) {
+            problems.add(quoted(name) + " stands in " + String.join(" and in ", in));
+          } else if (shard == null) {
+            problems.add(quoted(name) + " of " + in.get(0) + " is not in the index");
+          } else if (!shard.equals(in.get(0))) {
+            problems.add(
+                quoted(name) + " is in " + in.get(0) + ", not in " + shard + ", its shard");
+          }
+        });
+    return problems;
+  }
+
+  private static String quoted(String name) {
+    return "'" + SafetensorsFile.printable(name) + "'";
+  }
+
+  private static void refuse(Path index, List<String> unopened, List<String> contradictions) {
+    List<String> parts = new ArrayList<>(unopened);
+    List<String> reasons = new ArrayList<>(unopened);
+    if (!contradictions.isEmpty()) {
+      String prefix = index + " contradicts its shards: ";
+      parts.add(prefix + Contradictions.list(contradictions));
+      contradictions.forEach(problem -> reasons.add(prefix + problem));
+    }
+    if (!reasons.isEmpty()) {
+      throw new EngineException(Kind.MODEL, Contradictions.list(parts), reasons);
     }
   }
 

@@ -1,10 +1,12 @@
 package dev.whence.transfer.diff;
 
 import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsHeader;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.DirectoryWriter;
+import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
@@ -27,6 +29,9 @@ import java.util.Set;
  * the fine-tuned model without it the base wherever the stored difference is exact: {@link
  * DiffExtraction.Extracted} counts what does not come back. Where all weights are 0 the model's
  * tensors are copied.
+ *
+ * <p>NaN and infinities are refused, or go through the sum as IEEE arithmetic has it, by the policy
+ * of a merge. What is refused is named by its first element in every tensor.
  */
 public final class DiffApplication {
   private DiffApplication() {}
@@ -41,10 +46,16 @@ public final class DiffApplication {
    * @throws TransferException with all reasons if they do not match
    */
   public static void apply(Path target, List<Weighted> diffs, Path output) {
-    try (TensorReader model = TensorReader.open(Role.TARGET, target);
-        Opened opened = Opened.of(diffs)) {
+    apply(target, diffs, output, Policies.NonFinite.FAIL);
+  }
+
+  /** The same, by a policy for what is not finite in the model or in a diff. */
+  public static void apply(
+      Path target, List<Weighted> diffs, Path output, Policies.NonFinite nonFinite) {
+    List<String> problems = new ArrayList<>();
+    try (Opened opened = Opened.of(diffs, problems);
+        TensorReader model = open(target, problems)) {
       Map<String, TensorReader.Info> tensors = model.tensors();
-      List<String> problems = new ArrayList<>();
       for (StoredDiff diff : opened.diffs) {
         if (!DirectoryWriter.sameTokens(model, diff.reader())) {
           problems.add(
@@ -53,9 +64,10 @@ public final class DiffApplication {
         }
         matches(tensors, diff, problems);
       }
-      if (!problems.isEmpty()) {
-        throw new TransferException(problems);
-      }
+      problems.addAll(
+          DirectoryWriter.problems(
+              output, tensors.keySet().stream().mapToLong(model::bytes).sum()));
+      refuse(problems);
       List<SafetensorsHeader.Tensor> layout =
           tensors.values().stream()
               .map(
@@ -73,9 +85,15 @@ public final class DiffApplication {
       texts.remove(SafetensorsShards.INDEX);
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
         double[] sum = new double[TensorReader.PIECE];
+        Unfit unfit = new Unfit(nonFinite);
         for (TensorReader.Info tensor : tensors.values()) {
+          if (unfit.isEnough()) {
+            break;
+          }
           if (!opened.diffs.get(0).tensors().containsKey(tensor.name()) || opened.isNothing()) {
-            out.copy(model, tensor.name(), model.bytes(tensor.name()));
+            if (unfit.isNone()) {
+              out.copy(model, tensor.name(), model.bytes(tensor.name()));
+            }
             continue;
           }
           ElementType type = ElementType.valueOf(tensor.dtype());
@@ -83,13 +101,38 @@ public final class DiffApplication {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             model.read(tensor.name(), at, n, sum);
             opened.add(tensor.name(), at, n, sum);
-            opened.finite(Optional.of(model), tensor.name(), type, at, n, sum);
-            out.write(type, sum, n);
+            if (unfit.has(
+                opened.unfit(Optional.of(model), tensor.name(), type, at, n, sum, unfit))) {
+              break;
+            }
+            if (unfit.isNone()) {
+              out.write(type, sum, n);
+            }
           }
         }
+        unfit.refuse();
         out.publish(texts);
       }
     }
+  }
+
+  /** Opens the model, or ends with what is wrong with it and with the diffs. */
+  private static TensorReader open(Path target, List<String> problems) {
+    try {
+      return TensorReader.open(Role.TARGET, target);
+    } catch (TransferException e) {
+      rethrowOfEnvironment(e);
+      List<String> all = new ArrayList<>(e.reasons());
+      all.addAll(problems);
+      throw new TransferException(all);
+    }
+  }
+
+  /** What is wrong with diffs by themselves, where the model is nowhere. */
+  public static List<String> problems(List<Weighted> diffs) {
+    List<String> problems = new ArrayList<>();
+    Opened.of(diffs, problems).close();
+    return problems;
   }
 
   private static void matches(
@@ -132,9 +175,15 @@ public final class DiffApplication {
    * @throws TransferException with all reasons if they do not match
    */
   public static void compose(List<Weighted> diffs, Path output) {
-    try (Opened opened = Opened.of(diffs)) {
+    compose(diffs, output, Policies.NonFinite.FAIL);
+  }
+
+  /** The same, by a policy for what is not finite in a diff. */
+  public static void compose(List<Weighted> diffs, Path output, Policies.NonFinite nonFinite) {
+    List<String> problems = new ArrayList<>();
+    try (Opened opened = Opened.of(diffs, problems)) {
+      refuse(problems);
       StoredDiff first = opened.diffs.get(0);
-      List<String> problems = new ArrayList<>();
       for (StoredDiff diff : opened.diffs) {
         Set<String> all = new HashSet<>(diff.tensors().keySet());
         all.addAll(first.tensors().keySet());
@@ -146,9 +195,14 @@ public final class DiffApplication {
           }
         }
       }
-      if (!problems.isEmpty()) {
-        throw new TransferException(problems.stream().distinct().toList());
-      }
+      problems.addAll(
+          DirectoryWriter.problems(
+              output,
+              Float.BYTES
+                  * first.tensors().values().stream()
+                      .mapToLong(TensorReader.Info::elements)
+                      .sum()));
+      refuse(problems);
       List<SafetensorsHeader.Tensor> layout = new ArrayList<>();
       for (TensorReader.Info tensor : first.tensors().values()) {
         layout.add(
@@ -162,20 +216,75 @@ public final class DiffApplication {
         }
       }
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
+        Unfit unfit = new Unfit(nonFinite);
         for (TensorReader.Info tensor : first.tensors().values()) {
+          if (unfit.isEnough()) {
+            break;
+          }
           for (long at = 0; at < tensor.elements(); at += TensorReader.PIECE) {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             double[] sum = new double[n];
             opened.sum(tensor.name(), at, n, sum);
-            opened.finite(Optional.empty(), tensor.name(), ElementType.F32, at, n, sum);
-            out.write(ElementType.F32, sum, n);
+            if (unfit.has(
+                opened.unfit(
+                    Optional.empty(), tensor.name(), ElementType.F32, at, n, sum, unfit))) {
+              break;
+            }
+            if (unfit.isNone()) {
+              out.write(ElementType.F32, sum, n);
+            }
           }
           for (StoredDiff.Side side : StoredDiff.Side.values()) {
-            opened.negativeZeros(tensor, side, out::writeI64);
+            if (unfit.isNone()) {
+              opened.negativeZeros(tensor, side, out::writeI64);
+            }
           }
         }
+        unfit.refuse();
         out.publish(DirectoryWriter.textsOf(first.reader()));
       }
+    }
+  }
+
+  private static void rethrowOfEnvironment(TransferException e) {
+    if (TransferException.isOfEnvironment(e)) {
+      throw e; // a store that does not answer says nothing about what is wrong
+    }
+  }
+
+  private static void refuse(List<String> problems) {
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems.stream().distinct().toList());
+    }
+  }
+
+  /** Tensors with an element that is refused: from the first one on nothing more is written. */
+  private static final class Unfit {
+    private final Policies.NonFinite policy;
+    private final List<String> reasons = new ArrayList<>();
+
+    Unfit(Policies.NonFinite policy) {
+      this.policy = policy;
+    }
+
+    boolean has(Optional<String> reason) {
+      reason.ifPresent(reasons::add);
+      return reason.isPresent();
+    }
+
+    boolean isNone() {
+      return reasons.isEmpty();
+    }
+
+    boolean isEnough() {
+      return reasons.size() >= DiffExtraction.MOST_UNFIT;
+    }
+
+    void refuse() {
+      if (isEnough()) {
+        reasons.add("there may be more such tensors, which were not looked at");
+      }
+      DiffApplication.refuse(reasons);
     }
   }
 
@@ -189,19 +298,29 @@ public final class DiffApplication {
     private final List<Double> weights = new ArrayList<>();
     private final double[] delta = new double[TensorReader.PIECE];
 
-    static Opened of(List<Weighted> diffs) {
+    /**
+     * Opens diffs.
+     *
+     * @param problems gets what is wrong with each of them
+     */
+    static Opened of(List<Weighted> diffs, List<String> problems) {
       if (diffs.isEmpty()) {
-        throw new TransferException("no diff vector was given");
+        problems.add("no diff vector was given");
       }
       Opened opened = new Opened();
       try {
         for (Weighted one : diffs) {
           if (!Double.isFinite(one.weight())) {
-            throw new TransferException(
+            problems.add(
                 "the weight of " + one.diff() + " is " + one.weight() + ", not a finite number");
           }
-          opened.diffs.add(StoredDiff.open(one.diff()));
-          opened.weights.add(one.weight());
+          try {
+            opened.diffs.add(StoredDiff.open(one.diff()));
+            opened.weights.add(one.weight());
+          } catch (TransferException e) {
+            rethrowOfEnvironment(e);
+            problems.addAll(e.reasons());
+          }
         }
         return opened;
       } catch (RuntimeException e) {
@@ -330,41 +449,50 @@ public final class DiffApplication {
       return zeros;
     }
 
-    /** Refuses sums that are not finite in a type although all that was added is. */
-    void finite(
+    /**
+     * The first of some sums that is not finite in a type: since it is too large for it, or since
+     * something that was added is not finite, where the policy refuses that.
+     */
+    Optional<String> unfit(
         Optional<TensorReader> model,
         String tensor,
         ElementType type,
         long from,
         int n,
-        double[] sum) {
+        double[] sum,
+        Unfit policy) {
       for (int i = 0; i < n; i++) {
-        if (!Double.isFinite(DirectoryWriter.rounded(type, sum[i]))
-            && isFinite(model, tensor, from + i)) {
-          throw new TransferException(
-              "tensor '"
-                  + tensor
-                  + "', element "
-                  + (from + i)
-                  + ": the sum "
-                  + sum[i]
-                  + " does not fit "
-                  + type
-                  + "; give smaller weights");
+        if (Double.isFinite(DirectoryWriter.rounded(type, sum[i]))) {
+          continue;
+        }
+        Optional<String> added = notFinite(model, tensor, from + i);
+        String where = "tensor '" + SafetensorsFile.printable(tensor) + "', element " + (from + i);
+        if (added.isEmpty()) {
+          return Optional.of(
+              where + ": the sum " + sum[i] + " does not fit " + type + "; give smaller weights");
+        }
+        if (policy.policy == Policies.NonFinite.FAIL) {
+          return Optional.of(
+              where + " is " + added.get() + "; the policy non-finite propagate would let it pass");
         }
       }
+      return Optional.empty();
     }
 
-    /** Whether all that is added up to one element is finite. */
-    private boolean isFinite(Optional<TensorReader> model, String tensor, long at) {
+    /** What is not finite of all that is added up to one element, and in what. */
+    private Optional<String> notFinite(Optional<TensorReader> model, String tensor, long at) {
       double[] one = new double[1];
       model.ifPresent(reader -> reader.read(tensor, at, 1, one));
-      boolean finite = Double.isFinite(one[0]);
-      for (StoredDiff diff : diffs) {
-        diff.read(tensor, at, 1, one);
-        finite &= Double.isFinite(one[0]);
+      if (!Double.isFinite(one[0])) {
+        return Optional.of(one[0] + " in the model");
       }
-      return finite;
+      for (int k = 0; k < diffs.size(); k++) {
+        diffs.get(k).read(tensor, at, 1, one);
+        if (weights.get(k) != 0 && !Double.isFinite(one[0])) {
+          return Optional.of(one[0] + " in the diff " + diffs.get(k).reader().directory());
+        }
+      }
+      return Optional.empty();
     }
 
     @Override

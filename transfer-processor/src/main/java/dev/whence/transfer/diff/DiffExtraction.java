@@ -1,6 +1,7 @@
 package dev.whence.transfer.diff;
 
 import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsHeader;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.transfer.TransferException;
@@ -13,6 +14,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -25,6 +27,9 @@ import java.util.TreeMap;
  * twice: once to count, since a safetensors header says how long everything is, and once to write.
  */
 public final class DiffExtraction {
+  /** Most tensors that are named because of an element that has no difference. */
+  static final int MOST_UNFIT = 20;
+
   private DiffExtraction() {}
 
   /**
@@ -51,15 +56,27 @@ public final class DiffExtraction {
    * @throws TransferException with all reasons if the models do not match
    */
   public static Extracted extract(Path base, Path fineTuned, Path output) {
+    refuseUnreadable(base, fineTuned);
     try (TensorReader b = TensorReader.open(Role.BASE, base);
         TensorReader f = TensorReader.open(Role.FINE_TUNED, fineTuned)) {
       List<Pair> pairs = pairs(b, f);
+      refuse(
+          DirectoryWriter.problems(
+              output,
+              pairs.stream().mapToLong(pair -> pair.elements() * pair.stored().bytes()).sum()));
       Map<String, Counting> counts = new TreeMap<>();
+      List<String> unfit = new ArrayList<>();
       for (Pair pair : pairs) {
         Counting counting = new Counting();
         each(pair, b, f, counting);
+        counting.unfit.ifPresent(unfit::add);
         counts.put(pair.name(), counting);
+        if (unfit.size() >= MOST_UNFIT) {
+          unfit.add("there may be more such tensors, which were not looked at");
+          break;
+        }
       }
+      refuse(unfit);
       write(pairs, counts, b, f, output);
       return new Extracted(
           pairs.stream().mapToLong(Pair::elements).sum(),
@@ -67,6 +84,28 @@ public final class DiffExtraction {
           counts.values().stream().mapToLong(count -> count.inexact).sum(),
           counts.values().stream().mapToLong(Counting::inexactBack).sum());
     }
+  }
+
+  private static void refuse(List<String> problems) {
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
+    }
+  }
+
+  /** With what is wrong with both. */
+  private static void refuseUnreadable(Path base, Path fineTuned) {
+    List<String> problems = new ArrayList<>();
+    for (Role role : List.of(Role.BASE, Role.FINE_TUNED)) {
+      try {
+        TensorReader.open(role, role == Role.BASE ? base : fineTuned).close();
+      } catch (TransferException e) {
+        if (TransferException.isOfEnvironment(e)) {
+          throw e;
+        }
+        problems.addAll(e.reasons());
+      }
+    }
+    refuse(problems);
   }
 
   private static List<Pair> pairs(TensorReader b, TensorReader f) {
@@ -194,6 +233,7 @@ public final class DiffExtraction {
     private long exceptionsBack;
     private long wideExceptionsBack;
     private boolean wide;
+    private Optional<String> unfit = Optional.empty();
     private final Map<StoredDiff.Side, Long> zeros = new EnumMap<>(StoredDiff.Side.class);
 
     long zeros(StoredDiff.Side side) {
@@ -207,14 +247,21 @@ public final class DiffExtraction {
 
     @Override
     public void take(Pair pair, long from, int n, double[] base, double[] fineTuned) {
-      for (int i = 0; i < n; i++) {
+      for (int i = 0; i < n && unfit.isEmpty(); i++) {
         if (!Double.isFinite(base[i]) || !Double.isFinite(fineTuned[i])) {
-          throw new TransferException(
-              "tensor '"
-                  + pair.name()
-                  + "', element "
-                  + (from + i)
-                  + " is not finite: it has no difference");
+          boolean ofBase = !Double.isFinite(base[i]);
+          unfit =
+              Optional.of(
+                  "tensor '"
+                      + SafetensorsFile.printable(pair.name())
+                      + "', element "
+                      + (from + i)
+                      + " is "
+                      + (ofBase ? base[i] : fineTuned[i])
+                      + " in the "
+                      + (ofBase ? "base" : "fine-tuned")
+                      + " model: it has no difference");
+          return;
         }
         double delta = delta(base[i], fineTuned[i]);
         double stored = delta;

@@ -5,7 +5,9 @@ import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -95,6 +97,7 @@ public final class StoredDiff implements AutoCloseable {
   }
 
   private void check(Path directory) {
+    List<String> problems = new ArrayList<>();
     for (TensorReader.Info tensor : tensors.values()) {
       TensorReader.Info at = all.get(tensor.name() + AT);
       TensorReader.Info delta = all.get(tensor.name() + DELTA);
@@ -106,20 +109,23 @@ public final class StoredDiff implements AutoCloseable {
               && (delta.dtype().equals("F32") || delta.dtype().equals("F64"))
               && at.elements() == delta.elements();
       if (!tensor.isFloat() || !(none || good)) {
-        throw new TransferException(
+        problems.add(
             directory + " is no diff vector: '" + tensor.name() + "' is not stored as one");
       }
     }
     for (TensorReader.Info places : all.values()) {
       for (Side side : Side.values()) {
         if (places.name().endsWith(side.suffix()) && !arePlaces(places, side)) {
-          throw new TransferException(
+          problems.add(
               directory
                   + " is no diff vector: '"
                   + places.name()
                   + "' does not name ascending places of a tensor");
         }
       }
+    }
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
     }
   }
 

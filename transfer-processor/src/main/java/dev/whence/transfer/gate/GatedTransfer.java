@@ -166,7 +166,7 @@ public final class GatedTransfer {
     return new Outcome(manifest, report, true);
   }
 
-  private static Path scratch(Path candidate) {
+  static Path scratch(Path candidate) {
     return candidate.resolveSibling(candidate.getFileName() + ".scratch");
   }
 

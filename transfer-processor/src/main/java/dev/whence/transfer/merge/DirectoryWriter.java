@@ -36,8 +36,10 @@ public final class DirectoryWriter implements AutoCloseable {
    */
   public DirectoryWriter(
       Path output, List<SafetensorsHeader.Tensor> tensors, Map<String, String> metadata) {
-    if (Files.exists(output)) {
-      throw new TransferException(output + " exists: give another output, or remove it");
+    left = tensors.stream().mapToLong(SafetensorsHeader.Tensor::bytes).sum();
+    List<String> problems = problems(output, left);
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems);
     }
     try {
       staging = Staging.lock(output);
@@ -52,7 +54,22 @@ public final class DirectoryWriter implements AutoCloseable {
     } catch (IOException e) {
       throw failed(output, e);
     }
-    left = tensors.stream().mapToLong(SafetensorsHeader.Tensor::bytes).sum();
+  }
+
+  /**
+   * Why a directory could not be written, so that it is known before hours of reading.
+   *
+   * @param bytes of all tensors, as far as they are known
+   */
+  public static List<String> problems(Path output, long bytes) {
+    if (Files.exists(output)) {
+      return List.of(output + " exists: give another output, or remove it");
+    }
+    try {
+      return OutputState.shortOfSpace(bytes + OutputState.SPARE_BYTES, output, 0).stream().toList();
+    } catch (IOException e) {
+      throw failed(output, e);
+    }
   }
 
   private static TransferException failed(Path output, IOException e) {

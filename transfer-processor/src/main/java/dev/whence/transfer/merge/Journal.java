@@ -91,6 +91,17 @@ final class Journal implements AutoCloseable {
     return Optional.of(new Journal(channel, entries));
   }
 
+  /** Whether a journal is of a plan; changes nothing. */
+  static boolean isOf(Path file, String planId) throws IOException {
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    int end = nextLine(bytes, 0);
+    return end > 0
+        && read(bytes, 0, end).map(line -> line.path("plan").asText().equals(planId)).orElse(false);
+  }
+
   private static int nextLine(byte[] bytes, int from) {
     for (int at = from; at < bytes.length; at++) {
       if (bytes[at] == '\n') {

@@ -5,9 +5,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
@@ -112,6 +116,33 @@ public record Manifest(
             strings(root.path("policies")),
             tensors,
             strings(root.path("texts"))));
+  }
+
+  /**
+   * The results of an output by their places: the output itself, or what a run with several lambdas
+   * put beneath it; empty if there is none.
+   *
+   * @throws TransferException if a manifest is damaged or the output can not be read
+   */
+  public static SortedMap<Path, Manifest> results(Path output) {
+    SortedMap<Path, Manifest> results = new TreeMap<>();
+    Optional<Manifest> own = read(output);
+    if (own.isPresent()) {
+      results.put(output, own.get());
+    } else if (Directories.find(output).map(BasicFileAttributes::isDirectory).orElse(false)) {
+      try (var all = Files.list(output)) {
+        for (Path one : all.filter(Manifest::isOfALambda).toList()) {
+          read(one).ifPresent(manifest -> results.put(one, manifest));
+        }
+      } catch (IOException e) {
+        throw new TransferException(output + " can not be read (" + e + ")", e);
+      }
+    }
+    return results;
+  }
+
+  private static boolean isOfALambda(Path directory) {
+    return String.valueOf(directory.getFileName()).startsWith("lambda-");
   }
 
   private static Map<String, String> strings(JsonNode object) {

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -22,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -47,11 +47,14 @@ import org.slf4j.LoggerFactory;
  * verifies what is noted and does the rest. The manifest is written last. Until the rename nothing
  * is under the result's name; after it, all of it is: the end of the process at any point leaves
  * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote.
+ *
+ * <p>An element that the policies refuse is a failure that is told with the first such element of
+ * every other tensor, of {@value #MOST_UNFIT} at most: from the first one on tensors are only
+ * looked at, which costs the reading of what is left and nothing where all is well.
  */
 public final class MergeRun {
   private static final int LARGEST_PIECE = 4 << 20;
   private static final int SMALLEST_PIECE = 1 << 16;
-  private static final long SPARE_BYTES = 16L << 20;
 
   /**
    * What one worker moves before the others begin, and of how much: until the JIT compiler is done
@@ -61,6 +64,8 @@ public final class MergeRun {
   private static final long ALONE_BYTES = 64L << 20;
 
   private static final long ALONE_FROM_BYTES = 16 * ALONE_BYTES;
+
+  private static final int MOST_UNFIT = 20;
 
   private static final Logger LOG = LoggerFactory.getLogger(MergeRun.class);
 
@@ -74,6 +79,7 @@ public final class MergeRun {
   private long unforcedBytes;
   private final CountDownLatch alone;
   private volatile boolean failed;
+  private final Set<String> unfit = ConcurrentHashMap.newKeySet();
 
   /** A piece of work. */
   private record Work(String name, long bytes, Optional<TensorPlan> made, Optional<Read> read) {}
@@ -110,7 +116,11 @@ public final class MergeRun {
         staging.discard();
         return before.get();
       }
-      refuseOccupied(output);
+      OutputState.occupied(output)
+          .ifPresent(
+              reason -> {
+                throw new TransferException(reason);
+              });
       try {
         return new MergeRun(plan, options, progress).run(staging);
       } catch (TransferException | IOException | EngineException e) {
@@ -145,7 +155,23 @@ public final class MergeRun {
     return false;
   }
 
-  private static Optional<Published> published(TransferPlan plan, Path output) {
+  /** Whether a run to an output was cut off and left something that another could go on with. */
+  public static boolean isUnfinished(Path output) {
+    return Files.exists(Staging.directory(output));
+  }
+
+  /**
+   * Removes what a run to an output left that was cut off.
+   *
+   * @throws BusyException if somebody writes there
+   */
+  public static void discardUnfinished(Path output) throws IOException {
+    try (Staging staging = Staging.lock(output)) {
+      staging.discard();
+    }
+  }
+
+  static Optional<Published> published(TransferPlan plan, Path output) {
     List<Published.Model> models = new ArrayList<>();
     for (Path directory : places(plan, output)) {
       if (!Files.isDirectory(directory)) {
@@ -158,24 +184,6 @@ public final class MergeRun {
       models.add(new Published.Model(directory, manifest.get()));
     }
     return Optional.of(new Published(plan.id(), models, true));
-  }
-
-  private static void refuseOccupied(Path output) throws IOException {
-    if (!Files.exists(output)) {
-      return;
-    }
-    boolean empty = false;
-    if (Files.isDirectory(output)) {
-      try (var list = Files.list(output)) {
-        empty = list.findAny().isEmpty();
-      }
-    }
-    if (!empty) {
-      throw new TransferException(
-          output
-              + " exists and is not the result of this transfer: give another output, or remove"
-              + " it");
-    }
   }
 
   /** One directory for each lambda of a plan, in their order. */
@@ -192,7 +200,11 @@ public final class MergeRun {
     if (known.isEmpty()) {
       staging.discard();
     }
-    checkSpace(staging);
+    OutputState.shortOfSpace(plan, staging.output(), Staging.bytes(staging.result()), 0)
+        .ifPresent(
+            reason -> {
+              throw new TransferException(reason);
+            });
     staging.create();
     if (known.isEmpty()) {
       write(staging.request(), RequestFile.bytes(plan.request()));
@@ -209,6 +221,7 @@ public final class MergeRun {
       say(inputs.throughCache(), "read");
       say(files.throughCache(), "written");
       work(journal, inputs, files);
+      refuseUnfit();
       files.complete();
       force(journal, files);
     }
@@ -239,28 +252,6 @@ public final class MergeRun {
                     done,
                     first.getKey(),
                     first.getValue()));
-  }
-
-  private void checkSpace(Staging staging) throws IOException {
-    Path parent = Objects.requireNonNull(staging.output().getParent());
-    FileStore store = Files.getFileStore(parent);
-    long there = 0;
-    if (staging.exists()) {
-      try (var all = Files.walk(staging.result())) {
-        there = all.filter(Files::isRegularFile).mapToLong(path -> path.toFile().length()).sum();
-      }
-    }
-    long needed = plan.outputBytes() + SPARE_BYTES - there;
-    if (store.getUsableSpace() < needed) {
-      throw new TransferException(
-          "the results need "
-              + needed
-              + " bytes, but the disk of "
-              + parent
-              + " has only "
-              + store.getUsableSpace()
-              + " left");
-    }
   }
 
   private void work(Journal journal, InputFiles inputs, OutputFiles files) throws IOException {
@@ -331,6 +322,17 @@ public final class MergeRun {
     }
   }
 
+  private void refuseUnfit() {
+    if (unfit.isEmpty()) {
+      return;
+    }
+    List<String> reasons = new ArrayList<>(unfit.stream().sorted().toList());
+    if (reasons.size() >= MOST_UNFIT) {
+      reasons.add("there may be more such tensors, which were not looked at");
+    }
+    throw new TransferException(reasons);
+  }
+
   private TensorWorker worker(InputFiles inputs, int piece, int block) {
     TransferRequest request = plan.request();
     return new TensorWorker(
@@ -389,13 +391,24 @@ public final class MergeRun {
           moved(bytesOf(work));
           continue;
         }
-        Journal.Entry entry =
-            work.made().isPresent()
-                ? worker.make(work.made().get(), files.place(work.name()))
-                : worker.hash(
-                    work.name(), work.read().orElseThrow().role(), work.read().get().tensor());
-        done.put(work.name(), entry);
-        note(entry, work.bytes(), journal, files);
+        if (unfit.size() >= MOST_UNFIT) {
+          return;
+        }
+        try {
+          if (unfit.isEmpty()) {
+            Journal.Entry entry =
+                work.made().isPresent()
+                    ? worker.make(work.made().get(), files.place(work.name()))
+                    : worker.hash(
+                        work.name(), work.read().orElseThrow().role(), work.read().get().tensor());
+            done.put(work.name(), entry);
+            note(entry, work.bytes(), journal, files);
+          } else if (work.made().isPresent()) {
+            worker.look(work.made().get(), files.place(work.name()));
+          }
+        } catch (UnfitException e) {
+          unfit.add(e.sentence());
+        }
       }
     } catch (IOException | RuntimeException | Error e) {
       failed = true;

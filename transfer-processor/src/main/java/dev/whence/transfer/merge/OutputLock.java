@@ -53,7 +53,7 @@ public final class OutputLock implements AutoCloseable {
       throw new TransferException(output + " can not be an output: it has no parent directory");
     }
     Files.createDirectories(parent);
-    Path file = parent.toRealPath().resolve("." + absolute.getFileName() + ".whence-transfer.lock");
+    Path file = file(parent, absolute);
     if (!HELD.add(file)) {
       throw busy(output, file);
     }
@@ -78,6 +78,29 @@ public final class OutputLock implements AutoCloseable {
         HELD.remove(file);
       }
     }
+  }
+
+  /** Whether somebody writes to an output; leaves nothing behind. */
+  static boolean isHeld(Path output) throws IOException {
+    Path absolute = output.toAbsolutePath().normalize();
+    Path parent = absolute.getParent();
+    if (parent == null || !Files.isDirectory(parent)) {
+      return false;
+    }
+    Path file = file(parent, absolute);
+    // Who holds it in this process would lose it if it were opened here.
+    if (HELD.contains(file)) {
+      return true;
+    }
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      return !tryLock(channel);
+    } catch (NoSuchFileException e) {
+      return false;
+    }
+  }
+
+  private static Path file(Path parent, Path output) throws IOException {
+    return parent.toRealPath().resolve("." + output.getFileName() + ".whence-transfer.lock");
   }
 
   private static BusyException busy(Path output, Path file) {

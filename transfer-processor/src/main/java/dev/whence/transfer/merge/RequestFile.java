@@ -40,10 +40,22 @@ public final class RequestFile {
    * @throws TransferException if there is none
    */
   public static TransferRequest of(Path output) {
+    return find(output)
+        .orElseThrow(
+            () ->
+                new TransferException(
+                    "there is no unfinished transfer to " + output + ": nothing to resume"));
+  }
+
+  /**
+   * The request whose run to an output was cut off, if there is one.
+   *
+   * @throws BusyException if somebody writes there
+   */
+  public static Optional<TransferRequest> find(Path output) {
     try (Staging staging = Staging.lock(output)) {
       if (!Files.isRegularFile(staging.request())) {
-        throw new TransferException(
-            "there is no unfinished transfer to " + output + ": nothing to resume");
+        return Optional.empty();
       }
       JsonNode root =
           UntrustedJson.object(
@@ -54,12 +66,13 @@ public final class RequestFile {
       root.path("policies")
           .properties()
           .forEach(entry -> policies.put(entry.getKey(), entry.getValue().asText()));
-      return new TransferRequest(
-          input(root.path("base")),
-          input(root.path("fine-tuned")),
-          input(root.path("target")),
-          lambdas,
-          Policies.of(policies));
+      return Optional.of(
+          new TransferRequest(
+              input(root.path("base")),
+              input(root.path("fine-tuned")),
+              input(root.path("target")),
+              lambdas,
+              Policies.of(policies)));
     } catch (IOException e) {
       throw new TransferException("the unfinished transfer to " + output + " can not be read", e);
     }

@@ -31,9 +31,13 @@ final class Staging implements AutoCloseable {
    */
   static Staging lock(Path output) throws IOException {
     OutputLock lock = OutputLock.of(output);
+    return new Staging(output.toAbsolutePath().normalize(), directory(output), lock);
+  }
+
+  /** Where a result grows. */
+  static Path directory(Path output) {
     Path absolute = output.toAbsolutePath().normalize();
-    return new Staging(
-        absolute, absolute.resolveSibling("." + absolute.getFileName() + ".whence-transfer"), lock);
+    return absolute.resolveSibling("." + absolute.getFileName() + ".whence-transfer");
   }
 
   /** Where the result will be. */
@@ -42,6 +46,10 @@ final class Staging implements AutoCloseable {
   }
 
   Path journal() {
+    return journal(directory);
+  }
+
+  static Path journal(Path directory) {
     return directory.resolve("journal");
   }
 
@@ -53,6 +61,16 @@ final class Staging implements AutoCloseable {
   /** The directory that becomes the output. */
   Path result() {
     return directory.resolve("result");
+  }
+
+  /** Bytes of the directory of a result that grows. */
+  static long bytes(Path directory) throws IOException {
+    if (!Files.exists(directory)) {
+      return 0;
+    }
+    try (var all = Files.walk(directory)) {
+      return all.filter(Files::isRegularFile).mapToLong(path -> path.toFile().length()).sum();
+    }
   }
 
   boolean exists() {

@@ -51,8 +51,13 @@ public final class TensorReader implements AutoCloseable {
     try {
       return new TensorReader(SourceModel.open(role, directory, Optional.empty()));
     } catch (EngineException e) {
-      throw new TransferException(role.word() + ": " + e.getMessage(), e);
+      throw new TransferException(
+          e.reasons().stream().map(reason -> role.word() + ": " + reason).toList(), e);
     }
+  }
+
+  public Path directory() {
+    return model.directory();
   }
 
   SourceModel model() {

@@ -45,6 +45,7 @@ final class TensorWorker {
   private final ByteBuffer fineTuned;
   private final ByteBuffer[] outputs;
   private final byte[] scratch = new byte[HASHED_AT_ONCE];
+  private boolean looking;
 
   /**
    * @param pieceBytes of each of the buffers: three and one for each lambda
@@ -82,11 +83,17 @@ final class TensorWorker {
 
     /** Of what is written: also its checksum for the journal. */
     void addWritten(ByteBuffer bytes) {
+      if (looking) {
+        return;
+      }
       crc.update(bytes.duplicate());
       add(bytes);
     }
 
     void add(ByteBuffer bytes) {
+      if (looking) {
+        return;
+      }
       for (int at = bytes.position(); at < bytes.limit(); at += HASHED_AT_ONCE) {
         int n = Math.min(HASHED_AT_ONCE, bytes.limit() - at);
         bytes.get(at, scratch, 0, n);
@@ -151,6 +158,9 @@ final class TensorWorker {
   }
 
   private void hash(SourceModel.Tensor tensor, Sum sum, Reading way) {
+    if (looking) {
+      return;
+    }
     long bytes = tensor.entry().byteLength();
     for (long at = 0; at < bytes; at += pieceBytes) {
       way.read(tensor, at, (int) Math.min(pieceBytes, bytes - at), base);
@@ -202,7 +212,29 @@ final class TensorWorker {
     return true;
   }
 
-  /** Makes a tensor of all results. */
+  /**
+   * Computes a tensor only to see whether the policies refuse it: nothing is digested or written,
+   * and a tensor that is copied is not read.
+   *
+   * @throws UnfitException if they do
+   */
+  void look(TensorPlan plan, OutputFiles.Place place) {
+    if (plan.treatment() instanceof TensorPlan.Keep) {
+      return;
+    }
+    looking = true;
+    try {
+      var unused = make(plan, place);
+    } finally {
+      looking = false;
+    }
+  }
+
+  /**
+   * Makes a tensor of all results.
+   *
+   * @throws UnfitException if the policies refuse an element of it, with the first one
+   */
   Journal.Entry make(TensorPlan plan, OutputFiles.Place place) {
     Sums sums = new Sums();
     TensorPlan.Treatment treatment = plan.treatment();
@@ -277,19 +309,21 @@ final class TensorWorker {
     try {
       with.merge(t, b, f, n, merged);
     } catch (MergeKernel.NonFiniteException e) {
-      throw new TransferException(
+      throw new UnfitException(
           "tensor '"
               + SafetensorsFile.printable(plan.name())
               + "', byte "
               + (targetPosition + e.element() * t.type().bytes())
               + " of the target: the element "
               + e.getMessage()
-              + "; the policy non-finite propagate would let it pass",
-          e);
+              + "; the policy non-finite propagate would let it pass");
     }
   }
 
   private void write(OutputFiles.Place place, long offset) {
+    if (looking) {
+      return;
+    }
     for (int k = 0; k < results; k++) {
       int bytes = outputs[k].remaining();
       place.write(k, offset, outputs[k]);
@@ -328,7 +362,7 @@ final class TensorWorker {
       moved.accept(2L * n);
       int differs = base.mismatch(fineTuned);
       if (differs >= 0) {
-        throw new TransferException(
+        throw new UnfitException(
             "tensor '"
                 + SafetensorsFile.printable(keep.base().name())
                 + "', byte "
@@ -339,7 +373,9 @@ final class TensorWorker {
                 + " carried over");
       }
     }
-    keep(keep.target(), place, sums);
+    if (!looking) {
+      keep(keep.target(), place, sums);
+    }
   }
 
   private void mergeRows(

@@ -11,6 +11,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * A transfer that can be done: three opened models, what becomes of each tensor of the result, the
@@ -88,6 +89,16 @@ public final class TransferPlan implements AutoCloseable {
    */
   public static TransferPlan of(TransferRequest request) {
     return new TransferPlanner(request).plan();
+  }
+
+  /**
+   * What is wrong with a request of which only some of the models were found: so that whoever
+   * refuses it can tell all at once.
+   *
+   * @param found models that exist; the others are not looked at
+   */
+  public static List<String> problems(TransferRequest request, Set<Role> found) {
+    return new TransferPlanner(request).problems(found);
   }
 
   /** SHA-256, in hex. */

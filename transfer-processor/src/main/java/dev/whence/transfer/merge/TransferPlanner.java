@@ -41,9 +41,9 @@ final class TransferPlanner {
 
   TransferPlan plan() {
     lambdas();
-    open(Role.BASE, request.base());
-    open(Role.FINE_TUNED, request.fineTuned());
-    open(Role.TARGET, request.target());
+    for (Role role : Role.values()) {
+      open(role, request.input(role));
+    }
     try {
       if (models.size() < Role.values().length) {
         throw new TransferException(problems);
@@ -74,6 +74,19 @@ final class TransferPlanner {
     }
   }
 
+  /** What is wrong with some of the models and the factors, where the others can not be found. */
+  List<String> problems(Set<Role> found) {
+    lambdas();
+    try {
+      for (Role role : found) {
+        open(role, request.input(role));
+      }
+    } finally {
+      models.values().forEach(SourceModel::close);
+    }
+    return List.copyOf(problems);
+  }
+
   private void open(Role role, TransferRequest.Input input) {
     try {
       SourceModel model = SourceModel.open(role, input.directory(), input.digest());
@@ -85,8 +98,10 @@ final class TransferPlanner {
                 + " was made by 'whence compress': take the model that it was made of, and compress"
                 + " what comes out");
       }
-    } catch (TransferException | EngineException e) {
-      problems.add(role.word() + ": " + e.getMessage());
+    } catch (TransferException e) {
+      e.reasons().forEach(reason -> problems.add(role.word() + ": " + reason));
+    } catch (EngineException e) {
+      e.reasons().forEach(reason -> problems.add(role.word() + ": " + reason));
     }
   }
 

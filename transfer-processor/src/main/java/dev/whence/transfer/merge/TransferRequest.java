@@ -40,6 +40,14 @@ public record TransferRequest(
         Input.of(base), Input.of(fineTuned), Input.of(target), List.of(1.), Policies.STRICT);
   }
 
+  Input input(Role role) {
+    return switch (role) {
+      case BASE -> base;
+      case FINE_TUNED -> fineTuned;
+      case TARGET -> target;
+    };
+  }
+
   public TransferRequest withLambdas(List<Double> other) {
     return new TransferRequest(base, fineTuned, target, other, policies);
   }

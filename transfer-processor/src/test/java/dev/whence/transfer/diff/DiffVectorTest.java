@@ -2,12 +2,15 @@ package dev.whence.transfer.diff;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Role;
+import dev.whence.transfer.merge.Sparse;
 import dev.whence.transfer.merge.TensorReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -47,6 +50,75 @@ class DiffVectorTest {
     Path again = directory.resolve("again");
     DiffApplication.apply(base, List.of(new DiffApplication.Weighted(diff, 1)), again);
     assertThat(ModelFolder.values(again)).isEqualTo(ModelFolder.values(chat));
+
+    // F - (F - B) is B wherever the difference is exact; what is not is counted, and nothing else
+    // may differ.
+    Path back = directory.resolve("back");
+    DiffApplication.apply(chat, List.of(new DiffApplication.Weighted(diff, -1)), back);
+    assertThat(different(base, back)).isEqualTo(extracted.inexactBack());
+  }
+
+  @Test
+  void the_way_back_gives_every_bit_of_the_base_where_sterbenz_holds() throws IOException {
+    for (ElementType type : ElementType.values()) {
+      int n = 70_001;
+      ModelFolder.Raw base = ModelFolder.random("a", type, 8, (long) n);
+      // The last bit flipped: a neighbour, of the same sign and within a factor of two unless the
+      // number is the smallest of all, whose neighbour is zero and whose difference is exact, too.
+      byte[] neighbours = base.bytes().clone();
+      for (int i = 0; i < n; i++) {
+        neighbours[i * type.bytes()] ^= 1;
+      }
+      Path b = new ModelFolder().add(base).write(directory.resolve("sb-" + type));
+      Path f =
+          new ModelFolder()
+              .add(new ModelFolder.Raw("a", type.name(), base.shape(), neighbours))
+              .write(directory.resolve("sf-" + type));
+      Path diff = directory.resolve("sd-" + type);
+      assertThat(DiffExtraction.extract(b, f, diff))
+          .isEqualTo(new DiffExtraction.Extracted(n, 0, 0, 0));
+      Path back = directory.resolve("sback-" + type);
+      DiffApplication.apply(f, List.of(new DiffApplication.Weighted(diff, -1)), back);
+      assertThat(ModelFolder.values(back)).isEqualTo(ModelFolder.values(b));
+    }
+  }
+
+  @Test
+  void all_diffs_that_can_not_be_opened_and_all_weights_that_are_none_are_told_with_the_model()
+      throws IOException {
+    Path base = write("b", 1, 2);
+    Path one = directory.resolve("one");
+    DiffExtraction.extract(base, write("f", 2, 3), one);
+    List<DiffApplication.Weighted> bad =
+        List.of(
+            new DiffApplication.Weighted(directory.resolve("none"), 1),
+            new DiffApplication.Weighted(one, Double.NaN),
+            new DiffApplication.Weighted(directory.resolve("nowhere"), 1));
+    Path output = directory.resolve("out");
+    assertThat(
+            catchThrowableOfType(
+                    TransferException.class,
+                    () -> DiffApplication.apply(directory.resolve("no-model"), bad, output))
+                .reasons())
+        .hasSize(4)
+        .anySatisfy(reason -> assertThat(reason).contains("no-model"))
+        .anySatisfy(reason -> assertThat(reason).contains("/none "))
+        .anySatisfy(reason -> assertThat(reason).contains("is NaN, not a finite number"))
+        .anySatisfy(reason -> assertThat(reason).contains("/nowhere "));
+    assertThat(
+            catchThrowableOfType(
+                    TransferException.class, () -> DiffApplication.compose(bad, output))
+                .reasons())
+        .hasSize(3);
+    assertThat(
+            catchThrowableOfType(
+                    TransferException.class,
+                    () ->
+                        DiffExtraction.extract(
+                            directory.resolve("no-b"), directory.resolve("no-f"), output))
+                .reasons())
+        .hasSize(2);
+    assertThat(output).doesNotExist();
   }
 
   @Test
@@ -162,6 +234,52 @@ class DiffVectorTest {
         .hasMessageContaining("has shape [2], the model has F32 [1]")
         .hasMessageContaining("'model.layers.1.a' of the model has no difference");
     assertThat(Files.exists(directory.resolve("out"))).isFalse();
+  }
+
+  @Test
+  void what_the_disk_has_no_room_for_is_refused_before_it_is_read() throws IOException {
+    long elements = (Files.getFileStore(directory).getUsableSpace() + (1L << 30)) / 4;
+    String name = "model.layers.0.a";
+    Path large = Sparse.write(directory.resolve("large"), name, elements);
+    Path output = directory.resolve("out");
+    assertThatThrownBy(() -> DiffExtraction.extract(large, large, output))
+        .hasMessageContaining("the results need");
+    // A model's file is a diff's, too: its tensors are differences then.
+    List<DiffApplication.Weighted> diffs = List.of(new DiffApplication.Weighted(large, 1));
+    assertThatThrownBy(() -> DiffApplication.apply(large, diffs, output))
+        .hasMessageContaining("the results need");
+    assertThatThrownBy(() -> DiffApplication.compose(diffs, output))
+        .hasMessageContaining("the results need");
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void what_is_not_finite_is_refused_with_tensor_element_and_model_and_passes_by_policy()
+      throws IOException {
+    Path base = write("b", 1, 2, 3);
+    Path diff = directory.resolve("diff");
+    DiffExtraction.extract(base, write("f", 2, 3, 4), diff);
+    List<DiffApplication.Weighted> one = List.of(new DiffApplication.Weighted(diff, 1));
+    Path target = write("t", 1, Float.NaN, Float.POSITIVE_INFINITY);
+    Path output = directory.resolve("out");
+    assertThatThrownBy(() -> DiffApplication.apply(target, one, output))
+        .hasMessageContaining("tensor 'model.layers.0.a', element 1 is NaN in the model");
+    assertThat(output).doesNotExist();
+    DiffApplication.apply(target, one, output, Policies.NonFinite.PROPAGATE);
+    assertThat(ModelFolder.floats(output, "model.layers.0.a"))
+        .containsExactly(2f, Float.NaN, Float.POSITIVE_INFINITY);
+
+    Path infinite = write("i", 0, 0, Float.NEGATIVE_INFINITY);
+    List<DiffApplication.Weighted> two =
+        List.of(one.get(0), new DiffApplication.Weighted(infinite, .5));
+    Path sum = directory.resolve("sum");
+    assertThatThrownBy(() -> DiffApplication.compose(two, sum))
+        .hasMessageContaining("element 2 is -Infinity in the diff " + infinite);
+    DiffApplication.compose(two, sum, Policies.NonFinite.PROPAGATE);
+    assertThat(ModelFolder.floats(sum, "model.layers.0.a"))
+        .containsExactly(1f, 1f, Float.NEGATIVE_INFINITY);
+    assertThatThrownBy(() -> DiffExtraction.extract(base, target, directory.resolve("none")))
+        .hasMessageContaining("element 1 is NaN in the fine-tuned model: it has no difference");
   }
 
   private Path write(String name, ModelFolder.Raw more) throws IOException {

@@ -192,6 +192,86 @@ class BadInputTest {
         .anySatisfy(reason -> assertThat(reason).contains("outside of the model's directory"));
   }
 
+  private static final String ONE = "model-00001-of-00002.safetensors";
+  private static final String TWO = "model-00002-of-00002.safetensors";
+
+  @Test
+  void every_shard_of_an_index_that_leads_out_of_the_directory_is_named() throws IOException {
+    Files.delete(base.resolve(SafetensorsShards.SINGLE));
+    Files.writeString(
+        base.resolve(SafetensorsShards.INDEX),
+        "{\"weight_map\": {\"a\": \"../one.safetensors\", \"b\": \"/two.safetensors\", \"c\":"
+            + " \"three.safetensors\"}}");
+    assertThat(refused(request()).reasons())
+        .hasSize(3)
+        .allSatisfy(reason -> assertThat(reason).startsWith("base: "))
+        .anySatisfy(reason -> assertThat(reason).contains("'../one.safetensors'"))
+        .anySatisfy(reason -> assertThat(reason).contains("'/two.safetensors'"))
+        .anySatisfy(reason -> assertThat(reason).contains("three.safetensors is missing"));
+  }
+
+  @Test
+  void every_tensor_that_stands_in_two_shards_or_not_where_the_index_says_is_named()
+      throws IOException {
+    Files.delete(target.resolve(SafetensorsShards.SINGLE));
+    new ModelFolder()
+        .add(ONE, ModelFolder.f32("twice", 1))
+        .add(ONE, ModelFolder.f32("twice.too", 1))
+        .add(ONE, ModelFolder.f32("elsewhere", 1))
+        .add(TWO, ModelFolder.f32("twice", 2))
+        .add(TWO, ModelFolder.f32("twice.too", 2))
+        .add(TWO, ModelFolder.f32("unknown", 2))
+        .write(target);
+    Files.writeString(
+        target.resolve(SafetensorsShards.INDEX),
+        String.format(
+            "{\"weight_map\": {\"twice\": \"%1$s\", \"twice.too\": \"%2$s\","
+                + " \"elsewhere\": \"%2$s\", \"nowhere\": \"%1$s\"}}",
+            ONE, TWO));
+    assertThat(refused(request()).reasons())
+        .hasSize(5)
+        .allSatisfy(reason -> assertThat(reason).contains("contradicts its shards"))
+        .anySatisfy(
+            reason -> assertThat(reason).endsWith("'twice' stands in " + ONE + " and in " + TWO))
+        .anySatisfy(
+            reason ->
+                assertThat(reason).endsWith("'twice.too' stands in " + ONE + " and in " + TWO))
+        .anySatisfy(
+            reason ->
+                assertThat(reason)
+                    .endsWith("'elsewhere' is in " + ONE + ", not in " + TWO + ", its shard"))
+        .anySatisfy(
+            reason -> assertThat(reason).endsWith("'nowhere' is not in " + ONE + ", its shard"))
+        .anySatisfy(
+            reason -> assertThat(reason).endsWith("'unknown' of " + TWO + " is not in the index"));
+  }
+
+  @Test
+  void a_message_has_twenty_reasons_and_how_many_more_there_are_and_the_refusal_has_all()
+      throws IOException {
+    ModelFolder more = good();
+    for (int i = 0; i < 25; i++) {
+      more.add(ModelFolder.f32("more." + i, 1));
+    }
+    more.write(target);
+    TransferException refusal = refused(request());
+    assertThat(refusal.reasons()).hasSize(25);
+    assertThat(refusal).hasMessageEndingWith("; and 5 more");
+    assertThat(String.valueOf(refusal.getMessage()).split("; ", -1)).hasSize(21);
+  }
+
+  @Test
+  void a_request_of_which_some_models_are_nowhere_has_what_is_wrong_with_the_others()
+      throws IOException {
+    Files.write(fineTuned.resolve(SafetensorsShards.SINGLE), header(1L << 60));
+    assertThat(
+            TransferPlan.problems(
+                request().withLambdas(List.of(Double.NaN)), java.util.Set.of(Role.FINE_TUNED)))
+        .hasSize(2)
+        .anySatisfy(reason -> assertThat(reason).contains("lambda is NaN"))
+        .anySatisfy(reason -> assertThat(reason).startsWith("fine-tuned: ").contains("header"));
+  }
+
   @Test
   void nan_in_an_input_fails_by_default_with_tensor_byte_and_model_and_passes_by_policy()
       throws IOException {
@@ -217,6 +297,66 @@ class BadInputTest {
                     p.renamed())),
         output);
     assertThat(ModelFolder.floats(output, NORM)).containsExactly(1f, Float.NaN, 3f);
+  }
+
+  @Test
+  void the_first_element_that_is_refused_is_named_of_every_tensor_up_to_twenty()
+      throws IOException {
+    int tensors = 30;
+    for (int bad : new int[] {3, tensors}) {
+      ModelFolder ok = good();
+      ModelFolder broken = good();
+      for (int i = 0; i < tensors; i++) {
+        ok.add(ModelFolder.f32("t." + i, 1, 2, 3));
+        broken.add(
+            i < bad
+                ? ModelFolder.f32("t." + i, 1, Float.POSITIVE_INFINITY, Float.NaN)
+                : ModelFolder.f32("t." + i, 1, 2, 3));
+      }
+      ok.write(base);
+      ok.write(target);
+      broken.write(fineTuned);
+      Path output = directory.resolve("out");
+      try (TransferPlan plan = TransferPlan.of(request())) {
+        TransferException refusal =
+            catchThrowableOfType(
+                TransferException.class,
+                () ->
+                    MergeRun.run(
+                        plan, output, MergeOptions.defaults().withWorkers(1), MergeProgress.NONE));
+        List<String> named =
+            refusal.reasons().stream().filter(reason -> reason.startsWith("tensor '")).toList();
+        assertThat(named)
+            .hasSize(Math.min(20, bad))
+            .doesNotHaveDuplicates()
+            .allSatisfy(
+                reason ->
+                    assertThat(reason).contains("the element is Infinity in the fine-tuned model"));
+        assertThat(refusal.reasons()).hasSize(bad < 20 ? bad : 21);
+      }
+      assertThat(output).doesNotExist();
+      assertThat(Files.exists(Staging.directory(output))).isFalse();
+    }
+  }
+
+  @Test
+  void results_that_the_disk_has_no_room_for_are_refused_before_anything_is_written()
+      throws IOException {
+    long more = Files.getFileStore(directory).getUsableSpace() + (1L << 30);
+    for (Path model : List.of(base, fineTuned, target)) {
+      Sparse.write(model, "model.layers.0.a", more / 4);
+    }
+    Path output = directory.resolve("out");
+    assertThatThrownBy(() -> run(request(), output)).hasMessageContaining("the results need");
+    assertThat(Files.exists(Staging.directory(output))).isFalse();
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      OutputState state = OutputState.of(plan, output);
+      assertThat(state.found()).isEqualTo(OutputState.Found.NOTHING);
+      assertThat(state.neededBytes()).isGreaterThan(more);
+      assertThat(state.problems())
+          .singleElement()
+          .satisfies(reason -> assertThat(reason).contains("has only"));
+    }
   }
 
   private static ModelFolder good(float middle) {

@@ -1,0 +1,41 @@
+package dev.whence.transfer.gate;
+
+import dev.whence.transfer.merge.Directories;
+import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.OutputLock;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * What a gated run leaves beside its output when it is cut off: the candidate, finished or not, and
+ * the models that were only measured. The same gated run goes on with it; nothing else does.
+ */
+public final class Candidate {
+  private Candidate() {}
+
+  /** Whether a gated run to an output was cut off. */
+  public static boolean isLeft(Path output) {
+    Path candidate = GatedTransfer.candidate(output);
+    return Files.exists(candidate)
+        || Files.exists(GatedTransfer.scratch(candidate))
+        || MergeRun.isUnfinished(candidate);
+  }
+
+  /**
+   * Removes it.
+   *
+   * @throws dev.whence.transfer.merge.BusyException if somebody transfers to this output
+   */
+  public static void discard(Path output) throws IOException {
+    Path candidate = GatedTransfer.candidate(output);
+    OutputLock held = OutputLock.of(output);
+    try {
+      MergeRun.discardUnfinished(candidate);
+      Directories.delete(candidate);
+      Directories.delete(GatedTransfer.scratch(candidate));
+    } finally {
+      held.close();
+    }
+  }
+}

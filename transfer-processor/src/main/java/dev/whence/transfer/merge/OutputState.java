@@ -1,0 +1,144 @@
+package dev.whence.transfer.merge;
+
+import dev.whence.transfer.TransferException;
+import java.io.IOException;
+import java.nio.file.FileStore;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * What a run of a plan would find at its output, for the dry run: {@link MergeRun} refuses by the
+ * same sentences. Looking writes nothing and keeps nobody out, so it may be otherwise a moment
+ * later.
+ *
+ * @param found what is there
+ * @param problems why a run would be refused; empty if it would not
+ * @param neededBytes of the disk, without what an unfinished run of the same plan has written
+ * @param usableBytes that the disk has for it
+ */
+public record OutputState(Found found, List<String> problems, long neededBytes, long usableBytes) {
+  static final long SPARE_BYTES = 16L << 20;
+
+  /** What is at an output. */
+  public enum Found {
+    /** Nothing, or an empty directory. */
+    NOTHING,
+    /** This very transfer: a run has nothing to do. */
+    THIS_TRANSFER,
+    /** What a run of this plan left that was cut off: a run goes on with it. */
+    UNFINISHED,
+    /** What a run of another plan left that was cut off: a run removes it and begins anew. */
+    UNFINISHED_OTHER,
+    /** Something else: a run is refused. */
+    OCCUPIED
+  }
+
+  public OutputState {
+    problems = List.copyOf(problems);
+  }
+
+  /**
+   * Looks at an output.
+   *
+   * @param output a directory of this machine
+   * @throws TransferException if it can not be looked at
+   */
+  public static OutputState of(TransferPlan plan, Path output) {
+    try {
+      List<String> problems = new ArrayList<>();
+      if (OutputLock.isHeld(output)) {
+        problems.add("another transfer to " + output + " is running");
+      }
+      if (MergeRun.published(plan, output).isPresent()) {
+        return new OutputState(Found.THIS_TRANSFER, problems, 0, usable(output));
+      }
+      Optional<String> occupied = occupied(output);
+      Path unfinished = Staging.directory(output);
+      boolean ours = Journal.isOf(Staging.journal(unfinished), plan.id());
+      long there = Staging.bytes(unfinished);
+      Found found =
+          occupied.isPresent()
+              ? Found.OCCUPIED
+              : ours
+                  ? Found.UNFINISHED
+                  : Files.exists(unfinished) ? Found.UNFINISHED_OTHER : Found.NOTHING;
+      occupied.ifPresent(problems::add);
+      long written = ours ? there : 0;
+      long freed = ours ? 0 : there;
+      shortOfSpace(plan, output, written, freed).ifPresent(problems::add);
+      return new OutputState(found, problems, needed(plan, written), usable(output) + freed);
+    } catch (IOException e) {
+      throw new TransferException("the output " + output + " can not be looked at (" + e + ")", e);
+    }
+  }
+
+  /** Why an output can not take a result, other than that it has it. */
+  static Optional<String> occupied(Path output) throws IOException {
+    if (!Files.exists(output)) {
+      return Optional.empty();
+    }
+    boolean empty = false;
+    if (Files.isDirectory(output)) {
+      try (var list = Files.list(output)) {
+        empty = list.findAny().isEmpty();
+      }
+    }
+    return empty
+        ? Optional.empty()
+        : Optional.of(
+            output
+                + " exists and is not the result of this transfer: give another output, or remove"
+                + " it");
+  }
+
+  /**
+   * Why the disk can not take the results.
+   *
+   * @param written bytes of them that are there already
+   * @param freed bytes that go before they are written
+   */
+  static Optional<String> shortOfSpace(TransferPlan plan, Path output, long written, long freed)
+      throws IOException {
+    return shortOfSpace(needed(plan, written), output, freed);
+  }
+
+  /** Why the disk can not take some bytes. */
+  static Optional<String> shortOfSpace(long needed, Path output, long freed) throws IOException {
+    long usable = usable(output) + freed;
+    return usable >= needed
+        ? Optional.empty()
+        : Optional.of(
+            "the results need "
+                + needed
+                + " bytes, but the disk of "
+                + parent(output)
+                + " has only "
+                + usable
+                + " left");
+  }
+
+  private static long needed(TransferPlan plan, long written) {
+    return plan.outputBytes() + SPARE_BYTES - written;
+  }
+
+  private static long usable(Path output) throws IOException {
+    Path there = parent(output);
+    while (!Files.exists(there)) {
+      there = Objects.requireNonNull(there.getParent()); // the root exists
+    }
+    FileStore store = Files.getFileStore(there);
+    return store.getUsableSpace();
+  }
+
+  private static Path parent(Path output) {
+    Path parent = output.toAbsolutePath().normalize().getParent();
+    if (parent == null) {
+      throw new TransferException(output + " can not be an output: it has no parent directory");
+    }
+    return parent;
+  }
+}
