@@ -3,6 +3,7 @@ package dev.whence.engine.weights;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 
@@ -18,7 +19,8 @@ public final class ContainedPath {
    * The real path of a file of a directory.
    *
    * @throws EngineException of kind MODEL if the name is not one path element, if there is no such
-   *     file, or if a link leads out of the directory
+   *     file, or if a link leads out of the directory; of kind ENVIRONMENT if a store does not
+   *     answer
    */
   public static Path resolve(Path directory, String name) {
     Path child;
@@ -45,9 +47,12 @@ public final class ContainedPath {
             directory.resolve(name) + " is a link to a file outside of the model's directory");
       }
       return real;
-    } catch (IOException e) {
+    } catch (FileSystemException e) { // there is none, or links lead nowhere
       throw new EngineException(
           Kind.MODEL, directory.resolve(name) + " is missing or can not be read: " + e, e);
+    } catch (IOException e) { // a store that does not answer
+      throw new EngineException(
+          Kind.ENVIRONMENT, directory.resolve(name) + " can not be read now: " + e, e);
     }
   }
 

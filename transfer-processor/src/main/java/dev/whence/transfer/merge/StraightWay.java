@@ -115,12 +115,25 @@ public final class StraightWay {
               m,
               tensor(Role.BASE, of.name()),
               begin(merge.base(), merge.fineTuned()),
-              fromFineTuned
-                  ? new RowMap(own, own, rows.fineTuned())
-                  : new RowMap(
-                      /* target= */ own, /* base= */ rows.target(), /* fineTuned= */ rows.base()));
+              new RowMap(
+                  /* target= */ own,
+                  /* base= */ fromFineTuned ? own : rows.target(),
+                  /* fineTuned= */ inAll(rows, fromFineTuned ? rows.fineTuned() : rows.base())));
     }
     return new TensorPlan(of.name(), of.dtype(), of.shape(), treatment);
+  }
+
+  /** Rows of tokens that one of the models lacks are kept by the transfer, and stand still. */
+  private static int[] inAll(RowMap rows, int[] begin) {
+    int[] moved = begin.clone();
+    for (int row = 0; row < moved.length; row++) {
+      if (rows.target()[row] == RowMap.NONE
+          || rows.base()[row] == RowMap.NONE
+          || rows.fineTuned()[row] == RowMap.NONE) {
+        moved[row] = RowMap.NONE;
+      }
+    }
+    return moved;
   }
 
   /** Where a tensor's way begins: F's, or B's, whose name need not be the result's. */

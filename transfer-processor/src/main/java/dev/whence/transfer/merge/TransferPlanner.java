@@ -41,10 +41,10 @@ final class TransferPlanner {
 
   TransferPlan plan() {
     lambdas();
-    for (Role role : Role.values()) {
-      open(role, request.input(role));
-    }
     try {
+      for (Role role : Role.values()) {
+        open(role, request.input(role));
+      }
       if (models.size() < Role.values().length) {
         throw new TransferException(problems);
       }
@@ -101,7 +101,15 @@ final class TransferPlanner {
     } catch (TransferException e) {
       e.reasons().forEach(reason -> problems.add(role.word() + ": " + reason));
     } catch (EngineException e) {
+      checkNow(role.word(), e);
       e.reasons().forEach(reason -> problems.add(role.word() + ": " + reason));
+    }
+  }
+
+  /** A disk or a store that does not answer says nothing of the models: tried again later. */
+  private static void checkNow(String what, EngineException e) {
+    if (TransferException.isOfEnvironment(e)) {
+      throw new TransferException(what + ": " + e.getMessage(), e);
     }
   }
 
@@ -132,6 +140,7 @@ final class TransferPlanner {
     try {
       texts = ReleaseTexts.of(target, model(Role.FINE_TUNED), policies, alignment, problems);
     } catch (EngineException e) {
+      checkNow("texts", e);
       problems.add(e.getMessage());
     }
     for (String renamed : policies.renamed().keySet()) {
@@ -384,7 +393,10 @@ final class TransferPlanner {
         if (role == Role.BASE) {
           same.add(bytes);
         }
-      } catch (TransferException | EngineException e) {
+      } catch (TransferException e) {
+        problems.add(String.valueOf(e.getMessage()));
+      } catch (EngineException e) {
+        checkNow("tokenizer of " + role.word(), e);
         problems.add(String.valueOf(e.getMessage()));
       }
     }

@@ -31,6 +31,11 @@ final class Subscriptions {
     return !subscriptions.isEmpty() && models.changes() != seen;
   }
 
+  /** Ids of the requests that were handed out. */
+  Set<String> asked() {
+    return Set.copyOf(asked);
+  }
+
   /** Requests that can be made now; each is handed out once. */
   List<TransferEvent> due() {
     seen = models.changes();

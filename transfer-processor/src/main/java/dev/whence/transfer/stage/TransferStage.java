@@ -23,6 +23,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -71,6 +72,9 @@ final class TransferStage implements AutoCloseable {
   private static final Duration AGAIN = Duration.ofSeconds(2);
   private static final Duration COMMIT_AGAIN = Duration.ofSeconds(60);
   private static final int MOST_RECORDS = 100;
+
+  /** A third of the time that the topic keeps a transfer's last event. */
+  private static final Duration TELL_AGAIN = Duration.ofDays(30);
 
   private final TransferConfig config;
   private final Clients clients;
@@ -210,6 +214,7 @@ final class TransferStage implements AutoCloseable {
     private final AnnouncedModels announced = new AnnouncedModels();
     private final Subscriptions subscriptions =
         new Subscriptions(config.subscriptions(), announced);
+    private final Map<String, Instant> told = new HashMap<>();
     private long lastRelease = -1; // offset of the last one that was written here
     private TransferStates states = new TransferStates();
     private boolean owner;
@@ -239,6 +244,7 @@ final class TransferStage implements AutoCloseable {
           if (owner && recovered) {
             health.ready(PART);
             follow(models, releases);
+            tellAgain();
             work(models, releases);
           } else if (!owner && consumer.groupMetadata().generationId() >= 0) {
             health.ready(PART); // without the partition it stands by, which is what it is for
@@ -420,7 +426,15 @@ final class TransferStage implements AutoCloseable {
         received.addFirst(record); // nobody knows yet whether its release is still there
         return;
       }
-      boolean isWithdrawn = isPublished && announced.find(known.get().getModelId()).isEmpty();
+      boolean isWithdrawn = isPublished && isWithdrawn(known.get());
+      if (isWithdrawn) {
+        // What withdrew it may have told so on the transfers' topic, behind this request.
+        TopicReader.read(clients, partition.topic(), NAME + "-rest", this::apply);
+        known = states.find(event.get().getTransferId());
+        isWithdrawn =
+            known.filter(last -> last.getState() == TransferState.PUBLISHED).isPresent()
+                && isWithdrawn(known.get());
+      }
       if (isWithdrawn) {
         LOG.info(
             "transfer {} is carried out again: its release of {} was withdrawn",
@@ -443,6 +457,14 @@ final class TransferStage implements AutoCloseable {
           write(known.get(), Optional.empty(), Optional.of(record.offset() + 1));
         }
       }
+    }
+
+    /** Whether the model of a transfer that was published is not what is released now. */
+    private boolean isWithdrawn(TransferEvent published) {
+      return announced
+          .find(published.getModelId())
+          .filter(release -> release.getDigest().equals(published.getDigest()))
+          .isEmpty();
     }
 
     private void begin(TransferEvent started) {
@@ -614,6 +636,26 @@ final class TransferStage implements AutoCloseable {
                   TransferEvent.getClassSchema(),
                   TransferStates.step(request.getState()));
           commit(producer, COMMIT_AGAIN);
+        }
+      }
+    }
+
+    /**
+     * What became of a subscription's request is told again before the topic's retention takes it:
+     * a processor that starts after that would ask once more.
+     */
+    private void tellAgain() {
+      Instant old = Instant.now().minus(TELL_AGAIN);
+      for (String id : subscriptions.asked()) {
+        Optional<TransferEvent> ended =
+            states
+                .find(id)
+                .filter(event -> TransferStates.isTerminal(event.getState()))
+                .filter(event -> told.getOrDefault(id, event.getOccurredAt()).isBefore(old));
+        if (ended.isPresent()) {
+          LOG.info("transfer {} ended long ago and is told again", id);
+          write(ended.get(), Optional.empty(), Optional.empty());
+          told.put(id, Instant.now());
         }
       }
     }

@@ -3,6 +3,8 @@ package dev.whence.transfer.gate;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Manifest;
@@ -372,18 +374,18 @@ class GatesTest {
     String embeddings = "model.embed_tokens.weight";
     Path b =
         new ModelFolder()
-            .tokens(List.of("a", "b"))
-            .add(ModelFolder.rows(embeddings, 1, 1, 2))
+            .tokens(List.of("a", "b", "old"))
+            .add(ModelFolder.rows(embeddings, 1, 1, 2, 5))
             .write(directory.resolve("b"));
     Path f =
         new ModelFolder()
-            .tokens(List.of("a", "b", "new"))
-            .add(ModelFolder.rows(embeddings, 1, 2, 3, 50))
+            .tokens(List.of("a", "b", "new", "both"))
+            .add(ModelFolder.rows(embeddings, 1, 2, 3, 50, 60))
             .write(directory.resolve("f"));
     Path t =
         new ModelFolder()
-            .tokens(List.of("b", "own", "a"))
-            .add(ModelFolder.rows(embeddings, 1, 12, 70, 11))
+            .tokens(List.of("b", "own", "a", "both", "old"))
+            .add(ModelFolder.rows(embeddings, 1, 12, 70, 11, 80, 90))
             .write(directory.resolve("t"));
     Policies policies = Policies.of(Map.of("vocabulary", "align", "added-tokens", "append"));
     for (double lambda : new double[] {1, .5}) {
@@ -395,11 +397,13 @@ class GatesTest {
       assertThat(judge.seen()).hasSize(10);
       for (int i = 0; i < 10; i++) {
         List<Float> rows = judge.seen().get(i).tensors().get(embeddings);
-        assertThat(rows).hasSize(4);
+        assertThat(rows).hasSize(6);
         assertThat(rows.get(0)).isCloseTo((float) (2 + lambda + i), within(1e-5f));
         assertThat(rows.get(1)).isEqualTo(70); // a token of the target's alone
         assertThat(rows.get(2)).isCloseTo((float) (1 + lambda + i), within(1e-5f));
-        assertThat(rows.get(3)).isEqualTo(50); // appended
+        assertThat(rows.get(3)).isEqualTo(80); // the base lacks it
+        assertThat(rows.get(4)).isEqualTo(90); // fine-tuning dropped it
+        assertThat(rows.get(5)).isEqualTo(50); // appended
       }
     }
   }
@@ -623,6 +627,21 @@ class GatesTest {
     measuring.interrupt();
     assertThat(thrown.get(20, TimeUnit.SECONDS)).isInstanceOf(StoppedException.class);
     isKilled(note);
+  }
+
+  @Test
+  void what_a_judge_leaves_running_keeps_nobody_waiting_and_is_killed() throws Exception {
+    Path child = directory.resolve("child");
+    Path script =
+        Files.writeString(
+            directory.resolve("leaves.sh"),
+            "sleep 600 & echo $! > " + child + "; sleep .3; echo 1.25");
+    Judge judge = new CommandJudge(List.of("sh", script.toString()), Duration.ofMinutes(5));
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(60),
+        () -> assertThat(judge.loss(directory, directory.resolve("set"))).isEqualTo(1.25));
+    long pid = Long.parseLong(Files.readString(child).strip());
+    await().until(() -> ProcessHandle.of(pid).filter(ProcessHandle::isAlive).isEmpty());
   }
 
   @Test

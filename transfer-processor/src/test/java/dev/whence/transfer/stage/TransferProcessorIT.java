@@ -22,6 +22,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -180,6 +181,64 @@ class TransferProcessorIT {
     }
     assertThat(states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(3);
+  }
+
+  @Test
+  void a_request_that_was_repeated_before_a_rollback_does_not_undo_it() throws Exception {
+    TransferEvent request = bench.request("chat-q1", "target", Map.of());
+    TransferEvent held = bench.request("chat-q2", "target", Map.of());
+    TransferEvent last = bench.request("chat-q3", "target", Map.of());
+    Path judge = bench.directory.resolve("judge.sh");
+    Path hold = bench.directory.resolve("hold");
+    Files.writeString(
+        judge, "while [ -e " + hold + " ]; do sleep .05; done\n" + Files.readString(judge));
+    bench.send(request);
+    try (TransferProcessor processor = bench.start(Map.of())) {
+      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      Files.createFile(hold);
+      bench.send(held);
+      await()
+          .atMost(SOON)
+          .until(() -> states(held.getTransferId()).contains(TransferState.STARTED));
+      bench.send(request); // waits behind the one that is held
+      bench.rollback("chat-q1");
+      bench.send(last);
+      Files.delete(hold);
+      assertThat(awaitEnd(last.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    assertThat(published(request.getTransferId())).isEqualTo(1);
+    assertThat(isReleased("chat-q1")).isFalse();
+  }
+
+  @Test
+  void what_became_of_a_subscriptions_request_is_told_again_before_it_is_forgotten()
+      throws Exception {
+    bench.model("targetkept-3", 8);
+    bench.release("base", ModelKind.BASE);
+    bench.release("fine-tuned", ModelKind.FINE_TUNED);
+    bench.release("targetkept-3", ModelKind.BASE);
+    Map<String, String> one =
+        Map.of(
+            "subscriptions.kept.base", "base",
+            "subscriptions.kept.fine-tuned", "fine-tuned",
+            "subscriptions.kept.line", "targetkept-.*");
+    try (TransferProcessor processor = bench.start(one)) {
+      await().atMost(SOON).until(() -> isReleased("fine-tuned-on-targetkept-3"));
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    List<TransferEvent> before = bench.transfers();
+    TransferEvent old =
+        TransferEvent.newBuilder(before.get(before.size() - 1))
+            .setOccurredAt(Instant.now().minus(Duration.ofDays(40)))
+            .build();
+    assertThat(old.getState()).isEqualTo(TransferState.PUBLISHED);
+    bench.send(old);
+    try (TransferProcessor processor = bench.start(one)) {
+      await().atMost(SOON).until(() -> bench.transfers().size() == before.size() + 2);
+      assertThat(bench.transfers().get(before.size() + 1)).isEqualTo(old);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
   }
 
   @Test
