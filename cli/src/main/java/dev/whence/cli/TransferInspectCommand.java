@@ -89,10 +89,7 @@ final class TransferInspectCommand implements Callable<Integer> {
       out.println(Files.readString(place.resolve(Manifest.FILE)).strip());
     }
     out.flush();
-    List<String> differences = expectation.differences(of, results);
-    if (!differences.isEmpty()) {
-      throw new TransferException(differences);
-    }
+    TransferException.refuse(expectation.differences(of, results));
   }
 
   private static String text(DiffInspection.Line line) {

@@ -10,7 +10,6 @@ import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.place.Destination;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -43,7 +42,7 @@ final class TransferResumeCommand implements Callable<Integer> {
     if (finished.isPresent()) {
       Map<Path, Manifest> results = new TreeMap<>();
       finished.get().models().forEach(model -> results.put(model.directory(), model.manifest()));
-      refuse(expectation.differences(destination.place(), results));
+      TransferException.refuse(expectation.differences(destination.place(), results));
       try {
         TransferProgress.say(
             spec.commandLine().getOut(),
@@ -56,7 +55,7 @@ final class TransferResumeCommand implements Callable<Integer> {
     TransferRequest request =
         RequestFile.find(destination.directory())
             .orElseThrow(() -> nothingToResume(destination.directory()));
-    refuse(expectation.differences(destination.place(), request));
+    TransferException.refuse(expectation.differences(destination.place(), request));
     try (TransferPlan plan = TransferPlan.of(request)) {
       TransferProgress.say(
           spec.commandLine().getOut(), TransferProgress.run(plan, destination, bar));
@@ -72,11 +71,5 @@ final class TransferResumeCommand implements Callable<Integer> {
                 + " was cut off in a run with gates, whose sets and limits are not kept: give the"
                 + " same 'transfer run --gates' command again, and it goes on where it was"
             : "there is no unfinished transfer to " + output + ": nothing to resume");
-  }
-
-  private static void refuse(List<String> differences) {
-    if (!differences.isEmpty()) {
-      throw new TransferException(differences);
-    }
   }
 }

@@ -148,21 +148,8 @@ final class TransferRunCommand implements Callable<Integer> {
     }
     InputFile.check(taskSet.get());
     InputFile.check(generalSet.get());
-    EngineOptions engine;
-    GateOptions limits;
-    try {
-      limits =
-          new GateOptions(
-              taskSet.get(),
-              generalSet.get(),
-              barrierLimit,
-              taskTolerance,
-              generalTolerance,
-              sweep);
-      engine = EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
+    GateOptions limits = limits(taskSet.get(), generalSet.get());
+    EngineOptions engine = engine();
     NativeEnd.prepare();
     Gates gates =
         new Gates(
@@ -181,7 +168,7 @@ final class TransferRunCommand implements Callable<Integer> {
                 destination,
                 (manifest, measured) -> {
                   try {
-                    write(manifest, measured);
+                    write(manifest, measured, limits);
                   } catch (IOException e) {
                     unwritten.add(e);
                   }
@@ -201,9 +188,26 @@ final class TransferRunCommand implements Callable<Integer> {
     return outcome.published() ? Whence.DONE : Whence.FAILED;
   }
 
-  private void write(Manifest manifest, GateReport measured) throws IOException {
+  private GateOptions limits(Path task, Path general) {
+    try {
+      return new GateOptions(task, general, barrierLimit, taskTolerance, generalTolerance, sweep);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private EngineOptions engine() {
+    try {
+      return EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
+    } catch (IllegalArgumentException e) {
+      throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private void write(Manifest manifest, GateReport measured, GateOptions limits)
+      throws IOException {
     if (report.isPresent()) {
-      Files.writeString(report.get(), TransferReport.html(manifest, measured));
+      Files.writeString(report.get(), TransferReport.html(manifest, measured, limits));
     }
   }
 

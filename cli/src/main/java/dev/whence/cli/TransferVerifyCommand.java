@@ -43,9 +43,7 @@ final class TransferVerifyCommand implements Callable<Integer> {
     List<String> problems = new ArrayList<>(expectation.differences(output, results));
     List<Path> places = results.isEmpty() ? List.of(output) : List.copyOf(results.keySet());
     places.forEach(place -> problems.addAll(Verification.of(place)));
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     PrintWriter out = spec.commandLine().getOut();
     places.forEach(place -> out.println(place + " is what its manifest says"));
     out.flush();

@@ -35,6 +35,17 @@ public final class TransferException extends RuntimeException {
     this.reasons = List.of(reason);
   }
 
+  /**
+   * Ends with everything that is wrong, if anything is.
+   *
+   * @param problems what is wrong twice is told once
+   */
+  public static void refuse(List<String> problems) {
+    if (!problems.isEmpty()) {
+      throw new TransferException(problems.stream().distinct().toList());
+    }
+  }
+
   /** Each a sentence without its full stop. */
   public List<String> reasons() {
     return reasons;

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.TopicPlan.Range;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.kafka.PartitionRange;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
@@ -23,21 +24,18 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
-import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
 /**
@@ -255,21 +253,13 @@ public final class TopicCorpus {
 
   private TopicPlan begun(Consumer<byte[], byte[]> consumer) throws IOException {
     TopicDescription described = described();
-    List<TopicPartition> all = new ArrayList<>();
-    for (TopicPartitionInfo partition : described.partitions()) {
-      all.add(new TopicPartition(topic, partition.partition()));
-    }
-    Map<TopicPartition, Long> begins = new TreeMap<>(TopicPlan.BY_PARTITION);
-    begins.putAll(consumer.beginningOffsets(all, TIMEOUT));
-    Map<TopicPartition, Long> ends = consumer.endOffsets(all, TIMEOUT);
     List<Range> ranges = new ArrayList<>();
-    begins.forEach(
-        (partition, begin) ->
-            ranges.add(
-                new Range(
-                    partition.partition(),
-                    begin,
-                    Math.max(begin, ends.getOrDefault(partition, begin)))));
+    for (TopicPartitionInfo partition : described.partitions()) {
+      PartitionRange now =
+          PartitionRange.now(consumer, new TopicPartition(topic, partition.partition()));
+      ranges.add(new Range(partition.partition(), now.from(), now.end()));
+    }
+    ranges.sort(Comparator.comparingInt(Range::partition));
     TopicPlan begun = TopicPlan.begin(topic, described.topicId().toString(), ranges);
     begun.write(plan);
     return begun;
@@ -325,41 +315,30 @@ public final class TopicCorpus {
 
     private void partition(Range range) throws IOException {
       TopicPartition partition = new TopicPartition(topic, range.partition());
-      consumer.assign(List.of(partition));
-      consumer.seek(partition, state.next());
-      long giveUpAt = System.nanoTime() + TIMEOUT.toNanos();
-      while (state.next() < range.end()) {
-        ConsumerRecords<byte[], byte[]> polled;
-        try {
-          polled = consumer.poll(Duration.ofMillis(500));
-        } catch (OffsetOutOfRangeException e) {
-          throw new InfluenceException(
-              "Records of "
-                  + partition
-                  + " from offset "
-                  + state.next()
-                  + " on are gone, which were there when this began. Remove "
-                  + plan
-                  + ": the topic is then read from its beginning.",
-              e);
-        }
-        for (ConsumerRecord<byte[], byte[]> record : polled) {
-          if (record.offset() < range.end()) {
-            take(record);
-          }
-        }
-        // Ahead of the last record where it is followed by markers of transactions.
-        long position = consumer.position(partition, TIMEOUT);
-        if (position > state.next()) {
-          giveUpAt = System.nanoTime() + TIMEOUT.toNanos();
-        } else if (System.nanoTime() > giveUpAt) {
-          throw new TimeoutException("the brokers stopped answering while reading " + partition);
-        }
-        state = state.at(range.partition(), Math.min(position, range.end()));
-        if (System.nanoTime() - saved >= saveEvery.toNanos()) {
-          save();
-        }
-        listener.moved(state.done(), state.all(), state.documents());
+      try {
+        new PartitionRange(partition, state.next(), range.end())
+            .read(
+                consumer,
+                (records, next) -> {
+                  for (ConsumerRecord<byte[], byte[]> record : records) {
+                    take(record);
+                  }
+                  state = state.at(range.partition(), next);
+                  if (System.nanoTime() - saved >= saveEvery.toNanos()) {
+                    save();
+                  }
+                  listener.moved(state.done(), state.all(), state.documents());
+                });
+      } catch (OffsetOutOfRangeException e) {
+        throw new InfluenceException(
+            "Records of "
+                + partition
+                + " from offset "
+                + state.next()
+                + " on are gone, which were there when this began. Remove "
+                + plan
+                + ": the topic is then read from its beginning.",
+            e);
       }
     }
 

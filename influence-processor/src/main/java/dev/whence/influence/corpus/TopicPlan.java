@@ -15,9 +15,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import org.apache.kafka.common.TopicPartition;
 
 /**
  * What of a topic becomes a corpus file, and how far that is.
@@ -39,9 +37,6 @@ record TopicPlan(
     long bytes,
     long documents,
     long rejected) {
-  static final Comparator<TopicPartition> BY_PARTITION =
-      Comparator.comparingInt(TopicPartition::partition);
-
   TopicPlan {
     ranges = List.copyOf(ranges);
     int last = -1;

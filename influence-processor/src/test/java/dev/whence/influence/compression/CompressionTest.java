@@ -20,6 +20,7 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.Document;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -41,14 +42,14 @@ class CompressionTest {
   @BeforeAll
   static void compute() throws Exception {
     model = BundledModels.unpack("tiny-base");
-    Path corpus = SampleCorpus.write(directory.resolve("corpus.jsonl"), TinyFactors.documents());
-    try (TappedModel tapped = TappedModel.open(model, LayerSelection.ALL, TinyFactors.CPU)) {
-      factors =
-          TinyFactors.compute(
-              tapped,
-              corpus,
-              directory.resolve("factors"),
-              FactorsJob.Options.DEFAULT.withPackTokens(512));
+    factors = factors(model, "factors", TinyFactors.documents());
+  }
+
+  private static Path factors(Path of, String name, List<Document> documents) throws Exception {
+    Path corpus = SampleCorpus.write(directory.resolve(name + ".jsonl"), documents);
+    try (TappedModel tapped = TappedModel.open(of, LayerSelection.ALL, TinyFactors.CPU)) {
+      return TinyFactors.compute(
+          tapped, corpus, directory.resolve(name), FactorsJob.Options.DEFAULT.withPackTokens(512));
     }
   }
 
@@ -101,17 +102,7 @@ class CompressionTest {
   @Test
   void biasesAreKeptAsTheyAre() throws Exception {
     Path biased = BiasedModel.write(directory.resolve("qwen2"), 0.5);
-    Path corpus =
-        SampleCorpus.write(directory.resolve("ten.jsonl"), TinyFactors.documents().subList(0, 10));
-    Path own;
-    try (TappedModel tapped = TappedModel.open(biased, LayerSelection.ALL, TinyFactors.CPU)) {
-      own =
-          TinyFactors.compute(
-              tapped,
-              corpus,
-              directory.resolve("qwen2-factors"),
-              FactorsJob.Options.DEFAULT.withPackTokens(512));
-    }
+    Path own = factors(biased, "qwen2-factors", TinyFactors.documents().subList(0, 10));
     Path full = directory.resolve("qwen2-full");
     new Compression(
             biased, own, new Compression.Options(Optional.of(1 << 20), 0.5, ElementType.F32))

@@ -1,6 +1,7 @@
 package dev.whence.runtime.dlq;
 
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.kafka.PartitionRange;
 import dev.whence.runtime.worker.EventHeader;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -16,7 +17,6 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 
@@ -155,36 +155,22 @@ public final class DlqTool {
       Consumer<byte[], byte[]> consumer,
       ReplayedOffsets replayed,
       BiConsumer<ConsumerRecord<byte[], byte[]>, DeadLetterEntry> take) {
-    List<TopicPartition> all = List.of(queue);
-    consumer.assign(all);
-    Long begin = consumer.beginningOffsets(all, TIMEOUT).get(queue);
-    Long end = consumer.endOffsets(all, TIMEOUT).get(queue);
-    if (begin == null || end == null) {
-      throw new KafkaException("there is no topic " + queue.topic());
-    }
-    replayed.startAt(begin);
-    consumer.seek(queue, begin);
-    long giveUpAt = System.nanoTime() + TIMEOUT.toNanos();
-    while (consumer.position(queue, TIMEOUT) < end) {
-      var polled = consumer.poll(Duration.ofMillis(500));
-      if (!polled.isEmpty()) {
-        giveUpAt = System.nanoTime() + TIMEOUT.toNanos();
-      } else if (System.nanoTime() > giveUpAt) {
-        throw new TimeoutException("the brokers stopped answering while reading " + queue.topic());
-      }
-      for (ConsumerRecord<byte[], byte[]> record : polled) {
-        if (record.offset() < end) {
-          byte[] value = record.value();
-          take.accept(
-              record,
-              DeadLetterEntry.of(
-                  record.offset(),
-                  headers(record),
-                  value == null ? 0 : value.length,
-                  replayed.contains(record.offset())));
-        }
-      }
-    }
+    PartitionRange all = PartitionRange.now(consumer, queue);
+    replayed.startAt(all.from());
+    all.read(
+        consumer,
+        (records, next) -> {
+          for (ConsumerRecord<byte[], byte[]> record : records) {
+            byte[] value = record.value();
+            take.accept(
+                record,
+                DeadLetterEntry.of(
+                    record.offset(),
+                    headers(record),
+                    value == null ? 0 : value.length,
+                    replayed.contains(record.offset())));
+          }
+        });
   }
 
   private static List<EventHeader> headers(ConsumerRecord<byte[], byte[]> record) {

@@ -1,21 +1,46 @@
 package dev.whence.runtime.models;
 
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
+import java.nio.charset.StandardCharsets;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /**
  * The releases read so far. The live release of a role is the one at the highest offset among those
  * of that role that no tombstone withdrew: withdrawing the last one brings back the one before.
  */
-final class LiveReleases {
+public final class LiveReleases {
   private final Map<String, Placed> releases = new HashMap<>();
 
   private record Placed(long offset, ModelRelease release) {}
+
+  /**
+   * Takes a record of the topic.
+   *
+   * @throws UnreadableException if it is no release; nothing changes then
+   */
+  public void take(ConsumerRecord<byte[], byte[]> record, AvroValues values)
+      throws UnreadableException {
+    if (record.key() == null) {
+      throw new UnreadableException("NO_KEY", "it has no key");
+    }
+    String modelId = new String(record.key(), StandardCharsets.UTF_8);
+    if (record.value() == null) {
+      withdrawn(modelId);
+    } else {
+      released(
+          modelId,
+          record.offset(),
+          values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
+    }
+  }
 
   void released(String modelId, long offset, ModelRelease release) {
     releases.put(modelId, new Placed(offset, release));
@@ -25,7 +50,8 @@ final class LiveReleases {
     releases.remove(modelId);
   }
 
-  Optional<ModelRelease> live(ModelRole role) {
+  /** The live release of a role. */
+  public Optional<ModelRelease> live(ModelRole role) {
     return all(role).stream().findFirst();
   }
 
@@ -35,6 +61,19 @@ final class LiveReleases {
         .filter(placed -> placed.release.getRoles().contains(role))
         .sorted(Comparator.comparingLong(Placed::offset).reversed())
         .map(Placed::release)
+        .toList();
+  }
+
+  /** A release that is not withdrawn. */
+  public Optional<ModelRelease> find(String modelId) {
+    return Optional.ofNullable(releases.get(modelId)).map(Placed::release);
+  }
+
+  /** Of all that are not withdrawn, the last one last. */
+  public List<String> modelIds() {
+    return releases.entrySet().stream()
+        .sorted(Comparator.comparingLong(entry -> entry.getValue().offset()))
+        .map(Map.Entry::getKey)
         .toList();
   }
 }

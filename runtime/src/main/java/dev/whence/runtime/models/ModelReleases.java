@@ -10,7 +10,6 @@ import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -144,19 +143,8 @@ public final class ModelReleases implements AutoCloseable {
   }
 
   private void take(ConsumerRecord<byte[], byte[]> record, LiveReleases known) {
-    if (record.key() == null) {
-      skip(record, "it has no key");
-      return;
-    }
-    String modelId = new String(record.key(), StandardCharsets.UTF_8);
-    if (record.value() == null) {
-      known.withdrawn(modelId);
-      return;
-    }
     try {
-      ModelRelease release =
-          values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
-      known.released(modelId, record.offset(), release);
+      known.take(record, values);
     } catch (UnreadableException e) {
       skip(record, e.sentence());
     }

@@ -9,6 +9,7 @@ import dev.whence.transfer.merge.DirectoryWriter;
 import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
+import dev.whence.transfer.merge.UnfitTensors;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -67,7 +68,7 @@ public final class DiffApplication {
       problems.addAll(
           DirectoryWriter.problems(
               output, tensors.keySet().stream().mapToLong(model::bytes).sum()));
-      refuse(problems);
+      TransferException.refuse(problems);
       List<SafetensorsHeader.Tensor> layout =
           tensors.values().stream()
               .map(
@@ -85,7 +86,7 @@ public final class DiffApplication {
       texts.remove(SafetensorsShards.INDEX);
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
         double[] sum = new double[TensorReader.PIECE];
-        Unfit unfit = new Unfit(nonFinite);
+        UnfitTensors unfit = new UnfitTensors();
         for (TensorReader.Info tensor : tensors.values()) {
           if (unfit.isEnough()) {
             break;
@@ -101,8 +102,8 @@ public final class DiffApplication {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             model.read(tensor.name(), at, n, sum);
             opened.add(tensor.name(), at, n, sum);
-            if (unfit.has(
-                opened.unfit(Optional.of(model), tensor.name(), type, at, n, sum, unfit))) {
+            if (unfit.add(
+                opened.unfit(Optional.of(model), tensor.name(), type, at, n, sum, nonFinite))) {
               break;
             }
             if (unfit.isNone()) {
@@ -182,7 +183,7 @@ public final class DiffApplication {
   public static void compose(List<Weighted> diffs, Path output, Policies.NonFinite nonFinite) {
     List<String> problems = new ArrayList<>();
     try (Opened opened = Opened.of(diffs, problems)) {
-      refuse(problems);
+      TransferException.refuse(problems);
       StoredDiff first = opened.diffs.get(0);
       for (StoredDiff diff : opened.diffs) {
         Set<String> all = new HashSet<>(diff.tensors().keySet());
@@ -202,7 +203,7 @@ public final class DiffApplication {
                   * first.tensors().values().stream()
                       .mapToLong(TensorReader.Info::elements)
                       .sum()));
-      refuse(problems);
+      TransferException.refuse(problems);
       List<SafetensorsHeader.Tensor> layout = new ArrayList<>();
       for (TensorReader.Info tensor : first.tensors().values()) {
         layout.add(
@@ -216,7 +217,7 @@ public final class DiffApplication {
         }
       }
       try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
-        Unfit unfit = new Unfit(nonFinite);
+        UnfitTensors unfit = new UnfitTensors();
         for (TensorReader.Info tensor : first.tensors().values()) {
           if (unfit.isEnough()) {
             break;
@@ -225,9 +226,9 @@ public final class DiffApplication {
             int n = (int) Math.min(TensorReader.PIECE, tensor.elements() - at);
             double[] sum = new double[n];
             opened.sum(tensor.name(), at, n, sum);
-            if (unfit.has(
+            if (unfit.add(
                 opened.unfit(
-                    Optional.empty(), tensor.name(), ElementType.F32, at, n, sum, unfit))) {
+                    Optional.empty(), tensor.name(), ElementType.F32, at, n, sum, nonFinite))) {
               break;
             }
             if (unfit.isNone()) {
@@ -249,42 +250,6 @@ public final class DiffApplication {
   private static void rethrowOfEnvironment(TransferException e) {
     if (TransferException.isOfEnvironment(e)) {
       throw e; // a store that does not answer says nothing about what is wrong
-    }
-  }
-
-  private static void refuse(List<String> problems) {
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems.stream().distinct().toList());
-    }
-  }
-
-  /** Tensors with an element that is refused: from the first one on nothing more is written. */
-  private static final class Unfit {
-    private final Policies.NonFinite policy;
-    private final List<String> reasons = new ArrayList<>();
-
-    Unfit(Policies.NonFinite policy) {
-      this.policy = policy;
-    }
-
-    boolean has(Optional<String> reason) {
-      reason.ifPresent(reasons::add);
-      return reason.isPresent();
-    }
-
-    boolean isNone() {
-      return reasons.isEmpty();
-    }
-
-    boolean isEnough() {
-      return reasons.size() >= DiffExtraction.MOST_UNFIT;
-    }
-
-    void refuse() {
-      if (isEnough()) {
-        reasons.add("there may be more such tensors, which were not looked at");
-      }
-      DiffApplication.refuse(reasons);
     }
   }
 
@@ -460,7 +425,7 @@ public final class DiffApplication {
         long from,
         int n,
         double[] sum,
-        Unfit policy) {
+        Policies.NonFinite policy) {
       for (int i = 0; i < n; i++) {
         if (Double.isFinite(DirectoryWriter.rounded(type, sum[i]))) {
           continue;
@@ -471,7 +436,7 @@ public final class DiffApplication {
           return Optional.of(
               where + ": the sum " + sum[i] + " does not fit " + type + "; give smaller weights");
         }
-        if (policy.policy == Policies.NonFinite.FAIL) {
+        if (policy == Policies.NonFinite.FAIL) {
           return Optional.of(
               where + " is " + added.get() + "; the policy non-finite propagate would let it pass");
         }

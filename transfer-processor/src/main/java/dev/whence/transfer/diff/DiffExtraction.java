@@ -8,6 +8,7 @@ import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.DirectoryWriter;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
+import dev.whence.transfer.merge.UnfitTensors;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -27,9 +28,6 @@ import java.util.TreeMap;
  * twice: once to count, since a safetensors header says how long everything is, and once to write.
  */
 public final class DiffExtraction {
-  /** Most tensors that are named because of an element that has no difference. */
-  static final int MOST_UNFIT = 20;
-
   private DiffExtraction() {}
 
   /**
@@ -60,35 +58,28 @@ public final class DiffExtraction {
     try (TensorReader b = TensorReader.open(Role.BASE, base);
         TensorReader f = TensorReader.open(Role.FINE_TUNED, fineTuned)) {
       List<Pair> pairs = pairs(b, f);
-      refuse(
+      TransferException.refuse(
           DirectoryWriter.problems(
               output,
               pairs.stream().mapToLong(pair -> pair.elements() * pair.stored().bytes()).sum()));
       Map<String, Counting> counts = new TreeMap<>();
-      List<String> unfit = new ArrayList<>();
+      UnfitTensors unfit = new UnfitTensors();
       for (Pair pair : pairs) {
         Counting counting = new Counting();
         each(pair, b, f, counting);
-        counting.unfit.ifPresent(unfit::add);
+        var unused = unfit.add(counting.unfit);
         counts.put(pair.name(), counting);
-        if (unfit.size() >= MOST_UNFIT) {
-          unfit.add("there may be more such tensors, which were not looked at");
+        if (unfit.isEnough()) {
           break;
         }
       }
-      refuse(unfit);
+      unfit.refuse();
       write(pairs, counts, b, f, output);
       return new Extracted(
           pairs.stream().mapToLong(Pair::elements).sum(),
           counts.values().stream().mapToLong(count -> count.exceptions).sum(),
           counts.values().stream().mapToLong(count -> count.inexact).sum(),
           counts.values().stream().mapToLong(Counting::inexactBack).sum());
-    }
-  }
-
-  private static void refuse(List<String> problems) {
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
     }
   }
 
@@ -105,7 +96,7 @@ public final class DiffExtraction {
         problems.addAll(e.reasons());
       }
     }
-    refuse(problems);
+    TransferException.refuse(problems);
   }
 
   private static List<Pair> pairs(TensorReader b, TensorReader f) {
@@ -168,9 +159,7 @@ public final class DiffExtraction {
     theirs.keySet().stream()
         .filter(name -> !SafetensorsShards.isBuffer(name))
         .forEach(name -> problems.add("'" + name + "' is not in base"));
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     return pairs;
   }
 

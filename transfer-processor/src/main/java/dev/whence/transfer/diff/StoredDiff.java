@@ -124,9 +124,7 @@ public final class StoredDiff implements AutoCloseable {
         }
       }
     }
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
   }
 
   /** Whether a tensor has some of the places of the one that it is named after, in order. */

@@ -37,10 +37,7 @@ public final class DirectoryWriter implements AutoCloseable {
   public DirectoryWriter(
       Path output, List<SafetensorsHeader.Tensor> tensors, Map<String, String> metadata) {
     left = tensors.stream().mapToLong(SafetensorsHeader.Tensor::bytes).sum();
-    List<String> problems = problems(output, left);
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems(output, left));
     try {
       staging = Staging.lock(output);
       staging.discard();
@@ -157,9 +154,7 @@ public final class DirectoryWriter implements AutoCloseable {
     Map<String, byte[]> texts =
         ReleaseTexts.of(
             target.model(), fineTuned.model(), Policies.STRICT, Optional.empty(), problems);
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     return new TreeMap<>(texts);
   }
 

@@ -21,7 +21,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -49,8 +48,8 @@ import org.slf4j.LoggerFactory;
  * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote.
  *
  * <p>An element that the policies refuse is a failure that is told with the first such element of
- * every other tensor, of {@value #MOST_UNFIT} at most: from the first one on tensors are only
- * looked at, which costs the reading of what is left and nothing where all is well.
+ * every other tensor (see {@link UnfitTensors}): from the first one on tensors are only looked at,
+ * which costs the reading of what is left and nothing where all is well.
  */
 public final class MergeRun {
   private static final int LARGEST_PIECE = 4 << 20;
@@ -65,8 +64,6 @@ public final class MergeRun {
 
   private static final long ALONE_FROM_BYTES = 16 * ALONE_BYTES;
 
-  private static final int MOST_UNFIT = 20;
-
   private static final Logger LOG = LoggerFactory.getLogger(MergeRun.class);
 
   private final TransferPlan plan;
@@ -79,7 +76,7 @@ public final class MergeRun {
   private long unforcedBytes;
   private final CountDownLatch alone;
   private volatile boolean failed;
-  private final Set<String> unfit = ConcurrentHashMap.newKeySet();
+  private final UnfitTensors unfit = new UnfitTensors();
 
   /** A piece of work. */
   private record Work(String name, long bytes, Optional<TensorPlan> made, Optional<Read> read) {}
@@ -221,7 +218,7 @@ public final class MergeRun {
       say(inputs.throughCache(), "read");
       say(files.throughCache(), "written");
       work(journal, inputs, files);
-      refuseUnfit();
+      unfit.refuse();
       files.complete();
       force(journal, files);
     }
@@ -322,17 +319,6 @@ public final class MergeRun {
     }
   }
 
-  private void refuseUnfit() {
-    if (unfit.isEmpty()) {
-      return;
-    }
-    List<String> reasons = new ArrayList<>(unfit.stream().sorted().toList());
-    if (reasons.size() >= MOST_UNFIT) {
-      reasons.add("there may be more such tensors, which were not looked at");
-    }
-    throw new TransferException(reasons);
-  }
-
   private TensorWorker worker(InputFiles inputs, int piece, int block) {
     TransferRequest request = plan.request();
     return new TensorWorker(
@@ -391,11 +377,11 @@ public final class MergeRun {
           moved(bytesOf(work));
           continue;
         }
-        if (unfit.size() >= MOST_UNFIT) {
+        if (unfit.isEnough()) {
           return;
         }
         try {
-          if (unfit.isEmpty()) {
+          if (unfit.isNone()) {
             Journal.Entry entry =
                 work.made().isPresent()
                     ? worker.make(work.made().get(), files.place(work.name()))
@@ -501,9 +487,7 @@ public final class MergeRun {
                   problems.add(
                       model + " has the digest " + digest + ", its release says " + expected));
     }
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     return digests;
   }
 

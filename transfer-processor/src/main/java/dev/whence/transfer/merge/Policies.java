@@ -144,9 +144,7 @@ public record Policies(
             choice(left, "template", Template.FINE_TUNED, problems),
             renamed);
     left.keySet().forEach(name -> problems.add("there is no policy '" + name + "'"));
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     return policies;
   }
 

@@ -35,19 +35,6 @@ public final class RequestFile {
   }
 
   /**
-   * The request whose run to an output was cut off.
-   *
-   * @throws TransferException if there is none
-   */
-  public static TransferRequest of(Path output) {
-    return find(output)
-        .orElseThrow(
-            () ->
-                new TransferException(
-                    "there is no unfinished transfer to " + output + ": nothing to resume"));
-  }
-
-  /**
    * The request whose run to an output was cut off, if there is one.
    *
    * @throws BusyException if somebody writes there

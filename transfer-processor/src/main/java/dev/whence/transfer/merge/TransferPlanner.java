@@ -149,9 +149,7 @@ final class TransferPlanner {
             "'" + SafetensorsFile.printable(renamed) + "' is renamed, but not in the target");
       }
     }
-    if (!problems.isEmpty()) {
-      throw new TransferException(problems);
-    }
+    TransferException.refuse(problems);
     return new TransferPlan(
         request, models, shards, notRead(shards), dropped.stream().distinct().toList(), texts);
   }

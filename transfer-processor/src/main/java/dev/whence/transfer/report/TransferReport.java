@@ -7,7 +7,6 @@ import dev.whence.transfer.merge.Manifest;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
 
@@ -15,21 +14,12 @@ import java.util.function.Function;
 public final class TransferReport {
   private TransferReport() {}
 
-  /** Writes the page where nobody says which limits were in force. */
-  public static String html(Manifest manifest, GateReport report) {
-    return html(manifest, report, Optional.empty());
-  }
-
   /**
    * Writes the page.
    *
    * @param limits that the gates held the measurements against
    */
   public static String html(Manifest manifest, GateReport report, GateOptions limits) {
-    return html(manifest, report, Optional.of(limits));
-  }
-
-  private static String html(Manifest manifest, GateReport report, Optional<GateOptions> limits) {
     StringBuilder html = new StringBuilder();
     html.append(
         """
@@ -61,20 +51,16 @@ public final class TransferReport {
               + "</td></tr>\n");
     }
     html.append("</table>\n<h2>Barrier of the way, nats per token</h2>\n<table>\n");
-    html.append("<tr><th>set</th><th>barrier</th>");
-    html.append(limits.isPresent() ? "<th>limit</th><th>verdict</th></tr>\n" : "</tr>\n");
+    html.append("<tr><th>set</th><th>barrier</th><th>limit</th><th>verdict</th></tr>\n");
     barrier(html, "task", report.barrierTask(), limits);
     barrier(html, "general", report.barrierGeneral(), limits);
-    limits.ifPresent(
-        given -> {
-          html.append("</table>\n<h2>Limits</h2>\n<table>\n");
-          row(html, "barrier", number(given.barrierLimit()) + " nats per token, on both sets");
-          row(html, "task(M) / task(F)", "at most 1 + " + number(given.taskTolerance()));
-          row(
-              html,
-              "(general(M) / general(T)) / (general(F) / general(B))",
-              "at most 1 + " + number(given.generalTolerance()));
-        });
+    html.append("</table>\n<h2>Limits</h2>\n<table>\n");
+    row(html, "barrier", number(limits.barrierLimit()) + " nats per token, on both sets");
+    row(html, "task(M) / task(F)", "at most 1 + " + number(limits.taskTolerance()));
+    row(
+        html,
+        "(general(M) / general(T)) / (general(F) / general(B))",
+        "at most 1 + " + number(limits.generalTolerance()));
     html.append(
         """
         </table>
@@ -127,18 +113,17 @@ public final class TransferReport {
         name, points.stream().map(Point::at).toList(), points.stream().map(loss).toList());
   }
 
-  private static void barrier(
-      StringBuilder html, String set, double barrier, Optional<GateOptions> limits) {
-    html.append("<tr><th>" + set + " set</th><td>" + number(barrier) + "</td>");
-    limits.ifPresent(
-        given ->
-            html.append(
-                "<td>"
-                    + number(given.barrierLimit())
-                    + "</td><td>"
-                    + verdict(barrier <= given.barrierLimit())
-                    + "</td>"));
-    html.append("</tr>\n");
+  private static void barrier(StringBuilder html, String set, double barrier, GateOptions limits) {
+    html.append(
+        "<tr><th>"
+            + set
+            + " set</th><td>"
+            + number(barrier)
+            + "</td><td>"
+            + number(limits.barrierLimit())
+            + "</td><td>"
+            + verdict(barrier <= limits.barrierLimit())
+            + "</td></tr>\n");
   }
 
   private static String verdict(boolean passed) {

@@ -1,16 +1,15 @@
 package dev.whence.transfer.stage;
 
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.models.LiveReleases;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
-import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.TransferException;
-import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -18,7 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
@@ -34,13 +32,11 @@ public final class Rollback {
   private static final int SHOWN = 20;
 
   private final Clients clients;
-  private final Topics topics;
-  private final AvroValues values;
+  private final TransferRecords records;
 
-  private Rollback(Clients clients, Topics topics, AvroValues values) {
+  private Rollback(Clients clients, TransferRecords records) {
     this.clients = clients;
-    this.topics = topics;
-    this.values = values;
+    this.records = records;
   }
 
   /**
@@ -90,7 +86,8 @@ public final class Rollback {
    */
   public static Withdrawn withdraw(Clients clients, Topics topics, String modelId) {
     try (AvroValues values = new AvroValues(clients.connection())) {
-      return new Rollback(clients, topics, values).withdraw(modelId);
+      return new Rollback(clients, new TransferRecords(topics, values, NAME, "by-hand"))
+          .withdraw(modelId);
     }
   }
 
@@ -98,24 +95,25 @@ public final class Rollback {
     try (Producer<byte[], byte[]> producer =
         clients.transactionalProducer("whence-rollback-" + modelId)) {
       producer.initTransactions(); // before anything is read: one that still runs is fenced
-      Map<String, ModelRelease> releases = releases();
-      ModelRelease withdrawn = releases.remove(modelId);
-      if (withdrawn == null) {
-        throw new TransferException(notLive(modelId, new ArrayList<>(releases.keySet())));
-      }
+      LiveReleases releases = releases();
+      ModelRelease release =
+          releases
+              .find(modelId)
+              .orElseThrow(() -> new TransferException(notLive(modelId, releases.modelIds())));
       List<TransferEvent> published = publishedAs(modelId);
-      List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
-      records.add(
-          new ProducerRecord<>(
-              topics.models().name(), modelId.getBytes(StandardCharsets.UTF_8), null));
-      published.forEach(event -> records.add(rolledBack(event)));
+      List<ProducerRecord<byte[], byte[]>> written = new ArrayList<>();
+      written.add(records.withdrawal(modelId));
+      published.forEach(event -> written.add(records.of(rolledBack(event))));
       producer.beginTransaction();
-      for (ProducerRecord<byte[], byte[]> record : records) {
+      for (ProducerRecord<byte[], byte[]> record : written) {
         var unused = producer.send(record);
       }
-      producer.commitTransaction();
+      Transactions.commit(producer);
       Map<ModelRole, Optional<String>> live = new LinkedHashMap<>();
-      withdrawn.getRoles().forEach(role -> live.put(role, live(releases, role)));
+      LiveReleases left = releases();
+      release
+          .getRoles()
+          .forEach(role -> live.put(role, left.live(role).map(ModelRelease::getModelId)));
       return new Withdrawn(
           modelId, published.stream().map(TransferEvent::getTransferId).toList(), live);
     }
@@ -126,7 +124,7 @@ public final class Rollback {
     return "no release of '"
         + modelId
         + "' is live on "
-        + topics.models().name()
+        + records.topics().models().name()
         + (live.isEmpty()
             ? ": there is none at all"
             : "; these are"
@@ -135,27 +133,15 @@ public final class Rollback {
                 + String.join(", ", last));
   }
 
-  /** The releases that no tombstone withdrew, the last one last. */
-  private Map<String, ModelRelease> releases() {
-    Map<String, ModelRelease> releases = new LinkedHashMap<>();
+  private LiveReleases releases() {
+    LiveReleases releases = new LiveReleases();
     TopicReader.read(
         clients,
-        topics.models().name(),
+        records.topics().models().name(),
         NAME + "-models",
         record -> {
-          if (record.key() == null) {
-            return;
-          }
-          String modelId = new String(record.key(), StandardCharsets.UTF_8);
-          if (record.value() == null) {
-            releases.remove(modelId);
-            return;
-          }
           try {
-            ModelRelease release =
-                values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
-            releases.remove(modelId); // it moves to the end
-            releases.put(modelId, release);
+            releases.take(record, records.values());
           } catch (UnreadableException e) {
             // Processors pass it over, too, and keep what they know of the model.
           }
@@ -163,73 +149,31 @@ public final class Rollback {
     return releases;
   }
 
-  private static Optional<String> live(Map<String, ModelRelease> releases, ModelRole role) {
-    return releases.entrySet().stream()
-        .filter(entry -> entry.getValue().getRoles().contains(role))
-        .map(Map.Entry::getKey)
-        .reduce((before, last) -> last);
-  }
-
-  /** Transfers whose last event is that they published a model. */
   private List<TransferEvent> publishedAs(String modelId) {
-    Map<String, TransferEvent> last = new LinkedHashMap<>();
+    TransferStates states = new TransferStates();
     TopicReader.read(
-        clients, topics.transfers().name(), NAME + "-transfers", record -> take(record, last));
-    return last.values().stream()
-        .filter(event -> event.getState() == TransferState.PUBLISHED)
-        .filter(event -> event.getModelId().equals(modelId))
-        .toList();
+        clients,
+        records.topics().transfers().name(),
+        NAME + "-transfers",
+        record -> {
+          try {
+            Optional<TransferEvent> unused = records.take(record, states);
+          } catch (UnreadableException e) {
+            // The processor passes it over, too.
+          }
+        });
+    return states.publishedAs(modelId);
   }
 
-  /** A request does not change what is true of a transfer that was published. */
-  private void take(ConsumerRecord<byte[], byte[]> record, Map<String, TransferEvent> last) {
-    if (record.key() == null) {
-      return;
-    }
-    String transferId = new String(record.key(), StandardCharsets.UTF_8);
-    if (record.value() == null) {
-      last.remove(transferId);
-      return;
-    }
-    try {
-      TransferEvent event =
-          values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
-      if (event.getTransferId().equals(transferId)
-          && event.getState() != TransferState.REQUESTED
-          && event.getState() != TransferState.UNKNOWN) {
-        last.put(transferId, event);
-      }
-    } catch (UnreadableException e) {
-      // The processor passes it over, too.
-    }
-  }
-
-  private ProducerRecord<byte[], byte[]> rolledBack(TransferEvent published) {
-    String topic = topics.transfers().name();
-    TransferEvent event =
-        TransferEvent.newBuilder(published)
-            .setState(TransferState.FAILED)
-            .setReason(
-                "rolled back: the release of "
-                    + published.getModelId()
-                    + " was withdrawn; the same request publishes it again")
-            .setInstance("")
-            .setOccurredAt(Instant.now())
-            .build();
-    ProducerRecord<byte[], byte[]> record =
-        new ProducerRecord<>(
-            topic,
-            event.getTransferId().getBytes(StandardCharsets.UTF_8),
-            values.write(topic, event));
-    EventHeaders.of(
-            TransferEvent.getClassSchema(),
-            NAME,
-            /* instanceId= */ "by-hand",
-            event.getTransferId(),
-            TransferStates.step(event.getState()),
-            "")
-        .toMap()
-        .forEach(record.headers()::add);
-    return record;
+  private static TransferEvent rolledBack(TransferEvent published) {
+    return TransferEvent.newBuilder(published)
+        .setState(TransferState.FAILED)
+        .setReason(
+            "rolled back: the release of "
+                + published.getModelId()
+                + " was withdrawn; the same request publishes it again")
+        .setInstance("")
+        .setOccurredAt(Instant.now())
+        .build();
   }
 }

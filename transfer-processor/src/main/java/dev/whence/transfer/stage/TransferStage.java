@@ -8,7 +8,6 @@ import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.SourceRecord;
-import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
@@ -35,8 +34,6 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import org.apache.avro.Schema;
-import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -49,7 +46,6 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
-import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -70,7 +66,6 @@ final class TransferStage implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
-  private static final Duration COMMIT_AGAIN = Duration.ofSeconds(60);
   private static final int MOST_RECORDS = 100;
 
   /** A third of the time that the topic keeps a transfer's last event. */
@@ -171,44 +166,12 @@ final class TransferStage implements AutoCloseable {
     }
   }
 
-  /**
-   * Commits. Once that was begun it may only be done again: nobody knows whether it happened.
-   *
-   * @throws EnvironmentException if it does not end; only a new producer can go on then
-   */
-  static void commit(Producer<byte[], byte[]> producer, Duration longest) {
-    long giveUpAt = System.nanoTime() + longest.toNanos();
-    while (true) {
-      try {
-        producer.commitTransaction();
-        return;
-      } catch (TimeoutException e) {
-        if (System.nanoTime() > giveUpAt) {
-          throw new EnvironmentException("a commit did not end", e);
-        }
-        LOG.warn("a commit timed out and is committed again");
-      } catch (InterruptException e) {
-        throw e;
-      } catch (KafkaException e) {
-        abort(producer);
-        throw e;
-      }
-    }
-  }
-
-  private static void abort(Producer<byte[], byte[]> producer) {
-    try {
-      producer.abortTransaction();
-    } catch (KafkaException e) {
-      LOG.debug("the transaction ends with its producer", e);
-    }
-  }
-
   /** What is known as long as the clients live. */
   private final class Session implements ConsumerRebalanceListener {
     private final Consumer<byte[], byte[]> consumer;
     private final Producer<byte[], byte[]> producer;
     private final AvroValues values;
+    private final TransferRecords records;
     private final Deque<ConsumerRecord<byte[], byte[]>> received = new ArrayDeque<>();
     private final Deque<TransferEvent> unfinished = new ArrayDeque<>();
     private final AnnouncedModels announced = new AnnouncedModels();
@@ -227,6 +190,7 @@ final class TransferStage implements AutoCloseable {
       this.consumer = consumer;
       this.producer = producer;
       this.values = values;
+      this.records = new TransferRecords(topics, values, NAME, instance);
     }
 
     void run() {
@@ -324,36 +288,10 @@ final class TransferStage implements AutoCloseable {
     /** Takes a record that may be anything; what is no event counts as nothing. */
     private void apply(ConsumerRecord<byte[], byte[]> record) {
       try {
-        Optional<TransferEvent> unused = read(record);
+        Optional<TransferEvent> unused = records.take(record, states);
       } catch (UnreadableException e) {
         LOG.debug("{} at offset {} is no transfer event: {}", partition, record.offset(), e.code());
       }
-    }
-
-    /**
-     * Takes a record.
-     *
-     * @return the event, or nothing for a tombstone
-     * @throws UnreadableException if it is no event that anybody could act on
-     */
-    private Optional<TransferEvent> read(ConsumerRecord<byte[], byte[]> record)
-        throws UnreadableException {
-      if (record.key() != null && record.value() == null) {
-        states.withdrawn(record.offset(), new String(record.key(), StandardCharsets.UTF_8));
-        return Optional.empty();
-      }
-      TransferEvent event =
-          values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
-      if (record.key() == null
-          || !new String(record.key(), StandardCharsets.UTF_8).equals(event.getTransferId())) {
-        throw new UnreadableException("KEY_MISMATCH", "its key is not the transferId");
-      }
-      if (event.getState() == TransferState.UNKNOWN) {
-        throw new UnreadableException(
-            "UNKNOWN_STATE", "its state is none that this version knows: update the processor");
-      }
-      states.apply(record.offset(), event);
-      return Optional.of(event);
     }
 
     /**
@@ -411,7 +349,7 @@ final class TransferStage implements AutoCloseable {
       }
       Optional<TransferEvent> event;
       try {
-        event = read(record);
+        event = records.take(record, states);
       } catch (UnreadableException e) {
         deadLetter(record, e);
         return;
@@ -511,18 +449,7 @@ final class TransferStage implements AutoCloseable {
             || said.committed().isCompletedExceptionally()) {
           said.committed().completeExceptionally(new StoppedException());
         } else {
-          write(
-              said.event(),
-              said.release()
-                  .map(
-                      release ->
-                          record(
-                              topics.models().name(),
-                              release.getModelId(),
-                              release,
-                              ModelRelease.getClassSchema(),
-                              0)),
-              Optional.empty());
+          write(said.event(), said.release().map(records::of), Optional.empty());
           said.committed().complete(null);
           if (TransferStates.isTerminal(said.event().getState())) {
             meters.counter("whence.transfers", "state", said.event().getState().name()).increment();
@@ -541,13 +468,7 @@ final class TransferStage implements AutoCloseable {
       Optional<Future<RecordMetadata>> placeOfMore;
       producer.beginTransaction();
       try {
-        place =
-            send(
-                topics.transfers().name(),
-                event.getTransferId(),
-                event,
-                TransferEvent.getClassSchema(),
-                TransferStates.step(event.getState()));
+        place = producer.send(records.of(event));
         placeOfMore = more.map(producer::send);
         // Right before it is used: a rebalance may have happened meanwhile.
         ConsumerGroupMetadata member = consumer.groupMetadata();
@@ -559,10 +480,10 @@ final class TransferStage implements AutoCloseable {
               Map.of(partition, new OffsetAndMetadata(nextOffset.get())), member);
         }
       } catch (KafkaException | EnvironmentException e) {
-        abort(producer);
+        Transactions.abort(producer);
         throw e;
       }
-      commit(producer, COMMIT_AGAIN);
+      Transactions.commit(producer);
       states.written(offset(place), event);
       if (more.isPresent() && more.get().topic().equals(topics.models().name())) {
         lastRelease = offset(placeOfMore.get());
@@ -578,22 +499,6 @@ final class TransferStage implements AutoCloseable {
       } catch (ExecutionException e) {
         throw new KafkaException("a committed event has no place", e);
       }
-    }
-
-    private Future<RecordMetadata> send(
-        String topic, String key, SpecificRecord value, Schema schema, int revision) {
-      return producer.send(record(topic, key, value, schema, revision));
-    }
-
-    private ProducerRecord<byte[], byte[]> record(
-        String topic, String key, SpecificRecord value, Schema schema, int revision) {
-      ProducerRecord<byte[], byte[]> record =
-          new ProducerRecord<>(
-              topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value));
-      EventHeaders.of(schema, NAME, instance, key, revision, "")
-          .toMap()
-          .forEach(record.headers()::add);
-      return record;
     }
 
     /** Reads what was announced; new bases of a subscribed line become requests. */
@@ -628,14 +533,8 @@ final class TransferStage implements AutoCloseable {
           LOG.info("{} asks for {}", request.getRequestedBy(), request.getModelId());
           // Read back like any request: it counts from its own offset on.
           producer.beginTransaction();
-          var unused =
-              send(
-                  topics.transfers().name(),
-                  request.getTransferId(),
-                  request,
-                  TransferEvent.getClassSchema(),
-                  TransferStates.step(request.getState()));
-          commit(producer, COMMIT_AGAIN);
+          var unused = producer.send(records.of(request));
+          Transactions.commit(producer);
         }
       }
     }

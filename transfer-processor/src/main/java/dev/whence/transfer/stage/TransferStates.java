@@ -95,6 +95,15 @@ final class TransferStates {
     return Optional.ofNullable(states.get(transferId)).map(Placed::event);
   }
 
+  /** Transfers whose last event is that they published a model. */
+  List<TransferEvent> publishedAs(String modelId) {
+    return states.values().stream()
+        .map(Placed::event)
+        .filter(event -> event.getState() == TransferState.PUBLISHED)
+        .filter(event -> event.getModelId().equals(modelId))
+        .toList();
+  }
+
   /** Transfers that were started and have not ended, the oldest first. */
   List<TransferEvent> unfinished() {
     return states.values().stream()

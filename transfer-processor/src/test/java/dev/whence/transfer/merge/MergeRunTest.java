@@ -443,7 +443,7 @@ class MergeRunTest {
                         .withStop(() -> asked.incrementAndGet() > 20)))
         .isInstanceOf(StoppedException.class);
     assertThat(output).doesNotExist();
-    run(RequestFile.of(output));
+    run(RequestFile.find(output).orElseThrow());
     assertThat(ModelFolder.contents(output)).isEqualTo(expected);
     assertNoTraces();
   }

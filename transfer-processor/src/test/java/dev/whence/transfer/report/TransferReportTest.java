@@ -42,12 +42,4 @@ class TransferReportTest {
         .contains("at most 1 + 0.1250")
         .contains("<svg");
   }
-
-  @Test
-  void where_nobody_gives_the_limits_the_page_has_the_barriers_alone() {
-    assertThat(TransferReport.html(MANIFEST, report()))
-        .contains("<tr><th>task set</th><td>0.0625</td></tr>")
-        .contains("<tr><th>general set</th><td>0.5000</td></tr>")
-        .doesNotContain("<h2>Limits</h2>");
-  }
 }

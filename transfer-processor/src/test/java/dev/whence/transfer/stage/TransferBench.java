@@ -73,6 +73,14 @@ final class TransferBench implements AutoCloseable {
     return directory.resolve("models");
   }
 
+  /** A model, announced as a base after base and fine-tuned. */
+  void newBase(String name) throws IOException {
+    model(name, 8);
+    release("base", ModelKind.BASE);
+    release("fine-tuned", ModelKind.FINE_TUNED);
+    release(name, ModelKind.BASE);
+  }
+
   TransferModel model(String name, float value) throws IOException {
     float[] many = new float[200_000];
     java.util.Arrays.fill(many, value);

@@ -214,10 +214,7 @@ class TransferProcessorIT {
   @Test
   void what_became_of_a_subscriptions_request_is_told_again_before_it_is_forgotten()
       throws Exception {
-    bench.model("targetkept-3", 8);
-    bench.release("base", ModelKind.BASE);
-    bench.release("fine-tuned", ModelKind.FINE_TUNED);
-    bench.release("targetkept-3", ModelKind.BASE);
+    bench.newBase("targetkept-3");
     Map<String, String> one =
         Map.of(
             "subscriptions.kept.base", "base",
@@ -260,10 +257,7 @@ class TransferProcessorIT {
   @Test
   void what_a_subscription_published_and_was_rolled_back_is_not_asked_for_at_the_next_start()
       throws Exception {
-    bench.model("target-2", 8);
-    bench.release("base", ModelKind.BASE);
-    bench.release("fine-tuned", ModelKind.FINE_TUNED);
-    bench.release("target-2", ModelKind.BASE);
+    bench.newBase("target-2");
     Map<String, String> two =
         Map.of(
             "subscriptions.half.base", "base",

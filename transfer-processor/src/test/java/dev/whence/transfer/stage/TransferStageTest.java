@@ -50,7 +50,7 @@ class TransferStageTest {
   @Test
   void a_commit_that_timed_out_is_committed_again() {
     Slow producer = new Slow(2);
-    TransferStage.commit(producer, Duration.ofMinutes(1));
+    Transactions.commit(producer, Duration.ofMinutes(1));
     assertThat(producer.transactionCommitted()).isTrue();
     assertThat(producer.history()).hasSize(1);
   }
@@ -58,7 +58,7 @@ class TransferStageTest {
   @Test
   void a_commit_that_does_not_end_is_of_the_environment_and_nothing_is_aborted() {
     Slow producer = new Slow(Integer.MAX_VALUE);
-    assertThatThrownBy(() -> TransferStage.commit(producer, Duration.ofMillis(5)))
+    assertThatThrownBy(() -> Transactions.commit(producer, Duration.ofMillis(5)))
         .isInstanceOf(EnvironmentException.class)
         .hasMessageContaining("a commit did not end");
     assertThat(producer.transactionAborted()).isFalse();
