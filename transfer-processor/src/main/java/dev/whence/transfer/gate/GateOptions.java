@@ -56,7 +56,7 @@ public record GateOptions(
     for (double lambda : sweep) {
       if (!Double.isFinite(lambda)) {
         wrong.add("the value " + lambda);
-      } else if (!seen.add(lambda)) {
+      } else if (!seen.add(lambda + 0.)) { // -0 + 0 = 0
         wrong.add(lambda + " more than once");
       }
     }

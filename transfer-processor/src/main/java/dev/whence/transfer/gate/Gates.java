@@ -10,7 +10,6 @@ import dev.whence.transfer.merge.IdentityCheck;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
-import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.StraightWay;
 import dev.whence.transfer.merge.TransferPlan;
@@ -192,14 +191,11 @@ public final class Gates {
           }
         }
       }
-      Policies policies = request.policies();
-      boolean allowed =
-          policies.missing() == Policies.Missing.TARGET
-              || policies.shapes() == Policies.Shapes.TARGET;
+      // What is kept is so by a policy: the plan refuses everything else.
       int merged = floats.size() - kept.size();
       return new Gate(
           "agreement",
-          merged > 0 && (kept.isEmpty() || allowed),
+          merged > 0,
           merged
               + " of the target's "
               + floats.size()

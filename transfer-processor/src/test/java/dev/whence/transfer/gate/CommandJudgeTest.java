@@ -76,9 +76,7 @@ class CommandJudgeTest {
               }
             });
     measuring.start();
-    for (int i = 0; i < 200 && !Files.exists(note); i++) {
-      Thread.sleep(100);
-    }
+    await().atMost(Duration.ofSeconds(20)).until(() -> Files.exists(note));
     measuring.interrupt();
     assertThat(thrown.get(20, TimeUnit.SECONDS)).isInstanceOf(StoppedException.class);
     isKilled(note);
@@ -95,8 +93,7 @@ class CommandJudgeTest {
     assertTimeoutPreemptively(
         Duration.ofSeconds(60),
         () -> assertThat(judge.loss(directory, directory.resolve("set"))).isEqualTo(1.25));
-    long pid = Long.parseLong(Files.readString(child).strip());
-    await().until(() -> ProcessHandle.of(pid).filter(ProcessHandle::isAlive).isEmpty());
+    isKilled(child);
   }
 
   @Test
