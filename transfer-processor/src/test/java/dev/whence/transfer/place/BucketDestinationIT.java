@@ -33,6 +33,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -149,14 +150,12 @@ class BucketDestinationIT {
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
           MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
-      boolean[] stop = new boolean[1];
       int stops = 0;
       for (boolean done = false; !done; stops += done ? 0 : 1) {
-        int[] sent = new int[1];
+        AtomicInteger sent = new AtomicInteger(); // by several threads at once
         int most = stops + 1;
-        stop[0] = false;
         try {
-          to.publish(merged, (moved, total) -> stop[0] = ++sent[0] == most, () -> stop[0]);
+          to.publish(merged, (moved, total) -> sent.incrementAndGet(), () -> sent.get() >= most);
           done = true;
         } catch (StoppedException e) {
           List<String> there = store.keys("out/stopped/");
