@@ -36,8 +36,8 @@ public record DeadLetterEntry(
     boolean omitted,
     boolean replayed) {
 
-  static DeadLetterEntry of(
-      long offset, List<EventHeader> headers, int valueLength, boolean replayed) {
+  /** Of the headers of a dead letter; whether it was replayed, others say. */
+  static DeadLetterEntry of(long offset, List<EventHeader> headers, long valueLength) {
     long omitted = number(headers, DeadLetterHeaders.OMITTED_BYTES);
     return new DeadLetterEntry(
         offset,
@@ -52,7 +52,24 @@ public record DeadLetterEntry(
         text(headers, DeadLetterHeaders.STAGE),
         omitted >= 0 ? omitted : valueLength,
         omitted >= 0,
-        replayed);
+        false);
+  }
+
+  DeadLetterEntry withReplayed(boolean was) {
+    return new DeadLetterEntry(
+        offset,
+        code,
+        message,
+        exception,
+        topic,
+        partition,
+        sourceOffset,
+        timestamp,
+        attempt,
+        stage,
+        valueBytes,
+        omitted,
+        was);
   }
 
   private static String text(List<EventHeader> headers, String name) {

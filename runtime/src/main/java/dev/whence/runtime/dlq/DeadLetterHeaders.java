@@ -6,6 +6,7 @@ import dev.whence.runtime.worker.SourceRecord;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The headers of a record in a dead letter queue: those of the source record, and what went wrong
@@ -28,6 +29,12 @@ public final class DeadLetterHeaders {
    * value then is null, and the record stands only in its source topic.
    */
   public static final String OMITTED_BYTES = PREFIX + "omitted-bytes";
+
+  /**
+   * Of a record that is no dead letter: which offsets of this queue the same transaction replayed,
+   * as {@code 17-20,25-25}. It is written behind them, so it is kept as long as they are.
+   */
+  static final String REPLAYED = PREFIX + "replayed-offsets";
 
   private static final int LONGEST_MESSAGE = 4096;
   private static final int LONGEST_NAME = 512;
@@ -55,6 +62,20 @@ public final class DeadLetterHeaders {
     headers.add(EventHeader.of(ATTEMPT, Integer.toString(attempt)));
     headers.add(header(STAGE, stage, LONGEST_NAME));
     return headers;
+  }
+
+  /** What was replayed, if these are the headers of a record that says so. */
+  static Optional<String> replayed(List<EventHeader> headers) {
+    Optional<String> replayed = Optional.empty();
+    for (EventHeader header : headers) {
+      if (header.name().equals(CODE)) {
+        return Optional.empty(); // a dead letter, whatever its source's headers may say
+      }
+      if (header.name().equals(REPLAYED)) {
+        replayed = Optional.of(header.text());
+      }
+    }
+    return replayed;
   }
 
   /** Headers as the source record had them. */

@@ -7,26 +7,46 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code whence dlq show} and {@code whence dlq replay} do. A dead letter queue has one
  * partition.
+ *
+ * <p>What was replayed stands in the queue itself: each transaction writes, behind the dead letters
+ * that it replays, a record whose header names their offsets. It can not be removed before them, as
+ * the offsets of a group are (after seven days without a member, while a queue keeps thirty).
  */
 public final class DlqTool {
   private static final Duration TIMEOUT = Duration.ofSeconds(15);
+
+  /** A writer that died holds up readers until its transaction is timed out, and looked for. */
+  private static final Duration OPEN_TRANSACTIONS = Clients.TRANSACTION_TIMEOUT.multipliedBy(3);
+
+  private static final Duration AGAIN = Duration.ofMillis(100);
   private static final int RECORDS_PER_TRANSACTION = 100;
+
+  /** Of keys and values, uncompressed; a larger record has a transaction to itself. */
+  private static final long BYTES_PER_TRANSACTION = 16 << 20;
+
+  /** What compresses well is far larger in memory than the topic's limit says. */
+  private static final int RECORDS_PER_POLL = 1;
 
   private final Clients clients;
   private final TopicPartition queue;
@@ -43,10 +63,6 @@ public final class DlqTool {
   /** What a replay did. */
   public record Replay(long replayed, long skippedOmitted, long replayedBefore) {}
 
-  private String group() {
-    return "whence-dlq-replay." + queue.topic();
-  }
-
   /**
    * The records of the queue that pass the filter, in order.
    *
@@ -54,121 +70,193 @@ public final class DlqTool {
    */
   public List<DeadLetterEntry> show(DeadLetterFilter filter) {
     List<DeadLetterEntry> entries = new ArrayList<>();
-    try (Consumer<byte[], byte[]> consumer = clients.groupReader(group(), "whence-dlq")) {
+    ReplayedOffsets replayed = new ReplayedOffsets();
+    try (Consumer<byte[], byte[]> consumer = reader()) {
       read(
           consumer,
-          replayed(consumer),
+          PartitionRange.now(consumer, queue),
+          replayed,
           (record, entry) -> {
             if (filter.accepts(entry)) {
               entries.add(entry);
             }
           });
     }
+    // Only behind a record stands whether it was replayed.
+    entries.replaceAll(entry -> entry.withReplayed(replayed.contains(entry.offset())));
     return entries;
   }
 
   /**
    * Writes records back to the topics they came from: the original bytes and headers, and how often
-   * that was done ({@link Replays}). Each record of the queue is replayed once, however often this
-   * is called or interrupted, since what was replayed is committed in the same transaction. It
-   * stays in the queue until retention removes it.
+   * that was done ({@link Replays}). Each record of the queue is replayed once, however often and
+   * whenever this is called or interrupted, since what was replayed is written to the queue in the
+   * same transaction. It stays in the queue until retention removes it.
    *
-   * @throws KafkaException if the cluster does not answer, there is no such topic, or another
-   *     replay of the queue started meanwhile
+   * @throws KafkaException if the cluster does not answer, there is no such topic, another replay
+   *     of the queue started meanwhile, or somebody's transaction on the queue does not end
    */
   public Replay replay(DeadLetterFilter filter) {
-    long[] counts = new long[3];
-    try (Consumer<byte[], byte[]> consumer = clients.groupReader(group(), "whence-dlq");
-        Producer<byte[], byte[]> producer = clients.transactionalProducer(group())) {
+    try (Consumer<byte[], byte[]> consumer = reader();
+        Producer<byte[], byte[]> producer =
+            clients.transactionalProducer("whence-dlq-replay." + queue.topic())) {
       producer.initTransactions();
-      // Only now are the offsets of an earlier replay final.
-      ReplayedOffsets replayed = replayed(consumer);
-      List<ConsumerRecord<byte[], byte[]>> batch = new ArrayList<>();
+      // Only now is final what an earlier replay wrote.
+      PartitionRange all = allCommitted(consumer);
+      ReplayedOffsets before = new ReplayedOffsets();
+      read(consumer, all, before, (record, entry) -> {});
+      long[] counts = new long[2];
+      Batches batches = new Batches(producer);
       read(
           consumer,
-          replayed,
+          all,
+          new ReplayedOffsets(),
           (record, entry) -> {
             if (!filter.accepts(entry)) {
               return;
             }
-            if (entry.replayed()) {
-              counts[2]++;
-            } else if (entry.omitted() || entry.topic().isEmpty()) {
+            if (before.contains(entry.offset())) {
               counts[1]++;
+            } else if (entry.omitted() || entry.topic().isEmpty()) {
+              counts[0]++;
             } else {
-              batch.add(record);
-              if (batch.size() == RECORDS_PER_TRANSACTION) {
-                counts[0] += write(producer, consumer.groupMetadata(), replayed, batch);
-              }
+              batches.add(record, entry.topic());
             }
           });
-      counts[0] += write(producer, consumer.groupMetadata(), replayed, batch);
+      batches.write();
+      return new Replay(batches.written, counts[0], counts[1]);
     }
-    return new Replay(counts[0], counts[1], counts[2]);
   }
 
-  private long write(
-      Producer<byte[], byte[]> producer,
-      ConsumerGroupMetadata group,
-      ReplayedOffsets replayed,
-      List<ConsumerRecord<byte[], byte[]>> batch) {
-    if (batch.isEmpty()) {
-      return 0;
+  private Consumer<byte[], byte[]> reader() {
+    Consumer<byte[], byte[]> consumer = clients.reader("whence-dlq", RECORDS_PER_POLL);
+    try {
+      if (consumer.partitionsFor(queue.topic(), TIMEOUT).isEmpty()) {
+        throw new KafkaException(
+            "there is no topic "
+                + queue.topic()
+                + " on these brokers; see that the topic, its prefix and the brokers are right");
+      }
+      return consumer;
+    } catch (KafkaException e) {
+      consumer.close();
+      throw e;
     }
-    producer.beginTransaction();
-    for (ConsumerRecord<byte[], byte[]> record : batch) {
-      List<EventHeader> headers = headers(record);
-      String topic = DeadLetterEntry.of(record.offset(), headers, 0, false).topic();
+  }
+
+  /**
+   * All that is in the queue now. A transaction that is open hides what was committed behind its
+   * begin, marks of what was replayed among them, so its end is waited for.
+   */
+  private PartitionRange allCommitted(Consumer<byte[], byte[]> consumer) {
+    long end = endWithOpenTransactions();
+    long giveUpAt = System.nanoTime() + OPEN_TRANSACTIONS.toNanos();
+    PartitionRange all = PartitionRange.now(consumer, queue);
+    while (all.end() < end) {
+      if (System.nanoTime() > giveUpAt) {
+        throw new KafkaException(
+            "a transaction that writes to "
+                + queue.topic()
+                + " has not ended for "
+                + OPEN_TRANSACTIONS.toSeconds()
+                + " s, and what was replayed may stand behind it; look for it with"
+                + " kafka-transactions.sh find-hanging, and replay again");
+      }
+      LockSupport.parkNanos(AGAIN.toNanos());
+      all = PartitionRange.now(consumer, queue);
+    }
+    return all;
+  }
+
+  private long endWithOpenTransactions() {
+    try (Admin admin = clients.admin()) {
+      return admin
+          .listOffsets(Map.of(queue, OffsetSpec.latest()))
+          .partitionResult(queue)
+          .get(TIMEOUT.toSeconds(), TimeUnit.SECONDS)
+          .offset();
+    } catch (ExecutionException e) {
+      throw new KafkaException("the end of " + queue + " is not known: " + e.getCause(), e);
+    } catch (TimeoutException e) {
+      throw new KafkaException(
+          "the brokers did not say within " + TIMEOUT.toSeconds() + " s where " + queue + " ends",
+          e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new KafkaException("interrupted before " + queue + " was read", e);
+    }
+  }
+
+  /** Collects records until they are enough for a transaction. */
+  private final class Batches {
+    private final Producer<byte[], byte[]> producer;
+    private final List<ProducerRecord<byte[], byte[]>> originals = new ArrayList<>();
+    private ReplayedOffsets offsets = new ReplayedOffsets();
+    private long bytes;
+    private long written;
+
+    Batches(Producer<byte[], byte[]> producer) {
+      this.producer = producer;
+    }
+
+    void add(ConsumerRecord<byte[], byte[]> record, String topic) {
+      long size = length(record.key()) + length(record.value());
+      if (originals.size() == RECORDS_PER_TRANSACTION || bytes + size > BYTES_PER_TRANSACTION) {
+        write();
+      }
       ProducerRecord<byte[], byte[]> original =
           new ProducerRecord<>(topic, record.key(), record.value());
-      for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers))) {
+      for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers(record)))) {
         original.headers().add(new RecordHeader(header.name(), header.value()));
       }
-      var unused = producer.send(original);
-      replayed.add(record.offset());
+      originals.add(original);
+      offsets.add(record.offset());
+      bytes += size;
     }
-    String metadata = replayed.metadata();
-    if (metadata.length() > ReplayedOffsets.LONGEST_METADATA) {
-      producer.abortTransaction();
-      throw new KafkaException(
-          "what was replayed of "
-              + queue.topic()
-              + " lies in too many pieces to be remembered; replay without a filter on the code or"
-              + " the partition");
+
+    void write() {
+      if (originals.isEmpty()) {
+        return;
+      }
+      producer.beginTransaction();
+      for (ProducerRecord<byte[], byte[]> original : originals) {
+        var unused = producer.send(original);
+      }
+      ProducerRecord<byte[], byte[]> mark =
+          new ProducerRecord<byte[], byte[]>(queue.topic(), queue.partition(), null, null);
+      EventHeader done = EventHeader.of(DeadLetterHeaders.REPLAYED, offsets.toString());
+      mark.headers().add(new RecordHeader(done.name(), done.value()));
+      var unused = producer.send(mark);
+      producer.commitTransaction();
+      written += originals.size();
+      originals.clear();
+      offsets = new ReplayedOffsets();
+      bytes = 0;
     }
-    producer.sendOffsetsToTransaction(
-        Map.of(queue, new OffsetAndMetadata(replayed.next(), metadata)), group);
-    producer.commitTransaction();
-    int count = batch.size();
-    batch.clear();
-    return count;
   }
 
-  private ReplayedOffsets replayed(Consumer<byte[], byte[]> consumer) {
-    OffsetAndMetadata committed = consumer.committed(Set.of(queue), TIMEOUT).get(queue);
-    return committed == null
-        ? new ReplayedOffsets(0, "")
-        : new ReplayedOffsets(committed.offset(), committed.metadata());
+  private static long length(byte @Nullable [] bytes) {
+    return bytes == null ? 0 : bytes.length;
   }
 
-  private void read(
+  /** Hands dead letters over, and adds what is said to be replayed. */
+  private static void read(
       Consumer<byte[], byte[]> consumer,
+      PartitionRange range,
       ReplayedOffsets replayed,
       BiConsumer<ConsumerRecord<byte[], byte[]>, DeadLetterEntry> take) {
-    PartitionRange all = PartitionRange.now(consumer, queue);
-    replayed.startAt(all.from());
-    all.read(
+    range.read(
         consumer,
         (records, next) -> {
           for (ConsumerRecord<byte[], byte[]> record : records) {
-            byte[] value = record.value();
-            take.accept(
-                record,
-                DeadLetterEntry.of(
-                    record.offset(),
-                    headers(record),
-                    value == null ? 0 : value.length,
-                    replayed.contains(record.offset())));
+            List<EventHeader> headers = headers(record);
+            Optional<String> done = DeadLetterHeaders.replayed(headers);
+            if (done.isPresent()) {
+              replayed.addAll(done.get());
+            } else {
+              take.accept(
+                  record, DeadLetterEntry.of(record.offset(), headers, length(record.value())));
+            }
           }
         });
   }

@@ -6,78 +6,54 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Which offsets of a dead letter queue were replayed: all below a committed offset, and the ranges
- * above it that its metadata lists, {@code done=17-20,25-25}. So a replay with a filter leaves the
- * others for later, and none is replayed twice.
+ * Offsets of a dead letter queue that were replayed, as ranges with both ends: {@code 17-20,25-25}.
  */
 final class ReplayedOffsets {
-  /** The broker's offset.metadata.max.bytes. */
-  static final int LONGEST_METADATA = 4096;
-
   private static final Pattern RANGE = Pattern.compile("(\\d{1,18})-(\\d{1,18})");
 
-  private long next;
   private final TreeMap<Long, Long> ranges = new TreeMap<>();
 
-  ReplayedOffsets(long next, String metadata) {
-    this.next = next;
-    if (metadata.startsWith("done=")) {
-      Matcher range = RANGE.matcher(metadata);
-      while (range.find()) {
-        ranges.put(Long.parseLong(range.group(1)), Long.parseLong(range.group(2)));
-      }
-      advance();
-    }
-  }
-
   boolean contains(long offset) {
-    if (offset < next) {
-      return true;
-    }
     Map.Entry<Long, Long> range = ranges.floorEntry(offset);
     return range != null && offset <= range.getValue();
   }
 
   void add(long offset) {
-    if (contains(offset)) {
+    add(offset, offset);
+  }
+
+  /** Adds what {@link #toString} wrote; what is no range is no offset either. */
+  void addAll(String text) {
+    Matcher range = RANGE.matcher(text);
+    while (range.find()) {
+      add(Long.parseLong(range.group(1)), Long.parseLong(range.group(2)));
+    }
+  }
+
+  private void add(long first, long last) {
+    if (last < first) {
       return;
     }
-    long from = offset;
-    long to = offset;
-    Map.Entry<Long, Long> before = ranges.floorEntry(offset);
-    if (before != null && before.getValue() == offset - 1) {
+    long from = first;
+    long to = last;
+    Map.Entry<Long, Long> before = ranges.floorEntry(from);
+    if (before != null && before.getValue() >= from - 1) {
       from = before.getKey();
+      to = Math.max(to, before.getValue());
     }
-    Long after = ranges.remove(offset + 1);
-    if (after != null) {
-      to = after;
+    Map.Entry<Long, Long> after = ranges.ceilingEntry(from);
+    while (after != null && after.getKey() <= to + 1) {
+      to = Math.max(to, after.getValue());
+      ranges.remove(after.getKey());
+      after = ranges.ceilingEntry(from);
     }
     ranges.put(from, to);
-    advance();
   }
 
-  /** Offsets below the log's start can not be replayed any more; nor need they be listed. */
-  void startAt(long logStart) {
-    next = Math.max(next, logStart);
-    advance();
-  }
-
-  private void advance() {
-    while (!ranges.isEmpty() && ranges.firstKey() <= next) {
-      Map.Entry<Long, Long> first = ranges.pollFirstEntry();
-      next = Math.max(next, first.getValue() + 1);
-    }
-  }
-
-  /** First offset that was not replayed. */
-  long next() {
-    return next;
-  }
-
-  String metadata() {
+  @Override
+  public String toString() {
     StringBuilder out = new StringBuilder();
-    ranges.forEach(
-        (from, to) -> out.append(out.length() == 0 ? "done=" : ",").append(from + "-" + to));
+    ranges.forEach((from, to) -> out.append(out.isEmpty() ? "" : ",").append(from + "-" + to));
     return out.toString();
   }
 }

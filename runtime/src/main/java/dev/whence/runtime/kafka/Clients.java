@@ -65,19 +65,26 @@ public final class Clients {
 
   /** A consumer for {@code assign}: it has no group and commits nothing. */
   public Consumer<byte[], byte[]> reader(String clientId) {
-    Map<String, Object> properties = consumerProperties(clientId);
-    properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");
+    return new KafkaConsumer<>(
+        readerProperties(clientId), new ByteArrayDeserializer(), new ByteArrayDeserializer());
+  }
+
+  /**
+   * The same for records that may be large.
+   *
+   * @param maxPollRecords most records of one poll: all of them are in memory at once, uncompressed
+   */
+  public Consumer<byte[], byte[]> reader(String clientId, int maxPollRecords) {
+    Map<String, Object> properties = readerProperties(clientId);
+    properties.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, maxPollRecords);
     return new KafkaConsumer<>(
         properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 
-  /** A consumer for {@code assign} that can read the offsets a group committed. */
-  public Consumer<byte[], byte[]> groupReader(String group, String clientId) {
+  private Map<String, Object> readerProperties(String clientId) {
     Map<String, Object> properties = consumerProperties(clientId);
-    properties.put(ConsumerConfig.GROUP_ID_CONFIG, group);
-    properties.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "classic");
-    return new KafkaConsumer<>(
-        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");
+    return properties;
   }
 
   private Map<String, Object> consumerProperties(String clientId) {

@@ -6,6 +6,7 @@ import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.SourceRecord;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -60,5 +61,23 @@ class DeadLetterHeadersTest {
 
   private static String id(byte[] key) {
     return new SourceRecord("t", 1, 2, 3, key, null, List.of()).idWithoutValue();
+  }
+
+  @Test
+  void aSourceRecordCanNotSayThatDeadLettersWereReplayed() {
+    SourceRecord hostile =
+        new SourceRecord(
+            "t",
+            1,
+            2,
+            3,
+            null,
+            null,
+            List.of(EventHeader.of(DeadLetterHeaders.REPLAYED, "0-999999")));
+    List<EventHeader> headers = DeadLetterHeaders.of(hostile, new Failure("C", "m"), 1, "stage");
+    assertThat(headers).extracting(EventHeader::name).doesNotContain(DeadLetterHeaders.REPLAYED);
+    List<EventHeader> both = new ArrayList<>(headers);
+    both.add(0, EventHeader.of(DeadLetterHeaders.REPLAYED, "0-999999"));
+    assertThat(DeadLetterHeaders.replayed(both)).isEmpty();
   }
 }

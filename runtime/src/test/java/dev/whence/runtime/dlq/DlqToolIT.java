@@ -1,6 +1,7 @@
 package dev.whence.runtime.dlq;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
@@ -21,12 +22,17 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
@@ -81,26 +87,9 @@ class DlqToolIT {
     TopicAdmin admin = new TopicAdmin(clients, topics.all());
     admin.create();
     String queue = topics.deadLettersOf(topics.responses()).name();
-    try (KafkaProducer<byte[], byte[]> producer =
-        new KafkaProducer<>(
-            Map.of("bootstrap.servers", broker.bootstrapServers()),
-            new ByteArraySerializer(),
-            new ByteArraySerializer())) {
+    try (Producer<byte[], byte[]> producer = producer()) {
       for (int i = 0; i < 6; i++) {
-        SourceRecord source =
-            new SourceRecord(
-                topics.responses().name(),
-                i % 2,
-                100 + i,
-                1,
-                bytes("k" + i),
-                bytes("secret" + i),
-                List.of(EventHeader.of("traceparent", "trace" + i)));
-        ProducerRecord<byte[], byte[]> dead =
-            new ProducerRecord<>(queue, bytes("k" + i), bytes("secret" + i));
-        DeadLetterHeaders.of(source, new Failure(i < 4 ? "A" : "B", "why"), 1, "stage")
-            .forEach(header -> dead.headers().add(header.name(), header.value()));
-        producer.send(dead).get();
+        producer.send(dead(topics, i, bytes("secret" + i))).get();
       }
     }
     DlqTool tool = new DlqTool(clients, queue);
@@ -131,6 +120,107 @@ class DlqToolIT {
               assertThat(record.headers().lastHeader("traceparent")).isNotNull();
               assertThat(record.headers().lastHeader(Replays.HEADER).value()).isEqualTo(bytes("1"));
             });
+  }
+
+  @Test
+  void whatWasReplayedIsKnownWhenTheBrokersHaveForgottenEveryGroup() throws Exception {
+    Topics own = created("forgotten.");
+    try (Producer<byte[], byte[]> producer = producer()) {
+      for (int i = 0; i < 3; i++) {
+        producer.send(dead(own, i, bytes("v" + i))).get();
+      }
+    }
+    DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(3, 0, 0));
+    // What offsets.retention.minutes does after seven days.
+    try (Admin admin = clients.admin()) {
+      List<String> groups =
+          admin.listGroups().all().get().stream().map(GroupListing::groupId).toList();
+      admin.deleteConsumerGroups(groups).all().get();
+    }
+    assertThat(tool.show(DeadLetterFilter.ALL)).hasSize(3).allMatch(DeadLetterEntry::replayed);
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(0, 0, 3));
+    assertThat(read(own.responses().name())).hasSize(3);
+  }
+
+  @Test
+  void aReplayWaitsForWhatIsBeingWrittenToTheQueue() throws Exception {
+    Topics own = created("open.");
+    DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
+    try (Producer<byte[], byte[]> worker = clients.transactionalProducer("some-worker")) {
+      worker.initTransactions();
+      worker.beginTransaction();
+      worker.send(dead(own, 0, bytes("v"))).get();
+      CompletableFuture<DlqTool.Replay> replay =
+          CompletableFuture.supplyAsync(() -> tool.replay(DeadLetterFilter.ALL));
+      assertThatThrownBy(() -> replay.get(2, TimeUnit.SECONDS))
+          .isInstanceOf(TimeoutException.class);
+      worker.commitTransaction();
+      assertThat(replay.get(20, TimeUnit.SECONDS)).isEqualTo(new DlqTool.Replay(1, 0, 0));
+    }
+  }
+
+  /** More than this process's memory, if they were read or written at once. */
+  @Test
+  void deadLettersThatCompressWellAreReplayedFewAtATime() throws Exception {
+    Topics own = created("large.");
+    byte[] value = new byte[50_000_000];
+    int count = (int) (Runtime.getRuntime().maxMemory() / value.length) + 4;
+    try (Producer<byte[], byte[]> producer = producer()) {
+      for (int i = 0; i < count; i++) {
+        producer.send(dead(own, i, value)).get();
+      }
+    }
+    DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(count, 0, 0));
+  }
+
+  @Test
+  void aQueueThatIsNotThereIsOneSentenceAtOnce() {
+    DlqTool tool = new DlqTool(clients, "whence.dlq.nowhere");
+    assertThatThrownBy(() -> tool.show(DeadLetterFilter.ALL))
+        .hasMessageContaining("there is no topic whence.dlq.nowhere");
+    assertThatThrownBy(() -> tool.replay(DeadLetterFilter.ALL))
+        .hasMessageContaining("there is no topic whence.dlq.nowhere");
+  }
+
+  private Topics created(String prefix) {
+    Topics own = new Topics(prefix);
+    new TopicAdmin(clients, own.all()).create();
+    return own;
+  }
+
+  private Producer<byte[], byte[]> producer() {
+    return new KafkaProducer<>(
+        Map.of(
+            "bootstrap.servers",
+            broker.bootstrapServers(),
+            "compression.type",
+            "zstd",
+            "max.request.size",
+            Clients.LARGEST_REQUEST_BYTES,
+            "buffer.memory",
+            Clients.LARGEST_REQUEST_BYTES),
+        new ByteArraySerializer(),
+        new ByteArraySerializer());
+  }
+
+  /** The i-th dead letter of a topic; the first four have code A, the others B. */
+  private static ProducerRecord<byte[], byte[]> dead(Topics of, int i, byte[] value) {
+    SourceRecord source =
+        new SourceRecord(
+            of.responses().name(),
+            i % 2,
+            100 + i,
+            1,
+            bytes("k" + i),
+            value,
+            List.of(EventHeader.of("traceparent", "trace" + i)));
+    ProducerRecord<byte[], byte[]> dead =
+        new ProducerRecord<>(of.deadLettersOf(of.responses()).name(), bytes("k" + i), value);
+    DeadLetterHeaders.of(source, new Failure(i < 4 ? "A" : "B", "why"), 1, "stage")
+        .forEach(header -> dead.headers().add(header.name(), header.value()));
+    return dead;
   }
 
   private static DeadLetterFilter code(String code) {

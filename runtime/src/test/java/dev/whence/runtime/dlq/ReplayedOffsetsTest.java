@@ -2,6 +2,7 @@ package dev.whence.runtime.dlq;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import net.jqwik.api.ForAll;
@@ -12,31 +13,36 @@ import org.junit.jupiter.api.Test;
 
 class ReplayedOffsetsTest {
   @Property
-  void whatWasReplayedIsKnownAfterItIsReadAgain(
-      @ForAll @Size(max = 60) List<@IntRange(max = 80) Integer> offsets) {
-    ReplayedOffsets replayed = new ReplayedOffsets(0, "");
-    for (int offset : offsets) {
-      replayed.add(offset);
-      replayed = new ReplayedOffsets(replayed.next(), replayed.metadata());
+  void whatWasReplayedInSeveralTransactionsIsKnownWhenItIsReadAgain(
+      @ForAll @Size(max = 6) List<@Size(max = 20) List<@IntRange(max = 80) Integer>> transactions) {
+    ReplayedOffsets all = new ReplayedOffsets();
+    Set<Integer> expected = new HashSet<>();
+    for (List<Integer> transaction : transactions) {
+      ReplayedOffsets replayed = new ReplayedOffsets();
+      transaction.forEach(replayed::add);
+      all.addAll(replayed.toString());
+      expected.addAll(transaction);
     }
     for (int offset = 0; offset <= 81; offset++) {
-      assertThat(replayed.contains(offset)).isEqualTo(Set.copyOf(offsets).contains(offset));
+      assertThat(all.contains(offset)).isEqualTo(expected.contains(offset));
     }
   }
 
   @Test
-  void neighboursAreOneRangeAndTheFrontIsTheOffset() {
-    ReplayedOffsets replayed = new ReplayedOffsets(5, "");
+  void neighboursAreOneRange() {
+    ReplayedOffsets replayed = new ReplayedOffsets();
     for (long offset : new long[] {9, 7, 8, 12}) {
       replayed.add(offset);
     }
-    assertThat(replayed.metadata()).isEqualTo("done=7-9,12-12");
-    replayed.add(5);
-    replayed.add(6);
-    assertThat(replayed.next()).isEqualTo(10);
-    assertThat(replayed.metadata()).isEqualTo("done=12-12");
-    replayed.startAt(20);
-    assertThat(replayed.next()).isEqualTo(20);
-    assertThat(replayed.metadata()).isEmpty();
+    assertThat(replayed).hasToString("7-9,12-12");
+    replayed.addAll("10-11,6-7");
+    assertThat(replayed).hasToString("6-12");
+  }
+
+  @Test
+  void whatIsNoRangeIsNoOffset() {
+    ReplayedOffsets replayed = new ReplayedOffsets();
+    replayed.addAll("-,5,9-7,x-y,1-,99999999999999999999999-1");
+    assertThat(replayed.toString()).isEmpty();
   }
 }
