@@ -15,7 +15,12 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** The topic catalogue against a cluster: reports drift, creates what is missing on request. */
+/**
+ * The topic catalogue against a cluster: reports drift, creates what is missing on request. A
+ * report ends with 1 if anything is missing or different; a creation only if something could not be
+ * had: a cluster that has more than the catalogue wants is no failure, or a deployment that begins
+ * with it would never start.
+ */
 @Command(
     name = "topics",
     description = "Compares a cluster's topics and schemas with the catalogue, or creates them.",
@@ -26,7 +31,9 @@ final class TopicsCommand implements Callable<Integer> {
 
   @Option(
       names = "--create",
-      description = "creates what is missing, raises what is too small, never shrinks")
+      description =
+          "creates what is missing, raises what is too small, never shrinks; ends with 0 where"
+              + " there is more than the catalogue wants")
   private boolean create;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -45,9 +52,36 @@ final class TopicsCommand implements Callable<Integer> {
           Locale.ROOT, "%-" + width + "s  %-9s  %s%n", state.name(), word(state), state.detail());
     }
     out.flush();
-    boolean wanted =
-        states.stream().noneMatch(s -> s.kind() == Kind.MISSING || s.kind() == Kind.DRIFT);
-    return wanted ? Whence.DONE : Whence.FAILED;
+    long missing = count(states, Kind.MISSING);
+    long refused = count(states, Kind.REFUSED);
+    long drift = count(states, Kind.DRIFT);
+    PrintWriter err = spec.commandLine().getErr();
+    if (!create && missing + drift > 0) {
+      err.println(
+          "whence: "
+              + missing
+              + " missing and "
+              + drift
+              + " different from the catalogue (see the list); --create creates what is missing and"
+              + " raises what is too small");
+      return Whence.FAILED;
+    }
+    if (refused > 0) {
+      err.println(
+          "whence: "
+              + refused
+              + " refused (see the list): how a topic's records are cleaned up is not changed here;"
+              + " set it with kafka-configs.sh once you know that no record is lost by it");
+      return Whence.FAILED;
+    }
+    if (drift > 0) {
+      err.println("whence: " + drift + " different from the catalogue and left so (see the list)");
+    }
+    return Whence.DONE;
+  }
+
+  private static long count(List<TopicState> states, Kind kind) {
+    return states.stream().filter(state -> state.kind() == kind).count();
   }
 
   private static String word(TopicState state) {

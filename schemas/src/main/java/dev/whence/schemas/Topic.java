@@ -14,6 +14,8 @@ import org.apache.avro.Schema;
  * @param value schema of the value as it is registered under {@link #subject()}; absent for a
  *     dead-letter topic, which holds its source's bytes
  * @param partitions how many a new topic gets
+ * @param partitionsFixed whether their number must stay as it is once the topic is there: a Kafka
+ *     Streams state hangs on it, and would not be found again under a key that moved
  * @param cleanup what the broker does with old records
  * @param retention how long records are kept; absent: as long as compaction keeps them
  * @param maxMessageBytes largest record batch, in bytes
@@ -24,6 +26,7 @@ public record Topic(
     String key,
     Optional<Schema> value,
     int partitions,
+    boolean partitionsFixed,
     Cleanup cleanup,
     Optional<Duration> retention,
     int maxMessageBytes,

@@ -66,20 +66,25 @@ public final class Topics {
             "responseId",
             Optional.of(AvroSerdes.published(Agreement.getClassSchema())),
             1,
+            false,
             Cleanup.DELETE,
             Optional.of(Duration.ofDays(7)),
             MIB,
             Optional.empty());
     influenceRequests =
         events(prefix, "influence.requests", InfluenceRequest.getClassSchema(), Duration.ofDays(7));
-    influenceQueries = scattered(prefix, "influence.queries", InfluenceQuery.getClassSchema());
-    influencePartials = scattered(prefix, "influence.partials", InfluencePartial.getClassSchema());
+    influenceQueries =
+        scattered(prefix, "influence.queries", InfluenceQuery.getClassSchema(), false);
+    // The merger keeps its open queries by partition.
+    influencePartials =
+        scattered(prefix, "influence.partials", InfluencePartial.getClassSchema(), true);
     influences =
         new Topic(
             prefix + "influences",
             "responseId",
             Optional.of(AvroSerdes.published(Influence.getClassSchema())),
             12,
+            false,
             Cleanup.DELETE,
             Optional.of(Duration.ofDays(30)),
             8 * MIB,
@@ -90,6 +95,7 @@ public final class Topics {
             "modelId",
             Optional.of(AvroSerdes.published(ModelRelease.getClassSchema())),
             1,
+            false,
             Cleanup.COMPACT,
             Optional.empty(),
             MIB,
@@ -100,6 +106,7 @@ public final class Topics {
             "transferId",
             Optional.of(AvroSerdes.published(TransferEvent.getClassSchema())),
             1,
+            false,
             Cleanup.COMPACT_AND_DELETE,
             Optional.of(Duration.ofDays(90)),
             MIB,
@@ -131,6 +138,7 @@ public final class Topics {
         "responseId",
         Optional.of(AvroSerdes.published(value)),
         12,
+        false,
         Cleanup.DELETE,
         Optional.of(retention),
         8 * MIB,
@@ -138,12 +146,14 @@ public final class Topics {
   }
 
   /** Between the parts of one processor. */
-  private static Topic scattered(String prefix, String name, Schema value) {
+  private static Topic scattered(
+      String prefix, String name, Schema value, boolean partitionsFixed) {
     return new Topic(
         prefix + name,
         "queryId",
         Optional.of(AvroSerdes.published(value)),
         8,
+        partitionsFixed,
         Cleanup.DELETE,
         Optional.of(Duration.ofDays(1)),
         16 * MIB,
@@ -156,6 +166,7 @@ public final class Topics {
         source.key(),
         Optional.empty(),
         1,
+        false,
         Cleanup.DELETE,
         Optional.of(Duration.ofDays(30)),
         source.maxMessageBytes() + DEAD_LETTER_MARGIN_BYTES,

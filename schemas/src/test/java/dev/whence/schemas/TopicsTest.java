@@ -49,6 +49,13 @@ class TopicsTest {
   }
 
   @Test
+  void onlyTheTopicBehindAStreamsStateKeepsItsNumberOfPartitions() {
+    assertThat(topics.all())
+        .filteredOn(Topic::partitionsFixed)
+        .containsExactly(topics.influencePartials());
+  }
+
+  @Test
   void modelsAreCompactedInOnePartition() {
     assertThat(topics.models().partitions()).isEqualTo(1);
     assertThat(topics.models().config())

@@ -34,7 +34,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The topic catalogue against a cluster and a registry. It creates what is missing and raises what
- * is too small; it never makes anything smaller, and never changes how records are cleaned up.
+ * is too small; it never makes anything smaller, never changes how records are cleaned up, and
+ * never adds partitions where a Kafka Streams state hangs on their number.
  */
 public final class TopicAdmin {
   private static final Logger LOG = LoggerFactory.getLogger(TopicAdmin.class);
@@ -151,7 +152,7 @@ public final class TopicAdmin {
       Admin admin, Topic topic, int partitions, Config config, boolean change) {
     List<TopicState> states = new ArrayList<>();
     if (partitions != topic.partitions()) {
-      boolean raise = change && partitions < topic.partitions();
+      boolean raise = change && partitions < topic.partitions() && !topic.partitionsFixed();
       if (raise) {
         await(
             admin
@@ -163,7 +164,10 @@ public final class TopicAdmin {
           new TopicState(
               topic.name(),
               raise ? Kind.RAISED : Kind.DRIFT,
-              partitions + " partitions, wanted " + topic.partitions()));
+              partitions
+                  + " partitions, wanted "
+                  + topic.partitions()
+                  + (topic.partitionsFixed() ? "; a stream's state hangs on their number" : "")));
     }
     Map<String, String> raised = new TreeMap<>();
     topic
@@ -180,7 +184,7 @@ public final class TopicAdmin {
                 states.add(
                     new TopicState(
                         topic.name(),
-                        raise ? Kind.RAISED : Kind.DRIFT,
+                        raise ? Kind.RAISED : change ? notRaised(key) : Kind.DRIFT,
                         key + " is " + actual + ", wanted " + wanted));
               }
             });
@@ -192,6 +196,10 @@ public final class TopicAdmin {
           new TopicState(topic.name(), Kind.AS_WANTED, partitions + " partitions, as wanted"));
     }
     return states;
+  }
+
+  private static Kind notRaised(String key) {
+    return key.equals(TopicConfig.CLEANUP_POLICY_CONFIG) ? Kind.REFUSED : Kind.DRIFT;
   }
 
   private static boolean same(String key, String actual, String wanted) {

@@ -15,8 +15,10 @@ public record TopicState(String name, Kind kind, String detail) {
     AS_WANTED,
     /** Not there. */
     MISSING,
-    /** There, but different. */
+    /** There, but different; after a creation: larger, or with a fixed number of partitions. */
     DRIFT,
+    /** Should have been changed and was not: records would be cleaned up in another way. */
+    REFUSED,
     /** Was missing and is there now. */
     CREATED,
     /** Was smaller and is as large as the catalogue says now. */

@@ -12,6 +12,7 @@ import dev.whence.runtime.topics.TopicState;
 import dev.whence.runtime.worker.EventHeader;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -29,6 +30,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -80,6 +82,41 @@ class DlqToolIT {
         .filteredOn(state -> state.kind() != TopicState.Kind.AS_WANTED)
         .extracting(state -> state.name() + " " + state.kind())
         .containsExactly("made.responses RAISED", "made.attributions DRIFT");
+    alter("made.models", "cleanup.policy", "delete");
+    assertThat(admin.create())
+        .filteredOn(state -> state.kind() == TopicState.Kind.REFUSED)
+        .extracting(TopicState::name)
+        .containsExactly("made.models");
+  }
+
+  @Test
+  void partitionsAreAddedButNotWhereAStreamsStateHangsOnTheirNumber() throws Exception {
+    Topics own = new Topics("few.");
+    TopicAdmin admin = new TopicAdmin(clients, own.all());
+    try (Admin kafka = clients.admin()) {
+      kafka
+          .createTopics(
+              List.of(few(own.responses()), few(own.influencePartials()), few(own.influences())))
+          .all()
+          .get();
+      assertThat(admin.create())
+          .filteredOn(state -> state.detail().startsWith("2 partitions"))
+          .extracting(state -> state.name() + " " + state.kind())
+          .containsExactly(
+              "few.responses RAISED", "few.influence.partials DRIFT", "few.influences RAISED");
+      assertThat(
+              kafka
+                  .describeTopics(List.of("few.responses", "few.influence.partials"))
+                  .allTopicNames()
+                  .get()
+                  .values())
+          .extracting(topic -> topic.name() + " " + topic.partitions().size())
+          .containsExactlyInAnyOrder("few.responses 12", "few.influence.partials 2");
+    }
+  }
+
+  private static NewTopic few(Topic topic) {
+    return new NewTopic(topic.name(), Optional.of(2), Optional.empty()).configs(topic.config());
   }
 
   @Test
