@@ -106,9 +106,9 @@ final class FastStage implements Stage {
     Cause cause = Cause.of(record, Optional.of(conversation));
     Optional<Sampling.LeftOut> leftOut = sampling.leavesOut(conversation);
     if (leftOut.isPresent()) {
-      metrics.ended(AttributionStatus.SAMPLED_OUT);
       return Work.done(
-          new Outcome.Written(List.of(events.sampledOut(conversation, leftOut.get(), cause))));
+          new Outcome.Written(List.of(events.sampledOut(conversation, leftOut.get(), cause))),
+          () -> metrics.ended(AttributionStatus.SAMPLED_OUT));
     }
     ReadConversation read = model.attributing(attributor -> attributor.read(conversation));
     return new Scoring(response, conversation, cause, read);

@@ -132,10 +132,13 @@ final class TargetStage implements Stage {
     last = Optional.of(read);
     if (expired(read.escalation())) {
       return Work.done(
-          closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
+          closed(read, EXPIRED, "The target did not look before the deadline of the escalation."),
+          () -> countClosed(read, EXPIRED));
     }
     if (!budget.allows(read.escalation().getUrgent())) {
-      return Work.done(closed(read, OVER_BUDGET, "The target's budget was spent."));
+      return Work.done(
+          closed(read, OVER_BUDGET, "The target's budget was spent."),
+          () -> countClosed(read, OVER_BUDGET));
     }
     Optional<EarlierScores> earlier = earlier(read.escalation());
     ReadConversation reading =
@@ -224,18 +227,16 @@ final class TargetStage implements Stage {
   }
 
   private Attribution closing(Read read, String code, String sentence) {
+    return read.fast().isPresent()
+        ? AttributionEvents.closed(read.fast().get(), code, sentence, read.cause().revision())
+        : AttributionEvents.unsupported(read.conversation(), code, sentence, read.cause());
+  }
+
+  private void countClosed(Read read, String code) {
     metrics.closed(code);
-    int revision = read.cause().revision();
-    if (read.fast().isPresent()) {
-      Attribution fast = read.fast().get();
-      metrics.ended(
-          fast.getStatus() == ScoringStatus.SCORED
-              ? AttributionStatus.SCORED
-              : AttributionStatus.UNSUPPORTED);
-      return AttributionEvents.closed(fast, code, sentence, revision);
-    }
-    metrics.ended(AttributionStatus.UNSUPPORTED);
-    return AttributionEvents.unsupported(read.conversation(), code, sentence, read.cause());
+    boolean scored =
+        read.fast().filter(fast -> fast.getStatus() == ScoringStatus.SCORED).isPresent();
+    metrics.ended(scored ? AttributionStatus.SCORED : AttributionStatus.UNSUPPORTED);
   }
 
   /** An escalation that is to be scored. */
@@ -260,6 +261,7 @@ final class TargetStage implements Stage {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }
       if (result.status() != AttributionStatus.SCORED) {
+        countClosed(read, UNSUPPORTED);
         return closed(
             read,
             UNSUPPORTED,
@@ -346,6 +348,7 @@ final class TargetStage implements Stage {
   public List<Result> failed(SourceRecord record, Failure failure) {
     Optional<Read> read = last.filter(one -> one.record().equals(record));
     if (read.flatMap(Read::fast).isPresent()) {
+      countClosed(read.get(), FAILED);
       return List.of(
           events.writeSurely(
               closing(

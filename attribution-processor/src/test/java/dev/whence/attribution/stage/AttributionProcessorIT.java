@@ -256,6 +256,34 @@ class AttributionProcessorIT {
     }
   }
 
+  /** A batch that closes behind its first response has prepared the next one in vain. */
+  @Test
+  void aResponseWhoseBatchClosedBeforeItsTurnIsCountedOnce() throws Exception {
+    int count = 20;
+    List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      records.add(record("c-" + i, bench.avro(topics, conversation("c-" + i))));
+    }
+    bench.send(records);
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("sampling.rate", "0.5", "batch.max-model-time", "1ms")),
+            Map.of())) {
+      awaitAttributions(count);
+      Map<ScoringStatus, Long> written =
+          bench.attributions(topics).stream()
+              .collect(Collectors.groupingBy(Attribution::getStatus, Collectors.counting()));
+      assertThat(counted(processor, "sampled_out"))
+          .isEqualTo((double) written.get(ScoringStatus.SAMPLED_OUT));
+      assertThat(counted(processor, "scored"))
+          .isEqualTo((double) written.get(ScoringStatus.SCORED));
+    }
+  }
+
+  private static double counted(AttributionProcessor processor, String status) {
+    return processor.meters().get("whence.responses").tag("status", status).counter().count();
+  }
+
   private static String failure(Map<String, Attribution> byId, String id) {
     return byId.get(id).getStatus() + " " + byId.get(id).getReasonCode();
   }

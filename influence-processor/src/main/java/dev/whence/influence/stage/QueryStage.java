@@ -107,8 +107,7 @@ final class QueryStage implements Stage {
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
     if (leftOut(record.idWithoutValue())) {
-      metrics.notSampled();
-      return Work.done(new Outcome.Written(List.of()));
+      return Work.done(new Outcome.Written(List.of()), metrics::notSampled);
     }
     Read read;
     try {
@@ -120,7 +119,7 @@ final class QueryStage implements Stage {
     }
     last = Optional.of(read);
     if (!model.answersTo(read.conversation().model())) {
-      return Work.done(notOurs(read));
+      return Work.done(notOurs(read), () -> metrics.ended(InfluenceStatus.UNSUPPORTED));
     }
     return new Asking(read);
   }
@@ -173,7 +172,6 @@ final class QueryStage implements Stage {
   }
 
   private Result ended(Read read, InfluenceStatus status, String code, String reason) {
-    metrics.ended(status);
     return events.ended(
         InfluenceEvents.about(read.conversation(), read.cause(), read.traceparent()),
         status,
@@ -210,6 +208,7 @@ final class QueryStage implements Stage {
       try {
         Optional<QueryModel.Query> asked = model.ask(read.conversation());
         if (asked.isEmpty()) {
+          metrics.ended(InfluenceStatus.UNSUPPORTED);
           return notOurs(read);
         }
         QueryModel.Query query = asked.get();
@@ -253,6 +252,7 @@ final class QueryStage implements Stage {
     }
 
     private Outcome done(InfluenceStatus status, String code, RuntimeException e) {
+      metrics.ended(status);
       return new Outcome.Written(
           List.of(ended(read, status, code, String.valueOf(e.getMessage()))));
     }
