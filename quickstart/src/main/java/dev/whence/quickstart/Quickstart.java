@@ -218,7 +218,7 @@ public final class Quickstart {
                 .instanceId("quickstart")
                 .build();
         Traffic traffic = traffic(model);
-        LiveTraffic application = new LiveTraffic(traffic, sdk, view, wanted, pause())) {
+        LiveTraffic application = new LiveTraffic(traffic, sdk, view, wanted, pause(), errors)) {
       view.startClock();
       application.start();
       int shown = 0;

@@ -117,6 +117,23 @@ class QuickstartIT {
   }
 
   @Test
+  @Timeout(value = 2, unit = TimeUnit.MINUTES)
+  void aResponseThatCanNotBeSentIsReplacedAndTwoWithOneIdAreTwo() throws Exception {
+    Path input = directory.resolve("input.jsonl");
+    String tooLarge =
+        recorded("large").replace("Pennsylvania.", "x".repeat(9 << 20)); // a topic takes 8 MiB
+    Files.writeString(
+        input, String.join("\n", recorded("r-1"), recorded("r-1"), tooLarge, recorded("r-3")));
+
+    assertThat(run(options(Optional.of(model), Optional.of(input), 5))).as(errors()).isZero();
+
+    assertThat(attributions().stream().map(ConsumerRecord::key))
+        .containsExactlyInAnyOrder("r-1", "r-1", "r-3", "r-1-2", "r-1-2");
+    assertThat(errors()).contains("response large could not be sent (").hasLineCount(1);
+    assertThat(output()).contains("5 answers, ");
+  }
+
+  @Test
   void aFileWithoutAnyRecordEndsWithOneSentence() throws Exception {
     Path input = Files.writeString(directory.resolve("input.jsonl"), "\n\n");
 
