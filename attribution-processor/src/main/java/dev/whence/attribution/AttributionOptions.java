@@ -1,6 +1,7 @@
 package dev.whence.attribution;
 
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.source.ContextPattern;
 
 /**
  * How to attribute.
@@ -23,4 +24,14 @@ public record AttributionOptions(
     String contextPattern) {
   public static final AttributionOptions DEFAULT =
       new AttributionOptions(MethodOptions.DEFAULT, Granularity.SENTENCE, 0, false, "");
+
+  public AttributionOptions {
+    if (!(maxCostSeconds >= 0)) {
+      throw new IllegalArgumentException(
+          "the maximal cost is " + maxCostSeconds + " s, but must be 0 (no bound) or more");
+    }
+    if (!contextPattern.isEmpty()) {
+      var unused = new ContextPattern(contextPattern);
+    }
+  }
 }

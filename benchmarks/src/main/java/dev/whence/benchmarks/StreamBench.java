@@ -94,7 +94,7 @@ public final class StreamBench {
       double perSecond,
       String groupProtocol) {
     public Options {
-      if (warmup < 0 || responses < 1 || burst < 0 || perSecond < 0) {
+      if (warmup < 0 || responses < 1 || burst < 0 || !(perSecond >= 0)) {
         throw new IllegalArgumentException(
             "warmup, burst and perSecond may not be negative, responses not below 1");
       }

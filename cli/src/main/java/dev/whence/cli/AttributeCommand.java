@@ -7,6 +7,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.NoiseFloor;
+import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.LocalScorer;
@@ -19,7 +20,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -124,7 +124,7 @@ final class AttributeCommand implements Callable<Integer> {
       names = "--top-k",
       defaultValue = "0",
       paramLabel = "K",
-      description = "only the K sources with the largest tau; 0: all")
+      description = "only the K sources with the largest tau; 0: all (the heat-map ranks three)")
   private int topK;
 
   @Option(names = "--seed", defaultValue = "0", description = "of the masks that contextcite draws")
@@ -144,58 +144,87 @@ final class AttributeCommand implements Callable<Integer> {
     if (!attributable.isEmpty() && !attributable.equals("all")) {
       throw new UsageException("--attributable can only be 'all'");
     }
-    AttributionOptions options =
-        new AttributionOptions(
-            methodOptions(), granularity, maxCost, !attributable.isEmpty(), contextPattern);
+    AttributionOptions options = options();
+    AttributionJson writer = writer();
     InputFile.check(input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     Terminal terminal = Terminal.detect(System.out, System.getenv());
     AtomicInteger number = new AtomicInteger();
-    AtomicBoolean failed = new AtomicBoolean();
+    AtomicInteger failed = new AtomicInteger();
     Optional<LocalScorer> smaller = Optional.empty();
     try (Scorer scorer = model.openScorer()) {
       smaller = proxy.map(model::open);
       Attributor attributor = attributor(scorer, smaller, options);
-      AttributionJson writer = new AttributionJson(topK, tokenLogProbs);
       boolean clean =
           JsonLines.forEach(
               input,
               ConversationCodec::read,
               conversation -> {
                 AttributionResult result = attributor.attribute(conversation);
-                failed.compareAndSet(false, result.status() == AttributionStatus.FAILED);
+                number.incrementAndGet();
+                if (result.status() == AttributionStatus.FAILED) {
+                  failed.incrementAndGet();
+                }
                 if (json) {
                   out.println(writer.write(result));
                 } else {
-                  AttributionView view = AttributionView.of(conversation, result);
-                  AttributionCard.lines(view, number.incrementAndGet(), terminal)
-                      .forEach(out::println);
+                  AttributionView view = AttributionView.of(conversation, result).withTop(topK);
+                  AttributionCard.lines(view, number.get(), terminal).forEach(out::println);
                 }
                 out.flush();
               },
               (line, problem) -> err.println(input + ", line " + line + ": " + problem));
-      return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+      if (failed.get() > 0) {
+        err.println(
+            "whence: "
+                + failed
+                + " of "
+                + number
+                + " responses FAILED; their results say why (reasonCode, reason)");
+      }
+      return clean && failed.get() == 0 ? Whence.DONE : Whence.FAILED;
     } finally {
       smaller.ifPresent(LocalScorer::close);
     }
   }
 
-  private MethodOptions methodOptions() {
+  private AttributionJson writer() {
+    if (topK < 0) {
+      throw new UsageException("--top-k is " + topK + ", but must be 0 (all) or more");
+    }
+    return new AttributionJson(topK, tokenLogProbs);
+  }
+
+  /** Everything that can be wrong with them is known before a model is loaded. */
+  private AttributionOptions options() {
     try {
-      Duration time = Duration.ZERO;
-      if (deadline.isPresent()) {
-        if (!(deadline.get() > 0 && deadline.get() <= 3600)) {
-          throw new UsageException(
-              "--deadline is " + deadline.get() + " s, but must be above 0 and at most 3600");
+      MethodOptions dials = methodOptions();
+      AttributionMethod wanted = AttributionMethod.of(dials);
+      if (wanted.needsProxy()) {
+        var unused = AttributionMethod.of(dials.proxy());
+        if (proxy.isEmpty()) {
+          throw new UsageException("--method " + method + " needs a --proxy");
         }
-        time = Duration.ofNanos((long) (deadline.get() * 1e9));
       }
-      return new MethodOptions(
-          method, keepParagraphs, heal, exactTop, masks, seed, proxyMethod, time);
+      return new AttributionOptions(
+          dials, granularity, maxCost, !attributable.isEmpty(), contextPattern);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
+  }
+
+  private MethodOptions methodOptions() {
+    Duration time = Duration.ZERO;
+    if (deadline.isPresent()) {
+      if (!(deadline.get() > 0 && deadline.get() <= 3600)) {
+        throw new UsageException(
+            "--deadline is " + deadline.get() + " s, but must be above 0 and at most 3600");
+      }
+      time = Duration.ofNanos((long) (deadline.get() * 1e9));
+    }
+    return new MethodOptions(
+        method, keepParagraphs, heal, exactTop, masks, seed, proxyMethod, time);
   }
 
   private static Attributor attributor(

@@ -65,7 +65,16 @@ final class DlqCommand implements Runnable {
       return new DlqTool(new Clients(connection.brokersOnly()), queue);
     }
 
+    /** Checked before anything is connected. */
     DeadLetterFilter filter() {
+      if (partition.orElse(0) < 0) {
+        throw new UsageException("--partition is " + partition.get() + ", but must be 0 or more");
+      }
+      long first = from.orElse(0L);
+      if (first < 0 || to.orElse(first) < first) {
+        throw new UsageException(
+            "--from " + first + to.map(last -> " --to " + last).orElse("") + " selects nothing");
+      }
       return new DeadLetterFilter(
           code,
           partition.map(OptionalInt::of).orElseGet(OptionalInt::empty),
@@ -89,7 +98,8 @@ final class DlqCommand implements Runnable {
     @Override
     public Integer call() {
       PrintWriter out = spec.commandLine().getOut();
-      List<DeadLetterEntry> entries = selection.tool().show(selection.filter());
+      DeadLetterFilter filter = selection.filter();
+      List<DeadLetterEntry> entries = selection.tool().show(filter);
       out.println("offset\tcode\tsource\twritten\tattempt\tbytes\treplayed\tmessage");
       for (DeadLetterEntry entry : entries) {
         out.println(
@@ -123,7 +133,8 @@ final class DlqCommand implements Runnable {
 
     @Override
     public Integer call() {
-      DlqTool.Replay done = selection.tool().replay(selection.filter());
+      DeadLetterFilter filter = selection.filter();
+      DlqTool.Replay done = selection.tool().replay(filter);
       PrintWriter out = spec.commandLine().getOut();
       out.println(
           done.replayed()
@@ -131,9 +142,19 @@ final class DlqCommand implements Runnable {
               + done.replayedBefore()
               + " had been replayed before, "
               + done.skippedOmitted()
-              + " too large for the queue: read them from their source topic");
+              + " can not be replayed");
       out.flush();
-      return done.skippedOmitted() == 0 ? Whence.DONE : Whence.FAILED;
+      if (done.skippedOmitted() == 0) {
+        return Whence.DONE;
+      }
+      spec.commandLine()
+          .getErr()
+          .println(
+              "whence: "
+                  + done.skippedOmitted()
+                  + " can not be replayed, because they were too large for the queue; 'whence dlq"
+                  + " show' says where in their source topic they stand");
+      return Whence.FAILED;
     }
   }
 }

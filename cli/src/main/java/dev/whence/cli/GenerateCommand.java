@@ -39,6 +39,9 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    if (maxNewTokens < 1) {
+      throw new UsageException("--max-new-tokens is " + maxNewTokens + ", but must be 1 or more");
+    }
     InputFile.check(input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();

@@ -23,7 +23,9 @@ final class ModelOptions {
       names = "--model",
       required = true,
       paramLabel = "M",
-      description = "a Hugging Face directory, a GGUF file, or a name in the Hugging Face cache")
+      description =
+          "a Hugging Face directory, a GGUF file, or the name of a bundled model or of one in the"
+              + " Hugging Face cache")
   private String model = "";
 
   @Option(
@@ -52,8 +54,8 @@ final class ModelOptions {
       names = "--server",
       paramLabel = "URL",
       description =
-          "an inference server that runs the model; M then gives tokenizer and chat template. Its API"
-              + " key is taken from WHENCE_SERVER_API_KEY")
+          "an inference server that runs the model; M then gives tokenizer and chat template. Its"
+              + " API key is taken from WHENCE_SERVER_API_KEY")
   private Optional<URI> server = Optional.empty();
 
   @Option(

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.TypeConversionException;
 
 /**
@@ -27,6 +28,18 @@ final class Models {
     }
   }
 
+  /** What ships under a name. */
+  static Optional<Path> bundled(String name) {
+    if (!BundledModels.has(name)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(BundledModels.unpack(name));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** A path as it is, a bundled model's name, or a name found in one of the caches. */
   static Path resolve(String model) {
     if (model.startsWith("s3://")) {
@@ -36,12 +49,9 @@ final class Models {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
     }
-    if (BundledModels.has(model) && !Files.exists(Path.of(model))) {
-      try {
-        return BundledModels.unpack(model);
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
+    Optional<Path> bundled = Files.exists(Path.of(model)) ? Optional.empty() : bundled(model);
+    if (bundled.isPresent()) {
+      return bundled.get();
     }
     List<Path> caches = new ArrayList<>();
     String cache = System.getenv("HF_HUB_CACHE");

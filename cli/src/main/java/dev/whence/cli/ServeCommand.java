@@ -40,6 +40,9 @@ final class ServeCommand implements Runnable {
 
   /** Where every processor's configuration comes from. */
   static final class ProcessorSettings {
+    /** Read by logback.xml. */
+    private static final String LOG_LEVEL = "WHENCE_LOG";
+
     @Option(
         names = "--config",
         paramLabel = "F",
@@ -53,6 +56,10 @@ final class ServeCommand implements Runnable {
     private Map<String, String> flags = Map.of();
 
     Settings load() {
+      // Before anything logs: who runs a server wants to read what it begins with.
+      if (System.getenv(LOG_LEVEL) == null && System.getProperty(LOG_LEVEL) == null) {
+        System.setProperty(LOG_LEVEL, "INFO");
+      }
       return Settings.load(config.orElse(null), System.getenv(), flags);
     }
   }
@@ -67,7 +74,7 @@ final class ServeCommand implements Runnable {
 
     @Override
     public Integer call() {
-      return AttributionProcessor.run(settings.load(), System.getenv());
+      return AttributionProcessor.run(settings.load(), System.getenv(), Models::bundled);
     }
   }
 

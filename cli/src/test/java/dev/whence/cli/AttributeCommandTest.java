@@ -8,6 +8,7 @@ import dev.whence.benchmarks.TinyModel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -115,6 +116,52 @@ class AttributeCommandTest {
     CommandRun run = CommandRun.of("attribute", "--model", model, "--input", input.toString());
     assertThat(run.exit()).isZero();
     assertThat(String.join("\n", run.out())).contains("Ada.", "nats");
+  }
+
+  @Test
+  void topKBoundsTheHeatMapAsItBoundsTheJson() throws Exception {
+    Path input = Files.writeString(directory.resolve("top.jsonl"), ANSWERED.formatted("r"));
+    String[] arguments = {"attribute", "--model", model, "--input", input.toString()};
+    assertThat(String.join("\n", CommandRun.of(arguments).out())).contains(", 2 sources, ");
+
+    List<String> cut = new ArrayList<>(List.of(arguments));
+    cut.addAll(List.of("--top-k", "1"));
+    CommandRun run = CommandRun.of(cut.toArray(String[]::new));
+    assertThat(run.exit()).isZero();
+    assertThat(String.join("\n", run.out()))
+        .contains(", the 1 largest of 2 sources, ")
+        .doesNotContain("source 2:");
+  }
+
+  @Test
+  void failedResponsesAreTheirResultsAndOneSentence() throws Exception {
+    Path broken = TinyModel.write(directory.resolve("broken"), 1);
+    Path weights = broken.resolve("model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    // The last rows of the last tensor, which gives the logits: 3.4e38 each, so they overflow.
+    Arrays.fill(bytes, bytes.length - 4096, bytes.length, (byte) 0x7F);
+    Files.write(weights, bytes);
+    Path input =
+        Files.writeString(
+            directory.resolve("failed.jsonl"),
+            ANSWERED.formatted("first") + ANSWERED.formatted("second"));
+
+    CommandRun run =
+        CommandRun.of(
+            "attribute",
+            "--model",
+            broken.toString(),
+            "--input",
+            input.toString(),
+            "--json",
+            "--dtype",
+            "fp32");
+
+    assertThat(run.out()).hasSize(2).allMatch(line -> line.contains("\"status\":\"FAILED\""));
+    assertThat(run.err())
+        .containsExactly(
+            "whence: 2 of 2 responses FAILED; their results say why (reasonCode, reason)");
+    assertThat(run.exit()).isEqualTo(1);
   }
 
   @Test

@@ -38,6 +38,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -98,13 +99,16 @@ public final class AttributionProcessor implements AutoCloseable {
    *
    * @param settings of the process
    * @param environment of the process, for finding its instance's name
+   * @param named models that the launcher knows by name
    * @return exit status: 0 after a normal end, 1 if it gave up; the reason is logged
    * @throws ConfigException if the configuration is wrong
    */
-  public static int run(Settings settings, Map<String, String> environment) {
+  public static int run(
+      Settings settings, Map<String, String> environment, Function<String, Optional<Path>> named) {
     AvroLimits.setSystemProperties();
     AttributionConfig config = AttributionConfig.read(settings);
-    AttributionProcessor processor = start(config, environment);
+    AttributionProcessor processor =
+        start(config, environment, named, loader(config), Halt.process());
     Thread stop =
         new Thread(
             () -> {
@@ -131,11 +135,13 @@ public final class AttributionProcessor implements AutoCloseable {
    */
   public static AttributionProcessor start(
       AttributionConfig config, Map<String, String> environment) {
-    ModelLoader loader =
-        config.server().isPresent()
-            ? new RemoteModelLoader(config.server().get())
-            : new LocalModelLoader(config.engine());
-    return start(config, environment, loader, Halt.process());
+    return start(config, environment, loader(config), Halt.process());
+  }
+
+  private static ModelLoader loader(AttributionConfig config) {
+    return config.server().isPresent()
+        ? new RemoteModelLoader(config.server().get())
+        : new LocalModelLoader(config.engine());
   }
 
   /**
@@ -147,8 +153,17 @@ public final class AttributionProcessor implements AutoCloseable {
    */
   public static AttributionProcessor start(
       AttributionConfig config, Map<String, String> environment, ModelLoader loader, Halt halt) {
+    return start(config, environment, name -> Optional.empty(), loader, halt);
+  }
+
+  private static AttributionProcessor start(
+      AttributionConfig config,
+      Map<String, String> environment,
+      Function<String, Optional<Path>> named,
+      ModelLoader loader,
+      Halt halt) {
     RuntimeConfig runtime = config.runtime();
-    Optional<Path> model = config.model().map(name -> find(name, environment));
+    Optional<Path> model = config.model().map(name -> find(name, named, environment));
     String instance = InstanceName.of(runtime, environment);
     Topics topics = new Topics(runtime.topicPrefix());
     Clients clients = new Clients(runtime.connection());
@@ -273,11 +288,16 @@ public final class AttributionProcessor implements AutoCloseable {
     }
   }
 
-  /** A path, else a name in the Hugging Face hub cache. */
-  private static Path find(String model, Map<String, String> environment) {
+  /** A path, else a name that the launcher knows, else one in the Hugging Face hub cache. */
+  private static Path find(
+      String model, Function<String, Optional<Path>> named, Map<String, String> environment) {
     Path path = Path.of(model);
     if (Files.exists(path)) {
       return path;
+    }
+    Optional<Path> known = named.apply(model);
+    if (known.isPresent()) {
+      return known.get();
     }
     List<Path> caches = new ArrayList<>();
     Optional.ofNullable(environment.get("HF_HUB_CACHE")).map(Path::of).ifPresent(caches::add);

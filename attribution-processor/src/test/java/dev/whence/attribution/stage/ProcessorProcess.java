@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 
 /** A processor in a JVM of its own, so that it can be killed. */
@@ -41,6 +42,7 @@ final class ProcessorProcess {
     }
     Map<String, String> settings = new java.util.HashMap<>();
     properties.stringPropertyNames().forEach(n -> settings.put(n, properties.getProperty(n)));
-    System.exit(AttributionProcessor.run(Settings.of(settings), Map.of()));
+    System.exit(
+        AttributionProcessor.run(Settings.of(settings), Map.of(), name -> Optional.empty()));
   }
 }

@@ -206,8 +206,8 @@ public final class AttributionCard {
       notes.add(
           view.groundedness().getAsDouble() < MATTERS
               ? "no source matters by 1 nat: the model answered from what it knows, or not at all"
-              : "no single source matters by 1 nat, but the context does: the evidence is there more"
-                  + " than once, or spread over many sources");
+              : "no single source matters by 1 nat, but the context does: the evidence is there"
+                    + " more than once, or spread over many sources");
     }
     return notes;
   }
@@ -226,7 +226,8 @@ public final class AttributionCard {
                         view.groundednessPerToken().orElse(0))));
     if (view.status() == AttributionStatus.SCORED) {
       int n = view.sources().size();
-      figures.add(n + (n == 1 ? " source" : " sources"));
+      String all = n + (n == 1 ? " source" : " sources");
+      figures.add(view.isCut() ? "the " + view.top() + " largest of " + all : all);
     }
     String model = String.format(Locale.ROOT, "%,d ms", Math.round(view.seconds() * 1000));
     figures.add(

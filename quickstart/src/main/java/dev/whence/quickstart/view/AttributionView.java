@@ -29,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  * @param path how fast path and target came to it; empty where only one of them is at work
  * @param tokens tokens computed, trunks and branches
  * @param seconds wall time of the model
+ * @param top only so many sources with the largest tau are shown; 0: all have their colour, and the
+ *     strongest three their rank
  */
 public record AttributionView(
     Conversation conversation,
@@ -44,7 +46,8 @@ public record AttributionView(
     OptionalDouble noiseFloor,
     String path,
     long tokens,
-    double seconds) {
+    double seconds,
+    int top) {
 
   /**
    * A scored span.
@@ -70,6 +73,65 @@ public record AttributionView(
   public AttributionView {
     sources = List.copyOf(sources);
     groups = List.copyOf(groups);
+  }
+
+  /** All sources. */
+  public AttributionView(
+      Conversation conversation,
+      AttributionStatus status,
+      String reason,
+      String method,
+      String scorer,
+      boolean surrogate,
+      List<Source> sources,
+      List<Group> groups,
+      OptionalDouble groundedness,
+      OptionalDouble groundednessPerToken,
+      OptionalDouble noiseFloor,
+      String path,
+      long tokens,
+      double seconds) {
+    this(
+        conversation,
+        status,
+        reason,
+        method,
+        scorer,
+        surrogate,
+        sources,
+        groups,
+        groundedness,
+        groundednessPerToken,
+        noiseFloor,
+        path,
+        tokens,
+        seconds,
+        0);
+  }
+
+  /** The same with only so many sources shown; 0: all. */
+  public AttributionView withTop(int most) {
+    return new AttributionView(
+        conversation,
+        status,
+        reason,
+        method,
+        scorer,
+        surrogate,
+        sources,
+        groups,
+        groundedness,
+        groundednessPerToken,
+        noiseFloor,
+        path,
+        tokens,
+        seconds,
+        most);
+  }
+
+  /** Whether some sources are not shown. */
+  boolean isCut() {
+    return top > 0 && top < sources.size();
   }
 
   /** Of the attributor's own result. */

@@ -9,6 +9,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The context with its sources coloured by how much they drove the answer.
@@ -20,10 +22,10 @@ import java.util.Map;
  * so that a context in which nothing matters stays cold, rather than having its noise stretched
  * over the palette. Warm colours made the answer more likely, cold ones less. The strongest sources
  * carry their rank, and every coloured source its tau in nats. Segments in which nothing is warm
- * take one faint line.
+ * take one faint line. Of a view that shows only its strongest sources the others are cold.
  */
 final class HeatMap {
-  /** Sources that are given a rank. */
+  /** Sources that are given a rank, unless the view says how many. */
   static final int RANKED = 3;
 
   /** A source with less |tau| than this, in nats, has no colour. */
@@ -35,6 +37,7 @@ final class HeatMap {
   private final AttributionView view;
   private final double faintest;
   private final double whole;
+  private final Set<Source> shown;
   private final Map<Source, Integer> ranks = new HashMap<>();
 
   HeatMap(AttributionView view) {
@@ -43,6 +46,11 @@ final class HeatMap {
     double positive =
         view.sources().stream().mapToDouble(source -> Math.max(0, source.tau())).sum();
     this.whole = Math.max(1, positive);
+    this.shown =
+        view.sources().stream()
+            .sorted(Comparator.comparingDouble(Source::tau).reversed())
+            .limit(view.isCut() ? view.top() : Long.MAX_VALUE)
+            .collect(Collectors.toSet());
     List<Source> ranking = ranking();
     for (int i = 0; i < ranking.size(); i++) {
       ranks.put(ranking.get(i), i + 1);
@@ -54,7 +62,7 @@ final class HeatMap {
     return view.sources().stream()
         .filter(source -> level(source) > 0)
         .sorted(Comparator.comparingDouble(Source::tau).reversed())
-        .limit(RANKED)
+        .limit(view.top() > 0 ? view.top() : RANKED)
         .toList();
   }
 
@@ -67,7 +75,7 @@ final class HeatMap {
   int level(Source source) {
     double magnitude = Math.abs(source.tau());
     int level = 0;
-    if (magnitude >= faintest) {
+    if (magnitude >= faintest && shown.contains(source)) {
       while (level < LEVELS.length && magnitude / whole >= LEVELS[level]) {
         level++;
       }

@@ -55,6 +55,20 @@ class AttributionCardTest {
   }
 
   @Test
+  void onlyTheSourcesWithTheLargestTauAreShownWhereSoManyAreAskedFor() {
+    AttributionView cut = view(12, 8, 1.5, .5).withTop(1);
+    String text = String.join("\n", lines(cut, 80));
+
+    assertThat(text)
+        .contains(Style.heat(5).begin() + "Lilu is a spirit.")
+        .doesNotContain(Style.heat(3).begin() + "It is related")
+        .doesNotContain(Style.heat(1).begin() + "Some dice");
+    assertThat(visible(text).replaceAll("\\s+", " "))
+        .contains("the 1 largest of 3 sources")
+        .doesNotContain("[2]");
+  }
+
+  @Test
   void noiseStaysColdInsteadOfBeingStretchedOverThePalette() {
     List<String> lines = lines(view(.02, .01, -.01, .004), 80);
 
