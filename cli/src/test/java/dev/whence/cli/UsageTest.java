@@ -103,6 +103,26 @@ class UsageTest {
   }
 
   @Test
+  void aProcessorWhoseModelIsNowhereIsOneSentenceAndEndsWithOne() throws Exception {
+    Path config =
+        Files.writeString(
+            directory.resolve("nowhere.yaml"),
+            """
+            kafka.bootstrap.servers: 127.0.0.1:1
+            registry.url: http://127.0.0.1:1
+            data.dir: %s
+            http.port: -1
+            model: nowhere/model-x
+            """
+                .formatted(directory));
+    CommandRun run = CommandRun.of("serve", "attribution", "--config", config.toString());
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.err()).hasSize(1);
+    assertThat(run.err().get(0)).contains("nowhere/model-x");
+  }
+
+  @Test
   void influenceIsServedWithAConfigurationOfItsOwn() throws Exception {
     Path config =
         Files.writeString(

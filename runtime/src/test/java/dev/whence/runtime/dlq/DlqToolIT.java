@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.embedded.RawRecords;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.topics.TopicAdmin;
@@ -33,12 +34,10 @@ import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -228,18 +227,7 @@ class DlqToolIT {
   }
 
   private Producer<byte[], byte[]> producer() {
-    return new KafkaProducer<>(
-        Map.of(
-            "bootstrap.servers",
-            broker.bootstrapServers(),
-            "compression.type",
-            "zstd",
-            "max.request.size",
-            Clients.LARGEST_REQUEST_BYTES,
-            "buffer.memory",
-            Clients.LARGEST_REQUEST_BYTES),
-        new ByteArraySerializer(),
-        new ByteArraySerializer());
+    return new RawRecords(broker.bootstrapServers()).producer();
   }
 
   /** The i-th dead letter of a topic; the first four have code A, the others B. */
