@@ -7,35 +7,55 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
-import java.util.concurrent.ExecutorService;
+import java.time.Duration;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
 /**
  * Serves {@code /health/live}, {@code /health/ready} and {@code /metrics}. 200 is yes, 503 is no
- * with the reasons, one line each.
+ * with the reasons, one line each. A client that does not finish its request, or does not read the
+ * answer, holds one of several threads for a few seconds only: who asks whether this process lives
+ * must not wait for it.
  */
 public final class HealthServer implements AutoCloseable {
   private static final String METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
   private static final String TEXT = "text/plain; charset=utf-8";
 
+  private static final int THREADS = 32;
+  private static final Duration IDLE_THREAD = Duration.ofSeconds(30);
+
+  /** From the first byte of a request to the last of its answer. */
+  private static final Duration PATIENCE = Duration.ofSeconds(5);
+
   private final HttpServer http;
-  private final ExecutorService threads;
+  private final Duration patience;
+  private final ThreadPoolExecutor threads;
+  private final ScheduledExecutorService clock;
 
   /** An answer: a status and a text. */
   private record Answer(int status, String type, String text) {}
 
-  private HealthServer(HttpServer http, Health health, PrometheusMeterRegistry meters) {
+  private HealthServer(
+      HttpServer http, Health health, PrometheusMeterRegistry meters, Duration patience) {
     this.http = http;
+    this.patience = patience;
     this.threads =
-        Executors.newFixedThreadPool(
-            2,
-            task -> {
-              Thread thread = new Thread(task, "health");
-              thread.setDaemon(true);
-              return thread;
-            });
-    http.setExecutor(threads);
+        new ThreadPoolExecutor(
+            THREADS,
+            THREADS,
+            IDLE_THREAD.toSeconds(),
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            task -> daemon(task, "health"));
+    threads.allowCoreThreadTimeOut(true);
+    this.clock =
+        Executors.newSingleThreadScheduledExecutor(task -> daemon(task, "health-patience"));
+    http.setExecutor(exchange -> threads.execute(() -> bounded(exchange)));
     serve("/health/live", () -> live(health));
     serve("/health/ready", () -> ready(health));
     serve("/metrics", () -> new Answer(200, METRICS_TYPE, meters.scrape()));
@@ -48,6 +68,12 @@ public final class HealthServer implements AutoCloseable {
    */
   public static HealthServer open(
       HttpEndpoint endpoint, Health health, PrometheusMeterRegistry meters) throws IOException {
+    return open(endpoint, health, meters, PATIENCE);
+  }
+
+  static HealthServer open(
+      HttpEndpoint endpoint, Health health, PrometheusMeterRegistry meters, Duration patience)
+      throws IOException {
     HttpServer http;
     try {
       http = HttpServer.create(new InetSocketAddress(endpoint.bind(), endpoint.port()), 16);
@@ -62,9 +88,48 @@ public final class HealthServer implements AutoCloseable {
               + "); set http.bind and http.port",
           e);
     }
-    HealthServer server = new HealthServer(http, health, meters);
+    HealthServer server = new HealthServer(http, health, meters, patience);
     http.start();
     return server;
+  }
+
+  private static Thread daemon(Runnable task, String name) {
+    Thread thread = new Thread(task, name);
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  /** Reads a request and answers it; an interrupt closes the connection that is waited for. */
+  private void bounded(Runnable exchange) {
+    Interruption interruption = new Interruption(Thread.currentThread());
+    Future<?> late = clock.schedule(interruption::come, patience.toNanos(), TimeUnit.NANOSECONDS);
+    try {
+      exchange.run();
+    } finally {
+      late.cancel(false);
+      interruption.noMore();
+    }
+  }
+
+  /** Of one exchange, never of the next one on the same thread. */
+  private static final class Interruption {
+    private final Thread thread;
+    private boolean over;
+
+    Interruption(Thread thread) {
+      this.thread = thread;
+    }
+
+    synchronized void come() {
+      if (!over) {
+        thread.interrupt();
+      }
+    }
+
+    synchronized void noMore() {
+      over = true;
+      boolean unused = Thread.interrupted();
+    }
   }
 
   public int port() {
@@ -121,5 +186,6 @@ public final class HealthServer implements AutoCloseable {
   public void close() {
     http.stop(0);
     threads.shutdownNow();
+    clock.shutdownNow();
   }
 }

@@ -6,10 +6,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.runtime.config.HttpEndpoint;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -80,6 +85,62 @@ class HealthServerTest {
                 .send(post, HttpResponse.BodyHandlers.ofString())
                 .statusCode())
         .isEqualTo(405);
+  }
+
+  @Test
+  void clientsThatDoNotFinishTheirRequestsDoNotHoldUpWhoAsksForLife() throws Exception {
+    List<Socket> halfOpen = halfOpen(server, 8);
+    try {
+      assertThat(get(server, "/health/live", Duration.ofSeconds(4)).statusCode()).isEqualTo(200);
+    } finally {
+      close(halfOpen);
+    }
+  }
+
+  @Test
+  void aClientThatDoesNotFinishItsRequestIsClosedSoThatManyOfThemDoNotLast() throws Exception {
+    try (HealthServer impatient =
+        HealthServer.open(
+            new HttpEndpoint("127.0.0.1", 0), health, meters, Duration.ofMillis(300))) {
+      List<Socket> halfOpen = halfOpen(impatient, 100);
+      try {
+        assertThat(get(impatient, "/health/live", Duration.ofSeconds(20)).statusCode())
+            .isEqualTo(200);
+        for (Socket socket : halfOpen) {
+          socket.setSoTimeout(20_000);
+          assertThat(socket.getInputStream().read()).isEqualTo(-1);
+        }
+      } finally {
+        close(halfOpen);
+      }
+    }
+  }
+
+  private static List<Socket> halfOpen(HealthServer server, int count) throws Exception {
+    List<Socket> sockets = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      Socket socket = new Socket("127.0.0.1", server.port());
+      socket
+          .getOutputStream()
+          .write("GET /health/live HTTP/1.1\r\nHost: ".getBytes(StandardCharsets.US_ASCII));
+      sockets.add(socket);
+    }
+    return sockets;
+  }
+
+  private static void close(List<Socket> sockets) throws Exception {
+    for (Socket socket : sockets) {
+      socket.close();
+    }
+  }
+
+  private static HttpResponse<String> get(HealthServer server, String path, Duration atMost)
+      throws Exception {
+    URI uri = URI.create("http://127.0.0.1:" + server.port() + path);
+    return HttpClient.newHttpClient()
+        .send(
+            HttpRequest.newBuilder(uri).timeout(atMost).build(),
+            HttpResponse.BodyHandlers.ofString());
   }
 
   @Test
