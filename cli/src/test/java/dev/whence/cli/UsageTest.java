@@ -4,10 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
 
 class UsageTest {
   @TempDir private Path directory;
@@ -31,6 +35,35 @@ class UsageTest {
             "compress",
             "bench");
     assertThat(run.err()).isEmpty();
+  }
+
+  @Test
+  void everyCommandHasItsRowInTheReadme() throws Exception {
+    List<String> rows =
+        Files.readAllLines(Path.of("README.md")).stream()
+            .filter(line -> line.startsWith("| `"))
+            .map(line -> line.substring(0, line.indexOf('|', 1)))
+            .toList();
+    Map<String, CommandLine> commands = new CommandLine(new Whence()).getSubcommands();
+    commands.forEach(
+        (name, command) -> {
+          if (name.equals("help") || name.equals("generate-completion")) {
+            return; // picocli's own
+          }
+          Set<String> parts = command.getSubcommands().keySet();
+          if (parts.isEmpty()) {
+            assertThat(rows).anyMatch(row -> row.contains("`" + name + "`"));
+          }
+          assertThat(parts)
+              .allSatisfy(
+                  part ->
+                      assertThat(rows)
+                          .anyMatch(
+                              row ->
+                                  row.contains("`" + name + " ")
+                                      && (row.contains(" " + part + "`")
+                                          || row.contains("`" + part + "`"))));
+        });
   }
 
   @ParameterizedTest
