@@ -139,11 +139,13 @@ final class LiveTraffic implements AutoCloseable {
   private boolean forget(String id, OnItsWay sent) {
     synchronized (onTheirWay) {
       Queue<OnItsWay> same = onTheirWay.get(id);
-      boolean was = same != null && same.remove(sent);
-      if (was && same.isEmpty()) {
+      if (same == null || !same.remove(sent)) {
+        return false;
+      }
+      if (same.isEmpty()) {
         onTheirWay.remove(id);
       }
-      return was;
+      return true;
     }
   }
 
