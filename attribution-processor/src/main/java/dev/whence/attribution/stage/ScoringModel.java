@@ -184,7 +184,7 @@ final class ScoringModel implements AutoCloseable {
       activate(choice, loader.load(choice, beforeWeights));
     } catch (EnvironmentException e) {
       throw e;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | LinkageError e) {
       throw new ModelLoadException("loading it threw " + Failure.describe(e), e);
     }
   }

@@ -24,8 +24,12 @@ public final class Clients {
   /** A dead writer's open transaction holds up all read_committed readers for at most this long. */
   public static final Duration TRANSACTION_TIMEOUT = Duration.ofSeconds(15);
 
-  /** More than any topic's max.message.bytes: what is too large is found before it is sent. */
-  public static final int LARGEST_REQUEST_BYTES = 128 << 20;
+  /**
+   * More than any topic's max.message.bytes: what is too large is found before it is sent. Less
+   * than what brokers take as one request (socket.request.max.bytes, 100 MiB where nobody changed
+   * it).
+   */
+  public static final int LARGEST_REQUEST_BYTES = 96 << 20;
 
   private final Connection connection;
 

@@ -4,7 +4,10 @@ import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.FailurePolicy;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -15,7 +18,11 @@ import org.slf4j.LoggerFactory;
 /**
  * One batch on the model thread: runs records in order until the batch is done, its predicted model
  * time is used up, the environment fails, or the worker stops. What is returned belongs to a prefix
- * of the records; the rest is tried again.
+ * of the records of each partition; the rest is tried again.
+ *
+ * <p>Where the environment fails on one record again and again, the records of other partitions are
+ * tried before the batch ends. If those go through, time after time, the record is given up as one
+ * that the model fails on; if they fail, too, it is the environment, and nothing is given up.
  */
 final class BatchRun {
   private static final Logger LOG = LoggerFactory.getLogger(BatchRun.class);
@@ -48,8 +55,8 @@ final class BatchRun {
   /**
    * What became of a batch.
    *
-   * @param finished for a prefix of the candidates, in order; records of struck partitions are left
-   *     out
+   * @param finished for a prefix of each partition's candidates, in order; records of struck
+   *     partitions are left out
    * @param environment why the rest could not be run, if it was the environment's fault
    */
   record Ended(List<Finished> finished, Optional<String> environment) {}
@@ -85,6 +92,9 @@ final class BatchRun {
 
   Ended run() {
     List<Finished> done = new ArrayList<>();
+    Map<TopicPartition, Held> held = new LinkedHashMap<>();
+    Set<TopicPartition> givenUp = new HashSet<>();
+    boolean othersWork = false;
     Duration predicted = Duration.ZERO;
     boolean first = true;
     try {
@@ -96,7 +106,8 @@ final class BatchRun {
       if (stop) {
         break;
       }
-      if (struck.contains(candidate.partition())) {
+      boolean behindHeld = held.containsKey(candidate.partition());
+      if (struck.contains(candidate.partition()) || (behindHeld && othersWork)) {
         continue;
       }
       if (candidate.finished().isPresent()) {
@@ -111,23 +122,67 @@ final class BatchRun {
         Work work = prepare(candidate);
         predicted = predicted.plus(work.predicted());
         boolean overTime = predicted.compareTo(limits.modelTime()) > 0;
-        if (overTime && !first && !trouble.modelSuspected()) {
+        boolean seekingOneThatWorks = trouble.modelSuspected() || (!held.isEmpty() && !othersWork);
+        if (overTime && !first && !seekingOneThatWorks) {
           break;
         }
         first = false;
-        done.add(run(candidate, work));
+        Finished finished = run(candidate, work);
+        if (!held.isEmpty() && !othersWork && finished.showsThatTheModelWorks()) {
+          othersWork = true;
+          for (Finished given : givenUp(held)) {
+            done.add(given);
+            givenUp.add(Holding.partition(given.record()));
+          }
+        }
+        if (behindHeld) {
+          continue; // it only showed that the model works: its turn comes after the one before it
+        }
+        done.add(finished);
+        trouble.forget(candidate.record());
         if (trouble.inARow() == 0 && !trouble.modelSuspected()) {
           decide(done);
         } else if (trouble.tooMany() && !trouble.modelSuspected()) {
           return suspectModel(done);
         }
       } catch (EnvironmentException e) {
-        return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
+        if (behindHeld || !trouble.environmentFailed(candidate.record())) {
+          return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
+        }
+        held.put(candidate.partition(), new Held(candidate, e));
       }
+    }
+    held.keySet().removeAll(givenUp);
+    if (!held.isEmpty()) {
+      EnvironmentException why = held.values().iterator().next().why();
+      return new Ended(done, Optional.of(String.valueOf(why.getMessage())));
     }
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
         ? suspectModel(done)
         : new Ended(done, Optional.empty());
+  }
+
+  /** A record on which the environment has failed often, so that others are tried first. */
+  private record Held(Candidate candidate, EnvironmentException why) {}
+
+  /** The model works, so where that has been seen often enough it is the record's own fault. */
+  private List<Finished> givenUp(Map<TopicPartition, Held> held) {
+    List<Finished> given = new ArrayList<>();
+    for (Held one : held.values()) {
+      Candidate candidate = one.candidate();
+      if (trouble.othersWork(candidate.record())) {
+        LOG.warn("{} fails again and again while others work: given up", candidate.record());
+        trouble.forget(candidate.record());
+        Failure failure =
+            new Failure(
+                "MODEL_FAILED",
+                "failed again and again while other records went through: "
+                    + one.why().getMessage());
+        given.add(
+            finisher.failed(candidate.record(), candidate.attemptsBefore() + 1, failure, false, 0));
+      }
+    }
+    return given;
   }
 
   private void announce() {

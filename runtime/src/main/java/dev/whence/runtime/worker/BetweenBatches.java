@@ -8,11 +8,13 @@ import java.util.Deque;
 final class BetweenBatches {
   private final Watchdog watchdog;
   private final Duration most;
+  private final Halt halt;
   private final Deque<Runnable> tasks = new ArrayDeque<>();
 
-  BetweenBatches(Watchdog watchdog, Duration most) {
+  BetweenBatches(Watchdog watchdog, Duration most, Halt halt) {
     this.watchdog = watchdog;
     this.most = most;
+    this.halt = halt;
   }
 
   synchronized void add(Runnable task) {
@@ -32,6 +34,9 @@ final class BetweenBatches {
     watchdog.begin("loading a model", most);
     try {
       next().run();
+    } catch (OutOfMemoryError e) {
+      halt.halt("out of memory"); // it may have left any thread, and any model, in pieces
+      throw e;
     } finally {
       watchdog.end();
     }

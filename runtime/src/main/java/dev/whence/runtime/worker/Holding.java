@@ -253,19 +253,6 @@ final class Holding {
     }
   }
 
-  /** Lets go of a partition's records; returns where to read them again. */
-  Optional<Long> giveUp(TopicPartition partition) {
-    Held held = partitions.get(partition);
-    if (held == null || held.records.isEmpty()) {
-      return Optional.empty();
-    }
-    long first = held.records.getFirst().offset();
-    held.records.clear();
-    held.waiting.clear();
-    held.epochs.clear();
-    return Optional.of(first);
-  }
-
   private Held held(TopicPartition partition) {
     Held held = partitions.get(partition);
     if (held == null) {

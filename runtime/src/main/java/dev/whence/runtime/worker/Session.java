@@ -68,6 +68,8 @@ final class Session {
   private final Health health;
   private final WorkerMetrics metrics;
   private final Backoff backoff;
+  private final BrokerWatch brokers;
+  private final StalledPartitions stalled;
   private Optional<BatchRun> running = Optional.empty();
   private Optional<Long> waitingSince = Optional.empty();
   private long lagKnownAt;
@@ -84,6 +86,8 @@ final class Session {
       Health health,
       WorkerMetrics metrics,
       Backoff backoff,
+      BrokerWatch brokers,
+      StalledPartitions stalled,
       TransactionHook hook) {
     this.options = options;
     this.failures = options.failures();
@@ -105,6 +109,13 @@ final class Session {
     this.health = health;
     this.metrics = metrics;
     this.backoff = backoff;
+    this.brokers = brokers;
+    this.stalled = stalled;
+  }
+
+  /** Lets a poll return early. Any thread. */
+  void wake() {
+    partitions.wake();
   }
 
   /**
@@ -115,7 +126,7 @@ final class Session {
   void run() {
     consumer.subscribe(List.of(options.sourceTopic()), partitions);
     while (!lifecycle.stopping()) {
-      reportLag();
+      lookAround();
       if (betweenBatches.waiting()) {
         partitions.pause();
         runBetweenBatches();
@@ -129,7 +140,7 @@ final class Session {
         commitAndGoOn(holding.waiting(), List.of());
       } else {
         pollForMore();
-        if (holding.hasFresh()) {
+        if (holding.hasFresh() && !lifecycle.stopping()) {
           runBatch();
         }
       }
@@ -159,6 +170,9 @@ final class Session {
     }
     partitions.resume();
     ConsumerRecords<byte[], byte[]> polled = poll(longest);
+    if (polled.isEmpty()) {
+      stalled.look();
+    }
     while (!polled.isEmpty()) {
       holding.add(polled);
       // A revocation inside the poll may have taken all of it again.
@@ -205,9 +219,7 @@ final class Session {
         decided.add(finished);
       }
     }
-    if (!commitAndGoOn(decided, waiting)) {
-      return;
-    }
+    commitAndGoOn(decided, waiting);
     if (ended.environment().isPresent()) {
       environmentFailed(ended.environment().get());
     }
@@ -239,7 +251,7 @@ final class Session {
         }
         pollPaused(min(lifecycle.graceLeft(), IDLE_POLL));
       } else {
-        reportLag();
+        lookAround();
         pollPaused(IDLE_POLL);
       }
     }
@@ -285,22 +297,19 @@ final class Session {
         return false;
       } catch (KafkaException e) {
         throw new FatalClientException(
-            "offsets could not be committed: " + TransactionWriter.describe(e), false, e);
+            "offsets could not be committed: " + TransactionWriter.describe(e),
+            /* fenced= */ false,
+            /* inDoubt= */ false,
+            e);
       }
     }
     return false;
   }
 
-  /**
-   * Commits what is decided and keeps what is not.
-   *
-   * @return whether it is committed
-   */
-  private boolean commitAndGoOn(List<Finished> decided, List<Finished> waiting) {
+  /** Commits what is decided and keeps what is not. */
+  private void commitAndGoOn(List<Finished> decided, List<Finished> waiting) {
     if (!decided.isEmpty()) {
-      if (!commit(decided)) {
-        return false;
-      }
+      commit(decided);
       backoff.reset();
     }
     holding.keepWaiting(waiting);
@@ -308,10 +317,14 @@ final class Session {
     if (!trouble.modelSuspected()) {
       health.ready(PART);
     }
-    return true;
   }
 
-  private boolean commit(List<Finished> decided) {
+  /**
+   * Commits what is still owned.
+   *
+   * @throws FatalClientException if it can not be committed
+   */
+  private void commit(List<Finished> decided) {
     Map<TopicPartition, List<Finished>> byPartition = new LinkedHashMap<>();
     for (Finished finished : decided) {
       byPartition
@@ -321,7 +334,7 @@ final class Session {
     for (int tried = 0; tried < TRIES; tried++) {
       Map<TopicPartition, List<Finished>> owned = holding.stillOwned(byPartition);
       if (owned.isEmpty()) {
-        return true;
+        return;
       }
       Map<TopicPartition, OffsetAndMetadata> offsets = new LinkedHashMap<>();
       List<Finished> all = new ArrayList<>();
@@ -336,7 +349,7 @@ final class Session {
           owned.forEach(holding::committed);
           partitions.ended(owned.keySet());
           report(all, Duration.ofNanos(System.nanoTime() - began));
-          return true;
+          return;
         }
         case ABORTED -> {
           metrics.aborted();
@@ -346,8 +359,10 @@ final class Session {
         case NO_MEMBER -> pollPaused(Duration.ofMillis(100 + tried * 100L));
       }
     }
-    giveUp(byPartition.keySet());
-    return false;
+    metrics.givenUp();
+    partitions.handBack();
+    // New clients read again what a topic takes, too: it may have been changed.
+    throw new FatalClientException("results could not be committed in " + TRIES + " tries");
   }
 
   /** One transaction. Where it ended in doubt, nothing is said any more about its offsets. */
@@ -355,19 +370,17 @@ final class Session {
       List<Finished> all, Map<TopicPartition, OffsetAndMetadata> offsets) {
     try {
       return writer.write(all, offsets);
+    } catch (FatalClientException e) {
+      if (e.inDoubt()) {
+        partitions.leaveBegun();
+      } else {
+        partitions.handBack();
+      }
+      throw e;
     } catch (RuntimeException e) {
       partitions.leaveBegun();
       throw e;
     }
-  }
-
-  private void giveUp(Set<TopicPartition> which) {
-    metrics.givenUp();
-    partitions.handBack();
-    for (TopicPartition partition : which) {
-      holding.giveUp(partition).ifPresent(offset -> consumer.seek(partition, offset));
-    }
-    environmentFailed("results could not be committed in " + TRIES + " tries");
   }
 
   private void environmentFailed(String reason) {
@@ -419,7 +432,10 @@ final class Session {
       throw e;
     } catch (KafkaException e) {
       throw new FatalClientException(
-          "the consumer can not go on: " + TransactionWriter.describe(e), false, e);
+          "the consumer can not go on: " + TransactionWriter.describe(e),
+          /* fenced= */ false,
+          /* inDoubt= */ false,
+          e);
     }
   }
 
@@ -437,7 +453,8 @@ final class Session {
     return positions;
   }
 
-  private void reportLag() {
+  private void lookAround() {
+    brokers.look();
     long now = System.nanoTime();
     if (now - lagKnownAt < LAG_EVERY.toNanos()) {
       return;

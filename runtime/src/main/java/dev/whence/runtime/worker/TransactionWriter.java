@@ -1,14 +1,18 @@
 package dev.whence.runtime.worker;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ApplicationRecoverableException;
@@ -65,7 +69,7 @@ final class TransactionWriter {
   Try write(List<Finished> finished, Map<TopicPartition, OffsetAndMetadata> offsets) {
     try {
       producer.beginTransaction();
-      send(finished);
+      List<Future<RecordMetadata>> sent = send(finished);
       hook.inside();
       // Right before it is used: a rebalance may have happened since the batch began.
       ConsumerGroupMetadata member = group.get();
@@ -77,40 +81,55 @@ final class TransactionWriter {
       hook.beforeCommit();
       // What can fail without doubt fails here, and leaves to the commit only what can be in doubt.
       producer.flush();
+      check(sent);
     } catch (KafkaException e) {
       if (isFatal(e)) {
-        throw fatal("the transaction can not go on", e);
+        throw fatal("the transaction can not go on", e, /* inDoubt= */ false);
       }
       LOG.warn("a transaction is aborted: {}", describe(e));
-      abort();
+      abort(/* inDoubt= */ false);
       return Try.ABORTED;
     }
     return commit();
   }
 
-  /** A failed send makes the transaction fail; there is nothing to do for one alone. */
-  private void send(List<Finished> finished) {
+  private List<Future<RecordMetadata>> send(List<Finished> finished) {
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
     for (Finished one : finished) {
       for (Result result : one.results()) {
-        var unused =
+        sent.add(
             producer.send(
                 record(
                     result.topic(),
                     result.partition(),
                     result.key(),
                     result.value(),
-                    result.headers()));
+                    result.headers())));
       }
       if (one.deadLetter().isPresent()) {
         Finished.DeadLetter dead = one.deadLetter().get();
-        var unused =
+        sent.add(
             producer.send(
                 record(
                     deadLetterTopic,
                     OptionalInt.empty(),
                     dead.key(),
                     dead.value(),
-                    dead.headers()));
+                    dead.headers())));
+      }
+    }
+    return sent;
+  }
+
+  /** After a flush, which does not say what has failed: the first send that has. */
+  private static void check(List<Future<RecordMetadata>> sent) {
+    for (Future<RecordMetadata> one : sent) {
+      try {
+        one.get();
+      } catch (ExecutionException e) {
+        throw e.getCause() instanceof KafkaException cause ? cause : new KafkaException(e);
+      } catch (InterruptedException e) {
+        throw new InterruptException(e);
       }
     }
   }
@@ -141,36 +160,36 @@ final class TransactionWriter {
         return Try.COMMITTED;
       } catch (TimeoutException | InterruptException e) {
         if (System.nanoTime() > giveUpAt) {
-          throw fatal("a commit did not end", e);
+          throw fatal("a commit did not end", e, /* inDoubt= */ true);
         }
         LOG.warn("a commit timed out and is committed again");
       } catch (KafkaException e) {
         if (isFatal(e)) {
-          throw fatal("the transaction can not be committed", e);
+          throw fatal("the transaction can not be committed", e, /* inDoubt= */ true);
         }
         LOG.warn("a transaction is aborted at its commit: {}", describe(e));
-        abort();
+        abort(/* inDoubt= */ true);
         return Try.ABORTED;
       }
     }
   }
 
-  private void abort() {
+  private void abort(boolean inDoubt) {
     try {
       producer.abortTransaction();
     } catch (KafkaException e) {
-      throw fatal("the transaction can not be aborted", e);
+      throw fatal("the transaction can not be aborted", e, inDoubt);
     }
   }
 
-  private static FatalClientException fatal(String what, KafkaException cause) {
+  private static FatalClientException fatal(String what, KafkaException cause, boolean inDoubt) {
     Throwable reason = cause.getCause() instanceof KafkaException inner ? inner : cause;
     boolean fenced =
         reason instanceof ProducerFencedException
             || reason instanceof InvalidProducerEpochException
             || cause instanceof ProducerFencedException
             || cause instanceof InvalidProducerEpochException;
-    return new FatalClientException(what + ": " + describe(cause), fenced, cause);
+    return new FatalClientException(what + ": " + describe(cause), fenced, inDoubt, cause);
   }
 
   private static boolean isFatal(KafkaException e) {

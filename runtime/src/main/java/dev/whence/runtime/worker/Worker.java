@@ -6,17 +6,25 @@ import dev.whence.runtime.kafka.Clients;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,6 +40,9 @@ public final class Worker implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
   private static final Duration FENCED_TWICE_WITHIN = Duration.ofMinutes(5);
   private static final Duration CLOSE_CLIENT = Duration.ofSeconds(5);
+  private static final Duration ASK_BROKERS = Duration.ofSeconds(5);
+  private static final Duration ASK_FOR_ENDS = Duration.ofSeconds(10);
+  private static final Duration BROKERS_SILENT = Duration.ofSeconds(15);
   private static final String PART = "worker";
 
   private final WorkerOptions options;
@@ -49,7 +60,7 @@ public final class Worker implements AutoCloseable {
   private final Backoff backoff;
   private final Thread thread;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
-  private volatile Optional<Consumer<byte[], byte[]>> current = Optional.empty();
+  private volatile Optional<Session> current = Optional.empty();
 
   /**
    * A worker that is not started yet.
@@ -88,7 +99,7 @@ public final class Worker implements AutoCloseable {
     this.hook = hook;
     this.model = new ModelThread(stage.name());
     this.watchdog = new Watchdog(health, halt);
-    this.betweenBatches = new BetweenBatches(watchdog, options.failures().loadTimeout());
+    this.betweenBatches = new BetweenBatches(watchdog, options.failures().loadTimeout(), halt);
     this.trouble = new ModelTrouble(options.failures().modelFailures());
     this.lifecycle = new Lifecycle(options.shutdownGrace());
     this.backoff = new Backoff(options.failures().backoffFirst(), options.failures().backoffMost());
@@ -115,7 +126,7 @@ public final class Worker implements AutoCloseable {
    */
   public void betweenBatches(Runnable task) {
     betweenBatches.add(task);
-    current.ifPresent(Consumer::wakeup);
+    current.ifPresent(Session::wake);
   }
 
   private void run() {
@@ -141,7 +152,12 @@ public final class Worker implements AutoCloseable {
       CompletableFuture<Void> opened =
           model.submit(
               () -> {
-                stage.open();
+                watchdog.begin("loading a model", options.failures().loadTimeout());
+                try {
+                  stage.open();
+                } finally {
+                  watchdog.end();
+                }
                 return null;
               });
       try {
@@ -226,10 +242,12 @@ public final class Worker implements AutoCloseable {
     List<String> topics = new ArrayList<>(options.sinkTopics());
     topics.add(options.deadLetterTopic());
     topics.add(options.sourceTopic());
-    RecordSizes sizes;
     try (Admin admin = clients.admin()) {
-      sizes = TopicSizes.read(admin, topics);
+      session(admin, TopicSizes.read(admin, topics));
     }
+  }
+
+  private void session(Admin admin, RecordSizes sizes) {
     Finisher finisher = new Finisher(stage, options.deadLetterTopic(), sizes);
     Producer<byte[], byte[]> producer = clients.transactionalProducer(options.transactionalId());
     try {
@@ -242,9 +260,8 @@ public final class Worker implements AutoCloseable {
               options.transactionalId(),
               Math.min(options.batch().records(), Session.RECORDS_OF_ONE_POLL));
       try {
-        current = Optional.of(consumer);
-        health.ready(PART);
-        new Session(
+        Session session =
+            new Session(
                 options,
                 consumer,
                 producer,
@@ -265,8 +282,13 @@ public final class Worker implements AutoCloseable {
                 health,
                 metrics,
                 backoff,
-                hook)
-            .run();
+                new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
+                new StalledPartitions(
+                    consumer, assigned -> stableEnds(admin, assigned), ASK_FOR_ENDS),
+                hook);
+        current = Optional.of(session);
+        health.ready(PART);
+        session.run();
       } finally {
         current = Optional.empty();
         closeQuietly(consumer);
@@ -274,6 +296,21 @@ public final class Worker implements AutoCloseable {
     } finally {
       producer.close(CLOSE_CLIENT);
     }
+  }
+
+  private static KafkaFuture<Map<TopicPartition, Long>> stableEnds(
+      Admin admin, Set<TopicPartition> partitions) {
+    Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+    partitions.forEach(partition -> latest.put(partition, OffsetSpec.latest()));
+    return admin
+        .listOffsets(latest, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
+        .all()
+        .thenApply(
+            ends -> {
+              Map<TopicPartition, Long> offsets = new HashMap<>();
+              ends.forEach((partition, end) -> offsets.put(partition, end.offset()));
+              return offsets;
+            });
   }
 
   private static void closeQuietly(Consumer<byte[], byte[]> consumer) {
@@ -292,7 +329,7 @@ public final class Worker implements AutoCloseable {
   @Override
   public void close() {
     lifecycle.stop();
-    current.ifPresent(Consumer::wakeup);
+    current.ifPresent(Session::wake);
     if (!thread.isAlive()) {
       return;
     }

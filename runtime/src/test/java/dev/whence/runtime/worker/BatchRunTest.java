@@ -145,6 +145,79 @@ class BatchRunTest {
     assertThat(environment.finished()).isEmpty();
   }
 
+  @Test
+  void aRecordThatFailsAgainAndAgainWhileOthersGoThroughIsGivenUp() {
+    List<BatchRun.Candidate> both = List.of(candidate(0, 0, 0), candidate(1, 0, 0));
+    EchoStage stage = environmentFailsOn(Set.of("k0-0"));
+    for (int round = 1; round < ModelTrouble.BEFORE_OTHERS; round++) {
+      assertThat(batch(Duration.ofSeconds(2), both, stage).run().finished()).isEmpty();
+    }
+    for (int round = 1; round < ModelTrouble.WHILE_OTHERS_WORK; round++) {
+      BatchRun.Ended ended = batch(Duration.ofSeconds(2), both, stage).run();
+      assertThat(ended.environment()).hasValue("away");
+      assertThat(ended.finished()).hasSize(1);
+      assertThat(ended.finished().get(0).record().partition()).isEqualTo(1);
+    }
+    BatchRun.Ended last = batch(Duration.ofSeconds(2), both, stage).run();
+    assertThat(last.environment()).isEmpty();
+    assertThat(last.finished())
+        .filteredOn(one -> one.record().partition() == 0)
+        .singleElement()
+        .satisfies(
+            one -> {
+              assertThat(one.undecided()).isFalse();
+              assertThat(one.deadLetter().orElseThrow().code()).isEqualTo("MODEL_FAILED");
+            });
+  }
+
+  @Test
+  void whereTheEnvironmentFailsOnEverythingNothingIsGivenUp() {
+    List<BatchRun.Candidate> all =
+        List.of(candidate(0, 0, 0), candidate(0, 1, 0), candidate(1, 0, 0), candidate(2, 0, 0));
+    EchoStage stage = environmentFailsOn(Set.of("k0-0", "k0-1", "k1-0", "k2-0"));
+    for (int round = 0; round < 30; round++) {
+      BatchRun.Ended ended = batch(Duration.ofSeconds(2), all, stage).run();
+      assertThat(ended.finished()).isEmpty();
+      assertThat(ended.environment()).hasValue("away");
+    }
+  }
+
+  @Test
+  void whatShowsThatTheModelWorksIsNotDoneBeforeARecordOfItsPartitionThatIsHeld() {
+    // Longer than a batch, too: another record is sought all the same.
+    List<BatchRun.Candidate> one =
+        List.of(candidate(0, 0, 0), candidate(0, 1, 0), candidate(0, 2, 0));
+    EchoStage stage = environmentFailsOn(Set.of("k0-0"));
+    List<Finished> finished = new ArrayList<>();
+    int rounds = 0;
+    while (finished.isEmpty()) {
+      finished.addAll(batch(Duration.ofNanos(1), one, stage).run().finished());
+      rounds++;
+    }
+    assertThat(rounds).isEqualTo(ModelTrouble.BEFORE_OTHERS + ModelTrouble.WHILE_OTHERS_WORK - 1);
+    assertThat(finished).singleElement().matches(done -> done.record().offset() == 0);
+  }
+
+  private static EchoStage environmentFailsOn(Set<String> keys) {
+    return new EchoStage(
+        "out",
+        record -> {
+          if (keys.contains(WorkerBench.text(record.key()))) {
+            throw new EnvironmentException("away");
+          }
+          return EchoStage.written("out", record);
+        });
+  }
+
+  private static BatchRun.Candidate candidate(int partition, long offset, int attempts) {
+    byte[] bytes = WorkerBench.bytes("k" + partition + "-" + offset);
+    return new BatchRun.Candidate(
+        new TopicPartition("in", partition),
+        new SourceRecord("in", partition, offset, 0, bytes, bytes, List.of()),
+        attempts,
+        Optional.empty());
+  }
+
   private BatchRun batch(
       List<BatchRun.Candidate> candidates, Consumer<List<SourceRecord>> announced) {
     EchoStage echo = stage(Duration.ofMillis(1), false);

@@ -47,7 +47,18 @@ class WorkerRebalanceIT {
     try (RunningWorker a = RunningWorker.start(bench, topics, protocol, "a", slow)) {
       await().atMost(Duration.ofSeconds(30)).until(() -> a.count("whence.batches") >= 2);
       restart(bench);
-      await().atMost(Duration.ofMinutes(2)).until(() -> bench.read(topics.out()).size() >= records);
+      await()
+          .atMost(Duration.ofMinutes(2))
+          .untilAsserted(
+              () ->
+                  assertThat(bench.read(topics.out()))
+                      .as(
+                          () ->
+                              "not ready: "
+                                  + a.health.reasons()
+                                  + ", committed: "
+                                  + bench.committed(topics))
+                      .hasSizeGreaterThanOrEqualTo(records));
       assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(records));
       assertThat(bench.counts(topics.dlq())).isEmpty();
       await().atMost(Duration.ofSeconds(30)).until(a.health::isReady);

@@ -1,0 +1,112 @@
+package dev.whence.runtime.worker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.whence.embedded.EmbeddedBroker;
+import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.worker.WorkerBench.Topics;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.common.errors.TopicAuthorizationException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Clients that can not do what they are asked to. */
+class WorkerClientsIT {
+  /** Else whoever forgets to allow a topic loses the records that wait, as if they killed. */
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void whatIsNotAllowedYetCountsAsNoDeathOfTheProcess(GroupProtocol protocol) throws Exception {
+    WorkerBench bench = WorkerBench.shared();
+    Topics topics = bench.topics();
+    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    AtomicInteger refused = new AtomicInteger();
+    TransactionHook notAllowed =
+        new TransactionHook() {
+          @Override
+          public void inside() {
+            if (refused.incrementAndGet() <= WorkerBench.QUICK.attempts() + 1) {
+              throw new TopicAuthorizationException(Set.of(topics.out()));
+            }
+          }
+        };
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench, topics, protocol, "a", EchoStage.echo(topics.out()), notAllowed, o -> o)) {
+      await()
+          .atMost(Duration.ofSeconds(60))
+          .untilAsserted(
+              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+      assertThat(worker.count("whence.clients.restarted"))
+          .isEqualTo(WorkerBench.QUICK.attempts() + 1);
+    }
+    assertThat(bench.read(topics.out()))
+        .noneMatch(record -> WorkerBench.text(record.value()).startsWith("FAILED"));
+    assertThat(bench.counts(topics.dlq())).isEmpty();
+  }
+
+  @Test
+  void aTopicThatTakesLessThanItDidWhenTheWorkerBeganIsLookedAtAgain() throws Exception {
+    WorkerBench bench = WorkerBench.shared();
+    Topics topics = bench.topics(1);
+    byte[] large = new byte[300_000];
+    new Random(1).nextBytes(large);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record ->
+                new Outcome.Written(
+                    List.of(
+                        new Result(
+                            topics.out(),
+                            record.key(),
+                            WorkerBench.text(record.key()).equals("k1") ? large : record.value(),
+                            List.of()))));
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+      await().atMost(Duration.ofSeconds(30)).until(() -> bench.read(topics.out()).size() == 1);
+      bench.shrink(topics.out(), 100_000);
+      bench.produce(topics, 2, i -> WorkerBench.bytes("v"));
+      await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 3);
+      assertThat(worker.count("whence.batches.given.up")).isEqualTo(1);
+    }
+    assertThat(bench.read(topics.out()))
+        .extracting(record -> WorkerBench.text(record.value()))
+        .containsExactlyInAnyOrder("v", "v", "FAILED RESULT_TOO_LARGE");
+    assertThat(bench.read(topics.dlq())).hasSize(1);
+  }
+
+  @Test
+  void brokersThatNoLongerAnswerMakeAnIdleWorkerNotReadyUntilTheyDo(@TempDir Path directory)
+      throws Exception {
+    try (EmbeddedBroker broker = EmbeddedBroker.open(directory);
+        Admin admin = Admin.create(Map.of("bootstrap.servers", broker.bootstrapServers()))) {
+      Health health = new Health();
+      BrokerWatch watch =
+          new BrokerWatch(admin, health, Duration.ofMillis(200), Duration.ofMillis(1500));
+      watch.look();
+      assertThat(health.isReady()).isTrue();
+      broker.stop();
+      await().atMost(Duration.ofSeconds(20)).until(() -> looks(watch, health, false));
+      assertThat(health.reasons()).containsKey("brokers");
+      broker.start();
+      await().atMost(Duration.ofSeconds(20)).until(() -> looks(watch, health, true));
+    }
+  }
+
+  private static boolean looks(BrokerWatch watch, Health health, boolean ready) {
+    watch.look();
+    return health.isReady() == ready;
+  }
+}
