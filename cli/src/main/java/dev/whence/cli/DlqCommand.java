@@ -152,8 +152,8 @@ final class DlqCommand implements Runnable {
           .println(
               "whence: "
                   + done.skippedOmitted()
-                  + " can not be replayed, because they were too large for the queue; 'whence dlq"
-                  + " show' says where in their source topic they stand");
+                  + " can not be replayed: the queue does not hold their values, or they do not say"
+                  + " which topic they came from; 'whence dlq show' lists them");
       return Whence.FAILED;
     }
   }

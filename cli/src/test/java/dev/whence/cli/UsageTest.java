@@ -103,6 +103,11 @@ class UsageTest {
     "quickstart --rate 0, the rate is 0.0",
     "quickstart --bootstrap-port 70000, the bootstrap port is 70000",
     "quickstart --registry-port -1, the registry port is -1",
+    "replay --input README.md --rate -1, 'the rate, -1.0 lines per second'",
+    "replay --input README.md --rate NaN, 'the rate, NaN lines per second'",
+    "replay --input README.md --patience 0, 'the patience, PT0S'",
+    "bench exact --model README.md --input README.md --repeat 0, repeat",
+    "bench exact --model README.md --input README.md --line -1, line",
     "bench stream --rate NaN, perSecond may not be negative",
     "bench stream --responses 0, responses",
   })

@@ -8,10 +8,9 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
@@ -35,7 +34,7 @@ public final class HealthServer implements AutoCloseable {
   private final HttpServer http;
   private final Duration patience;
   private final ThreadPoolExecutor threads;
-  private final ScheduledExecutorService clock;
+  private final ScheduledThreadPoolExecutor clock;
 
   /** An answer: a status and a text. */
   private record Answer(int status, String type, String text) {}
@@ -54,7 +53,9 @@ public final class HealthServer implements AutoCloseable {
             task -> daemon(task, "health"));
     threads.allowCoreThreadTimeOut(true);
     this.clock =
-        Executors.newSingleThreadScheduledExecutor(task -> daemon(task, "health-patience"));
+        new ScheduledThreadPoolExecutor(
+            1, task -> daemon(task, "health-patience"), new ThreadPoolExecutor.DiscardPolicy());
+    clock.setRemoveOnCancelPolicy(true);
     http.setExecutor(exchange -> threads.execute(() -> bounded(exchange)));
     serve("/health/live", () -> live(health));
     serve("/health/ready", () -> ready(health));
