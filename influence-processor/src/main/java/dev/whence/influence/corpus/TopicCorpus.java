@@ -66,9 +66,6 @@ public final class TopicCorpus {
   private static final Duration TIMEOUT = Duration.ofSeconds(30);
   private static final Duration SAVE_EVERY = Duration.ofSeconds(5);
 
-  /** What compresses well is far larger in memory than the topic's limit says. */
-  private static final int RECORDS_PER_POLL = 10;
-
   /** Numbers keep their exact value. */
   private static final JsonMapper JSON =
       JsonMapper.builder()
@@ -188,7 +185,7 @@ public final class TopicCorpus {
     if (Files.exists(output)) {
       return collectedBefore();
     }
-    try (Consumer<byte[], byte[]> consumer = clients.reader("whence-corpus", RECORDS_PER_POLL)) {
+    try (Consumer<byte[], byte[]> consumer = clients.reader("whence-corpus")) {
       String id = described().topicId().toString();
       TopicPlan state = Files.exists(plan) ? resumed(id) : begun(consumer);
       try (FileChannel file =
