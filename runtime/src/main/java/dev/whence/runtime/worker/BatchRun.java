@@ -4,13 +4,13 @@ import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.FailurePolicy;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.LongSupplier;
 import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -20,9 +20,9 @@ import org.slf4j.LoggerFactory;
  * time is used up, the environment fails, or the worker stops. What is returned belongs to a prefix
  * of the records of each partition; the rest is tried again.
  *
- * <p>Where the environment fails on one record again and again, the records of other partitions are
- * tried before the batch ends. If those go through, time after time, the record is given up as one
- * that the model fails on; if they fail, too, it is the environment, and nothing is given up.
+ * <p>Where the environment fails on one record again and again, its partition waits by itself and
+ * the others go on; it is the record's own fault once that has lasted long enough ({@link
+ * ModelTrouble}).
  */
 final class BatchRun {
   private static final Logger LOG = LoggerFactory.getLogger(BatchRun.class);
@@ -36,6 +36,7 @@ final class BatchRun {
   private final FailurePolicy failures;
   private final List<Candidate> candidates;
   private final Set<TopicPartition> struck = ConcurrentHashMap.newKeySet();
+  private final LongSupplier now;
   private volatile boolean stop;
 
   /**
@@ -58,8 +59,10 @@ final class BatchRun {
    * @param finished for a prefix of each partition's candidates, in order; records of struck
    *     partitions are left out
    * @param environment why the rest could not be run, if it was the environment's fault
+   * @param waiting partitions that are to wait by themselves, and why
    */
-  record Ended(List<Finished> finished, Optional<String> environment) {}
+  record Ended(
+      List<Finished> finished, Optional<String> environment, Map<TopicPartition, String> waiting) {}
 
   BatchRun(
       Stage stage,
@@ -70,6 +73,22 @@ final class BatchRun {
       BatchLimits limits,
       FailurePolicy failures,
       List<Candidate> candidates) {
+    this(stage, finisher, trouble, watchdog, halt, limits, failures, candidates, System::nanoTime);
+  }
+
+  /**
+   * @param now in nanoseconds, for how long the environment has failed on a record
+   */
+  BatchRun(
+      Stage stage,
+      Finisher finisher,
+      ModelTrouble trouble,
+      Watchdog watchdog,
+      Halt halt,
+      BatchLimits limits,
+      FailurePolicy failures,
+      List<Candidate> candidates,
+      LongSupplier now) {
     this.stage = stage;
     this.finisher = finisher;
     this.trouble = trouble;
@@ -78,6 +97,7 @@ final class BatchRun {
     this.limits = limits;
     this.failures = failures;
     this.candidates = List.copyOf(candidates);
+    this.now = now;
   }
 
   /** Another member owns these partitions now: their records need not be run. Any thread. */
@@ -92,22 +112,20 @@ final class BatchRun {
 
   Ended run() {
     List<Finished> done = new ArrayList<>();
-    Map<TopicPartition, Held> held = new LinkedHashMap<>();
-    Set<TopicPartition> givenUp = new HashSet<>();
-    boolean othersWork = false;
+    Map<TopicPartition, String> waiting = new LinkedHashMap<>();
     Duration predicted = Duration.ZERO;
     boolean first = true;
     try {
       announce();
     } catch (EnvironmentException e) {
-      return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
+      return new Ended(done, Optional.of(String.valueOf(e.getMessage())), waiting);
     }
     for (Candidate candidate : candidates) {
       if (stop) {
         break;
       }
-      boolean behindHeld = held.containsKey(candidate.partition());
-      if (struck.contains(candidate.partition()) || (behindHeld && othersWork)) {
+      TopicPartition partition = candidate.partition();
+      if (struck.contains(partition) || waiting.containsKey(partition)) {
         continue;
       }
       if (candidate.finished().isPresent()) {
@@ -122,67 +140,57 @@ final class BatchRun {
         Work work = prepare(candidate);
         predicted = predicted.plus(work.predicted());
         boolean overTime = predicted.compareTo(limits.modelTime()) > 0;
-        boolean seekingOneThatWorks = trouble.modelSuspected() || (!held.isEmpty() && !othersWork);
-        if (overTime && !first && !seekingOneThatWorks) {
+        if (overTime && !first && !trouble.modelSuspected()) {
           break;
         }
         first = false;
-        Finished finished = run(candidate, work);
-        if (!held.isEmpty() && !othersWork && finished.showsThatTheModelWorks()) {
-          othersWork = true;
-          for (Finished given : givenUp(held)) {
-            done.add(given);
-            givenUp.add(Holding.partition(given.record()));
-          }
-        }
-        if (behindHeld) {
-          continue; // it only showed that the model works: its turn comes after the one before it
-        }
-        done.add(finished);
-        trouble.forget(candidate.record());
+        done.add(run(candidate, work));
         if (trouble.inARow() == 0 && !trouble.modelSuspected()) {
           decide(done);
         } else if (trouble.tooMany() && !trouble.modelSuspected()) {
-          return suspectModel(done);
+          return suspectModel(done, waiting);
+        }
+      } catch (ModelEnvironmentException e) {
+        String why = String.valueOf(e.getMessage());
+        switch (trouble.environmentFailed(candidate.record(), now.getAsLong())) {
+          case ALL_WAIT -> {
+            return new Ended(done, Optional.of(why), waiting);
+          }
+          case PARTITION_WAITS -> {
+            first = true;
+            waiting.put(partition, why);
+          }
+          case RECORD_FAILED -> done.add(failedAlone(candidate, why));
         }
       } catch (EnvironmentException e) {
-        if (behindHeld || !trouble.environmentFailed(candidate.record())) {
-          return new Ended(done, Optional.of(String.valueOf(e.getMessage())));
-        }
-        held.put(candidate.partition(), new Held(candidate, e));
+        return new Ended(done, Optional.of(String.valueOf(e.getMessage())), waiting);
       }
-    }
-    held.keySet().removeAll(givenUp);
-    if (!held.isEmpty()) {
-      EnvironmentException why = held.values().iterator().next().why();
-      return new Ended(done, Optional.of(String.valueOf(why.getMessage())));
     }
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
-        ? suspectModel(done)
-        : new Ended(done, Optional.empty());
+        ? suspectModel(done, waiting)
+        : new Ended(done, Optional.empty(), waiting);
   }
 
-  /** A record on which the environment has failed often, so that others are tried first. */
-  private record Held(Candidate candidate, EnvironmentException why) {}
+  /** The environment failed in the model's work, as opposed to what comes before it. */
+  private static final class ModelEnvironmentException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
 
-  /** The model works, so where that has been seen often enough it is the record's own fault. */
-  private List<Finished> givenUp(Map<TopicPartition, Held> held) {
-    List<Finished> given = new ArrayList<>();
-    for (Held one : held.values()) {
-      Candidate candidate = one.candidate();
-      if (trouble.othersWork(candidate.record())) {
-        LOG.warn("{} fails again and again while others work: given up", candidate.record());
-        trouble.forget(candidate.record());
-        Failure failure =
-            new Failure(
-                "MODEL_FAILED",
-                "failed again and again while other records went through: "
-                    + one.why().getMessage());
-        given.add(
-            finisher.failed(candidate.record(), candidate.attemptsBefore() + 1, failure, false, 0));
-      }
+    ModelEnvironmentException(EnvironmentException cause) {
+      super(cause.getMessage(), cause);
     }
-    return given;
+  }
+
+  private Finished failedAlone(Candidate candidate, String why) {
+    LOG.warn("{} fails again and again while others work: given up", candidate.record());
+    Failure failure =
+        new Failure(
+            "ENVIRONMENT_FAILED",
+            "failed for more than "
+                + ModelTrouble.AT_LEAST.toMinutes()
+                + " minutes, while other records went through: "
+                + why);
+    return finisher.failed(
+        candidate.record(), candidate.attemptsBefore() + 1, failure, /* undecided= */ false, 0);
   }
 
   private void announce() {
@@ -217,7 +225,7 @@ final class BatchRun {
   }
 
   /** Nothing that failed in the model is given up; what came before the first failure stands. */
-  private Ended suspectModel(List<Finished> done) {
+  private Ended suspectModel(List<Finished> done, Map<TopicPartition, String> waiting) {
     int inARow = (int) done.stream().filter(Finished::undecided).count();
     trouble.suspectModel();
     List<Finished> before = new ArrayList<>();
@@ -232,7 +240,8 @@ final class BatchRun {
         Optional.of(
             "the model failed on "
                 + inARow
-                + " different records in a row and worked on none since"));
+                + " different records in a row and worked on none since"),
+        waiting);
   }
 
   private Finished exhausted(Candidate candidate) {
@@ -269,7 +278,7 @@ final class BatchRun {
     try {
       outcome = work.run();
     } catch (EnvironmentException e) {
-      throw e;
+      throw new ModelEnvironmentException(e);
     } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
       outcome = new Outcome.ModelFailed(Failure.unexpected("MODEL_FAILED", e));
     } catch (OutOfMemoryError e) {
@@ -281,7 +290,7 @@ final class BatchRun {
     int attempt = candidate.attemptsBefore() + 1;
     if (outcome instanceof Outcome.Written written) {
       if (usesModel) {
-        trouble.worked();
+        trouble.worked(record);
       }
       return finisher.written(record, attempt, written.results(), nanos);
     }

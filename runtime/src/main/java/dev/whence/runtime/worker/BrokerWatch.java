@@ -3,6 +3,7 @@ package dev.whence.runtime.worker;
 import dev.whence.runtime.health.Health;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.common.KafkaFuture;
@@ -15,17 +16,21 @@ import org.apache.kafka.common.KafkaFuture;
 final class BrokerWatch {
   private static final String PART = "brokers";
 
+  /** One may be a single broker's; its neighbours answer the next one. */
+  private static final int FAILURES = 2;
+
   private final Admin admin;
   private final Health health;
   private final Duration every;
   private final Duration silentFor;
   private Optional<KafkaFuture<String>> asked = Optional.empty();
   private long askedAt;
+  private int failedInARow;
 
   /**
    * @param admin asks; closed by the caller
    * @param every a question is asked so often
-   * @param silentFor a question may stay without an answer so long
+   * @param silentFor a question may stay without an answer so long, twice in a row
    */
   BrokerWatch(Admin admin, Health health, Duration every, Duration silentFor) {
     this.admin = admin;
@@ -40,13 +45,15 @@ final class BrokerWatch {
     long passed = System.nanoTime() - askedAt;
     if (asked.isPresent() && asked.get().isDone()) {
       if (asked.get().isCompletedExceptionally()) {
-        silent();
+        failedInARow++;
+        if (failedInARow >= FAILURES) {
+          health.notReady(PART, "the brokers do not answer: " + why(asked.get()));
+        }
       } else {
+        failedInARow = 0;
         health.ready(PART);
       }
       asked = Optional.empty();
-    } else if (asked.isPresent() && passed > silentFor.toNanos()) {
-      silent();
     }
     if (asked.isEmpty() && passed >= every.toNanos()) {
       askedAt = System.nanoTime();
@@ -59,7 +66,14 @@ final class BrokerWatch {
     }
   }
 
-  private void silent() {
-    health.notReady(PART, "the brokers have not answered for " + silentFor.toSeconds() + " s");
+  private static String why(KafkaFuture<String> failed) {
+    try {
+      return failed.get();
+    } catch (ExecutionException e) {
+      return TransactionWriter.describe(e.getCause() == null ? e : e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return "interrupted";
+    }
   }
 }

@@ -253,6 +253,24 @@ final class Holding {
     }
   }
 
+  /** Lets go of a partition's records; returns where to read them again. */
+  Optional<Long> letGo(TopicPartition partition) {
+    Held held = partitions.get(partition);
+    if (held == null || held.records.isEmpty()) {
+      return Optional.empty();
+    }
+    long first = held.records.getFirst().offset();
+    held.records.clear();
+    held.waiting.clear();
+    held.epochs.clear();
+    return Optional.of(first);
+  }
+
+  /** What was committed about a partition's records when it was assigned. */
+  Attempt attempt(TopicPartition partition) {
+    return held(partition).attempt;
+  }
+
   private Held held(TopicPartition partition) {
     Held held = partitions.get(partition);
     if (held == null) {

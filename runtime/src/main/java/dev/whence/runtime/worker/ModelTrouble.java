@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -7,24 +8,48 @@ import java.util.Set;
 
 /**
  * Counts different records that failed in the model one after the other, and so tells a bad record
- * from a broken model: five in a row are the fault of the environment. Counts, too, how often the
- * environment failed on one record, and how often another went through right after it: that often
- * enough, and it is the record. Owned by the model thread.
+ * from a broken model: five in a row are the fault of the environment. Remembers, too, on which
+ * record the environment fails again and again, and how often the model worked on others meanwhile.
+ * Owned by the model thread.
  */
 final class ModelTrouble {
-  /** So often the environment may fail on a record before others are tried ahead of it. */
+  /** So often the environment may fail on a record before its partition has to wait by itself. */
   static final int BEFORE_OTHERS = 3;
 
-  /** In so many batches others may go through right after the environment failed on a record. */
+  /** Between so many failures on a record the model must have worked on others ... */
   static final int WHILE_OTHERS_WORK = 5;
 
-  /** Records whose failures are remembered: one a partition, as a rule. */
+  /** ... for so long, before it is the record's fault. */
+  static final Duration AT_LEAST = Duration.ofMinutes(10);
+
+  /** What follows from a failure of the environment. */
+  enum Verdict {
+    /** Everything waits: nothing says that others would fare better. */
+    ALL_WAIT,
+    /** Its partition waits, and others go on. */
+    PARTITION_WAITS,
+    /** It is the record. */
+    RECORD_FAILED
+  }
+
+  /** On one record: since when, how often, and how often with others' success in between. */
+  private static final class Failing {
+    final long since;
+    int times;
+    int whileOthersWork;
+    boolean othersWorkedSince;
+
+    Failing(long since) {
+      this.since = since;
+    }
+  }
+
+  /** One a partition, as a rule. */
   private static final int REMEMBERED = 1000;
 
   private final int most;
   private final Set<String> inARow = new HashSet<>();
-  private final Map<String, Integer> environment = new HashMap<>();
-  private final Map<String, Integer> others = new HashMap<>();
+  private final Map<String, Failing> failing = new HashMap<>();
   private boolean modelSuspected;
 
   ModelTrouble(int most) {
@@ -32,37 +57,33 @@ final class ModelTrouble {
   }
 
   /** The model worked on a record: it is fine, and those before it were bad records. */
-  void worked() {
+  void worked(SourceRecord record) {
     inARow.clear();
     modelSuspected = false;
+    failing.remove(record.place());
+    failing.values().forEach(one -> one.othersWorkedSince = true);
   }
 
   /**
-   * The environment failed on a record.
+   * The environment failed while the model was asked about a record.
    *
-   * @return whether it has done so often enough to see if it does on others, too
+   * @param now {@link System#nanoTime}
    */
-  boolean environmentFailed(SourceRecord record) {
-    if (environment.size() >= REMEMBERED) {
-      environment.clear();
-      others.clear();
+  Verdict environmentFailed(SourceRecord record, long now) {
+    if (failing.size() >= REMEMBERED) {
+      failing.clear();
     }
-    return environment.merge(record.place(), 1, Integer::sum) >= BEFORE_OTHERS;
-  }
-
-  /**
-   * The model worked on another record, right after the environment had failed on this one.
-   *
-   * @return whether this has happened often enough to be the record's fault
-   */
-  boolean othersWork(SourceRecord record) {
-    return others.merge(record.place(), 1, Integer::sum) >= WHILE_OTHERS_WORK;
-  }
-
-  /** The record is done, in whatever way. */
-  void forget(SourceRecord record) {
-    environment.remove(record.place());
-    others.remove(record.place());
+    Failing one = failing.computeIfAbsent(record.place(), unused -> new Failing(now));
+    one.times++;
+    if (one.othersWorkedSince) {
+      one.whileOthersWork++;
+      one.othersWorkedSince = false;
+    }
+    if (one.whileOthersWork >= WHILE_OTHERS_WORK && now - one.since >= AT_LEAST.toNanos()) {
+      failing.remove(record.place());
+      return Verdict.RECORD_FAILED;
+    }
+    return one.times >= BEFORE_OTHERS ? Verdict.PARTITION_WAITS : Verdict.ALL_WAIT;
   }
 
   /** The model failed on a record; one that is run again after a pause counts once. */

@@ -36,10 +36,14 @@ final class Partitions implements ConsumerRebalanceListener {
   private final Holding holding;
   private final Start start;
   private final WorkerMetrics metrics;
+  private final OwnMarks marks;
   private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
 
   /** Partitions whose committed metadata says that their records are begun. */
   private final Set<TopicPartition> begun = new HashSet<>();
+
+  /** Partitions that wait by themselves, and until when. */
+  private final Map<TopicPartition, Long> aside = new HashMap<>();
 
   private boolean busy;
 
@@ -51,11 +55,13 @@ final class Partitions implements ConsumerRebalanceListener {
       Holding holding,
       Start start,
       WorkerMetrics metrics,
+      OwnMarks marks,
       java.util.function.Consumer<Set<TopicPartition>> onStruck) {
     this.consumer = consumer;
     this.holding = holding;
     this.start = start;
     this.metrics = metrics;
+    this.marks = marks;
     this.onStruck = onStruck;
   }
 
@@ -67,7 +73,30 @@ final class Partitions implements ConsumerRebalanceListener {
 
   void resume() {
     busy = false;
-    forAssigned(consumer::resume);
+    long now = System.nanoTime();
+    aside.values().removeIf(until -> now - until >= 0);
+    forAssigned(
+        assigned -> {
+          Set<TopicPartition> going = new HashSet<>(assigned);
+          going.removeAll(aside.keySet());
+          consumer.resume(going);
+        });
+  }
+
+  /** Reads a partition again from an offset, but not before a pause; the others go on. */
+  void setAside(TopicPartition partition, long offset, Duration pause) {
+    try {
+      consumer.pause(Set.of(partition));
+      consumer.seek(partition, offset);
+      aside.put(partition, System.nanoTime() + pause.toNanos());
+    } catch (IllegalStateException e) {
+      LOG.debug("{} is no longer assigned", partition);
+    }
+  }
+
+  /** Partitions that wait by themselves. */
+  Set<TopicPartition> aside() {
+    return Set.copyOf(aside.keySet());
   }
 
   /** With the consumer protocol a partition may go between the two calls: then once more. */
@@ -85,18 +114,21 @@ final class Partitions implements ConsumerRebalanceListener {
     }
   }
 
-  void begun(Set<TopicPartition> partitions) {
-    begun.addAll(partitions);
+  void begun(Map<TopicPartition, OffsetAndMetadata> offsets) {
+    begun.addAll(offsets.keySet());
+    offsets.forEach(
+        (partition, offset) -> marks.written(partition, offset, holding.attempt(partition)));
   }
 
   void ended(Set<TopicPartition> partitions) {
     begun.removeAll(partitions);
+    marks.gone(partitions);
   }
 
   /**
    * A transaction ended in doubt. If it took effect, handing the partitions back would commit their
-   * first offsets over it and double the whole batch; if not, the next owner finds one attempt more
-   * than there was, which costs little.
+   * first offsets over it and double the whole batch; if not, another process that owns them next
+   * finds one attempt more than there was, which costs little.
    */
   void leaveBegun() {
     begun.clear();
@@ -141,7 +173,7 @@ final class Partitions implements ConsumerRebalanceListener {
         holding.assign(partition, Attempt.NONE);
         first.put(partition, new OffsetAndMetadata(0));
       } else {
-        Attempt attempt = Attempt.parse(offset.metadata());
+        Attempt attempt = marks.read(partition, offset);
         if (attempt.before(offset.offset()) > 0) {
           LOG.warn(
               "a process died {} times on records of {} from offset {} to {}: they run one by one",
@@ -211,6 +243,7 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private void strike(Set<TopicPartition> partitions) {
     begun.removeAll(partitions);
+    aside.keySet().removeAll(partitions);
     holding.strike(partitions);
     onStruck.accept(partitions);
   }

@@ -88,6 +88,7 @@ final class Session {
       Backoff backoff,
       BrokerWatch brokers,
       StalledPartitions stalled,
+      OwnMarks marks,
       TransactionHook hook) {
     this.options = options;
     this.failures = options.failures();
@@ -100,6 +101,7 @@ final class Session {
             holding,
             options.start(),
             metrics,
+            marks,
             struck -> running.ifPresent(run -> run.strike(struck)));
     this.batches = batches;
     this.model = model;
@@ -165,13 +167,15 @@ final class Session {
     if (holding.size() > 0) {
       longest = min(IDLE_POLL, failures.undecidedFor());
     }
-    if (holding.size() == 0 && !trouble.modelSuspected()) {
+    partitions.resume();
+    if (holding.size() == 0 && !trouble.modelSuspected() && partitions.aside().isEmpty()) {
       health.ready(PART);
     }
-    partitions.resume();
     ConsumerRecords<byte[], byte[]> polled = poll(longest);
     if (polled.isEmpty()) {
-      stalled.look();
+      Set<TopicPartition> read = new HashSet<>(consumer.assignment());
+      read.removeAll(partitions.aside());
+      stalled.look(read);
     }
     while (!polled.isEmpty()) {
       holding.add(polled);
@@ -220,9 +224,28 @@ final class Session {
       }
     }
     commitAndGoOn(decided, waiting);
+    if (!ended.waiting().isEmpty()) {
+      setAside(ended.waiting(), /* othersWork= */ !decided.isEmpty());
+    }
     if (ended.environment().isPresent()) {
       environmentFailed(ended.environment().get());
     }
+  }
+
+  /** Where the environment fails on one record again and again, its partition waits by itself. */
+  private void setAside(Map<TopicPartition, String> which, boolean othersWork) {
+    partitions.handBack();
+    which.forEach(
+        (partition, why) -> {
+          metrics.environmentFailed();
+          LOG.warn("{}: {}; it waits for {}", partition, why, failures.backoffMost());
+          if (!othersWork) {
+            health.notReady(PART, why);
+          }
+          holding
+              .letGo(partition)
+              .ifPresent(offset -> partitions.setAside(partition, offset, failures.backoffMost()));
+        });
   }
 
   private static BatchRun.Ended result(CompletableFuture<BatchRun.Ended> future) {
@@ -231,7 +254,9 @@ final class Session {
     } catch (CompletionException e) {
       Throwable cause = e.getCause() == null ? e : e.getCause();
       return new BatchRun.Ended(
-          List.of(), Optional.of("the stage failed outside a record: " + Failure.describe(cause)));
+          List.of(),
+          Optional.of("the stage failed outside a record: " + Failure.describe(cause)),
+          Map.of());
     }
   }
 
@@ -288,7 +313,7 @@ final class Session {
               consumer.commitSync(begun, COMMIT_OFFSETS);
               return true;
             });
-        partitions.begun(begun.keySet());
+        partitions.begun(begun);
         return true;
       } catch (CommitFailedException | RebalanceInProgressException e) {
         pollPaused(Duration.ofMillis(tried * 100L));

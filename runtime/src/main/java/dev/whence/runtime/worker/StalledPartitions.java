@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.runtime.health.Health;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
@@ -11,29 +12,31 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Finds partitions that a consumer owns and no longer reads, though committed records wait in them:
  * a client may lose its way in a rebalance or a restart of the brokers, and nothing else would ever
- * say so. Looked at when a poll of all partitions came back empty; asks for the ends of the logs
- * without waiting. Owned by the poll thread.
+ * say so. Looked at when a poll of all partitions came back empty, so a partition that stands still
+ * is found once the others are read to their ends. Asks for the ends of the logs without waiting.
+ * Where new clients stand there, too, it is not the clients: then it is only said. Owned by the
+ * poll thread.
  */
 final class StalledPartitions {
-  private static final Logger LOG = LoggerFactory.getLogger(StalledPartitions.class);
-
   /** So many answers in a row must find a partition where it was. */
   static final int TIMES = 3;
 
   private static final Duration LOCAL = Duration.ofMillis(100);
   private static final long UNKNOWN = -1;
 
+  private static final String PART = "partitions";
+
   private final Consumer<byte[], byte[]> consumer;
-  private final Function<Set<TopicPartition>, KafkaFuture<Map<TopicPartition, Long>>> stableEnds;
+  private final Function<Set<TopicPartition>, Map<TopicPartition, KafkaFuture<Long>>> stableEnds;
   private final Duration every;
+  private final Map<TopicPartition, Long> before;
+  private final Health health;
   private final Map<TopicPartition, Standing> standing = new HashMap<>();
-  private Optional<KafkaFuture<Map<TopicPartition, Long>>> asked = Optional.empty();
+  private Map<TopicPartition, KafkaFuture<Long>> asked = Map.of();
   private long askedAt;
 
   /** Where a partition stood, and in how many answers in a row it did with records after it. */
@@ -42,71 +45,91 @@ final class StalledPartitions {
   /**
    * @param stableEnds asks the brokers for the last stable offsets of partitions
    * @param every how often
+   * @param before where earlier clients were given up for standing; changed
    */
   StalledPartitions(
       Consumer<byte[], byte[]> consumer,
-      Function<Set<TopicPartition>, KafkaFuture<Map<TopicPartition, Long>>> stableEnds,
-      Duration every) {
+      Function<Set<TopicPartition>, Map<TopicPartition, KafkaFuture<Long>>> stableEnds,
+      Duration every,
+      Map<TopicPartition, Long> before,
+      Health health) {
     this.consumer = consumer;
     this.stableEnds = stableEnds;
     this.every = every;
+    this.before = before;
+    this.health = health;
     this.askedAt = System.nanoTime();
   }
 
   /**
-   * Takes an answer, if one has come, and asks again.
+   * Takes answers, if they have come, and asks again.
    *
-   * @throws FatalClientException if a partition does not move; only new clients can go on
+   * @param read what the poll was to read
+   * @throws FatalClientException if a partition does not move, and new clients may
    */
-  void look() {
-    if (asked.isPresent() && asked.get().isDone()) {
-      take(asked.get());
-      asked = Optional.empty();
+  void look(Set<TopicPartition> read) {
+    if (!asked.isEmpty() && asked.values().stream().allMatch(KafkaFuture::isDone)) {
+      Map<TopicPartition, KafkaFuture<Long>> answers = asked;
+      asked = Map.of();
+      take(answers, read);
     }
-    if (asked.isEmpty() && System.nanoTime() - askedAt >= every.toNanos()) {
+    if (asked.isEmpty() && System.nanoTime() - askedAt >= every.toNanos() && !read.isEmpty()) {
       askedAt = System.nanoTime();
-      Set<TopicPartition> assigned = consumer.assignment();
-      if (!assigned.isEmpty()) {
-        asked = Optional.of(stableEnds.apply(assigned));
-      }
+      asked = stableEnds.apply(read);
     }
   }
 
-  private void take(KafkaFuture<Map<TopicPartition, Long>> answer) {
-    Map<TopicPartition, Long> ends;
-    try {
-      ends = answer.get();
-    } catch (ExecutionException e) {
-      LOG.debug("the ends of the logs are not known", e);
-      return;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return;
-    }
-    Set<TopicPartition> assigned = consumer.assignment();
-    standing.keySet().retainAll(assigned);
-    for (Map.Entry<TopicPartition, Long> end : ends.entrySet()) {
-      TopicPartition partition = end.getKey();
-      if (!assigned.contains(partition)) {
+  private void take(Map<TopicPartition, KafkaFuture<Long>> answers, Set<TopicPartition> read) {
+    standing.keySet().retainAll(read);
+    Map<TopicPartition, String> stalled = new HashMap<>();
+    for (TopicPartition partition : read) {
+      Optional<Long> end = end(answers, partition);
+      Optional<Long> position = end.isPresent() ? position(partition) : Optional.empty();
+      if (end.isEmpty() || position.isEmpty()) {
         continue;
       }
-      Optional<Long> position = position(partition);
-      if (position.isEmpty() || position.get() >= end.getValue()) {
+      if (position.get() >= end.get()) {
         standing.remove(partition);
+        before.remove(partition);
         continue;
       }
-      Standing before = standing.get(partition);
-      int times = before != null && before.position() == position.get() ? before.times() + 1 : 1;
+      Standing last = standing.get(partition);
+      int times = last != null && last.position() == position.get() ? last.times() + 1 : 1;
       standing.put(partition, new Standing(position.get(), times));
       if (times >= TIMES) {
-        throw new FatalClientException(
+        String sentence =
             partition
-                + " is no longer read: it stands at "
+                + " is not read: it stands at "
                 + (position.get() == UNKNOWN ? "an unknown offset" : "offset " + position.get())
                 + " though records up to offset "
-                + end.getValue()
-                + " wait");
+                + end.get()
+                + " wait";
+        if (!position.get().equals(before.put(partition, position.get()))) {
+          throw new FatalClientException(sentence);
+        }
+        stalled.put(partition, sentence);
       }
+    }
+    if (stalled.isEmpty()) {
+      health.ready(PART);
+    } else {
+      health.notReady(PART, stalled.values().iterator().next() + ", for new clients, too");
+    }
+  }
+
+  private static Optional<Long> end(
+      Map<TopicPartition, KafkaFuture<Long>> answers, TopicPartition partition) {
+    KafkaFuture<Long> answer = answers.get(partition);
+    if (answer == null || answer.isCompletedExceptionally()) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(answer.get());
+    } catch (ExecutionException e) {
+      return Optional.empty();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return Optional.empty();
     }
   }
 

@@ -17,6 +17,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.ListOffsetsResult;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -40,6 +41,10 @@ public final class Worker implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
   private static final Duration FENCED_TWICE_WITHIN = Duration.ofMinutes(5);
   private static final Duration CLOSE_CLIENT = Duration.ofSeconds(5);
+
+  /** The first model may be the one that is left after others could not be loaded. */
+  private static final int FIRST_MODELS = 4;
+
   private static final Duration ASK_BROKERS = Duration.ofSeconds(5);
   private static final Duration ASK_FOR_ENDS = Duration.ofSeconds(10);
   private static final Duration BROKERS_SILENT = Duration.ofSeconds(15);
@@ -58,6 +63,8 @@ public final class Worker implements AutoCloseable {
   private final ModelTrouble trouble;
   private final Lifecycle lifecycle;
   private final Backoff backoff;
+  private final OwnMarks marks = new OwnMarks();
+  private final Map<TopicPartition, Long> stalledBefore = new HashMap<>();
   private final Thread thread;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private volatile Optional<Session> current = Optional.empty();
@@ -152,7 +159,9 @@ public final class Worker implements AutoCloseable {
       CompletableFuture<Void> opened =
           model.submit(
               () -> {
-                watchdog.begin("loading a model", options.failures().loadTimeout());
+                watchdog.begin(
+                    "loading the first model",
+                    options.failures().loadTimeout().multipliedBy(FIRST_MODELS));
                 try {
                   stage.open();
                 } finally {
@@ -242,8 +251,11 @@ public final class Worker implements AutoCloseable {
     List<String> topics = new ArrayList<>(options.sinkTopics());
     topics.add(options.deadLetterTopic());
     topics.add(options.sourceTopic());
-    try (Admin admin = clients.admin()) {
+    Admin admin = clients.admin();
+    try {
       session(admin, TopicSizes.read(admin, topics));
+    } finally {
+      admin.close(CLOSE_CLIENT); // without a bound it would wait for brokers that are gone
     }
   }
 
@@ -284,7 +296,8 @@ public final class Worker implements AutoCloseable {
                 backoff,
                 new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
                 new StalledPartitions(
-                    consumer, assigned -> stableEnds(admin, assigned), ASK_FOR_ENDS),
+                    consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
+                marks,
                 hook);
         current = Optional.of(session);
         health.ready(PART);
@@ -298,19 +311,24 @@ public final class Worker implements AutoCloseable {
     }
   }
 
-  private static KafkaFuture<Map<TopicPartition, Long>> stableEnds(
+  private static Map<TopicPartition, KafkaFuture<Long>> stableEnds(
       Admin admin, Set<TopicPartition> partitions) {
     Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
     partitions.forEach(partition -> latest.put(partition, OffsetSpec.latest()));
-    return admin
-        .listOffsets(latest, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
-        .all()
-        .thenApply(
-            ends -> {
-              Map<TopicPartition, Long> offsets = new HashMap<>();
-              ends.forEach((partition, end) -> offsets.put(partition, end.offset()));
-              return offsets;
-            });
+    ListOffsetsResult answers =
+        admin.listOffsets(
+            latest,
+            new ListOffsetsOptions(IsolationLevel.READ_COMMITTED)
+                .timeoutMs((int) BROKERS_SILENT.toMillis()));
+    Map<TopicPartition, KafkaFuture<Long>> ends = new HashMap<>();
+    for (TopicPartition partition : partitions) {
+      ends.put(
+          partition,
+          answers
+              .partitionResult(partition)
+              .thenApply(ListOffsetsResult.ListOffsetsResultInfo::offset));
+    }
+    return ends;
   }
 
   private static void closeQuietly(Consumer<byte[], byte[]> consumer) {

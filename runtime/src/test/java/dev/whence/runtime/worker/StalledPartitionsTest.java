@@ -1,11 +1,13 @@
 package dev.whence.runtime.worker;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.health.Health;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
@@ -18,10 +20,12 @@ class StalledPartitionsTest {
   private static final TopicPartition B = new TopicPartition("in", 1);
 
   private final MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("none");
+  private final Map<TopicPartition, Long> before = new HashMap<>();
+  private final Health health = new Health();
   private final StalledPartitions stalled =
-      new StalledPartitions(consumer, this::ends, Duration.ZERO);
+      new StalledPartitions(consumer, this::ends, Duration.ZERO, before, health);
   private long end = 10;
-  private boolean silent;
+  private Set<TopicPartition> silentFor = Set.of();
 
   StalledPartitionsTest() {
     consumer.assign(Set.of(A, B));
@@ -32,10 +36,33 @@ class StalledPartitionsTest {
   @Test
   void aPartitionThatStandsStillBeforeRecordsNeedsNewClients() {
     answers(StalledPartitions.TIMES - 1);
-    assertThatThrownBy(stalled::look)
+    assertThatThrownBy(() -> answers(1))
         .isInstanceOf(FatalClientException.class)
-        .hasMessage(
-            "in-1 is no longer read: it stands at offset 7 though records up to offset 10 wait");
+        .hasMessage("in-1 is not read: it stands at offset 7 though records up to offset 10 wait");
+  }
+
+  @Test
+  void whereNewClientsStandStillTooThatIsSaidAndTheyAreKept() {
+    before.put(B, 7L);
+    answers(10);
+    assertThat(health.reasons()).containsKey("partitions");
+    consumer.seek(B, 10);
+    answers(1);
+    assertThat(health.isReady()).isTrue();
+  }
+
+  @Test
+  void whatWaitsByItselfDoesNotStandStill() {
+    for (int i = 0; i < 10; i++) {
+      stalled.look(Set.of(A));
+    }
+  }
+
+  @Test
+  void aPartitionOfWhichNothingIsKnownHidesNoOther() {
+    silentFor = Set.of(A);
+    assertThatThrownBy(() -> answers(StalledPartitions.TIMES))
+        .isInstanceOf(FatalClientException.class);
   }
 
   @Test
@@ -69,24 +96,28 @@ class StalledPartitionsTest {
 
   @Test
   void brokersThatDoNotAnswerProveNothing() {
-    silent = true;
+    silentFor = Set.of(A, B);
     answers(10);
   }
 
   /** Each look takes the answer to the question of the one before. */
   private void answers(int times) {
     for (int i = 0; i <= times; i++) {
-      stalled.look();
+      stalled.look(consumer.assignment());
     }
   }
 
-  private KafkaFuture<Map<TopicPartition, Long>> ends(Set<TopicPartition> assigned) {
-    if (silent) {
-      KafkaFutureImpl<Map<TopicPartition, Long>> failed = new KafkaFutureImpl<>();
-      failed.completeExceptionally(new KafkaException("no answer"));
-      return failed;
+  private Map<TopicPartition, KafkaFuture<Long>> ends(Set<TopicPartition> read) {
+    Map<TopicPartition, KafkaFuture<Long>> ends = new HashMap<>();
+    for (TopicPartition partition : read) {
+      KafkaFutureImpl<Long> answer = new KafkaFutureImpl<>();
+      if (silentFor.contains(partition)) {
+        answer.completeExceptionally(new KafkaException("no answer"));
+      } else {
+        answer.complete(end);
+      }
+      ends.put(partition, answer);
     }
-    return KafkaFuture.completedFuture(
-        assigned.stream().collect(Collectors.toMap(one -> one, one -> end)));
+    return ends;
   }
 }

@@ -73,6 +73,10 @@ final class WorkerBench implements AutoCloseable {
     this.broker = broker;
   }
 
+  static WorkerBench of(EmbeddedBroker broker) {
+    return new WorkerBench(broker);
+  }
+
   /** The broker of this JVM, started once. */
   static synchronized WorkerBench shared() throws IOException {
     if (OPEN.isEmpty()) {

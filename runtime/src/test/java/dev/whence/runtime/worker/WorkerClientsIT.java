@@ -13,8 +13,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,6 +57,49 @@ class WorkerClientsIT {
     assertThat(bench.read(topics.out()))
         .noneMatch(record -> WorkerBench.text(record.value()).startsWith("FAILED"));
     assertThat(bench.counts(topics.dlq())).isEmpty();
+  }
+
+  /** One comes alone, as it does where traffic is slow, and the others later. */
+  @Test
+  void aRecordOnWhichTheEnvironmentFailsHoldsUpItsOwnPartitionOnly() throws Exception {
+    WorkerBench bench = WorkerBench.shared();
+    Topics topics = bench.topics();
+    AtomicBoolean fails = new AtomicBoolean(true);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (fails.get() && WorkerBench.text(record.key()).equals("bad")) {
+                throw new EnvironmentException("the server answers 500");
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker worker =
+            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage);
+        KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+      byte[] bad = WorkerBench.bytes("bad");
+      producer.send(new ProducerRecord<>(topics.in(), 0, bad, bad)).get();
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> worker.count("whence.environment.failures") >= 2);
+      for (int i = 0; i < 20; i++) {
+        byte[] good = WorkerBench.bytes("k" + i);
+        producer.send(new ProducerRecord<>(topics.in(), 1 + i % 2, good, good)).get();
+      }
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.counts(topics.out()).size() == 20);
+      assertThat(worker.health.isReady()).isTrue();
+      assertThat(bench.read(topics.dlq())).isEmpty();
+      fails.set(false);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> bench.counts(topics.out()).equals(withBad(20)));
+    }
+  }
+
+  private static Map<String, Integer> withBad(int others) {
+    Map<String, Integer> all = new TreeMap<>(WorkerBench.once(others));
+    all.put("bad", 1);
+    return all;
   }
 
   @Test
