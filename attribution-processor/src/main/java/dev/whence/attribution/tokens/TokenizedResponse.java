@@ -49,10 +49,13 @@ public final class TokenizedResponse {
     int[] ids = Arrays.copyOf(encoding.ids(), length);
     int[] statementOf = new int[length];
     List<Span> spans = new ArrayList<>(length);
+    int visible = 0;
     for (int i = 0; i < encoding.length(); i++) {
-      statementOf[i] =
-          statementAt(
-              all, WhiteSpace.firstVisible(response, encoding.starts()[i], response.length()));
+      // Starts do not decrease, so white space is walked over once, however many tokens it has.
+      visible =
+          WhiteSpace.firstVisible(
+              response, Math.max(visible, encoding.starts()[i]), response.length());
+      statementOf[i] = statementAt(all, visible);
       spans.add(new Span(encoding.starts()[i], encoding.ends()[i]));
     }
     if (endToken >= 0) {
