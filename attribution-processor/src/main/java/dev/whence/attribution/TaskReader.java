@@ -8,6 +8,7 @@ import dev.whence.attribution.source.Duplicates;
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.source.PromptReading;
 import dev.whence.attribution.tokens.CutWindow;
+import dev.whence.attribution.tokens.TokenCount;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Conversation;
@@ -64,10 +65,10 @@ final class TaskReader {
     RenderedPrompt prompt = render(conversation);
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
 
+    refuseCharacters(prompt.text(), conversation.response());
     int endToken = endToken(tokenizer, prompt, conversation);
     TokenizedResponse response =
-        TokenizedResponse.of(
-            tokenizer, conversation.response(), endToken, statements(conversation));
+        TokenizedResponse.of(tokenizer, conversation.response(), endToken, List.of());
     if (response.length() == 0) {
       throw new NotScorableException(
           "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
@@ -75,6 +76,7 @@ final class TaskReader {
     TokenizedPrompt tokens = new TokenizedPrompt(tokenizer, prompt.text(), window);
     refuseLengths(tokens, response);
 
+    response = response.in(statements(conversation));
     PromptReading reading = readContext(prompt);
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
@@ -116,6 +118,43 @@ final class TaskReader {
     if (media.isPresent()) {
       throw new NotScorableException(
           "MEDIA_PART", "The prompt has an image, audio or other part without text.");
+    }
+  }
+
+  /** Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. */
+  private void refuseCharacters(String prompt, String response) throws NotScorableException {
+    int window = scorer.description().maxPositions();
+    int longest = scorer.tokenizer().longestToken();
+    if ((long) prompt.length() + response.length() > (long) window * longest) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          "The prompt of "
+              + prompt.length()
+              + " characters and the response of "
+              + response.length()
+              + " do not fit into the model's window of "
+              + window
+              + " tokens, of which the longest has "
+              + longest
+              + " characters.");
+    }
+    refuseCount("prompt", prompt, window);
+    refuseCount("response", response, window);
+  }
+
+  private void refuseCount(String what, String text, int window) throws NotScorableException {
+    if (TokenCount.isOver(scorer.tokenizer(), text, window)) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          "The "
+              + what
+              + " of "
+              + text.length()
+              + " characters has over "
+              + 2L * window
+              + " tokens and does not fit into the model's window of "
+              + window
+              + ".");
     }
   }
 

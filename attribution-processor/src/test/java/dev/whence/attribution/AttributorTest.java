@@ -13,6 +13,7 @@ import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.FailingScorer;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.attribution.toy.WatchedTokenizer;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
@@ -261,6 +262,50 @@ class AttributorTest {
     int prompt = attribute(CONVERSATION).promptTokens();
     assertThat(result.reason()).contains(" " + prompt + " tokens").contains(" 20 tokens");
     assertThat(small.tokensRun).isZero();
+  }
+
+  @Test
+  void aPromptThatCanNotFitWhateverItsTokensIsRefusedUnread() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(16);
+    Conversation digits =
+        Conversations.of(
+            ANSWER, "stop", document("d", "7".repeat(8 << 20)), question("Which digit?"));
+    AttributionResult result =
+        new Attributor(new ToyTransformer(tokenizer, 4096, 3), AttributionOptions.DEFAULT)
+            .attribute(digits);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    assertThat(result.reason())
+        .contains("8388") // characters
+        .contains(" 4096 tokens, of which the longest has 16 characters");
+    assertThat(tokenizer.characters()).isZero();
+  }
+
+  @Test
+  void aPromptOfManyTokensIsRefusedAfterTwiceTheWindow() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(Integer.MAX_VALUE);
+    ToyTransformer model = new ToyTransformer(tokenizer, 50_000, 3);
+    String digits = "7".repeat(8 << 20);
+    for (Conversation conversation :
+        List.of(
+            Conversations.of(ANSWER, "stop", document("d", digits), question("Which digit?")),
+            Conversations.of(digits, "stop", CONTEXT))) {
+      AttributionResult result =
+          new Attributor(model, AttributionOptions.DEFAULT).attribute(conversation);
+      assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+      assertThat(result.reason()).contains("has over 100000 tokens").contains("window of 50000");
+      assertThat(tokenizer.largest()).isLessThan(100_000);
+      assertThat(tokenizer.characters()).isLessThan(500_000);
+    }
+  }
+
+  @Test
+  void aPromptJustPastTheWindowIsCountedByItsTokens() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(16);
+    AttributionResult result =
+        new Attributor(new ToyTransformer(tokenizer, 10_000, 3), AttributionOptions.DEFAULT)
+            .attribute(Conversations.of("7", "", document("d", "7".repeat(15_000))));
+    assertThat(result.reason()).matches("The prompt of 150\\d\\d tokens and the response of 1 .*");
   }
 
   @Test
