@@ -16,8 +16,8 @@ public enum AttributionNote {
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
   /** The scores have another unit than those of leaving out. */
   SCORES_RANK_ONLY(
-      "The scores of this method rank the sources; they are not nats, and no threshold in nats holds"
-          + " for them."),
+      "The scores of this method rank the sources; they are not nats, and no threshold in nats"
+          + " holds for them."),
   /** Refinement was ended by the clock. */
   DEADLINE_REACHED(
       "The deadline came before all of the first sources were scored exactly; each says what it"
@@ -30,7 +30,8 @@ public enum AttributionNote {
       "A segment writes out a special token of the model, which read it as that token."),
   /** Nothing is left of a raw prompt without its context. */
   NO_PROMPT_WITHOUT_CONTEXT(
-      "Without its attributable context nothing is left of the prompt, so groundedness is unknown."),
+      "Without its attributable context nothing is left of the prompt, so groundedness is"
+          + " unknown."),
   /** The response is empty: only the end token was scored. */
   EMPTY_RESPONSE("The response is empty: only its end token was scored."),
   /** The response was cut off; its end token was not generated and is not scored. */
@@ -46,7 +47,11 @@ public enum AttributionNote {
   /** A cited segment does not exist or is not attributable. */
   CITATION_WITHOUT_SOURCE("A citation names a segment that has no source."),
   /** A cited segment did not make the citing statement more likely. */
-  CITATION_NOT_SUPPORTED("A cited segment did not make the statement that cites it more likely.");
+  CITATION_NOT_SUPPORTED("A cited segment did not make the statement that cites it more likely."),
+  /** The record has no citations, but the response has marks of some. */
+  CITATIONS_DERIVED(
+      "The record declares no citations, so those were checked that the response makes by marks"
+          + " like [1].");
 
   private final String sentence;
 

@@ -17,6 +17,9 @@ import java.util.function.Predicate;
  * segment and the statements that its span touches: their tau should add up to more than noise.
  * Citing is a claim of the answer, tau is a measurement; a supported answer may still cite the
  * wrong document, and one of two documents that say the same has no tau of its own.
+ *
+ * <p>Where the record declares no citation, those of {@link CitationMarks} are checked, and the
+ * result says so.
  */
 final class CitationCheck {
   private CitationCheck() {}
@@ -28,11 +31,16 @@ final class CitationCheck {
       List<List<Double>> matrix,
       double noiseFloor) {
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
-    if (conversation.citations().isEmpty()) {
-      return notes;
+    List<Citation> citations = conversation.citations();
+    if (citations.isEmpty()) {
+      citations = CitationMarks.in(conversation);
+      if (citations.isEmpty()) {
+        return notes;
+      }
+      notes.add(AttributionNote.CITATIONS_DERIVED);
     }
     Map<String, double[]> upTo = upTo(sources, statements.size(), matrix);
-    for (Citation citation : conversation.citations()) {
+    for (Citation citation : citations) {
       double[] ofSegment = upTo.get(citation.segment());
       if (ofSegment == null) {
         notes.add(AttributionNote.CITATION_WITHOUT_SOURCE);

@@ -34,8 +34,7 @@ final class TaskReader {
   /** Groups of near-duplicates that are scored together: each costs an exact branch. */
   private static final int MOST_GROUPS = 8;
 
-  private static final Set<String> TOOL_CALL_REASONS =
-      Set.of("tool_calls", "tool_use", "function_call");
+  static final Set<String> TOOL_CALL_REASONS = Set.of("tool_calls", "tool_use", "function_call");
   private static final Set<String> CUT_OFF_REASONS = Set.of("length", "max_tokens");
 
   private final Scorer scorer;

@@ -22,6 +22,7 @@ import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -432,6 +433,51 @@ class AttributorTest {
                 List.of(new Citation("elsewhere", new Span(0, 4))),
                 CONTEXT));
     assertThat(unknown.flags()).containsExactly("CITATION_WITHOUT_SOURCE");
+  }
+
+  @Test
+  void marksInTheResponseAreCheckedLikeDeclaredCitations() {
+    for (String mark : List.of("[1]", "[2]", "[1, 2]", "[1][2]", "[d]", "[e]")) {
+      String answer = "The cat. It is on the mat " + mark + ".";
+      Part other = document("e", "It ran.");
+      AttributionResult result = attribute(Conversations.of(answer, "stop", CONTEXT, other));
+      Span cited = new Span(answer.indexOf(mark), answer.length() - 1);
+      List<Citation> declared = new ArrayList<>();
+      if (mark.contains("1") || mark.contains("d")) {
+        declared.add(new Citation("d", cited));
+      }
+      if (mark.contains("2") || mark.contains("e")) {
+        declared.add(new Citation("e", cited));
+      }
+      List<String> expected =
+          new ArrayList<>(
+              attribute(Conversations.of("acme/toy", answer, "stop", declared, CONTEXT, other))
+                  .flags());
+      expected.add("CITATIONS_DERIVED");
+      assertThat(result.flags()).isEqualTo(expected);
+      assertThat(result.reason()).contains("declares no citations");
+    }
+  }
+
+  @Test
+  void declaredCitationsKeepMarksFromBeingRead() {
+    AttributionResult result =
+        attribute(
+            Conversations.of(
+                "acme/toy",
+                "It is [1].",
+                "stop",
+                List.of(new Citation("elsewhere", new Span(0, 4))),
+                CONTEXT));
+    assertThat(result.flags()).containsExactly("CITATION_WITHOUT_SOURCE");
+  }
+
+  @Test
+  void aMarkOfADocumentThatIsNoSourceSaysSo() {
+    Part excluded =
+        new Part(PartKind.RETRIEVED, "x", "", "", Trust.UNKNOWN, "It ran. ", false, List.of());
+    AttributionResult result = attribute(Conversations.of("It is [1].", "stop", excluded, CONTEXT));
+    assertThat(result.flags()).containsExactly("CITATION_WITHOUT_SOURCE", "CITATIONS_DERIVED");
   }
 
   @Test
