@@ -12,6 +12,10 @@ public enum AttributionNote {
   NO_SOURCES_DECLARED(
       "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
           + " a context pattern or attributable all."),
+  /** Other segments have sources, but one that looks flattened has none. */
+  LONG_SEGMENT_WITHOUT_SOURCE(
+      "A long question or instruction has no source; if it holds context, name that with kinds,"
+          + " spans, a context pattern or attributable all."),
   /** The method asked for was too dear. */
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
   /** The scores have another unit than those of leaving out. */

@@ -79,6 +79,8 @@ final class TaskReader {
     PromptReading reading = readContext(prompt);
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
+    } else if (reading.longWithoutSource()) {
+      notes.add(AttributionNote.LONG_SEGMENT_WITHOUT_SOURCE);
     }
     if (hasSpecialToken(tokenizer, tokens.encoding(), prompt.segments())) {
       notes.add(AttributionNote.SPECIAL_TOKEN_IN_SEGMENT);

@@ -105,6 +105,21 @@ class AttributorTest {
   }
 
   @Test
+  void aLongQuestionBesideEarlierTurnsSaysThatItHasNoSource() {
+    Part earlier = Part.of(PartKind.HISTORY, "h", "It ran. ");
+    Part flattened = question("The cat sat. ".repeat(90) + "Where?");
+    AttributionResult result = attribute(Conversations.of(ANSWER, "stop", earlier, flattened));
+    assertThat(result.sources()).extracting(SourceScore::segment).containsExactly("h");
+    assertThat(result.flags()).containsExactly("LONG_SEGMENT_WITHOUT_SOURCE");
+
+    AttributionResult opened =
+        new Attributor(scorer, all())
+            .attribute(Conversations.of(ANSWER, "stop", earlier, flattened));
+    assertThat(opened.sources()).extracting(SourceScore::segment).contains("h", "question");
+    assertThat(opened.flags()).isEmpty();
+  }
+
+  @Test
   void attributableAllTakesEverySegmentButQuestionAndInstructions() {
     AttributionResult result =
         new Attributor(scorer, all())
