@@ -161,6 +161,7 @@ public final class AttributionProcessor implements AutoCloseable {
             config.attribution(),
             model,
             config.engine().aliases(),
+            config.chatTemplate(),
             meters);
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
     AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);
