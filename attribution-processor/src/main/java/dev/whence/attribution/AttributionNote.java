@@ -29,6 +29,10 @@ public enum AttributionNote {
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),
+  /** There are too many sources that look alike to compare them all. */
+  DUPLICATES_NOT_SEARCHED(
+      "So many sources share words that not all were compared, so a group of near-duplicates may be"
+          + " missing, and its sources be worth more than their scores say."),
   /** The text of a segment became a special token, as in production. */
   SPECIAL_TOKEN_IN_SEGMENT(
       "A segment writes out a special token of the model, which read it as that token."),

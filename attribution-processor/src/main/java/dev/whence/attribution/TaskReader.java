@@ -92,13 +92,13 @@ final class TaskReader {
       notes.add(AttributionNote.RESPONSE_CUT_OFF);
     }
     noteReasoning(conversation, prompt).ifPresent(notes::add);
+    Duplicates.Groups duplicates = Duplicates.groups(reading.sources(), MOST_GROUPS);
+    if (!duplicates.complete()) {
+      notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
+    }
     return new ReadTask(
         new ScoringTask(
-            tokens,
-            response,
-            reading.sources(),
-            reading.context(),
-            Duplicates.groups(reading.sources(), MOST_GROUPS)),
+            tokens, response, reading.sources(), reading.context(), duplicates.groups()),
         notes);
   }
 
