@@ -11,21 +11,26 @@ import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.FailingScorer;
+import dev.whence.attribution.toy.TemplatedScorer;
+import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.attribution.toy.WatchedTokenizer;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.RenderedPrompt;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -218,6 +223,115 @@ class AttributorTest {
     assertThat(result.reasonCode()).isEqualTo("MEDIA_PART");
     assertThat(result.logLikelihood()).isEmpty();
     assertThat(result.scorer()).isNotNull();
+  }
+
+  @Test
+  void aRefusalIsScoredLikeAnyAnswer() {
+    String refusal = "I'm sorry, but I can't help with that.";
+    AttributionResult result =
+        attribute(Conversations.of(refusal, "stop", CONTEXT, question("\nWho is it?")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).isEmpty();
+    assertThat(result.statements()).hasSize(1);
+    assertThat(result.statements().get(0).span()).isEqualTo(new Span(0, refusal.length()));
+    assertThat(result.endTokenScored()).isTrue();
+    assertThat(result.sources()).hasSize(4);
+    assertThat(result.groundedness()).isPresent();
+  }
+
+  /** A conversation of several turns, as a chat with a tool is logged. */
+  private static Conversation turns(Message... messages) {
+    Conversation of = Conversations.of(ANSWER, "stop", CONTEXT);
+    return new Conversation(
+        of.responseId(),
+        of.model(),
+        of.occurredAt(),
+        Arrays.asList(messages),
+        "",
+        ANSWER,
+        "stop",
+        List.of(),
+        "",
+        "",
+        "",
+        "",
+        Map.of());
+  }
+
+  private static Message turn(String role, PartKind kind, String id, String text) {
+    return Message.of(role, List.of(Part.of(kind, id, text)));
+  }
+
+  @Test
+  void toolOutputAndEarlierTurnsAreSourcesWithTheTauOfTheirAbsence() {
+    Message system = turn("system", PartKind.INSTRUCTION, "s", "Answer in one line.");
+    Message earlier = turn("user", PartKind.HISTORY, "u", "The cat sat on the mat. It ran.");
+    Message said = turn("assistant", PartKind.HISTORY, "a", "So it did.");
+    Message tool = turn("tool", PartKind.TOOL_OUTPUT, "t", "The dog sat on the log.");
+    Message asked = turn("user", PartKind.QUESTION, "q", "Where is the cat?");
+    AttributionResult result = attribute(turns(system, earlier, said, tool, asked));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).isEmpty();
+    assertThat(result.sources())
+        .extracting(source -> source.segment() + ":" + source.text())
+        .containsExactly(
+            "u:The cat sat on the mat. ", "u:It ran.", "a:So it did.", "t:The dog sat on the log.");
+    double whole = result.logLikelihood().getAsDouble();
+    Message without = turn("user", PartKind.HISTORY, "u", "The cat sat on the mat. ");
+    for (int source : new int[] {2, 3}) {
+      // The template writes the empty turn, too, so nothing but the source's text is gone.
+      Conversation ablated =
+          source == 2
+              ? turns(system, earlier, turn("assistant", PartKind.HISTORY, "a", ""), tool, asked)
+              : turns(system, earlier, said, turn("tool", PartKind.TOOL_OUTPUT, "t", ""), asked);
+      assertThat(result.sources().get(source).tau())
+          .isCloseTo(whole - attribute(ablated).logLikelihood().getAsDouble(), within(1e-9));
+    }
+    assertThat(attribute(turns(system, without, said, tool, asked)).sources()).hasSize(3);
+    double none =
+        attribute(
+                turns(
+                    system,
+                    turn("user", PartKind.HISTORY, "u", ""),
+                    turn("assistant", PartKind.HISTORY, "a", ""),
+                    turn("tool", PartKind.TOOL_OUTPUT, "t", ""),
+                    asked))
+            .logLikelihood()
+            .getAsDouble();
+    assertThat(result.groundedness().getAsDouble()).isCloseTo(whole - none, within(1e-9));
+  }
+
+  @Test
+  void aTemplateThatCanNotRenderTheConversationIsUnsupported() {
+    TemplatedScorer failing =
+        new TemplatedScorer(
+            scorer,
+            conversation -> {
+              throw new EngineException(Kind.UNSUPPORTED, "the chat template takes no system turn");
+            });
+    AttributionResult result =
+        new Attributor(failing, AttributionOptions.DEFAULT).attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("TEMPLATE_UNSUPPORTED");
+    assertThat(result.reason()).isEqualTo("the chat template takes no system turn");
+    assertThat(scorer.tokensRun).isZero();
+  }
+
+  @Test
+  void aPromptThatOpensReasoningWithoutAnyInTheRecordSaysSo() {
+    TemplatedScorer thinking =
+        new TemplatedScorer(
+            scorer,
+            conversation -> {
+              RenderedPrompt plain = new ToyTemplate().render(conversation);
+              return new RenderedPrompt(
+                  plain.text() + "<think>\n", plain.segments(), plain.endToken());
+            });
+    AttributionResult result =
+        new Attributor(thinking, AttributionOptions.DEFAULT).attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).containsExactly("REASONING_MISSING");
+    assertThat(attribute(CONVERSATION).flags()).isEmpty();
   }
 
   @Test
