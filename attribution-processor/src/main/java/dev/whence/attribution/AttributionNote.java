@@ -12,12 +12,16 @@ public enum AttributionNote {
   NO_SOURCES_DECLARED(
       "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
           + " a context pattern or attributable all."),
+  /** Other segments have sources, but one that looks flattened has none. */
+  LONG_SEGMENT_WITHOUT_SOURCE(
+      "A long question or instruction has no source; if it holds context, name that with kinds,"
+          + " spans, a context pattern or attributable all."),
   /** The method asked for was too dear. */
   COST_BOUNDED("The method asked for costs more than the bound, so a cheaper one was used."),
   /** The scores have another unit than those of leaving out. */
   SCORES_RANK_ONLY(
-      "The scores of this method rank the sources; they are not nats, and no threshold in nats holds"
-          + " for them."),
+      "The scores of this method rank the sources; they are not nats, and no threshold in nats"
+          + " holds for them."),
   /** Refinement was ended by the clock. */
   DEADLINE_REACHED(
       "The deadline came before all of the first sources were scored exactly; each says what it"
@@ -25,12 +29,17 @@ public enum AttributionNote {
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),
+  /** There are too many sources that look alike to compare them all. */
+  DUPLICATES_NOT_SEARCHED(
+      "So many sources share words that not all were compared, so a group of near-duplicates may be"
+          + " missing, and its sources be worth more than their scores say."),
   /** The text of a segment became a special token, as in production. */
   SPECIAL_TOKEN_IN_SEGMENT(
       "A segment writes out a special token of the model, which read it as that token."),
   /** Nothing is left of a raw prompt without its context. */
   NO_PROMPT_WITHOUT_CONTEXT(
-      "Without its attributable context nothing is left of the prompt, so groundedness is unknown."),
+      "Without its attributable context nothing is left of the prompt, so groundedness is"
+          + " unknown."),
   /** The response is empty: only the end token was scored. */
   EMPTY_RESPONSE("The response is empty: only its end token was scored."),
   /** The response was cut off; its end token was not generated and is not scored. */
@@ -46,7 +55,11 @@ public enum AttributionNote {
   /** A cited segment does not exist or is not attributable. */
   CITATION_WITHOUT_SOURCE("A citation names a segment that has no source."),
   /** A cited segment did not make the citing statement more likely. */
-  CITATION_NOT_SUPPORTED("A cited segment did not make the statement that cites it more likely.");
+  CITATION_NOT_SUPPORTED("A cited segment did not make the statement that cites it more likely."),
+  /** The record has no citations, but the response has marks of some. */
+  CITATIONS_DERIVED(
+      "The record declares no citations, so those were checked that the response makes by marks"
+          + " like [1].");
 
   private final String sentence;
 

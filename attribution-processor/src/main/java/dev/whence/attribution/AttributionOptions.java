@@ -10,9 +10,10 @@ import dev.whence.attribution.source.ContextPattern;
  * @param granularity of the sources, where the caller gave no spans
  * @param maxCostSeconds estimated cost above which a cheaper method, then UNSUPPORTED is chosen; 0
  *     = no bound
- * @param attributableAll segments of unknown kind are attributable too; in a prompt that has none,
- *     and no segment that its caller made attributable, the questions are, and where there is no
- *     question either, the instructions
+ * @param attributableAll segments of unknown kind are attributable too, and questions and
+ *     instructions of 1,000 characters or more; where there are none of these, and no segment that
+ *     its caller made attributable, the questions are, and where there is no question either, the
+ *     instructions
  * @param contextPattern regular expression with one group that finds the context inside a flattened
  *     prompt, or empty
  */

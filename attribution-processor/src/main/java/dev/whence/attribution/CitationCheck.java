@@ -6,14 +6,20 @@ import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Compares what a response cites with what drove it. A citation stands on the sources of its
  * segment and the statements that its span touches: their tau should add up to more than noise.
  * Citing is a claim of the answer, tau is a measurement; a supported answer may still cite the
  * wrong document, and one of two documents that say the same has no tau of its own.
+ *
+ * <p>Where the record declares no citation, those of {@link CitationMarks} are checked, and the
+ * result says so.
  */
 final class CitationCheck {
   private CitationCheck() {}
@@ -25,32 +31,64 @@ final class CitationCheck {
       List<List<Double>> matrix,
       double noiseFloor) {
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
-    for (Citation citation : conversation.citations()) {
-      boolean found = false;
-      double support = 0;
-      for (int i = 0; i < sources.size(); i++) {
-        if (sources.get(i).segment().equals(citation.segment())) {
-          found = true;
-          support += support(matrix.get(i), statements, citation.span());
-        }
+    List<Citation> citations = conversation.citations();
+    if (citations.isEmpty()) {
+      citations = CitationMarks.in(conversation);
+      if (citations.isEmpty()) {
+        return notes;
       }
-      if (!found) {
+      notes.add(AttributionNote.CITATIONS_DERIVED);
+    }
+    Map<String, double[]> upTo = upTo(sources, statements.size(), matrix);
+    for (Citation citation : citations) {
+      double[] ofSegment = upTo.get(citation.segment());
+      if (ofSegment == null) {
         notes.add(AttributionNote.CITATION_WITHOUT_SOURCE);
-      } else if (support <= noiseFloor) {
+      } else if (support(ofSegment, statements, citation.span()) <= noiseFloor) {
         notes.add(AttributionNote.CITATION_NOT_SUPPORTED);
       }
     }
     return notes;
   }
 
-  private static double support(List<Double> row, List<Statement> statements, Span cited) {
-    double support = 0;
-    for (int j = 0; j < statements.size(); j++) {
-      Span statement = statements.get(j).span();
-      if (statement.overlaps(cited) || statement.contains(cited.start())) {
-        support += row.get(j);
+  /**
+   * For each segment the tau of all its sources on all statements before the j-th, so that a
+   * citation costs two look-ups: a record may hold as many citations as sources.
+   */
+  private static Map<String, double[]> upTo(
+      List<SourceScore> sources, int statements, List<List<Double>> matrix) {
+    Map<String, double[]> upTo = new HashMap<>();
+    for (int i = 0; i < sources.size(); i++) {
+      double[] sums =
+          upTo.computeIfAbsent(sources.get(i).segment(), segment -> new double[statements + 1]);
+      List<Double> row = matrix.get(i);
+      double before = 0;
+      for (int j = 0; j < statements; j++) {
+        before += row.get(j);
+        sums[j + 1] += before;
       }
     }
-    return support;
+    return upTo;
+  }
+
+  private static double support(double[] upTo, List<Statement> statements, Span cited) {
+    int from = first(statements, statement -> statement.end() > cited.start());
+    int beyond = Math.max(cited.end(), cited.start() + 1);
+    return upTo[first(statements, statement -> statement.start() >= beyond)] - upTo[from];
+  }
+
+  /** The first statement that something is true of, which is true of all after it, too. */
+  private static int first(List<Statement> statements, Predicate<Span> fromHere) {
+    int low = 0;
+    int high = statements.size();
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (fromHere.test(statements.get(middle).span())) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
   }
 }

@@ -8,6 +8,7 @@ import dev.whence.attribution.source.Duplicates;
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.source.PromptReading;
 import dev.whence.attribution.tokens.CutWindow;
+import dev.whence.attribution.tokens.TokenCount;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Conversation;
@@ -33,8 +34,7 @@ final class TaskReader {
   /** Groups of near-duplicates that are scored together: each costs an exact branch. */
   private static final int MOST_GROUPS = 8;
 
-  private static final Set<String> TOOL_CALL_REASONS =
-      Set.of("tool_calls", "tool_use", "function_call");
+  static final Set<String> TOOL_CALL_REASONS = Set.of("tool_calls", "tool_use", "function_call");
   private static final Set<String> CUT_OFF_REASONS = Set.of("length", "max_tokens");
 
   private final Scorer scorer;
@@ -64,10 +64,10 @@ final class TaskReader {
     RenderedPrompt prompt = render(conversation);
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
 
+    refuseCharacters(prompt.text(), conversation.response());
     int endToken = endToken(tokenizer, prompt, conversation);
     TokenizedResponse response =
-        TokenizedResponse.of(
-            tokenizer, conversation.response(), endToken, statements(conversation));
+        TokenizedResponse.of(tokenizer, conversation.response(), endToken, List.of());
     if (response.length() == 0) {
       throw new NotScorableException(
           "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
@@ -75,9 +75,12 @@ final class TaskReader {
     TokenizedPrompt tokens = new TokenizedPrompt(tokenizer, prompt.text(), window);
     refuseLengths(tokens, response);
 
+    response = response.in(statements(conversation));
     PromptReading reading = readContext(prompt);
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
+    } else if (reading.longWithoutSource()) {
+      notes.add(AttributionNote.LONG_SEGMENT_WITHOUT_SOURCE);
     }
     if (hasSpecialToken(tokenizer, tokens.encoding(), prompt.segments())) {
       notes.add(AttributionNote.SPECIAL_TOKEN_IN_SEGMENT);
@@ -89,13 +92,13 @@ final class TaskReader {
       notes.add(AttributionNote.RESPONSE_CUT_OFF);
     }
     noteReasoning(conversation, prompt).ifPresent(notes::add);
+    Duplicates.Groups duplicates = Duplicates.groups(reading.sources(), MOST_GROUPS);
+    if (!duplicates.complete()) {
+      notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
+    }
     return new ReadTask(
         new ScoringTask(
-            tokens,
-            response,
-            reading.sources(),
-            reading.context(),
-            Duplicates.groups(reading.sources(), MOST_GROUPS)),
+            tokens, response, reading.sources(), reading.context(), duplicates.groups()),
         notes);
   }
 
@@ -116,6 +119,43 @@ final class TaskReader {
     if (media.isPresent()) {
       throw new NotScorableException(
           "MEDIA_PART", "The prompt has an image, audio or other part without text.");
+    }
+  }
+
+  /** Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. */
+  private void refuseCharacters(String prompt, String response) throws NotScorableException {
+    int window = scorer.description().maxPositions();
+    int longest = scorer.tokenizer().longestToken();
+    if ((long) prompt.length() + response.length() > (long) window * longest) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          "The prompt of "
+              + prompt.length()
+              + " characters and the response of "
+              + response.length()
+              + " do not fit into the model's window of "
+              + window
+              + " tokens, of which the longest has "
+              + longest
+              + " characters.");
+    }
+    refuseCount("prompt", prompt, window);
+    refuseCount("response", response, window);
+  }
+
+  private void refuseCount(String what, String text, int window) throws NotScorableException {
+    if (TokenCount.isOver(scorer.tokenizer(), text, window)) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          "The "
+              + what
+              + " of "
+              + text.length()
+              + " characters has over "
+              + 2L * window
+              + " tokens and does not fit into the model's window of "
+              + window
+              + ".");
     }
   }
 

@@ -11,19 +11,26 @@ import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.FailingScorer;
+import dev.whence.attribution.toy.TemplatedScorer;
+import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.attribution.toy.WatchedTokenizer;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.RenderedPrompt;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -100,6 +107,21 @@ class AttributorTest {
     assertThat(result.reasonCode()).isEqualTo("NO_SOURCES_DECLARED");
     assertThat(result.reason()).isNotEmpty();
     assertThat(result.sources()).isEmpty();
+  }
+
+  @Test
+  void aLongQuestionBesideEarlierTurnsSaysThatItHasNoSource() {
+    Part earlier = Part.of(PartKind.HISTORY, "h", "It ran. ");
+    Part flattened = question("The cat sat. ".repeat(90) + "Where?");
+    AttributionResult result = attribute(Conversations.of(ANSWER, "stop", earlier, flattened));
+    assertThat(result.sources()).extracting(SourceScore::segment).containsExactly("h");
+    assertThat(result.flags()).containsExactly("LONG_SEGMENT_WITHOUT_SOURCE");
+
+    AttributionResult opened =
+        new Attributor(scorer, all())
+            .attribute(Conversations.of(ANSWER, "stop", earlier, flattened));
+    assertThat(opened.sources()).extracting(SourceScore::segment).contains("h", "question");
+    assertThat(opened.flags()).isEmpty();
   }
 
   @Test
@@ -204,6 +226,115 @@ class AttributorTest {
   }
 
   @Test
+  void aRefusalIsScoredLikeAnyAnswer() {
+    String refusal = "I'm sorry, but I can't help with that.";
+    AttributionResult result =
+        attribute(Conversations.of(refusal, "stop", CONTEXT, question("\nWho is it?")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).isEmpty();
+    assertThat(result.statements()).hasSize(1);
+    assertThat(result.statements().get(0).span()).isEqualTo(new Span(0, refusal.length()));
+    assertThat(result.endTokenScored()).isTrue();
+    assertThat(result.sources()).hasSize(4);
+    assertThat(result.groundedness()).isPresent();
+  }
+
+  /** A conversation of several turns, as a chat with a tool is logged. */
+  private static Conversation turns(Message... messages) {
+    Conversation of = Conversations.of(ANSWER, "stop", CONTEXT);
+    return new Conversation(
+        of.responseId(),
+        of.model(),
+        of.occurredAt(),
+        Arrays.asList(messages),
+        "",
+        ANSWER,
+        "stop",
+        List.of(),
+        "",
+        "",
+        "",
+        "",
+        Map.of());
+  }
+
+  private static Message turn(String role, PartKind kind, String id, String text) {
+    return Message.of(role, List.of(Part.of(kind, id, text)));
+  }
+
+  @Test
+  void toolOutputAndEarlierTurnsAreSourcesWithTheTauOfTheirAbsence() {
+    Message system = turn("system", PartKind.INSTRUCTION, "s", "Answer in one line.");
+    Message earlier = turn("user", PartKind.HISTORY, "u", "The cat sat on the mat. It ran.");
+    Message said = turn("assistant", PartKind.HISTORY, "a", "So it did.");
+    Message tool = turn("tool", PartKind.TOOL_OUTPUT, "t", "The dog sat on the log.");
+    Message asked = turn("user", PartKind.QUESTION, "q", "Where is the cat?");
+    AttributionResult result = attribute(turns(system, earlier, said, tool, asked));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).isEmpty();
+    assertThat(result.sources())
+        .extracting(source -> source.segment() + ":" + source.text())
+        .containsExactly(
+            "u:The cat sat on the mat. ", "u:It ran.", "a:So it did.", "t:The dog sat on the log.");
+    double whole = result.logLikelihood().getAsDouble();
+    Message without = turn("user", PartKind.HISTORY, "u", "The cat sat on the mat. ");
+    for (int source : new int[] {2, 3}) {
+      // The template writes the empty turn, too, so nothing but the source's text is gone.
+      Conversation ablated =
+          source == 2
+              ? turns(system, earlier, turn("assistant", PartKind.HISTORY, "a", ""), tool, asked)
+              : turns(system, earlier, said, turn("tool", PartKind.TOOL_OUTPUT, "t", ""), asked);
+      assertThat(result.sources().get(source).tau())
+          .isCloseTo(whole - attribute(ablated).logLikelihood().getAsDouble(), within(1e-9));
+    }
+    assertThat(attribute(turns(system, without, said, tool, asked)).sources()).hasSize(3);
+    double none =
+        attribute(
+                turns(
+                    system,
+                    turn("user", PartKind.HISTORY, "u", ""),
+                    turn("assistant", PartKind.HISTORY, "a", ""),
+                    turn("tool", PartKind.TOOL_OUTPUT, "t", ""),
+                    asked))
+            .logLikelihood()
+            .getAsDouble();
+    assertThat(result.groundedness().getAsDouble()).isCloseTo(whole - none, within(1e-9));
+  }
+
+  @Test
+  void aTemplateThatCanNotRenderTheConversationIsUnsupported() {
+    TemplatedScorer failing =
+        new TemplatedScorer(
+            scorer,
+            conversation -> {
+              throw new EngineException(Kind.UNSUPPORTED, "the chat template takes no system turn");
+            });
+    AttributionResult result =
+        new Attributor(failing, AttributionOptions.DEFAULT).attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("TEMPLATE_UNSUPPORTED");
+    assertThat(result.reason()).isEqualTo("the chat template takes no system turn");
+    assertThat(scorer.tokensRun).isZero();
+  }
+
+  @Test
+  void aPromptThatOpensReasoningWithoutAnyInTheRecordSaysSo() {
+    TemplatedScorer thinking =
+        new TemplatedScorer(
+            scorer,
+            conversation -> {
+              RenderedPrompt plain = new ToyTemplate().render(conversation);
+              return new RenderedPrompt(
+                  plain.text() + "<think>\n", plain.segments(), plain.endToken());
+            });
+    AttributionResult result =
+        new Attributor(thinking, AttributionOptions.DEFAULT).attribute(CONVERSATION);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).containsExactly("REASONING_MISSING");
+    assertThat(attribute(CONVERSATION).flags()).isEmpty();
+  }
+
+  @Test
   void anEmptyResponseHasOnlyItsEndToken() {
     AttributionResult stopped = attribute(Conversations.of("", "stop", CONTEXT));
     assertThat(stopped.status()).isEqualTo(AttributionStatus.SCORED);
@@ -261,6 +392,50 @@ class AttributorTest {
     int prompt = attribute(CONVERSATION).promptTokens();
     assertThat(result.reason()).contains(" " + prompt + " tokens").contains(" 20 tokens");
     assertThat(small.tokensRun).isZero();
+  }
+
+  @Test
+  void aPromptThatCanNotFitWhateverItsTokensIsRefusedUnread() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(16);
+    Conversation digits =
+        Conversations.of(
+            ANSWER, "stop", document("d", "7".repeat(8 << 20)), question("Which digit?"));
+    AttributionResult result =
+        new Attributor(new ToyTransformer(tokenizer, 4096, 3), AttributionOptions.DEFAULT)
+            .attribute(digits);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    assertThat(result.reason())
+        .contains("8388") // characters
+        .contains(" 4096 tokens, of which the longest has 16 characters");
+    assertThat(tokenizer.characters()).isZero();
+  }
+
+  @Test
+  void aPromptOfManyTokensIsRefusedAfterTwiceTheWindow() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(Integer.MAX_VALUE);
+    ToyTransformer model = new ToyTransformer(tokenizer, 50_000, 3);
+    String digits = "7".repeat(8 << 20);
+    for (Conversation conversation :
+        List.of(
+            Conversations.of(ANSWER, "stop", document("d", digits), question("Which digit?")),
+            Conversations.of(digits, "stop", CONTEXT))) {
+      AttributionResult result =
+          new Attributor(model, AttributionOptions.DEFAULT).attribute(conversation);
+      assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+      assertThat(result.reason()).contains("has over 100000 tokens").contains("window of 50000");
+      assertThat(tokenizer.largest()).isLessThan(100_000);
+      assertThat(tokenizer.characters()).isLessThan(500_000);
+    }
+  }
+
+  @Test
+  void aPromptJustPastTheWindowIsCountedByItsTokens() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(16);
+    AttributionResult result =
+        new Attributor(new ToyTransformer(tokenizer, 10_000, 3), AttributionOptions.DEFAULT)
+            .attribute(Conversations.of("7", "", document("d", "7".repeat(15_000))));
+    assertThat(result.reason()).matches("The prompt of 150\\d\\d tokens and the response of 1 .*");
   }
 
   @Test
@@ -387,6 +562,51 @@ class AttributorTest {
                 List.of(new Citation("elsewhere", new Span(0, 4))),
                 CONTEXT));
     assertThat(unknown.flags()).containsExactly("CITATION_WITHOUT_SOURCE");
+  }
+
+  @Test
+  void marksInTheResponseAreCheckedLikeDeclaredCitations() {
+    for (String mark : List.of("[1]", "[2]", "[1, 2]", "[1][2]", "[d]", "[e]")) {
+      String answer = "The cat. It is on the mat " + mark + ".";
+      Part other = document("e", "It ran.");
+      AttributionResult result = attribute(Conversations.of(answer, "stop", CONTEXT, other));
+      Span cited = new Span(answer.indexOf(mark), answer.length() - 1);
+      List<Citation> declared = new ArrayList<>();
+      if (mark.contains("1") || mark.contains("d")) {
+        declared.add(new Citation("d", cited));
+      }
+      if (mark.contains("2") || mark.contains("e")) {
+        declared.add(new Citation("e", cited));
+      }
+      List<String> expected =
+          new ArrayList<>(
+              attribute(Conversations.of("acme/toy", answer, "stop", declared, CONTEXT, other))
+                  .flags());
+      expected.add("CITATIONS_DERIVED");
+      assertThat(result.flags()).isEqualTo(expected);
+      assertThat(result.reason()).contains("declares no citations");
+    }
+  }
+
+  @Test
+  void declaredCitationsKeepMarksFromBeingRead() {
+    AttributionResult result =
+        attribute(
+            Conversations.of(
+                "acme/toy",
+                "It is [1].",
+                "stop",
+                List.of(new Citation("elsewhere", new Span(0, 4))),
+                CONTEXT));
+    assertThat(result.flags()).containsExactly("CITATION_WITHOUT_SOURCE");
+  }
+
+  @Test
+  void aMarkOfADocumentThatIsNoSourceSaysSo() {
+    Part excluded =
+        new Part(PartKind.RETRIEVED, "x", "", "", Trust.UNKNOWN, "It ran. ", false, List.of());
+    AttributionResult result = attribute(Conversations.of("It is [1].", "stop", excluded, CONTEXT));
+    assertThat(result.flags()).containsExactly("CITATION_WITHOUT_SOURCE", "CITATIONS_DERIVED");
   }
 
   @Test

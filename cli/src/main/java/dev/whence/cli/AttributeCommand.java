@@ -111,7 +111,8 @@ final class AttributeCommand implements Callable<Integer> {
   @Option(
       names = "--attributable",
       paramLabel = "all",
-      description = "all: every segment but instructions and the question is attributable")
+      description =
+          "all: segments of unknown kind are attributable, and long questions and instructions")
   private String attributable = "";
 
   @Option(

@@ -15,13 +15,17 @@ import java.util.Optional;
  * Finds the attributable segments of a rendered prompt and cuts them into sources.
  *
  * <p>A segment is attributable if its part says so. Two options widen that for prompts whose caller
- * declared nothing: {@link AttributionOptions#attributableAll()} takes segments of unknown kind,
- * and where there is neither one of those nor an attributable one (one flattened string) the
- * questions, or without any the instructions; a retrieved, tool or history part that the caller
- * excluded stays excluded. {@link AttributionOptions#contextPattern()} takes what its group matches
- * inside segments that are not attributable otherwise.
+ * declared too little. {@link AttributionOptions#attributableAll()} decides segment by segment, so
+ * that earlier turns do not keep a flattened last message shut: it takes segments of unknown kind,
+ * and questions and instructions that are long; where that and the declared kinds give nothing (a
+ * short flattened string), the questions, or without any the instructions. A retrieved, tool or
+ * history part that the caller excluded stays excluded. {@link AttributionOptions#contextPattern()}
+ * takes what its group matches inside segments that are not attributable otherwise.
  */
 public final class ContextReader {
+  /** Characters of a question or an instruction that most likely has context in it. */
+  static final int LONG_SEGMENT = 1000;
+
   private final AttributionOptions options;
   private final Optional<ContextPattern> pattern;
   private final Partitioner partitioner;
@@ -45,10 +49,14 @@ public final class ContextReader {
    */
   public PromptReading read(RenderedPrompt prompt) throws ContextPattern.TooSlowException {
     Collector collector = new Collector();
-    PartKind widened = widenedKind(prompt);
+    Optional<PartKind> fallback = fallback(prompt);
+    boolean documents = false;
+    boolean longInstruction = false;
+    boolean longText = false;
     for (Segment segment : prompt.segments()) {
       Part part = segment.part();
-      if (part.attributable() || isWidened(part, widened)) {
+      int before = collector.sources.size();
+      if (part.attributable() || isWidened(part, fallback)) {
         if (part.sources().isEmpty()) {
           collector.partition(segment, segment.kept());
         } else {
@@ -62,27 +70,47 @@ public final class ContextReader {
           }
         }
       }
+      if (collector.sources.size() > before) {
+        documents |= part.kind() == PartKind.RETRIEVED || part.kind() == PartKind.TOOL_OUTPUT;
+      } else if (isLong(part)) {
+        longInstruction |= part.kind() == PartKind.INSTRUCTION;
+        longText |= part.kind() != PartKind.INSTRUCTION;
+      }
     }
-    return new PromptReading(prompt, collector.sources, collector.context, collector.declared);
+    return new PromptReading(
+        prompt,
+        collector.sources,
+        collector.context,
+        collector.declared,
+        // Long instructions are common: beside documents they are what they say.
+        longText || (longInstruction && !documents));
   }
 
-  /**
-   * The kind that {@code attributableAll} adds: UNKNOWN if any, else the question, else the rest.
-   */
-  private PartKind widenedKind(RenderedPrompt prompt) {
+  /** What {@code attributableAll} adds where segment by segment there is nothing. */
+  private Optional<PartKind> fallback(RenderedPrompt prompt) {
     boolean question = false;
     for (Segment segment : prompt.segments()) {
       Part part = segment.part();
-      if (part.attributable() || part.kind() == PartKind.UNKNOWN) {
-        return PartKind.UNKNOWN;
+      if (part.attributable() || isWidened(part, Optional.empty())) {
+        return Optional.empty();
       }
       question |= part.kind() == PartKind.QUESTION;
     }
-    return question ? PartKind.QUESTION : PartKind.INSTRUCTION;
+    return Optional.of(question ? PartKind.QUESTION : PartKind.INSTRUCTION);
   }
 
-  private boolean isWidened(Part part, PartKind widened) {
-    return options.attributableAll() && part.kind() == widened;
+  private boolean isWidened(Part part, Optional<PartKind> fallback) {
+    return options.attributableAll()
+        && (part.kind() == PartKind.UNKNOWN
+            || isLong(part)
+            || fallback.filter(kind -> kind == part.kind()).isPresent());
+  }
+
+  /** Whether nobody excluded the part, and it is long enough to be a flattened prompt. */
+  private static boolean isLong(Part part) {
+    return !part.kind().attributableByDefault()
+        && part.text().length() >= LONG_SEGMENT
+        && !part.text().isBlank();
   }
 
   private static Span clip(Span span, Span to) {

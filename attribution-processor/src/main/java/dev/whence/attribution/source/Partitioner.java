@@ -160,6 +160,13 @@ public final class Partitioner {
   /** Initials, and words of single letters: "J.", "J.K.", "U.S.", "e.g.", "z.B.". */
   private static final Pattern INITIALS = Pattern.compile("\\p{Lu}\\.|(\\p{L}\\.){2,}");
 
+  /**
+   * A word of more letters and stops is no abbreviation. Room for initials of eight letters, and
+   * for every known abbreviation. Without a bound each boundary of a text like "..A..A" would look
+   * back to the text's beginning.
+   */
+  private static final int LONGEST_ABBREVIATION = 16;
+
   private static final int LONGEST_LIST_NUMBER = 3;
 
   private final BreakIterator sentences;
@@ -229,6 +236,9 @@ public final class Partitioner {
     while (start > 0
         && (Character.isLetter(text.charAt(start - 1)) || text.charAt(start - 1) == '.')) {
       start--;
+      if (end - start > LONGEST_ABBREVIATION) {
+        return false;
+      }
     }
     String word = text.substring(start, end);
     return ABBREVIATIONS.contains(word)

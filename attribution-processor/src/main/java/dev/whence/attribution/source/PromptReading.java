@@ -14,9 +14,15 @@ import java.util.List;
  *     whole segments, paragraph breaks included, elsewhere. So groundedness does not depend on the
  *     granularity.
  * @param contextDeclared whether any segment is attributable at all
+ * @param longWithoutSource whether a long question, instruction or text of unknown kind gave no
+ *     source; instructions do not count where a document or tool output gave one
  */
 public record PromptReading(
-    RenderedPrompt prompt, List<Source> sources, List<Span> context, boolean contextDeclared) {
+    RenderedPrompt prompt,
+    List<Source> sources,
+    List<Span> context,
+    boolean contextDeclared,
+    boolean longWithoutSource) {
   public PromptReading {
     sources = List.copyOf(sources);
     context = List.copyOf(context);

@@ -10,9 +10,14 @@ import dev.whence.attribution.method.ParagraphSplice;
 import dev.whence.attribution.method.Splice;
 import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.text.jinja.JinjaException;
+import dev.whence.engine.text.jinja.JinjaTemplate;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
+import java.io.IOException;
 import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -26,6 +31,8 @@ import java.util.regex.PatternSyntaxException;
  *
  * @param runtime the part of every processor
  * @param model path or name of the model that scores while no release is live, or empty
+ * @param chatTemplate Jinja that this model is prompted with instead of its own template, or empty;
+ *     a release brings its own
  * @param engine how the model runs
  * @param server that runs the model instead of this process
  * @param attribution how to attribute
@@ -40,6 +47,7 @@ import java.util.regex.PatternSyntaxException;
 public record AttributionConfig(
     RuntimeConfig runtime,
     Optional<String> model,
+    Optional<String> chatTemplate,
     EngineOptions engine,
     Optional<RemoteOptions> server,
     AttributionOptions attribution,
@@ -93,6 +101,7 @@ public record AttributionConfig(
         new AttributionConfig(
             runtime,
             model,
+            chatTemplate(settings, model),
             engine(settings),
             server(settings),
             attribution(settings),
@@ -135,6 +144,30 @@ public record AttributionConfig(
     }
     settings.finish();
     return config;
+  }
+
+  /** The text of the file that {@code chat-template} names, which must be a template. */
+  private static Optional<String> chatTemplate(Settings settings, Optional<String> model) {
+    Optional<String> file = settings.text("chat-template");
+    if (file.isEmpty()) {
+      return Optional.empty();
+    }
+    if (model.isEmpty()) {
+      settings.problem(
+          "chat-template is for model, but none is set: a release brings its own template");
+    }
+    try {
+      String template = Files.readString(Path.of(file.get()));
+      JinjaTemplate.parse(template);
+      return Optional.of(template);
+    } catch (IOException | InvalidPathException e) {
+      settings.problem(
+          "chat-template is '" + file.get() + "', which can not be read as a file of UTF-8");
+    } catch (JinjaException e) {
+      settings.problem(
+          "chat-template is '" + file.get() + "', which is no template: " + e.getMessage());
+    }
+    return Optional.empty();
   }
 
   private static EngineOptions engine(Settings settings) {

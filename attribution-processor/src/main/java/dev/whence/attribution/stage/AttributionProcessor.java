@@ -176,6 +176,7 @@ public final class AttributionProcessor implements AutoCloseable {
             config.attribution(),
             model,
             config.engine().aliases(),
+            config.chatTemplate(),
             meters);
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
     AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);

@@ -18,7 +18,7 @@ final class LocalModelLoader implements ModelLoader {
   @Override
   public Loaded load(Choice choice, Runnable beforeWeights) throws ModelLoadException {
     try {
-      ModelFiles files = ModelFiles.open(choice.path());
+      ModelFiles files = ModelFiles.open(choice.path(), choice.chatTemplate());
       boolean verified = false;
       try {
         verify(choice, files);

@@ -45,8 +45,14 @@ public interface ModelLoader {
    * @param digest that it must have, in hex, or empty for any
    * @param dtype bf16, fp32, or empty for the configured one
    * @param aliases production model names that it is
+   * @param chatTemplate Jinja to use instead of the model's own, or empty
    */
-  record Choice(Path path, Optional<String> digest, Optional<String> dtype, List<String> aliases) {
+  record Choice(
+      Path path,
+      Optional<String> digest,
+      Optional<String> dtype,
+      List<String> aliases,
+      Optional<String> chatTemplate) {
     public Choice {
       aliases = List.copyOf(aliases);
     }

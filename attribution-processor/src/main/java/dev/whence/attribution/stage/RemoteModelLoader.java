@@ -6,7 +6,6 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.ModelText;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
-import java.util.Optional;
 
 /** Connects to a server that runs the model; reads only its tokenizer and template here. */
 final class RemoteModelLoader implements ModelLoader {
@@ -23,7 +22,7 @@ final class RemoteModelLoader implements ModelLoader {
           "what a server runs can not be verified against the digest of a release");
     }
     try {
-      ModelText text = ModelText.open(choice.path(), Optional.empty());
+      ModelText text = ModelText.open(choice.path(), choice.chatTemplate());
       return new Loaded(RemoteScorer.open(text, options.withAliases(choice.aliases())), () -> 0);
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {

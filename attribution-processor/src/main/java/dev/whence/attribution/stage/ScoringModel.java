@@ -49,6 +49,7 @@ final class ScoringModel implements AutoCloseable {
       AttributionOptions options,
       Optional<Path> configured,
       List<String> configuredAliases,
+      Optional<String> chatTemplate,
       MeterRegistry meters) {
     this.loader = loader;
     this.settings = settings;
@@ -57,7 +58,7 @@ final class ScoringModel implements AutoCloseable {
         configured.map(
             path ->
                 new ModelLoader.Choice(
-                    path, Optional.empty(), Optional.empty(), configuredAliases));
+                    path, Optional.empty(), Optional.empty(), configuredAliases, chatTemplate));
     this.loaded = counter(meters, "loaded");
     this.failed = counter(meters, "failed");
   }
@@ -141,7 +142,8 @@ final class ScoringModel implements AutoCloseable {
         ModelLocation.resolve(release.getLocation(), settings.roots()),
         Optional.of(release.getDigest()),
         Optional.of(release.getDtype()).filter(dtype -> !dtype.isEmpty()),
-        release.getAliases());
+        release.getAliases(),
+        Optional.empty()); // its digest vouches for the template that it brings
   }
 
   private void replace(ModelLoader.Choice choice, boolean unloadFirst) throws ModelLoadException {

@@ -17,6 +17,7 @@ import java.util.List;
  * once and sums over statements are sums over the response.
  */
 public final class TokenizedResponse {
+  private final String text;
   private final int[] ids;
   private final int[] statementOf;
   private final List<Span> statements;
@@ -24,12 +25,24 @@ public final class TokenizedResponse {
   private final boolean endToken;
 
   private TokenizedResponse(
-      int[] ids, int[] statementOf, List<Span> statements, List<Span> spans, boolean endToken) {
+      String text, int[] ids, List<Span> spans, boolean endToken, List<Span> statements) {
+    this.text = text;
     this.ids = ids;
-    this.statementOf = statementOf;
-    this.statements = List.copyOf(statements);
-    this.spans = List.copyOf(spans);
+    this.spans = spans;
     this.endToken = endToken;
+    this.statements =
+        statements.isEmpty() ? List.of(new Span(0, text.length())) : List.copyOf(statements);
+    this.statementOf = new int[ids.length];
+    int visible = 0;
+    for (int i = 0; i < ids.length; i++) {
+      // Starts do not decrease, so white space is walked over once, however many tokens it has.
+      visible =
+          WhiteSpace.firstVisible(text, Math.max(visible, spans.get(i).start()), text.length());
+      statementOf[i] = statementAt(this.statements, visible);
+    }
+    if (endToken) {
+      statementOf[ids.length - 1] = this.statements.size() - 1;
+    }
   }
 
   /**
@@ -42,25 +55,27 @@ public final class TokenizedResponse {
    */
   public static TokenizedResponse of(
       Tokenizer tokenizer, String response, int endToken, List<Span> statements) {
-    List<Span> all =
-        statements.isEmpty() ? List.of(new Span(0, response.length())) : List.copyOf(statements);
     Encoding encoding = tokenizer.encode(response);
     int length = encoding.length() + (endToken >= 0 ? 1 : 0);
     int[] ids = Arrays.copyOf(encoding.ids(), length);
-    int[] statementOf = new int[length];
     List<Span> spans = new ArrayList<>(length);
     for (int i = 0; i < encoding.length(); i++) {
-      statementOf[i] =
-          statementAt(
-              all, WhiteSpace.firstVisible(response, encoding.starts()[i], response.length()));
       spans.add(new Span(encoding.starts()[i], encoding.ends()[i]));
     }
     if (endToken >= 0) {
       ids[length - 1] = endToken;
-      statementOf[length - 1] = all.size() - 1;
       spans.add(new Span(response.length(), response.length()));
     }
-    return new TokenizedResponse(ids, statementOf, all, spans, endToken >= 0);
+    return new TokenizedResponse(response, ids, List.copyOf(spans), endToken >= 0, statements);
+  }
+
+  /**
+   * The same tokens in other statements.
+   *
+   * @param other as in {@link #of}
+   */
+  public TokenizedResponse in(List<Span> other) {
+    return new TokenizedResponse(text, ids, spans, endToken, other);
   }
 
   /** The last statement that starts at or before a position; the first if all start later. */

@@ -10,6 +10,7 @@ import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
 import dev.whence.engine.text.RenderedPrompt;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
@@ -74,6 +75,90 @@ class ContextReaderTest {
             Conversations.document("b", "Six.", new Span(0, 2)));
     assertThat(reading.sources()).extracting(Source::paragraph).containsExactly(0, 0, 1, 2, 3);
     assertThat(reading.context()).hasSize(5);
+  }
+
+  private static final String LONG = "The cat sat on the mat. ".repeat(50);
+
+  private static PromptReading readAll(Part... parts) {
+    return readAs(true, "", parts);
+  }
+
+  private static PromptReading readAs(boolean all, String pattern, Part... parts) {
+    RenderedPrompt prompt = new ToyTemplate().render(Conversations.of("So.", "stop", parts));
+    ContextReader reader =
+        new ContextReader(
+            new AttributionOptions(
+                MethodOptions.of("exact-loo"), Granularity.SEGMENT, 0, all, pattern),
+            new Partitioner());
+    try {
+      return reader.read(prompt);
+    } catch (ContextPattern.TooSlowException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static List<String> segments(PromptReading reading) {
+    return reading.sources().stream().map(Source::segment).toList();
+  }
+
+  @Test
+  void earlierTurnsDoNotKeepAFlattenedMessageShut() {
+    Part[] turns = {
+      Part.of(PartKind.HISTORY, "earlier", "Hello. "),
+      Part.of(PartKind.HISTORY, "answered", "Hello, too. "),
+      Conversations.question("Context: " + LONG + "Where is the cat?")
+    };
+    assertThat(segments(readAll(turns))).containsExactly("earlier", "answered", "question");
+    assertThat(readAll(turns).longWithoutSource()).isFalse();
+
+    PromptReading declared = readAs(false, "", turns);
+    assertThat(segments(declared)).containsExactly("earlier", "answered");
+    assertThat(declared.longWithoutSource()).isTrue();
+
+    PromptReading matched = readAs(false, "Context: (.*)Where", turns);
+    assertThat(segments(matched)).containsExactly("earlier", "answered", "question");
+    assertThat(matched.longWithoutSource()).isFalse();
+  }
+
+  @Test
+  void documentsInASystemMessageAreOpenedBesideAQuestion() {
+    Part system = Conversations.instruction("Answer from this. " + LONG);
+    Part question = Conversations.question("Where is the cat?");
+    assertThat(segments(readAll(system, question))).containsExactly("instruction");
+    Part history = Part.of(PartKind.HISTORY, "h", "Hello. ");
+    assertThat(segments(readAll(system, history, question))).containsExactly("instruction", "h");
+    assertThat(readAs(false, "", system, history, question).longWithoutSource()).isTrue();
+  }
+
+  @Test
+  void longInstructionsBesideDocumentsAreInstructions() {
+    Part system = Conversations.instruction(LONG);
+    Part document = Conversations.document("d", "It ran. ");
+    assertThat(readAs(false, "", system, document).longWithoutSource()).isFalse();
+    assertThat(
+            readAs(false, "", document, Conversations.question("Where? " + LONG))
+                .longWithoutSource())
+        .isTrue();
+  }
+
+  @Test
+  void aShortQuestionBesideEarlierTurnsIsNoSource() {
+    PromptReading reading =
+        readAll(
+            Conversations.instruction("Be kind. "),
+            Part.of(PartKind.HISTORY, "h", "Hello. "),
+            Conversations.question("Where is the cat?"));
+    assertThat(segments(reading)).containsExactly("h");
+    assertThat(reading.longWithoutSource()).isFalse();
+  }
+
+  @Test
+  void aLongDocumentThatWasExcludedStaysExcluded() {
+    Part excluded =
+        new Part(PartKind.RETRIEVED, "x", "", "", Trust.UNKNOWN, LONG, false, List.of());
+    PromptReading reading = readAll(excluded, Conversations.document("d", "It ran. "));
+    assertThat(segments(reading)).containsExactly("d");
+    assertThat(reading.longWithoutSource()).isFalse();
   }
 
   @Test

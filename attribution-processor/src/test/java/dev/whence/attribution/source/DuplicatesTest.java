@@ -1,20 +1,38 @@
 package dev.whence.attribution.source;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.conversation.Span;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
 import org.junit.jupiter.api.Test;
 
 class DuplicatesTest {
-  private static List<List<Integer>> groups(String... texts) {
+  private static List<Source> sources(List<String> texts) {
     List<Source> sources = new ArrayList<>();
     for (String text : texts) {
       sources.add(new Source("d", new Span(0, text.length()), text, new Span(0, 0), 0));
     }
-    return Duplicates.groups(sources, 8);
+    return sources;
+  }
+
+  private static List<List<Integer>> groups(String... texts) {
+    Duplicates.Groups found = Duplicates.groups(sources(Arrays.asList(texts)), 8);
+    assertThat(found.complete()).isTrue();
+    return found.groups();
   }
 
   @Test
@@ -50,8 +68,10 @@ class DuplicatesTest {
   void otherScriptsAreReadToo() {
     assertThat(
             groups(
-                "\u0397 \u03b3\u03ac\u03c4\u03b1 \u03ba\u03ac\u03b8\u03b5\u03c4\u03b1\u03b9 \u03b5\u03ba\u03b5\u03af.",
-                "\u03b7 \u03b3\u03ac\u03c4\u03b1 \u03ba\u03ac\u03b8\u03b5\u03c4\u03b1\u03b9 \u03b5\u03ba\u03b5\u03af"))
+                "\u0397 \u03b3\u03ac\u03c4\u03b1 \u03ba\u03ac\u03b8\u03b5\u03c4\u03b1\u03b9"
+                    + " \u03b5\u03ba\u03b5\u03af.",
+                "\u03b7 \u03b3\u03ac\u03c4\u03b1 \u03ba\u03ac\u03b8\u03b5\u03c4\u03b1\u03b9"
+                    + " \u03b5\u03ba\u03b5\u03af"))
         .hasSize(1);
   }
 
@@ -65,5 +85,109 @@ class DuplicatesTest {
     texts.addAll(Collections.nCopies(500, "The same line stands in every row of this table."));
     List<List<Integer>> groups = groups(texts.toArray(String[]::new));
     assertThat(groups).hasSize(8).allSatisfy(group -> assertThat(group).hasSize(2));
+  }
+
+  @Test
+  void aSentenceInAnyNumberOfChunksIsOneGroup() {
+    for (int chunks : new int[] {64, 65, 3000}) {
+      List<String> same = Collections.nCopies(chunks, "The same line stands in every chunk here.");
+      assertThat(groups(same.toArray(String[]::new)))
+          .singleElement()
+          .satisfies(group -> assertThat(group).hasSize(chunks));
+      List<String> nearly = new ArrayList<>();
+      for (int i = 0; i < chunks; i++) {
+        nearly.add(
+            "The same line stands in every one of these chunks but for its very last word, which"
+                + " is the number "
+                + i);
+      }
+      assertThat(groups(nearly.toArray(String[]::new)))
+          .singleElement()
+          .satisfies(group -> assertThat(group).hasSize(chunks));
+    }
+  }
+
+  /** What the definition says, pair by pair. */
+  @Property(tries = 300)
+  void groupsAreTheConnectedSetsOfSimilarPairs(@ForAll("texts") List<String> texts) {
+    List<Set<String>> runs = texts.stream().map(DuplicatesTest::runs).toList();
+    int[] label = new int[texts.size()];
+    Arrays.setAll(label, i -> i);
+    for (int i = 0; i < label.length; i++) {
+      for (int j = 0; j < i; j++) {
+        Set<String> shared = new HashSet<>(runs.get(i));
+        shared.retainAll(runs.get(j));
+        Set<String> all = new HashSet<>(runs.get(i));
+        all.addAll(runs.get(j));
+        if (!shared.isEmpty() && 5 * shared.size() >= 4 * all.size()) {
+          int from = label[i];
+          int to = label[j];
+          Arrays.setAll(label, k -> label[k] == from ? to : label[k]);
+        }
+      }
+    }
+    Map<Integer, List<Integer>> expected = new HashMap<>();
+    for (int i = 0; i < label.length; i++) {
+      expected.computeIfAbsent(label[i], key -> new ArrayList<>()).add(i);
+    }
+    Duplicates.Groups found = Duplicates.groups(sources(texts), Integer.MAX_VALUE);
+    assertThat(found.groups())
+        .containsExactlyInAnyOrderElementsOf(
+            expected.values().stream().filter(group -> group.size() > 1).toList());
+  }
+
+  private static Set<String> runs(String text) {
+    String[] words = text.split(" ", -1);
+    Set<String> runs = new HashSet<>();
+    for (int i = 0; i + 3 <= words.length; i++) {
+      runs.add(words[i] + " " + words[i + 1] + " " + words[i + 2]);
+    }
+    return words.length < 3 ? Set.of(text) : runs;
+  }
+
+  /** Texts of up to twenty words of which some are changed, so that many pairs are on the edge. */
+  @Provide
+  Arbitrary<List<String>> texts() {
+    Arbitrary<String> text =
+        Arbitraries.integers()
+            .between(1, 20)
+            .flatMap(
+                words ->
+                    Arbitraries.integers()
+                        .between(0, 60)
+                        .map(
+                            changed -> {
+                              List<String> all = new ArrayList<>();
+                              for (int i = 0; i < words; i++) {
+                                all.add(i == changed ? "x" : "w" + i);
+                              }
+                              return String.join(" ", all);
+                            }));
+    return text.list().ofMaxSize(12);
+  }
+
+  @Test
+  void theSearchIsBoundedAndSaysSo() {
+    List<String> texts = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      texts.add("a b c w" + i + " x" + i + " a b d y" + i + " z" + i + " a b e");
+    }
+    Duplicates.Groups whole = Duplicates.groups(sources(texts), 8);
+    assertThat(whole).isEqualTo(new Duplicates.Groups(List.of(), true));
+    List<String> alike = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      alike.add("one two three four five six seven eight nine ten eleven twelve " + i);
+    }
+    assertThat(Duplicates.groups(sources(alike), 8, 50).complete()).isFalse();
+  }
+
+  @Test
+  void oneEndlessWordAndOneEndlessSentenceAreReadOnce() {
+    List<String> texts =
+        List.of("a".repeat(4 << 20), "word ".repeat(1 << 20), "a".repeat(4 << 20), "...");
+    List<List<Integer>> groups =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(60), () -> groups(texts.toArray(String[]::new)));
+    assertThat(groups).containsExactly(List.of(0, 2));
   }
 }

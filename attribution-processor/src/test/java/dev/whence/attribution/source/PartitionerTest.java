@@ -1,8 +1,10 @@
 package dev.whence.attribution.source;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.conversation.Span;
+import java.time.Duration;
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -10,6 +12,8 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class PartitionerTest {
   private final Partitioner partitioner = new Partitioner();
@@ -106,6 +110,46 @@ class PartitionerTest {
   @Test
   void twoThousandSentencesAreTwoThousandSpans() {
     assertThat(sentences("The cat sat on the mat. ".repeat(2000))).hasSize(2000);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "..A",
+        "A.",
+        "a",
+        ".",
+        "\n",
+        " ",
+        ". ",
+        ".\n",
+        "a\nb",
+        ".[1]",
+        "[",
+        "1. ",
+        "ไทย ",
+        "🎉",
+        "🎉.",
+        "\ud83d",
+        "\udf89.",
+        ".)\u00a0",
+        "\r",
+        "\u2028",
+        "A. 1 ",
+        "東。"
+      })
+  void aTextOfOneMillionCharactersIsCutInOneReading(String piece) {
+    String text = piece.repeat(1_000_000 / piece.length());
+    List<Span> spans =
+        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> partitioner.sentences(text));
+    assertThat(spans.stream().mapToInt(Span::length).sum()).isLessThanOrEqualTo(text.length());
+  }
+
+  @Test
+  void initialsAreNoEndHoweverLongTheTextBeforeThem() {
+    assertThat(sentences("a".repeat(50) + ". J.R.R. Tolkien wrote it. Ph.D. Smith did not."))
+        .containsExactly(
+            "a".repeat(50) + ". ", "J.R.R. Tolkien wrote it. ", "Ph.D. Smith did not.");
   }
 
   @Property(tries = 300)

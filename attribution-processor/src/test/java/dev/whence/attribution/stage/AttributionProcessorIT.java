@@ -15,6 +15,7 @@ import dev.whence.conversation.PartKind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
@@ -282,6 +283,50 @@ class AttributionProcessorIT {
 
   private static double counted(AttributionProcessor processor, String status) {
     return processor.meters().get("whence.responses").tag("status", status).counter().count();
+  }
+
+  @Test
+  void anEmptyResponseIsFinalWhetherItsEndIsKnownOrNot() throws Exception {
+    for (String finishReason : List.of("stop", "length")) {
+      Conversation of =
+          conversation(
+              "empty-" + finishReason,
+              "",
+              Part.of(PartKind.QUESTION, "q", "Where is it? "),
+              Part.of(PartKind.RETRIEVED, "d", "It is here."));
+      send(
+          new Conversation(
+              of.responseId(),
+              of.model(),
+              of.occurredAt(),
+              of.messages(),
+              "",
+              "",
+              finishReason,
+              List.of(),
+              "",
+              of.conversationId(),
+              of.subjectId(),
+              "",
+              Map.of()));
+    }
+    Path chat = BundledModels.unpack(BundledModels.CHAT);
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("model", chat.toString())), Map.of())) {
+      awaitAttributions(2);
+      assertThat(processor.health().isReady()).isTrue();
+    }
+    Map<String, Attribution> byId =
+        bench.attributions(topics).stream()
+            .collect(Collectors.toMap(Attribution::getResponseId, Function.identity()));
+    assertThat(failure(byId, "empty-stop")).isEqualTo("SCORED EMPTY_RESPONSE");
+    assertThat(byId.get("empty-stop").getResponseTokens()).isEqualTo(1);
+    assertThat(byId.get("empty-stop").getEndTokenScored()).isTrue();
+    assertThat(failure(byId, "empty-length")).isEqualTo("UNSUPPORTED EMPTY_RESPONSE");
+    assertThat(byId.values())
+        .allSatisfy(a -> assertThat(a.getPhase()).isEqualTo(AttributionPhase.FINAL));
+    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
   }
 
   private static String failure(Map<String, Attribution> byId, String id) {

@@ -1,11 +1,13 @@
 package dev.whence.attribution.tokens;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.conversation.Span;
 import dev.whence.engine.text.Tokenizer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import net.jqwik.api.ForAll;
@@ -22,6 +24,17 @@ class TokenizedResponseTest {
       powers[i] = Math.scalb(1.0, i);
     }
     return powers;
+  }
+
+  @Test
+  void whiteSpaceOfAMillionTokensIsReadOnce() {
+    Tokenizer bytes = new ToyTokenizer(ToyTokenizer.LLAMA3, 0);
+    String response = "It." + "\n".repeat(1_000_000) + "No.";
+    List<Span> statements = List.of(new Span(0, 3), new Span(1_000_003, 1_000_006));
+    TokenizedResponse tokens =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(60), () -> TokenizedResponse.of(bytes, response, -1, statements));
+    assertThat(tokens.tokensByStatement()).containsExactly(3, 1_000_003);
   }
 
   @Test

@@ -32,18 +32,21 @@ public final class NativeTokenizer implements Tokenizer {
   private final Set<Integer> special;
   private final Map<String, Integer> vocabulary;
   private final int size;
+  private final int longest;
 
   private NativeTokenizer(
       HuggingFaceTokenizer tokenizer,
       Map<String, Integer> vocabulary,
       Map<String, Integer> addedIds,
       Set<Integer> special,
-      int size) {
+      int size,
+      int longest) {
     this.tokenizer = tokenizer;
     this.vocabulary = vocabulary;
     this.addedIds = addedIds;
     this.special = special;
     this.size = size;
+    this.longest = longest;
   }
 
   /**
@@ -93,7 +96,8 @@ public final class NativeTokenizer implements Tokenizer {
     bare.putNull("post_processor");
     bare.putNull("truncation");
     bare.putNull("padding");
-    return new NativeTokenizer(library(bare, origin), vocabulary, added, special, size);
+    return new NativeTokenizer(
+        library(bare, origin), vocabulary, added, special, size, LongestToken.of(object));
   }
 
   private static int put(
@@ -224,6 +228,11 @@ public final class NativeTokenizer implements Tokenizer {
   @Override
   public int vocabularySize() {
     return size;
+  }
+
+  @Override
+  public int longestToken() {
+    return longest;
   }
 
   @Override

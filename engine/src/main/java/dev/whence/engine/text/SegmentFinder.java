@@ -7,8 +7,12 @@ import dev.whence.engine.text.jinja.Strings;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /**
@@ -77,18 +81,10 @@ final class SegmentFinder {
     Place[] places = new Place[messages.size()];
     Arrays.fill(places, new Place(new Span(0, 0), 0));
     int[] at = new int[messages.size()];
-    List<Integer> order = new ArrayList<>();
-    for (int i = 0; i < at.length; i++) {
-      if (markers.get(i).isEmpty()) {
-        continue;
-      }
-      at[i] = skeleton.indexOf(markers.get(i));
-      if (at[i] < 0 || skeleton.indexOf(markers.get(i), at[i] + 1) >= 0) {
-        return Optional.empty();
-      }
-      order.add(i);
+    List<Integer> order = inOrder(markers, skeleton, at);
+    if (order.size() < markers.stream().filter(marker -> !marker.isEmpty()).count()) {
+      return Optional.empty();
     }
-    order.sort(Comparator.comparingInt(i -> at[i]));
     int inText = 0;
     int inSkeleton = 0;
     for (int rank = 0; rank < order.size(); rank++) {
@@ -122,16 +118,70 @@ final class SegmentFinder {
     return Optional.of(places);
   }
 
+  /**
+   * The messages whose markers stand in the skeleton, in its order; none if one stands there twice.
+   * The skeleton is read once, since a record may hold a hundred thousand messages.
+   *
+   * @param at receives the position of each marker
+   */
+  private static List<Integer> inOrder(List<String> markers, String skeleton, int[] at) {
+    Map<String, Integer> messageOf = new HashMap<>();
+    Set<Integer> lengths = new TreeSet<>();
+    String common = null;
+    for (int i = 0; i < markers.size(); i++) {
+      String marker = markers.get(i);
+      if (!marker.isEmpty()) {
+        messageOf.put(marker, i);
+        lengths.add(marker.length());
+        common = common == null ? marker : commonPrefix(common, marker);
+      }
+    }
+    List<Integer> order = new ArrayList<>();
+    if (common == null) {
+      return order;
+    }
+    boolean[] seen = new boolean[at.length];
+    for (int from = skeleton.indexOf(common);
+        from >= 0;
+        from = skeleton.indexOf(common, from + 1)) {
+      for (int length : lengths) {
+        Integer i =
+            from + length > skeleton.length()
+                ? null
+                : messageOf.get(skeleton.substring(from, from + length));
+        if (i != null) {
+          if (seen[i]) {
+            return List.of();
+          }
+          seen[i] = true;
+          at[i] = from;
+          order.add(i);
+        }
+      }
+    }
+    return order;
+  }
+
+  private static String commonPrefix(String one, String other) {
+    int length = 0;
+    while (length < Math.min(one.length(), other.length())
+        && one.charAt(length) == other.charAt(length)) {
+      length++;
+    }
+    return one.substring(0, length);
+  }
+
   private static Place[] bySearch(List<Message> messages, String text) throws NotFound {
     int n = messages.size();
+    Search search = new Search(text);
     Place[] first = new Place[n];
     Arrays.fill(first, new Place(new Span(0, 0), 0));
     Place[] last = first.clone();
     int from = 0;
     for (int i : IntStream.range(0, n).toArray()) {
       String content = messages.get(i).content();
-      Span kept = content.isEmpty() ? new Span(0, 0) : keptAnywhere(messages.get(i), text, from);
-      int at = text.indexOf(kept.in(content), from);
+      Span kept = content.isEmpty() ? new Span(0, 0) : keptAnywhere(messages.get(i), search, from);
+      int at = search.first(kept.in(content), from);
       first[i] = new Place(kept, at);
       from = at + kept.length();
     }
@@ -143,7 +193,7 @@ final class SegmentFinder {
         continue;
       }
       String kept = first[i].kept().in(content);
-      int at = text.lastIndexOf(kept, to - kept.length());
+      int at = search.last(kept, to);
       last[i] = new Place(first[i].kept(), at);
       to = at;
       if (at != first[i].at()) {
@@ -157,9 +207,9 @@ final class SegmentFinder {
     return first;
   }
 
-  private static Span keptAnywhere(Message message, String text, int from) throws NotFound {
+  private static Span keptAnywhere(Message message, Search search, int from) throws NotFound {
     for (Span kept : variants(message.content())) {
-      if (text.indexOf(kept.in(message.content()), from) >= 0) {
+      if (search.first(kept.in(message.content()), from) >= 0) {
         return kept;
       }
     }
@@ -174,6 +224,80 @@ final class SegmentFinder {
         .or(() -> message.parts().stream().findFirst())
         .map(Part::id)
         .orElse("");
+  }
+
+  /**
+   * Looks for contents in a text by Knuth, Morris and Pratt, which reads each character a bounded
+   * number of times: {@link String#indexOf(String)} compares a content of half the text anew at
+   * every position, which takes hours on a prompt of one letter over and over. Together the
+   * searches of a prompt may read so many characters for each of its own.
+   */
+  private static final class Search {
+    private static final long READINGS = 256;
+
+    private final String text;
+    private long left;
+
+    Search(String text) {
+      this.text = text;
+      this.left = READINGS * (text.length() + 1024L);
+    }
+
+    /** First position at or after {@code from}, or -1. */
+    int first(String wanted, int from) throws NotFound {
+      return find(wanted, from, text.length(), false);
+    }
+
+    /** Last position of which the end is at or before {@code to}, or -1. */
+    int last(String wanted, int to) throws NotFound {
+      return find(wanted, 0, to, true);
+    }
+
+    private int find(String wanted, int from, int to, boolean backwards) throws NotFound {
+      int length = wanted.length();
+      if (length > to - from) {
+        return -1;
+      }
+      if (length == 0) {
+        return backwards ? to : from;
+      }
+      spend(length);
+      int[] border = new int[length + 1];
+      border[0] = -1;
+      for (int i = 0, k = -1; i < length; ) {
+        while (k >= 0 && at(wanted, i, backwards) != at(wanted, k, backwards)) {
+          k = border[k];
+        }
+        border[++i] = ++k;
+      }
+      int matched = 0;
+      for (int i = 0; i < to - from; i++) {
+        char c = text.charAt(backwards ? to - 1 - i : from + i);
+        while (matched >= 0 && (matched == length || at(wanted, matched, backwards) != c)) {
+          matched = border[matched];
+        }
+        matched++;
+        if (matched == length) {
+          spend(i);
+          return backwards ? to - 1 - i : from + i + 1 - length;
+        }
+      }
+      spend(to - from);
+      return -1;
+    }
+
+    private static char at(String wanted, int index, boolean backwards) {
+      return wanted.charAt(backwards ? wanted.length() - 1 - index : index);
+    }
+
+    private void spend(int characters) throws NotFound {
+      left -= characters;
+      if (left < 0) {
+        throw new NotFound(
+            "writes other text depending on the contents of so many messages that finding them"
+                + " would take too long");
+      }
+    }
   }
 
   /** Whole, trimmed on both sides, on the left only, on the right only. */

@@ -10,9 +10,13 @@ import dev.whence.conversation.Message;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  * none. Arguments of tool calls that are JSON in a string are given as values, as vLLM does.
  */
 final class TemplateMessages {
+  /** What {@link #word} makes. */
+  private static final Pattern MARKER = Pattern.compile("whencemarker[0-9]{1,9}q");
+
   private static final int MAX_NESTING = 50;
 
   private static final ObjectMapper JSON =
@@ -80,20 +87,26 @@ final class TemplateMessages {
 
   /** One word for each message that no message contains; empty where the content is. */
   List<String> markers() {
-    String word = "whencemarker";
-    boolean taken = true;
-    while (taken) {
-      word = word + "q";
-      taken = false;
-      for (Message message : messages) {
-        taken |= message.content().contains(word);
+    Set<String> taken = new HashSet<>();
+    for (Message message : messages) {
+      Matcher matcher = MARKER.matcher(message.content());
+      while (matcher.find()) {
+        taken.add(matcher.group());
       }
+    }
+    int number = 0;
+    while (taken.contains(word(number))) {
+      number++;
     }
     List<String> markers = new ArrayList<>();
     for (int i = 0; i < messages.size(); i++) {
-      markers.add(messages.get(i).content().isEmpty() ? "" : word + "x" + i + "x");
+      markers.add(messages.get(i).content().isEmpty() ? "" : word(number) + i + "x");
     }
     return markers;
+  }
+
+  private static String word(int number) {
+    return "whencemarker" + number + "q";
   }
 
   private static @Nullable Object calls(@Nullable Object calls) {

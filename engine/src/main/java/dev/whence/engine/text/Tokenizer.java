@@ -13,6 +13,14 @@ public interface Tokenizer extends AutoCloseable {
 
   int vocabularySize();
 
+  /**
+   * UTF-16 code units of a text that one token stands for at most: a text of n units has at least n
+   * divided by it tokens. {@link Integer#MAX_VALUE} if no bound is known.
+   */
+  default int longestToken() {
+    return Integer.MAX_VALUE;
+  }
+
   /** Whether the id is a special token. */
   boolean isSpecial(int id);
 

@@ -2,6 +2,7 @@ package dev.whence.engine.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -180,6 +181,63 @@ class ChatTemplateTest {
   }
 
   @Test
+  void aHundredThousandMessagesAreFoundInOneReading() {
+    List<Message> messages = new ArrayList<>();
+    for (int i = 0; i < 100_000; i++) {
+      messages.add(message("user", PartKind.HISTORY, "p" + i, "text " + i));
+    }
+    RenderedPrompt prompt =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(60),
+            () ->
+                rendered(
+                    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}",
+                    messages));
+    assertThat(prompt.segments()).hasSize(100_000);
+    assertThat(prompt.segments().get(99_999).rendered().in(prompt.text())).isEqualTo("text 99999");
+  }
+
+  @Test
+  void aContentThatIsOneLetterOverAndOverIsFoundInOneReading() {
+    String letters = "a".repeat(1_000_000) + "b";
+    RenderedPrompt prompt =
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(60),
+            () ->
+                rendered(
+                    "{% for m in messages %}{{ m.content | trim }}{% if 'aaab' in m.content %}!"
+                        + "{% endif %}{% endfor %}",
+                    List.of(
+                        message("user", PartKind.HISTORY, "p", letters + " "),
+                        message("user", PartKind.QUESTION, "q", "Why?"))));
+    assertThat(prompt.text()).isEqualTo(letters + "!Why?");
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.rendered().in(prompt.text()))
+        .containsExactly(letters, "Why?");
+  }
+
+  @Test
+  void wordsThatLookLikeTheMarkersOfSegmentsAreTexts() {
+    String text = "whencemarker0q0x whencemarker1q whencemarker" + "q".repeat(100_000);
+    RenderedPrompt prompt =
+        rendered(
+            "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}",
+            List.of(
+                message("user", PartKind.HISTORY, "p", text),
+                message("user", PartKind.QUESTION, "q", text)));
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.rendered().in(prompt.text()))
+        .containsExactly(text, text);
+  }
+
+  private static RenderedPrompt rendered(String source, List<Message> messages) {
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      return ChatTemplate.of(source, SPECIAL, tokenizer, "test")
+          .render(conversation(messages, "", "", Instant.EPOCH));
+    }
+  }
+
+  @Test
   void aRawPromptGetsTheBeginTokenOnce() throws IOException {
     for (String text : List.of("Once", "<s>Once")) {
       Conversation raw =
@@ -225,8 +283,8 @@ class ChatTemplateTest {
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% set ns = namespace(s='xxxxxxxx') %}"
             + "{% for i in range(99999) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-        "{% set ns = namespace(s='xxxxxxxx') %}"
-            + "{% for i in range(99999) %}{% set ns.s = ns.s | replace('x', 'xxxxxxxx') %}{% endfor %}",
+        "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(99999) %}{% set ns.s = ns.s |"
+            + " replace('x', 'xxxxxxxx') %}{% endfor %}",
         "{% set ns = namespace(l=[1]) %}"
             + "{% for i in range(99999) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
         "{% set ns = namespace(l=[1]) %}"

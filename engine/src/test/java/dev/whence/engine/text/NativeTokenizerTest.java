@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.List;
+import java.util.Map;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -88,6 +91,45 @@ class NativeTokenizerTest {
     Encoding encoding = tokenizer.encode(text);
     covers(text, encoding);
     assertThat(tokenizer.decode(encoding.ids(), false)).isEqualTo(text);
+  }
+
+  @Property(tries = 500)
+  void noTokenStandsForMoreTextThanTheLongest(@ForAll("texts") String text) {
+    assertThat((long) tokenizer.encode(text).length() * tokenizer.longestToken())
+        .isGreaterThanOrEqualTo(text.length());
+  }
+
+  @Test
+  void theLongestTokenMayBeAnAddedOne() throws IOException {
+    JsonNode json = json("weights/llama/tokenizer.json");
+    int longest = 0;
+    for (Map.Entry<String, JsonNode> entry : json.path("model").path("vocab").properties()) {
+      longest = Math.max(longest, entry.getKey().length());
+    }
+    ObjectNode added = json.deepCopy();
+    ((ObjectNode) added.path("added_tokens").path(0)).put("content", "<" + "x".repeat(98) + ">");
+    assertThat(tokenizer.longestToken()).isBetween(longest, 99);
+    assertThat(LongestToken.of(added)).isEqualTo(100);
+    ObjectNode composing = added.deepCopy();
+    composing.putObject("normalizer").put("type", "NFC");
+    assertThat(LongestToken.of(composing)).isEqualTo(800);
+  }
+
+  @Test
+  void noBoundIsGivenWhereATokenMayStandForAnyLengthOfText() throws IOException {
+    JsonNode json = json("weights/llama/tokenizer.json");
+    ObjectNode strips = json.deepCopy();
+    ((ObjectNode) strips.path("added_tokens").path(0)).put("lstrip", true);
+    ObjectNode lowers = json.deepCopy();
+    lowers.putObject("normalizer").put("type", "StripAccents");
+    ObjectNode splits = json.deepCopy();
+    splits.putObject("pre_tokenizer").put("type", "Split").put("behavior", "Removed");
+    ObjectNode unknowns = json.deepCopy();
+    ((ObjectNode) unknowns.path("model").path("vocab")).remove("!");
+    ObjectNode words = json.deepCopy();
+    ((ObjectNode) words.path("model")).put("type", "WordLevel");
+    assertThat(List.of(strips, lowers, splits, unknowns, words))
+        .allSatisfy(bad -> assertThat(LongestToken.of(bad)).isEqualTo(Integer.MAX_VALUE));
   }
 
   @Test

@@ -1,0 +1,168 @@
+package dev.whence.attribution;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import dev.whence.conversation.Citation;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Citations that a response makes by marks in its text, for records that declare none.
+ *
+ * <p>A mark is {@code [2]}, {@code [1, 3]} or {@code [1][3]}, where n is the n-th retrieved
+ * document or tool output of the prompt, from 1; or {@code [doc-7]}, the id of such a part or its
+ * title if no other has the same. An id wins over a number, a number over a title. A mark of which
+ * any name means no document is none: {@code [0, 1]} is an interval.
+ *
+ * <p>Nothing is read from tool calls and JSON, from code (between back quotes, or an index: {@code
+ * a[1] = 2}), and from the list of references at the end (the last lines, as far as each begins
+ * with a mark).
+ */
+final class CitationMarks {
+  private static final JsonFactory JSON = new JsonFactory();
+
+  /** Bounded, so that an open bracket costs no reading to the end of the response. */
+  private static final Pattern MARK = Pattern.compile("\\[([^\\[\\]\\n`]{1,256})\\]");
+
+  private static final Pattern CODE =
+      Pattern.compile("(?s)```.*?(?:```|\\z)|~~~.*?(?:~~~|\\z)|`[^`\\n]{1,1000}`");
+
+  /** A line of a list of references. */
+  private static final Pattern REFERENCE =
+      Pattern.compile("\\s*(?:[-*]\\s+)?\\[[^\\[\\]\\n]{1,256}\\].*");
+
+  private static final Pattern SEPARATOR = Pattern.compile("\\s*[,;]\\s*");
+
+  private CitationMarks() {}
+
+  /** The citations, in order of the response; each spans its mark. */
+  static List<Citation> in(Conversation conversation) {
+    String response = conversation.response();
+    if (response.indexOf('[') < 0
+        || TaskReader.TOOL_CALL_REASONS.contains(conversation.finishReason())) {
+      return List.of();
+    }
+    Map<String, String> segments = segments(conversation);
+    if (segments.isEmpty() || isJson(response)) {
+      return List.of();
+    }
+    String text = withoutCode(response.substring(0, beforeReferences(response)));
+    List<Citation> citations = new ArrayList<>();
+    Matcher matcher = MARK.matcher(text);
+    while (matcher.find()) {
+      if (!isIndex(text, matcher.start(), matcher.end())) {
+        Span span = new Span(matcher.start(), matcher.end());
+        for (String segment : cited(matcher.group(1), segments)) {
+          citations.add(new Citation(segment, span));
+        }
+      }
+    }
+    return citations;
+  }
+
+  /** The segments that a mark names, or none if it names anything else. */
+  private static List<String> cited(String mark, Map<String, String> segments) {
+    String whole = segments.get(mark.strip());
+    if (whole != null) {
+      return List.of(whole); // a title may have commas
+    }
+    List<String> cited = new ArrayList<>();
+    for (String name : SEPARATOR.split(mark.strip(), -1)) {
+      String segment = segments.get(name);
+      if (segment == null) {
+        return List.of();
+      }
+      cited.add(segment);
+    }
+    return cited;
+  }
+
+  /** Ids of the documents by what a mark may call them. */
+  private static Map<String, String> segments(Conversation conversation) {
+    List<Part> documents =
+        conversation
+            .parts()
+            .filter(
+                part -> part.kind() == PartKind.RETRIEVED || part.kind() == PartKind.TOOL_OUTPUT)
+            .toList();
+    Map<String, Optional<String>> titled = new HashMap<>();
+    for (Part document : documents) {
+      String title = document.title().strip();
+      if (!title.isEmpty()) {
+        titled.merge(title, Optional.of(document.id()), (one, other) -> Optional.empty());
+      }
+    }
+    Map<String, String> segments = new HashMap<>();
+    titled.forEach((title, id) -> id.ifPresent(only -> segments.put(title, only)));
+    for (int i = 0; i < documents.size(); i++) {
+      segments.put(String.valueOf(i + 1), documents.get(i).id());
+    }
+    documents.forEach(document -> segments.put(document.id(), document.id()));
+    return segments;
+  }
+
+  private static boolean isJson(String response) {
+    String text = response.strip();
+    if (!text.startsWith("{") && !text.startsWith("[")) {
+      return false;
+    }
+    try (JsonParser parser = JSON.createParser(text)) {
+      while (parser.nextToken() != null) {
+        parser.skipChildren();
+      }
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /** The response with blocks and words of code as spaces, so that positions stay. */
+  private static String withoutCode(String response) {
+    char[] text = response.toCharArray();
+    Matcher matcher = CODE.matcher(response);
+    while (matcher.find()) {
+      Arrays.fill(text, matcher.start(), matcher.end(), ' ');
+    }
+    return new String(text);
+  }
+
+  /** Whether a bracket after a name goes on as an expression does: "a[1] = 2", "a[1].b". */
+  private static boolean isIndex(String text, int start, int end) {
+    if (start == 0 || !Character.isJavaIdentifierPart(text.charAt(start - 1))) {
+      return false;
+    }
+    String after = text.substring(end, Math.min(end + 2, text.length()));
+    return after.startsWith("(")
+        || after.matches("\\.[A-Za-z_]")
+        || after.stripLeading().matches("(?s)[=+*].?");
+  }
+
+  /** Where the list of references at the end begins, if there is text before it. */
+  private static int beforeReferences(String response) {
+    int cut = response.length();
+    int end = response.length();
+    while (end >= 0) {
+      int start = response.lastIndexOf('\n', end - 1) + 1;
+      String line = response.substring(start, end);
+      if (!line.isBlank()) {
+        if (!REFERENCE.matcher(line).matches()) {
+          return cut;
+        }
+        cut = start;
+      }
+      end = start - 1;
+    }
+    return response.length();
+  }
+}
