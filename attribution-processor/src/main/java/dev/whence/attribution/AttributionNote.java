@@ -43,6 +43,10 @@ public enum AttributionNote {
   REASONING_NOT_CONDITIONED(
       "The record holds reasoning that the template does not render, so the response is scored"
           + " without it."),
+  /** Not every source says what it did to the reasoning. */
+  REASONING_NOT_ATTRIBUTED(
+      "Not every source has a score for the reasoning, since the method or an earlier result that"
+          + " gave its score says none; likelihoods and groundedness of the reasoning are there."),
   /** A cited segment does not exist or is not attributable. */
   CITATION_WITHOUT_SOURCE("A citation names a segment that has no source."),
   /** A cited segment did not make the citing statement more likely. */

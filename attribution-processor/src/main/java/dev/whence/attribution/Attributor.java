@@ -1,6 +1,7 @@
 package dev.whence.attribution;
 
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.Reasoning;
 import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
@@ -270,6 +271,7 @@ public final class Attributor {
               source.span(),
               source.text(),
               finite(sum(tau.byStatement())),
+              scores.reasoning().isPresent() ? finite(tau.reasoning()) : OptionalDouble.empty(),
               tau.exact(),
               tau.method(),
               tau.scorer(),
@@ -294,6 +296,11 @@ public final class Attributor {
     }
     if (meter.deadlineReached()) {
       notes.add(AttributionNote.DEADLINE_REACHED);
+    }
+    Optional<Reasoning> reasoning = scores.reasoning().map(this::reasoning);
+    if (reasoning.isPresent()
+        && sources.stream().anyMatch(source -> source.reasoningTau().isEmpty())) {
+      notes.add(AttributionNote.REASONING_NOT_ATTRIBUTED);
     }
     double floor = noise.nats(task.response().length());
     if (chosen.givesNats()) {
@@ -322,9 +329,13 @@ public final class Attributor {
         OptionalDouble.of(finite(sum(scores.byStatement()))),
         without,
         OptionalDouble.of(floor),
+        reasoning,
         sources,
         scores.groups().stream()
-            .map(group -> new SourceGroup(group.sources(), finite(group.tau())))
+            .map(
+                group ->
+                    new SourceGroup(
+                        group.sources(), finite(group.tau()), finite(group.reasoning())))
             .toList(),
         statements,
         matrix,
@@ -333,6 +344,19 @@ public final class Attributor {
         scores.retokenized(),
         false,
         cost);
+  }
+
+  private Reasoning reasoning(ContextScores.Reasoning scored) {
+    return new Reasoning(
+        scored.tokens(),
+        finite(scored.logLikelihood()),
+        finite(scored.withoutContext()),
+        noise.nats(scored.tokens()));
+  }
+
+  private static OptionalDouble finite(OptionalDouble value) {
+    value.ifPresent(Attributor::finite);
+    return value;
   }
 
   private static double sum(double[] values) {
@@ -364,6 +388,7 @@ public final class Attributor {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         OptionalDouble.empty(),
+        Optional.empty(),
         List.of(),
         List.of(),
         List.of(),

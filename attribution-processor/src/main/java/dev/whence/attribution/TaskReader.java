@@ -72,7 +72,8 @@ final class TaskReader {
       throw new NotScorableException(
           "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
     }
-    TokenizedPrompt tokens = new TokenizedPrompt(tokenizer, prompt.text(), window);
+    TokenizedPrompt tokens =
+        new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
     refuseLengths(tokens, response);
 
     PromptReading reading = readContext(prompt);
@@ -188,9 +189,8 @@ final class TaskReader {
 
   private static Optional<AttributionNote> noteReasoning(
       Conversation conversation, RenderedPrompt prompt) {
-    String reasoning = conversation.reasoning().strip();
-    if (!reasoning.isEmpty()) {
-      return prompt.text().contains(reasoning)
+    if (!conversation.reasoning().isBlank()) {
+      return prompt.reasoning().isPresent()
           ? Optional.empty()
           : Optional.of(AttributionNote.REASONING_NOT_CONDITIONED);
     }

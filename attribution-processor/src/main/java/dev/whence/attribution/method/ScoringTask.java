@@ -56,9 +56,28 @@ public record ScoringTask(
     return new ScoringTask(prompt, response, sources, context, List.of(), prior);
   }
 
+  /** For scores of the response only: the reasoning in the prompt is conditioned on, no more. */
+  public ScoringTask withoutReasoning() {
+    return new ScoringTask(
+        prompt.withoutReasoning(), response, sources, context, duplicates, prior);
+  }
+
   Prior requirePrior() {
     return prior.orElseThrow(
         () -> new IllegalStateException("the method needs a proxy, the task was read without one"));
+  }
+
+  /**
+   * The first token whose log-probability is wanted: that of the reasoning in the prompt, else of
+   * the response.
+   */
+  int scoredFrom() {
+    return prompt.scoredFrom();
+  }
+
+  /** How many tokens' log-probabilities are wanted. */
+  public int scored() {
+    return length() - scoredFrom();
   }
 
   /** Prompt and response, the trunk's length T. */

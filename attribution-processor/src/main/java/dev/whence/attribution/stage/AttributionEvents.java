@@ -10,6 +10,7 @@ import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.ReasoningScore;
 import dev.whence.schemas.avro.ScorerProvenance;
 import dev.whence.schemas.avro.ScoringStatus;
 import dev.whence.schemas.avro.SourceGroup;
@@ -62,6 +63,7 @@ final class AttributionEvents {
             .setGroundedness(boxed(result.groundedness()))
             .setGroundednessPerToken(boxed(result.groundednessPerToken()))
             .setNoiseFloor(boxed(result.noiseFloor()))
+            .setReasoning(result.reasoning().map(AttributionEvents::reasoning).orElse(null))
             .setSources(result.sources().stream().map(this::source).toList())
             .setGroups(result.groups().stream().map(AttributionEvents::group).toList())
             .setStatements(result.statements().stream().map(AttributionEvents::statement).toList())
@@ -241,7 +243,7 @@ final class AttributionEvents {
     Set<Integer> kept =
         IntStream.range(0, sources.size())
             .boxed()
-            .sorted(Comparator.comparingDouble(i -> -Math.abs(sources.get(i).getTau())))
+            .sorted(Comparator.comparingDouble(i -> -strength(sources.get(i))))
             .limit(KEPT_SOURCES)
             .collect(Collectors.toSet());
     List<SourceScore> strongest =
@@ -253,6 +255,23 @@ final class AttributionEvents {
         .build();
   }
 
+  /** What drove the reasoning is kept as well as what drove the answer. */
+  private static double strength(SourceScore source) {
+    Double reasoning = source.getReasoningTau();
+    return Math.max(Math.abs(source.getTau()), reasoning == null ? 0 : Math.abs(reasoning));
+  }
+
+  private static ReasoningScore reasoning(AttributionResult.Reasoning reasoning) {
+    return ReasoningScore.newBuilder()
+        .setTokens(reasoning.tokens())
+        .setLogLikelihood(reasoning.logLikelihood())
+        .setLogLikelihoodWithoutContext(boxed(reasoning.logLikelihoodWithoutContext()))
+        .setGroundedness(boxed(reasoning.groundedness()))
+        .setGroundednessPerToken(boxed(reasoning.groundednessPerToken()))
+        .setNoiseFloor(reasoning.noiseFloor())
+        .build();
+  }
+
   private SourceScore source(AttributionResult.SourceScore source) {
     return SourceScore.newBuilder()
         .setSegment(source.segment())
@@ -260,6 +279,7 @@ final class AttributionEvents {
         .setEnd(source.span().end())
         .setText(includeText ? source.text() : null)
         .setTau(source.tau())
+        .setReasoningTau(boxed(source.reasoningTau()))
         .setExact(source.exact())
         .setMethod(source.method())
         .setScorer(source.scorer())
@@ -268,7 +288,11 @@ final class AttributionEvents {
   }
 
   private static SourceGroup group(AttributionResult.SourceGroup group) {
-    return SourceGroup.newBuilder().setSources(group.sources()).setTau(group.tau()).build();
+    return SourceGroup.newBuilder()
+        .setSources(group.sources())
+        .setTau(group.tau())
+        .setReasoningTau(boxed(group.reasoningTau()))
+        .build();
   }
 
   private static StatementScore statement(AttributionResult.Statement statement) {

@@ -35,6 +35,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -204,12 +205,17 @@ final class TargetStage implements Stage {
               place.get().span(),
               "",
               source.getTau(),
+              optional(source.getReasoningTau()),
               source.getExact(),
               source.getMethod(),
               source.getScorer(),
               source.getContext()));
     }
     return Optional.of(new EarlierScores(sources, fast.getMatrix(), candidates));
+  }
+
+  private static OptionalDouble optional(@Nullable Double value) {
+    return value == null ? OptionalDouble.empty() : OptionalDouble.of(value);
   }
 
   private static Optional<SourcePlace> place(String segment, int start, int end) {
