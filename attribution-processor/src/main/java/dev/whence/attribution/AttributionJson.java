@@ -88,6 +88,14 @@ public final class AttributionJson {
       writeSource(result.sources().get(i), reasoned, json);
     }
     json.writeEndArray();
+    json.writeArrayFieldStart("leftOut");
+    for (SourcePlace source : result.leftOut()) {
+      json.writeStartObject();
+      json.writeStringField("segment", source.segment());
+      writeSpan(json, source.span());
+      json.writeEndObject();
+    }
+    json.writeEndArray();
     json.writeArrayFieldStart("groups");
     for (SourceGroup group : result.groups()) {
       if (kept.containsAll(group.sources())) {
@@ -278,6 +286,7 @@ public final class AttributionJson {
         nats(json, "noiseFloor"),
         reasoning(json.path("reasoning")),
         sources(field(json, "sources")),
+        places(json.path("leftOut")),
         groups(json.path("groups")),
         statements(field(json, "statements")),
         matrix(field(json, "matrix")),
@@ -325,6 +334,14 @@ public final class AttributionJson {
               field(json, "context").asText()));
     }
     return sources;
+  }
+
+  private static List<SourcePlace> places(JsonNode array) {
+    List<SourcePlace> places = new ArrayList<>();
+    for (JsonNode json : array) {
+      places.add(new SourcePlace(field(json, "segment").asText(), span(json)));
+    }
+    return places;
   }
 
   private static List<SourceGroup> groups(JsonNode array) {

@@ -14,13 +14,31 @@ import dev.whence.attribution.method.MethodOptions;
  *     question either, the instructions
  * @param contextPattern regular expression with one group that finds the context inside a flattened
  *     prompt, or empty
+ * @param overWindow what becomes of a prompt that is past the model's window
  */
 public record AttributionOptions(
     MethodOptions method,
     Granularity granularity,
     double maxCostSeconds,
     boolean attributableAll,
-    String contextPattern) {
+    String contextPattern,
+    OverWindow overWindow) {
   public static final AttributionOptions DEFAULT =
       new AttributionOptions(MethodOptions.DEFAULT, Granularity.SENTENCE, 0, false, "");
+
+  /** What is past the model's window is refused. */
+  public AttributionOptions(
+      MethodOptions method,
+      Granularity granularity,
+      double maxCostSeconds,
+      boolean attributableAll,
+      String contextPattern) {
+    this(
+        method, granularity, maxCostSeconds, attributableAll, contextPattern, OverWindow.REFUSE);
+  }
+
+  public AttributionOptions withOverWindow(OverWindow policy) {
+    return new AttributionOptions(
+        method, granularity, maxCostSeconds, attributableAll, contextPattern, policy);
+  }
 }

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param scorer who scored; null where nothing was loaded or tried
  * @param surrogate whether the scorer stands in for a production model that is not among its
  *     aliases
- * @param promptTokens length of the prompt in tokens
+ * @param promptTokens length of the prompt in tokens, as it was scored
  * @param responseTokens tokens scored, the end token included if it was
  * @param endTokenScored whether the end token was scored
  * @param logLikelihood L(C)
@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * @param reasoning what a reasoning model thought before it answered, scored apart; the answer's
  *     numbers are given it and hold nothing of it. Empty if the prompt has none
  * @param sources in order of the prompt
+ * @param leftOut sources that have no score, since the prompt is past the model's window and was
+ *     shortened by them, in order of the prompt
  * @param groups sources that say nearly the same, with what all of them together are worth
  * @param statements of the response, in order
  * @param matrix tau[source][statement]; rows sum to the sources' tau
@@ -53,6 +55,7 @@ public record AttributionResult(
     OptionalDouble noiseFloor,
     Optional<Reasoning> reasoning,
     List<SourceScore> sources,
+    List<SourcePlace> leftOut,
     List<SourceGroup> groups,
     List<Statement> statements,
     List<List<Double>> matrix,
@@ -64,6 +67,7 @@ public record AttributionResult(
 
   public AttributionResult {
     sources = List.copyOf(sources);
+    leftOut = List.copyOf(leftOut);
     groups = List.copyOf(groups);
     statements = List.copyOf(statements);
     matrix = matrix.stream().map(List::copyOf).toList();

@@ -135,7 +135,11 @@ public final class Attributor {
       TaskReader.ReadTask read = reader.read(conversation);
       AttributionMethod wanted = method;
       ScoringTask task = read.task();
-      Optional<GivenScores> given = earlier.flatMap(scores -> scores.of(task));
+      // Earlier scores are of the whole prompt, or lack other sources than this reading does.
+      Optional<GivenScores> given =
+          read.fitted().isPresent()
+              ? Optional.empty()
+              : earlier.flatMap(scores -> scores.of(task));
       if (given.isPresent()) {
         read = read.with(given.get());
         wanted = new ProxyPruning(options.method().exactTop());
@@ -144,7 +148,7 @@ public final class Attributor {
           read.notes().add(AttributionNote.FAST_SCORES_UNUSABLE);
         }
         if (proxy.isPresent()) {
-          read = read.with(proxy.get().read(conversation, task));
+          read = read.with(proxy.get().read(conversation, task, read.leftOut()));
         }
       }
       AttributionMethod chosen = affordable(wanted, read.task());
@@ -258,6 +262,7 @@ public final class Attributor {
       long started)
       throws NotScorableException {
     ScoringTask task = read.task();
+    boolean whole = read.fitted().isEmpty();
     List<List<Double>> matrix = new ArrayList<>();
     List<SourceScore> sources = new ArrayList<>();
     for (int i = 0; i < task.sources().size(); i++) {
@@ -272,10 +277,10 @@ public final class Attributor {
               source.text(),
               finite(sum(tau.byStatement())),
               scores.reasoning().isPresent() ? finite(tau.reasoning()) : OptionalDouble.empty(),
-              tau.exact(),
+              tau.exact() && whole,
               tau.method(),
               tau.scorer(),
-              tau.pruned() ? SourceScore.PRUNED : SourceScore.FULL));
+              tau.pruned() || !whole ? SourceScore.PRUNED : SourceScore.FULL));
     }
     List<Statement> statements = new ArrayList<>();
     for (int j = 0; j < task.response().statements().size(); j++) {
@@ -319,7 +324,7 @@ public final class Attributor {
         conversation.responseId(),
         AttributionStatus.SCORED,
         notes.isEmpty() ? "" : notes.iterator().next().name(),
-        AttributionNote.sentences(notes),
+        reason(notes, read.fitted()),
         chosen.name(),
         scorer.description(),
         isSurrogate(conversation),
@@ -331,6 +336,7 @@ public final class Attributor {
         OptionalDouble.of(floor),
         reasoning,
         sources,
+        read.leftOut(),
         scores.groups().stream()
             .map(
                 group ->
@@ -344,6 +350,12 @@ public final class Attributor {
         scores.retokenized(),
         false,
         cost);
+  }
+
+  private static String reason(
+      Set<AttributionNote> notes, Optional<ContextWindow.Fitted> fitted) {
+    String sentences = AttributionNote.sentences(notes);
+    return fitted.map(of -> of.sizes() + " " + sentences).orElse(sentences);
   }
 
   private Reasoning reasoning(ContextScores.Reasoning scored) {
@@ -389,6 +401,7 @@ public final class Attributor {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         Optional.empty(),
+        List.of(),
         List.of(),
         List.of(),
         List.of(),

@@ -1,5 +1,6 @@
 package dev.whence.attribution;
 
+import dev.whence.attribution.ContextWindow.Fitted;
 import dev.whence.attribution.method.Prior;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.ContextPattern;
@@ -40,25 +41,43 @@ final class TaskReader {
   private final Scorer scorer;
   private final Partitioner partitioner = new Partitioner();
   private final ContextReader context;
+  private final OverWindow overWindow;
   private final CutWindow window = new CutWindow();
 
   TaskReader(Scorer scorer, AttributionOptions options) {
     this.scorer = scorer;
     this.context = new ContextReader(options, partitioner);
+    this.overWindow = options.overWindow();
   }
 
   /**
    * A conversation ready to be scored.
    *
    * @param notes what has been noticed so far; may be added to
+   * @param fitted where sources were left out for the model's window: which, and why
    */
-  record ReadTask(ScoringTask task, Set<AttributionNote> notes) {
+  record ReadTask(ScoringTask task, Set<AttributionNote> notes, Optional<Fitted> fitted) {
     ReadTask with(Prior scores) {
-      return new ReadTask(task.withPrior(scores), notes);
+      return new ReadTask(task.withPrior(scores), notes, fitted);
+    }
+
+    List<SourcePlace> leftOut() {
+      return fitted.map(Fitted::leftOut).orElse(List.of());
     }
   }
 
   ReadTask read(Conversation conversation) throws NotScorableException {
+    return read(conversation, List.of());
+  }
+
+  /**
+   * Reads a conversation.
+   *
+   * @param without sources that somebody else has left out of the prompt, so that they are not in
+   *     this reading either
+   */
+  ReadTask read(Conversation conversation, List<SourcePlace> without)
+      throws NotScorableException {
     refuseMedia(conversation);
     Tokenizer tokenizer = scorer.tokenizer();
     RenderedPrompt prompt = render(conversation);
@@ -74,9 +93,31 @@ final class TaskReader {
     }
     TokenizedPrompt tokens =
         new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
-    refuseLengths(tokens, response);
+    if (tokens.length() == 0) {
+      throw new NotScorableException(
+          "EMPTY_PROMPT",
+          "The prompt has no token, so the first token of the response follows from nothing.");
+    }
+    ContextWindow most = new ContextWindow(scorer.description().maxPositions());
+    boolean fits = most.holds(tokens.length(), response.length());
+    if (!fits && overWindow == OverWindow.REFUSE && without.isEmpty()) {
+      throw most.tooLong(tokens.length(), response.length());
+    }
 
     PromptReading reading = readContext(prompt);
+    ScoringTask task =
+        ContextWindow.without(
+            new ScoringTask(tokens, response, reading.sources(), reading.context(), List.of()),
+            without);
+    Optional<Fitted> fitted = Optional.empty();
+    if (!most.holds(task.prompt().length(), response.length())) {
+      if (overWindow == OverWindow.REFUSE) {
+        throw most.tooLong(task.prompt().length(), response.length());
+      }
+      fitted = Optional.of(most.fit(task, reading, conversation));
+      task = fitted.get().task();
+      notes.add(AttributionNote.WINDOWED);
+    }
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
     }
@@ -91,13 +132,7 @@ final class TaskReader {
     }
     noteReasoning(conversation, prompt).ifPresent(notes::add);
     return new ReadTask(
-        new ScoringTask(
-            tokens,
-            response,
-            reading.sources(),
-            reading.context(),
-            Duplicates.groups(reading.sources(), MOST_GROUPS)),
-        notes);
+        task.withDuplicates(Duplicates.groups(task.sources(), MOST_GROUPS)), notes, fitted);
   }
 
   private RenderedPrompt render(Conversation conversation) throws NotScorableException {
@@ -117,27 +152,6 @@ final class TaskReader {
     if (media.isPresent()) {
       throw new NotScorableException(
           "MEDIA_PART", "The prompt has an image, audio or other part without text.");
-    }
-  }
-
-  private void refuseLengths(TokenizedPrompt prompt, TokenizedResponse response)
-      throws NotScorableException {
-    if (prompt.length() == 0) {
-      throw new NotScorableException(
-          "EMPTY_PROMPT",
-          "The prompt has no token, so the first token of the response follows from nothing.");
-    }
-    int window = scorer.description().maxPositions();
-    if (prompt.length() + response.length() > window) {
-      throw new NotScorableException(
-          "PROMPT_TOO_LONG",
-          "The prompt of "
-              + prompt.length()
-              + " tokens and the response of "
-              + response.length()
-              + " do not fit into the model's window of "
-              + window
-              + " tokens.");
     }
   }
 

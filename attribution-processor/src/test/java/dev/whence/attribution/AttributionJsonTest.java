@@ -60,6 +60,7 @@ class AttributionJsonTest {
                   "pruned"),
               new SourceScore(
                   "doc-8", new Span(2, 9), "\"B\"\n", -0.5, true, "exact-loo", "n", "full")),
+          List.of(new SourcePlace("doc-9", new Span(1, 5))),
           List.of(new SourceGroup(List.of(0, 1), 4.25, OptionalDouble.of(9.5))),
           List.of(new Statement(new Span(0, 3), -4.5), new Statement(new Span(3, 9), -8)),
           List.of(List.of(3.0, 0.5), List.of(-0.75, 0.25)),
@@ -88,6 +89,7 @@ class AttributionJsonTest {
                 + "\"context\":\"pruned\"},{\"segment\":\"doc-8\",\"start\":2,\"end\":9,"
                 + "\"text\":\"\\\"B\\\"\\n\",\"tau\":-0.5,\"reasoningTau\":null,\"exact\":true,"
                 + "\"method\":\"exact-loo\",\"scorer\":\"n\",\"context\":\"full\"}],"
+                + "\"leftOut\":[{\"segment\":\"doc-9\",\"start\":1,\"end\":5}],"
                 + "\"groups\":[{\"sources\":[0,1],\"tau\":4.25,\"reasoningTau\":9.5}],"
                 + "\"statements\":[{\"start\":0,\"end\":3,\"logLikelihood\":-4.5},"
                 + "{\"start\":3,\"end\":9,\"logLikelihood\":-8.0}],"
@@ -177,6 +179,7 @@ class AttributionJsonTest {
             OptionalDouble.of(0),
             Optional.empty(),
             sources,
+            List.of(),
             List.of(),
             List.of(),
             List.of(),

@@ -7,6 +7,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.NoiseFloor;
+import dev.whence.attribution.OverWindow;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.LocalScorer;
@@ -121,6 +122,16 @@ final class AttributeCommand implements Callable<Integer> {
   private String contextPattern = "";
 
   @Option(
+      names = "--over-window",
+      paramLabel = "POLICY",
+      defaultValue = "refuse",
+      description =
+          "what becomes of a prompt past the model's window: refuse (default, UNSUPPORTED) or"
+              + " drop-sources, which leaves out the sources that have least in common with question"
+              + " and response (BM25) and says which")
+  private String overWindow;
+
+  @Option(
       names = "--top-k",
       defaultValue = "0",
       paramLabel = "K",
@@ -146,7 +157,12 @@ final class AttributeCommand implements Callable<Integer> {
     }
     AttributionOptions options =
         new AttributionOptions(
-            methodOptions(), granularity, maxCost, !attributable.isEmpty(), contextPattern);
+            methodOptions(),
+            granularity,
+            maxCost,
+            !attributable.isEmpty(),
+            contextPattern,
+            overWindow());
     InputFile.check(input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
@@ -179,6 +195,16 @@ final class AttributeCommand implements Callable<Integer> {
     } finally {
       smaller.ifPresent(LocalScorer::close);
     }
+  }
+
+  private OverWindow overWindow() {
+    return switch (overWindow) {
+      case "refuse" -> OverWindow.REFUSE;
+      case "drop-sources" -> OverWindow.DROP_SOURCES;
+      default ->
+          throw new UsageException(
+              "--over-window is '" + overWindow + "', but must be refuse or drop-sources");
+    };
   }
 
   private MethodOptions methodOptions() {

@@ -8,8 +8,10 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.RenderedPrompt.Segment;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Finds the attributable segments of a rendered prompt and cuts them into sources.
@@ -49,10 +51,14 @@ public final class ContextReader {
     for (Segment segment : prompt.segments()) {
       Part part = segment.part();
       if (part.attributable() || isWidened(part, widened)) {
+        int first = collector.sources.size();
         if (part.sources().isEmpty()) {
           collector.partition(segment, segment.kept());
         } else {
           collector.callersSpans(segment);
+        }
+        if (part.kind() == PartKind.INSTRUCTION || part.kind() == PartKind.QUESTION) {
+          collector.asked(first);
         }
       } else if (pattern.isPresent() && !part.kind().attributableByDefault()) {
         for (Span match : pattern.get().find(part.text())) {
@@ -63,7 +69,8 @@ public final class ContextReader {
         }
       }
     }
-    return new PromptReading(prompt, collector.sources, collector.context, collector.declared);
+    return new PromptReading(
+        prompt, collector.sources, collector.context, collector.declared, collector.asked);
   }
 
   /**
@@ -94,8 +101,16 @@ public final class ContextReader {
   private final class Collector {
     final List<Source> sources = new ArrayList<>();
     final List<Span> context = new ArrayList<>();
+    final Set<Integer> asked = new HashSet<>();
     boolean declared;
     int paragraph;
+
+    /** All sources from this one on belong to what was asked. */
+    void asked(int first) {
+      for (int i = first; i < sources.size(); i++) {
+        asked.add(i);
+      }
+    }
 
     /** Cuts a range of a part's text as the granularity says. */
     void partition(Segment segment, Span range) {

@@ -2,6 +2,7 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.SourcePlace;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.runtime.serde.EventWriter;
@@ -10,6 +11,7 @@ import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.LeftOutSource;
 import dev.whence.schemas.avro.ReasoningScore;
 import dev.whence.schemas.avro.ScorerProvenance;
 import dev.whence.schemas.avro.ScoringStatus;
@@ -28,8 +30,9 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Makes {@link Attribution} events. A result that is too large for its topic gets smaller in three
- * steps: without texts and tokens, without the matrix, with the 200 strongest sources only.
+ * Makes {@link Attribution} events. A result that is too large for its topic gets smaller in four
+ * steps: without texts and tokens, without the matrix, with the 200 strongest sources only, without
+ * the names of sources that were left out of the prompt.
  */
 final class AttributionEvents {
   static final int KEPT_SOURCES = 200;
@@ -65,6 +68,7 @@ final class AttributionEvents {
             .setNoiseFloor(boxed(result.noiseFloor()))
             .setReasoning(result.reasoning().map(AttributionEvents::reasoning).orElse(null))
             .setSources(result.sources().stream().map(this::source).toList())
+            .setLeftOut(result.leftOut().stream().map(AttributionEvents::leftOut).toList())
             .setGroups(result.groups().stream().map(AttributionEvents::group).toList())
             .setStatements(result.statements().stream().map(AttributionEvents::statement).toList())
             .setMatrix(result.matrix())
@@ -184,9 +188,10 @@ final class AttributionEvents {
     if (!event.getMatrix().isEmpty()) {
       return Optional.of(withoutMatrix(event));
     }
-    return event.getSources().size() > KEPT_SOURCES
-        ? Optional.of(strongest(event))
-        : Optional.empty();
+    if (event.getSources().size() > KEPT_SOURCES) {
+      return Optional.of(strongest(event));
+    }
+    return event.getLeftOut().isEmpty() ? Optional.empty() : Optional.of(withoutLeftOut(event));
   }
 
   /** A record to write. */
@@ -238,6 +243,11 @@ final class AttributionEvents {
     return Attribution.newBuilder(event).setMatrix(List.of()).setTruncated(true).build();
   }
 
+  /** How many sources were left out of the prompt still stands in the reason. */
+  private static Attribution withoutLeftOut(Attribution event) {
+    return Attribution.newBuilder(event).setLeftOut(List.of()).setTruncated(true).build();
+  }
+
   private static Attribution strongest(Attribution event) {
     List<SourceScore> sources = event.getSources();
     Set<Integer> kept =
@@ -284,6 +294,14 @@ final class AttributionEvents {
         .setMethod(source.method())
         .setScorer(source.scorer())
         .setContext(source.context())
+        .build();
+  }
+
+  private static LeftOutSource leftOut(SourcePlace source) {
+    return LeftOutSource.newBuilder()
+        .setSegment(source.segment())
+        .setStart(source.span().start())
+        .setEnd(source.span().end())
         .build();
   }
 
