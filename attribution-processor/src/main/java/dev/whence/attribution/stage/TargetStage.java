@@ -183,7 +183,7 @@ final class TargetStage implements Stage {
   }
 
   /** The fast scores and the candidates, if only those are to be scored again. */
-  private static Optional<EarlierScores> earlier(Escalation escalation) {
+  static Optional<EarlierScores> earlier(Escalation escalation) {
     Attribution fast = escalation.getFast();
     if (fast == null || escalation.getCandidates().isEmpty()) {
       return Optional.empty();

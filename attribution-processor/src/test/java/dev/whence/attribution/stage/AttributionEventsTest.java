@@ -7,16 +7,21 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.EarlierScores;
+import dev.whence.attribution.SourcePlace;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ThinkingTemplate;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
+import dev.whence.conversation.Span;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.CandidateSource;
+import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.SourceScore;
 import java.util.ArrayList;
 import java.util.List;
@@ -74,6 +79,32 @@ class AttributionEventsTest {
     assertThat(event.getGroups().get(0).getReasoningTau())
         .isEqualTo(result.groups().get(0).reasoningTau().getAsDouble());
     assertThat(event.getLogLikelihood()).isEqualTo(result.logLikelihood().getAsDouble());
+  }
+
+  @Test
+  void theTargetTakesOverWhatTheFastRoleSaysOfTheReasoning() {
+    Conversation conversation = Conversations.reasoned("So the cat sat", "The mat.", PARTS);
+    AttributionResult result = attribute(conversation);
+    Attribution event = event(conversation, result);
+    SourceScore first = event.getSources().get(0);
+    Escalation escalation =
+        Escalation.newBuilder()
+            .setResponseId("r-1")
+            .setFast(event)
+            .setCandidates(
+                List.of(
+                    CandidateSource.newBuilder()
+                        .setSegment(first.getSegment())
+                        .setStart(first.getStart())
+                        .setEnd(first.getEnd())
+                        .build()))
+            .build();
+    EarlierScores earlier = TargetStage.earlier(escalation).orElseThrow();
+    assertThat(earlier.candidates()).containsExactly(new SourcePlace("d", new Span(0, 24)));
+    assertThat(earlier.sources())
+        .usingRecursiveFieldByFieldElementComparatorIgnoringFields("text")
+        .isEqualTo(result.sources());
+    assertThat(earlier.sources()).allMatch(source -> source.reasoningTau().isPresent());
   }
 
   @Test
