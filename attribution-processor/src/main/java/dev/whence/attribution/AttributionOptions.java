@@ -33,8 +33,7 @@ public record AttributionOptions(
       double maxCostSeconds,
       boolean attributableAll,
       String contextPattern) {
-    this(
-        method, granularity, maxCostSeconds, attributableAll, contextPattern, OverWindow.REFUSE);
+    this(method, granularity, maxCostSeconds, attributableAll, contextPattern, OverWindow.REFUSE);
   }
 
   public AttributionOptions withOverWindow(OverWindow policy) {

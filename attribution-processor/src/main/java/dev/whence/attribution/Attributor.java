@@ -137,9 +137,7 @@ public final class Attributor {
       ScoringTask task = read.task();
       // Earlier scores are of the whole prompt, or lack other sources than this reading does.
       Optional<GivenScores> given =
-          read.fitted().isPresent()
-              ? Optional.empty()
-              : earlier.flatMap(scores -> scores.of(task));
+          read.fitted().isPresent() ? Optional.empty() : earlier.flatMap(scores -> scores.of(task));
       if (given.isPresent()) {
         read = read.with(given.get());
         wanted = new ProxyPruning(options.method().exactTop());
@@ -352,8 +350,7 @@ public final class Attributor {
         cost);
   }
 
-  private static String reason(
-      Set<AttributionNote> notes, Optional<ContextWindow.Fitted> fitted) {
+  private static String reason(Set<AttributionNote> notes, Optional<ContextWindow.Fitted> fitted) {
     String sentences = AttributionNote.sentences(notes);
     return fitted.map(of -> of.sizes() + " " + sentences).orElse(sentences);
   }

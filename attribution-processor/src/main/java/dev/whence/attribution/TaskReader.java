@@ -76,8 +76,7 @@ final class TaskReader {
    * @param without sources that somebody else has left out of the prompt, so that they are not in
    *     this reading either
    */
-  ReadTask read(Conversation conversation, List<SourcePlace> without)
-      throws NotScorableException {
+  ReadTask read(Conversation conversation, List<SourcePlace> without) throws NotScorableException {
     refuseMedia(conversation);
     Tokenizer tokenizer = scorer.tokenizer();
     RenderedPrompt prompt = render(conversation);

@@ -221,8 +221,7 @@ class OverWindowTest {
   @Test
   void withoutAnySourceLeftItIsScoredWithGroundednessZero() {
     Conversation conversation = Conversations.of(ANSWER, "stop", PARTS);
-    int window =
-        tokens(Conversations.of(ANSWER, "stop", PARTS[0], PARTS[2]));
+    int window = tokens(Conversations.of(ANSWER, "stop", PARTS[0], PARTS[2]));
     AttributionResult result = attribute(window, "exact-loo", conversation);
     assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
     assertThat(result.sources()).isEmpty();
@@ -287,8 +286,8 @@ class OverWindowTest {
       return;
     }
     assertThat(result.promptTokens() + result.responseTokens()).isLessThanOrEqualTo(window);
-    Set<SourcePlace> all = whole.sources().stream().map(OverWindowTest::place).collect(
-        Collectors.toSet());
+    Set<SourcePlace> all =
+        whole.sources().stream().map(OverWindowTest::place).collect(Collectors.toSet());
     List<SourcePlace> told = new ArrayList<>(result.leftOut());
     result.sources().forEach(source -> told.add(place(source)));
     assertThat(told).containsExactlyInAnyOrderElementsOf(all);
@@ -305,7 +304,8 @@ class OverWindowTest {
       shorter.add(Part.of(PartKind.QUESTION, part.id(), text.toString()));
     }
     AttributionResult expected =
-        attribute(8192, "exact-loo", Conversations.of(ANSWER, "stop", shorter.toArray(Part[]::new)));
+        attribute(
+            8192, "exact-loo", Conversations.of(ANSWER, "stop", shorter.toArray(Part[]::new)));
     assertThat(result.promptTokens()).isEqualTo(expected.promptTokens());
     assertThat(result.logLikelihood().getAsDouble())
         .isCloseTo(expected.logLikelihood().getAsDouble(), within(1e-9));

@@ -120,7 +120,8 @@ public record ScoringTask(
 
   /**
    * The task with a prompt from which some sources are left out for good: C, and what "no
-   * attributable context" means, are those of the shorter prompt. Its near-duplicates are not known.
+   * attributable context" means, are those of the shorter prompt. Its near-duplicates are not
+   * known.
    *
    * @param leftOut their indices
    */

@@ -15,8 +15,8 @@ import java.util.Set;
  *     whole segments, paragraph breaks included, elsewhere. So groundedness does not depend on the
  *     granularity.
  * @param contextDeclared whether any segment is attributable at all
- * @param asked indices of the sources that are cut out of instructions or questions themselves: what
- *     was asked, rather than context
+ * @param asked indices of the sources that are cut out of instructions or questions themselves:
+ *     what was asked, rather than context
  */
 public record PromptReading(
     RenderedPrompt prompt,

@@ -17,8 +17,7 @@ class Bm25Test {
     double cat = Math.log(1 + (3 - 1 + .5) / (1 + .5));
     double first = 1.2 * (.25 + .75 * 5 / mean);
     double third = 1.2 * (.25 + .75 * 2 / mean);
-    assertThat(scores[0])
-        .isCloseTo((the + cat) * 2 * 2.2 / (2 + first), within(1e-12));
+    assertThat(scores[0]).isCloseTo((the + cat) * 2 * 2.2 / (2 + first), within(1e-12));
     assertThat(scores[1]).isZero();
     assertThat(scores[2]).isCloseTo(the * 2.2 / (1 + third), within(1e-12));
   }

@@ -245,8 +245,7 @@ class AttributionProcessorIT {
       spans.add(new Span(start, text.length()));
     }
     Part document =
-        new Part(
-            PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, text.toString(), true, spans);
+        new Part(PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, text.toString(), true, spans);
     bench.send(
         List.of(
             record(
