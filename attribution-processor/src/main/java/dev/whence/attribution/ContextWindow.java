@@ -88,6 +88,12 @@ record ContextWindow(int tokens) {
       }
       rest = task.without(leftOut);
     }
+    if (rest.prompt().length() == 0) {
+      throw new NotScorableException(
+          "PROMPT_TOO_LONG",
+          sizes(task.prompt().length(), task.response().length())
+              + ", and without its sources nothing is left of the prompt.");
+    }
     String sizes =
         String.format(
             Locale.ROOT,

@@ -92,11 +92,6 @@ final class TaskReader {
     }
     TokenizedPrompt tokens =
         new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
-    if (tokens.length() == 0) {
-      throw new NotScorableException(
-          "EMPTY_PROMPT",
-          "The prompt has no token, so the first token of the response follows from nothing.");
-    }
     ContextWindow most = new ContextWindow(scorer.description().maxPositions());
     boolean fits = most.holds(tokens.length(), response.length());
     if (!fits && overWindow == OverWindow.REFUSE && without.isEmpty()) {
@@ -108,6 +103,11 @@ final class TaskReader {
         ContextWindow.without(
             new ScoringTask(tokens, response, reading.sources(), reading.context(), List.of()),
             without);
+    if (task.prompt().length() == 0) {
+      throw new NotScorableException(
+          "EMPTY_PROMPT",
+          "The prompt has no token, so the first token of the response follows from nothing.");
+    }
     Optional<Fitted> fitted = Optional.empty();
     if (!most.holds(task.prompt().length(), response.length())) {
       if (overWindow == OverWindow.REFUSE) {

@@ -73,9 +73,16 @@ class OverWindowTest {
     return new Attributor(model(window), dropping(method)).attribute(of);
   }
 
+  /** Of prompt and response. */
   private static int tokens(Conversation conversation) {
-    AttributionResult whole = attribute(8192, "exact-loo", conversation);
-    return whole.promptTokens() + whole.responseTokens();
+    try {
+      return new TaskReader(model(8192), AttributionOptions.DEFAULT)
+          .read(conversation)
+          .task()
+          .length();
+    } catch (NotScorableException e) {
+      throw new IllegalArgumentException(e.sentence(), e);
+    }
   }
 
   private static Conversation withContext(List<String> sentences) {
@@ -227,6 +234,20 @@ class OverWindowTest {
     assertThat(result.sources()).isEmpty();
     assertThat(result.leftOut()).hasSize(6);
     assertThat(result.groundedness()).hasValue(0);
+  }
+
+  @Test
+  void aRawPromptOfSourcesAloneIsNotShortenedToNothing() {
+    String answer = "The cat sat on the mat. ".repeat(4);
+    Conversation conversation =
+        Conversations.raw(answer, document("a", "It is what it is and so on. "));
+    int tokens = tokens(conversation);
+    int response = TOKENIZER.encode(answer).length();
+    AttributionResult result = attribute(tokens - 1, "exact-loo", conversation);
+    assertThat(tokens - 1).isGreaterThanOrEqualTo(response);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    assertThat(result.reason()).contains("nothing is left of the prompt");
   }
 
   @ParameterizedTest

@@ -138,12 +138,9 @@ class ReasoningTest {
     }
   }
 
-  /**
-   * Which sources they look at closer depends on the answer, so only what they look at alike can be
-   * compared: the whole paragraphs, and what the numbers say of themselves.
-   */
+  /** Which sources they look at closer depends on the answer; each look is at the thought, too. */
   @ParameterizedTest
-  @ValueSource(strings = {"cascade", "hierarchical", "paragraph-splice"})
+  @ValueSource(strings = {"cascade", "paragraph-splice"})
   void methodsThatLookTwiceScoreTheReasoningInBothLooks(String method) {
     AttributionResult result = attribute(scorer, method, reasoned(CONTEXT));
     AttributionResult exact = attribute(scorer, "exact-loo", thoughtAlone(CONTEXT));
@@ -152,33 +149,45 @@ class ReasoningTest {
     for (int i = 0; i < result.sources().size(); i++) {
       SourceScore source = result.sources().get(i);
       double tau = source.reasoningTau().getAsDouble();
-      if (source.exact()) {
-        assertThat(tau).isCloseTo(exact.sources().get(i).tau(), within(1e-9));
-        known++;
-      } else if (source.method().equals("splice")) {
-        assertThat(tau).isCloseTo(splice.sources().get(i).tau(), within(1e-9));
+      if (source.exact() || source.method().equals("splice")) {
+        AttributionResult alone = source.exact() ? exact : splice;
+        assertThat(tau).isCloseTo(alone.sources().get(i).tau(), within(1e-9));
         known++;
       }
     }
-    assertThat(known).isGreaterThan(method.equals("hierarchical") ? -1 : 1);
+    assertThat(known).isGreaterThanOrEqualTo(3);
     assertThat(result.flags()).isEmpty();
   }
 
   @Test
-  void aSourceOfAParagraphThatIsNotOpenedHasItsShare() {
+  void whatIsScoredInAPrunedPromptIsScoredThereForTheReasoningTooAndTheOthersHaveTheirShare() {
     AttributionResult result = attribute(scorer, "hierarchical", reasoned(CONTEXT));
-    String spread = "hierarchical-paragraph";
     List<SourceScore> shares =
-        result.sources().stream().filter(s -> s.method().equals(spread)).toList();
-    assertThat(shares).hasSize(3);
-    AttributionResult whole =
+        result.sources().stream().filter(s -> s.context().equals(SourceScore.FULL)).toList();
+    List<SourceScore> opened =
+        result.sources().stream().filter(s -> s.context().equals(SourceScore.PRUNED)).toList();
+    assertThat(shares)
+        .hasSize(3)
+        .allMatch(source -> source.method().equals("hierarchical-paragraph"));
+    assertThat(opened).hasSize(3);
+
+    String pruned = CONTEXT;
+    for (SourceScore share : shares) {
+      pruned = pruned.replace(share.text(), "");
+    }
+    AttributionResult alone = attribute(scorer, "exact-loo", thoughtAlone(pruned));
+    for (int i = 0; i < 3; i++) {
+      assertThat(opened.get(i).reasoningTau().getAsDouble())
+          .isCloseTo(alone.sources().get(i).tau(), within(1e-9));
+    }
+    AttributionResult paragraphs =
         new Attributor(
                 scorer,
                 new AttributionOptions(MethodOptions.DEFAULT, Granularity.PARAGRAPH, 0, false, ""))
-            .attribute(reasoned(CONTEXT));
-    int paragraph = CONTEXT.indexOf(shares.get(0).text()) == 0 ? 0 : 1;
+            .attribute(thoughtAlone(CONTEXT));
+    int paragraph = CONTEXT.startsWith(shares.get(0).text()) ? 0 : 1;
     assertThat(shares.stream().mapToDouble(s -> s.reasoningTau().getAsDouble()).sum())
-        .isCloseTo(whole.sources().get(paragraph).reasoningTau().getAsDouble(), within(1e-9));
+        .isCloseTo(paragraphs.sources().get(paragraph).tau(), within(1e-9));
   }
 
   @ParameterizedTest
