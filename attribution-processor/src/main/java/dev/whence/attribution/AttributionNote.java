@@ -9,9 +9,7 @@ import java.util.stream.Collectors;
  */
 public enum AttributionNote {
   /** Only part of the prompt was read. */
-  WINDOWED(
-      "Sources were left out of a prompt that is past the model's window: they have no score, and"
-          + " all numbers are of the shorter prompt."),
+  WINDOWED("What was left out has no score, and all numbers are of the shorter prompt."),
   /** A long prompt in which nothing is attributable: most likely a flattened one. */
   NO_SOURCES_DECLARED(
       "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
