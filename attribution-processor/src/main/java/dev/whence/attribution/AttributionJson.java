@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.Reasoning;
 import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
@@ -17,6 +18,7 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.stream.IntStream;
 
@@ -79,9 +81,19 @@ public final class AttributionJson {
     writeNats(json, "groundedness", result.groundedness());
     writeNats(json, "groundednessPerToken", result.groundednessPerToken());
     writeNats(json, "noiseFloor", result.noiseFloor());
+    boolean reasoned = result.reasoning().isPresent();
+    writeReasoning(result.reasoning(), json);
     json.writeArrayFieldStart("sources");
     for (int i : kept) {
-      writeSource(result.sources().get(i), json);
+      writeSource(result.sources().get(i), reasoned, json);
+    }
+    json.writeEndArray();
+    json.writeArrayFieldStart("leftOut");
+    for (SourcePlace source : result.leftOut()) {
+      json.writeStartObject();
+      json.writeStringField("segment", source.segment());
+      writeSpan(json, source.span());
+      json.writeEndObject();
     }
     json.writeEndArray();
     json.writeArrayFieldStart("groups");
@@ -94,6 +106,9 @@ public final class AttributionJson {
         }
         json.writeEndArray();
         writeNumber(json, "tau", group.tau());
+        if (reasoned) {
+          writeNats(json, "reasoningTau", group.reasoningTau());
+        }
         json.writeEndObject();
       }
     }
@@ -167,12 +182,33 @@ public final class AttributionJson {
     json.writeEndObject();
   }
 
-  private static void writeSource(SourceScore source, JsonGenerator json) throws IOException {
+  private static void writeReasoning(Optional<Reasoning> scored, JsonGenerator json)
+      throws IOException {
+    if (scored.isEmpty()) {
+      json.writeNullField("reasoning");
+      return;
+    }
+    Reasoning reasoning = scored.get();
+    json.writeObjectFieldStart("reasoning");
+    json.writeNumberField("tokens", reasoning.tokens());
+    writeNumber(json, "logLikelihood", reasoning.logLikelihood());
+    writeNats(json, "logLikelihoodWithoutContext", reasoning.logLikelihoodWithoutContext());
+    writeNats(json, "groundedness", reasoning.groundedness());
+    writeNats(json, "groundednessPerToken", reasoning.groundednessPerToken());
+    writeNumber(json, "noiseFloor", reasoning.noiseFloor());
+    json.writeEndObject();
+  }
+
+  private static void writeSource(SourceScore source, boolean reasoned, JsonGenerator json)
+      throws IOException {
     json.writeStartObject();
     json.writeStringField("segment", source.segment());
     writeSpan(json, source.span());
     json.writeStringField("text", source.text());
     writeNumber(json, "tau", source.tau());
+    if (reasoned) {
+      writeNats(json, "reasoningTau", source.reasoningTau());
+    }
     json.writeBooleanField("exact", source.exact());
     json.writeStringField("method", source.method());
     json.writeStringField("scorer", source.scorer());
@@ -248,7 +284,9 @@ public final class AttributionJson {
         nats(json, "logLikelihood"),
         nats(json, "logLikelihoodWithoutContext"),
         nats(json, "noiseFloor"),
+        reasoning(json.path("reasoning")),
         sources(field(json, "sources")),
+        places(json.path("leftOut")),
         groups(json.path("groups")),
         statements(field(json, "statements")),
         matrix(field(json, "matrix")),
@@ -264,6 +302,22 @@ public final class AttributionJson {
             field(cost, "flops").asDouble()));
   }
 
+  private static Optional<Reasoning> reasoning(JsonNode json) {
+    return json.isObject()
+        ? Optional.of(
+            new Reasoning(
+                field(json, "tokens").asInt(),
+                field(json, "logLikelihood").asDouble(),
+                nats(json, "logLikelihoodWithoutContext"),
+                field(json, "noiseFloor").asDouble()))
+        : Optional.empty();
+  }
+
+  /** Is written only where there is reasoning. */
+  private static OptionalDouble reasoningTau(JsonNode json) {
+    return json.has("reasoningTau") ? nats(json, "reasoningTau") : OptionalDouble.empty();
+  }
+
   private static List<SourceScore> sources(JsonNode array) {
     List<SourceScore> sources = new ArrayList<>();
     for (JsonNode json : array) {
@@ -273,6 +327,7 @@ public final class AttributionJson {
               span(json),
               field(json, "text").asText(),
               field(json, "tau").asDouble(),
+              reasoningTau(json),
               field(json, "exact").asBoolean(),
               field(json, "method").asText(),
               field(json, "scorer").asText(),
@@ -281,12 +336,20 @@ public final class AttributionJson {
     return sources;
   }
 
+  private static List<SourcePlace> places(JsonNode array) {
+    List<SourcePlace> places = new ArrayList<>();
+    for (JsonNode json : array) {
+      places.add(new SourcePlace(field(json, "segment").asText(), span(json)));
+    }
+    return places;
+  }
+
   private static List<SourceGroup> groups(JsonNode array) {
     List<SourceGroup> groups = new ArrayList<>();
     for (JsonNode json : array) {
       List<Integer> sources = new ArrayList<>();
       field(json, "sources").forEach(source -> sources.add(source.asInt()));
-      groups.add(new SourceGroup(sources, field(json, "tau").asDouble()));
+      groups.add(new SourceGroup(sources, field(json, "tau").asDouble(), reasoningTau(json)));
     }
     return groups;
   }

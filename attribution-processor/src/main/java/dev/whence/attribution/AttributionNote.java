@@ -8,6 +8,8 @@ import java.util.stream.Collectors;
  * them as its reason code, and the sentences of all as its reason.
  */
 public enum AttributionNote {
+  /** Only part of the prompt was read. */
+  WINDOWED("What was left out has no score, and all numbers are of the shorter prompt."),
   /** A long prompt in which nothing is attributable: most likely a flattened one. */
   NO_SOURCES_DECLARED(
       "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
@@ -52,6 +54,10 @@ public enum AttributionNote {
   REASONING_NOT_CONDITIONED(
       "The record holds reasoning that the template does not render, so the response is scored"
           + " without it."),
+  /** Not every source says what it did to the reasoning. */
+  REASONING_NOT_ATTRIBUTED(
+      "Not every source has a score for the reasoning, since the method or an earlier result that"
+          + " gave its score says none; likelihoods and groundedness of the reasoning are there."),
   /** A cited segment does not exist or is not attributable. */
   CITATION_WITHOUT_SOURCE("A citation names a segment that has no source."),
   /** A cited segment did not make the citing statement more likely. */

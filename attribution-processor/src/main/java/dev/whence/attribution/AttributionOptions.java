@@ -16,13 +16,15 @@ import dev.whence.attribution.source.ContextPattern;
  *     instructions
  * @param contextPattern regular expression with one group that finds the context inside a flattened
  *     prompt, or empty
+ * @param overWindow what becomes of a prompt that is past the model's window
  */
 public record AttributionOptions(
     MethodOptions method,
     Granularity granularity,
     double maxCostSeconds,
     boolean attributableAll,
-    String contextPattern) {
+    String contextPattern,
+    OverWindow overWindow) {
   public static final AttributionOptions DEFAULT =
       new AttributionOptions(MethodOptions.DEFAULT, Granularity.SENTENCE, 0, false, "");
 
@@ -34,5 +36,20 @@ public record AttributionOptions(
     if (!contextPattern.isEmpty()) {
       var unused = new ContextPattern(contextPattern);
     }
+  }
+
+  /** What is past the model's window is refused. */
+  public AttributionOptions(
+      MethodOptions method,
+      Granularity granularity,
+      double maxCostSeconds,
+      boolean attributableAll,
+      String contextPattern) {
+    this(method, granularity, maxCostSeconds, attributableAll, contextPattern, OverWindow.REFUSE);
+  }
+
+  public AttributionOptions withOverWindow(OverWindow policy) {
+    return new AttributionOptions(
+        method, granularity, maxCostSeconds, attributableAll, contextPattern, policy);
   }
 }

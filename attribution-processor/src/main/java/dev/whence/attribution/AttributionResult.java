@@ -3,6 +3,7 @@ package dev.whence.attribution;
 import dev.whence.conversation.Span;
 import dev.whence.engine.ScorerDescription;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import org.jspecify.annotations.Nullable;
 
@@ -18,13 +19,17 @@ import org.jspecify.annotations.Nullable;
  * @param scorer who scored; null where nothing was loaded or tried
  * @param surrogate whether the scorer stands in for a production model that is not among its
  *     aliases
- * @param promptTokens length of the prompt in tokens
+ * @param promptTokens length of the prompt in tokens, as it was scored
  * @param responseTokens tokens scored, the end token included if it was
  * @param endTokenScored whether the end token was scored
  * @param logLikelihood L(C)
  * @param logLikelihoodWithoutContext L(no attributable context)
  * @param noiseFloor |tau| below this is numerical noise for this scorer's dtype, nats
+ * @param reasoning what a reasoning model thought before it answered, scored apart; the answer's
+ *     numbers are given it and hold nothing of it. Empty if the prompt has none
  * @param sources in order of the prompt
+ * @param leftOut sources that have no score, since the prompt is past the model's window and was
+ *     shortened by them, in order of the prompt
  * @param groups sources that say nearly the same, with what all of them together are worth
  * @param statements of the response, in order
  * @param matrix tau[source][statement]; rows sum to the sources' tau
@@ -48,7 +53,9 @@ public record AttributionResult(
     OptionalDouble logLikelihood,
     OptionalDouble logLikelihoodWithoutContext,
     OptionalDouble noiseFloor,
+    Optional<Reasoning> reasoning,
     List<SourceScore> sources,
+    List<SourcePlace> leftOut,
     List<SourceGroup> groups,
     List<Statement> statements,
     List<List<Double>> matrix,
@@ -60,6 +67,7 @@ public record AttributionResult(
 
   public AttributionResult {
     sources = List.copyOf(sources);
+    leftOut = List.copyOf(leftOut);
     groups = List.copyOf(groups);
     statements = List.copyOf(statements);
     matrix = matrix.stream().map(List::copyOf).toList();
@@ -69,11 +77,15 @@ public record AttributionResult(
 
   /** Groundedness = L(C) - L(no attributable context), nats. */
   public OptionalDouble groundedness() {
-    if (logLikelihood.isEmpty() || logLikelihoodWithoutContext.isEmpty()) {
-      return OptionalDouble.empty();
-    }
-    return OptionalDouble.of(
-        logLikelihood.getAsDouble() - logLikelihoodWithoutContext.getAsDouble());
+    return logLikelihood.isEmpty()
+        ? OptionalDouble.empty()
+        : difference(logLikelihood.getAsDouble(), logLikelihoodWithoutContext);
+  }
+
+  private static OptionalDouble difference(double full, OptionalDouble without) {
+    return without.isEmpty()
+        ? OptionalDouble.empty()
+        : OptionalDouble.of(full - without.getAsDouble());
   }
 
   /** Groundedness divided by the number of scored tokens, nats per token. */
@@ -85,12 +97,41 @@ public record AttributionResult(
   }
 
   /**
+   * The reasoning of a reasoning model, as if it had been the response. The tag that closes it is
+   * not scored.
+   *
+   * @param tokens scored, at least 1
+   * @param logLikelihood L(C) of the reasoning, nats
+   * @param logLikelihoodWithoutContext L(no attributable context) of the reasoning, nats
+   * @param noiseFloor |reasoningTau| below this is numerical noise for this scorer's dtype, nats
+   */
+  public record Reasoning(
+      int tokens,
+      double logLikelihood,
+      OptionalDouble logLikelihoodWithoutContext,
+      double noiseFloor) {
+    /** Of the reasoning alone: L(C) - L(no attributable context), nats. */
+    public OptionalDouble groundedness() {
+      return difference(logLikelihood, logLikelihoodWithoutContext);
+    }
+
+    /** Divided by the number of tokens, nats per token. */
+    public OptionalDouble groundednessPerToken() {
+      OptionalDouble whole = groundedness();
+      return whole.isEmpty() ? whole : OptionalDouble.of(whole.getAsDouble() / tokens);
+    }
+  }
+
+  /**
    * One source and its leave-one-out score.
    *
    * @param segment id of the part
    * @param span range of the part's text, UTF-16 code units
    * @param text the source's text
-   * @param tau L(C) - L(C without the source), nats
+   * @param tau L(C) - L(C without the source) of the response, nats
+   * @param reasoningTau the same of the reasoning, nats; empty if none is scored, or the method
+   *     does not say it. What {@code exact}, {@code method}, {@code scorer} and {@code context} say
+   *     holds for it, too
    * @param exact whether tau is exact LOO on the full context by {@code scorer}
    * @param method that gave tau
    * @param scorer model that gave tau
@@ -101,6 +142,7 @@ public record AttributionResult(
       Span span,
       String text,
       double tau,
+      OptionalDouble reasoningTau,
       boolean exact,
       String method,
       String scorer,
@@ -110,6 +152,19 @@ public record AttributionResult(
 
     /** Measured in a context of which less promising sources had been left out. */
     public static final String PRUNED = "pruned";
+
+    /** A source of a response without reasoning. */
+    public SourceScore(
+        String segment,
+        Span span,
+        String text,
+        double tau,
+        boolean exact,
+        String method,
+        String scorer,
+        String context) {
+      this(segment, span, text, tau, OptionalDouble.empty(), exact, method, scorer, context);
+    }
   }
 
   /**
@@ -133,10 +188,16 @@ public record AttributionResult(
    *
    * @param sources their indices in {@link #sources}, in order
    * @param tau of all of them, left out at once: exact, on the full context, nats
+   * @param reasoningTau the same of the reasoning, nats; empty if none is scored
    */
-  public record SourceGroup(List<Integer> sources, double tau) {
+  public record SourceGroup(List<Integer> sources, double tau, OptionalDouble reasoningTau) {
     public SourceGroup {
       sources = List.copyOf(sources);
+    }
+
+    /** Of a response without reasoning. */
+    public SourceGroup(List<Integer> sources, double tau) {
+      this(sources, tau, OptionalDouble.empty());
     }
   }
 

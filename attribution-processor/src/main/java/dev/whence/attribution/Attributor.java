@@ -1,6 +1,7 @@
 package dev.whence.attribution;
 
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.Reasoning;
 import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
@@ -134,7 +135,9 @@ public final class Attributor {
       TaskReader.ReadTask read = reader.read(conversation);
       AttributionMethod wanted = method;
       ScoringTask task = read.task();
-      Optional<GivenScores> given = earlier.flatMap(scores -> scores.of(task));
+      // Earlier scores are of the whole prompt, or lack other sources than this reading does.
+      Optional<GivenScores> given =
+          read.fitted().isPresent() ? Optional.empty() : earlier.flatMap(scores -> scores.of(task));
       if (given.isPresent()) {
         read = read.with(given.get());
         wanted = new ProxyPruning(options.method().exactTop());
@@ -143,7 +146,7 @@ public final class Attributor {
           read.notes().add(AttributionNote.FAST_SCORES_UNUSABLE);
         }
         if (proxy.isPresent()) {
-          read = read.with(proxy.get().read(conversation, task));
+          read = read.with(proxy.get().read(conversation, task, read.leftOut()));
         }
       }
       AttributionMethod chosen = affordable(wanted, read.task());
@@ -257,6 +260,7 @@ public final class Attributor {
       long started)
       throws NotScorableException {
     ScoringTask task = read.task();
+    boolean whole = read.fitted().isEmpty();
     List<List<Double>> matrix = new ArrayList<>();
     List<SourceScore> sources = new ArrayList<>();
     for (int i = 0; i < task.sources().size(); i++) {
@@ -270,10 +274,11 @@ public final class Attributor {
               source.span(),
               source.text(),
               finite(sum(tau.byStatement())),
-              tau.exact(),
+              scores.reasoning().isPresent() ? finite(tau.reasoning()) : OptionalDouble.empty(),
+              tau.exact() && whole,
               tau.method(),
               tau.scorer(),
-              tau.pruned() ? SourceScore.PRUNED : SourceScore.FULL));
+              tau.pruned() || !whole ? SourceScore.PRUNED : SourceScore.FULL));
     }
     List<Statement> statements = new ArrayList<>();
     for (int j = 0; j < task.response().statements().size(); j++) {
@@ -295,6 +300,11 @@ public final class Attributor {
     if (meter.deadlineReached()) {
       notes.add(AttributionNote.DEADLINE_REACHED);
     }
+    Optional<Reasoning> reasoning = scores.reasoning().map(this::reasoning);
+    if (reasoning.isPresent()
+        && sources.stream().anyMatch(source -> source.reasoningTau().isEmpty())) {
+      notes.add(AttributionNote.REASONING_NOT_ATTRIBUTED);
+    }
     double floor = noise.nats(task.response().length());
     if (chosen.givesNats()) {
       notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
@@ -312,7 +322,7 @@ public final class Attributor {
         conversation.responseId(),
         AttributionStatus.SCORED,
         notes.isEmpty() ? "" : notes.iterator().next().name(),
-        AttributionNote.sentences(notes),
+        reason(notes, read.fitted()),
         chosen.name(),
         scorer.description(),
         isSurrogate(conversation),
@@ -322,9 +332,14 @@ public final class Attributor {
         OptionalDouble.of(finite(sum(scores.byStatement()))),
         without,
         OptionalDouble.of(floor),
+        reasoning,
         sources,
+        read.leftOut(),
         scores.groups().stream()
-            .map(group -> new SourceGroup(group.sources(), finite(group.tau())))
+            .map(
+                group ->
+                    new SourceGroup(
+                        group.sources(), finite(group.tau()), finite(group.reasoning())))
             .toList(),
         statements,
         matrix,
@@ -333,6 +348,24 @@ public final class Attributor {
         scores.retokenized(),
         false,
         cost);
+  }
+
+  private static String reason(Set<AttributionNote> notes, Optional<ContextWindow.Fitted> fitted) {
+    String sentences = AttributionNote.sentences(notes);
+    return fitted.map(of -> of.sizes() + " " + sentences).orElse(sentences);
+  }
+
+  private Reasoning reasoning(ContextScores.Reasoning scored) {
+    return new Reasoning(
+        scored.tokens(),
+        finite(scored.logLikelihood()),
+        finite(scored.withoutContext()),
+        noise.nats(scored.tokens()));
+  }
+
+  private static OptionalDouble finite(OptionalDouble value) {
+    value.ifPresent(Attributor::finite);
+    return value;
   }
 
   private static double sum(double[] values) {
@@ -364,6 +397,8 @@ public final class Attributor {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         OptionalDouble.empty(),
+        Optional.empty(),
+        List.of(),
         List.of(),
         List.of(),
         List.of(),

@@ -41,7 +41,8 @@ public final class ContextAblation implements AutoCloseable {
   public static ContextAblation open(
       Scorer scorer, AttributionOptions options, Conversation conversation) {
     try {
-      return new ContextAblation(scorer, new TaskReader(scorer, options).read(conversation).task());
+      ScoringTask task = new TaskReader(scorer, options).read(conversation).task();
+      return new ContextAblation(scorer, task.withoutReasoning());
     } catch (NotScorableException e) {
       throw new IllegalArgumentException(e.sentence(), e);
     }

@@ -48,6 +48,7 @@ public record EarlierScores(
           new SourcePlace(source.segment(), source.span()),
           new SourceTau(
               row,
+              source.reasoningTau(),
               source.method(),
               source.scorer(),
               source.exact(),

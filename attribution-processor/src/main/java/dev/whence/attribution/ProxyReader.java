@@ -28,19 +28,22 @@ final class ProxyReader {
       throw new IllegalArgumentException(
           "a proxy can not score with the method '" + method.name() + "'");
     }
-    this.reader = new TaskReader(scorer, options);
+    // Sources that only the proxy can not hold would have no score.
+    this.reader = new TaskReader(scorer, options.withOverWindow(OverWindow.REFUSE));
   }
 
   /**
    * The proxy's reading.
    *
    * @param target the same conversation in the target's tokens
+   * @param leftOut sources that the target's reading lacks: so does the proxy's
    * @throws NotScorableException if the proxy can not score it; the code begins with PROXY
    */
-  ProxyReading read(Conversation conversation, ScoringTask target) throws NotScorableException {
+  ProxyReading read(Conversation conversation, ScoringTask target, List<SourcePlace> leftOut)
+      throws NotScorableException {
     ScoringTask task;
     try {
-      task = reader.read(conversation).task();
+      task = reader.read(conversation, leftOut).task();
     } catch (NotScorableException e) {
       throw new NotScorableException(
           "PROXY_" + e.code(), "The proxy can not score it: " + e.sentence());

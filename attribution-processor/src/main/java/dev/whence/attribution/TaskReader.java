@@ -1,5 +1,6 @@
 package dev.whence.attribution;
 
+import dev.whence.attribution.ContextWindow.Fitted;
 import dev.whence.attribution.method.Prior;
 import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.ContextPattern;
@@ -31,6 +32,12 @@ final class TaskReader {
   /** A prompt of at least so many tokens has most likely some context in it. */
   static final int LONG_PROMPT_TOKENS = 256;
 
+  /** Sources are left out of prompts of so many windows at most, ... */
+  private static final int DROPPED_WINDOWS = 64;
+
+  /** ... and of so many tokens. */
+  private static final long DROPPED_TOKENS = 1_000_000;
+
   /** Groups of near-duplicates that are scored together: each costs an exact branch. */
   private static final int MOST_GROUPS = 8;
 
@@ -40,25 +47,42 @@ final class TaskReader {
   private final Scorer scorer;
   private final Partitioner partitioner = new Partitioner();
   private final ContextReader context;
+  private final OverWindow overWindow;
   private final CutWindow window = new CutWindow();
 
   TaskReader(Scorer scorer, AttributionOptions options) {
     this.scorer = scorer;
     this.context = new ContextReader(options, partitioner);
+    this.overWindow = options.overWindow();
   }
 
   /**
    * A conversation ready to be scored.
    *
    * @param notes what has been noticed so far; may be added to
+   * @param fitted where sources were left out for the model's window: which, and why
    */
-  record ReadTask(ScoringTask task, Set<AttributionNote> notes) {
+  record ReadTask(ScoringTask task, Set<AttributionNote> notes, Optional<Fitted> fitted) {
     ReadTask with(Prior scores) {
-      return new ReadTask(task.withPrior(scores), notes);
+      return new ReadTask(task.withPrior(scores), notes, fitted);
+    }
+
+    List<SourcePlace> leftOut() {
+      return fitted.map(Fitted::leftOut).orElse(List.of());
     }
   }
 
   ReadTask read(Conversation conversation) throws NotScorableException {
+    return read(conversation, List.of());
+  }
+
+  /**
+   * Reads a conversation.
+   *
+   * @param without sources that somebody else has left out of the prompt, so that they are not in
+   *     this reading either
+   */
+  ReadTask read(Conversation conversation, List<SourcePlace> without) throws NotScorableException {
     refuseMedia(conversation);
     Tokenizer tokenizer = scorer.tokenizer();
     RenderedPrompt prompt = render(conversation);
@@ -72,11 +96,34 @@ final class TaskReader {
       throw new NotScorableException(
           "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
     }
-    TokenizedPrompt tokens = new TokenizedPrompt(tokenizer, prompt.text(), window);
-    refuseLengths(tokens, response);
+    TokenizedPrompt tokens =
+        new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
+    ContextWindow most = new ContextWindow(scorer.description().maxPositions());
+    boolean fits = most.holds(tokens.length(), response.length());
+    if (!fits && overWindow == OverWindow.REFUSE && without.isEmpty()) {
+      throw most.tooLong(tokens.length(), response.length());
+    }
 
     response = response.in(statements(conversation));
     PromptReading reading = readContext(prompt);
+    ScoringTask task =
+        ContextWindow.without(
+            new ScoringTask(tokens, response, reading.sources(), reading.context(), List.of()),
+            without);
+    if (task.prompt().length() == 0) {
+      throw new NotScorableException(
+          "EMPTY_PROMPT",
+          "The prompt has no token, so the first token of the response follows from nothing.");
+    }
+    Optional<Fitted> fitted = Optional.empty();
+    if (!most.holds(task.prompt().length(), response.length())) {
+      if (overWindow == OverWindow.REFUSE) {
+        throw most.tooLong(task.prompt().length(), response.length());
+      }
+      fitted = Optional.of(most.fit(task, reading, conversation));
+      task = fitted.get().task();
+      notes.add(AttributionNote.WINDOWED);
+    }
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
     } else if (reading.longWithoutSource()) {
@@ -92,14 +139,12 @@ final class TaskReader {
       notes.add(AttributionNote.RESPONSE_CUT_OFF);
     }
     noteReasoning(conversation, prompt).ifPresent(notes::add);
-    Duplicates.Groups duplicates = Duplicates.groups(reading.sources(), MOST_GROUPS);
+    Duplicates.Groups duplicates = Duplicates.groups(task.sources(), MOST_GROUPS);
     if (!duplicates.complete()) {
       notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
     }
     return new ReadTask(
-        new ScoringTask(
-            tokens, response, reading.sources(), reading.context(), duplicates.groups()),
-        notes);
+        task.withDuplicates(duplicates.groups()), notes, fitted);
   }
 
   private RenderedPrompt render(Conversation conversation) throws NotScorableException {
@@ -122,29 +167,37 @@ final class TaskReader {
     }
   }
 
-  /** Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. */
+  /**
+   * Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. Where sources
+   * may be left out, far more may come in.
+   */
   private void refuseCharacters(String prompt, String response) throws NotScorableException {
     int window = scorer.description().maxPositions();
+    long most =
+        overWindow == OverWindow.REFUSE
+            ? window
+            : Math.max(window, Math.min((long) DROPPED_WINDOWS * window, DROPPED_TOKENS));
     int longest = scorer.tokenizer().longestToken();
-    if ((long) prompt.length() + response.length() > (long) window * longest) {
+    if ((long) prompt.length() + response.length() > most * longest) {
       throw new NotScorableException(
           "PROMPT_TOO_LONG",
           "The prompt of "
               + prompt.length()
               + " characters and the response of "
               + response.length()
-              + " do not fit into the model's window of "
-              + window
-              + " tokens, of which the longest has "
+              + " do not fit into "
+              + bound(most, window)
+              + ", of which the longest has "
               + longest
               + " characters.");
     }
-    refuseCount("prompt", prompt, window);
-    refuseCount("response", response, window);
+    refuseCount("prompt", prompt, most, window);
+    refuseCount("response", response, window, window);
   }
 
-  private void refuseCount(String what, String text, int window) throws NotScorableException {
-    if (TokenCount.isOver(scorer.tokenizer(), text, window)) {
+  private void refuseCount(String what, String text, long most, int window)
+      throws NotScorableException {
+    if (TokenCount.isOver(scorer.tokenizer(), text, (int) most)) {
       throw new NotScorableException(
           "PROMPT_TOO_LONG",
           "The "
@@ -152,32 +205,17 @@ final class TaskReader {
               + " of "
               + text.length()
               + " characters has over "
-              + 2L * window
-              + " tokens and does not fit into the model's window of "
-              + window
+              + 2L * most
+              + " tokens and does not fit into "
+              + bound(most, window)
               + ".");
     }
   }
 
-  private void refuseLengths(TokenizedPrompt prompt, TokenizedResponse response)
-      throws NotScorableException {
-    if (prompt.length() == 0) {
-      throw new NotScorableException(
-          "EMPTY_PROMPT",
-          "The prompt has no token, so the first token of the response follows from nothing.");
-    }
-    int window = scorer.description().maxPositions();
-    if (prompt.length() + response.length() > window) {
-      throw new NotScorableException(
-          "PROMPT_TOO_LONG",
-          "The prompt of "
-              + prompt.length()
-              + " tokens and the response of "
-              + response.length()
-              + " do not fit into the model's window of "
-              + window
-              + " tokens.");
-    }
+  private static String bound(long most, int window) {
+    return most == window
+        ? "the model's window of " + window + " tokens"
+        : "the " + most + " tokens from which sources are left out for the model's window";
   }
 
   private PromptReading readContext(RenderedPrompt prompt) throws NotScorableException {
@@ -228,9 +266,8 @@ final class TaskReader {
 
   private static Optional<AttributionNote> noteReasoning(
       Conversation conversation, RenderedPrompt prompt) {
-    String reasoning = conversation.reasoning().strip();
-    if (!reasoning.isEmpty()) {
-      return prompt.text().contains(reasoning)
+    if (!conversation.reasoning().isBlank()) {
+      return prompt.reasoning().isPresent()
           ? Optional.empty()
           : Optional.of(AttributionNote.REASONING_NOT_CONDITIONED);
     }

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.AttributionResult.Cost;
+import dev.whence.attribution.AttributionResult.Reasoning;
 import dev.whence.attribution.AttributionResult.SourceGroup;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
@@ -21,6 +22,7 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.ScorerDescription;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import org.junit.jupiter.api.Test;
 
@@ -44,12 +46,22 @@ class AttributionJsonTest {
           OptionalDouble.of(-12.5),
           OptionalDouble.of(-32.5),
           OptionalDouble.of(0.25),
+          Optional.of(new Reasoning(40, -60.5, OptionalDouble.of(-80.5), 0.75)),
           List.of(
               new SourceScore(
-                  "doc-7", new Span(0, 4), "A 🎉", 3.5, false, "hierarchical", "m", "pruned"),
+                  "doc-7",
+                  new Span(0, 4),
+                  "A 🎉",
+                  3.5,
+                  OptionalDouble.of(7.5),
+                  false,
+                  "hierarchical",
+                  "m",
+                  "pruned"),
               new SourceScore(
                   "doc-8", new Span(2, 9), "\"B\"\n", -0.5, true, "exact-loo", "n", "full")),
-          List.of(new SourceGroup(List.of(0, 1), 4.25)),
+          List.of(new SourcePlace("doc-9", new Span(1, 5))),
+          List.of(new SourceGroup(List.of(0, 1), 4.25, OptionalDouble.of(9.5))),
           List.of(new Statement(new Span(0, 3), -4.5), new Statement(new Span(3, 9), -8)),
           List.of(List.of(3.0, 0.5), List.of(-0.75, 0.25)),
           List.of(new TokenScore(new Span(0, 3), -4.5), new TokenScore(new Span(9, 9), -8)),
@@ -69,12 +81,16 @@ class AttributionJsonTest {
                 + "\"promptTokens\":100,\"responseTokens\":20,\"endTokenScored\":true,"
                 + "\"logLikelihood\":-12.5,\"logLikelihoodWithoutContext\":-32.5,"
                 + "\"groundedness\":20.0,\"groundednessPerToken\":1.0,\"noiseFloor\":0.25,"
+                + "\"reasoning\":{\"tokens\":40,\"logLikelihood\":-60.5,"
+                + "\"logLikelihoodWithoutContext\":-80.5,\"groundedness\":20.0,"
+                + "\"groundednessPerToken\":0.5,\"noiseFloor\":0.75},"
                 + "\"sources\":[{\"segment\":\"doc-7\",\"start\":0,\"end\":4,\"text\":\"A 🎉\","
-                + "\"tau\":3.5,\"exact\":false,\"method\":\"hierarchical\",\"scorer\":\"m\","
+                + "\"tau\":3.5,\"reasoningTau\":7.5,\"exact\":false,\"method\":\"hierarchical\",\"scorer\":\"m\","
                 + "\"context\":\"pruned\"},{\"segment\":\"doc-8\",\"start\":2,\"end\":9,"
-                + "\"text\":\"\\\"B\\\"\\n\",\"tau\":-0.5,\"exact\":true,"
+                + "\"text\":\"\\\"B\\\"\\n\",\"tau\":-0.5,\"reasoningTau\":null,\"exact\":true,"
                 + "\"method\":\"exact-loo\",\"scorer\":\"n\",\"context\":\"full\"}],"
-                + "\"groups\":[{\"sources\":[0,1],\"tau\":4.25}],"
+                + "\"leftOut\":[{\"segment\":\"doc-9\",\"start\":1,\"end\":5}],"
+                + "\"groups\":[{\"sources\":[0,1],\"tau\":4.25,\"reasoningTau\":9.5}],"
                 + "\"statements\":[{\"start\":0,\"end\":3,\"logLikelihood\":-4.5},"
                 + "{\"start\":3,\"end\":9,\"logLikelihood\":-8.0}],"
                 + "\"matrix\":[[3.0,0.5],[-0.75,0.25]],\"retokenizedBranches\":2,"
@@ -109,6 +125,8 @@ class AttributionJsonTest {
             attributor.attribute(
                 Conversations.of("So.", "stop", Part.of(PartKind.MEDIA, "m", ""))));
     assertThat(names(refused)).isEqualTo(names(scored));
+    assertThat(scored.get("reasoning").isNull()).isTrue();
+    assertThat(names(scored.get("sources").get(0))).doesNotContain("reasoningTau");
     assertThat(refused.get("status").asText()).isEqualTo("UNSUPPORTED");
     assertThat(refused.get("logLikelihood").isNull()).isTrue();
     assertThat(refused.get("groundedness").isNull()).isTrue();
@@ -159,7 +177,9 @@ class AttributionJsonTest {
             OptionalDouble.of(-1),
             OptionalDouble.of(-1),
             OptionalDouble.of(0),
+            Optional.empty(),
             sources,
+            List.of(),
             List.of(),
             List.of(),
             List.of(),

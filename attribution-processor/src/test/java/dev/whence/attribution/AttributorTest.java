@@ -376,10 +376,12 @@ class AttributorTest {
 
   @Test
   void reasoningThatTheTemplateLeavesOutIsFlagged() {
-    AttributionResult result = attribute(Conversations.reasoned("The dog ran.", ANSWER, CONTEXT));
-    assertThat(result.flags()).isEmpty(); // it stands in the document, so in the prompt
-    result = attribute(Conversations.reasoned("Let me think.", ANSWER, CONTEXT));
-    assertThat(result.flags()).containsExactly("REASONING_NOT_CONDITIONED");
+    // The first stands in the document, which does not make it reasoning.
+    for (String reasoning : List.of("The dog ran.", "Let me think.")) {
+      AttributionResult result = attribute(Conversations.reasoned(reasoning, ANSWER, CONTEXT));
+      assertThat(result.flags()).containsExactly("REASONING_NOT_CONDITIONED");
+      assertThat(result.reasoning()).isEmpty();
+    }
   }
 
   @Test

@@ -7,6 +7,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.NoiseFloor;
+import dev.whence.attribution.OverWindow;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.ConversationCodec;
@@ -122,6 +123,16 @@ final class AttributeCommand implements Callable<Integer> {
   private String contextPattern = "";
 
   @Option(
+      names = "--over-window",
+      paramLabel = "POLICY",
+      defaultValue = "refuse",
+      description =
+          "what becomes of a prompt past the model's window: refuse (default, UNSUPPORTED) or"
+              + " drop-sources, which leaves out the sources that have least in common with question"
+              + " and response (BM25) and says which")
+  private String overWindow;
+
+  @Option(
       names = "--top-k",
       defaultValue = "0",
       paramLabel = "K",
@@ -197,6 +208,16 @@ final class AttributeCommand implements Callable<Integer> {
     return new AttributionJson(topK, tokenLogProbs);
   }
 
+  private OverWindow overWindow() {
+    return switch (overWindow) {
+      case "refuse" -> OverWindow.REFUSE;
+      case "drop-sources" -> OverWindow.DROP_SOURCES;
+      default ->
+          throw new UsageException(
+              "--over-window is '" + overWindow + "', but must be refuse or drop-sources");
+    };
+  }
+
   /** Everything that can be wrong with them is known before a model is loaded. */
   private AttributionOptions options() {
     try {
@@ -209,7 +230,7 @@ final class AttributeCommand implements Callable<Integer> {
         }
       }
       return new AttributionOptions(
-          dials, granularity, maxCost, !attributable.isEmpty(), contextPattern);
+          dials, granularity, maxCost, !attributable.isEmpty(), contextPattern, overWindow());
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

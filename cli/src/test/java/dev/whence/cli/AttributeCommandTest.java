@@ -96,6 +96,29 @@ class AttributeCommandTest {
   }
 
   @Test
+  void whatBecomesOfAPromptPastTheWindowIsSaidByName() throws Exception {
+    Path input = Files.writeString(directory.resolve("over.jsonl"), ANSWERED.formatted("r"));
+    CommandRun run =
+        CommandRun.of(
+            "attribute", "--model", model, "--input", input.toString(), "--over-window", "cut");
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(String.join(" ", run.err())).contains("refuse or drop-sources");
+
+    run =
+        CommandRun.of(
+            "attribute",
+            "--model",
+            model,
+            "--input",
+            input.toString(),
+            "--json",
+            "--over-window",
+            "drop-sources");
+    assertThat(run.exit()).isZero();
+    assertThat(JSON.readTree(run.out().get(0)).get("leftOut")).isEmpty();
+  }
+
+  @Test
   void onlyUnsupportedResponsesAreNoFailure() throws Exception {
     Path input =
         Files.writeString(

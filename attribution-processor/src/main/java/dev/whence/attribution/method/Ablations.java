@@ -1,6 +1,7 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.tokens.AblatedPrompt;
+import dev.whence.attribution.tokens.ReasoningTokens;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import dev.whence.attribution.tokens.TokenizedResponse;
 import dev.whence.conversation.Span;
@@ -32,18 +33,17 @@ final class Ablations {
   }
 
   /**
-   * The log-likelihood of the response under one ablated prompt.
+   * The log-likelihoods of response and reasoning under one ablated prompt.
    *
-   * @param byStatement nats; null if nothing was left of the prompt, so that the first token of the
+   * @param likelihoods null if nothing was left of the prompt, so that the first token of the
    *     response can not be conditioned on anything
    * @param retokenized whether tokens outside the cut changed
    * @param exact whether nothing was taken over from the trunk that the cut may have changed
    */
-  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  record Outcome(double @Nullable [] byStatement, boolean retokenized, boolean exact) {}
+  record Outcome(@Nullable Likelihoods likelihoods, boolean retokenized, boolean exact) {}
 
   /**
-   * Scores the response under each ablated prompt.
+   * Scores the response, and the reasoning in the prompt, under each ablated prompt.
    *
    * @param trunk prompt and response
    * @param cuts what each reading leaves out: sorted and disjoint spans of the prompt's text
@@ -56,18 +56,18 @@ final class Ablations {
       List<List<Span>> cuts,
       Meter meter) {
     List<Outcome> outcomes = new ArrayList<>(cuts.size());
-    double[] unchanged = response.byStatement(trunk.logProbs());
+    Likelihoods unchanged = Likelihoods.of(prompt.reasoning(), response, trunk.logProbs());
     List<Branch> chunk = new ArrayList<>();
     List<Pending> pending = new ArrayList<>();
     int chunkTokens = 0;
     for (List<Span> cut : cuts) {
       if (cut.stream().allMatch(Span::isEmpty)) {
-        pending.add(new Pending(unchanged, false));
+        pending.add(new Pending(unchanged));
         continue;
       }
       AblatedPrompt ablated = prompt.without(cut);
       if (ablated.ids().length == 0) {
-        pending.add(new Pending(null, false));
+        pending.add(new Pending(null));
         continue;
       }
       Branch branch =
@@ -77,9 +77,12 @@ final class Ablations {
                   ablated.sharedPrefix(),
                   ablated.sharedSuffix(),
                   prompt.length(),
+                  ablated.reasoning().from(),
+                  prompt.scoredFrom(),
                   response.ids()));
       chunk.add(branch);
-      pending.add(new Pending(null, true, ablated.retokenized(), Reuse.isExact(branch)));
+      pending.add(
+          new Pending(null, ablated.reasoning(), ablated.retokenized(), Reuse.isExact(branch)));
       chunkTokens += branch.tokens().length;
       if (chunkTokens >= CHUNK_TOKENS) {
         flush(trunk, response, chunk, pending, outcomes, meter);
@@ -91,11 +94,13 @@ final class Ablations {
   }
 
   /** An outcome that is known already, or whose branch waits in the chunk. */
-  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   private record Pending(
-      double @Nullable [] known, boolean branched, boolean retokenized, boolean exact) {
-    Pending(double @Nullable [] known, boolean branched) {
-      this(known, branched, false, true);
+      @Nullable Likelihoods known,
+      @Nullable ReasoningTokens branched,
+      boolean retokenized,
+      boolean exact) {
+    Pending(@Nullable Likelihoods known) {
+      this(known, null, false, true);
     }
   }
 
@@ -110,9 +115,10 @@ final class Ablations {
     meter.ranBranches(scorer, trunk, chunk);
     int next = 0;
     for (Pending one : pending) {
-      double[] byStatement =
-          one.branched() ? response.byStatement(scored.get(next++)) : one.known();
-      outcomes.add(new Outcome(byStatement, one.retokenized(), one.exact()));
+      ReasoningTokens reasoning = one.branched();
+      Likelihoods likelihoods =
+          reasoning == null ? one.known() : Likelihoods.of(reasoning, response, scored.get(next++));
+      outcomes.add(new Outcome(likelihoods, one.retokenized(), one.exact()));
     }
     chunk.clear();
     pending.clear();
@@ -126,48 +132,53 @@ final class Ablations {
    * @param length tokens of the ablated prompt
    */
   record Shape(int prefix, int suffix, int length) {
-    /** The shape of a prompt of {@code full} tokens without some spans. */
+    /** The shape of a prompt without some spans, at least one. */
     static Shape of(TokenizedPrompt prompt, List<Span> cut) {
-      if (cut.isEmpty()) {
-        return new Shape(prompt.length(), 0, prompt.length());
-      }
       int removed = cut.stream().mapToInt(prompt::tokensIn).sum();
       int from = prompt.tokenAt(cut.get(0).start());
       int to = prompt.tokenAt(cut.get(cut.size() - 1).end());
       return new Shape(from, prompt.length() - to, prompt.length() - removed);
     }
 
-    private Reuse.Reading reading(int full, int responseTokens) {
+    private Reuse.Reading reading(ScoringTask task) {
+      int full = task.prompt().length();
       int least = Math.max(1, length);
+      int scoredFrom = Math.max(1, least - (full - task.scoredFrom()));
       return new Reuse.Reading(
-          new int[least], prefix, Math.min(suffix, least), full, new int[responseTokens]);
+          new int[least],
+          prefix,
+          Math.min(suffix, least),
+          full,
+          scoredFrom,
+          task.scoredFrom(),
+          new int[task.response().length()]);
     }
   }
 
-  /** What branches of some shapes would cost over a trunk; their chunks are bounded as above. */
-  WorkEstimate estimate(int trunkTokens, int responseTokens, List<Shape> shapes) {
-    WorkEstimate trunkAlone = scorer.estimate(trunkTokens, responseTokens, List.of());
+  /** What branches of some shapes would cost over a task's trunk; chunks are bounded as above. */
+  WorkEstimate estimate(ScoringTask task, List<Shape> shapes) {
+    WorkEstimate trunkAlone = scorer.estimate(task.length(), task.scored(), List.of());
     WorkEstimate total = new WorkEstimate(0, 0, 0);
     List<Branch> chunk = new ArrayList<>();
     int chunkTokens = 0;
     for (Shape shape : shapes) {
-      Branch branch = reuse.branch(shape.reading(trunkTokens - responseTokens, responseTokens));
+      Branch branch = reuse.branch(shape.reading(task));
       chunk.add(branch);
       chunkTokens += branch.tokens().length;
       if (chunkTokens >= CHUNK_TOKENS) {
-        total = total.plus(branchesAlone(trunkTokens, responseTokens, chunk, trunkAlone));
+        total = total.plus(branchesAlone(task, chunk, trunkAlone));
         chunk.clear();
         chunkTokens = 0;
       }
     }
     if (!chunk.isEmpty()) {
-      total = total.plus(branchesAlone(trunkTokens, responseTokens, chunk, trunkAlone));
+      total = total.plus(branchesAlone(task, chunk, trunkAlone));
     }
     return total;
   }
 
   private WorkEstimate branchesAlone(
-      int trunkTokens, int responseTokens, List<Branch> chunk, WorkEstimate trunkAlone) {
-    return scorer.estimate(trunkTokens, responseTokens, chunk).minus(trunkAlone);
+      ScoringTask task, List<Branch> chunk, WorkEstimate trunkAlone) {
+    return scorer.estimate(task.length(), task.scored(), chunk).minus(trunkAlone);
   }
 }

@@ -44,23 +44,32 @@ public final class Attention implements AttributionMethod {
         for (int t = 0; t < byToken.length; t++) {
           byToken[t] = mass[t][i];
         }
-        scores.add(SourceTau.other(task.response().byStatement(byToken), NAME, scorer));
+        double[] ofResponse = Likelihoods.ofResponse(task.response(), byToken);
+        scores.add(SourceTau.other(task.response().byStatement(ofResponse), NAME, scorer));
       }
       return readings.with(scores, new Reuse.Prefix());
     }
   }
 
-  /** What is computed again: from the prompt's last token on. */
+  /** What is computed again: from the token before the first scored one on. */
   private static Branch rows(ScoringTask task) {
     int[] prompt = task.prompt().encoding().ids();
     return new Reuse.Prefix()
-        .branch(new Reuse.Reading(prompt, prompt.length, 0, prompt.length, task.response().ids()));
+        .branch(
+            new Reuse.Reading(
+                prompt,
+                prompt.length,
+                0,
+                prompt.length,
+                task.scoredFrom(),
+                task.scoredFrom(),
+                task.response().ids()));
   }
 
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     AttributionMethod.introspection(scorer);
-    int scored = task.response().length();
+    int scored = task.scored();
     WorkEstimate trunk = scorer.estimate(task.length(), scored, List.of());
     WorkEstimate both = scorer.estimate(task.length(), scored, List.of(rows(task)));
     return TrunkReadings.trunkEstimate(scorer, task, new Reuse.Prefix()).plus(both).minus(trunk);

@@ -95,7 +95,7 @@ public final class Hierarchical implements AttributionMethod {
     }
     ScoringTask pruned = task.pruned(open.others(), open.sources());
     return first
-        .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
+        .plus(scorer.estimate(pruned.length(), pruned.scored(), List.of()))
         .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
   }
 }

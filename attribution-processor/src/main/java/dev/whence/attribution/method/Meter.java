@@ -86,7 +86,7 @@ public final class Meter {
     if (proxy == null) {
       return own;
     }
-    double pass = scorer.estimate(task.length(), task.response().length(), List.of()).flops();
+    double pass = scorer.estimate(task.length(), task.scored(), List.of()).flops();
     return pass > 0 ? own + proxy.flops() / pass : own; // a server does not say its operations
   }
 }

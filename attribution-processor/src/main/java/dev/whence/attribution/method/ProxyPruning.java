@@ -88,7 +88,7 @@ public final class ProxyPruning implements AttributionMethod {
     Reuse exact = new Reuse.Prefix();
     return TrunkReadings.trunkEstimate(scorer, task, exact)
         .plus(prior.estimate())
-        .plus(scorer.estimate(pruned.length(), pruned.response().length(), List.of()))
+        .plus(scorer.estimate(pruned.length(), pruned.scored(), List.of()))
         .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
   }
 }

@@ -17,13 +17,23 @@ sealed interface Reuse {
    * @param prefix how many leading ones are the full prompt's
    * @param suffix how many trailing ones are the full prompt's
    * @param full tokens of the full prompt
+   * @param scoredFrom first token of the ablated prompt whose log-probability is wanted; its length
+   *     if only the response's are
+   * @param fullScoredFrom the same of the full prompt
    * @param response tokens
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  record Reading(int[] ids, int prefix, int suffix, int full, int[] response) {
-    /** The prompt's last token is never shared: its row gives the response's first probability. */
+  record Reading(
+      int[] ids,
+      int prefix,
+      int suffix,
+      int full,
+      int scoredFrom,
+      int fullScoredFrom,
+      int[] response) {
+    /** The row before the first scored token gives its probability, so it is never shared. */
     int sharedPrefix() {
-      return Math.min(prefix, ids.length - 1);
+      return Math.min(prefix, scoredFrom - 1);
     }
   }
 
@@ -68,7 +78,7 @@ sealed interface Reuse {
       int a = reading.sharedPrefix();
       int b = reading.full() - reading.suffix();
       int shift = reading.full() - reading.ids().length;
-      int end = Math.min(contextEnd, reading.full() - 1);
+      int end = Math.min(contextEnd, reading.fullScoredFrom() - 1);
       int healed = b + heal;
       if (healed >= end || shift < 0) {
         return after(a, reading);
@@ -88,7 +98,9 @@ sealed interface Reuse {
         views.add(new View(0, a, 0));
       }
       views.add(new View(healed, end, shift));
-      return new Branch(views, tokens, positions, head + tail);
+      // Nothing changed from the end of the context on, or all after the prefix would be computed.
+      int scored = head + reading.scoredFrom() - (end - shift);
+      return new Branch(views, tokens, positions, scored);
     }
   }
 
@@ -103,7 +115,7 @@ sealed interface Reuse {
       positions[i] = shared + i;
     }
     List<View> views = shared == 0 ? List.of() : List.of(new View(0, shared, 0));
-    return new Branch(views, tokens, positions, own);
+    return new Branch(views, tokens, positions, reading.scoredFrom() - shared);
   }
 
   /** Whether a branch is what the definition of leave-one-out says: nothing was moved. */

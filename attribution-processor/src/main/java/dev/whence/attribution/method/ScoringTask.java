@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What a method is given: C, r, the sources s_i, and what "no attributable context" means.
@@ -53,12 +54,35 @@ public record ScoringTask(
 
   /** For scores of single sources only. */
   public ScoringTask withoutDuplicates() {
-    return new ScoringTask(prompt, response, sources, context, List.of(), prior);
+    return withDuplicates(List.of());
+  }
+
+  public ScoringTask withDuplicates(List<List<Integer>> groups) {
+    return new ScoringTask(prompt, response, sources, context, groups, prior);
+  }
+
+  /** For scores of the response only: the reasoning in the prompt is conditioned on, no more. */
+  public ScoringTask withoutReasoning() {
+    return new ScoringTask(
+        prompt.withoutReasoning(), response, sources, context, duplicates, prior);
   }
 
   Prior requirePrior() {
     return prior.orElseThrow(
         () -> new IllegalStateException("the method needs a proxy, the task was read without one"));
+  }
+
+  /**
+   * The first token whose log-probability is wanted: that of the reasoning in the prompt, else of
+   * the response.
+   */
+  int scoredFrom() {
+    return prompt.scoredFrom();
+  }
+
+  /** How many tokens' log-probabilities are wanted. */
+  public int scored() {
+    return length() - scoredFrom();
   }
 
   /** Prompt and response, the trunk's length T. */
@@ -92,6 +116,39 @@ public record ScoringTask(
   /** Tokens of prompt and response in one array. */
   int[] tokens() {
     return concatenate(prompt.encoding().ids(), response.ids());
+  }
+
+  /**
+   * The task with a prompt from which some sources are left out for good: C, and what "no
+   * attributable context" means, are those of the shorter prompt. Its near-duplicates are not
+   * known.
+   *
+   * @param leftOut their indices
+   */
+  public ScoringTask without(Set<Integer> leftOut) {
+    List<Span> removed = new ArrayList<>();
+    List<Integer> kept = new ArrayList<>();
+    for (int i = 0; i < sources.size(); i++) {
+      if (!leftOut.contains(i)) {
+        kept.add(i);
+      } else if (!sources.get(i).rendered().isEmpty()) {
+        removed.add(sources.get(i).rendered());
+      }
+    }
+    ScoringTask shorter = pruned(removed, kept);
+    List<Span> left = new ArrayList<>();
+    int next = 0;
+    int gone = 0;
+    for (Span span : context) { // a source lies inside one of these
+      int start = span.start() - gone;
+      while (next < removed.size() && removed.get(next).start() < span.end()) {
+        gone += removed.get(next++).length();
+      }
+      if (span.end() - gone > start) {
+        left.add(new Span(start, span.end() - gone));
+      }
+    }
+    return new ScoringTask(shorter.prompt, response, shorter.sources, left, List.of());
   }
 
   /**

@@ -1,6 +1,7 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.method.ContextScores.GroupTau;
+import dev.whence.attribution.method.ContextScores.Reasoning;
 import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
@@ -11,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /** One trunk with prompt and response of a task, and what its ablated readings give. */
 public final class TrunkReadings implements AutoCloseable {
@@ -18,7 +20,7 @@ public final class TrunkReadings implements AutoCloseable {
   private final ScoringTask task;
   private final Meter meter;
   private final Trunk trunk;
-  private final double[] full;
+  private final Likelihoods full;
   private int retokenized;
 
   /**
@@ -30,8 +32,8 @@ public final class TrunkReadings implements AutoCloseable {
     this.scorer = scorer;
     this.task = task;
     this.meter = meter;
-    this.trunk = scorer.trunk(task.tokens(), task.prompt().length());
-    this.full = task.response().byStatement(trunk.logProbs());
+    this.trunk = scorer.trunk(task.tokens(), task.scoredFrom());
+    this.full = Likelihoods.of(task.prompt().reasoning(), task.response(), trunk.logProbs());
     meter.ranTrunk(scorer, trunk);
   }
 
@@ -40,22 +42,24 @@ public final class TrunkReadings implements AutoCloseable {
     List<SourceTau> taus = new ArrayList<>();
     for (Ablations.Outcome outcome : score(reuse, cuts)) {
       retokenized += outcome.retokenized() ? 1 : 0;
+      Likelihoods tau = full.minus(required(outcome));
       taus.add(
           new SourceTau(
-              tau(full, outcome), method, scorer.description().model(), outcome.exact(), false));
+              tau.byStatement(),
+              tau.reasoning(),
+              method,
+              scorer.description().model(),
+              outcome.exact(),
+              false));
     }
     return taus;
   }
 
-  /** L by statement for each choice of spans that is left out. */
+  /** L of the response by statement for each choice of spans that is left out. */
   List<double[]> logLikelihoods(Reuse reuse, List<List<Span>> cuts) {
     List<double[]> likelihoods = new ArrayList<>();
     for (Ablations.Outcome outcome : score(reuse, cuts)) {
-      double[] byStatement = outcome.byStatement();
-      if (byStatement == null) {
-        throw nothingLeft();
-      }
-      likelihoods.add(byStatement);
+      likelihoods.add(required(outcome).byStatement());
     }
     return likelihoods;
   }
@@ -68,6 +72,14 @@ public final class TrunkReadings implements AutoCloseable {
   /** The trunk, for what else is read of it. */
   Trunk trunk() {
     return trunk;
+  }
+
+  private static Likelihoods required(Ablations.Outcome outcome) {
+    Likelihoods likelihoods = outcome.likelihoods();
+    if (likelihoods == null) {
+      throw nothingLeft();
+    }
+    return likelihoods;
   }
 
   private static EngineException nothingLeft() {
@@ -89,15 +101,36 @@ public final class TrunkReadings implements AutoCloseable {
    */
   ContextScores with(List<SourceTau> sources, Reuse reuse) {
     List<Ablations.Outcome> outcomes = score(reuse, further(task));
-    Optional<double[]> without = Optional.ofNullable(outcomes.get(0).byStatement());
+    Optional<Likelihoods> without = Optional.ofNullable(outcomes.get(0).likelihoods());
     List<GroupTau> groups = new ArrayList<>();
     for (int g = 0; g < task.duplicates().size(); g++) {
-      if (outcomes.get(g + 1).byStatement() != null) { // else nothing would be left of the prompt
-        double tau = Arrays.stream(tau(full, outcomes.get(g + 1))).sum();
-        groups.add(new GroupTau(task.duplicates().get(g), tau));
+      Likelihoods withoutGroup = outcomes.get(g + 1).likelihoods();
+      if (withoutGroup != null) { // else nothing would be left of the prompt
+        Likelihoods tau = full.minus(withoutGroup);
+        groups.add(
+            new GroupTau(
+                task.duplicates().get(g), Arrays.stream(tau.byStatement()).sum(), tau.reasoning()));
       }
     }
-    return new ContextScores(trunk.logProbs(), full, without, sources, groups, retokenized);
+    return new ContextScores(
+        Likelihoods.ofResponse(task.response(), trunk.logProbs()),
+        full.byStatement(),
+        without.map(Likelihoods::byStatement),
+        reasoning(without),
+        sources,
+        groups,
+        retokenized);
+  }
+
+  private Optional<Reasoning> reasoning(Optional<Likelihoods> without) {
+    if (full.reasoning().isEmpty()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        new Reasoning(
+            task.prompt().reasoning().count(),
+            full.reasoning().getAsDouble(),
+            without.map(Likelihoods::reasoning).orElse(OptionalDouble.empty())));
   }
 
   /** What is left out besides single sources: all context, then each group of near-duplicates. */
@@ -119,19 +152,6 @@ public final class TrunkReadings implements AutoCloseable {
     return retokenized;
   }
 
-  /** L(C) - L(C without the spans), by statement. */
-  private static double[] tau(double[] full, Ablations.Outcome outcome) {
-    double[] without = outcome.byStatement();
-    if (without == null) {
-      throw nothingLeft();
-    }
-    double[] tau = new double[full.length];
-    for (int j = 0; j < tau.length; j++) {
-      tau[j] = full[j] - without[j];
-    }
-    return tau;
-  }
-
   /** What each source's reading leaves out. */
   static List<List<Span>> cuts(ScoringTask task) {
     return task.sources().stream().map(source -> List.of(source.rendered())).toList();
@@ -139,7 +159,7 @@ public final class TrunkReadings implements AutoCloseable {
 
   /** What a trunk and the readings of {@link #with} cost. */
   static WorkEstimate trunkEstimate(Scorer scorer, ScoringTask task, Reuse reuse) {
-    WorkEstimate trunk = scorer.estimate(task.length(), task.response().length(), List.of());
+    WorkEstimate trunk = scorer.estimate(task.length(), task.scored(), List.of());
     return trunk.plus(estimate(scorer, task, reuse, further(task)));
   }
 
@@ -147,8 +167,11 @@ public final class TrunkReadings implements AutoCloseable {
   static WorkEstimate estimate(
       Scorer scorer, ScoringTask task, Reuse reuse, List<List<Span>> cuts) {
     List<Ablations.Shape> shapes =
-        cuts.stream().map(cut -> Ablations.Shape.of(task.prompt(), cut)).toList();
-    return new Ablations(scorer, reuse).estimate(task.length(), task.response().length(), shapes);
+        cuts.stream()
+            .filter(cut -> !cut.stream().allMatch(Span::isEmpty)) // these are not read again
+            .map(cut -> Ablations.Shape.of(task.prompt(), cut))
+            .toList();
+    return new Ablations(scorer, reuse).estimate(task, shapes);
   }
 
   @Override

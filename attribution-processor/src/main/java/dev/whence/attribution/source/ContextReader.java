@@ -8,8 +8,10 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.RenderedPrompt.Segment;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Finds the attributable segments of a rendered prompt and cuts them into sources.
@@ -62,6 +64,9 @@ public final class ContextReader {
         } else {
           collector.callersSpans(segment);
         }
+        if (part.kind() == PartKind.INSTRUCTION || part.kind() == PartKind.QUESTION) {
+          collector.asked(before);
+        }
       } else if (pattern.isPresent() && !part.kind().attributableByDefault()) {
         for (Span match : pattern.get().find(part.text())) {
           Span kept = clip(match, segment.kept());
@@ -83,7 +88,8 @@ public final class ContextReader {
         collector.context,
         collector.declared,
         // Long instructions are common: beside documents they are what they say.
-        longText || (longInstruction && !documents));
+        longText || (longInstruction && !documents),
+        collector.asked);
   }
 
   /** What {@code attributableAll} adds where segment by segment there is nothing. */
@@ -122,8 +128,16 @@ public final class ContextReader {
   private final class Collector {
     final List<Source> sources = new ArrayList<>();
     final List<Span> context = new ArrayList<>();
+    final Set<Integer> asked = new HashSet<>();
     boolean declared;
     int paragraph;
+
+    /** All sources from this one on belong to what was asked. */
+    void asked(int first) {
+      for (int i = first; i < sources.size(); i++) {
+        asked.add(i);
+      }
+    }
 
     /** Cuts a range of a part's text as the granularity says. */
     void partition(Segment segment, Span range) {

@@ -3,6 +3,7 @@ package dev.whence.attribution.source;
 import dev.whence.conversation.Span;
 import dev.whence.engine.text.RenderedPrompt;
 import java.util.List;
+import java.util.Set;
 
 /**
  * A rendered prompt with its attributable context found.
@@ -16,16 +17,20 @@ import java.util.List;
  * @param contextDeclared whether any segment is attributable at all
  * @param longWithoutSource whether a long question, instruction or text of unknown kind gave no
  *     source; instructions do not count where a document or tool output gave one
+ * @param asked indices of the sources that are cut out of instructions or questions themselves:
+ *     what was asked, rather than context
  */
 public record PromptReading(
     RenderedPrompt prompt,
     List<Source> sources,
     List<Span> context,
     boolean contextDeclared,
-    boolean longWithoutSource) {
+    boolean longWithoutSource,
+    Set<Integer> asked) {
   public PromptReading {
     sources = List.copyOf(sources);
     context = List.copyOf(context);
+    asked = Set.copyOf(asked);
   }
 
   /** Number of paragraphs that the sources belong to. */

@@ -2,6 +2,7 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
+import dev.whence.attribution.OverWindow;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.Cascade;
 import dev.whence.attribution.method.LeaveOneOut;
@@ -285,6 +286,7 @@ public record AttributionConfig(
             / 1000.0,
         settings.choice("attribution.attributable", Attributable.class, Attributable.DECLARED)
             == Attributable.ALL,
-        pattern);
+        pattern,
+        settings.choice("attribution.over-window", OverWindow.class, defaults.overWindow()));
   }
 }

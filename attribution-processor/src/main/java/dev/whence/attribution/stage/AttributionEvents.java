@@ -2,6 +2,7 @@ package dev.whence.attribution.stage;
 
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.SourcePlace;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.runtime.serde.EventWriter;
@@ -10,6 +11,8 @@ import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.LeftOutSource;
+import dev.whence.schemas.avro.ReasoningScore;
 import dev.whence.schemas.avro.ScorerProvenance;
 import dev.whence.schemas.avro.ScoringStatus;
 import dev.whence.schemas.avro.SourceGroup;
@@ -27,8 +30,9 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Makes {@link Attribution} events. A result that is too large for its topic gets smaller in three
- * steps: without texts and tokens, without the matrix, with the 200 strongest sources only.
+ * Makes {@link Attribution} events. A result that is too large for its topic gets smaller in four
+ * steps: without texts and tokens, without the matrix, with the 200 strongest sources only, without
+ * the names of sources that were left out of the prompt.
  */
 final class AttributionEvents {
   static final int KEPT_SOURCES = 200;
@@ -62,7 +66,9 @@ final class AttributionEvents {
             .setGroundedness(boxed(result.groundedness()))
             .setGroundednessPerToken(boxed(result.groundednessPerToken()))
             .setNoiseFloor(boxed(result.noiseFloor()))
+            .setReasoning(result.reasoning().map(AttributionEvents::reasoning).orElse(null))
             .setSources(result.sources().stream().map(this::source).toList())
+            .setLeftOut(result.leftOut().stream().map(AttributionEvents::leftOut).toList())
             .setGroups(result.groups().stream().map(AttributionEvents::group).toList())
             .setStatements(result.statements().stream().map(AttributionEvents::statement).toList())
             .setMatrix(result.matrix())
@@ -182,9 +188,10 @@ final class AttributionEvents {
     if (!event.getMatrix().isEmpty()) {
       return Optional.of(withoutMatrix(event));
     }
-    return event.getSources().size() > KEPT_SOURCES
-        ? Optional.of(strongest(event))
-        : Optional.empty();
+    if (event.getSources().size() > KEPT_SOURCES) {
+      return Optional.of(strongest(event));
+    }
+    return event.getLeftOut().isEmpty() ? Optional.empty() : Optional.of(withoutLeftOut(event));
   }
 
   /** A record to write. */
@@ -236,12 +243,17 @@ final class AttributionEvents {
     return Attribution.newBuilder(event).setMatrix(List.of()).setTruncated(true).build();
   }
 
+  /** How many sources were left out of the prompt still stands in the reason. */
+  private static Attribution withoutLeftOut(Attribution event) {
+    return Attribution.newBuilder(event).setLeftOut(List.of()).setTruncated(true).build();
+  }
+
   private static Attribution strongest(Attribution event) {
     List<SourceScore> sources = event.getSources();
     Set<Integer> kept =
         IntStream.range(0, sources.size())
             .boxed()
-            .sorted(Comparator.comparingDouble(i -> -Math.abs(sources.get(i).getTau())))
+            .sorted(Comparator.comparingDouble(i -> -strength(sources.get(i))))
             .limit(KEPT_SOURCES)
             .collect(Collectors.toSet());
     List<SourceScore> strongest =
@@ -253,6 +265,23 @@ final class AttributionEvents {
         .build();
   }
 
+  /** What drove the reasoning is kept as well as what drove the answer. */
+  private static double strength(SourceScore source) {
+    Double reasoning = source.getReasoningTau();
+    return Math.max(Math.abs(source.getTau()), reasoning == null ? 0 : Math.abs(reasoning));
+  }
+
+  private static ReasoningScore reasoning(AttributionResult.Reasoning reasoning) {
+    return ReasoningScore.newBuilder()
+        .setTokens(reasoning.tokens())
+        .setLogLikelihood(reasoning.logLikelihood())
+        .setLogLikelihoodWithoutContext(boxed(reasoning.logLikelihoodWithoutContext()))
+        .setGroundedness(boxed(reasoning.groundedness()))
+        .setGroundednessPerToken(boxed(reasoning.groundednessPerToken()))
+        .setNoiseFloor(reasoning.noiseFloor())
+        .build();
+  }
+
   private SourceScore source(AttributionResult.SourceScore source) {
     return SourceScore.newBuilder()
         .setSegment(source.segment())
@@ -260,6 +289,7 @@ final class AttributionEvents {
         .setEnd(source.span().end())
         .setText(includeText ? source.text() : null)
         .setTau(source.tau())
+        .setReasoningTau(boxed(source.reasoningTau()))
         .setExact(source.exact())
         .setMethod(source.method())
         .setScorer(source.scorer())
@@ -267,8 +297,20 @@ final class AttributionEvents {
         .build();
   }
 
+  private static LeftOutSource leftOut(SourcePlace source) {
+    return LeftOutSource.newBuilder()
+        .setSegment(source.segment())
+        .setStart(source.span().start())
+        .setEnd(source.span().end())
+        .build();
+  }
+
   private static SourceGroup group(AttributionResult.SourceGroup group) {
-    return SourceGroup.newBuilder().setSources(group.sources()).setTau(group.tau()).build();
+    return SourceGroup.newBuilder()
+        .setSources(group.sources())
+        .setTau(group.tau())
+        .setReasoningTau(boxed(group.reasoningTau()))
+        .build();
   }
 
   private static StatementScore statement(AttributionResult.Statement statement) {

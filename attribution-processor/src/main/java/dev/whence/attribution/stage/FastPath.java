@@ -17,6 +17,7 @@ import java.util.OptionalDouble;
  * Decides whether a fast result is final.
  *
  * <ol>
+ *   <li>Windowed: sources were left out of the prompt; the target may have room for them.
  *   <li>Requested: the response has an attribute that asks for the target.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
  *   <li>Uncalibrated: too little was measured yet.
@@ -31,6 +32,7 @@ final class FastPath {
   static final String SHADOW = "SHADOW";
   static final String UNCALIBRATED = "UNCALIBRATED";
   static final String LOW_CONFIDENCE = "LOW_CONFIDENCE";
+  static final String WINDOWED = "WINDOWED";
 
   private final EscalationOptions options;
   private final Calibrator calibrator;
@@ -82,6 +84,17 @@ final class FastPath {
    * @param scorer that gave it, by its name in the {@link Calibrator}
    */
   Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
+    if (!result.leftOut().isEmpty()) {
+      // No agreement is measured for prompts of which only a part was read.
+      boolean requested = requested(conversation);
+      return new Escalated(
+          requested ? REQUESTED : WINDOWED,
+          requested,
+          List.of(),
+          Map.of(),
+          false,
+          OptionalDouble.empty());
+    }
     if (result.sources().isEmpty()) {
       return new Stands(OptionalDouble.empty()); // nothing that could be found otherwise
     }

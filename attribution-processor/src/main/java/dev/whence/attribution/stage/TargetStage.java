@@ -35,6 +35,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -185,7 +186,7 @@ final class TargetStage implements Stage {
   }
 
   /** The fast scores and the candidates, if only those are to be scored again. */
-  private static Optional<EarlierScores> earlier(Escalation escalation) {
+  static Optional<EarlierScores> earlier(Escalation escalation) {
     Attribution fast = escalation.getFast();
     if (fast == null || escalation.getCandidates().isEmpty()) {
       return Optional.empty();
@@ -207,12 +208,17 @@ final class TargetStage implements Stage {
               place.get().span(),
               "",
               source.getTau(),
+              optional(source.getReasoningTau()),
               source.getExact(),
               source.getMethod(),
               source.getScorer(),
               source.getContext()));
     }
     return Optional.of(new EarlierScores(sources, fast.getMatrix(), candidates));
+  }
+
+  private static OptionalDouble optional(@Nullable Double value) {
+    return value == null ? OptionalDouble.empty() : OptionalDouble.of(value);
   }
 
   private static Optional<SourcePlace> place(String segment, int start, int end) {

@@ -9,9 +9,12 @@ package dev.whence.attribution.tokens;
  *     ones are disjoint
  * @param retokenized whether tokens outside the cut changed, that is, the ids are not those of the
  *     full prompt with one run of tokens left out
+ * @param reasoning which of the ids are the reasoning's
  */
 @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-public record AblatedPrompt(int[] ids, int sharedPrefix, int sharedSuffix, boolean retokenized) {
+public record AblatedPrompt(
+    int[] ids, int sharedPrefix, int sharedSuffix, boolean retokenized, ReasoningTokens reasoning) {
+  /** A prompt whose tokens are known, but not yet where its reasoning stands. */
   static AblatedPrompt of(int[] full, int[] ids) {
     int shorter = Math.min(full.length, ids.length);
     int prefix = 0;
@@ -23,6 +26,15 @@ public record AblatedPrompt(int[] ids, int sharedPrefix, int sharedSuffix, boole
         && full[full.length - 1 - suffix] == ids[ids.length - 1 - suffix]) {
       suffix++;
     }
-    return new AblatedPrompt(ids, prefix, suffix, prefix + suffix < ids.length);
+    return new AblatedPrompt(
+        ids, prefix, suffix, prefix + suffix < ids.length, ReasoningTokens.none(ids.length));
+  }
+
+  AblatedPrompt with(ReasoningTokens found) {
+    return new AblatedPrompt(ids, sharedPrefix, sharedSuffix, retokenized, found);
+  }
+
+  AblatedPrompt notCounted() {
+    return new AblatedPrompt(ids, sharedPrefix, sharedSuffix, false, reasoning);
   }
 }

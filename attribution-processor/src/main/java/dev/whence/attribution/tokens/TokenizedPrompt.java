@@ -5,6 +5,7 @@ import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A prompt as tokens, from which spans of characters can be cut.
@@ -18,15 +19,40 @@ public final class TokenizedPrompt {
   private final String text;
   private final Encoding encoding;
   private final CutWindow window;
+  private final Optional<Span> reasoning;
+  private final ReasoningTokens reasoningTokens;
 
   /**
+   * A prompt without reasoning.
+   *
    * @param window decides about windows for this tokenizer
    */
   public TokenizedPrompt(Tokenizer tokenizer, String text, CutWindow window) {
+    this(tokenizer, text, window, Optional.empty());
+  }
+
+  /**
+   * @param window decides about windows for this tokenizer
+   * @param reasoning where the response's reasoning stands in the text; whatever is cut stands
+   *     before it
+   */
+  public TokenizedPrompt(
+      Tokenizer tokenizer, String text, CutWindow window, Optional<Span> reasoning) {
+    this(tokenizer, text, tokenizer.encode(text), window, reasoning);
+  }
+
+  private TokenizedPrompt(
+      Tokenizer tokenizer,
+      String text,
+      Encoding encoding,
+      CutWindow window,
+      Optional<Span> reasoning) {
     this.tokenizer = tokenizer;
     this.text = text;
-    this.encoding = tokenizer.encode(text);
+    this.encoding = encoding;
     this.window = window;
+    this.reasoning = reasoning;
+    this.reasoningTokens = reasoningIn(encoding, reasoning);
   }
 
   public String text() {
@@ -40,6 +66,40 @@ public final class TokenizedPrompt {
 
   public int length() {
     return encoding.length();
+  }
+
+  /** The tokens of the reasoning; none of them if there is none. */
+  public ReasoningTokens reasoning() {
+    return reasoningTokens;
+  }
+
+  /**
+   * The first token whose log-probability is wanted: that of the reasoning, else the first after
+   * the prompt.
+   */
+  public int scoredFrom() {
+    return reasoningTokens.from();
+  }
+
+  /** The same prompt, of whose reasoning nothing is wanted. */
+  public TokenizedPrompt withoutReasoning() {
+    return reasoning.isEmpty()
+        ? this
+        : new TokenizedPrompt(tokenizer, text, encoding, window, Optional.empty());
+  }
+
+  private static ReasoningTokens reasoningIn(Encoding encoding, Optional<Span> reasoning) {
+    if (reasoning.isEmpty()) {
+      return ReasoningTokens.none(encoding.length());
+    }
+    int from = firstAtOrAfter(encoding.starts(), reasoning.get().start());
+    while (from > 0 && encoding.ends()[from - 1] > reasoning.get().start()) {
+      from--;
+    }
+    // The first token of all follows from nothing, so it has no log-probability.
+    from = Math.min(Math.max(1, from), encoding.length());
+    return new ReasoningTokens(
+        from, Math.max(from, firstAtOrAfter(encoding.starts(), reasoning.get().end())));
   }
 
   /** The text without some spans. */
@@ -60,23 +120,55 @@ public final class TokenizedPrompt {
    */
   public AblatedPrompt without(List<Span> cuts) {
     List<Span> joined = joined(cuts);
+    requireBeforeReasoning(joined);
     if (joined.size() == 1 && window.worthwhile(text.length())) {
       int[] ids = window.cut(tokenizer, text, encoding, joined.get(0));
       if (ids != null) {
-        return AblatedPrompt.of(encoding.ids(), ids);
+        AblatedPrompt windowed = AblatedPrompt.of(encoding.ids(), ids);
+        if (keepsReasoning(windowed)) {
+          return windowed.with(reasoningTokens.shift(ids.length - length()));
+        }
       }
     }
+    Encoding left = tokenizer.encode(textWithout(joined));
     AblatedPrompt whole =
-        AblatedPrompt.of(encoding.ids(), tokenizer.encode(textWithout(joined)).ids());
+        AblatedPrompt.of(encoding.ids(), left.ids())
+            .with(reasoningIn(left, reasoningWithout(cuts)));
     // With several cuts a run of tokens left out can not be told from changed ones.
-    return joined.size() == 1
-        ? whole
-        : new AblatedPrompt(whole.ids(), whole.sharedPrefix(), whole.sharedSuffix(), false);
+    return joined.size() == 1 ? whole : whole.notCounted();
+  }
+
+  /**
+   * Whether the tokens from the reasoning on are shared, and so stand for the same text, and the
+   * first of them still follows from something.
+   */
+  private boolean keepsReasoning(AblatedPrompt ablated) {
+    return ablated.sharedSuffix() >= length() - reasoningTokens.from()
+        && ablated.ids().length - length() + reasoningTokens.from() > 0;
+  }
+
+  /** Where the reasoning stands in the text without some spans. */
+  private Optional<Span> reasoningWithout(List<Span> cuts) {
+    int removed = cuts.stream().mapToInt(Span::length).sum();
+    return reasoning.map(span -> span.shift(-removed));
+  }
+
+  private void requireBeforeReasoning(List<Span> cuts) {
+    if (reasoning.isPresent()
+        && !cuts.isEmpty()
+        && cuts.get(cuts.size() - 1).end() > reasoning.get().start()) {
+      throw new IllegalArgumentException(
+          "a cut at "
+              + cuts.get(cuts.size() - 1)
+              + " is not before the reasoning at "
+              + reasoning.get());
+    }
   }
 
   /** The prompt that is left without some spans, to cut further. */
   public TokenizedPrompt pruned(List<Span> cuts) {
-    return new TokenizedPrompt(tokenizer, textWithout(cuts), window);
+    requireBeforeReasoning(cuts);
+    return new TokenizedPrompt(tokenizer, textWithout(cuts), window, reasoningWithout(cuts));
   }
 
   /** Number of tokens that start in a span: an estimate of what a cut removes. */

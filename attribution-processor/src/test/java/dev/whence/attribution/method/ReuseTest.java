@@ -17,7 +17,8 @@ class ReuseTest {
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   private record Cut(int[] full, Reuse.Reading reading) {
-    static Cut of(Random random, int length, int changedBefore, int changedAfter) {
+    static Cut of(
+        Random random, int length, int changedBefore, int changedAfter, boolean reasoning) {
       int[] full = new int[length];
       for (int i = 0; i < length; i++) {
         full[i] = i;
@@ -34,7 +35,13 @@ class ReuseTest {
       }
       int[] response = new int[1 + random.nextInt(4)];
       Arrays.setAll(response, i -> 9000 + i);
-      return new Cut(full, new Reuse.Reading(ids, prefix, suffix, length, response));
+      int tail = reasoning && ids.length > 1 ? random.nextInt(ids.length) : 0;
+      int scoredFrom = ids.length - tail;
+      // What is not shared may have become more or fewer tokens.
+      int fullTail = tail <= suffix ? tail : suffix + random.nextInt(length - suffix);
+      return new Cut(
+          full,
+          new Reuse.Reading(ids, prefix, suffix, length, scoredFrom, length - fullTail, response));
     }
   }
 
@@ -68,8 +75,9 @@ class ReuseTest {
       @ForAll @IntRange(min = 0, max = 2) int before,
       @ForAll @IntRange(min = 0, max = 2) int after,
       @ForAll @IntRange(min = 0, max = 40) int heal,
-      @ForAll @IntRange(min = 0, max = 40) int contextEnd) {
-    Cut cut = Cut.of(new Random(seed), length, before, after);
+      @ForAll @IntRange(min = 0, max = 40) int contextEnd,
+      @ForAll boolean reasoning) {
+    Cut cut = Cut.of(new Random(seed), length, before, after, reasoning);
     if (cut.reading().ids().length == 0) {
       return;
     }
@@ -80,7 +88,11 @@ class ReuseTest {
       Branch branch = reuse.branch(cut.reading());
       int[] wanted = wanted(cut.reading());
       assertThat(reads(branch, cut.full(), wanted.length)).isEqualTo(wanted);
-      assertThat(branch.scored()).isEqualTo(cut.reading().response().length);
+      assertThat(branch.scored())
+          .isEqualTo(
+              cut.reading().response().length
+                  + cut.reading().ids().length
+                  - cut.reading().scoredFrom());
     }
   }
 
@@ -89,7 +101,7 @@ class ReuseTest {
       @ForAll long seed,
       @ForAll @IntRange(min = 0, max = 12) int heal,
       @ForAll @IntRange(min = 1, max = 6) int tail) {
-    Cut cut = Cut.of(new Random(seed), 40, 0, 0);
+    Cut cut = Cut.of(new Random(seed), 40, 0, 0, false);
     Reuse.Reading reading = cut.reading();
     if (reading.ids().length == 0) {
       return;

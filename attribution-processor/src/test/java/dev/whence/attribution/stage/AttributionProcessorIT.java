@@ -12,6 +12,8 @@ import dev.whence.attribution.Attributor;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
+import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.weights.ModelFiles;
@@ -232,6 +234,48 @@ class AttributionProcessorIT {
     assertThat(bench.attributions(topics))
         .singleElement()
         .satisfies(a -> assertThat(a.getScorer().getDigest()).isEqualTo(digest));
+  }
+
+  @Test
+  void aPromptPastTheWindowIsShortenedWhereTheConfigurationSaysSo() throws Exception {
+    StringBuilder text = new StringBuilder();
+    List<Span> spans = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      int start = text.length();
+      text.append(words(10 * i, 50)).append(' ');
+      spans.add(new Span(start, text.length()));
+    }
+    Part document =
+        new Part(PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, text.toString(), true, spans);
+    bench.send(
+        List.of(
+            record(
+                "long",
+                bench.avro(
+                    topics,
+                    conversation(
+                        "long",
+                        words(50, 6),
+                        document,
+                        Part.of(PartKind.QUESTION, "q", words(1, 9)))))));
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            bench.config(topics, Map.of("attribution.over-window", "drop-sources")), Map.of())) {
+      awaitAttributions(1);
+      assertThat(processor.health().isReady()).isTrue();
+    }
+    Attribution result = bench.attributions(topics).get(0);
+    assertThat(result.getStatus()).isEqualTo(ScoringStatus.SCORED);
+    assertThat(result.getReasonCode()).isEqualTo("WINDOWED");
+    assertThat(result.getPromptTokens() + result.getResponseTokens()).isLessThanOrEqualTo(256);
+    assertThat(result.getSources().size() + result.getLeftOut().size()).isEqualTo(8);
+    assertThat(result.getSources()).isNotEmpty().allMatch(s -> s.getContext().equals("pruned"));
+    assertThat(result.getLeftOut())
+        .allSatisfy(
+            source -> {
+              assertThat(source.getSegment()).isEqualTo("doc");
+              assertThat(spans).contains(new Span(source.getStart(), source.getEnd()));
+            });
   }
 
   @Test

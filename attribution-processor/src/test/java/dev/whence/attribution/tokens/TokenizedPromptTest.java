@@ -1,13 +1,16 @@
 package dev.whence.attribution.tokens;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -55,6 +58,67 @@ class TokenizedPromptTest {
     assertThat(ablated.retokenized()).isFalse();
     assertThat(LLAMA3.decode(ablated.ids(), false)).isEqualTo("The cat sat. It ran.");
     assertThat(ablated.sharedPrefix()).isGreaterThanOrEqualTo(prompt.tokenAt(12));
+  }
+
+  @Test
+  void theTokensOfTheReasoningAreThoseWithACharacterOfIt() {
+    String text = "The cat ran. The dog sat.\n\nThe cat.";
+    int from = text.indexOf("The dog");
+    int to = text.indexOf("\n");
+    TokenizedPrompt prompt = reasoned(LLAMA3, text, new Span(from, to));
+    // " The" is one token, and so are the full stop and the line feeds, which the model wrote.
+    assertThat(decoded(LLAMA3, prompt.encoding().ids(), prompt.reasoning()))
+        .isEqualTo(" The dog sat.\n\n");
+    assertThat(prompt.scoredFrom()).isEqualTo(prompt.reasoning().from());
+
+    TokenizedPrompt without = windowed(LLAMA3, text);
+    assertThat(without.reasoning().count()).isZero();
+    assertThat(without.scoredFrom()).isEqualTo(without.length());
+  }
+
+  @Test
+  void aCutInTheReasoningIsRefused() {
+    String text = "The cat ran. So it sat.";
+    TokenizedPrompt prompt = reasoned(LLAMA3, text, new Span(13, text.length()));
+    assertThatThrownBy(() -> prompt.without(List.of(new Span(0, 14))))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("not before the reasoning");
+  }
+
+  /** Also where the cut changes tokens inside the reasoning, as it can without words. */
+  @Property(tries = 300)
+  void theReasoningIsFoundInWhatACutLeaves(
+      @ForAll("texts") String text, @ForAll int a, @ForAll int b, @ForAll("texts") String thought) {
+    if (thought.isEmpty()) {
+      return;
+    }
+    Span cut = span(text, a, b);
+    String whole = text + thought + "\n\n";
+    Span reasoning = new Span(text.length(), text.length() + thought.length());
+    for (Tokenizer tokenizer : List.of(LLAMA3, NONE)) {
+      AblatedPrompt ablated = reasoned(tokenizer, whole, reasoning).without(List.of(cut));
+      String left = text.substring(0, cut.start()) + text.substring(cut.end());
+      Encoding expected = tokenizer.encode(left + thought + "\n\n");
+      assertThat(ablated.ids()).isEqualTo(expected.ids());
+      for (int t = 0; t < expected.length(); t++) {
+        boolean inside =
+            expected.ends()[t] > left.length()
+                && expected.starts()[t] < left.length() + thought.length();
+        assertThat(t >= ablated.reasoning().from() && t < ablated.reasoning().to())
+            .isEqualTo(inside && t > 0);
+      }
+      TokenizedPrompt pruned = reasoned(tokenizer, whole, reasoning).pruned(List.of(cut));
+      assertThat(pruned.reasoning()).isEqualTo(ablated.reasoning());
+    }
+  }
+
+  private static TokenizedPrompt reasoned(Tokenizer tokenizer, String text, Span reasoning) {
+    return new TokenizedPrompt(
+        tokenizer, text, WINDOWS.getOrDefault(tokenizer, new CutWindow(0)), Optional.of(reasoning));
+  }
+
+  private static String decoded(Tokenizer tokenizer, int[] ids, ReasoningTokens tokens) {
+    return tokenizer.decode(Arrays.copyOfRange(ids, tokens.from(), tokens.to()), false);
   }
 
   @Test

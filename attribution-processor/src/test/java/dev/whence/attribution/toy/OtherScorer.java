@@ -1,6 +1,7 @@
 package dev.whence.attribution.toy;
 
 import dev.whence.engine.Branch;
+import dev.whence.engine.Introspection;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.Trunk;
@@ -8,17 +9,24 @@ import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import java.util.List;
+import java.util.Optional;
 
-/** A scorer under another name, with a tokenizer of its own. */
-public final class OtherScorer implements Scorer {
+/** A scorer under another name, with a tokenizer or a template of its own. */
+public class OtherScorer implements Scorer {
   private final Scorer model;
   private final String name;
   private final Tokenizer tokenizer;
+  private final PromptTemplate template;
 
   public OtherScorer(Scorer model, String name, Tokenizer tokenizer) {
+    this(model, name, tokenizer, model.template());
+  }
+
+  public OtherScorer(Scorer model, String name, Tokenizer tokenizer, PromptTemplate template) {
     this.model = model;
     this.name = name;
     this.tokenizer = tokenizer;
+    this.template = template;
   }
 
   @Override
@@ -44,7 +52,7 @@ public final class OtherScorer implements Scorer {
 
   @Override
   public PromptTemplate template() {
-    return model.template();
+    return template;
   }
 
   @Override
@@ -60,6 +68,11 @@ public final class OtherScorer implements Scorer {
   @Override
   public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
     return model.estimate(trunkTokens, trunkScored, branches);
+  }
+
+  @Override
+  public Optional<Introspection> introspection() {
+    return model.introspection();
   }
 
   @Override

@@ -26,7 +26,7 @@ public final class ToyTransformer implements Scorer {
   private static final int HEAD = WIDTH / HEADS;
 
   private final Tokenizer tokenizer;
-  private final PromptTemplate template = new ToyTemplate();
+  private final PromptTemplate template;
   private final int maxPositions;
   private final double[][] embedding;
   private final double[][][][] weights = new double[LAYERS][6][][];
@@ -39,7 +39,12 @@ public final class ToyTransformer implements Scorer {
   public int trunksOpen;
 
   public ToyTransformer(Tokenizer tokenizer, int maxPositions, long seed) {
+    this(tokenizer, maxPositions, seed, new ToyTemplate());
+  }
+
+  public ToyTransformer(Tokenizer tokenizer, int maxPositions, long seed, PromptTemplate template) {
     this.tokenizer = tokenizer;
+    this.template = template;
     this.maxPositions = maxPositions;
     Random random = new Random(seed);
     embedding = matrix(random, tokenizer.vocabularySize(), WIDTH, 1);

@@ -3,6 +3,7 @@ package dev.whence.benchmarks.fidelity;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.source.Bm25;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.PartKind;
 import java.util.ArrayList;

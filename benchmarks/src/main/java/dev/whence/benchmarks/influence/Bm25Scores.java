@@ -1,6 +1,6 @@
 package dev.whence.benchmarks.influence;
 
-import dev.whence.benchmarks.fidelity.Bm25;
+import dev.whence.attribution.source.Bm25;
 import java.util.List;
 
 /**

@@ -1,6 +1,7 @@
 package dev.whence.engine.text;
 
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.jinja.JinjaException;
@@ -87,10 +88,7 @@ public final class ChatTemplate implements PromptTemplate {
               + CLOSE
               + "), but the response has some");
     }
-    return new RenderedPrompt(
-        prompt.text() + thought(prompt.text(), reasoning, conversation.response()),
-        prompt.segments(),
-        prompt.endToken());
+    return thought(prompt, reasoning.strip(), conversation.response());
   }
 
   private RenderedPrompt raw(Conversation conversation) {
@@ -143,19 +141,26 @@ public final class ChatTemplate implements PromptTemplate {
     }
   }
 
-  /** What stands between the generation prompt and the answer. */
-  private static String thought(String prompt, String reasoning, String response) {
-    String text = reasoning.strip();
-    StringBuilder out = new StringBuilder();
-    String ending = prompt.stripTrailing();
+  /** The prompt with the reasoning between the generation prompt and the answer. */
+  private static RenderedPrompt thought(RenderedPrompt prompt, String reasoning, String response) {
+    StringBuilder out = new StringBuilder(prompt.text());
+    String ending = prompt.text().stripTrailing();
     if (!ending.endsWith(OPEN)) {
       out.append(OPEN).append('\n');
-    } else if (ending.length() == prompt.length()) {
+    } else if (ending.length() == prompt.text().length()) {
       out.append('\n');
     }
-    out.append(text).append('\n').append(CLOSE);
-    // Some servers hand the line feeds between thought and answer out with the answer.
-    return response.startsWith("\n") ? out.toString() : out.append("\n\n").toString();
+    Span where = new Span(out.length(), out.length() + reasoning.length());
+    out.append(reasoning).append('\n').append(CLOSE);
+    if (!response.startsWith("\n")) {
+      // Some servers hand the line feeds between thought and answer out with the answer.
+      out.append("\n\n");
+    }
+    return new RenderedPrompt(
+        out.toString(),
+        prompt.segments(),
+        prompt.endToken(),
+        where.isEmpty() ? Optional.empty() : Optional.of(where));
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.whence.engine.text;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.Span;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A prompt as the model saw it, and where each part stands in it.
@@ -13,10 +14,24 @@ import java.util.List;
  *     be that of the messages
  * @param endToken what the template emits right after an assistant's turn, as one token's text, or
  *     empty if there is none
+ * @param reasoning where the response's reasoning stands in the text, without the tags and the
+ *     white space around it; after all segments. Empty if the text has none
  */
-public record RenderedPrompt(String text, List<Segment> segments, String endToken) {
+public record RenderedPrompt(
+    String text, List<Segment> segments, String endToken, Optional<Span> reasoning) {
   public RenderedPrompt {
     segments = List.copyOf(segments);
+    for (Segment segment : segments) {
+      if (reasoning.isPresent() && segment.rendered().end() > reasoning.get().start()) {
+        throw new IllegalArgumentException(
+            "a segment at " + segment.rendered() + " stands after the reasoning at " + reasoning);
+      }
+    }
+  }
+
+  /** A prompt without reasoning. */
+  public RenderedPrompt(String text, List<Segment> segments, String endToken) {
+    this(text, segments, endToken, Optional.empty());
   }
 
   /**

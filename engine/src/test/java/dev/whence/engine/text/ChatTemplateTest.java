@@ -173,8 +173,9 @@ class ChatTemplateTest {
             "",
             "First.\n",
             Instant.EPOCH);
-    assertThat(template("qwen3").render(conversation).text())
-        .endsWith("<|im_start|>assistant\n<think>\nFirst.\n</think>\n\n");
+    RenderedPrompt prompt = template("qwen3").render(conversation);
+    assertThat(prompt.text()).endsWith("<|im_start|>assistant\n<think>\nFirst.\n</think>\n\n");
+    assertThat(prompt.reasoning().orElseThrow().in(prompt.text())).isEqualTo("First.");
     assertThatThrownBy(() -> template("smollm2").render(conversation))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("reasoning");

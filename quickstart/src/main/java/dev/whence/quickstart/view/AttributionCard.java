@@ -5,6 +5,7 @@ import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.quickstart.view.AttributionView.Group;
+import dev.whence.quickstart.view.AttributionView.Reasoning;
 import dev.whence.quickstart.view.AttributionView.Source;
 import dev.whence.quickstart.view.DisplayText.Run;
 import java.time.Duration;
@@ -191,6 +192,7 @@ public final class AttributionCard {
     if (!view.reason().isEmpty()) {
       notes.add(DisplayText.clean(view.reason()));
     }
+    view.reasoning().ifPresent(reasoning -> notes.add(reasoning(reasoning)));
     for (Group group : view.groups()) {
       notes.add(
           String.format(
@@ -210,6 +212,38 @@ public final class AttributionCard {
                     + " more than once, or spread over many sources");
     }
     return notes;
+  }
+
+  /** What drove the reasoning, which the answer's figures take as given. */
+  private static String reasoning(Reasoning reasoning) {
+    StringBuilder line =
+        new StringBuilder(
+            String.format(
+                Locale.ROOT, "reasoning of %,d tokens, scored apart", reasoning.tokens()));
+    reasoning
+        .groundedness()
+        .ifPresent(
+            nats ->
+                line.append(
+                    String.format(
+                        Locale.ROOT,
+                        ": groundedness %.2f nats (%.2f per token)",
+                        nats,
+                        reasoning.groundednessPerToken().orElse(0))));
+    String separator = ", driven by ";
+    for (Source source : reasoning.strongest()) {
+      line.append(
+          String.format(
+              Locale.ROOT,
+              "%s%s [%d, %d) %+.2f",
+              separator,
+              DisplayText.clean(source.segment()),
+              source.span().start(),
+              source.span().end(),
+              source.tau()));
+      separator = ", ";
+    }
+    return line.toString();
   }
 
   private static String figures(

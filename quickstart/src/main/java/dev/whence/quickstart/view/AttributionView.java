@@ -6,10 +6,16 @@ import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.ReasoningScore;
 import dev.whence.schemas.avro.ScorerProvenance;
+import dev.whence.schemas.avro.SourceScore;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  * @param groundedness nats
  * @param groundednessPerToken nats per token of the response
  * @param noiseFloor |tau| below this is numerical noise, nats
+ * @param reasoning what the model thought before it answered, scored apart; empty if there is none
  * @param path how fast path and target came to it; empty where only one of them is at work
  * @param tokens tokens computed, trunks and branches
  * @param seconds wall time of the model
@@ -44,6 +51,7 @@ public record AttributionView(
     OptionalDouble groundedness,
     OptionalDouble groundednessPerToken,
     OptionalDouble noiseFloor,
+    Optional<Reasoning> reasoning,
     String path,
     long tokens,
     double seconds,
@@ -70,6 +78,35 @@ public record AttributionView(
     }
   }
 
+  /**
+   * Reasoning before the answer.
+   *
+   * @param tokens how many
+   * @param groundedness nats
+   * @param groundednessPerToken nats per token of the reasoning
+   * @param strongest sources that drove it by more than noise, with their tau of the reasoning; the
+   *     strongest first, at most three
+   */
+  public record Reasoning(
+      int tokens,
+      OptionalDouble groundedness,
+      OptionalDouble groundednessPerToken,
+      List<Source> strongest) {
+    private static final int MOST = 3;
+
+    public Reasoning {
+      strongest = List.copyOf(strongest);
+    }
+
+    private static List<Source> strongest(Stream<Source> sources, double noiseFloor) {
+      return sources
+          .filter(source -> source.tau() > noiseFloor)
+          .sorted(Comparator.comparingDouble(source -> -source.tau()))
+          .limit(MOST)
+          .toList();
+    }
+  }
+
   public AttributionView {
     sources = List.copyOf(sources);
     groups = List.copyOf(groups);
@@ -88,6 +125,7 @@ public record AttributionView(
       OptionalDouble groundedness,
       OptionalDouble groundednessPerToken,
       OptionalDouble noiseFloor,
+      Optional<Reasoning> reasoning,
       String path,
       long tokens,
       double seconds) {
@@ -103,6 +141,7 @@ public record AttributionView(
         groundedness,
         groundednessPerToken,
         noiseFloor,
+        reasoning,
         path,
         tokens,
         seconds,
@@ -123,6 +162,7 @@ public record AttributionView(
         groundedness,
         groundednessPerToken,
         noiseFloor,
+        reasoning,
         path,
         tokens,
         seconds,
@@ -151,9 +191,26 @@ public record AttributionView(
         result.groundedness(),
         result.groundednessPerToken(),
         result.noiseFloor(),
+        result.reasoning().map(reasoning -> reasoning(reasoning, result)),
         "",
         result.cost().trunkTokens() + result.cost().branchTokens(),
         result.cost().seconds());
+  }
+
+  private static Reasoning reasoning(
+      AttributionResult.Reasoning reasoning, AttributionResult result) {
+    Stream<Source> sources =
+        result.sources().stream()
+            .filter(source -> source.reasoningTau().isPresent())
+            .map(
+                source ->
+                    new Source(
+                        source.segment(), source.span(), source.reasoningTau().getAsDouble()));
+    return new Reasoning(
+        reasoning.tokens(),
+        reasoning.groundedness(),
+        reasoning.groundednessPerToken(),
+        Reasoning.strongest(sources, reasoning.noiseFloor()));
   }
 
   /**
@@ -184,9 +241,26 @@ public record AttributionView(
         optional(record.getGroundedness()),
         optional(record.getGroundednessPerToken()),
         optional(record.getNoiseFloor()),
+        Optional.ofNullable(record.getReasoning()).map(reasoning -> reasoning(reasoning, record)),
         path(record),
         cost == null ? 0 : cost.getTrunkTokens() + cost.getBranchTokens(),
         cost == null ? 0 : cost.getSeconds());
+  }
+
+  private static Reasoning reasoning(ReasoningScore reasoning, Attribution record) {
+    List<Source> sources = new ArrayList<>();
+    for (SourceScore source : record.getSources()) {
+      Double tau = source.getReasoningTau();
+      if (tau != null) {
+        sources.add(
+            new Source(source.getSegment(), new Span(source.getStart(), source.getEnd()), tau));
+      }
+    }
+    return new Reasoning(
+        reasoning.getTokens(),
+        optional(reasoning.getGroundedness()),
+        optional(reasoning.getGroundednessPerToken()),
+        Reasoning.strongest(sources.stream(), reasoning.getNoiseFloor()));
   }
 
   /** The TARGET role's revisions are odd. */

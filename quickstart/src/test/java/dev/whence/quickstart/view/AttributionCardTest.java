@@ -12,6 +12,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -111,6 +112,44 @@ class AttributionCardTest {
   }
 
   @Test
+  void theReasoningHasALineOfItsOwnAndChangesNoOther() {
+    AttributionView plain = view(12, 1.5, 8, 0);
+    AttributionView.Reasoning reasoning =
+        new AttributionView.Reasoning(
+            1200,
+            OptionalDouble.of(24),
+            OptionalDouble.of(.02),
+            List.of(
+                new Source("doc-2", new Span(0, 9), 15.5),
+                new Source("doc-1", new Span(0, 18), 3)));
+    AttributionView reasoned =
+        new AttributionView(
+            plain.conversation(),
+            plain.status(),
+            plain.reason(),
+            plain.method(),
+            plain.scorer(),
+            plain.surrogate(),
+            plain.sources(),
+            plain.groups(),
+            plain.groundedness(),
+            plain.groundednessPerToken(),
+            plain.noiseFloor(),
+            Optional.of(reasoning),
+            plain.path(),
+            plain.tokens(),
+            plain.seconds());
+    List<String> lines = AttributionCard.lines(reasoned, 3, Terminal.plain(nowhere()));
+
+    String note =
+        "  note: reasoning of 1,200 tokens, scored apart: groundedness 24.00 nats (0.02 per token),"
+            + " driven by doc-2 [0, 9) +15.50, doc-1 [0, 18) +3.00";
+    assertThat(lines).contains(note);
+    assertThat(lines.stream().filter(line -> !line.equals(note)))
+        .containsExactlyElementsOf(AttributionCard.lines(plain, 3, Terminal.plain(nowhere())));
+  }
+
+  @Test
   void whatCouldNotBeScoredSaysWhy() {
     AttributionView unsupported =
         new AttributionView(
@@ -125,6 +164,7 @@ class AttributionCardTest {
             OptionalDouble.empty(),
             OptionalDouble.empty(),
             OptionalDouble.empty(),
+            Optional.empty(),
             "",
             0,
             0);
@@ -229,6 +269,7 @@ class AttributionCardTest {
         OptionalDouble.of(groundedness),
         OptionalDouble.of(groundedness / 8),
         OptionalDouble.of(.01),
+        Optional.empty(),
         "target asked, and the fast path was right",
         2000,
         1.234);

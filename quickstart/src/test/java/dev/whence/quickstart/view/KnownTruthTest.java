@@ -15,6 +15,7 @@ import dev.whence.samples.Questions;
 import dev.whence.samples.World;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import org.junit.jupiter.api.Test;
 
@@ -153,6 +154,7 @@ class KnownTruthTest {
             OptionalDouble.of(GROUNDEDNESS),
             OptionalDouble.of(1),
             OptionalDouble.of(0.01),
+            Optional.empty(),
             "",
             1,
             0.1);

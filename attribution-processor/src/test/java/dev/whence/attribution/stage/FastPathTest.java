@@ -1,0 +1,66 @@
+package dev.whence.attribution.stage;
+
+import static dev.whence.attribution.toy.Conversations.document;
+import static dev.whence.attribution.toy.Conversations.question;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.Attributor;
+import dev.whence.attribution.OverWindow;
+import dev.whence.attribution.confidence.Calibrator;
+import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.ToyTokenizer;
+import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.conversation.Conversation;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class FastPathTest {
+  private static final Conversation CONVERSATION =
+      Conversations.of(
+          "The mat.",
+          "stop",
+          document("d", "The cat sat on the mat. The dog ran. It saw 100 birds. "),
+          question("Where is the cat?"));
+
+  private final FastPath path =
+      new FastPath(
+          new EscalationOptions(0.9, 0, 100, 10, 8, Duration.ofMinutes(1), Map.of()),
+          new Calibrator(100, 10, 0.9));
+
+  private static AttributionResult attribute(int window, Conversation conversation) {
+    ToyTransformer scorer =
+        new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), window, 3);
+    return new Attributor(
+            scorer, AttributionOptions.DEFAULT.withOverWindow(OverWindow.DROP_SOURCES))
+        .attribute(conversation);
+  }
+
+  @Test
+  void whatTheFastModelCouldNotReadInFullIsTheTargetsToReadInFull() {
+    AttributionResult whole = attribute(2048, CONVERSATION);
+    assertThat(((FastPath.Escalated) path.judge(CONVERSATION, whole, "s")).code())
+        .isEqualTo(FastPath.UNCALIBRATED);
+    AttributionResult shortened = attribute(tokens(whole) - 1, CONVERSATION);
+    assertThat(shortened.sources()).hasSize(2);
+    Conversation asked = Conversations.of("The mat.", "stop", question("Where is the cat?"));
+    AttributionResult bare = attribute(tokens(attribute(2048, asked)), CONVERSATION);
+    assertThat(bare.sources()).isEmpty();
+    for (AttributionResult result : List.of(shortened, bare)) {
+      FastPath.Escalated verdict = (FastPath.Escalated) path.judge(CONVERSATION, result, "s");
+      assertThat(verdict.code()).isEqualTo(FastPath.WINDOWED);
+      assertThat(verdict.urgent()).isFalse();
+      assertThat(verdict.candidates()).isEmpty();
+      assertThat(verdict.confidence()).isEmpty();
+      // No pair to learn from comes of it.
+      assertThat(FastPath.drawn(verdict.code())).isFalse();
+    }
+  }
+
+  private static int tokens(AttributionResult result) {
+    return result.promptTokens() + result.responseTokens();
+  }
+}
