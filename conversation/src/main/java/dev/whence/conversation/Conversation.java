@@ -12,7 +12,7 @@ import java.util.stream.Stream;
  *
  * @param responseId unique name of the response
  * @param model that gave it, as production names it, or empty
- * @param occurredAt when; {@link Instant#EPOCH} if unknown
+ * @param occurredAt when, in the years 1 to 9999; {@link Instant#EPOCH} if unknown
  * @param messages the prompt; a raw prompt is one message of role {@link Message#RAW}
  * @param reasoning what a reasoning model thought before it answered, or empty
  * @param response the answer
@@ -39,12 +39,21 @@ public record Conversation(
     String traceparent,
     Map<String, String> attributes) {
 
+  /** The calendar of Python's datetime: a reader in Python stops at any other time. */
+  private static final Instant EARLIEST = Instant.parse("0001-01-01T00:00:00Z");
+
+  private static final Instant LATEST = Instant.parse("9999-12-31T23:59:59.999999999Z");
+
   public Conversation {
     messages = List.copyOf(messages);
     citations = List.copyOf(citations);
     attributes = Map.copyOf(attributes);
     if (responseId.isEmpty()) {
       throw new IllegalArgumentException("responseId is empty");
+    }
+    if (!isReadableTime(occurredAt)) {
+      throw new IllegalArgumentException(
+          "occurredAt is not in the years 1 to 9999; milliseconds since 1970 are expected");
     }
     if (messages.isEmpty()) {
       throw new IllegalArgumentException("messages is empty");
@@ -67,6 +76,11 @@ public record Conversation(
                 + " UTF-16 code units");
       }
     }
+  }
+
+  /** Whether clients in every language can read the time. */
+  static boolean isReadableTime(Instant time) {
+    return !time.isBefore(EARLIEST) && !time.isAfter(LATEST);
   }
 
   /** Whether the prompt is raw text: no chat template is applied to it. */

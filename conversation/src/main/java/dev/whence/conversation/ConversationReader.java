@@ -59,9 +59,6 @@ final class ConversationReader {
   private static final Set<String> CITATION = Set.of("segment", "start", "end");
   private static final Set<String> TEXT_TYPES = Set.of("text", "input_text", "output_text");
 
-  private static final Instant EARLIEST = Instant.parse("0000-01-01T00:00:00Z");
-  private static final Instant LATEST = Instant.parse("9999-12-31T23:59:59.999999999Z");
-
   private final ObjectNode line;
   private final boolean answered;
   private final Map<String, String> attributes = new HashMap<>();
@@ -115,8 +112,8 @@ final class ConversationReader {
       throw new ConversationFormatException(
           "occurredAt", "is not a time such as 2026-11-22T10:00:00Z");
     }
-    if (at.isBefore(EARLIEST) || at.isAfter(LATEST)) {
-      throw new ConversationFormatException("occurredAt", "is not in the years 0 to 9999");
+    if (!Conversation.isReadableTime(at)) {
+      throw new ConversationFormatException("occurredAt", "is not in the years 1 to 9999");
     }
     return at;
   }

@@ -226,7 +226,8 @@ class ConversationCodecTest {
           {"responseId": "r", "prompt": [{"text": "abc", "sources": [[0]]}]} | prompt[0].sources[0] must be [start, end]
           {"responseId": "r", "prompt": [{"text": "abc", "sources": [[2, 1]]}]} | prompt[0].sources[0] needs whole numbers 0 <= start <= end
           {"responseId": "r", "prompt": "p", "occurredAt": "yesterday", "response": ""} | occurredAt is not a time such as 2026-11-22T10:00:00Z
-          {"responseId": "r", "prompt": "p", "occurredAt": "+12345-01-01T00:00:00Z", "response": ""} | occurredAt is not in the years 0 to 9999
+          {"responseId": "r", "prompt": "p", "occurredAt": "+12345-01-01T00:00:00Z", "response": ""} | occurredAt is not in the years 1 to 9999
+          {"responseId": "r", "prompt": "p", "occurredAt": "0000-12-31T23:59:59Z", "response": ""} | occurredAt is not in the years 1 to 9999
           {"responseId": "r", "prompt": "p", "response": null}     | response is missing
           {"responseId": "r", "prompt": "p", "response": "", "tools": "x"} | tools must be a list, not a string
           {"responseId": "r", "prompt": "p", "response": "ab", "citations": [{"segment": "s", "start": 0, "end": 3}]} | citations[0] ends at 3, after the response, which has 2 UTF-16 code units

@@ -18,12 +18,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class EmbeddedRegistryTest {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -248,6 +253,142 @@ class EmbeddedRegistryTest {
         .hasMessageContaining("port " + registry.port() + " of 127.0.0.1 is taken");
   }
 
+  /**
+   * A client as it presents itself, recorded of the versions that {@code
+   * quickstart/src/test/conformance} pins, and of 7.9.5 for Java.
+   *
+   * @param headers of every request
+   * @param byId what follows {@code /schemas/ids/ID} when it reads a record of {@code a}
+   * @param flag how it writes false
+   */
+  record Client(String name, Map<String, String> headers, String byId, String flag) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
+
+  static Stream<Client> clients() {
+    String type = "Content-Type";
+    String all = MEDIA_TYPE + ", application/vnd.schemaregistry+json, application/json";
+    return Stream.of(
+        new Client(
+            "io.confluent:kafka-avro-serializer",
+            Map.of(
+                type,
+                MEDIA_TYPE,
+                "Accept",
+                "text/html, image/gif, image/jpeg, */*; q=0.2",
+                "Confluent-Accept-Unknown-Properties",
+                "true"),
+            "?fetchMaxId=false&subject=a-value",
+            "false"),
+        new Client("@kafkajs/confluent-schema-registry", Map.of(type, MEDIA_TYPE), "", "false"),
+        new Client(
+            "@confluentinc/schemaregistry",
+            Map.of(
+                type,
+                MEDIA_TYPE,
+                "Accept",
+                "application/json, text/plain, */*",
+                "Accept-Encoding",
+                "gzip, compress, deflate, br",
+                "Confluent-Accept-Unknown-Properties",
+                "true",
+                "Confluent-Client-Version",
+                "javascript/1.10.1"),
+            "?subject=a-value",
+            "false"),
+        new Client(
+            "confluent-kafka (Python)",
+            Map.of("Accept", all, "Confluent-Client-Version", "python/2.16.0"),
+            "?subject=a-value",
+            "False"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("clients")
+  void everyClientThatReadsARecordGetsItsSchemaByIdAndElseACodeItKnows(Client client)
+      throws Exception {
+    int id = register("a-value", PLAIN).body().path("id").asInt();
+
+    Answer found = send("GET", "/schemas/ids/" + id + client.byId(), "", client.headers());
+    assertThat(found.status()).isEqualTo(200);
+    assertThat(JSON.readTree(found.body().path("schema").asText())).isEqualTo(JSON.readTree(PLAIN));
+    assertThat(found.body().path("schemaType").asText("AVRO")).isEqualTo("AVRO");
+
+    Answer unknown = send("GET", "/schemas/ids/4711" + client.byId(), "", client.headers());
+    assertThat(unknown.status()).isEqualTo(404);
+    assertThat(unknown.code()).isEqualTo(40403);
+    assertThat(unknown.body().path("message").asText()).contains("4711");
+  }
+
+  @ParameterizedTest
+  @MethodSource("clients")
+  void everyClientThatWritesARecordFindsTheRegisteredSchemaUnderItsTopic(Client client)
+      throws Exception {
+    int id = register("a-value", PLAIN).body().path("id").asInt();
+    // Python's own spacing, and the fields that some clients add.
+    String body =
+        JSON.createObjectNode()
+            .put("schema", PLAIN.replace(":", ": ").replace(",", ", "))
+            .put("schemaType", "AVRO")
+            .set("references", JSON.createArrayNode())
+            .toString();
+    Map<String, String> headers = new HashMap<>(client.headers());
+    headers.put("Content-Type", MEDIA_TYPE);
+    String flag = "=" + client.flag();
+
+    Answer latest = send("GET", "/subjects/a-value/versions/latest", "", client.headers());
+    assertThat(latest.body().path("id").asInt()).isEqualTo(id);
+    assertThat(latest.body().path("version").asInt()).isEqualTo(1);
+    assertThat(latest.body().path("subject").asText()).isEqualTo("a-value");
+    for (String path :
+        List.of(
+            "/subjects/a-value?normalize" + flag + "&deleted" + flag,
+            "/subjects/a-value",
+            "/subjects/a-value/versions?normalize" + flag)) {
+      Answer answer = send("POST", path, body, headers);
+      assertThat(answer.status()).as(path).isEqualTo(200);
+      assertThat(answer.body().path("id").asInt()).as(path).isEqualTo(id);
+    }
+    for (String path : List.of("/subjects", "/subjects/a-value/versions")) {
+      Answer answer =
+          send(
+              "GET",
+              path + "?deleted=false&deleted_only=false&offset=0&limit=-1",
+              "",
+              client.headers());
+      assertThat(answer.body()).as(path).hasSize(1);
+    }
+    Answer compatible =
+        send(
+            "POST",
+            "/compatibility/subjects/a-value/versions/latest?normalize" + flag + "&verbose" + flag,
+            body,
+            headers);
+    assertThat(compatible.body().toString()).isEqualTo("{\"is_compatible\":true}");
+    assertThat(send("GET", "/subjects/nobody/versions/latest", "", client.headers()).code())
+        .isEqualTo(40401);
+    assertThat(get("/subjects/a-value/versions").body().toString()).isEqualTo("[1]");
+  }
+
+  /** Newer clients ask which subject belongs to a topic, and take a 404 for the usual one. */
+  @ParameterizedTest
+  @MethodSource("clients")
+  void aCallThatItDoesNotKnowIs404InJsonSoThatNewerClientsGoOnWithoutIt(Client client)
+      throws Exception {
+    Answer answer =
+        send(
+            "GET",
+            "/associations/resources/-/a?resourceType=topic&associationType=value",
+            "",
+            client.headers());
+
+    assertThat(answer.status()).isEqualTo(404);
+    assertThat(answer.code()).isEqualTo(404);
+  }
+
   private static String record(String moreFields) {
     return "{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"n\",\"doc\":\"d\",\"fields\":["
         + "{\"name\":\"a\",\"type\":\"string\"}"
@@ -283,13 +424,17 @@ class EmbeddedRegistryTest {
   }
 
   private Answer send(String method, String path, String body, String type) throws Exception {
-    HttpRequest request =
+    return send(method, path, body, Map.of("Content-Type", type));
+  }
+
+  private Answer send(String method, String path, String body, Map<String, String> headers)
+      throws Exception {
+    HttpRequest.Builder request =
         HttpRequest.newBuilder(URI.create(registry.url() + path))
-            .header("Content-Type", type)
             .method(
-                method, body.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(body))
-            .build();
-    HttpResponse<String> response = http.send(request, BodyHandlers.ofString());
+                method, body.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(body));
+    headers.forEach(request::header);
+    HttpResponse<String> response = http.send(request.build(), BodyHandlers.ofString());
     assertThat(response.headers().firstValue("Content-Type")).contains(MEDIA_TYPE);
     return new Answer(response.statusCode(), JSON.readTree(response.body()));
   }

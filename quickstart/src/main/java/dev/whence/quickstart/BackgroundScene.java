@@ -1,12 +1,17 @@
 package dev.whence.quickstart;
 
 import dev.whence.quickstart.view.LiveView;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.schemas.EventHeaders;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.function.UnaryOperator;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.jspecify.annotations.Nullable;
 
 /** A scene on a thread of its own, which begins after {@link Scene#BEGINS_AFTER} answers. */
@@ -104,6 +109,18 @@ abstract class BackgroundScene implements Scene {
             begun
                 ? "left where it was: " + at + resumes
                 : "left out: it begins after " + BEGINS_AFTER + " answers"));
+  }
+
+  /** A record of the quickstart's own: a CloudEvent like those of the processors. */
+  static ProducerRecord<byte[], byte[]> cloudEvent(
+      AvroValues values, String topic, String key, SpecificRecord value) {
+    ProducerRecord<byte[], byte[]> record =
+        new ProducerRecord<>(
+            topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value));
+    EventHeaders.of(value.getSchema(), "quickstart", "quickstart", key, 0, "")
+        .toMap()
+        .forEach(record.headers()::add);
+    return record;
   }
 
   @Override

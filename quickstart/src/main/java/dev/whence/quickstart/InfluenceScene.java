@@ -25,7 +25,6 @@ import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluenceCause;
 import dev.whence.schemas.avro.InfluenceRequest;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -37,7 +36,6 @@ import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
-import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 
 /**
@@ -226,12 +224,7 @@ final class InfluenceScene extends BackgroundScene {
       producer.initTransactions();
       producer.beginTransaction();
       String topic = topics.influenceRequests().name();
-      var unused =
-          producer.send(
-              new ProducerRecord<>(
-                  topic,
-                  request.getResponseId().getBytes(StandardCharsets.UTF_8),
-                  values.write(topic, request)));
+      var unused = producer.send(cloudEvent(values, topic, request.getResponseId(), request));
       producer.commitTransaction();
     }
   }

@@ -35,7 +35,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
@@ -274,19 +273,8 @@ final class TransferScene extends BackgroundScene {
   }
 
   private void send(Producer<byte[], byte[]> producer, AvroValues values, ModelRelease release) {
-    send(producer, values, topics.models().name(), release.getModelId(), release);
-  }
-
-  private static void send(
-      Producer<byte[], byte[]> producer,
-      AvroValues values,
-      String topic,
-      String key,
-      SpecificRecord value) {
     var unused =
-        producer.send(
-            new ProducerRecord<>(
-                topic, key.getBytes(StandardCharsets.UTF_8), values.write(topic, value)));
+        producer.send(cloudEvent(values, topics.models().name(), release.getModelId(), release));
   }
 
   private void tell(TransferEvent event, Producer<byte[], byte[]> producer, AvroValues values)
@@ -354,7 +342,9 @@ final class TransferScene extends BackgroundScene {
             "asked for: the difference of an unrelated base, which answers just like "
                 + BundledModels.CHAT));
     producer.beginTransaction();
-    send(producer, values, topics.transfers().name(), request.getTransferId(), request);
+    var unused =
+        producer.send(
+            cloudEvent(values, topics.transfers().name(), request.getTransferId(), request));
     producer.commitTransaction();
   }
 

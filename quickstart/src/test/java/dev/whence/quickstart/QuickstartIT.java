@@ -12,6 +12,7 @@ import dev.whence.embedded.EmbeddedRegistry;
 import dev.whence.quickstart.view.Terminal;
 import dev.whence.samples.BundledModels;
 import dev.whence.schemas.AvroSerdes;
+import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.LlmResponse;
@@ -45,6 +46,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -205,6 +207,11 @@ class QuickstartIT {
             .findFirst()
             .orElseThrow();
     assertThat(release.getDigest()).isEqualTo(published.getDigest());
+    // What the quickstart itself announces and asks for is a CloudEvent, as everything else.
+    assertThat(records("whence.models", ModelRelease.class))
+        .allMatch(one -> isCloudEvent(one, "dev.whence.ModelRelease.v1"));
+    assertThat(records("whence.transfers", TransferEvent.class))
+        .allMatch(one -> isCloudEvent(one, "dev.whence.TransferEvent.v1"));
 
     // Every attribution names the model that made it, and there are two of the target, in turn.
     List<Attribution> attributions =
@@ -248,6 +255,11 @@ class QuickstartIT {
             records("whence.responses", LlmResponse.class).stream()
                 .filter(one -> !answered.contains(one.key())))
         .hasSizeLessThanOrEqualTo(1);
+  }
+
+  private static boolean isCloudEvent(ConsumerRecord<?, ?> record, String type) {
+    Header header = record.headers().lastHeader(EventHeaders.TYPE);
+    return header != null && new String(header.value(), StandardCharsets.UTF_8).equals(type);
   }
 
   private static TransferEvent in(List<TransferEvent> transfers, TransferState state) {

@@ -26,6 +26,8 @@ import org.apache.avro.io.EncoderFactory;
 import org.apache.avro.specific.SpecificDatumReader;
 import org.apache.avro.specific.SpecificDatumWriter;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class LlmResponsesTest {
   private static final String LINE =
@@ -122,6 +124,26 @@ class LlmResponsesTest {
     assertThatThrownBy(
             () -> LlmResponses.fromAvro(LlmResponse.newBuilder().setResponseId("r").build()))
         .hasMessage("messages is empty");
+  }
+
+  /** Python's clients fail at such a time, so it must not be repeated in what is written of it. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "+10000-01-01T00:00:00Z",
+        "0000-12-31T23:59:59.999Z",
+        "+58868-10-13T11:46:40Z" // microseconds where milliseconds are meant
+      })
+  void aTimeThatNotEveryClientCanReadIsRefused(String time) {
+    LlmResponse record =
+        LlmResponse.newBuilder(LlmResponses.toAvro(ConversationCodec.read(LINE)))
+            .setOccurredAt(Instant.parse(time))
+            .build();
+
+    assertThatThrownBy(() -> LlmResponses.fromAvro(record))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "occurredAt is not in the years 1 to 9999; milliseconds since 1970 are expected");
   }
 
   private static Conversation withPart(Part part) {
