@@ -143,8 +143,7 @@ final class TaskReader {
     if (!duplicates.complete()) {
       notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
     }
-    return new ReadTask(
-        task.withDuplicates(duplicates.groups()), notes, fitted);
+    return new ReadTask(task.withDuplicates(duplicates.groups()), notes, fitted);
   }
 
   private RenderedPrompt render(Conversation conversation) throws NotScorableException {
@@ -168,8 +167,8 @@ final class TaskReader {
   }
 
   /**
-   * Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. Where sources
-   * may be left out, far more may come in.
+   * Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. Where
+   * sources may be left out, far more may come in.
    */
   private void refuseCharacters(String prompt, String response) throws NotScorableException {
     int window = scorer.description().maxPositions();

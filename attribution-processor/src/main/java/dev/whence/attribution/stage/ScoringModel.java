@@ -238,7 +238,7 @@ final class ScoringModel implements AutoCloseable {
     try {
       return call.apply(attributor());
     } catch (EngineException e) {
-      throw new EnvironmentException("the scorer failed: " + e.getMessage(), e);
+      throw EnvironmentException.ofScorer("the scorer failed: " + e.getMessage(), e);
     }
   }
 

@@ -223,7 +223,7 @@ final class QueryStage implements Stage {
         return switch (e.kind()) {
           case UNSUPPORTED -> done(InfluenceStatus.UNSUPPORTED, "MODEL_CANNOT_READ", e);
           case ENVIRONMENT ->
-              throw new EnvironmentException("the model failed: " + e.getMessage(), e);
+              throw EnvironmentException.ofScorer("the model failed: " + e.getMessage(), e);
           case MODEL, RECORD ->
               new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
         };

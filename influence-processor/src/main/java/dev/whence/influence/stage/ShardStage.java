@@ -359,7 +359,8 @@ final class ShardStage implements Stage {
 
   private static Outcome engineFailed(EngineException e) {
     return switch (e.kind()) {
-      case ENVIRONMENT -> throw new EnvironmentException("the model failed: " + e.getMessage(), e);
+      case ENVIRONMENT ->
+          throw EnvironmentException.ofScorer("the model failed: " + e.getMessage(), e);
       case MODEL, RECORD, UNSUPPORTED ->
           new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
     };

@@ -7,7 +7,8 @@ import java.util.regex.Pattern;
  * What a committed offset says about the records after it: they were begun so often without an end,
  * because the process died. Records up to {@code to} were begun {@code count} times, those from
  * there up to {@code restTo} were in the batch when it was first begun, {@code rest} times. Written
- * as the offset's metadata, {@code attempt=3;to=8;rest=1;restTo=16}.
+ * as the offset's metadata, {@code attempt=3;to=8;rest=1;restTo=16}, and by a process that has just
+ * begun records with {@code ;by=...} behind it.
  *
  * @param count how often the first records were begun
  * @param to one past the last of them
@@ -18,7 +19,9 @@ record Attempt(int count, long to, int rest, long restTo) {
   static final Attempt NONE = new Attempt(0, 0, 0, 0);
 
   private static final Pattern WRITTEN =
-      Pattern.compile("attempt=(\\d{1,9});to=(\\d{1,18})(?:;rest=(\\d{1,9});restTo=(\\d{1,18}))?");
+      Pattern.compile(
+          "attempt=(\\d{1,9});to=(\\d{1,18})(?:;rest=(\\d{1,9});restTo=(\\d{1,18}))?"
+              + "(?:;by=\\w{1,32})?");
 
   /** Records up to an offset, begun so often. */
   static Attempt of(int count, long to) {

@@ -22,7 +22,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Where the environment fails on one record again and again, its partition waits by itself and
  * the others go on; it is the record's own fault once that has lasted long enough ({@link
- * ModelTrouble}).
+ * ModelTrouble}). Where no other partition has a record, the next one of this partition shows
+ * whether the model works at all; what comes of it is not kept.
  */
 final class BatchRun {
   private static final Logger LOG = LoggerFactory.getLogger(BatchRun.class);
@@ -115,6 +116,7 @@ final class BatchRun {
     Map<TopicPartition, String> waiting = new LinkedHashMap<>();
     Duration predicted = Duration.ZERO;
     boolean first = true;
+    boolean probed = false;
     try {
       announce();
     } catch (EnvironmentException e) {
@@ -125,7 +127,8 @@ final class BatchRun {
         break;
       }
       TopicPartition partition = candidate.partition();
-      if (struck.contains(partition) || waiting.containsKey(partition)) {
+      boolean probe = waiting.containsKey(partition) && !probed;
+      if (struck.contains(partition) || (waiting.containsKey(partition) && !probe)) {
         continue;
       }
       if (candidate.finished().isPresent()) {
@@ -144,14 +147,26 @@ final class BatchRun {
           break;
         }
         first = false;
-        done.add(run(candidate, work));
+        probed |= probe;
+        Finished finished = run(candidate, work);
+        probed |= finished.showsThatTheModelWorks();
+        if (probe) {
+          continue; // it only shows whether the model works; its turn comes behind the one before
+        }
+        done.add(finished);
         if (trouble.inARow() == 0 && !trouble.modelSuspected()) {
           decide(done);
         } else if (trouble.tooMany() && !trouble.modelSuspected()) {
           return suspectModel(done, waiting);
         }
-      } catch (ModelEnvironmentException e) {
+      } catch (EnvironmentException e) {
         String why = String.valueOf(e.getMessage());
+        if (probe) {
+          continue;
+        }
+        if (!e.isOfScorer()) {
+          return new Ended(done, Optional.of(why), waiting);
+        }
         switch (trouble.environmentFailed(candidate.record(), now.getAsLong())) {
           case ALL_WAIT -> {
             return new Ended(done, Optional.of(why), waiting);
@@ -160,10 +175,14 @@ final class BatchRun {
             first = true;
             waiting.put(partition, why);
           }
-          case RECORD_FAILED -> done.add(failedAlone(candidate, why));
+          case RECORD_FAILED -> {
+            Optional<Finished> failed = failedAlone(candidate, why);
+            if (failed.isEmpty()) {
+              return new Ended(done, Optional.of(why), waiting);
+            }
+            done.add(failed.get());
+          }
         }
-      } catch (EnvironmentException e) {
-        return new Ended(done, Optional.of(String.valueOf(e.getMessage())), waiting);
       }
     }
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
@@ -171,16 +190,8 @@ final class BatchRun {
         : new Ended(done, Optional.empty(), waiting);
   }
 
-  /** The environment failed in the model's work, as opposed to what comes before it. */
-  private static final class ModelEnvironmentException extends RuntimeException {
-    private static final long serialVersionUID = 1L;
-
-    ModelEnvironmentException(EnvironmentException cause) {
-      super(cause.getMessage(), cause);
-    }
-  }
-
-  private Finished failedAlone(Candidate candidate, String why) {
+  /** Empty if even that can not be said now. */
+  private Optional<Finished> failedAlone(Candidate candidate, String why) {
     LOG.warn("{} fails again and again while others work: given up", candidate.record());
     Failure failure =
         new Failure(
@@ -189,8 +200,18 @@ final class BatchRun {
                 + ModelTrouble.AT_LEAST.toMinutes()
                 + " minutes, while other records went through: "
                 + why);
-    return finisher.failed(
-        candidate.record(), candidate.attemptsBefore() + 1, failure, /* undecided= */ false, 0);
+    try {
+      return Optional.of(
+          finisher.failed(
+              candidate.record(),
+              candidate.attemptsBefore() + 1,
+              failure,
+              /* undecided= */ false,
+              0));
+    } catch (EnvironmentException e) {
+      LOG.warn("{}", e.getMessage());
+      return Optional.empty();
+    }
   }
 
   private void announce() {
@@ -278,7 +299,7 @@ final class BatchRun {
     try {
       outcome = work.run();
     } catch (EnvironmentException e) {
-      throw new ModelEnvironmentException(e);
+      throw e;
     } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
       outcome = new Outcome.ModelFailed(Failure.unexpected("MODEL_FAILED", e));
     } catch (OutOfMemoryError e) {

@@ -20,6 +20,11 @@ record Finished(
     boolean undecided,
     long modelNanos) {
 
+  /** Whether the model has worked on it. */
+  boolean showsThatTheModelWorks() {
+    return modelNanos > 0 && deadLetter.isEmpty();
+  }
+
   Finished decided() {
     return new Finished(record, results, deadLetter, false, modelNanos);
   }

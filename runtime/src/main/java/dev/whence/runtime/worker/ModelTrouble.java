@@ -1,8 +1,8 @@
 package dev.whence.runtime.worker;
 
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 
@@ -49,7 +49,7 @@ final class ModelTrouble {
 
   private final int most;
   private final Set<String> inARow = new HashSet<>();
-  private final Map<String, Failing> failing = new HashMap<>();
+  private final Map<String, Failing> failing = new LinkedHashMap<>();
   private boolean modelSuspected;
 
   ModelTrouble(int most) {
@@ -70,18 +70,20 @@ final class ModelTrouble {
    * @param now {@link System#nanoTime}
    */
   Verdict environmentFailed(SourceRecord record, long now) {
-    if (failing.size() >= REMEMBERED) {
-      failing.clear();
+    if (failing.size() >= REMEMBERED && !failing.containsKey(record.place())) {
+      failing.remove(failing.keySet().iterator().next());
     }
     Failing one = failing.computeIfAbsent(record.place(), unused -> new Failing(now));
     one.times++;
-    if (one.othersWorkedSince) {
+    boolean othersWorked = one.othersWorkedSince && !modelSuspected;
+    one.othersWorkedSince = false;
+    if (othersWorked) {
       one.whileOthersWork++;
-      one.othersWorkedSince = false;
     }
-    if (one.whileOthersWork >= WHILE_OTHERS_WORK && now - one.since >= AT_LEAST.toNanos()) {
-      failing.remove(record.place());
-      return Verdict.RECORD_FAILED;
+    if (othersWorked
+        && one.whileOthersWork >= WHILE_OTHERS_WORK
+        && now - one.since >= AT_LEAST.toNanos()) {
+      return Verdict.RECORD_FAILED; // and so again, should it not come to be committed
     }
     return one.times >= BEFORE_OTHERS ? Verdict.PARTITION_WAITS : Verdict.ALL_WAIT;
   }

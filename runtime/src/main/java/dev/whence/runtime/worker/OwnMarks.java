@@ -4,26 +4,32 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 
 /**
  * What this process has committed about records that it has begun and not ended. Whoever finds such
  * a mark takes its writer for dead; this process knows better, where it finds its own: the clients
- * were new, not the process. Owned by the poll thread, over all its sessions.
+ * were new, not the process. A mark carries a name that no other process has. Owned by the poll
+ * thread, over all its sessions.
  */
 final class OwnMarks {
+  private final String name = UUID.randomUUID().toString().replace("-", "");
   private final Map<TopicPartition, Mark> marks = new HashMap<>();
 
   private record Mark(long offset, String metadata, Attempt before) {}
 
   /**
-   * A mark was committed.
+   * The offset that is about to be committed, with this process's name in its metadata. It may be
+   * committed even if the client says that it is not.
    *
    * @param before what the committed offset had said before
    */
-  void written(TopicPartition partition, OffsetAndMetadata mark, Attempt before) {
-    marks.put(partition, new Mark(mark.offset(), mark.metadata(), before));
+  OffsetAndMetadata mark(TopicPartition partition, OffsetAndMetadata begun, Attempt before) {
+    String metadata = begun.metadata() + ";by=" + name;
+    marks.put(partition, new Mark(begun.offset(), metadata, before));
+    return new OffsetAndMetadata(begun.offset(), begun.leaderEpoch(), metadata);
   }
 
   /** Something else was committed. */

@@ -73,12 +73,11 @@ final class Partitions implements ConsumerRebalanceListener {
 
   void resume() {
     busy = false;
-    long now = System.nanoTime();
-    aside.values().removeIf(until -> now - until >= 0);
+    Set<TopicPartition> waiting = waiting();
     forAssigned(
         assigned -> {
           Set<TopicPartition> going = new HashSet<>(assigned);
-          going.removeAll(aside.keySet());
+          going.removeAll(waiting);
           consumer.resume(going);
         });
   }
@@ -94,9 +93,22 @@ final class Partitions implements ConsumerRebalanceListener {
     }
   }
 
-  /** Partitions that wait by themselves. */
-  Set<TopicPartition> aside() {
-    return Set.copyOf(aside.keySet());
+  /** Whether partitions were set aside that have not gone on since. */
+  boolean anyAside() {
+    return !aside.isEmpty();
+  }
+
+  /** Partitions whose pause is not over. */
+  Set<TopicPartition> waiting() {
+    long now = System.nanoTime();
+    Set<TopicPartition> waiting = new HashSet<>();
+    aside.forEach(
+        (partition, until) -> {
+          if (now - until < 0) {
+            waiting.add(partition);
+          }
+        });
+    return waiting;
   }
 
   /** With the consumer protocol a partition may go between the two calls: then once more. */
@@ -114,15 +126,20 @@ final class Partitions implements ConsumerRebalanceListener {
     }
   }
 
-  void begun(Map<TopicPartition, OffsetAndMetadata> offsets) {
+  /** What to commit so that these partitions are begun; they may be so even if that fails. */
+  Map<TopicPartition, OffsetAndMetadata> marked(Map<TopicPartition, OffsetAndMetadata> offsets) {
     begun.addAll(offsets.keySet());
+    Map<TopicPartition, OffsetAndMetadata> marked = new HashMap<>();
     offsets.forEach(
-        (partition, offset) -> marks.written(partition, offset, holding.attempt(partition)));
+        (partition, offset) ->
+            marked.put(partition, marks.mark(partition, offset, holding.attempt(partition))));
+    return marked;
   }
 
   void ended(Set<TopicPartition> partitions) {
     begun.removeAll(partitions);
     marks.gone(partitions);
+    aside.keySet().removeAll(partitions);
   }
 
   /**
@@ -207,7 +224,7 @@ final class Partitions implements ConsumerRebalanceListener {
     first.forEach(consumer::seek);
     LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
     if (start == Start.EARLIEST) {
-      commitQuietly(first, "the first offsets");
+      var unused = commitQuietly(first, "the first offsets");
     } else {
       // Unless this is committed, a restart would start later and skip what came meanwhile.
       commit(first);
@@ -231,7 +248,7 @@ final class Partitions implements ConsumerRebalanceListener {
     Map<TopicPartition, OffsetAndMetadata> offsets = holding.notBegun(handBack);
     if (!offsets.isEmpty()) {
       // Else the next owner would think that this process died on them.
-      commitQuietly(offsets, "the offsets handed back");
+      var unused = commitQuietly(offsets, "the offsets handed back");
     }
     strike(partitions);
   }
@@ -248,11 +265,13 @@ final class Partitions implements ConsumerRebalanceListener {
     onStruck.accept(partitions);
   }
 
-  private void commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {
+  private boolean commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {
     try {
       commit(offsets);
+      return true;
     } catch (KafkaException e) {
       LOG.warn("{} could not be committed: {}", what, TransactionWriter.describe(e));
+      return false;
     }
   }
 
@@ -267,10 +286,9 @@ final class Partitions implements ConsumerRebalanceListener {
   /** The work was given up, but nobody died: says so in the committed metadata. */
   void handBack() {
     Map<TopicPartition, OffsetAndMetadata> offsets = holding.notBegun(begun);
-    if (!offsets.isEmpty()) {
-      commitQuietly(offsets, "the offsets of a batch that was given up");
+    if (offsets.isEmpty() || commitQuietly(offsets, "the offsets of a batch that was given up")) {
+      begun.clear();
     }
-    begun.clear();
   }
 
   /**
