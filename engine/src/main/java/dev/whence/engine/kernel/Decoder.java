@@ -24,10 +24,10 @@ import java.util.function.Supplier;
  */
 public final class Decoder implements AutoCloseable {
   /** Most fp32 logits that exist at a time. */
-  private static final long LOGIT_BLOCK = 8L << 20;
+  static final long LOGIT_BLOCK = 8L << 20;
 
   /** Most attention scores of one block that exist at a time, in elements. */
-  private static final long SCORE_BLOCK = 32L << 20;
+  static final long SCORE_BLOCK = 32L << 20;
 
   private final ModelConfig config;
   private final Kernel kernel;
@@ -54,6 +54,7 @@ public final class Decoder implements AutoCloseable {
       NativeMemory memory,
       GemmPeak peak,
       EngineOptions options,
+      int budget,
       int mostBlockRows) {
     this.config = config;
     this.mostBlockRows = mostBlockRows;
@@ -61,7 +62,7 @@ public final class Decoder implements AutoCloseable {
     this.weights = weights;
     this.precision = precision;
     this.memory = memory;
-    this.budget = options.packTokens();
+    this.budget = budget;
     this.memoryBytes = options.memoryBytes();
     this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
@@ -153,8 +154,10 @@ public final class Decoder implements AutoCloseable {
                 options.memoryBytes()));
       }
       weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
+      kernel.emptyCache(); // what measuring and loading took is free, and the device says so
+      int budget = PackBudget.of(config, precision, device, options, memory);
       Decoder decoder =
-          new Decoder(config, kernel, weights, precision, memory, peak, options, blockRows);
+          new Decoder(config, kernel, weights, precision, memory, peak, options, budget, blockRows);
       complete = true;
       return decoder;
     } finally {
@@ -608,6 +611,11 @@ public final class Decoder implements AutoCloseable {
       }
     }
     return work;
+  }
+
+  /** Most tokens of one forward, single branches excepted. */
+  public int packTokens() {
+    return budget;
   }
 
   /** Predicted seconds, from the rates measured so far. */
