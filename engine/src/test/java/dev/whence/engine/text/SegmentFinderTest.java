@@ -73,8 +73,7 @@ class SegmentFinderTest {
       @ForAll("messages") List<List<String>> contents, @ForAll("text") String text) {
     List<Message> messages = messages(contents);
     try {
-      assertStands(
-          messages, text, SegmentFinder.find(messages, text, Optional.empty(), List.of()));
+      assertStands(messages, text, SegmentFinder.find(messages, text, Optional.empty(), List.of()));
     } catch (NotFound e) {
       assertThat(e.getMessage()).isNotBlank();
     }
