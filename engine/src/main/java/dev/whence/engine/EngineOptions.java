@@ -11,7 +11,8 @@ import java.util.Optional;
  *     fp32 in any case
  * @param device "auto" (the first CUDA device that the native library finds, else the CPU), "cpu"
  *     or "cuda:N"
- * @param packTokens token budget of one forward: branches are packed up to it
+ * @param packTokens token budget of one forward: branches are packed up to it; 0 = {@link
+ *     #DEFAULT_PACK_TOKENS} on a CPU, on CUDA by the memory that is free when the model is loaded
  * @param memoryBytes bound for native memory, weights included; 0 = no bound
  * @param threads of one operation; 0 = the native library's choice (one per core)
  * @param trunkCacheBytes keys and values of closed trunks that are kept, for trunks that begin like
@@ -55,7 +56,7 @@ public record EngineOptions(
     }
   }
 
-  /** Token budget where none is given: large enough for matrix products at full speed. */
+  /** Token budget on a CPU where none is given: large enough for matrix products at full speed. */
   public static final int DEFAULT_PACK_TOKENS = 2048;
 
   public EngineOptions {
@@ -63,8 +64,8 @@ public record EngineOptions(
     if (!device.matches("auto|cpu|cuda:[0-9]{1,3}")) {
       throw new IllegalArgumentException("device \"" + device + "\" is none of auto, cpu, cuda:N");
     }
-    if (packTokens < 1) {
-      throw new IllegalArgumentException("packTokens " + packTokens + " is not positive");
+    if (packTokens < 0) {
+      throw new IllegalArgumentException("packTokens " + packTokens + " is negative");
     }
     if (memoryBytes < 0 || threads < 0 || trunkCacheBytes < 0) {
       throw new IllegalArgumentException(
@@ -80,8 +81,7 @@ public record EngineOptions(
 
   /** Chosen by the machine. */
   public static EngineOptions defaults() {
-    return new EngineOptions(
-        Dtype.AUTO, "auto", DEFAULT_PACK_TOKENS, 0, 0, 0, List.of(), Optional.empty());
+    return new EngineOptions(Dtype.AUTO, "auto", 0, 0, 0, 0, List.of(), Optional.empty());
   }
 
   public EngineOptions withDtype(Dtype wanted) {

@@ -183,7 +183,7 @@ public record AttributionConfig(
     return new EngineOptions(
         dtype,
         device,
-        settings.integer("engine.pack-tokens", EngineOptions.DEFAULT_PACK_TOKENS, 1, 1 << 20),
+        settings.integer("engine.pack-tokens", 0, 0, 1 << 20),
         settings.bytes("engine.memory", 0, 0, 1L << 40),
         settings.integer("engine.threads", 0, 0, 1024),
         settings.bytes("engine.trunk-cache", DEFAULT_TRUNK_CACHE, 0, 1L << 40),

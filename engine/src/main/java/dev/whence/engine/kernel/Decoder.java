@@ -15,6 +15,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * A model on a device: runs stretches of a trunk, keeping their keys and values, and packs of
@@ -22,10 +24,10 @@ import java.util.Locale;
  */
 public final class Decoder implements AutoCloseable {
   /** Most fp32 logits that exist at a time. */
-  private static final long LOGIT_BLOCK = 8L << 20;
+  static final long LOGIT_BLOCK = 8L << 20;
 
   /** Most attention scores of one block that exist at a time, in elements. */
-  private static final long SCORE_BLOCK = 32L << 20;
+  static final long SCORE_BLOCK = 32L << 20;
 
   private final ModelConfig config;
   private final Kernel kernel;
@@ -42,6 +44,7 @@ public final class Decoder implements AutoCloseable {
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
+  private Runnable freeDispensable = () -> {};
 
   private Decoder(
       ModelConfig config,
@@ -51,6 +54,7 @@ public final class Decoder implements AutoCloseable {
       NativeMemory memory,
       GemmPeak peak,
       EngineOptions options,
+      int budget,
       int mostBlockRows) {
     this.config = config;
     this.mostBlockRows = mostBlockRows;
@@ -58,7 +62,7 @@ public final class Decoder implements AutoCloseable {
     this.weights = weights;
     this.precision = precision;
     this.memory = memory;
-    this.budget = options.packTokens();
+    this.budget = budget;
     this.memoryBytes = options.memoryBytes();
     this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
@@ -150,8 +154,10 @@ public final class Decoder implements AutoCloseable {
                 options.memoryBytes()));
       }
       weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
+      kernel.emptyCache(); // what measuring and loading took is free, and the device says so
+      int budget = PackBudget.of(config, precision, device, options, memory);
       Decoder decoder =
-          new Decoder(config, kernel, weights, precision, memory, peak, options, blockRows);
+          new Decoder(config, kernel, weights, precision, memory, peak, options, budget, blockRows);
       complete = true;
       return decoder;
     } finally {
@@ -194,9 +200,86 @@ public final class Decoder implements AutoCloseable {
         IValue kv = IValue.from((long) config.keyValueHeads());
         IValue size = IValue.from((long) capacity);
         IValue width = IValue.from((long) config.headDim())) {
-      return new KeyValues(
-          kernel.call("memory", like, layers, kv, size, width), capacity, bytes, memory);
+      IValue list =
+          once(
+              () -> kernel.call("memory", like, layers, kv, size, width),
+              () ->
+                  String.format(
+                      Locale.ROOT, "the keys and values of %d tokens, %d bytes", capacity, bytes));
+      return new KeyValues(list, capacity, bytes, memory);
     }
+  }
+
+  /**
+   * What else to free where the device runs out of memory, beside keys and values of closed trunks.
+   * It is called on the decoder's thread, while a forward of this decoder has failed.
+   */
+  void onShortage(Runnable free) {
+    freeDispensable = free;
+  }
+
+  /**
+   * Frees what is held only to save time, if memory is what did not suffice. Nothing of it changes
+   * a result by more than rounding.
+   *
+   * @throws EngineException the failure, if it is another
+   */
+  private void freeAfter(EngineException failure) {
+    freeTrunksAfter(failure);
+    freeDispensable.run();
+    kernel.emptyCache();
+  }
+
+  /** As {@link #freeAfter}, but what {@link #onShortage} named stays. */
+  void freeTrunksAfter(EngineException failure) {
+    if (!Kernel.ranOutOfMemory(failure)) {
+      throw failure;
+    }
+    trunks.shrink(0);
+    kernel.emptyCache();
+  }
+
+  /**
+   * Runs what can not be done in smaller parts; where memory does not suffice, once more after it
+   * was freed.
+   *
+   * @param sizes of what is run, without the full stop
+   * @throws EngineException of kind RECORD, with the sizes, if memory does not suffice then either
+   */
+  private <T> T once(Supplier<T> forward, Supplier<String> sizes) {
+    try {
+      return forward.get();
+    } catch (EngineException e) {
+      freeAfter(e);
+    }
+    return lastTime(forward, sizes);
+  }
+
+  private <T> T lastTime(Supplier<T> forward, Supplier<String> sizes) {
+    try {
+      return forward.get();
+    } catch (EngineException e) {
+      if (!Kernel.ranOutOfMemory(e)) {
+        throw e;
+      }
+      throw new EngineException(
+          Kind.RECORD,
+          "This input is too large for the memory of device "
+              + deviceName()
+              + ", also with nothing else kept and the smallest pack: "
+              + sizes.get()
+              + ". Use bf16, a shorter prompt or a device with more memory.",
+          e);
+    }
+  }
+
+  private static String sizes(Pack pack, long trunkTokens) {
+    return String.format(
+        Locale.ROOT,
+        "a forward of %d tokens over a trunk of %d, %d of them scored",
+        pack.size(),
+        trunkTokens,
+        pack.wanted().length);
   }
 
   /**
@@ -208,32 +291,71 @@ public final class Decoder implements AutoCloseable {
   double[] extend(KeyValues trunk, int[] tokens, int from, int scoredFrom) {
     double[] scores = new double[tokens.length - scoredFrom];
     int done = 0;
-    for (int start = from; start < tokens.length; start += budget) {
-      int end = Math.min(tokens.length, start + budget);
+    int start = from;
+    int stretch = budget;
+    while (start < tokens.length) {
+      int end = Math.min(tokens.length, start + stretch);
+      int at = start;
       Pack pack = packer(end, end - start).stretch(tokens, start, end, scoredFrom);
-      for (float value : score(trunk, pack, start)) {
+      Optional<float[]> values = unlessTooLarge(() -> score(trunk, pack, at), pack, start);
+      if (values.isEmpty()) {
+        stretch = pack.size() / 2;
+        continue;
+      }
+      for (float value : values.get()) {
         scores[done++] = value;
       }
+      start = end;
     }
     return scores;
+  }
+
+  /**
+   * A forward over a stretch of a trunk.
+   *
+   * @return empty if the device ran out of memory, which was freed, and half of the tokens may go
+   *     through; a single token is run once more instead
+   */
+  private <T> Optional<T> unlessTooLarge(Supplier<T> forward, Pack pack, long trunkTokens) {
+    try {
+      return Optional.of(forward.get());
+    } catch (EngineException e) {
+      freeAfter(e);
+    }
+    return pack.size() > 1
+        ? Optional.empty()
+        : Optional.of(lastTime(forward, () -> sizes(pack, trunkTokens)));
   }
 
   /** The most probable token after a sequence whose tokens [0, from) are in memory. */
   int next(KeyValues trunk, int[] tokens, int from) {
     int start = from;
-    if (tokens.length - start > budget) {
-      int end = start + (tokens.length - start - 1) / budget * budget;
-      int[] head = Arrays.copyOf(tokens, end);
-      extend(trunk, head, start, end);
-      start = end;
+    int stretch = budget;
+    while (true) {
+      if (tokens.length - start > stretch) {
+        int end = start + (tokens.length - start - 1) / stretch * stretch;
+        int[] head = Arrays.copyOf(tokens, end);
+        extend(trunk, head, start, end);
+        start = end;
+      }
+      int size = tokens.length - start;
+      int at = start;
+      // one more token, never read, makes the last row a wanted one
+      Pack pack =
+          packer(tokens.length, size)
+              .stretch(
+                  Arrays.copyOf(tokens, tokens.length + 1), start, tokens.length, tokens.length);
+      Optional<Integer> next = unlessTooLarge(() -> next(trunk, pack, at), pack, start);
+      if (next.isPresent()) {
+        return next.get();
+      }
+      stretch = size / 2;
     }
-    int size = tokens.length - start;
-    // one more token, never read, makes the last row a wanted one
-    Pack pack =
-        packer(tokens.length, size)
-            .stretch(Arrays.copyOf(tokens, tokens.length + 1), start, tokens.length, tokens.length);
+  }
+
+  private int next(KeyValues trunk, Pack pack, int keepAt) {
     try (IValue block = IValue.from(logitBlock(1))) {
-      long[] best = kernel.longs(run("next", trunk, pack, start, block));
+      long[] best = kernel.longs(run("next", trunk, pack, keepAt, block));
       if (best[0] < 0) {
         throw notFinite();
       }
@@ -241,18 +363,50 @@ public final class Decoder implements AutoCloseable {
     }
   }
 
-  /** Scores branches, pack by pack. */
+  /**
+   * Scores branches, pack by pack. Where the device runs out of memory, what is left goes on in
+   * packs of half the tokens, down to single branches.
+   */
   List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
     List<double[]> scores = new ArrayList<>(branches.size());
+    int packTokens = budget;
+    while (scores.size() < branches.size()) {
+      List<Branch> left = branches.subList(scores.size(), branches.size());
+      packTokens = score(trunk, trunkTokens, left, packTokens, scores);
+    }
+    return scores;
+  }
+
+  /**
+   * Scores branches, in order, until all are done or a pack of several does not fit the device.
+   *
+   * @param scores of each branch that is done, added to
+   * @return token budget for the rest, if there is one
+   */
+  private int score(
+      KeyValues trunk,
+      int trunkTokens,
+      List<Branch> branches,
+      int packTokens,
+      List<double[]> scores) {
     int longest = trunkTokens;
     for (Branch branch : branches) {
       longest = Math.max(longest, trunkTokens + Packer.computed(branch));
     }
-    Packer packer = packer(longest, longest);
+    Packer packer = packer(longest, longest, packTokens);
     for (Packer.Run run : packer.runs(branches)) {
       List<Branch> members = branches.subList(run.from(), run.to());
       Pack pack = packer.pack(members);
-      float[] values = pack.wanted().length == 0 ? new float[0] : score(trunk, pack, -1);
+      float[] values;
+      try {
+        values = pack.wanted().length == 0 ? new float[0] : score(trunk, pack, -1);
+      } catch (EngineException e) {
+        freeAfter(e);
+        if (members.size() > 1) {
+          return pack.size() / 2; // smaller than all members together: they will be parted
+        }
+        values = lastTime(() -> score(trunk, pack, -1), () -> sizes(pack, trunkTokens));
+      }
       int at = 0;
       for (Branch branch : members) {
         double[] own = new double[branch.scored()];
@@ -262,7 +416,7 @@ public final class Decoder implements AutoCloseable {
         scores.add(own);
       }
     }
-    return scores;
+    return packTokens;
   }
 
   /**
@@ -277,7 +431,9 @@ public final class Decoder implements AutoCloseable {
     try (IValue group = IValue.listFrom(longs(groupOf));
         IValue count = IValue.from((long) groups);
         IValue place = IValue.from(kernel.deviceName())) {
-      return inside("mass", trunk, pack, -1, groups, group, count, place);
+      return once(
+          () -> inside("mass", trunk, pack, -1, groups, group, count, place),
+          () -> sizes(pack, trunkTokens));
     }
   }
 
@@ -293,18 +449,31 @@ public final class Decoder implements AutoCloseable {
     double[][] sums = new double[groups][config.hiddenSize()];
     // one more token, never read, makes the last row a wanted one
     int[] longer = Arrays.copyOf(tokens, tokens.length + 1);
-    for (int start = 0; start < tokens.length; start += budget) {
-      int end = Math.min(tokens.length, start + budget);
+    int start = 0;
+    int stretch = budget;
+    while (start < tokens.length) {
+      int end = Math.min(tokens.length, start + stretch);
+      int at = start;
       Pack pack = packer(end, end - start).stretch(longer, start, end, 1);
+      Optional<double[][]> part;
       try (IValue group = IValue.listFrom(longs(Arrays.copyOfRange(groupOf, start, end)));
           IValue count = IValue.from((long) groups)) {
-        double[][] part = inside("stateSums", room, pack, start, config.hiddenSize(), group, count);
-        for (int k = 0; k < groups; k++) {
-          for (int i = 0; i < sums[k].length; i++) {
-            sums[k][i] += part[k][i];
-          }
+        part =
+            unlessTooLarge(
+                () -> inside("stateSums", room, pack, at, config.hiddenSize(), group, count),
+                pack,
+                start);
+      }
+      if (part.isEmpty()) {
+        stretch = pack.size() / 2;
+        continue;
+      }
+      for (int k = 0; k < groups; k++) {
+        for (int i = 0; i < sums[k].length; i++) {
+          sums[k][i] += part.get()[k][i];
         }
       }
+      start = end;
     }
     return sums;
   }
@@ -385,7 +554,8 @@ public final class Decoder implements AutoCloseable {
   private IValue rotary(long highest) {
     if (highest >= rotaryPositions) {
       int wanted = Math.toIntExact(Math.max(highest + 1, 2L * rotaryPositions));
-      IValue larger = rotaryTable(wanted);
+      IValue larger =
+          once(() -> rotaryTable(wanted), () -> "the rotations of " + wanted + " positions");
       rotary.close();
       rotary = larger;
       rotaryPositions = wanted;
@@ -405,9 +575,13 @@ public final class Decoder implements AutoCloseable {
   }
 
   private Packer packer(long keys, int rows) {
+    return packer(keys, rows, budget);
+  }
+
+  private Packer packer(long keys, int rows, int packTokens) {
     long perRow = config.heads() * Math.max(1, keys);
     int blockRows = (int) Math.max(1, Math.min(mostBlockRows, SCORE_BLOCK / Math.max(1, perRow)));
-    return new Packer(budget, config.slidingWindow(), Math.min(blockRows, Math.max(1, rows)));
+    return new Packer(packTokens, config.slidingWindow(), Math.min(blockRows, Math.max(1, rows)));
   }
 
   /** Vocabulary entries per block of logits, for so many rows. */
@@ -437,6 +611,11 @@ public final class Decoder implements AutoCloseable {
       }
     }
     return work;
+  }
+
+  /** Most tokens of one forward, single branches excepted. */
+  public int packTokens() {
+    return budget;
   }
 
   /** Predicted seconds, from the rates measured so far. */

@@ -31,6 +31,7 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
     this.decoder = decoder;
     this.weights = weights;
     this.options = options;
+    decoder.onShortage(this::close); // the weights in fp32 can be loaded again
   }
 
   @Override
@@ -81,10 +82,14 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
             IntStream.range(scoredFrom - 1, length - 1).asLongStream().toArray(),
             IntStream.range(scoredFrom, length).mapToLong(i -> tokens[i]).toArray(),
             new float[scored]);
-    float[][] products =
-        differentiable()
-            .embeddingGradients(
-                documents, partOf, parts, Arrays.stream(groupOf).asLongStream().toArray(), groups);
+    long[] groupsOf = Arrays.stream(groupOf).asLongStream().toArray();
+    float[][] products;
+    try {
+      products = differentiable().embeddingGradients(documents, partOf, parts, groupsOf, groups);
+    } catch (EngineException e) {
+      decoder.freeTrunksAfter(e);
+      products = differentiable().embeddingGradients(documents, partOf, parts, groupsOf, groups);
+    }
     double[][] result = new double[parts][groups];
     for (int j = 0; j < parts; j++) {
       for (int k = 0; k < groups; k++) {

@@ -30,6 +30,30 @@ import java.util.concurrent.locks.Lock;
  * closes it.
  */
 final class Kernel implements AutoCloseable {
+  /**
+   * What the allocators of CPU and CUDA, and CUDA's libraries, say when memory does not suffice.
+   */
+  private static final List<String> OUT_OF_MEMORY =
+      List.of(
+          "out of memory",
+          "can't allocate memory",
+          "not enough memory",
+          "bad_alloc",
+          "_status_alloc_failed");
+
+  /** After these errors of CUDA every further call in the same process fails. */
+  private static final List<String> CONTEXT_LOST =
+      List.of(
+          "illegal memory access",
+          "device-side assert",
+          "unspecified launch failure",
+          "misaligned address",
+          "illegal instruction",
+          "invalid program counter",
+          "hardware stack error",
+          "uncorrectable ecc error",
+          "launch timed out");
+
   private final Model model;
   private final PtSymbolBlock block;
   private final PtNDManager host;
@@ -109,7 +133,8 @@ final class Kernel implements AutoCloseable {
   /**
    * Calls a method. The caller closes arguments and result.
    *
-   * @throws EngineException of kind RECORD: not enough memory; ENVIRONMENT: the device
+   * @throws EngineException of kind RECORD: not enough memory (see {@link #ranOutOfMemory});
+   *     ENVIRONMENT: the device
    */
   IValue call(String method, IValue... arguments) {
     // The setting belongs to the thread. Shapes differ from pack to pack: specialising on them
@@ -126,23 +151,50 @@ final class Kernel implements AutoCloseable {
   }
 
   /**
-   * What a failure of the native library means. Memory that does not suffice is this input's fault:
-   * others may fit (and if several in a row do not, the worker takes it for the environment's).
+   * What a failure of the native library means. Memory that does not suffice is this input's fault,
+   * after {@link Decoder} has freed what it can and tried smaller packs: others may fit (and if
+   * several in a row do not, the worker takes it for the environment's). A lost CUDA context is the
+   * environment's, and no further try in this process can go through.
    */
   static EngineException translate(RuntimeException failure) {
-    String message = String.valueOf(failure.getMessage()).toLowerCase(Locale.ROOT);
-    boolean memory =
-        message.contains("out of memory")
-            || message.contains("can't allocate memory")
-            || message.contains("not enough memory")
-            || message.contains("bad_alloc");
+    if (isOutOfMemory(failure)) {
+      return new EngineException(
+          Kind.RECORD,
+          "The device ran out of memory: lower the token budget of a pack, use bf16, or free"
+              + " memory on the device.",
+          failure);
+    }
+    if (says(failure, CONTEXT_LOST)) {
+      return new EngineException(
+          Kind.ENVIRONMENT,
+          "CUDA can not be used by this process any more, since a kernel failed on the device:"
+              + " restart the process; if it happens again, check the GPU and its driver, or use"
+              + " --device cpu.",
+          failure);
+    }
     return new EngineException(
-        memory ? Kind.RECORD : Kind.ENVIRONMENT,
-        memory
-            ? "The device ran out of memory: lower the token budget of a pack, use bf16, or free"
-                + " memory on the device."
-            : "The native library failed in the model's forward.",
-        failure);
+        Kind.ENVIRONMENT, "The native library failed in the model's forward.", failure);
+  }
+
+  /** Whether memory did not suffice for what failed. */
+  static boolean ranOutOfMemory(EngineException failure) {
+    return failure.getCause() instanceof RuntimeException cause && isOutOfMemory(cause);
+  }
+
+  private static boolean isOutOfMemory(RuntimeException failure) {
+    return says(failure, OUT_OF_MEMORY);
+  }
+
+  private static boolean says(RuntimeException failure, List<String> phrases) {
+    String message = String.valueOf(failure.getMessage()).toLowerCase(Locale.ROOT);
+    return phrases.stream().anyMatch(message::contains);
+  }
+
+  /** Gives memory back to the device that CUDA's caching allocator holds without need. */
+  void emptyCache() {
+    if (device.isGpu()) {
+      JniUtils.emptyCudaCache();
+    }
   }
 
   /** An uninitialised tensor on the device. */

@@ -21,8 +21,9 @@ import java.util.Set;
  * <p>It is given a tokenizer.json without post-processor, truncation and padding: whatever special
  * tokens a prompt has stand in its text, and offsets are not trimmed. Its offsets count code
  * points; they come out here in UTF-16 code units, made to cover the text: characters that the
- * normaliser drops belong to the token after them (at the end: before them), and tokens that share
- * a character share one range.
+ * normaliser drops belong to the token after them (marks, which it may have composed with the
+ * letter before them, and what is at the end: to the token before), and tokens that share a
+ * character share one range.
  *
  * <p>Unpaired surrogates, which no UTF-8 transport can carry, are encoded as U+FFFD.
  */
@@ -165,7 +166,12 @@ public final class NativeTokenizer implements Tokenizer {
       }
       if (group == groups) {
         first[group] = i;
-        start = covered; // what lies between was dropped by the normaliser
+        // what lies between was dropped by the normaliser, or composed with the letter before
+        int marks = group == 0 ? covered : endOfMarks(text, covered, start);
+        if (group > 0) {
+          ends[group - 1] = marks;
+        }
+        start = marks;
       }
       starts[group] = start;
       ends[group] = end;
@@ -184,6 +190,21 @@ public final class NativeTokenizer implements Tokenizer {
       }
     }
     return new Encoding(ids, tokenStarts, tokenEnds);
+  }
+
+  /** The end of the combining marks that a range of the text begins with. */
+  private static int endOfMarks(String text, int from, int to) {
+    int at = from;
+    while (at < to) {
+      int type = Character.getType(text.codePointAt(at));
+      if (type != Character.NON_SPACING_MARK
+          && type != Character.COMBINING_SPACING_MARK
+          && type != Character.ENCLOSING_MARK) {
+        break;
+      }
+      at += Character.charCount(text.codePointAt(at));
+    }
+    return at;
   }
 
   /** Position in UTF-16 code units of each code point, and of the end. */

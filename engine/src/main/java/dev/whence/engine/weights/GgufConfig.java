@@ -6,13 +6,15 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * GGUF metadata to {@link ModelConfig}. Biases and head ties are what the tensors say: GGUF has no
  * keys for them. The file's architecture {@code llama} also covers mistral, which differs only in a
- * sliding window that GGUF names by a key.
+ * sliding window that GGUF names by a key (see {@link #doubtfulWindow} where the key is missing).
  */
 final class GgufConfig {
   private static final Map<String, String> TYPES =
@@ -31,6 +33,8 @@ final class GgufConfig {
           "logit_scale",
           "residual_scale",
           "embedding_scale");
+
+  private static final int MISTRAL_WINDOW = 4096;
 
   private GgufConfig() {}
 
@@ -110,6 +114,35 @@ final class GgufConfig {
         neox && metadata.flag(prefix + "use_parallel_residual").orElse(true),
         id(metadata, "tokenizer.ggml.bos_token_id", vocabulary),
         endTokens(metadata, vocabulary));
+  }
+
+  /**
+   * What to tell about a file that may have lost a sliding window. Mistral 7B v0.1 attends to 4,096
+   * tokens; converters of architecture {@code llama} need not write that. Its later versions, which
+   * have no window, have another rotary base.
+   */
+  static Optional<String> doubtfulWindow(GgufMetadata metadata) {
+    boolean mistral =
+        List.of("general.name", "general.basename").stream()
+            .anyMatch(
+                key -> metadata.text(key).orElse("").toLowerCase(Locale.ROOT).contains("mistral"));
+    boolean llama = metadata.text("general.architecture").orElse("").equals("llama");
+    double base = metadata.number("llama.rope.freq_base").orElse(10_000.0);
+    boolean longer = metadata.number("llama.context_length").orElse(0.0) > MISTRAL_WINDOW;
+    if (!llama
+        || !mistral
+        || base != 10_000
+        || !longer
+        || metadata.has("llama.attention.sliding_window")) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        metadata.path()
+            + " looks like Mistral 7B v0.1, which attends to "
+            + MISTRAL_WINDOW
+            + " tokens, but the file does not say so (llama.attention.sliding_window): longer"
+            + " prompts are scored with attention to all tokens. Use the Hugging Face directory"
+            + " for them.");
   }
 
   private static int headDim(GgufMetadata metadata, String prefix, int hidden, int heads) {

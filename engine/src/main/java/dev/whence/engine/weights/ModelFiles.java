@@ -17,6 +17,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A model on disk: a Hugging Face directory (config.json, tokenizer.json, safetensors) or one GGUF
@@ -27,6 +29,8 @@ import java.util.Optional;
  * disagree is refused with all contradictions listed.
  */
 public final class ModelFiles implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(ModelFiles.class);
+
   private final String name;
   private final ModelConfig config;
   private final WeightSource weights;
@@ -196,7 +200,10 @@ public final class ModelFiles implements AutoCloseable {
     JsonNode tokenizerConfig = optional(path, "tokenizer_config.json");
     SpecialTokens special =
         TokenizerSettings.specialTokens(
-            tokenizerConfig, optional(path, "special_tokens_map.json"), tokenizerJson);
+            tokenizerConfig,
+            optional(path, "special_tokens_map.json"),
+            tokenizerJson,
+            config.modelType());
     Optional<String> template =
         chatTemplate.or(() -> TokenizerSettings.template(path, tokenizerConfig));
     return new Texts(
@@ -209,6 +216,7 @@ public final class ModelFiles implements AutoCloseable {
     ModelConfig config;
     try {
       config = GgufConfig.read(file);
+      GgufConfig.doubtfulWindow(file.metadata()).ifPresent(LOG::warn);
       weights = new GgufWeights(file, GgufConfig.architecture(file.metadata()), config);
     } catch (RuntimeException e) {
       file.close();

@@ -29,12 +29,25 @@ final class TokenizerSettings {
 
   private TokenizerSettings() {}
 
-  /** Of a Hugging Face directory; missing nodes stand for files that are not there. */
+  /**
+   * Of a Hugging Face directory, as transformers reads it; missing nodes stand for files that are
+   * not there. special_tokens_map.json is of older models: it counts, and then first, only beside a
+   * tokenizer_config.json without added_tokens_decoder.
+   *
+   * @param modelType of config.json
+   */
   static SpecialTokens specialTokens(
-      JsonNode tokenizerConfig, JsonNode specialTokensMap, JsonNode tokenizerJson) {
+      JsonNode tokenizerConfig,
+      JsonNode specialTokensMap,
+      JsonNode tokenizerJson,
+      String modelType) {
     Map<String, String> named = new TreeMap<>();
+    List<JsonNode> sources =
+        tokenizerConfig.has("added_tokens_decoder")
+            ? List.of(tokenizerConfig)
+            : List.of(tokenizerConfig, specialTokensMap);
     for (String name : NAMES) {
-      for (JsonNode source : List.of(specialTokensMap, tokenizerConfig)) {
+      for (JsonNode source : sources) {
         JsonNode token = source.path(name);
         String content = token.isObject() ? token.path("content").asText("") : token.asText("");
         if (!token.isNull() && !content.isEmpty()) {
@@ -42,14 +55,33 @@ final class TokenizerSettings {
         }
       }
     }
-    // An explicit add_bos_token makes transformers rewrite the post-processor.
-    JsonNode explicit = tokenizerConfig.path("add_bos_token");
     String begin = named.getOrDefault("bos_token", "");
     boolean adds =
-        explicit.isBoolean()
-            ? explicit.booleanValue()
-            : addsBegin(tokenizerJson.path("post_processor"), begin);
+        byClass(tokenizerConfig, modelType)
+            .orElseGet(() -> addsBegin(tokenizerJson.path("post_processor"), begin));
     return new SpecialTokens(named, adds && !begin.isEmpty());
+  }
+
+  /**
+   * Some of transformers' classes write the post-processor anew, by add_bos_token or their own
+   * default; all others take that of tokenizer.json, whatever add_bos_token says.
+   */
+  private static Optional<Boolean> byClass(JsonNode tokenizerConfig, String modelType) {
+    String named = tokenizerConfig.path("tokenizer_class").asText("");
+    if (named.isEmpty()) {
+      named =
+          switch (modelType) {
+            case "llama", "mistral" -> "Llama";
+            case "gpt_neox" -> "GPTNeoX";
+            default -> "";
+          };
+    }
+    JsonNode explicit = tokenizerConfig.path("add_bos_token");
+    return switch (named.replaceAll("Tokenizer(Fast)?$", "")) {
+      case "Llama", "CodeLlama" -> Optional.of(!explicit.isBoolean() || explicit.booleanValue());
+      case "GPTNeoX" -> Optional.of(explicit.isBoolean() && explicit.booleanValue());
+      default -> Optional.empty();
+    };
   }
 
   private static boolean addsBegin(JsonNode postProcessor, String begin) {

@@ -186,11 +186,31 @@ class DecoderErrorsTest {
             "CUDA out of memory. Tried to allocate 2.00 GiB",
             "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate"
                 + " memory: you tried to allocate 9 bytes",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
             "std::bad_alloc")) {
       EngineException e = Kernel.translate(new IllegalStateException(message));
       assertThat(e.kind()).isEqualTo(Kind.RECORD);
       assertThat(e).hasMessageContaining("memory");
+      assertThat(Kernel.ranOutOfMemory(e)).isTrue();
     }
+  }
+
+  @Test
+  void aLostCudaContextIsTheEnvironmentsFaultAndAsksForANewProcess() {
+    for (String message :
+        List.of(
+            "CUDA error: an illegal memory access was encountered",
+            "CUDA error: device-side assert triggered",
+            "CUDA error: unspecified launch failure",
+            "CUDA error: uncorrectable ECC error encountered")) {
+      EngineException e = Kernel.translate(new IllegalStateException(message));
+      assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT);
+      assertThat(e).hasMessageContaining("restart the process");
+      assertThat(Kernel.ranOutOfMemory(e)).isFalse();
+    }
+    EngineException other = Kernel.translate(new IllegalStateException("size mismatch"));
+    assertThat(other.kind()).isEqualTo(Kind.ENVIRONMENT);
+    assertThat(other.getMessage()).doesNotContain("restart");
   }
 
   @Test

@@ -40,6 +40,7 @@ record Fixture(
           "qwen3",
           "mistral",
           "pythia",
+          "dolly",
           "neox_serial");
 
   static Path directory(String name) {

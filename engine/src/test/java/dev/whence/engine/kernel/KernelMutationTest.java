@@ -30,9 +30,10 @@ class KernelMutationTest {
       value = {
         "llama2  | interleaved RoPE  | torch.clone(torch.transpose(halves, 1, 2)) | halves",
         "pythia  | interleaved RoPE  | torch.clone(torch.transpose(halves, 1, 2)) | halves",
-        "llama3  | turned the other way | turned = torch.view_as_real(torch.view_as_complex(pairs)"
-            + " * turn) | turned = torch.view_as_real(torch.view_as_complex(pairs) *"
-            + " torch.conj(turn) * turn)",
+        "llama3  | not turned        | torch.view_as_complex(pairs) * turn |"
+            + " torch.view_as_complex(pairs) * torch.conj(turn) * turn",
+        "llama3  | queries turned the other way | queries.append(self.rotate(q, turn)) |"
+            + " queries.append(self.rotate(q, torch.conj(turn)))",
         "smollm2 | swapped KV heads  | torch.transpose(self.join(keys, 1, k), 1, 2) |"
             + " torch.transpose(torch.flip(self.join(keys, 1, k), [0]), 1, 2)",
         "mistral | swapped values    | self.join(values, 1, v)) |"
@@ -44,6 +45,9 @@ class KernelMutationTest {
         "qwen3   | head norm         | torch.numel(weight) > 0 | torch.numel(weight) > 1000000",
         "neox_serial | parallel residual | shape[3] == 1 | shape[3] == 0",
         "pythia  | serial residual   | shape[3] == 1 | shape[3] == 0",
+        "dolly   | serial residual   | shape[3] == 1 | shape[3] == 0",
+        "dolly   | rest of a head lost | torch.narrow(x, 2, 2 * f, rest)] |"
+            + " 0.5 * torch.narrow(x, 2, 2 * f, rest)]",
         "llama2  | no causal mask    | if rows > 1: | if rows > 1000000:",
       })
   void aWrongKernelIsNoticed(String family, String mistake, String right, String wrong) {
@@ -72,7 +76,7 @@ class KernelMutationTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"llama2", "llama3", "smollm2", "qwen2", "pythia"})
+  @CsvSource({"llama2", "llama3", "smollm2", "qwen2", "qwen3", "mistral", "pythia", "dolly"})
   void aGapLeftOpenIsNoticed(String family) {
     Fixture fixture = Fixture.read(family);
     try (ModelFiles files = fixture.open();

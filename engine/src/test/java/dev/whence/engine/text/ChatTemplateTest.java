@@ -253,6 +253,37 @@ class ChatTemplateTest {
     }
   }
 
+  /**
+   * dolly-v2-3b has no template: its own format (instruct_pipeline.py of databricks/dolly-v2-3b) is
+   * written by the caller, and nothing is put before it.
+   */
+  @Test
+  void aPromptInDollysFormatStandsAsItWasWritten() {
+    String instruction =
+        "Below is an instruction that describes a task. Write a response that appropriately"
+            + " completes the request.\n\n### Instruction:\n";
+    List<Part> parts =
+        List.of(
+            Part.of(PartKind.INSTRUCTION, "intro", instruction),
+            Part.of(PartKind.QUESTION, "q", "Where is the cat?"),
+            Part.of(PartKind.INSTRUCTION, "input", "\n\nInput:\n"),
+            Part.of(PartKind.RETRIEVED, "d", "The cat sat on the mat."),
+            Part.of(PartKind.INSTRUCTION, "response", "\n\n### Response:\n"));
+    Message raw = Message.of(Message.RAW, parts);
+    SpecialTokens special =
+        new SpecialTokens(Map.of("bos_token", "<|endoftext|>", "eos_token", "### End"), false);
+    RenderedPrompt prompt =
+        new PlainTemplate(special).render(conversation(List.of(raw), "", "", Instant.EPOCH));
+    assertThat(prompt.text())
+        .isEqualTo(
+            instruction
+                + "Where is the cat?\n\nInput:\nThe cat sat on the mat.\n\n### Response:\n");
+    assertThat(prompt.segments())
+        .extracting(segment -> segment.rendered().in(prompt.text()))
+        .containsExactlyElementsOf(parts.stream().map(Part::text).toList());
+    assertThat(prompt.endToken()).isEqualTo("### End");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {

@@ -9,8 +9,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
@@ -27,16 +29,38 @@ class NativeTokenizerTest {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static Tokenizer tokenizer = new WordTokenizer();
 
+  /** Tokenizers whose normaliser changes the text, by name. */
+  private static final Map<String, Tokenizer> NORMALISING = new LinkedHashMap<>();
+
   @BeforeAll
   @BeforeContainer
   static void open() throws IOException {
     tokenizer = NativeTokenizer.of(json("weights/llama/tokenizer.json"), "tokenizer.json");
+    for (String name : List.of("qwen2", "llama2")) {
+      NORMALISING.put(name, NativeTokenizer.of(json("text/tokenizers/" + name + ".json"), name));
+    }
+    for (String normaliser :
+        List.of(
+            "{'type': 'Lowercase'}",
+            "{'type': 'NFD'}",
+            "{'type': 'NFKC'}",
+            "{'type': 'Sequence', 'normalizers':"
+                + " [{'type': 'NFD'}, {'type': 'StripAccents'}, {'type': 'Lowercase'}]}",
+            "{'type': 'BertNormalizer', 'clean_text': true, 'handle_chinese_chars': true,"
+                + " 'strip_accents': null, 'lowercase': true}",
+            "{'type': 'Strip', 'strip_left': true, 'strip_right': true}")) {
+      ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+      json.set("normalizer", JSON.readTree(normaliser.replace('\'', '"')));
+      NORMALISING.put(normaliser, NativeTokenizer.of(json, normaliser));
+    }
   }
 
   @AfterAll
   @AfterContainer
   static void close() {
     tokenizer.close();
+    NORMALISING.values().forEach(Tokenizer::close);
+    NORMALISING.clear();
   }
 
   @Test
@@ -132,6 +156,30 @@ class NativeTokenizerTest {
         .allSatisfy(bad -> assertThat(LongestToken.of(bad)).isEqualTo(Integer.MAX_VALUE));
   }
 
+  @Property(tries = 500)
+  void rangesCoverTheTextWhateverTheNormaliserDoes(@ForAll("texts") String text) {
+    assertThat(NORMALISING).hasSize(8);
+    NORMALISING.forEach(
+        (name, normalising) -> {
+          Encoding encoding = normalising.encode(text);
+          if (encoding.length() > 0) { // a normaliser may drop all of it
+            covers(text, encoding);
+          }
+        });
+  }
+
+  /** What NFC leaves as it is comes back; the range of a composed character is its two. */
+  @Test
+  void aComposedCharacterHasTheRangeOfItsParts() {
+    Tokenizer nfc = Objects.requireNonNull(NORMALISING.get("qwen2"));
+    Encoding encoding = nfc.encode("xe\u0301y");
+    assertThat(nfc.decode(encoding.ids(), false)).isEqualTo("x\u00e9y");
+    for (int i = 0; i < encoding.length(); i++) {
+      assertThat(encoding.starts()[i]).isNotEqualTo(2);
+      assertThat(encoding.ends()[i]).isNotEqualTo(2);
+    }
+  }
+
   @Test
   void whatIsNoTokenizerIsRefused() throws IOException {
     for (String bad :
@@ -167,6 +215,13 @@ class NativeTokenizerTest {
             "日",
             "½",
             "٣",
+            "\u0323",
+            "\u212b",
+            "İ",
+            "ẞ",
+            "ﬃ",
+            "\uac00",
+            "\u2581",
             "the",
             "<|im_end|>",
             "<|",

@@ -10,8 +10,11 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
@@ -19,8 +22,11 @@ import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.Size;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Damaged and hostile files end with an EngineException of kind MODEL, and with nothing else. */
 class HostileFilesTest {
@@ -123,6 +129,77 @@ class HostileFilesTest {
     } finally {
       Files.delete(path);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {65, 1_000, 1_000_000})
+  void nestingThatIsTooDeepIsRefusedInEveryFile(int depth, @TempDir Path directory)
+      throws IOException {
+    String deep = "{\"a\":" + "[".repeat(depth) + "]".repeat(depth) + "}";
+    byte[] header = deep.getBytes(StandardCharsets.UTF_8);
+    ByteBuffer bytes = ByteBuffer.allocate(8 + header.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putLong(header.length).put(header);
+    Path tensors = Files.write(directory.resolve("model.safetensors"), bytes.array());
+    assertThatThrownBy(() -> SafetensorsFile.open(tensors).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContaining("model.safetensors");
+    try (var files = Files.list(Fixtures.path("weights/llama"))) {
+      for (Path file : files.filter(f -> f.toString().endsWith(".json")).toList()) {
+        Files.copy(file, directory.resolve(file.getFileName()));
+      }
+    }
+    for (String name :
+        List.of(
+            "special_tokens_map.json",
+            "tokenizer_config.json",
+            "tokenizer.json",
+            "generation_config.json",
+            "config.json")) {
+      Files.writeString(directory.resolve(name), deep);
+      assertThatThrownBy(() -> ModelText.open(directory, Optional.empty()))
+          .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+          .hasMessageContaining(name)
+          .hasMessageContaining("nesting");
+      Files.copy(
+          Fixtures.path("weights/llama/" + name),
+          directory.resolve(name),
+          StandardCopyOption.REPLACE_EXISTING);
+    }
+    ModelText.open(directory, Optional.empty()).close();
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 100_000})
+  void aGgufListOfListsIsRefusedByItsKey(int depth, @TempDir Path directory) throws IOException {
+    ByteBuffer bytes = ByteBuffer.allocate(100 + 12 * depth).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.put("GGUF".getBytes(StandardCharsets.UTF_8)).putInt(3).putLong(0).putLong(1);
+    bytes.putLong(4).put("nest".getBytes(StandardCharsets.UTF_8)).putInt(9);
+    for (int i = 0; i < depth; i++) {
+      bytes.putInt(9).putLong(1); // one list of one element each
+    }
+    bytes.putInt(4).putLong(1).putInt(7);
+    Path path = Files.write(directory.resolve("m.gguf"), bytes.array());
+    assertThatThrownBy(() -> GgufFile.open(path).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContaining("'nest' is a list of lists");
+  }
+
+  @Test
+  void anArchitectureThatIsNotKnownIsRefusedByNameInBothFormats(@TempDir Path directory)
+      throws IOException {
+    String config = Files.readString(Fixtures.path("weights/llama/config.json"));
+    assertThat(config).contains("\"model_type\": \"llama\"");
+    Files.writeString(
+        directory.resolve("config.json"),
+        config.replace("\"model_type\": \"llama\"", "\"model_type\": \"mamba\""));
+    assertThatThrownBy(() -> ModelText.open(directory, Optional.empty()))
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContainingAll("mamba", "model_type", "config.json");
+    GgufMetadata metadata =
+        new GgufMetadata(Path.of("m.gguf"), Map.of("general.architecture", "mamba"));
+    assertThatThrownBy(() -> GgufConfig.architecture(metadata))
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContainingAll("mamba", "architecture", "m.gguf");
   }
 
   private static void readOrRefuseGguf(byte[] bytes) throws IOException {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.text.Encoding;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -34,6 +35,27 @@ class ModelFilesTest {
       }
       assertThat(gguf.config()).isEqualTo(directory.config());
       assertThat(gguf.name()).isEqualTo("llama");
+    }
+  }
+
+  @Test
+  void aGgufFileReadsTextAsTheDirectoryItWasMadeFrom() throws IOException {
+    try (ModelFiles directory = ModelFiles.open(Fixtures.path("weights/llama"));
+        ModelFiles gguf = ModelFiles.open(Fixtures.path("weights/llama.gguf"))) {
+      assertThat(gguf.tokenizer().vocabularySize())
+          .isEqualTo(directory.tokenizer().vocabularySize());
+      for (JsonNode text : Fixtures.json("text/tokens.json")) {
+        Encoding expected = directory.tokenizer().encode(text.path("text").asText());
+        Encoding actual = gguf.tokenizer().encode(text.path("text").asText());
+        assertThat(actual.ids())
+            .isEqualTo(expected.ids())
+            .isEqualTo(JSON.treeToValue(text.path("ids"), int[].class));
+        assertThat(actual.starts()).isEqualTo(expected.starts());
+        assertThat(actual.ends()).isEqualTo(expected.ends());
+      }
+      for (int id = 0; id < gguf.tokenizer().vocabularySize(); id++) {
+        assertThat(gguf.tokenizer().isSpecial(id)).isEqualTo(directory.tokenizer().isSpecial(id));
+      }
     }
   }
 

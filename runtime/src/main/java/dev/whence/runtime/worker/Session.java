@@ -72,6 +72,10 @@ final class Session {
   private final StalledPartitions stalled;
   private Optional<BatchRun> running = Optional.empty();
   private Optional<Long> waitingSince = Optional.empty();
+
+  /** Whether partitions were set aside and the model has worked on nothing since. */
+  private boolean nothingWorks;
+
   private long lagKnownAt;
 
   Session(
@@ -168,13 +172,13 @@ final class Session {
       longest = min(IDLE_POLL, failures.undecidedFor());
     }
     partitions.resume();
-    if (holding.size() == 0 && !trouble.modelSuspected() && partitions.aside().isEmpty()) {
-      health.ready(PART);
+    if (holding.size() == 0) {
+      readyUnlessNothingWorks();
     }
     ConsumerRecords<byte[], byte[]> polled = poll(longest);
     if (polled.isEmpty()) {
       Set<TopicPartition> read = new HashSet<>(consumer.assignment());
-      read.removeAll(partitions.aside());
+      read.removeAll(partitions.waiting());
       stalled.look(read);
     }
     while (!polled.isEmpty()) {
@@ -225,7 +229,8 @@ final class Session {
     }
     commitAndGoOn(decided, waiting);
     if (!ended.waiting().isEmpty()) {
-      setAside(ended.waiting(), /* othersWork= */ !decided.isEmpty());
+      setAside(
+          ended.waiting(), decided.stream().anyMatch(Finished::showsThatTheModelWorks));
     }
     if (ended.environment().isPresent()) {
       environmentFailed(ended.environment().get());
@@ -235,6 +240,11 @@ final class Session {
   /** Where the environment fails on one record again and again, its partition waits by itself. */
   private void setAside(Map<TopicPartition, String> which, boolean othersWork) {
     partitions.handBack();
+    if (!othersWork) {
+      // Nothing shows that the model works, so nothing that it failed on is decided.
+      holding.forgetWaiting();
+      nothingWorks = true;
+    }
     which.forEach(
         (partition, why) -> {
           metrics.environmentFailed();
@@ -246,6 +256,15 @@ final class Session {
               .letGo(partition)
               .ifPresent(offset -> partitions.setAside(partition, offset, failures.backoffMost()));
         });
+    waitingSince = holding.hasWaiting() ? waitingSince : Optional.empty();
+  }
+
+  /** Ready, unless the model is suspected, or partitions wait and nothing has worked since. */
+  private void readyUnlessNothingWorks() {
+    nothingWorks &= partitions.anyAside();
+    if (!trouble.modelSuspected() && !nothingWorks) {
+      health.ready(PART);
+    }
   }
 
   private static BatchRun.Ended result(CompletableFuture<BatchRun.Ended> future) {
@@ -307,13 +326,13 @@ final class Session {
       if (begun.isEmpty()) {
         return candidates.stream().anyMatch(candidate -> candidate.finished().isPresent());
       }
+      Map<TopicPartition, OffsetAndMetadata> marked = partitions.marked(begun);
       try {
         Partitions.awake(
             () -> {
-              consumer.commitSync(begun, COMMIT_OFFSETS);
+              consumer.commitSync(marked, COMMIT_OFFSETS);
               return true;
             });
-        partitions.begun(begun);
         return true;
       } catch (CommitFailedException | RebalanceInProgressException e) {
         pollPaused(Duration.ofMillis(tried * 100L));
@@ -339,9 +358,8 @@ final class Session {
     }
     holding.keepWaiting(waiting);
     waitingSince = holding.hasWaiting() ? Optional.of(System.nanoTime()) : Optional.empty();
-    if (!trouble.modelSuspected()) {
-      health.ready(PART);
-    }
+    nothingWorks &= decided.stream().noneMatch(Finished::showsThatTheModelWorks);
+    readyUnlessNothingWorks();
   }
 
   /**

@@ -73,7 +73,15 @@ final class StalledPartitions {
       asked = Map.of();
       take(answers, read);
     }
-    if (asked.isEmpty() && System.nanoTime() - askedAt >= every.toNanos() && !read.isEmpty()) {
+    if (read.isEmpty()) {
+      standing.clear();
+      before.keySet().retainAll(consumer.assignment());
+      if (before.isEmpty()) {
+        health.ready(PART);
+      }
+      return;
+    }
+    if (asked.isEmpty() && System.nanoTime() - askedAt >= every.toNanos()) {
       askedAt = System.nanoTime();
       asked = stableEnds.apply(read);
     }
@@ -81,7 +89,9 @@ final class StalledPartitions {
 
   private void take(Map<TopicPartition, KafkaFuture<Long>> answers, Set<TopicPartition> read) {
     standing.keySet().retainAll(read);
-    Map<TopicPartition, String> stalled = new HashMap<>();
+    before.keySet().retainAll(consumer.assignment());
+    Optional<String> stalled = Optional.empty();
+    Optional<String> newly = Optional.empty();
     for (TopicPartition partition : read) {
       Optional<Long> end = end(answers, partition);
       Optional<Long> position = end.isPresent() ? position(partition) : Optional.empty();
@@ -104,16 +114,20 @@ final class StalledPartitions {
                 + " though records up to offset "
                 + end.get()
                 + " wait";
-        if (!position.get().equals(before.put(partition, position.get()))) {
-          throw new FatalClientException(sentence);
+        if (position.get().equals(before.put(partition, position.get()))) {
+          stalled = Optional.of(sentence);
+        } else {
+          newly = Optional.of(sentence);
         }
-        stalled.put(partition, sentence);
       }
     }
-    if (stalled.isEmpty()) {
+    if (newly.isPresent()) {
+      throw new FatalClientException(newly.get());
+    }
+    if (stalled.isPresent()) {
+      health.notReady(PART, stalled.get() + ", for new clients, too");
+    } else if (before.isEmpty()) {
       health.ready(PART);
-    } else {
-      health.notReady(PART, stalled.values().iterator().next() + ", for new clients, too");
     }
   }
 

@@ -194,6 +194,36 @@ class BatchRunTest {
   }
 
   @Test
+  void inAnOutageNothingIsGivenUpForWhatHappenedBeforeIt() {
+    List<BatchRun.Candidate> both = List.of(candidate(0, 0, 0), candidate(1, 0, 0));
+    for (int round = 0; round < 50; round++) {
+      var unused = batch(both, environmentFailsOn(Set.of("k0-0")), 0).run();
+    }
+    EchoStage down = environmentFailsOn(Set.of("k0-0", "k1-0"));
+    assertThat(batch(both, down, 0).run().finished()).isEmpty();
+    for (int round = 0; round < 50; round++) {
+      assertThat(batch(both, down, ModelTrouble.AT_LEAST.toNanos()).run().finished()).isEmpty();
+    }
+  }
+
+  @Test
+  void whereNoOtherPartitionHasARecordTheNextOneShowsThatTheModelWorksAndIsNotKept() {
+    List<BatchRun.Candidate> one =
+        List.of(candidate(0, 0, 0), candidate(0, 1, 0), candidate(0, 2, 0));
+    EchoStage stage = environmentFailsOn(Set.of("k0-0"));
+    for (int round = 0; round < 50; round++) {
+      assertThat(batch(one, stage, 0).run().finished()).isEmpty();
+    }
+    ran.clear();
+    BatchRun.Ended late = batch(one, stage, ModelTrouble.AT_LEAST.toNanos()).run();
+    assertThat(late.finished()).first().matches(done -> deadLetter(done, 0));
+    assertThat(late.finished())
+        .extracting(done -> done.record().offset())
+        .isEqualTo(List.copyOf(ran))
+        .startsWith(0L);
+  }
+
+  @Test
   void whatFailsBeforeTheModelIsAskedIsNeverHeldAgainstARecord() {
     EchoStage echo = stage(Duration.ofMillis(1), false);
     Stage registryAway =
@@ -248,12 +278,13 @@ class BatchRunTest {
         () -> now);
   }
 
-  private static EchoStage environmentFailsOn(Set<String> keys) {
+  private EchoStage environmentFailsOn(Set<String> keys) {
     return new EchoStage(
         "out",
         record -> {
+          ran.add(record.offset());
           if (keys.contains(WorkerBench.text(record.key()))) {
-            throw new EnvironmentException("away");
+            throw EnvironmentException.ofScorer("away", new IllegalStateException());
           }
           return EchoStage.written("out", record);
         });

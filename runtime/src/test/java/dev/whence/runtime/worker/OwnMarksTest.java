@@ -16,24 +16,25 @@ class OwnMarksTest {
 
   @Test
   void whoFindsItsOwnMarkHasNotDied() {
-    marks.written(PARTITION, ONCE, Attempt.NONE);
-    assertThat(marks.read(PARTITION, ONCE).before(7)).isZero();
+    OffsetAndMetadata mark = marks.mark(PARTITION, ONCE, Attempt.NONE);
+    assertThat(marks.read(PARTITION, mark).before(7)).isZero();
   }
 
   @Test
-  void whatAnotherOneHasWrittenIsTakenAsItStands() {
-    assertThat(marks.read(PARTITION, ONCE).before(7)).isEqualTo(1);
-    marks.written(PARTITION, ONCE, Attempt.NONE);
+  void whatAnotherProcessHasBegunIsTakenAsItStands() {
+    OffsetAndMetadata mine = marks.mark(PARTITION, ONCE, Attempt.NONE);
+    // The same records, begun by another process to the same end.
+    OffsetAndMetadata others = new OwnMarks().mark(PARTITION, ONCE, Attempt.NONE);
+    assertThat(others.offset()).isEqualTo(mine.offset());
+    assertThat(marks.read(PARTITION, others).before(7)).isEqualTo(1);
     OffsetAndMetadata twice = new OffsetAndMetadata(7, Attempt.of(1, 9).begunAlone(7).metadata(7));
     assertThat(marks.read(PARTITION, twice).before(7)).isEqualTo(2);
-    OffsetAndMetadata further = new OffsetAndMetadata(8, Attempt.of(1, 9).metadata(8));
-    assertThat(marks.read(PARTITION, further).before(8)).isEqualTo(1);
   }
 
   @Test
   void aMarkIsForgottenWithWhatItWasAbout() {
-    marks.written(PARTITION, ONCE, Attempt.NONE);
+    OffsetAndMetadata mark = marks.mark(PARTITION, ONCE, Attempt.NONE);
     marks.gone(Set.of(PARTITION));
-    assertThat(marks.read(PARTITION, ONCE).before(7)).isEqualTo(1);
+    assertThat(marks.read(PARTITION, mark).before(7)).isEqualTo(1);
   }
 }

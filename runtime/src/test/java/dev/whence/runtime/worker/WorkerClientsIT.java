@@ -70,7 +70,8 @@ class WorkerClientsIT {
             topics.out(),
             record -> {
               if (fails.get() && WorkerBench.text(record.key()).equals("bad")) {
-                throw new EnvironmentException("the server answers 500");
+                throw EnvironmentException.ofScorer(
+                    "the server answers 500", new IllegalStateException());
               }
               return EchoStage.written(topics.out(), record);
             });
