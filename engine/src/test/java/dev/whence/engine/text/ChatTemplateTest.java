@@ -200,7 +200,8 @@ class ChatTemplateTest {
 
   @Test
   void aContentThatIsOneLetterOverAndOverIsFoundInOneReading() {
-    String letters = "a".repeat(1_000_000) + "b";
+    String more = "a".repeat(1_000_000);
+    String letters = more + "b";
     RenderedPrompt prompt =
         assertTimeoutPreemptively(
             Duration.ofSeconds(60),
@@ -210,11 +211,12 @@ class ChatTemplateTest {
                         + "{% endif %}{% endfor %}",
                     List.of(
                         message("user", PartKind.HISTORY, "p", letters + " "),
+                        message("user", PartKind.HISTORY, "m", more),
                         message("user", PartKind.QUESTION, "q", "Why?"))));
-    assertThat(prompt.text()).isEqualTo(letters + "!Why?");
+    assertThat(prompt.text()).isEqualTo(letters + "!" + more + "Why?");
     assertThat(prompt.segments())
         .extracting(segment -> segment.rendered().in(prompt.text()))
-        .containsExactly(letters, "Why?");
+        .containsExactly(letters, more, "Why?");
   }
 
   @Test
