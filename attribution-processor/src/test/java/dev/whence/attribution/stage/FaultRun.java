@@ -139,7 +139,7 @@ final class FaultRun implements AutoCloseable {
   private static List<Conversation> responses(int count) {
     Questions questions =
         new Questions(
-            World.v1(1), QuestionOptions.evaluation(7, Kind.values()).withSentences(8, 14));
+            World.v1(1), QuestionOptions.evaluation(7, Kind.values()).withSentences(12, 20));
     return IntStream.range(0, count).mapToObj(i -> questions.question(i).answered()).toList();
   }
 
@@ -153,6 +153,14 @@ final class FaultRun implements AutoCloseable {
     }
     bench.send(records);
     sent += count;
+  }
+
+  /** Sends the next so many responses to an idle instance that sees them all at once. */
+  void sendAtOnce(String instance, int count) throws InterruptedException {
+    Stop asksAgain = stop(instance, ApiKeys.FETCH, Way.RESPONSE, 0);
+    assertThat(asksAgain.isReachedWithin(LONGEST)).as("%s reads", instance).isTrue();
+    send(count);
+    asksAgain.release();
   }
 
   /** Sends what is left. */
@@ -270,16 +278,19 @@ final class FaultRun implements AutoCloseable {
 
   /** Waits until these offsets are committed. */
   void awaitDone(Map<TopicPartition, Long> offsets) {
-    awaitAlive(
-        () -> {
-          Map<TopicPartition, OffsetAndMetadata> committed = committed();
-          return offsets.entrySet().stream()
-              .allMatch(
-                  wanted -> {
-                    OffsetAndMetadata at = committed.get(wanted.getKey());
-                    return at != null && at.offset() >= wanted.getValue();
-                  });
-        });
+    awaitAlive(() -> reached(offsets) == offsets.size());
+  }
+
+  /** How many of these offsets are committed. */
+  long reached(Map<TopicPartition, Long> offsets) {
+    Map<TopicPartition, OffsetAndMetadata> committed = committed();
+    return offsets.entrySet().stream()
+        .filter(
+            wanted -> {
+              OffsetAndMetadata at = committed.get(wanted.getKey());
+              return at != null && at.offset() >= wanted.getValue();
+            })
+        .count();
   }
 
   private Map<TopicPartition, OffsetAndMetadata> committed() {
@@ -342,11 +353,10 @@ final class FaultRun implements AutoCloseable {
    * Every response has exactly one attribution, final and scored, with the scores that it has
    * without Kafka; nothing was given up, and no transaction is left.
    *
-   * @param compared every so manieth is scored again, undisturbed
+   * @param step one in so many is scored again, undisturbed
    */
-  void assertEachScoredOnce(int compared) {
+  void assertEachScoredOnce(int step) {
     assertThat(sent).as("all responses were sent").isEqualTo(responses.size());
-    awaitAllDone();
     List<Attribution> attributions = bench.attributions(topics);
     Map<String, Long> times =
         attributions.stream()
@@ -383,17 +393,17 @@ final class FaultRun implements AutoCloseable {
     assertUndisturbed(
         attributions.stream()
             .collect(Collectors.toMap(Attribution::getResponseId, Function.identity())),
-        compared);
+        step);
   }
 
-  private void assertUndisturbed(Map<String, Attribution> published, int compared) {
+  private void assertUndisturbed(Map<String, Attribution> published, int step) {
     try (LocalScorer scorer =
         LocalScorer.open(
             ModelFiles.open(model),
             EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32).withDevice("cpu"))) {
       Attributor attributor = new Attributor(scorer, AttributionOptions.DEFAULT);
       int sources = 0;
-      for (int i = 0; i < responses.size(); i += compared) {
+      for (int i = 0; i < responses.size(); i += step) {
         AttributionResult expected = attributor.attribute(responses.get(i));
         Attribution one = published.get(responses.get(i).responseId());
         assertThat(one.getScorer().getDigest()).isEqualTo(scorer.description().digest());
