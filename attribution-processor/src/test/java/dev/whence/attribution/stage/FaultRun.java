@@ -60,7 +60,7 @@ import org.apache.kafka.common.protocol.ApiKeys;
  * about both. Everything between the processes and the broker passes a {@link BrokerGate}.
  */
 final class FaultRun implements AutoCloseable {
-  static final Duration LONGEST = Duration.ofMinutes(2);
+  static final Duration LONGEST = Duration.ofMinutes(4);
 
   /** A member that was killed is given up after so long. */
   private static final String SESSION_MILLIS = "4000";
