@@ -84,7 +84,7 @@ final class AttributionKillScenarios {
     int spare = rounds;
     int portion = responses / (rounds * At.values().length + spare + 1);
     Map<String, String> settings =
-        Map.of("batch.max-records", Integer.toString(Math.min(8, Math.max(2, portion / 3))));
+        Map.of("batch.max-records", Integer.toString(Math.min(8, Math.max(4, portion / 3))));
     try (FaultRun run = FaultRun.open(protocol, responses, directory)) {
       Process process = run.start(A, settings);
       run.send(portion);
@@ -99,7 +99,7 @@ final class AttributionKillScenarios {
             again = !hit && spare-- > 0;
             Map<TopicPartition, Long> begun = run.begun();
             process = run.start(A, settings);
-            // Who saw three processes die is given up, rightly: nobody dies on these again.
+            // A record that saw three processes die is given up, rightly: nobody dies on these again.
             run.awaitDone(begun);
           } while (again);
         }
@@ -121,7 +121,7 @@ final class AttributionKillScenarios {
     int ended = run.passed(A, ApiKeys.END_TXN, Way.REQUEST);
     if (at == At.IN_THE_MODEL) {
       stop.release();
-      LockSupport.parkNanos(Duration.ofMillis(random.nextInt(20)).toNanos());
+      LockSupport.parkNanos(Duration.ofMillis(random.nextInt(10)).toNanos());
     }
     run.kill(process);
     stop.drop();

@@ -60,6 +60,7 @@ import org.apache.kafka.common.protocol.ApiKeys;
  * about both. Everything between the processes and the broker passes a {@link BrokerGate}.
  */
 final class FaultRun implements AutoCloseable {
+  /** Generous: a machine that others keep busy is slow, and nothing here is about speed. */
   static final Duration LONGEST = Duration.ofMinutes(4);
 
   /** A member that was killed is given up after so long. */
@@ -139,7 +140,7 @@ final class FaultRun implements AutoCloseable {
   private static List<Conversation> responses(int count) {
     Questions questions =
         new Questions(
-            World.v1(1), QuestionOptions.evaluation(7, Kind.values()).withSentences(12, 20));
+            World.v1(1), QuestionOptions.evaluation(7, Kind.values()).withSentences(8, 12));
     return IntStream.range(0, count).mapToObj(i -> questions.question(i).answered()).toList();
   }
 
