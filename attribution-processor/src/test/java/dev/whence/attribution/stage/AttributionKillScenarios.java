@@ -99,7 +99,8 @@ final class AttributionKillScenarios {
             again = !hit && spare-- > 0;
             Map<TopicPartition, Long> begun = run.begun();
             process = run.start(A, settings);
-            // A record that saw three processes die is given up, rightly: nobody dies on these again.
+            // A record that saw three processes die is given up, rightly: nobody dies on these
+            // again.
             run.awaitDone(begun);
           } while (again);
         }
