@@ -312,6 +312,8 @@ final class FaultRun implements AutoCloseable {
   /** What is open between an instance and the broker. */
   enum Transaction {
     NONE,
+    /** The last one is committed. */
+    COMMITTED,
     /** Results are written, readers of committed records do not see them. */
     RESULTS_WRITTEN,
     /** And the offsets are in the transaction. */
@@ -322,6 +324,10 @@ final class FaultRun implements AutoCloseable {
   Transaction transaction(String instance) {
     TransactionDescription said =
         get(admin.describeTransactions(List.of(client(instance))).description(client(instance)));
+    if (said.state() == TransactionState.PREPARE_COMMIT
+        || said.state() == TransactionState.COMPLETE_COMMIT) {
+      return Transaction.COMMITTED;
+    }
     if (said.state() != TransactionState.ONGOING) {
       return Transaction.NONE;
     }
