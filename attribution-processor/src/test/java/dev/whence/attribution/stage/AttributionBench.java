@@ -35,7 +35,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 /**
  * A broker and a registry for the tests of this package; each test has a topic prefix of its own.
  */
-final class AttributionBench {
+final class AttributionBench implements AutoCloseable {
   /** Decoders of random weights whose words are t0 to t159; 256 positions. */
   static final Path MODELS = Path.of("../engine/src/test/resources/fixtures/kernel");
 
@@ -45,24 +45,34 @@ final class AttributionBench {
   final EmbeddedRegistry registry;
   final Connection connection;
 
-  private AttributionBench() throws IOException {
+  private AttributionBench(Map<String, String> brokerConfig) throws IOException {
     Path directory = Files.createTempDirectory("whence-attribution");
-    broker = EmbeddedBroker.open(directory.resolve("broker"));
+    broker = EmbeddedBroker.open(directory.resolve("broker"), 0, brokerConfig);
     registry = EmbeddedRegistry.open(directory.resolve("registry"));
     connection = Connection.of(broker.bootstrapServers(), registry.url());
   }
 
+  /** One of its own, with a broker that is configured otherwise. */
+  static AttributionBench open(Map<String, String> brokerConfig) throws IOException {
+    return new AttributionBench(brokerConfig);
+  }
+
+  @Override
+  public void close() throws IOException {
+    broker.close();
+    registry.close();
+  }
+
   static synchronized AttributionBench shared() throws IOException {
     if (OPEN.isEmpty()) {
-      AttributionBench bench = new AttributionBench();
+      AttributionBench bench = open(Map.of());
       OPEN.add(bench);
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(
                   () -> {
                     try {
-                      bench.broker.close();
-                      bench.registry.close();
+                      bench.close();
                     } catch (IOException e) {
                       throw new java.io.UncheckedIOException(e);
                     }

@@ -1,6 +1,7 @@
 package dev.whence.attribution.stage;
 
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.worker.Halt;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,6 +13,9 @@ import java.util.Properties;
 
 /** A processor in a JVM of its own, so that it can be killed. */
 final class ProcessorProcess {
+  /** A file; as long as it exists, the model does not come to an end. */
+  static final String HOLD = "test.hold";
+
   private ProcessorProcess() {}
 
   /** Starts a process; its log goes to a file. */
@@ -42,7 +46,19 @@ final class ProcessorProcess {
     }
     Map<String, String> settings = new java.util.HashMap<>();
     properties.stringPropertyNames().forEach(n -> settings.put(n, properties.getProperty(n)));
-    System.exit(
-        AttributionProcessor.run(Settings.of(settings), Map.of(), name -> Optional.empty()));
+    String hold = settings.remove(HOLD);
+    if (hold == null) {
+      System.exit(
+          AttributionProcessor.run(Settings.of(settings), Map.of(), name -> Optional.empty()));
+    }
+    AttributionConfig config = AttributionConfig.read(Settings.of(settings));
+    AttributionProcessor processor =
+        AttributionProcessor.start(
+            config,
+            Map.of(),
+            HeldScorer.loader(ModelLoader.local(config.engine()), Path.of(hold)),
+            Halt.process());
+    Runtime.getRuntime().addShutdownHook(new Thread(processor::close));
+    processor.ended().join();
   }
 }

@@ -209,7 +209,7 @@ public final class AttributionCard {
           view.groundedness().getAsDouble() < MATTERS
               ? "no source matters by 1 nat: the model answered from what it knows, or not at all"
               : "no single source matters by 1 nat, but the context does: the evidence is there"
-                    + " more than once, or spread over many sources");
+                  + " more than once, or spread over many sources");
     }
     return notes;
   }

@@ -127,7 +127,7 @@ final class BatchRun {
         break;
       }
       TopicPartition partition = candidate.partition();
-      boolean probe = waiting.containsKey(partition) && !probed;
+      boolean probe = !probed && waiting.containsKey(partition) && noneBut(waiting.keySet());
       if (struck.contains(partition) || (waiting.containsKey(partition) && !probe)) {
         continue;
       }
@@ -188,6 +188,12 @@ final class BatchRun {
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
         ? suspectModel(done, waiting)
         : new Ended(done, Optional.empty(), waiting);
+  }
+
+  private boolean noneBut(Set<TopicPartition> partitions) {
+    return candidates.stream()
+        .map(Candidate::partition)
+        .allMatch(partition -> partitions.contains(partition) || struck.contains(partition));
   }
 
   /** Empty if even that can not be said now. */

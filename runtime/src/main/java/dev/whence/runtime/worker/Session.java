@@ -229,8 +229,7 @@ final class Session {
     }
     commitAndGoOn(decided, waiting);
     if (!ended.waiting().isEmpty()) {
-      setAside(
-          ended.waiting(), decided.stream().anyMatch(Finished::showsThatTheModelWorks));
+      setAside(ended.waiting(), decided.stream().anyMatch(Finished::showsThatTheModelWorks));
     }
     if (ended.environment().isPresent()) {
       environmentFailed(ended.environment().get());

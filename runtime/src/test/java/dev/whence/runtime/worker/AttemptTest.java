@@ -24,6 +24,12 @@ class AttemptTest {
     assertThat(third.metadata(16)).isEmpty();
   }
 
+  @Test
+  void whoHasWrittenItChangesNothing() {
+    assertThat(Attempt.parse("attempt=2;to=8;rest=1;restTo=16;by=0123abcd"))
+        .isEqualTo(new Attempt(2, 8, 1, 16));
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {"", "somebody else's", "attempt=x;to=1", "attempt=1", "attempt=99999999999;to=1"})
