@@ -10,13 +10,16 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Reduced twin of {@link AttributionKillSoak}. */
+/**
+ * Reduced twin of {@link AttributionKillSoak}, which also has the classic protocol and members that
+ * come and go; {@code WorkerRebalanceIT} has those for any stage.
+ */
 class AttributionKillIT {
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
   Path directory;
 
   @ParameterizedTest
-  @EnumSource(GroupProtocol.class)
+  @EnumSource(names = "CONSUMER")
   void aProcessorKilledAnywhereLosesAndDoublesNothing(GroupProtocol protocol) throws Exception {
     assertThat(AttributionKillScenarios.killedAtEachPlace(protocol, 60, 1, directory))
         .hasSize(At.values().length)
@@ -24,15 +27,8 @@ class AttributionKillIT {
   }
 
   @ParameterizedTest
-  @EnumSource(GroupProtocol.class)
+  @EnumSource(names = "CONSUMER")
   void aBrokerThatRestartsLosesAndDoublesNothing(GroupProtocol protocol) throws Exception {
     AttributionKillScenarios.brokerRestarts(protocol, 60, directory);
-  }
-
-  @ParameterizedTest
-  @EnumSource(GroupProtocol.class)
-  void membersThatComeAndGoWithinABatchLoseAndDoubleNothing(GroupProtocol protocol)
-      throws Exception {
-    AttributionKillScenarios.membersComeAndGo(protocol, 60, 2, directory);
   }
 }

@@ -196,6 +196,10 @@ final class AttributionKillScenarios {
       run.awaitAllDone();
       for (int round = 0; round < rounds; round++) {
         boolean comesBack = round % 2 == 1;
+        // Else its batch may be of partitions alone that it keeps when the second one joins.
+        await()
+            .atMost(FaultRun.LONGEST)
+            .until(() -> run.assigned().equals(List.of(run.partitions())));
         Files.createFile(hold);
         Stop begins = run.stop(A, ApiKeys.OFFSET_COMMIT, Way.RESPONSE, 0);
         run.sendAtOnce(A, portion);
