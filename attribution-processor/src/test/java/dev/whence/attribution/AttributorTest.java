@@ -210,7 +210,7 @@ class AttributorTest {
   @Test
   void boundsThatMakeNoSenseAreRefusedAtTheStart() {
     assertThatThrownBy(() -> new Attributor(scorer, bound("exact-loo", Double.NaN)))
-        .hasMessageContaining("maxCostSeconds");
+        .hasMessageContaining("the maximal cost is NaN");
     assertThatThrownBy(() -> MethodOptions.of("exact-loo").withKeepParagraphs(0))
         .hasMessageContaining("keepParagraphs");
   }

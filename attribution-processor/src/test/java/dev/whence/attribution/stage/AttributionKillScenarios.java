@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -179,7 +180,8 @@ final class AttributionKillScenarios {
    */
   static void membersComeAndGo(GroupProtocol protocol, int responses, int rounds, Path directory)
       throws Exception {
-    int portion = responses / (2 * rounds);
+    int portion = responses / (4 * rounds);
+    int besides = 2 * rounds; // so many batches may hold nothing of what the second one gets
     Path hold = directory.resolve("hold");
     Map<String, String> first =
         Map.of(
@@ -194,7 +196,7 @@ final class AttributionKillScenarios {
       Process a = run.start(A, first);
       run.send(1);
       run.awaitAllDone();
-      for (int round = 0; round < rounds; round++) {
+      for (int round = 0; round < rounds; ) {
         boolean comesBack = round % 2 == 1;
         // Else its batch may be of partitions alone that it keeps when the second one joins.
         await()
@@ -208,6 +210,15 @@ final class AttributionKillScenarios {
         Map<TopicPartition, Long> begun = run.begun();
         int produced = run.passed(A, ApiKeys.PRODUCE, Way.REQUEST);
         Process b = run.start(B, second);
+        run.awaitAlive(() -> !run.assignedTo(B).isEmpty());
+        if (Collections.disjoint(begun.keySet(), run.assignedTo(B))) {
+          // The first one's fetch brought records of partitions alone that it keeps: once more.
+          assertThat(besides--).as("batches of other partitions").isPositive();
+          Files.delete(hold);
+          run.terminate(b);
+          run.awaitAllDone();
+          continue;
+        }
         run.awaitAlive(() -> run.reached(begun) > 0);
         if (comesBack) {
           run.terminate(b);
@@ -227,6 +238,7 @@ final class AttributionKillScenarios {
           run.terminate(b);
         }
         run.awaitAllDone();
+        round++;
       }
       run.sendRest();
       run.awaitAllDone();

@@ -33,6 +33,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -303,6 +304,14 @@ final class FaultRun implements AutoCloseable {
     return get(admin.describeConsumerGroups(List.of(group())).all()).get(group()).members().stream()
         .map(member -> member.assignment().topicPartitions().size())
         .toList();
+  }
+
+  /** The partitions that an instance has; empty as long as the group says none. */
+  Set<TopicPartition> assignedTo(String instance) {
+    return get(admin.describeConsumerGroups(List.of(group())).all()).get(group()).members().stream()
+        .filter(member -> member.clientId().equals(client(instance)))
+        .flatMap(member -> member.assignment().topicPartitions().stream())
+        .collect(Collectors.toSet());
   }
 
   int partitions() {
