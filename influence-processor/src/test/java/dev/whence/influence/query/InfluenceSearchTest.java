@@ -573,8 +573,11 @@ class InfluenceSearchTest {
     assertThat(without.preselected()).isZero();
     assertThat(without.reranked()).isEqualTo(2);
     assertThat(with.reranked()).isBetween(20, 22);
+    // The one that sketches take for the most positive may turn out to be negative.
     assertThat(with.positive().get(0).influence())
-        .isGreaterThanOrEqualTo(without.positive().get(0).influence());
+        .isPositive()
+        .isGreaterThanOrEqualTo(
+            without.positive().stream().mapToDouble(DocumentInfluence::influence).max().orElse(0));
     Map<String, Double> exact = new HashMap<>();
     both(all).forEach(one -> exact.put(one.document().id(), one.influence()));
     both(with)
