@@ -9,19 +9,15 @@ import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
+import dev.whence.attribution.toy.ForwardingScorer;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.embedded.EmbeddedRegistry;
-import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.Scorer;
-import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.Trunk;
-import dev.whence.engine.WorkEstimate;
-import dev.whence.engine.text.PromptTemplate;
-import dev.whence.engine.text.Tokenizer;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.Topics;
@@ -286,20 +282,12 @@ class AttributionFailuresIT {
     };
   }
 
-  private record NanScorer(Scorer real, Predicate<int[]> poison) implements Scorer {
-    @Override
-    public ScorerDescription description() {
-      return real.description();
-    }
+  private static final class NanScorer extends ForwardingScorer {
+    private final Predicate<int[]> poison;
 
-    @Override
-    public Tokenizer tokenizer() {
-      return real.tokenizer();
-    }
-
-    @Override
-    public PromptTemplate template() {
-      return real.template();
+    NanScorer(Scorer real, Predicate<int[]> poison) {
+      super(real);
+      this.poison = poison;
     }
 
     @Override
@@ -307,22 +295,7 @@ class AttributionFailuresIT {
       if (poison.test(tokens)) {
         throw new EngineException(EngineException.Kind.RECORD, "the logits are not finite");
       }
-      return real.trunk(tokens, scoredFrom);
-    }
-
-    @Override
-    public List<double[]> score(Trunk trunk, List<Branch> branches) {
-      return real.score(trunk, branches);
-    }
-
-    @Override
-    public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
-      return real.estimate(trunkTokens, trunkScored, branches);
-    }
-
-    @Override
-    public void close() {
-      real.close();
+      return super.trunk(tokens, scoredFrom);
     }
   }
 
