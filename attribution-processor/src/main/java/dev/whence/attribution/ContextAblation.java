@@ -70,6 +70,14 @@ public final class ContextAblation implements AutoCloseable {
     return sets.stream().map(known::get).toList();
   }
 
+  /**
+   * L(C without one source), nats, read from position 0 as naive leave-one-out reads it, whether it
+   * was asked for before or not: for those who measure what that costs.
+   */
+  public double naiveWithout(int source) {
+    return Arrays.stream(readings.naiveLogLikelihoods(List.of(cut(Set.of(source)))).get(0)).sum();
+  }
+
   private List<Span> cut(Set<Integer> sources) {
     List<Span> cut = new ArrayList<>();
     for (int source : new TreeSet<>(sources)) {

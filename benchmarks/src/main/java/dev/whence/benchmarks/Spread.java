@@ -38,7 +38,7 @@ public record Spread(double min, double median, double max, int runs) {
   }
 
   /** "median (min to max, n runs)". */
-  String text(String format) {
+  public String text(String format) {
     return String.format(
         Locale.ROOT,
         format + " (" + format + " to " + format + ", %d run%s)",

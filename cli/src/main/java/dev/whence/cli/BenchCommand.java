@@ -14,6 +14,7 @@ import picocli.CommandLine.Spec;
       BenchExactCommand.class,
       BenchStreamCommand.class,
       BenchFidelityCommand.class,
+      BenchSpeedCommand.class,
       BenchConfidenceCommand.class,
       BenchTrainCommand.class,
       BenchSamplesCommand.class,
@@ -31,7 +32,7 @@ final class BenchCommand implements Runnable {
   public void run() {
     throw new ParameterException(
         spec.commandLine(),
-        "'exact', 'fidelity', 'confidence', 'stream', 'train', 'samples', 'transfer',"
-            + " 'influence' or 'datamodel' is missing");
+        "'exact', 'fidelity', 'speed', 'confidence', 'stream', 'train', 'samples',"
+            + " 'transfer', 'influence' or 'datamodel' is missing");
   }
 }

@@ -69,6 +69,11 @@ public final class TrunkReadings implements AutoCloseable {
     return logLikelihoods(new Reuse.Prefix(), cuts);
   }
 
+  /** The same, each computed from position 0: what naive leave-one-out pays. */
+  public List<double[]> naiveLogLikelihoods(List<List<Span>> cuts) {
+    return logLikelihoods(new Reuse.Nothing(), cuts);
+  }
+
   /** The trunk, for what else is read of it. */
   Trunk trunk() {
     return trunk;

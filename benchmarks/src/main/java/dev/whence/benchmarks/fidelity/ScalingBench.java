@@ -8,11 +8,6 @@ import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
 import dev.whence.conversation.Conversation;
-import dev.whence.conversation.Message;
-import dev.whence.conversation.Part;
-import dev.whence.conversation.PartKind;
-import dev.whence.conversation.Span;
-import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.LocalScorer;
@@ -23,8 +18,6 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.function.Consumer;
 
 /**
@@ -58,14 +51,6 @@ public final class ScalingBench {
   private static final int KEEP = 2;
   private static final int MASKS = 32;
   private static final String RESPONSE = "The answer is in the long report about the old town.";
-  private static final String QUESTION = "\n\nQuestion: What does the report say?";
-
-  private static final List<String> WORDS =
-      List.of(
-          ("the a one old new long small river town house garden teacher doctor report story road"
-                  + " bridge winter summer green red quiet early late north south found made kept"
-                  + " wrote built left near under over with and for from about")
-              .split(" "));
 
   private ScalingBench() {}
 
@@ -204,7 +189,8 @@ public final class ScalingBench {
           .filter(t -> t != middleT)
           .forEach(t -> places.add(new int[] {middleN, t}));
       for (int[] place : places) {
-        Conversation conversation = conversation(scorer, place[0], place[1]);
+        Conversation conversation =
+            SyntheticPrompt.of(scorer.tokenizer(), place[0], PER_PARAGRAPH, place[1], RESPONSE);
         Shape shape = shape(scorer, conversation, place[0]);
         for (Method method : METHODS) {
           points.add(measure(scorer, conversation, shape, place[1], method, options.repeat()));
@@ -274,57 +260,5 @@ public final class ScalingBench {
     int response = tokenizer.encode(conversation.response()).length();
     int length = tokenizer.encode(prompt.text()).length() + response;
     return new Shape(n, starts.size(), length, before, after + response, response);
-  }
-
-  /** A prompt of n sources that is about so many tokens long, the response included. */
-  private static Conversation conversation(LocalScorer scorer, int n, int tokens) {
-    Tokenizer tokenizer = scorer.tokenizer();
-    int fixed = tokenizer.encode(QUESTION).length() + tokenizer.encode(RESPONSE).length();
-    double perSource = (double) (tokens - fixed) / n;
-    SplittableRandom random = new SplittableRandom(n);
-    List<Part> parts = new ArrayList<>();
-    StringBuilder before = new StringBuilder();
-    StringBuilder text = new StringBuilder();
-    List<Span> spans = new ArrayList<>();
-    for (int i = 0; i < n; i++) {
-      int start = text.length();
-      text.append("It");
-      do {
-        text.append(' ').append(WORDS.get(random.nextInt(WORDS.size())));
-      } while (tokenizer.encode(before + text.toString()).length() < perSource * (i + 1) - 2);
-      text.append(". ");
-      spans.add(new Span(start, text.length()));
-      if ((i + 1) % PER_PARAGRAPH == 0 || i + 1 == n) {
-        text.append("\n\n");
-        parts.add(
-            new Part(
-                PartKind.RETRIEVED,
-                "doc-" + parts.size(),
-                "",
-                "",
-                Trust.RETRIEVED,
-                text.toString(),
-                true,
-                spans));
-        before.append(text);
-        text = new StringBuilder();
-        spans = new ArrayList<>();
-      }
-    }
-    parts.add(Part.of(PartKind.QUESTION, "question", QUESTION));
-    return new Conversation(
-        "scaling-" + n + "-" + tokens,
-        "",
-        Instant.EPOCH,
-        List.of(Message.of("user", parts)),
-        "",
-        RESPONSE,
-        "length",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        Map.of());
   }
 }

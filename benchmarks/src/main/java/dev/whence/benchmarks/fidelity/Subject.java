@@ -56,6 +56,10 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
     if (hasProxy) {
       all.add(theirs("proxy: exact LOO", MethodOptions.of("proxy"), true));
       all.add(ours("proxy: splice, w = 16", MethodOptions.of("proxy").withOfProxy("splice")));
+      all.add(
+          ours(
+              "proxy: paragraph-first splice, K = 3",
+              MethodOptions.of("proxy").withOfProxy("paragraph-splice")));
       all.add(theirs("proxy pruning, k = 6", MethodOptions.of("proxy-pruning"), true));
     }
     for (int masks : new int[] {32, 64}) {
