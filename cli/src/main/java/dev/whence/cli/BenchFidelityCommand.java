@@ -104,6 +104,13 @@ final class BenchFidelityCommand implements Callable<Integer> {
       description = "at most the model's window")
   private List<Integer> scalingTokens = List.of();
 
+  @Option(
+      names = "--keep",
+      paramLabel = "F.jsonl",
+      description =
+          "keeps what was measured, prompt by prompt: a run that was cut off goes on from there")
+  private Optional<Path> keep = Optional.empty();
+
   @Option(names = "--csv", paramLabel = "F.csv", description = "also writes the figures there")
   private Optional<Path> csv = Optional.empty();
 
@@ -136,7 +143,8 @@ final class BenchFidelityCommand implements Callable<Integer> {
                     Dtype.of(dtype),
                     proxy.map(Models::resolve),
                     full,
-                    methods),
+                    methods,
+                    keep),
             FidelityBench::run);
     return files(report.csv(), report.plot());
   }

@@ -60,8 +60,6 @@ public final class FidelityBench {
   private final Options options;
   private final Consumer<String> progress;
   private final Map<String, Taken> taken = new TreeMap<>();
-  private final List<Double> gemm = new ArrayList<>();
-  private final List<Double> grouped = new ArrayList<>();
   private boolean warm;
 
   private FidelityBench(Options options, Consumer<String> progress) {
@@ -83,6 +81,8 @@ public final class FidelityBench {
    * @param full also measures by ablations and by the redundancy probe, which costs several times
    *     as much; see {@link Faithfulness} and {@link RedundancyProbe}
    * @param only methods whose name begins with one of these; empty = all
+   * @param kept prompts that were measured before, see {@link MeasuredPrompts}; what is measured
+   *     now is added
    */
   public record Options(
       Path model,
@@ -94,7 +94,8 @@ public final class FidelityBench {
       Dtype dtype,
       Optional<Path> proxy,
       boolean full,
-      List<String> only) {
+      List<String> only,
+      Optional<Path> kept) {
     public Options {
       only = List.copyOf(only);
       if (paragraphs < 0 || prompts < 0 || maxNewTokens < 1) {
@@ -104,7 +105,7 @@ public final class FidelityBench {
     }
   }
 
-  /** What one method gave, prompt by prompt, by the name of the measure. */
+  /** What one method gave over all prompts, by the name of the measure. */
   private static final class Taken {
     private final Subject.Origin origin;
     private final Map<String, List<Double>> values = new TreeMap<>();
@@ -113,8 +114,9 @@ public final class FidelityBench {
       this.origin = origin;
     }
 
-    void add(String name, Optional<Double> value) {
-      value.ifPresent(v -> values.computeIfAbsent(name, key -> new ArrayList<>()).add(v));
+    void add(Map<String, List<Double>> ofPrompt) {
+      ofPrompt.forEach(
+          (name, more) -> values.computeIfAbsent(name, key -> new ArrayList<>()).addAll(more));
     }
 
     List<Double> get(String name) {
@@ -143,6 +145,7 @@ public final class FidelityBench {
               interval("precision3"),
               interval("precision5"),
               interval("pearson"),
+              interval("pearsonRelevant"),
               pearson.stream().mapToDouble(Double::doubleValue).min().orElse(0),
               interval("spearman"),
               interval("kendall"),
@@ -190,48 +193,41 @@ public final class FidelityBench {
     try (ModelFiles files = ModelFiles.open(options.model());
         Models models = open(files)) {
       LocalScorer methods = models.methods();
-      List<Integer> lengths = new ArrayList<>();
-      List<Integer> sources = new ArrayList<>();
-      List<Double> generation = new ArrayList<>();
+      MeasuredPrompts kept = kept(files, models);
+      List<Measured> measured = new ArrayList<>();
       int skipped = 0;
       Instant end = options.limit().map(started::plus).orElse(Instant.MAX);
       for (int i = 0; i < prompts.size() && Instant.now().isBefore(end); i++) {
         FidelityPrompt prompt = prompts.get(i);
-        gemm.add(peak(methods));
+        String id = prompt.conversation().responseId();
+        Optional<Measured> before = kept.take(id);
         try {
-          long start = System.nanoTime();
-          boolean generated = prompt.conversation().response().isEmpty();
-          if (generated) {
-            prompt =
-                prompt.answered(
-                    new Answerer(methods).answer(prompt.conversation(), options.maxNewTokens()));
+          Measured one = before.isPresent() ? before.get() : measure(models, prompt);
+          if (before.isEmpty()) {
+            kept.add(one);
           }
-          double seconds = (System.nanoTime() - start) * 1e-9;
-          AttributionResult exact =
-              attribute(
-                  models.truth(), Optional.empty(), MethodOptions.DEFAULT, prompt.conversation());
-          measure(models, prompt, exact, generated ? Optional.of(seconds) : Optional.empty());
-          lengths.add(exact.promptTokens() + exact.responseTokens());
-          sources.add(exact.sources().size());
-          if (generated) {
-            generation.add(seconds);
-          }
+          measured.add(one);
           progress.accept(
               String.format(
                   Locale.ROOT,
-                  "prompt %d of %d: %d sources in %d tokens",
+                  "prompt %d of %d: %d sources in %d tokens%s",
                   i + 1,
                   prompts.size(),
-                  exact.sources().size(),
-                  exact.promptTokens() + exact.responseTokens()));
+                  one.sources(),
+                  one.tokens(),
+                  before.isPresent() ? ", measured before" : ""));
         } catch (NotMeasuredException | EngineException e) {
           skipped++;
-          progress.accept(prompt.conversation().responseId() + " is left out: " + e.getMessage());
+          progress.accept(id + " is left out: " + e.getMessage());
         }
       }
-      if (lengths.isEmpty()) {
+      if (measured.isEmpty()) {
         throw new IllegalArgumentException("no prompt could be scored");
       }
+      measured.forEach(this::add);
+      List<Double> generation =
+          measured.stream().flatMap(one -> one.generation().stream()).toList();
+      List<Double> grouped = measured.stream().flatMap(one -> one.grouped().stream()).toList();
       List<Row> rows =
           taken.entrySet().stream()
               .map(e -> e.getValue().row(e.getKey(), options.full()))
@@ -244,12 +240,12 @@ public final class FidelityBench {
           started.toString(),
           machine,
           Machine.here().loadAverage(),
-          lengths.size(),
+          measured.size(),
           skipped,
-          lengths.stream().mapToInt(Integer::intValue).average().orElse(0),
-          sources.stream().mapToInt(Integer::intValue).average().orElse(0),
+          measured.stream().mapToInt(Measured::tokens).average().orElse(0),
+          measured.stream().mapToInt(Measured::sources).average().orElse(0),
           generation.isEmpty() ? Optional.empty() : Optional.of(Spread.of(generation)),
-          Spread.of(gemm),
+          Spread.of(measured.stream().map(Measured::gemm).toList()),
           grouped.isEmpty() ? Optional.empty() : Optional.of(Interval.of(grouped)),
           rows);
     }
@@ -351,12 +347,55 @@ public final class FidelityBench {
         .toList();
   }
 
-  private Taken taken(Subject subject) {
-    return taken.computeIfAbsent(subject.name(), name -> new Taken(subject.origin()));
+  private MeasuredPrompts kept(ModelFiles files, Models models) throws IOException {
+    if (options.kept().isEmpty()) {
+      return MeasuredPrompts.none();
+    }
+    Map<String, String> of = new TreeMap<>();
+    of.put("model", files.digest());
+    of.put("proxy", models.proxy().map(proxy -> proxy.description().digest()).orElse(""));
+    of.put("dtype", models.methods().description().dtype());
+    of.put("input", options.input().map(path -> String.valueOf(path.getFileName())).orElse(""));
+    of.put("paragraphs", String.valueOf(options.paragraphs()));
+    of.put("max-new-tokens", String.valueOf(options.maxNewTokens()));
+    of.put("full", String.valueOf(options.full()));
+    of.put("methods", String.join(",", options.only()));
+    return MeasuredPrompts.open(options.kept().get(), of);
   }
 
-  private void measure(
-      Models models, FidelityPrompt prompt, AttributionResult exact, Optional<Double> generation)
+  private void add(Measured one) {
+    one.subjects()
+        .forEach(
+            (name, given) ->
+                taken.computeIfAbsent(name, key -> new Taken(given.origin())).add(given.values()));
+  }
+
+  private Measured measure(Models models, FidelityPrompt asked) throws NotMeasuredException {
+    final double gemm = peak(models.methods());
+    FidelityPrompt prompt = asked;
+    final long start = System.nanoTime();
+    boolean generated = prompt.conversation().response().isEmpty();
+    if (generated) {
+      prompt =
+          prompt.answered(
+              new Answerer(models.methods()).answer(prompt.conversation(), options.maxNewTokens()));
+    }
+    Optional<Double> generation =
+        generated ? Optional.of((System.nanoTime() - start) * 1e-9) : Optional.empty();
+    AttributionResult exact =
+        attribute(models.truth(), Optional.empty(), MethodOptions.DEFAULT, prompt.conversation());
+    Measured one =
+        new Measured(
+            prompt.conversation().responseId(),
+            exact.promptTokens() + exact.responseTokens(),
+            exact.sources().size(),
+            gemm,
+            generation);
+    measure(models, prompt, exact, one);
+    return one;
+  }
+
+  private void measure(Models models, FidelityPrompt prompt, AttributionResult exact, Measured one)
       throws NotMeasuredException {
     Conversation conversation = prompt.conversation();
     double[] tau = taus(exact);
@@ -373,14 +412,14 @@ public final class FidelityBench {
       AttributionResult result = result(models, subject, conversation, exact);
       double[] scores = scores(subject, result);
       scored.put(subject, scores);
-      Taken of = taken(subject);
+      Measured.Given of = one.of(subject);
       if (subject.way() instanceof Subject.Run) {
         AttributionResult.Cost cost = result.cost();
         of.add("passes", Optional.of(cost.passes()));
         of.add("tokens", Optional.of((double) cost.trunkTokens() + cost.branchTokens()));
         of.add("flops", Optional.of(cost.flops()));
         of.add("seconds", Optional.of(cost.seconds()));
-        of.add("share", generation.map(seconds -> cost.seconds() / seconds));
+        of.add("share", one.generation().map(seconds -> cost.seconds() / seconds));
       }
       for (int i = 0; i < tau.length && subject.inNats(); i++) {
         of.add("error", Optional.of(Math.abs(scores[i] - tau[i])));
@@ -391,26 +430,34 @@ public final class FidelityBench {
             Ranking.averagePrecision(scores, Ranking.relevant(tau, k, RELEVANT_NATS)));
       }
       of.add("pearson", Ranking.pearson(scores, tau));
+      if (!Ranking.relevant(tau, 1, RELEVANT_NATS).isEmpty()) {
+        of.add("pearsonRelevant", Ranking.pearson(scores, tau));
+      }
       of.add("spearman", Ranking.spearman(scores, tau));
       of.add("kendall", Ranking.kendall(scores, tau));
       of.add("gold", Ranking.rocAuc(scores, gold));
     }
     if (options.full()) {
-      ablate(models.truth(), conversation, scored);
-      probe(models, conversation, exact, gold);
+      ablate(models.truth(), conversation, scored, one);
+      probe(models, conversation, exact, gold, one);
     }
   }
 
-  private void ablate(LocalScorer truth, Conversation conversation, Map<Subject, double[]> scored) {
+  private static void ablate(
+      LocalScorer truth, Conversation conversation, Map<Subject, double[]> scored, Measured one) {
     try (ContextAblation ablation =
         ContextAblation.open(truth, AttributionOptions.DEFAULT, conversation)) {
       Faithfulness faithfulness = new Faithfulness(ablation.sources(), ablation::without);
-      scored.forEach((subject, scores) -> faithfulness.of(scores).forEach(taken(subject)::add));
+      scored.forEach((subject, scores) -> faithfulness.of(scores).forEach(one.of(subject)::add));
     }
   }
 
   private void probe(
-      Models models, Conversation conversation, AttributionResult exact, Set<Integer> gold)
+      Models models,
+      Conversation conversation,
+      AttributionResult exact,
+      Set<Integer> gold,
+      Measured one)
       throws NotMeasuredException {
     Optional<RedundancyProbe> probe = RedundancyProbe.of(conversation, exact, gold);
     if (probe.isEmpty()) {
@@ -423,10 +470,10 @@ public final class FidelityBench {
     if (copies.isEmpty()) {
       return;
     }
-    grouped.add(RedundancyProbe.grouped(exactTwice, copies.get()));
+    one.grouped().add(RedundancyProbe.grouped(exactTwice, copies.get()));
     for (Subject subject : subjects(twice)) {
       double[] scores = scores(subject, result(models, subject, twice, exactTwice));
-      Taken of = taken(subject);
+      Measured.Given of = one.of(subject);
       of.add("oneCopy", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 1)));
       of.add("bothCopies", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 2)));
     }

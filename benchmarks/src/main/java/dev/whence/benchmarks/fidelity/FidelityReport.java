@@ -69,6 +69,8 @@ public record FidelityReport(
    * With exact leave-one-out, in the mean over prompts.
    *
    * @param precision1 mAP@1, and so on
+   * @param pearsonRelevant over the prompts with a relevant source: where no source is worth more
+   *     than 1 nat, the order of small differences is all that is left to agree on
    * @param leastPearson of any prompt
    * @param kendall tau-b
    * @param error |tau - exact tau| over all sources, nats; empty where scores are not in nats of
@@ -80,6 +82,7 @@ public record FidelityReport(
       Interval precision3,
       Interval precision5,
       Interval pearson,
+      Interval pearsonRelevant,
       double leastPearson,
       Interval spearman,
       Interval kendall,
@@ -163,15 +166,17 @@ public record FidelityReport(
               of.error().map(e -> String.format(Locale.ROOT, "%.3f", e.median())).orElse("-"),
               of.gold().text()));
     }
-    out.append("\n| method | Spearman | Kendall | passes | TFLOP | seconds p50 | p95 |");
-    out.append(" share of generation time |\n|---|---|---|---|---|---|---|---|\n");
+    out.append(
+        "\n| method | Pearson where a source is worth 1 nat | Spearman | Kendall | passes | TFLOP | seconds p50 | p95 |");
+    out.append(" share of generation time |\n|---|---|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
       Cost cost = row.cost();
       out.append(
           String.format(
               Locale.ROOT,
-              "| %s | %s | %s | %s |%n",
+              "| %s | %s | %s | %s | %s |%n",
               row.method(),
+              row.agreement().pearsonRelevant().text(),
               row.agreement().spearman().text(),
               row.agreement().kendall().text(),
               cost.passes() == 0
@@ -230,7 +235,7 @@ public record FidelityReport(
     List<String> lines = new ArrayList<>();
     lines.add(
         "method,"
-            + columns("map1", "map3", "map5", "pearson")
+            + columns("map1", "map3", "map5", "pearson", "pearson_relevant")
             + "pearson_least,"
             + columns("spearman", "kendall")
             + "median_error_nats,"
@@ -243,12 +248,13 @@ public record FidelityReport(
       lines.add(
           String.format(
               Locale.ROOT,
-              "\"%s\",%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f",
+              "\"%s\",%s,%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f",
               row.method().replace("\"", "\"\""),
               interval(of.precision1()),
               interval(of.precision3()),
               interval(of.precision5()),
               interval(of.pearson()),
+              interval(of.pearsonRelevant()),
               of.leastPearson(),
               interval(of.spearman()),
               interval(of.kendall()),

@@ -1,6 +1,7 @@
 package dev.whence.benchmarks.fidelity;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.benchmarks.fidelity.FidelityReport.Ablated;
@@ -8,12 +9,17 @@ import dev.whence.benchmarks.fidelity.FidelityReport.Row;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** All methods on a bundled model that reads: what must hold on every model. */
 class FidelityBenchTest {
@@ -50,8 +56,66 @@ class FidelityBenchTest {
             Dtype.FP32,
             Optional.of(BundledModels.unpack("proxy")),
             true,
-            METHODS),
+            METHODS,
+            Optional.empty()),
         sentence -> {});
+  }
+
+  @Test
+  void aRunThatWasCutOffGoesOnWithWhatItMeasured(@TempDir Path directory) throws IOException {
+    Path kept = directory.resolve("kept.jsonl");
+    List<String> said = new ArrayList<>();
+    Row first = quick(1, 16, kept, said::add).rows().get(0);
+    FidelityReport both = quick(2, 16, kept, said::add);
+    assertThat(said)
+        .hasSize(3)
+        .satisfiesExactly(
+            sentence -> assertThat(sentence).doesNotContain("before"),
+            sentence -> assertThat(sentence).contains("prompt 1 of 2", "measured before"),
+            sentence -> assertThat(sentence).doesNotContain("before"));
+    assertThat(both.prompts()).isEqualTo(2);
+    assertThat(Files.readAllLines(kept)).hasSize(3);
+    FidelityReport again = quick(1, 16, kept, said::add);
+    assertThat(again.rows().get(0)).isEqualTo(first);
+    assertThatThrownBy(() -> quick(1, 8, kept, said::add))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("max-new-tokens=16")
+        .hasMessageContaining("name another file");
+  }
+
+  @Test
+  void aLineThatWasCutShortIsMeasuredAgainAndOthersAreRefused(@TempDir Path directory)
+      throws IOException {
+    Path kept = directory.resolve("kept.jsonl");
+    quick(1, 16, kept, sentence -> {});
+    String whole = Files.readString(kept);
+    Files.writeString(kept, whole.substring(0, whole.length() - 40));
+    List<String> said = new ArrayList<>();
+    quick(1, 16, kept, said::add);
+    assertThat(said).singleElement().asString().doesNotContain("before");
+    assertThat(Files.readAllLines(kept)).hasSize(2);
+    Files.writeString(kept, whole.lines().toList().get(0) + "\n{}x\n" + "{}\n");
+    assertThatThrownBy(() -> quick(1, 16, kept, said::add))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("line 2");
+  }
+
+  private static FidelityReport quick(int prompts, int tokens, Path kept, Consumer<String> progress)
+      throws IOException {
+    return FidelityBench.run(
+        new FidelityBench.Options(
+            BundledModels.unpack("chat-v1"),
+            Optional.empty(),
+            0,
+            prompts,
+            Optional.empty(),
+            tokens,
+            Dtype.FP32,
+            Optional.empty(),
+            false,
+            List.of("exact", "splice, w = 0"),
+            Optional.of(kept)),
+        progress);
   }
 
   @Test
