@@ -23,7 +23,8 @@ final class TrainingTextOptions {
           "--learning-rate",
           "--parameters",
           "--store",
-          "--seed");
+          "--seed",
+          "--pack-tokens");
 
   private static final long WARMUP_SHARE = 20;
 
@@ -66,6 +67,14 @@ final class TrainingTextOptions {
   @Option(names = "--seed", defaultValue = "1")
   private long seed = 1;
 
+  @Option(
+      names = "--pack-tokens",
+      defaultValue = "4096",
+      description =
+          "of one forward and backward pass: fewer need less memory, and a document takes as many"
+              + " as it has (${DEFAULT-VALUE})")
+  private int packTokens = 4096;
+
   /** Whether there is something to learn. */
   boolean given() {
     return !corpora.isEmpty() || !conversations.isEmpty();
@@ -88,7 +97,7 @@ final class TrainingTextOptions {
               model,
               corpora,
               conversations,
-              TrainingOptions.of(schedule).withTrained(trained()),
+              TrainingOptions.of(schedule).withTrained(trained()).withPackTokens(packTokens),
               steps,
               examples,
               checkpointEvery,

@@ -23,6 +23,9 @@ import dev.whence.schemas.avro.AttributionPhase;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
@@ -140,8 +143,24 @@ public final class Quickstart {
             || cause instanceof WorkerException
             || cause instanceof InfluenceException
             || cause instanceof IllegalArgumentException;
+    if (cause instanceof FileSystemException file && file.getReason() == null) {
+      return inTheWay(file);
+    }
     String message = String.valueOf(cause.getMessage());
     return forPeople ? message : cause.getClass().getSimpleName() + ": " + message;
+  }
+
+  /** Such an exception has the path alone as its message. */
+  private static String inTheWay(FileSystemException problem) {
+    String what;
+    if (problem instanceof AccessDeniedException) {
+      what = "may not be read or written";
+    } else if (problem instanceof FileAlreadyExistsException) {
+      what = "is a file where a directory is needed";
+    } else {
+      what = "can not be used (" + problem.getClass().getSimpleName() + ")";
+    }
+    return "'" + problem.getFile() + "' " + what + "; another place is named by --data-dir.";
   }
 
   private void topicsOnly() throws IOException, InterruptedException {

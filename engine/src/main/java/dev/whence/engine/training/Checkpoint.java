@@ -21,6 +21,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -56,9 +57,10 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
    * Writes the trainer's state and deletes all but the last two.
    *
    * @param runs directory of the checkpoints
+   * @return what could not be deleted, a sentence each: that stops no training
    * @throws EngineException of kind ENVIRONMENT if it can not be written: earlier ones stay
    */
-  static void write(Path runs, Trainer trainer, String purpose) {
+  static List<String> write(Path runs, Trainer trainer, String purpose) {
     long step = trainer.step();
     Path beside = runs.resolve(".writing");
     try {
@@ -76,12 +78,8 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
           Map.of());
       writeManifest(beside.resolve(MANIFEST), step, purpose, digest(beside.resolve(STATE)));
       Path named = runs.resolve("step-" + step);
-      delete(named);
+      deleteAll(named);
       Files.move(beside, named, StandardCopyOption.ATOMIC_MOVE);
-      List<Checkpoint> all = list(runs);
-      for (Checkpoint old : all.subList(Math.min(KEPT, all.size()), all.size())) {
-        delete(old.directory());
-      }
     } catch (IOException e) {
       throw new EngineException(
           Kind.ENVIRONMENT,
@@ -93,6 +91,37 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
               + e.getMessage()
               + "): see that the disk has room.",
           e);
+    }
+    return prune(runs);
+  }
+
+  private static List<String> prune(Path runs) {
+    List<String> problems = new ArrayList<>();
+    List<Checkpoint> all = list(runs);
+    for (Checkpoint old : all.subList(Math.min(KEPT, all.size()), all.size())) {
+      try {
+        deleteAll(old.directory());
+      } catch (IOException e) {
+        problems.add(
+            "The old checkpoint "
+                + old.directory()
+                + " could not be deleted ("
+                + e.getMessage()
+                + "); it can be removed by hand.");
+      }
+    }
+    return problems;
+  }
+
+  /** With what file browsers and network file systems may have put beside our files. */
+  private static void deleteAll(Path checkpoint) throws IOException {
+    if (!Files.exists(checkpoint, LinkOption.NOFOLLOW_LINKS)) {
+      return;
+    }
+    try (Stream<Path> entries = Files.walk(checkpoint)) {
+      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(entry);
+      }
     }
   }
 

@@ -14,11 +14,12 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
  * Training that goes on from a model with files of text: documents, conversations, or both. Batches
- * go through all examples epoch by epoch, and are filled up to a number of tokens.
+ * of so many examples each go through all of them epoch by epoch.
  *
  * @param from directory of the model, in Hugging Face layout
  * @param corpora files of documents, see {@link TrainingTexts#documents}
@@ -59,7 +60,7 @@ public record FineTuning(
    *
    * @param output the model's directory; made where it is missing
    * @throws EngineException as {@link TrainingRun#run} and {@link TrainingTexts#documents}; of kind
-   *     MODEL if the model can not be read, or is no directory
+   *     MODEL if the model can not be read, or is no directory; as {@link TrainedModel#checkPlace}
    */
   public void run(Path output, TrainingRun.Listener listener) {
     if (!Files.isDirectory(from)) {
@@ -69,6 +70,7 @@ public record FineTuning(
               + " is no directory in Hugging Face layout: training writes one, and takes tokenizer"
               + " and configuration over from where it starts.");
     }
+    TrainedModel.checkPlace(output, output.resolve(CHECKPOINTS), Optional.of(from));
     try (ModelFiles files = ModelFiles.open(from)) {
       TrainingTexts texts =
           new TrainingTexts(files.tokenizer(), files.template(), files.config().maxPositions());
@@ -113,6 +115,8 @@ public record FineTuning(
         + seed
         + ", "
         + training.schedule()
+        + ", packs of "
+        + training.packTokens()
         + ", parameters "
         + digest(
             trainer.parameters().stream()

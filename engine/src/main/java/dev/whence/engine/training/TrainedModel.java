@@ -9,8 +9,10 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /** A trained model as a Hugging Face directory. */
@@ -50,6 +52,40 @@ public final class TrainedModel {
   }
 
   /**
+   * Refuses to put a model where another one would be lost: where training starts from, and where a
+   * model is that no checkpoints say was made by training.
+   *
+   * @param output the model's directory to be
+   * @param checkpoints where those of its training are
+   * @param from directory of the model that training starts from
+   * @throws EngineException of kind ENVIRONMENT if it can not be written there
+   */
+  public static void checkPlace(Path output, Path checkpoints, Optional<Path> from) {
+    try {
+      if (from.isPresent() && Files.exists(output) && Files.isSameFile(from.get(), output)) {
+        throw new EngineException(
+            Kind.ENVIRONMENT,
+            output + " is the model that training starts from: choose another output.");
+      }
+      if (holdsModel(output) && Checkpoint.list(checkpoints).isEmpty()) {
+        throw new EngineException(
+            Kind.ENVIRONMENT,
+            output
+                + " holds a model already, and no checkpoints that say how it was trained: choose"
+                + " another output, or remove it.");
+      }
+    } catch (IOException e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT, output + " could not be looked at (" + e.getMessage() + ").", e);
+    }
+  }
+
+  private static boolean holdsModel(Path directory) {
+    return Files.exists(directory.resolve("model.safetensors"))
+        || Files.exists(directory.resolve("model.safetensors.index.json"));
+  }
+
+  /**
    * Writes the directory; the weights last, and at once, so that a model is whole or none.
    *
    * @param files besides the weights, by name
@@ -63,9 +99,13 @@ public final class TrainedModel {
       Files.createDirectories(directory);
       for (Map.Entry<String, byte[]> file : new TreeMap<>(files).entrySet()) {
         byte[] content = file.getValue();
-        Files.write(
+        Path beside = directory.resolve(file.getKey() + ".writing");
+        Files.write(beside, file.getKey().equals(CONFIG) ? stored(content, type) : content);
+        Files.move(
+            beside,
             directory.resolve(file.getKey()),
-            file.getKey().equals(CONFIG) ? stored(content, type) : content);
+            StandardCopyOption.ATOMIC_MOVE,
+            StandardCopyOption.REPLACE_EXISTING);
       }
     } catch (IOException e) {
       throw new EngineException(

@@ -11,9 +11,13 @@ import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.SafetensorsWriter;
 import dev.whence.engine.weights.WeightSource;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -35,6 +39,8 @@ import java.util.Optional;
  * One thread uses it.
  */
 public final class Trainer implements AutoCloseable {
+  private static final int DIGESTED_AT_ONCE = 1 << 20;
+
   /** Tokens of a part below which matrix products get slow. */
   private static final int LEAST_PART = 512;
 
@@ -110,6 +116,24 @@ public final class Trainer implements AutoCloseable {
     return decoder.layout().parameters();
   }
 
+  /** SHA-256 of all parameters as they stand, in hex. */
+  public String digest() {
+    MessageDigest sha256;
+    try {
+      sha256 = MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JVM has SHA-256", e);
+    }
+    long total = layout().total();
+    for (long at = 0; at < total; at += DIGESTED_AT_ONCE) {
+      float[] values = decoder.read(Vector.THETA, at, (int) Math.min(DIGESTED_AT_ONCE, total - at));
+      ByteBuffer bytes = ByteBuffer.allocate(values.length * Float.BYTES);
+      bytes.asFloatBuffer().put(values);
+      sha256.update(bytes);
+    }
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+
   /** Steps taken so far. */
   public long step() {
     return step;
@@ -131,8 +155,9 @@ public final class Trainer implements AutoCloseable {
           Kind.MODEL,
           String.format(
               Locale.ROOT,
-              "Training diverged at step %d (loss %s, gradient norm %s, learning rate %s): lower the"
-                  + " learning rate or clip more, and resume from the last good checkpoint.",
+              "Training diverged at step %d (loss %s, gradient norm %s, learning rate %s): begin anew,"
+                  + " in another directory, with a lower learning rate; the last good checkpoint is"
+                  + " kept.",
               step + 1,
               loss,
               norm,

@@ -2,13 +2,20 @@ package dev.whence.engine.training;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 /**
  * Takes a trainer from where its checkpoints stand to the last step. What a batch holds depends on
@@ -40,10 +47,16 @@ public final class TrainingRun {
     /** After that: the trainer stands at that step, and may be looked at, not changed. */
     default void restored(Trainer trainer) {}
 
-    /** A checkpoint is damaged and is passed over; the sentence names it. */
+    /** A checkpoint is damaged and is passed over, or can not be deleted; the sentence names it. */
     default void passedOver(String sentence) {}
   }
 
+  /** However many steps lie between two checkpoints: no more work than this is lost. */
+  private static final Duration MOST_LOST = Duration.ofMinutes(5);
+
+  private static final String LOCK = "in-use.lock";
+
+  private final LongSupplier nanoTime;
   private final Path directory;
   private final long steps;
   private final long checkpointEvery;
@@ -52,11 +65,17 @@ public final class TrainingRun {
   /**
    * @param directory of the checkpoints; made where it is missing
    * @param steps of the whole run
-   * @param checkpointEvery so many steps a checkpoint is written, and after the last one
+   * @param checkpointEvery so many steps a checkpoint is written, and after the last one; besides,
+   *     one every five minutes, of which the listener is not told
    * @param purpose says what is trained on what (recipe, data seed, digest of the first weights):
    *     checkpoints of another purpose are refused
    */
   public TrainingRun(Path directory, long steps, long checkpointEvery, String purpose) {
+    this(directory, steps, checkpointEvery, purpose, System::nanoTime);
+  }
+
+  TrainingRun(
+      Path directory, long steps, long checkpointEvery, String purpose, LongSupplier nanoTime) {
     if (steps < 1 || checkpointEvery < 1) {
       throw new IllegalArgumentException("steps and checkpointEvery must be positive");
     }
@@ -64,15 +83,45 @@ public final class TrainingRun {
     this.steps = steps;
     this.checkpointEvery = checkpointEvery;
     this.purpose = purpose;
+    this.nanoTime = nanoTime;
   }
 
   /**
    * Trains to the last step.
    *
    * @throws EngineException as {@link Trainer#step} (the last good checkpoint stays), and of kind
-   *     MODEL if checkpoints are there but none can be used
+   *     MODEL if checkpoints are there but none can be used, ENVIRONMENT if another run is at it
    */
   public void run(Trainer trainer, Batches batches, Listener listener) {
+    try {
+      Files.createDirectories(directory);
+      try (FileChannel lock =
+          FileChannel.open(
+              directory.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        if (!locked(lock)) {
+          throw new EngineException(
+              Kind.ENVIRONMENT,
+              "Another training writes to "
+                  + directory
+                  + ": wait for it, or choose another output.");
+        }
+        alone(trainer, batches, listener);
+      }
+    } catch (IOException e) {
+      throw new EngineException(
+          Kind.ENVIRONMENT, directory + " could not be written (" + e.getMessage() + ").", e);
+    }
+  }
+
+  private static boolean locked(FileChannel channel) throws IOException {
+    try {
+      return channel.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      return false; // by this process
+    }
+  }
+
+  private void alone(Trainer trainer, Batches batches, Listener listener) {
     resume(trainer, listener);
     ExecutorService ahead =
         Executors.newSingleThreadExecutor(
@@ -103,20 +152,29 @@ public final class TrainingRun {
   /** The next batch is made while a step is taken. */
   private void train(Trainer trainer, Batches batches, Listener listener, ExecutorService ahead) {
     long saved = trainer.step();
+    long savedAt = nanoTime.getAsLong();
     CompletableFuture<List<Example>> next = ask(batches, trainer.step() + 1, ahead);
     while (trainer.step() < steps) {
       List<Example> batch = take(next);
       next = ask(batches, trainer.step() + 2, ahead);
       listener.stepped(trainer.step(batch));
-      if (trainer.step() % checkpointEvery == 0 || trainer.step() == steps) {
-        Checkpoint.write(directory, trainer, purpose);
+      boolean due = trainer.step() % checkpointEvery == 0 || trainer.step() == steps;
+      if (due || nanoTime.getAsLong() - savedAt >= MOST_LOST.toNanos()) {
+        save(trainer, listener);
         saved = trainer.step();
+        savedAt = nanoTime.getAsLong();
+      }
+      if (due) {
         listener.checkpointed(trainer);
       }
     }
     if (saved != trainer.step()) {
-      Checkpoint.write(directory, trainer, purpose);
+      save(trainer, listener);
     }
+  }
+
+  private void save(Trainer trainer, Listener listener) {
+    Checkpoint.write(directory, trainer, purpose).forEach(listener::passedOver);
   }
 
   private CompletableFuture<List<Example>> ask(Batches batches, long step, ExecutorService ahead) {

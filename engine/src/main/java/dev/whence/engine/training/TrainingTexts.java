@@ -1,7 +1,9 @@
 package dev.whence.engine.training;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
@@ -31,6 +33,9 @@ import java.util.List;
  * predicted, and conversations, of which only the response is.
  */
 public final class TrainingTexts {
+  private static final ObjectReader JSON =
+      JsonMapper.builder().build().reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
   private final Tokenizer tokenizer;
   private final PromptTemplate template;
   private final int longest;
@@ -69,7 +74,7 @@ public final class TrainingTexts {
       }
       JsonNode json;
       try {
-        json = JsonMapper.builder().build().readTree(lines.get(i));
+        json = JSON.readTree(lines.get(i));
       } catch (JacksonException e) {
         throw refused(file, i, "is no JSON object: " + e.getOriginalMessage());
       }
@@ -110,6 +115,10 @@ public final class TrainingTexts {
         example = conversation(conversation);
       } catch (EngineException e) {
         throw refused(file, i, "can not be rendered: " + e.getMessage());
+      }
+      if (!teaches(example.lossWeights())) {
+        throw refused(
+            file, i, "has nothing to learn: its response is empty, and was cut off before its end");
       }
       if (example.length() > longest) {
         throw refused(

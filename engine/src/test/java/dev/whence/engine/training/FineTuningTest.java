@@ -126,6 +126,25 @@ class FineTuningTest {
   }
 
   @Test
+  void noModelIsReplacedThatTrainingDidNotMakeItself() throws IOException {
+    Path from = chatModel();
+    byte[] before = Files.readAllBytes(from.resolve("model.safetensors.index.json"));
+    assertThatThrownBy(() -> job(from).run(directory.resolve("./model"), new Seen()))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("is the model that training starts from");
+    Path other = Files.createDirectories(directory.resolve("other"));
+    Files.copy(
+        from.resolve("model.safetensors.index.json"),
+        other.resolve("model.safetensors.index.json"));
+    assertThatThrownBy(() -> job(from).run(other, new Seen()))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("holds a model already");
+    assertThat(from.resolve("model.safetensors.index.json")).hasBinaryContent(before);
+    assertThat(other.resolve("model.safetensors.index.json")).hasBinaryContent(before);
+    assertThat(other.resolve("checkpoints")).doesNotExist();
+  }
+
+  @Test
   void aCorpusThatIsNotUtf8IsRefusedBeforeAnythingIsWritten() throws IOException {
     Path from = chatModel();
     Files.write(corpus, "{\"text\": \"caf\u00e9\"}\n".getBytes(StandardCharsets.ISO_8859_1));

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** What a run told, and a way to cut it off. */
-final class Seen implements TrainingRun.Listener {
+class Seen implements TrainingRun.Listener {
   final List<StepReport> reports = new ArrayList<>();
   final List<Long> resumed = new ArrayList<>();
   final List<String> passedOver = new ArrayList<>();

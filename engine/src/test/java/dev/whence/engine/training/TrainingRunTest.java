@@ -2,6 +2,7 @@ package dev.whence.engine.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
@@ -12,11 +13,14 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -151,12 +155,86 @@ class TrainingRunTest {
     assertThat(after.resumed).containsExactly(4L);
   }
 
+  /** Each step takes two minutes: every third is due. */
+  @Test
+  void slowStepsAreSavedByTheClockToo() {
+    AtomicLong minutes = new AtomicLong();
+    TrainingRun slow =
+        new TrainingRun(
+            directory.resolve("slow"),
+            12,
+            12,
+            "a test",
+            () -> Duration.ofMinutes(minutes.get()).toNanos());
+    List<Long> told = new ArrayList<>();
+    try (Trainer trainer = FIXTURE.trainer(OPTIONS)) {
+      assertThatThrownBy(
+              () ->
+                  slow.run(
+                      trainer,
+                      TrainingRunTest::batch,
+                      new TrainingRun.Listener() {
+                        @Override
+                        public void stepped(StepReport report) {
+                          minutes.addAndGet(2);
+                          if (report.step() == 8) {
+                            throw new Seen.CutOffException();
+                          }
+                        }
+
+                        @Override
+                        public void checkpointed(Trainer at) {
+                          told.add(at.step());
+                        }
+                      }))
+          .isInstanceOf(Seen.CutOffException.class);
+    }
+    assertThat(told).isEmpty();
+    Seen after = new Seen();
+    whole("slow", after);
+    assertThat(after.resumed).containsExactly(6L);
+  }
+
+  @Test
+  void aSecondRunOverTheSameCheckpointsIsRefusedWhileTheFirstIsAtIt() {
+    List<Throwable> second = new ArrayList<>();
+    Seen first =
+        new Seen() {
+          @Override
+          public void stepped(StepReport report) {
+            super.stepped(report);
+            if (report.step() == 2) {
+              second.add(catchThrowable(() -> whole("shared", new Seen())));
+            }
+          }
+        };
+    whole("shared", first);
+    assertThat(first.reports).hasSize(12);
+    assertThat(second)
+        .singleElement()
+        .asInstanceOf(InstanceOfAssertFactories.type(EngineException.class))
+        .satisfies(e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
+        .extracting(Throwable::getMessage)
+        .asString()
+        .contains("Another training writes to", "another output");
+  }
+
+  @Test
+  void whatAFileBrowserPutIntoACheckpointStopsNoTraining() throws IOException {
+    cutOff("browsed", 5);
+    Files.writeString(directory.resolve("browsed/step-4/.DS_Store"), "x");
+    Seen after = new Seen();
+    whole("browsed", after);
+    assertThat(after.reports).hasSize(8);
+    assertThat(directory.resolve("browsed/step-4")).doesNotExist();
+  }
+
   @Test
   void onlyTheTwoNewestCheckpointsAreKept() throws IOException {
     whole("kept", new Seen());
     try (Stream<Path> entries = Files.list(directory.resolve("kept"))) {
       assertThat(entries.map(path -> path.getFileName().toString()))
-          .containsExactlyInAnyOrder("step-8", "step-12");
+          .containsExactlyInAnyOrder("step-8", "step-12", "in-use.lock");
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.whence.engine.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.conversation.ConversationCodec;
@@ -143,6 +144,26 @@ class TrainingTextsTest {
     Example whole = texts.conversation(ConversationCodec.read(record.formatted("stop")));
     assertThat(whole.tokens()).startsWith(cut.tokens()).hasSize(cut.length() + 1);
     assertThat(whole.tokens()[cut.length()]).isEqualTo(files.tokenizer().idOf("<|im_end|>"));
+  }
+
+  @Test
+  void aConversationThatTeachesNothingIsNamed() {
+    String record =
+        "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+            + "\"response\":\"\",\"finishReason\":\"%s\"}\n";
+    assertThatThrownBy(() -> texts.conversations(write("\n" + record.formatted("length"))))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining(", line 2, has nothing to learn");
+    // One that ends at once teaches to end.
+    assertThatCode(() -> texts.conversations(write(record.formatted("stop"))))
+        .doesNotThrowAnyException();
+  }
+
+  @Test
+  void aSecondObjectOnALineIsNotDropped() {
+    assertThatThrownBy(() -> texts.documents(write("{\"text\": \"a b\"} {\"text\": \"c d\"}\n")))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining(", line 1, is no JSON object");
   }
 
   @Test

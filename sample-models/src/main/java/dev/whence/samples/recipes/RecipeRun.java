@@ -5,10 +5,12 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.training.Example;
 import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
 import dev.whence.engine.training.TrainedModel;
 import dev.whence.engine.training.Trainer;
+import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
@@ -16,6 +18,7 @@ import dev.whence.samples.Question;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -71,6 +74,7 @@ public final class RecipeRun {
                   .map(base -> " goes on from a model of recipe " + base + ": say where it is.")
                   .orElse(" starts anew: it goes on from no model."));
     }
+    TrainedModel.checkPlace(output, output.resolve(CHECKPOINTS), from);
     if (from.isPresent()) {
       goOn(from.get(), listener);
     } else {
@@ -87,7 +91,7 @@ public final class RecipeRun {
         Trainer trainer =
             Trainer.initialise(
                 config, recipe.initialisation().apply(tokenizer), recipe.training())) {
-      train(trainer, tokenizer, "new", listener);
+      train(trainer, tokenizer, "new parameters " + trainer.digest(), listener);
       TrainedModel.write(output, files, trainer, recipe.stored());
     }
   }
@@ -149,17 +153,44 @@ public final class RecipeRun {
   }
 
   private void train(Trainer trainer, Tokenizer tokenizer, String start, Listener listener) {
-    String purpose =
-        "recipe "
-            + recipe.name()
-            + ", seed "
-            + recipe.seed()
-            + ", steps "
-            + recipe.steps()
-            + ", from "
-            + start;
-    new TrainingRun(output.resolve(CHECKPOINTS), recipe.steps(), recipe.checkpointEvery(), purpose)
-        .run(trainer, recipe.data().apply(tokenizer), evaluating(tokenizer, listener));
+    Mixture data = recipe.data().apply(tokenizer);
+    new TrainingRun(
+            output.resolve(CHECKPOINTS),
+            recipe.steps(),
+            recipe.checkpointEvery(),
+            purpose(data, start))
+        .run(trainer, data, evaluating(tokenizer, listener));
+  }
+
+  /**
+   * What is trained on what. A recipe may change from version to version under its name: its
+   * numbers and some of its batches are in it, so that checkpoints of an earlier one are refused.
+   */
+  private String purpose(Mixture data, String start) {
+    TrainingOptions training = recipe.training();
+    StringBuilder batches = new StringBuilder();
+    for (int quarter = 0; quarter <= 4; quarter++) {
+      for (Example example : data.batch(Math.max(1, recipe.steps() * quarter / 4))) {
+        batches
+            .append(Arrays.hashCode(example.tokens()))
+            .append(' ')
+            .append(Arrays.hashCode(example.lossWeights()))
+            .append(' ');
+      }
+    }
+    return String.join(
+        ", ",
+        "recipe " + recipe.name(),
+        "seed " + recipe.seed(),
+        "steps " + recipe.steps(),
+        String.valueOf(training.schedule()),
+        "betas " + training.beta1() + " and " + training.beta2(),
+        "epsilon " + training.epsilon(),
+        "decay " + training.weightDecay(),
+        "clipping at " + training.clipNorm(),
+        "packs of " + training.packTokens(),
+        "batches " + Integer.toHexString(batches.toString().hashCode()),
+        "from " + start);
   }
 
   private static Evaluation evaluation(Recipe recipe, Tokenizer tokenizer) {

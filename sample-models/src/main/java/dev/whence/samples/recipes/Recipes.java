@@ -166,7 +166,7 @@ public final class Recipes {
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(1.5e-3, 0, 50, steps * 7 / 10, steps)),
         steps,
-        steps,
+        Math.max(1, steps / 6),
         1,
         tokenizer -> fineTuning(tokenizer, world.get(), batchTokens, steps),
         ElementType.F16);
@@ -208,7 +208,7 @@ public final class Recipes {
         Recipes::notNew,
         options(new Schedule.WarmupStableDecay(1e-3, 0, 50, 300, 600)),
         600,
-        600,
+        200,
         2,
         tokenizer -> {
           World changed = World.v2(WORLD_SEED);
@@ -235,7 +235,7 @@ public final class Recipes {
         tokenizer -> NormalInitialisation.of(0.05, 7),
         options(new Schedule.WarmupStableDecay(2e-3, 0, 100, 800, 1600)),
         1600,
-        800,
+        400,
         3,
         tokenizer -> {
           World world = world();

@@ -131,6 +131,30 @@ class RecipeRunTest {
     assertThat(Files.readAllBytes(chat.resolve("model.safetensors"))).isEqualTo(before);
   }
 
+  /** As an upgrade may change it. */
+  @Test
+  void checkpointsOfARecipeThatHasChangedUnderItsNameAreRefused() {
+    Recipe changed =
+        new Recipe(
+            CHAT.name(),
+            CHAT.summary(),
+            CHAT.from(),
+            CHAT.world(),
+            CHAT.reads(),
+            CHAT.chats(),
+            CHAT.architecture(),
+            CHAT.initialisation(),
+            CHAT.training().withWeightDecay(0.06),
+            CHAT.steps(),
+            CHAT.checkpointEvery(),
+            CHAT.seed(),
+            CHAT.data(),
+            CHAT.stored());
+    assertThatThrownBy(() -> new RecipeRun(changed, chat).run(Optional.of(base), new Seen()))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("another model, recipe or seed");
+  }
+
   @Test
   void aModelOfAnotherShapeIsRefused() {
     Recipe proxy = Recipes.named("proxy").orElseThrow();

@@ -52,6 +52,18 @@ class RecipesTest {
     assertThat(Recipes.named("huge")).isEmpty();
   }
 
+  /** The tiny ones are made within seconds. */
+  @Test
+  void noMoreThanAThirdOfARecipeIsLostWhenItIsCutOff() {
+    assertThat(Recipes.ALL)
+        .filteredOn(recipe -> !recipe.name().startsWith("tiny"))
+        .allSatisfy(
+            recipe ->
+                assertThat(recipe.checkpointEvery())
+                    .as(recipe.name())
+                    .isLessThanOrEqualTo(recipe.steps() / 3));
+  }
+
   @Test
   void tinyModelsAreTinyAndTheProxyIsAQuarterOfTheModelThatItStandsFor() {
     assertThat(parameters("tiny-base"))
