@@ -2,6 +2,7 @@ package dev.whence.transfer.stage;
 
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
@@ -191,10 +192,9 @@ public final class TransferRequests {
       return Optional.of(
           new TransferRequest.Input(
               directory, digest.isEmpty() ? Optional.empty() : Optional.of(digest)));
+    } catch (EnvironmentException e) {
+      throw new TransferException(field + ": " + e.getMessage(), e); // nobody knows what is there
     } catch (ModelLoadException e) {
-      if (TransferException.isOfEnvironment(e)) {
-        throw new TransferException(field + ": " + e.getMessage(), e); // nobody knows what is there
-      }
       problems.add(field + ": " + e.getMessage());
       return Optional.empty();
     }
