@@ -32,6 +32,9 @@ import java.util.regex.Pattern;
 public final class TransferRequests {
   private static final Pattern MODEL_ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
 
+  private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
+  private static final int DIGITS = 12;
+
   private TransferRequests() {}
 
   /** A model that takes part, of its release. */
@@ -100,6 +103,15 @@ public final class TransferRequests {
     StringBuilder text = new StringBuilder();
     parts.forEach(part -> text.append(part.length()).append(':').append(part));
     return sha256(text.toString());
+  }
+
+  /**
+   * Twelve hex digits that name a transfer: the first of its id where that is such a hash, else of
+   * the id's own, since an id is whatever key somebody wrote.
+   */
+  static String digits(String transferId) {
+    return (HASH.matcher(transferId).matches() ? transferId : sha256(transferId))
+        .substring(0, DIGITS);
   }
 
   private static void add(List<String> parts, String field, List<String> values) {
