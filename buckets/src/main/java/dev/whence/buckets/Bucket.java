@@ -243,7 +243,7 @@ final class Bucket {
   private static boolean isPassing(int status) {
     return status == TOO_MANY
         || status == TIMED_OUT
-        || status >= SERVER && status != NOT_IMPLEMENTED && status != VERSION_NOT_SUPPORTED;
+        || (status >= SERVER && status != NOT_IMPLEMENTED && status != VERSION_NOT_SUPPORTED);
   }
 
   private static String code(AwsServiceException e) {
