@@ -303,6 +303,20 @@ class BadInputTest {
   }
 
   @Test
+  void a_file_of_weights_that_has_the_name_of_a_text_is_refused() throws IOException {
+    for (String name : List.of("generation_config.json", Manifest.FILE)) {
+      Directories.delete(target);
+      new ModelFolder()
+          .random(name, NORM, ElementType.F32, 1, 3L)
+          .random(name, "model.embed_tokens.weight", ElementType.F32, 2, 4L, 2L)
+          .write(target);
+      assertThat(refused(request()))
+          .hasMessageContaining("a file of weights that does not end with .safetensors")
+          .hasMessageContaining(name);
+    }
+  }
+
+  @Test
   void the_first_element_that_is_refused_is_named_of_every_tensor_up_to_twenty()
       throws IOException {
     int tensors = 30;
