@@ -34,12 +34,23 @@ final class Bucket {
   private static final int TIMED_OUT = 408;
   private static final int TOO_MANY = 429;
   private static final int SERVER = 500;
+  private static final int NOT_IMPLEMENTED = 501;
+  private static final int VERSION_NOT_SUPPORTED = 505;
   private static final int PIECE = 1 << 16;
   private static final int MOST_CHILDREN = 10_000;
 
-  /** Whoever renews credentials or sets a clock makes these go away; they are no refusal. */
-  private static final Set<String> RUN_OUT =
+  private static final String NO_BUCKET = "NoSuchBucket";
+
+  /**
+   * What passes, though the status says nothing of it: whoever renews credentials or sets a clock
+   * makes it go away; two that put at once get out of each other's way; and an upload in parts that
+   * a rule of the bucket has given up can begin anew.
+   */
+  private static final Set<String> PASSING =
       Set.of(
+          "ConditionalRequestConflict",
+          "OperationAborted",
+          "NoSuchUpload",
           "ExpiredToken",
           "ExpiredTokenException",
           "TokenRefreshRequired",
@@ -200,34 +211,45 @@ final class Bucket {
       return new StoreUnavailableException(object + ": " + reason(e), e);
     }
     int status = service.statusCode();
-    String answer = object + ": the store answers with status " + status + code(service);
-    if (status >= SERVER || status == TOO_MANY || status == TIMED_OUT || hasRunOut(service)) {
+    String code = code(service);
+    String answer =
+        object
+            + ": the store answers with status "
+            + status
+            + (code.isEmpty() ? "" : " (" + code + ")");
+    if (isPassing(status) || PASSING.contains(code)) {
       return new StoreUnavailableException(answer, e);
     }
     IOException known =
         switch (status) {
-          case NOT_FOUND -> new NoSuchFileException(object);
+          case NOT_FOUND ->
+              code.equals(NO_BUCKET)
+                  ? new NoSuchFileException(object, /* other= */ null, "there is no such bucket")
+                  : new NoSuchFileException(object);
           case FORBIDDEN, UNAUTHORIZED ->
               new AccessDeniedException(
                   object, /* other= */ null, "the store refuses these credentials");
           case PRECONDITION_FAILED ->
               new IOException(object + " is not what it was when it was looked at");
+          case NOT_IMPLEMENTED ->
+              new IOException(answer + "; a store must know puts with If-None-Match: *");
           default -> new IOException(answer);
         };
     known.initCause(e);
     return known;
   }
 
-  private static boolean hasRunOut(AwsServiceException e) {
-    return e.awsErrorDetails() != null
-        && e.awsErrorDetails().errorCode() != null
-        && RUN_OUT.contains(e.awsErrorDetails().errorCode());
+  /** By HTTP, an unknown status of 500 and above is as 500; these two never pass by waiting. */
+  private static boolean isPassing(int status) {
+    return status == TOO_MANY
+        || status == TIMED_OUT
+        || (status >= SERVER && status != NOT_IMPLEMENTED && status != VERSION_NOT_SUPPORTED);
   }
 
   private static String code(AwsServiceException e) {
     return e.awsErrorDetails() == null || e.awsErrorDetails().errorCode() == null
         ? ""
-        : " (" + e.awsErrorDetails().errorCode().replaceAll("[^A-Za-z0-9]", "?") + ")";
+        : e.awsErrorDetails().errorCode().replaceAll("[^A-Za-z0-9]", "?");
   }
 
   private static String reason(RuntimeException e) {

@@ -2,12 +2,12 @@ package dev.whence.buckets;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.ProviderMismatchException;
 import java.nio.file.StandardOpenOption;
@@ -139,12 +139,13 @@ public final class BucketUpload {
    * Checks that a file that was put is still there.
    *
    * @param name under the prefix, with slashes
-   * @throws IOException if it is not, or something else has that name
+   * @throws LostObjectException if it is not
+   * @throws FileAlreadyExistsException if something else has that name
    */
   public void check(String name, Path file) throws IOException {
     String key = prefix + name;
     if (!isThere(key, Files.size(file))) {
-      throw new NoSuchFileException(object(key), /* other= */ null, "was put and is gone");
+      throw new LostObjectException(object(key) + ": was put and is gone");
     }
   }
 
@@ -158,6 +159,8 @@ public final class BucketUpload {
    * @param name under the prefix, with slashes
    * @throws FileAlreadyExistsException if something else has that name
    * @throws java.nio.file.AccessDeniedException if the store refuses the credentials
+   * @throws StoreUnavailableException if the store does not answer, or not now
+   * @throws LostObjectException if it was there, and was removed before it could be looked at
    * @throws IOException if it can not be put; it may be there all the same
    */
   public void put(String name, Path file) throws IOException {
@@ -186,6 +189,9 @@ public final class BucketUpload {
     } catch (AwsServiceException e) {
       // Whoever was faster may be of the same owner: a run whose answer got lost, for one.
       if (!MAY_BE_THERE.contains(e.statusCode()) || !isThere(key, size)) {
+        if (e.statusCode() == Bucket.PRECONDITION_FAILED) {
+          throw new LostObjectException(object(key) + ": was there and is gone");
+        }
         throw bucket.failed(key, e);
       }
     } catch (SdkException e) {
@@ -283,7 +289,7 @@ public final class BucketUpload {
       throw new IOException(object(key) + " could not be put", e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IOException(object(key) + ": interrupted", e);
+      throw new InterruptedIOException(object(key) + ": interrupted");
     } finally {
       threads.shutdownNow();
       awaitEnd(threads);

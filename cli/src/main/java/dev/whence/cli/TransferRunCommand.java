@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -44,6 +45,8 @@ final class TransferRunCommand implements Callable<Integer> {
       description = "publishes only what passes the gates; needs the two sets")
   private boolean gated;
 
+  private static final Duration LONGEST_JUDGE = Duration.ofHours(100);
+
   private static final List<String> OF_GATES =
       List.of(
           "--task-set",
@@ -53,6 +56,7 @@ final class TransferRunCommand implements Callable<Integer> {
           "--task-tolerance",
           "--general-tolerance",
           "--judge",
+          "--judge-timeout",
           "--dtype",
           "--report");
 
@@ -109,6 +113,13 @@ final class TransferRunCommand implements Callable<Integer> {
   private List<String> judge = List.of();
 
   @Option(
+      names = "--judge-timeout",
+      paramLabel = "SECONDS",
+      description =
+          "of one call of the judge, after which it is killed (default: ${DEFAULT-VALUE})")
+  private int judgeTimeout = (int) Duration.ofHours(1).toSeconds();
+
+  @Option(
       names = "--dtype",
       defaultValue = "fp32",
       paramLabel = "D",
@@ -150,12 +161,12 @@ final class TransferRunCommand implements Callable<Integer> {
     InputFile.check(generalSet.get());
     GateOptions limits = limits(taskSet.get(), generalSet.get());
     EngineOptions engine = engine();
+    Duration timeout = timeout();
+    report.ifPresent(TransferRunCommand::checkWritable);
     NativeEnd.prepare();
     Gates gates =
         new Gates(
-            judge.isEmpty()
-                ? new EngineJudge(engine)
-                : new CommandJudge(judge, Duration.ofHours(1)),
+            judge.isEmpty() ? new EngineJudge(engine) : new CommandJudge(judge, timeout),
             limits,
             MergeOptions.defaults(),
             bar::note);
@@ -193,6 +204,30 @@ final class TransferRunCommand implements Callable<Integer> {
       return new GateOptions(task, general, barrierLimit, taskTolerance, generalTolerance, sweep);
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private Duration timeout() {
+    if (judgeTimeout < 1 || judgeTimeout > LONGEST_JUDGE.toSeconds()) {
+      throw new UsageException(
+          "--judge-timeout is "
+              + judgeTimeout
+              + " s, but must be between 1 and "
+              + LONGEST_JUDGE.toSeconds());
+    }
+    return Duration.ofSeconds(judgeTimeout);
+  }
+
+  /** Before anything is merged: a model that is published has to have its page. */
+  private static void checkWritable(Path file) {
+    Path parent = Objects.requireNonNull(file.toAbsolutePath().normalize().getParent());
+    boolean writable =
+        Files.exists(file)
+            ? Files.isRegularFile(file) && Files.isWritable(file)
+            : Files.isDirectory(parent) && Files.isWritable(parent);
+    if (!writable) {
+      throw new UsageException(
+          "--report '" + file + "' can not be written: give a file in a directory that exists");
     }
   }
 

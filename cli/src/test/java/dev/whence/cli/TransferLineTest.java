@@ -16,6 +16,7 @@ import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -202,7 +203,10 @@ class TransferLineTest {
     Gates gates =
         new Gates(
             (model, set) -> {
-              throw new StoppedException();
+              if (model.toString().endsWith("whence-candidate")) {
+                throw new StoppedException();
+              }
+              return 1;
             },
             sets,
             MergeOptions.defaults(),
@@ -234,6 +238,41 @@ class TransferLineTest {
     assertThat(line("run").exit()).isZero();
     assertThat(hidden()).isEmpty();
     assertThat(line("verify").exit()).isZero();
+  }
+
+  private CommandRun gated(String... more) throws Exception {
+    List<String> all =
+        new ArrayList<>(
+            List.of(
+                "--gates",
+                "--task-set",
+                Files.writeString(directory.resolve("task.jsonl"), "{}").toString(),
+                "--general-set",
+                Files.writeString(directory.resolve("general.jsonl"), "{}").toString()));
+    all.addAll(List.of(more));
+    return line("run", all.toArray(String[]::new));
+  }
+
+  @Test
+  void aJudgeThatTakesLongerThanItMayIsGivenUpBeforeTheMerge() throws Exception {
+    Path judge = Files.writeString(directory.resolve("judge.sh"), "sleep 100\n");
+    CommandRun run = gated("--judge", "sh," + judge, "--judge-timeout", "1");
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.err()).last().asString().contains("took more than 1 s");
+    assertThat(hidden()).isEmpty();
+    assertThat(gated("--judge-timeout", "0").exit()).isEqualTo(2);
+  }
+
+  @Test
+  void aReportThatCanNotBeWrittenIsWrongUsageBeforeAnythingIsMerged() throws Exception {
+    for (Path report : List.of(directory.resolve("none/gates.html"), directory)) {
+      CommandRun run = gated("--judge", "sh,-c,echo 1", "--report", report.toString());
+      assertThat(run.exit()).isEqualTo(2);
+      assertThat(run.err())
+          .anySatisfy(
+              line -> assertThat(line).contains("--report '" + report + "' can not be written"));
+      assertThat(output).doesNotExist();
+    }
   }
 
   @Test

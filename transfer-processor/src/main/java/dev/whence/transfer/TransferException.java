@@ -1,7 +1,9 @@
 package dev.whence.transfer;
 
 import dev.whence.buckets.StoreUnavailableException;
+import dev.whence.engine.EngineException;
 import dev.whence.runtime.worker.EnvironmentException;
+import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -15,15 +17,18 @@ public final class TransferException extends RuntimeException {
   private static final int SHOWN = 20;
 
   private final transient List<String> reasons;
+  private final boolean passing;
 
   public TransferException(List<String> reasons) {
     super(sentence(reasons));
     this.reasons = List.copyOf(reasons);
+    this.passing = false;
   }
 
   public TransferException(List<String> reasons, Throwable cause) {
     super(sentence(reasons), cause);
     this.reasons = List.copyOf(reasons);
+    this.passing = false;
   }
 
   public TransferException(String reason) {
@@ -33,6 +38,37 @@ public final class TransferException extends RuntimeException {
   public TransferException(String reason, Throwable cause) {
     super(reason, cause);
     this.reasons = List.of(reason);
+    this.passing = false;
+  }
+
+  private TransferException(String reason, @Nullable Throwable cause, boolean passing) {
+    super(reason, cause);
+    this.reasons = List.of(reason);
+    this.passing = passing;
+  }
+
+  /**
+   * What somebody has to set right, or what was so only this time: it says nothing of the models.
+   * Unlike what {@linkplain #isOfEnvironment is of the environment} it is not waited for.
+   */
+  public static TransferException passing(String reason, @Nullable Throwable cause) {
+    return new TransferException(reason, cause, /* passing= */ true);
+  }
+
+  /** Whether the same may succeed when it is asked for once more, with the same models. */
+  public boolean mayPass() {
+    if (passing || isOfEnvironment(this)) {
+      return true;
+    }
+    for (@Nullable Throwable cause = getCause(); cause != null; cause = cause.getCause()) {
+      if (cause instanceof IOException
+          || (cause instanceof EngineException engine
+              && engine.kind() == EngineException.Kind.ENVIRONMENT)
+          || (cause instanceof TransferException other && other.passing)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

@@ -17,6 +17,8 @@ import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.samples.BundledModels;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
@@ -37,6 +39,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -214,6 +217,29 @@ class AttributionProcessorIT {
         .containsEntry("after", secondDigest)
         .containsEntry("still", secondDigest)
         .containsEntry("withdrawn", firstDigest);
+  }
+
+  @Test
+  void aReleaseWhoseStoreDoesNotAnswerIsTakenOverLaterThoughNoRecordComes() throws Exception {
+    Path second = AttributionBench.MODELS.resolve("llama2");
+    AttributionConfig config =
+        bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString()));
+    ModelLoader real = ModelLoader.local(config.engine());
+    AtomicInteger unanswered = new AtomicInteger(2);
+    ModelLoader loader =
+        (choice, beforeWeights) -> {
+          if (choice.digest().isPresent() && unanswered.getAndDecrement() > 0) {
+            throw new EnvironmentException("the store answers with status 503");
+          }
+          return real.load(choice, beforeWeights);
+        };
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(config, Map.of(), loader, Halt.process())) {
+      awaitLoads(processor, "loaded", 1);
+      release("good", second.toAbsolutePath().toString(), digest(second));
+      awaitLoads(processor, "loaded", 2);
+      awaitLoads(processor, "failed", 2);
+    }
   }
 
   @Test

@@ -1,8 +1,10 @@
 package dev.whence.runtime.models;
 
+import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.FileSystems;
 import java.nio.file.InvalidPathException;
@@ -36,6 +38,7 @@ public final class ModelLocation {
    * @param roots the configured {@code models.roots}
    * @return the real path
    * @throws ModelLoadException if it does not lie under a root or does not exist
+   * @throws EnvironmentException if the store of a root does not answer, so that nobody knows
    */
   public static Path resolve(String location, List<Path> roots) throws ModelLoadException {
     if (roots.isEmpty()) {
@@ -50,6 +53,7 @@ public final class ModelLocation {
           "the location of a model release is not a path: " + e.getMessage(), e);
     }
     Optional<IOException> unreadable = Optional.empty();
+    Optional<IOException> unanswered = Optional.empty();
     for (Path root : roots) {
       if (path.isAbsolute() && !path.getFileSystem().equals(root.getFileSystem())) {
         continue; // nothing is asked of a bucket that is no root
@@ -67,9 +71,19 @@ public final class ModelLocation {
         }
       } catch (NoSuchFileException | NotDirectoryException e) {
         // not under this root
-      } catch (IOException e) {
+      } catch (FileSystemException e) {
         unreadable = unreadable.or(() -> Optional.of(e)); // it may lie under another
+      } catch (IOException e) {
+        // It says nothing of the path: a store that does not answer, which may do so later.
+        unanswered = unanswered.or(() -> Optional.of(e));
       }
+    }
+    if (unanswered.isPresent()) {
+      throw new EnvironmentException(
+          "the location of a model release can not be read now ("
+              + unanswered.get().getClass().getSimpleName()
+              + ")",
+          unanswered.get());
     }
     if (unreadable.isPresent()) {
       throw new ModelLoadException(

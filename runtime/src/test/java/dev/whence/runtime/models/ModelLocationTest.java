@@ -3,8 +3,11 @@ package dev.whence.runtime.models;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.worker.EnvironmentException;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.lang.reflect.Proxy;
 import java.nio.file.ClosedFileSystemException;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
@@ -58,6 +61,34 @@ class ModelLocationTest {
     assertThatThrownBy(() -> ModelLocation.resolve("none", List.of(endless, root)))
         .isInstanceOf(ModelLoadException.class)
         .hasMessageContaining("can not be read");
+  }
+
+  /** A root whose store answers nothing that is asked of it. */
+  private Path silent() {
+    return (Path)
+        Proxy.newProxyInstance(
+            getClass().getClassLoader(),
+            new Class<?>[] {Path.class},
+            (proxy, method, arguments) ->
+                switch (method.getName()) {
+                  case "toRealPath" -> throw new IOException("no answer");
+                  case "resolve" -> proxy;
+                  default -> method.invoke(directory, arguments);
+                });
+  }
+
+  @Test
+  void aStoreThatDoesNotAnswerSaysNothingAgainstTheRelease() throws Exception {
+    Path endless =
+        Files.createSymbolicLink(directory.resolve("endless"), directory.resolve("endless"));
+    Path root = Files.createDirectories(directory.resolve("roots"));
+    Path model = Files.createDirectories(root.resolve("model"));
+    assertThat(ModelLocation.resolve("model", List.of(silent(), root)))
+        .isEqualTo(model.toRealPath());
+    assertThatThrownBy(() -> ModelLocation.resolve("none", List.of(endless, silent(), root)))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessageContaining("can not be read now")
+        .hasMessageNotContaining("none");
   }
 
   @Test

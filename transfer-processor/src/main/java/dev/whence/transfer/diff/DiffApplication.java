@@ -216,7 +216,7 @@ public final class DiffApplication {
           }
         }
       }
-      try (DirectoryWriter out = new DirectoryWriter(output, layout, Map.of())) {
+      try (DirectoryWriter out = new DirectoryWriter(output, layout, DirectoryWriter.OF_DIFF)) {
         UnfitTensors unfit = new UnfitTensors();
         for (TensorReader.Info tensor : first.tensors().values()) {
           if (unfit.isEnough()) {

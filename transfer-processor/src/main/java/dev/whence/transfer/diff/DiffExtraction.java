@@ -306,7 +306,7 @@ public final class DiffExtraction {
         }
       }
     }
-    try (DirectoryWriter out = new DirectoryWriter(output, tensors, Map.of())) {
+    try (DirectoryWriter out = new DirectoryWriter(output, tensors, DirectoryWriter.OF_DIFF)) {
       for (Pair pair : pairs) {
         each(
             pair,

@@ -65,7 +65,7 @@ public final class CommandJudge implements Judge {
         RUNNING.remove(started);
       }
     } catch (IOException e) {
-      throw new TransferException(named() + "can not be run: " + e, e);
+      throw TransferException.passing(named() + "can not be run: " + e, e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new StoppedException(); // says nothing of the model: a later run asks again
@@ -104,7 +104,8 @@ public final class CommandJudge implements Judge {
         throw noNumber();
       }
       if (System.nanoTime() - end > 0) {
-        throw new TransferException(named() + "took more than " + timeout.toSeconds() + " s");
+        throw TransferException.passing(
+            named() + "took more than " + timeout.toSeconds() + " s", /* cause= */ null);
       }
     }
     // What it has left running may hold its output open for ever; what it said itself is there.
@@ -113,7 +114,8 @@ public final class CommandJudge implements Judge {
       throw noNumber(); // and not that it ended because nobody listened any more
     }
     if (process.exitValue() != 0) {
-      throw new TransferException(named() + "ended with status " + process.exitValue());
+      throw TransferException.passing(
+          named() + "ended with status " + process.exitValue(), /* cause= */ null);
     }
     return number(said.toString(StandardCharsets.UTF_8));
   }

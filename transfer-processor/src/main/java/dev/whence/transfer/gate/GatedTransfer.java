@@ -7,6 +7,7 @@ import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.OutputLock;
+import dev.whence.transfer.merge.OutputState;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
@@ -21,12 +22,19 @@ import java.util.function.BiConsumer;
 /**
  * A transfer that is only published if its gates pass: merged to a candidate's place beside the
  * output, measured there, and then renamed or removed. A run that was cut off goes on at the
- * unfinished step.
+ * unfinished step. Base, fine-tuned model and target are measured before the merge: sets that can
+ * not be read and a judge that fails cost no merge. If measuring fails later by what may pass, the
+ * candidate stays for the next run of the same transfer.
  */
 public final class GatedTransfer {
   private final MergeOptions options;
   private final MergeProgress progress;
   private final Gates gates;
+
+  /** What was measured of the plan's three models, for a step that is tried again. */
+  private Optional<Known> known = Optional.empty();
+
+  private record Known(String planId, List<GateReport.ModelLoss> losses) {}
 
   /**
    * How it ended.
@@ -110,10 +118,12 @@ public final class GatedTransfer {
   }
 
   private Outcome locked(
-      TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured) {
+      TransferRequest request, Destination to, BiConsumer<Manifest, GateReport> measured)
+      throws IOException {
     Path output = to.directory();
     Path candidate = candidate(output);
     Manifest manifest;
+    List<GateReport.ModelLoss> losses;
     try (TransferPlan plan = TransferPlan.of(request)) {
       Optional<Published> atItsPlace = to.there(plan);
       if (atItsPlace.isPresent()) {
@@ -124,21 +134,35 @@ public final class GatedTransfer {
       if (there.isPresent() && there.get().plan().equals(plan.id())) {
         return published(request, output, candidate, there.get(), measured);
       }
-      refuseOccupied(output);
+      OutputState.occupied(output)
+          .ifPresent(
+              reason -> {
+                throw new TransferException(reason);
+              });
       Optional<Manifest> old = Manifest.read(candidate);
       if (!old.map(Manifest::plan).equals(Optional.of(plan.id()))) {
         delete(candidate); // of another transfer, or half removed, by a run that was cut off
       }
+      losses = losses(plan);
       Published merged = MergeRun.run(plan, candidate, options, progress);
       manifest = merged.models().get(0).manifest();
     }
     GateReport report;
     try {
-      report = gates.measure(request, candidate, scratch(candidate));
+      report = gates.measure(request, losses, candidate, scratch(candidate));
     } catch (TransferException e) {
-      if (!TransferException.isOfEnvironment(e)) {
-        delete(candidate);
+      if (TransferException.isOfEnvironment(e)) {
+        throw e; // nothing needs to be said: it is waited for
       }
+      if (e.mayPass()) {
+        throw TransferException.passing(
+            e.getMessage()
+                + "; the merged model stays in "
+                + candidate
+                + ", and the same transfer to the same output goes on with measuring it",
+            e);
+      }
+      delete(candidate);
       throw e;
     }
     measured.accept(manifest, report);
@@ -148,6 +172,13 @@ public final class GatedTransfer {
       delete(candidate);
     }
     return new Outcome(manifest, report, report.passed());
+  }
+
+  private List<GateReport.ModelLoss> losses(TransferPlan plan) {
+    if (known.isEmpty() || !known.get().planId().equals(plan.id())) {
+      known = Optional.of(new Known(plan.id(), gates.losses(plan.request())));
+    }
+    return known.get().losses();
   }
 
   /** The output holds this transfer; nothing says that gates have let it pass, so they look. */
@@ -170,17 +201,11 @@ public final class GatedTransfer {
     return candidate.resolveSibling(candidate.getFileName() + ".scratch");
   }
 
-  private static void refuseOccupied(Path output) {
-    if (Files.exists(output)) {
-      throw new TransferException(
-          output
-              + " exists and is not the result of this transfer: give another output, or remove"
-              + " it");
-    }
-  }
-
   private static void publish(Path candidate, Path output) {
     try {
+      if (Files.isDirectory(output)) {
+        Files.delete(output); // only an empty one goes
+      }
       Directories.move(candidate, output);
     } catch (IOException e) {
       throw new TransferException(output + " could not be published: " + e, e);

@@ -72,24 +72,40 @@ public final class Gates {
   }
 
   /**
+   * Losses of the three models of a transfer: the base, the fine-tuned one and the target. They
+   * need no merge, so sets and judge can show before it whether they are of any use.
+   *
+   * @throws TransferException if something can not be measured
+   */
+  List<ModelLoss> losses(TransferRequest request) {
+    return List.of(
+        losses("base", request.base().directory()),
+        losses("fine-tuned", request.fineTuned().directory()),
+        losses("target", request.target().directory()));
+  }
+
+  /** As {@link #measure(TransferRequest, List, Path, Path)}, with all that is needed for it. */
+  public GateReport measure(TransferRequest request, Path merged, Path scratch) {
+    return measure(request, losses(request), merged, scratch);
+  }
+
+  /**
    * Measures a transfer.
    *
    * @param request with the lambda that is to be published
+   * @param known {@linkplain #losses(TransferRequest) losses} of its models
    * @param merged the transferred model, published or not
    * @param scratch a directory for models that are only measured; removed in the end
    * @throws TransferException if something can not be measured
    */
-  public GateReport measure(TransferRequest request, Path merged, Path scratch) {
+  GateReport measure(TransferRequest request, List<ModelLoss> known, Path merged, Path scratch) {
     double lambda = request.lambdas().get(0);
     List<Gate> gates = new ArrayList<>();
     progress.accept("identity");
     gates.add(
         identity(IdentityCheck.of(request.base().directory(), request.fineTuned().directory())));
     gates.add(agreement(request));
-    List<ModelLoss> losses = new ArrayList<>();
-    losses.add(losses("base", request.base().directory()));
-    losses.add(losses("fine-tuned", request.fineTuned().directory()));
-    losses.add(losses("target", request.target().directory()));
+    List<ModelLoss> losses = new ArrayList<>(known);
     losses.add(losses("transferred", merged));
     List<Point> way;
     List<Point> sweep;

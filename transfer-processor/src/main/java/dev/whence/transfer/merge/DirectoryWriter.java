@@ -22,6 +22,9 @@ import java.util.TreeMap;
  * rounded once, to nearest even.
  */
 public final class DirectoryWriter implements AutoCloseable {
+  /** Metadata of the weights of a diff vector: it has the texts of a model, but is none. */
+  public static final Map<String, String> OF_DIFF = Map.of("whence.kind", "diff");
+
   private final Staging staging;
   private final FileChannel channel;
   private final ByteBuffer buffer =
@@ -32,6 +35,7 @@ public final class DirectoryWriter implements AutoCloseable {
    * Begins a directory.
    *
    * @param tensors in the order in which they will be written
+   * @param metadata of the file, {@link #OF_DIFF} or none
    * @throws TransferException if something is there already or can not be written
    */
   public DirectoryWriter(

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.zip.CRC32C;
 
@@ -62,6 +63,29 @@ final class Journal implements AutoCloseable {
 
   /** Goes on with a journal, if it is of that plan. */
   static Optional<Journal> resume(Path file, String planId) throws IOException {
+    Optional<Lines> lines = lines(file, planId);
+    if (lines.isEmpty()) {
+      return Optional.empty();
+    }
+    FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
+    channel.truncate(lines.get().bytes());
+    channel.position(lines.get().bytes());
+    return Optional.of(new Journal(channel, lines.get().entries()));
+  }
+
+  /** Names of the work that a journal of that plan has noted; empty if it is of none or another. */
+  static Optional<Set<String>> noted(Path file, String planId) throws IOException {
+    return lines(file, planId).map(lines -> lines.entries().keySet());
+  }
+
+  /**
+   * The good lines of a journal.
+   *
+   * @param bytes that they take
+   */
+  private record Lines(Map<String, Entry> entries, int bytes) {}
+
+  private static Optional<Lines> lines(Path file, String planId) throws IOException {
     if (!Files.isRegularFile(file)) {
       return Optional.empty();
     }
@@ -82,24 +106,7 @@ final class Journal implements AutoCloseable {
       }
       good = end + 1;
     }
-    if (!ours) {
-      return Optional.empty();
-    }
-    FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
-    channel.truncate(good);
-    channel.position(good);
-    return Optional.of(new Journal(channel, entries));
-  }
-
-  /** Whether a journal is of a plan; changes nothing. */
-  static boolean isOf(Path file, String planId) throws IOException {
-    if (!Files.isRegularFile(file)) {
-      return false;
-    }
-    byte[] bytes = Files.readAllBytes(file);
-    int end = nextLine(bytes, 0);
-    return end > 0
-        && read(bytes, 0, end).map(line -> line.path("plan").asText().equals(planId)).orElse(false);
+    return ours ? Optional.of(new Lines(entries, good)) : Optional.empty();
   }
 
   private static int nextLine(byte[] bytes, int from) {

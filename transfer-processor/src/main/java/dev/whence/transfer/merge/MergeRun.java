@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -102,7 +103,8 @@ public final class MergeRun {
    * @param output must not exist, be empty, or hold the same transfer
    * @return what is there then
    * @throws TransferException if the plan can not be carried out; nothing of it is left then,
-   *     unless something outside is broken or the process may open no more files
+   *     unless something outside is broken, the process may open no more files, or the disk has no
+   *     room for the rest of what an earlier run has begun
    * @throws StoppedException if the options' stop said so; what was done is kept
    */
   public static Published run(
@@ -118,6 +120,7 @@ public final class MergeRun {
               reason -> {
                 throw new TransferException(reason);
               });
+      refuseShortOfSpace(plan, staging);
       try {
         return new MergeRun(plan, options, progress).run(staging);
       } catch (TransferException | IOException | EngineException e) {
@@ -131,6 +134,24 @@ public final class MergeRun {
       stopIfInterrupted(e);
       throw new TransferException(
           "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
+    }
+  }
+
+  /** What an earlier run of the plan has finished stays, what another plan's left makes room. */
+  private static void refuseShortOfSpace(TransferPlan plan, Staging staging) throws IOException {
+    Optional<Set<String>> noted = Journal.noted(staging.journal(), plan.id());
+    if (noted.isEmpty()) {
+      staging.discard();
+    }
+    long written = OutputState.writtenBytes(plan, noted.orElse(Set.of()));
+    Optional<String> refusal = OutputState.shortOfSpace(plan, staging.output(), written, 0);
+    if (refusal.isPresent()) {
+      throw new TransferException(
+          refusal.get()
+              + (noted.isEmpty()
+                  ? ""
+                  : "; what an earlier run has finished stays, and a run goes on with it once there"
+                      + " is room"));
     }
   }
 
@@ -192,16 +213,7 @@ public final class MergeRun {
   }
 
   private Published run(Staging staging) throws IOException {
-    Optional<Journal> known =
-        staging.exists() ? Journal.resume(staging.journal(), plan.id()) : Optional.empty();
-    if (known.isEmpty()) {
-      staging.discard();
-    }
-    OutputState.shortOfSpace(plan, staging.output(), Staging.bytes(staging.result()), 0)
-        .ifPresent(
-            reason -> {
-              throw new TransferException(reason);
-            });
+    Optional<Journal> known = Journal.resume(staging.journal(), plan.id());
     staging.create();
     if (known.isEmpty()) {
       write(staging.request(), RequestFile.bytes(plan.request()));

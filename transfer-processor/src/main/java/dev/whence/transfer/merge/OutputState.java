@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What a run of a plan would find at its output, for the dry run: {@link MergeRun} refuses by the
@@ -17,7 +18,8 @@ import java.util.Optional;
  *
  * @param found what is there
  * @param problems why a run would be refused; empty if it would not
- * @param neededBytes of the disk, without what an unfinished run of the same plan has written
+ * @param neededBytes of the disk, without the tensors that an unfinished run of the same plan has
+ *     finished
  * @param usableBytes that the disk has for it
  */
 public record OutputState(Found found, List<String> problems, long neededBytes, long usableBytes) {
@@ -58,8 +60,8 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
       }
       Optional<String> occupied = occupied(output);
       Path unfinished = Staging.directory(output);
-      boolean ours = Journal.isOf(Staging.journal(unfinished), plan.id());
-      long there = Staging.bytes(unfinished);
+      Optional<Set<String>> noted = Journal.noted(Staging.journal(unfinished), plan.id());
+      boolean ours = noted.isPresent();
       Found found =
           occupied.isPresent()
               ? Found.OCCUPIED
@@ -67,8 +69,8 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
                   ? Found.UNFINISHED
                   : Files.exists(unfinished) ? Found.UNFINISHED_OTHER : Found.NOTHING;
       occupied.ifPresent(problems::add);
-      long written = ours ? there : 0;
-      long freed = ours ? 0 : there;
+      long written = noted.map(done -> writtenBytes(plan, done)).orElse(0L);
+      long freed = ours ? 0 : Staging.bytes(unfinished);
       shortOfSpace(plan, output, written, freed).ifPresent(problems::add);
       return new OutputState(found, problems, needed(plan, written), usable(output) + freed);
     } catch (IOException e) {
@@ -77,7 +79,7 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
   }
 
   /** Why an output can not take a result, other than that it has it. */
-  static Optional<String> occupied(Path output) throws IOException {
+  public static Optional<String> occupied(Path output) throws IOException {
     if (!Files.exists(output)) {
       return Optional.empty();
     }
@@ -93,6 +95,22 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
             output
                 + " exists and is not the result of this transfer: give another output, or remove"
                 + " it");
+  }
+
+  /**
+   * Bytes of the results that are on disk for sure. The lengths of the files do not tell: the
+   * largest tensors are written first, each at its place, and what lies before them takes no room
+   * until it is written.
+   *
+   * @param noted names of the work in a journal of the plan
+   */
+  static long writtenBytes(TransferPlan plan, Set<String> noted) {
+    return plan.request().lambdas().size()
+        * plan.shards().stream()
+            .flatMap(shard -> shard.tensors().stream())
+            .filter(tensor -> noted.contains(tensor.name()))
+            .mapToLong(TensorPlan::bytes)
+            .sum();
   }
 
   /**

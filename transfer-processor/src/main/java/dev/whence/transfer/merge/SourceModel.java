@@ -1,8 +1,11 @@
 package dev.whence.transfer.merge;
 
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.BoundedFile;
 import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
@@ -119,6 +122,11 @@ public final class SourceModel implements AutoCloseable {
     }
   }
 
+  private static final String SHARD = ".safetensors";
+
+  /** What is read of a header to find its metadata, in bytes. */
+  private static final int METADATA = 1 << 12;
+
   private SourceModel(
       Role role, Path directory, Optional<String> expectedDigest, SafetensorsShards shards) {
     this.role = role;
@@ -142,13 +150,54 @@ public final class SourceModel implements AutoCloseable {
         new SourceModel(role, directory, expectedDigest, SafetensorsShards.open(directory));
     try {
       for (SafetensorsShards.Shard shard : model.shards.shards()) {
+        // A result has shards of the same names, beside its texts and its manifest.
+        if (!shard.fileName().endsWith(SHARD)) {
+          throw new TransferException(
+              "the index of "
+                  + model
+                  + " names a file of weights that does not end with "
+                  + SHARD
+                  + ": '"
+                  + SafetensorsFile.printable(shard.fileName())
+                  + "'");
+        }
         model.add(shard);
       }
+    } catch (TransferException e) {
+      model.close();
+      throw e;
     } catch (IOException e) {
       model.close();
       throw new TransferException(directory + " can not be read: " + e, e);
     }
     return model;
+  }
+
+  /** Whether it is a stored diff vector, which has the texts of a model and would pass for one. */
+  boolean isDiff() {
+    return files.stream().anyMatch(input -> isDiff(input.file().file()));
+  }
+
+  /** Metadata is the first thing in a header that was written here; others' says nothing of it. */
+  private static boolean isDiff(BoundedFile file) {
+    ByteBuffer start =
+        ByteBuffer.allocate((int) Math.min(METADATA, Math.max(0, file.size() - Long.BYTES)));
+    file.read(Long.BYTES, start);
+    Map<String, String> found = new TreeMap<>();
+    try (JsonParser json = UntrustedJson.mapper().getFactory().createParser(start.array())) {
+      if (json.nextToken() == JsonToken.START_OBJECT
+          && "__metadata__".equals(json.nextFieldName())
+          && json.nextToken() == JsonToken.START_OBJECT) {
+        while (json.nextToken() == JsonToken.FIELD_NAME) {
+          String name = json.currentName();
+          found.put(name, String.valueOf(json.nextTextValue()));
+          json.skipChildren();
+        }
+      }
+    } catch (IOException e) {
+      // Longer than what was read, or not valid: the header was checked when it was opened.
+    }
+    return found.entrySet().containsAll(DirectoryWriter.OF_DIFF.entrySet());
   }
 
   private void add(SafetensorsShards.Shard shard) throws IOException {

@@ -73,10 +73,6 @@ final class Staging implements AutoCloseable {
     }
   }
 
-  boolean exists() {
-    return Files.exists(directory);
-  }
-
   void create() throws IOException {
     Files.createDirectories(result());
   }

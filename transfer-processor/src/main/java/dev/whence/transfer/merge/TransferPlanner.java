@@ -91,6 +91,13 @@ final class TransferPlanner {
     try {
       SourceModel model = SourceModel.open(role, input.directory(), input.digest());
       models.put(role, model);
+      if (model.isDiff()) {
+        problems.add(
+            role.word()
+                + ": "
+                + input.directory()
+                + " is a stored diff vector and no model: 'whence transfer apply' adds it to one");
+      }
       if (!model.json("config.json").path("whence_ranks").isMissingNode()) {
         // Factors of a product are one of many pairs that give it: their differences mean nothing.
         problems.add(

@@ -1,6 +1,7 @@
 package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.transfer.TransferException;
 import java.util.Collections;
@@ -38,8 +39,7 @@ record Vocabulary(
     } else if (model.isArray()) { // Unigram: pairs of token and score, the row is the position
       int row = 0;
       for (JsonNode pair : model) {
-        ids.put(pair.path(0).asText(), row);
-        tokens.put(row++, pair.path(0).asText());
+        put(ids, tokens, pair.path(0).asText(), IntNode.valueOf(row++), origin);
       }
     } else {
       throw new TransferException(origin + " has no vocabulary at model.vocab");

@@ -1,6 +1,7 @@
 package dev.whence.transfer.place;
 
 import dev.whence.buckets.BucketUpload;
+import dev.whence.buckets.LostObjectException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
@@ -13,9 +14,8 @@ import dev.whence.transfer.merge.StoppedException;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.Verification;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -143,18 +143,21 @@ final class BucketDestination implements Destination {
     return directory.resolveSibling("." + directory.getFileName() + ".uploads");
   }
 
-  /** What time may heal is told as such: a store that does not answer, but not one that refuses. */
+  /** What time may heal is told as such; all else would be tried for ever. */
   private TransferException failed(IOException e) {
     String sentence = "the transfer to " + place + " failed (" + e.getMessage() + ")";
-    return isRefused(e)
-        ? new TransferException(sentence, e)
-        : new TransferException(
+    return mayPass(e)
+        ? new TransferException(
             sentence + "; what is finished stays in " + directory + " and is sent by the next run",
-            new EnvironmentException(sentence, e));
+            new EnvironmentException(sentence, e))
+        : new TransferException(sentence, e);
   }
 
-  private static boolean isRefused(IOException e) {
-    return e instanceof FileAlreadyExistsException || e instanceof AccessDeniedException;
+  /** A store that does not answer now, an object that somebody removed, a run that is to end. */
+  static boolean mayPass(IOException e) {
+    return TransferException.isOfEnvironment(e)
+        || e instanceof LostObjectException
+        || e instanceof InterruptedIOException;
   }
 
   @Override
@@ -210,7 +213,7 @@ final class BucketDestination implements Destination {
       }
       upload.abortUnfinished(); // nothing is left of them, so this forgets them
     } catch (IOException e) {
-      if (isRefused(e)) {
+      if (!mayPass(e)) {
         Directories.delete(directory);
       }
       throw e;

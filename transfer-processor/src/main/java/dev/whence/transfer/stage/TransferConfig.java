@@ -9,6 +9,8 @@ import dev.whence.transfer.gate.CommandJudge;
 import dev.whence.transfer.gate.EngineJudge;
 import dev.whence.transfer.gate.GateOptions;
 import dev.whence.transfer.gate.Judge;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -95,9 +97,8 @@ public record TransferConfig(
       settings.problem("models.roots is not set: no model could be read");
     }
     Path output = output(settings);
-    Path task = Path.of(settings.required("gates.task-set", "what fine-tuning was for, JSONL"));
-    Path general =
-        Path.of(settings.required("gates.general-set", "what must not be forgotten, JSONL"));
+    Path task = set(settings, "gates.task-set", "what fine-tuning was for, JSONL");
+    Path general = set(settings, "gates.general-set", "what must not be forgotten, JSONL");
     GateOptions gates =
         new GateOptions(
             task,
@@ -130,6 +131,23 @@ public record TransferConfig(
       return ModelLocation.path(root);
     } catch (IllegalArgumentException e) {
       settings.problem("output.root: " + e.getMessage());
+      return Path.of("");
+    }
+  }
+
+  private static Path set(Settings settings, String key, String whatFor) {
+    String name = settings.required(key, whatFor);
+    if (name.isEmpty()) {
+      return Path.of("");
+    }
+    try {
+      Path set = Path.of(name);
+      if (!Files.isRegularFile(set) || !Files.isReadable(set)) {
+        settings.problem(key + " is '" + name + "', which is no file that can be read");
+      }
+      return set;
+    } catch (InvalidPathException e) {
+      settings.problem(key + " is no path: " + e.getReason());
       return Path.of("");
     }
   }

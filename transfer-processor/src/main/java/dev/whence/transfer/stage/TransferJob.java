@@ -11,6 +11,7 @@ import dev.whence.schemas.avro.TransferModel;
 import dev.whence.schemas.avro.TransferPoint;
 import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.gate.Candidate;
 import dev.whence.transfer.gate.GateReport;
 import dev.whence.transfer.gate.GatedTransfer;
 import dev.whence.transfer.gate.Gates;
@@ -94,26 +95,37 @@ final class TransferJob implements Runnable {
       failed(String.valueOf(e.getMessage()));
     } catch (Throwable e) { // an Error, too: without a terminal event it would be run for ever
       LOG.error("transfer {} broke", state.getTransferId(), e);
-      failed("the transfer broke (" + e.getClass().getSimpleName() + "); the log says more");
+      if (failed("the transfer broke (" + e.getClass().getSimpleName() + "); the log says more")) {
+        discard();
+      }
     }
   }
 
-  private void failed(String reason) {
+  /** Returns whether it could be said, so that nobody else is at work on the transfer. */
+  private boolean failed(String reason) {
     LOG.warn("transfer {} failed: {}", state.getTransferId(), reason);
     try {
       voice.say(next(TransferState.FAILED).setReason(reason).build(), Optional.empty());
+      return true;
     } catch (StoppedException e) {
       LOG.info("transfer {} failed after this instance had lost it", state.getTransferId());
+      return false;
+    }
+  }
+
+  /** Nobody foresaw what happened, so nobody has removed what was made until then. */
+  private void discard() {
+    try {
+      Candidate.discard(output().directory());
+    } catch (IOException | BusyException e) {
+      LOG.warn("transfer {}: what is left of it stays ({})", state.getTransferId(), e.toString());
     }
   }
 
   private void transfer() {
     TransferRequest request =
         whenPossible(() -> TransferRequests.read(state, config.runtime().models().roots()));
-    Destination output =
-        Destination.of(
-            config.outputRoot().resolve(state.getModelId()).toAbsolutePath().normalize(),
-            config.work());
+    Destination output = output();
     MergeOptions options =
         MergeOptions.defaults().withMemoryBytes(config.memoryBytes()).withStop(this::isStopped);
     Gates gates =
@@ -154,6 +166,16 @@ final class TransferJob implements Runnable {
               .build(),
           Optional.empty());
     }
+  }
+
+  /**
+   * Where the model goes. Not only by its modelId: a later transfer may give that another model, of
+   * a corrected fine-tuning for one, while the first is still what scorers read.
+   */
+  private Destination output() {
+    String name = state.getModelId() + "-" + TransferRequests.digits(state.getTransferId());
+    return Destination.of(
+        config.outputRoot().resolve(name).toAbsolutePath().normalize(), config.work());
   }
 
   /**

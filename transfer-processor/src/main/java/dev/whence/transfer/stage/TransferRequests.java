@@ -2,6 +2,7 @@ package dev.whence.transfer.stage;
 
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
@@ -30,6 +31,9 @@ import java.util.regex.Pattern;
  */
 public final class TransferRequests {
   private static final Pattern MODEL_ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
+
+  private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
+  private static final int DIGITS = 12;
 
   private TransferRequests() {}
 
@@ -99,6 +103,15 @@ public final class TransferRequests {
     StringBuilder text = new StringBuilder();
     parts.forEach(part -> text.append(part.length()).append(':').append(part));
     return sha256(text.toString());
+  }
+
+  /**
+   * Twelve hex digits that name a transfer: the first of its id where that is such a hash, else of
+   * the id's own, since an id is whatever key somebody wrote.
+   */
+  static String digits(String transferId) {
+    return (HASH.matcher(transferId).matches() ? transferId : sha256(transferId))
+        .substring(0, DIGITS);
   }
 
   private static void add(List<String> parts, String field, List<String> values) {
@@ -191,10 +204,9 @@ public final class TransferRequests {
       return Optional.of(
           new TransferRequest.Input(
               directory, digest.isEmpty() ? Optional.empty() : Optional.of(digest)));
+    } catch (EnvironmentException e) {
+      throw new TransferException(field + ": " + e.getMessage(), e); // nobody knows what is there
     } catch (ModelLoadException e) {
-      if (TransferException.isOfEnvironment(e)) {
-        throw new TransferException(field + ": " + e.getMessage(), e); // nobody knows what is there
-      }
       problems.add(field + ": " + e.getMessage());
       return Optional.empty();
     }

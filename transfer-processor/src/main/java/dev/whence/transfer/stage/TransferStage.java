@@ -172,7 +172,7 @@ final class TransferStage implements AutoCloseable {
     private final Producer<byte[], byte[]> producer;
     private final AvroValues values;
     private final TransferRecords records;
-    private final Deque<ConsumerRecord<byte[], byte[]>> received = new ArrayDeque<>();
+    private final Received received;
     private final Deque<TransferEvent> unfinished = new ArrayDeque<>();
     private final AnnouncedModels announced = new AnnouncedModels();
     private final Subscriptions subscriptions =
@@ -188,6 +188,7 @@ final class TransferStage implements AutoCloseable {
     Session(
         Consumer<byte[], byte[]> consumer, Producer<byte[], byte[]> producer, AvroValues values) {
       this.consumer = consumer;
+      this.received = new Received(consumer, partition, POLL);
       this.producer = producer;
       this.values = values;
       this.records = new TransferRecords(topics, values, NAME, instance);
@@ -223,7 +224,7 @@ final class TransferStage implements AutoCloseable {
     /** Where nothing is committed yet, the client may look for an offset before it tells of it. */
     private void poll() {
       try {
-        consumer.poll(POLL).records(partition).forEach(received::add);
+        received.poll(worker.isAlive());
       } catch (NoOffsetForPartitionException e) {
         consumer.seekToBeginning(e.partitions());
       }
@@ -343,10 +344,11 @@ final class TransferStage implements AutoCloseable {
         begin(resumed);
         return;
       }
-      ConsumerRecord<byte[], byte[]> record = received.poll();
-      if (record == null) {
+      Optional<ConsumerRecord<byte[], byte[]>> next = received.next();
+      if (next.isEmpty()) {
         return;
       }
+      ConsumerRecord<byte[], byte[]> record = next.get();
       Optional<TransferEvent> event;
       try {
         event = records.take(record, states);
@@ -361,7 +363,7 @@ final class TransferStage implements AutoCloseable {
       boolean isPublished =
           known.filter(last -> last.getState() == TransferState.PUBLISHED).isPresent();
       if (isPublished && !isRead(models, releases)) {
-        received.addFirst(record); // nobody knows yet whether its release is still there
+        received.putBack(record); // nobody knows yet whether its release is still there
         return;
       }
       boolean isWithdrawn = isPublished && isWithdrawn(known.get());

@@ -12,35 +12,40 @@ import java.util.Set;
 
 /**
  * What is true of every transfer, by the events read so far. A request for a transfer that was
- * requested before changes nothing, unless that one had failed by then. The topic is read again
- * from the last request that was taken, so events come here twice: the offset says what is older.
+ * requested before changes nothing, unless that one had failed or was rejected by then: limits,
+ * sets and judge are the processor's and may be others now. The topic is read again from the last
+ * request that was taken, so events come here twice: the offset says what is older.
  */
 final class TransferStates {
   private static final Set<TransferState> TERMINAL =
       EnumSet.of(TransferState.PUBLISHED, TransferState.REJECTED, TransferState.FAILED);
 
+  /** Ends that a request may follow. */
+  private static final Set<TransferState> WITHOUT_RESULT =
+      EnumSet.of(TransferState.REJECTED, TransferState.FAILED);
+
   private final Map<String, Placed> states = new HashMap<>();
   private final Map<String, Long> withdrawn = new HashMap<>();
 
   /**
-   * The last event that counts, and, for a request, the failure that it follows.
+   * The last event that counts, and, for a request, the failure or rejection that it follows.
    *
    * @param first where it is: a request after that came after it
    * @param last where it was told again last: a tombstone before that does not take it away
    */
   private record Placed(
-      long first, long last, TransferEvent event, Optional<TransferEvent> failed) {
+      long first, long last, TransferEvent event, Optional<TransferEvent> followed) {
     static Placed at(long offset, TransferEvent event) {
       return new Placed(offset, offset, event, Optional.empty());
     }
 
     Placed toldAgain(long offset) {
-      return new Placed(first, offset, event, failed);
+      return new Placed(first, offset, event, followed);
     }
 
     /** What a tombstone leaves of it: only what was told after that. */
     Placed keptLast() {
-      return new Placed(last, last, event, failed);
+      return new Placed(last, last, event, followed);
     }
   }
 
@@ -53,8 +58,8 @@ final class TransferStates {
     if (known == null) {
       states.put(event.getTransferId(), Placed.at(offset, event));
     } else if (event.getState() == TransferState.REQUESTED) {
-      // By the first place: a failure may have been told again after a request that follows it.
-      if (known.first() < offset && known.event().getState() == TransferState.FAILED) {
+      // By the first place: an end may have been told again after a request that follows it.
+      if (known.first() < offset && WITHOUT_RESULT.contains(known.event().getState())) {
         states.put(
             event.getTransferId(), new Placed(offset, offset, event, Optional.of(known.event())));
       }
@@ -62,7 +67,7 @@ final class TransferStates {
       return; // read back after later ones
     } else if (known.event().equals(event)) {
       states.put(event.getTransferId(), known.toldAgain(offset));
-    } else if (known.failed().filter(event::equals).isEmpty()) {
+    } else if (known.followed().filter(event::equals).isEmpty()) {
       states.put(event.getTransferId(), Placed.at(offset, event));
     }
   }

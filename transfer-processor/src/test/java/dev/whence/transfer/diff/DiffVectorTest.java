@@ -12,6 +12,8 @@ import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.Sparse;
 import dev.whence.transfer.merge.TensorReader;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -56,6 +58,26 @@ class DiffVectorTest {
     Path back = directory.resolve("back");
     DiffApplication.apply(chat, List.of(new DiffApplication.Weighted(diff, -1)), back);
     assertThat(different(base, back)).isEqualTo(extracted.inexactBack());
+  }
+
+  @Test
+  void a_stored_or_composed_diff_is_refused_where_a_model_is_wanted() throws IOException {
+    Path base = write("b", 1, 2);
+    Path fineTuned = write("f", 2, 3);
+    Path diff = directory.resolve("diff");
+    DiffExtraction.extract(base, fineTuned, diff);
+    Path composed = directory.resolve("composed");
+    DiffApplication.compose(List.of(new DiffApplication.Weighted(diff, 2)), composed);
+    Path applied = directory.resolve("applied");
+    DiffApplication.apply(base, List.of(new DiffApplication.Weighted(diff, 1)), applied);
+    for (Path one : List.of(diff, composed)) {
+      assertThatThrownBy(() -> TransferPlan.of(TransferRequest.of(base, one, base)).close())
+          .isInstanceOf(TransferException.class)
+          .hasMessageContaining(one + " is a stored diff vector and no model");
+    }
+    try (TransferPlan plan = TransferPlan.of(TransferRequest.of(base, applied, base))) {
+      assertThat(plan.lines()).isNotEmpty(); // what a diff was added to is a model
+    }
   }
 
   @Test

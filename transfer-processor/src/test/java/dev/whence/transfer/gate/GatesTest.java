@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
@@ -20,12 +21,15 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import net.jqwik.api.Example;
@@ -437,6 +441,97 @@ class GatesTest {
                             + lacking
                             + "' of the fine-tuned model has no counterpart in the target"));
     assertThat(directory.resolve("out")).doesNotExist();
+  }
+
+  private GatedTransfer.Outcome gated(Judge judge, TransferRequest request, Path output) {
+    return new GatedTransfer(MergeOptions.defaults(), MergeProgress.NONE, gates(judge))
+        .run(request, output, (manifest, report) -> {});
+  }
+
+  /** Passes the gates: the target is worse than all others. */
+  private static double better(Path model) {
+    return model.endsWith("t") ? 3 : 1;
+  }
+
+  @Test
+  void sets_or_a_judge_that_fail_are_found_before_the_merge() throws IOException {
+    TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
+    Path output = directory.resolve("out");
+    AtomicInteger merged = new AtomicInteger();
+    Judge failing =
+        (model, set) -> {
+          throw new TransferException("the set has nothing to score");
+        };
+    GatedTransfer transfer =
+        new GatedTransfer(
+            MergeOptions.defaults(), (moved, total) -> merged.incrementAndGet(), gates(failing));
+    assertThatThrownBy(() -> transfer.run(request, output, (manifest, report) -> {}))
+        .isInstanceOf(TransferException.class)
+        .hasMessage("the set has nothing to score");
+    assertThat(merged).hasValue(0);
+    assertThat(Candidate.isLeft(output)).isFalse();
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void a_candidate_that_could_not_be_measured_this_time_is_taken_up_by_the_next_run()
+      throws IOException {
+    TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
+    Path output = directory.resolve("out");
+    Path candidate = GatedTransfer.candidate(output);
+    Path script = directory.resolve("judge.sh");
+    Files.writeString(
+        script,
+        """
+        case "$1" in
+          *whence-candidate) exit 3 ;;
+          *) echo 1 ;;
+        esac
+        """);
+    Judge command = new CommandJudge(List.of("sh", script.toString()), Duration.ofMinutes(1));
+    assertThatThrownBy(() -> gated(command, request, output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("ended with status 3")
+        .hasMessageContaining("the merged model stays in " + candidate)
+        .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isFalse());
+    Object merged = fileKey(candidate);
+
+    assertThat(gated((model, set) -> better(model), request, output).published()).isTrue();
+    assertThat(fileKey(output)).isEqualTo(merged); // renamed, not merged anew
+    assertThat(Candidate.isLeft(output)).isFalse();
+  }
+
+  private static Object fileKey(Path model) throws IOException {
+    return Files.readAttributes(model.resolve(SafetensorsShards.SINGLE), BasicFileAttributes.class)
+        .fileKey();
+  }
+
+  @Test
+  void an_empty_directory_is_an_output_with_gates_as_without() throws IOException {
+    TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
+    Path output = Files.createDirectory(directory.resolve("out"));
+    assertThat(gated((model, set) -> better(model), request, output).published()).isTrue();
+    assertThat(Manifest.read(output)).isPresent();
+
+    Path occupied = Files.createDirectory(directory.resolve("occupied"));
+    Files.writeString(occupied.resolve("something"), "else");
+    assertThatThrownBy(() -> gated((model, set) -> better(model), request, occupied))
+        .hasMessageContaining("exists and is not the result of this transfer");
+  }
+
+  @Test
+  void a_candidate_whose_loss_is_no_number_is_removed() throws IOException {
+    TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
+    Path output = directory.resolve("out");
+    Judge judge =
+        (model, set) -> {
+          if (model.equals(GatedTransfer.candidate(output))) {
+            throw new TransferException("no number");
+          }
+          return better(model);
+        };
+    assertThatThrownBy(() -> gated(judge, request, output)).hasMessage("no number");
+    assertThat(Candidate.isLeft(output)).isFalse();
   }
 
   private static ModelFolder.Raw bf16(String name, float... values) {

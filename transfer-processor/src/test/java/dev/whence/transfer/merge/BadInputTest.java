@@ -10,10 +10,13 @@ import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -300,6 +303,20 @@ class BadInputTest {
   }
 
   @Test
+  void a_file_of_weights_that_has_the_name_of_a_text_is_refused() throws IOException {
+    for (String name : List.of("generation_config.json", Manifest.FILE)) {
+      Directories.delete(target);
+      new ModelFolder()
+          .random(name, NORM, ElementType.F32, 1, 3L)
+          .random(name, "model.embed_tokens.weight", ElementType.F32, 2, 4L, 2L)
+          .write(target);
+      assertThat(refused(request()))
+          .hasMessageContaining("a file of weights that does not end with .safetensors")
+          .hasMessageContaining(name);
+    }
+  }
+
+  @Test
   void the_first_element_that_is_refused_is_named_of_every_tensor_up_to_twenty()
       throws IOException {
     int tensors = 30;
@@ -356,6 +373,41 @@ class BadInputTest {
       assertThat(state.problems())
           .singleElement()
           .satisfies(reason -> assertThat(reason).contains("has only"));
+    }
+  }
+
+  @Test
+  void a_resumed_run_that_the_disk_has_no_room_for_keeps_what_is_finished() throws IOException {
+    long more = Files.getFileStore(directory).getUsableSpace() + (1L << 30);
+    for (Path model : List.of(base, fineTuned, target)) {
+      Sparse.write(model, "model.layers.0.a", more / 4);
+    }
+    Path output = directory.resolve("out");
+    Path staging = Staging.directory(output);
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      long fresh = OutputState.of(plan, output).neededBytes();
+      Path result = Files.createDirectories(staging.resolve("result"));
+      Journal.begin(Staging.journal(staging), plan.id()).close();
+      // As the largest tensor, which is the last of its file, leaves it: long, and nearly empty.
+      Path file = result.resolve(plan.shards().get(0).fileName());
+      try (FileChannel sparse =
+          FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+        sparse.write(ByteBuffer.wrap(new byte[] {1}), plan.outputBytes() - 1);
+      }
+      OutputState state = OutputState.of(plan, output);
+      assertThat(state.found()).isEqualTo(OutputState.Found.UNFINISHED);
+      assertThat(state.neededBytes()).isEqualTo(fresh);
+      assertThat(state.problems()).hasSize(1);
+
+      assertThatThrownBy(() -> run(request(), output))
+          .hasMessageContaining("the results need " + fresh)
+          .hasMessageContaining("what an earlier run has finished stays");
+      assertThat(Staging.journal(staging)).exists();
+      assertThat(file).exists();
+      assertThat(
+              OutputState.writtenBytes(
+                  plan, Set.of("model.layers.0.a", "an input that was only read")))
+          .isEqualTo(plan.shards().get(0).dataBytes());
     }
   }
 

@@ -7,6 +7,8 @@ import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.ObjectStore;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.runtime.models.ModelLocation;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.EngineJudge;
@@ -24,9 +26,11 @@ import dev.whence.transfer.merge.Verification;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -259,7 +263,8 @@ class BucketDestinationIT {
             }
           };
       assertThatThrownBy(() -> to.publish(merged, remove, () -> false))
-          .hasMessageContaining("out/missing/a-1.safetensors: was put and is gone");
+          .hasMessageContaining("out/missing/a-1.safetensors: was put and is gone")
+          .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isTrue());
       assertThat(store.keys("out/missing/")).doesNotContain("out/missing/" + Manifest.FILE);
       to.publish(merged, MergeProgress.NONE, () -> false);
     }
@@ -284,6 +289,29 @@ class BucketDestinationIT {
     assertThat(store.keys("out/others/"))
         .containsExactly("out/others/a-1.safetensors", "out/others/a-2.safetensors");
     assertThat(to.directory()).doesNotExist();
+  }
+
+  @Test
+  void a_bucket_that_does_not_exist_is_a_refusal_before_anything_is_merged() {
+    Destination to =
+        new BucketDestination(
+            ModelLocation.path("s3://no-such-bucket/out/x"), work, BucketTransfer.PART);
+    assertThatThrownBy(() -> BucketTransfer.run(request, to, MergeProgress.NONE))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("there is no such bucket")
+        .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isFalse());
+    assertThat(to.directory()).doesNotExist();
+  }
+
+  @Test
+  void only_what_may_pass_is_tried_again() {
+    assertThat(BucketDestination.mayPass(new IOException("status 501"))).isFalse();
+    assertThat(BucketDestination.mayPass(new AccessDeniedException("refused"))).isFalse();
+    assertThat(BucketDestination.mayPass(new InterruptedIOException("told to end"))).isTrue();
+    assertThat(
+            BucketDestination.mayPass(
+                new IOException("a part", new EnvironmentException("no answer"))))
+        .isTrue();
   }
 
   @Test

@@ -64,6 +64,8 @@ final class TransferBench implements AutoCloseable {
           *) echo 1;;
         esac
         """);
+    Files.writeString(directory.resolve("task.jsonl"), "{}\n");
+    Files.writeString(directory.resolve("general.jsonl"), "{}\n");
     model("base", 1);
     model("fine-tuned", 1.5f);
     model("target", 4);
@@ -216,6 +218,13 @@ final class TransferBench implements AutoCloseable {
   /** Number of records about models, tombstones too. */
   long modelRecords() throws Exception {
     return raw().committed(topics.models().name()).size();
+  }
+
+  /** Where a transfer's model goes. */
+  Path publishedAs(TransferEvent event) {
+    return directory
+        .resolve("published")
+        .resolve(event.getModelId() + "-" + TransferRequests.digits(event.getTransferId()));
   }
 
   /** Where a transfer's page is. */

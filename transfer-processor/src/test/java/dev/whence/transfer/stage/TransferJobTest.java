@@ -53,13 +53,31 @@ class TransferJobTest {
     settings.put("output.root", directory.resolve("published").toString());
     settings.put("gates.task-set", directory.resolve("set.jsonl").toString());
     settings.put("gates.general-set", directory.resolve("set.jsonl").toString());
-    settings.put("gates.judge", "sh,-c,exit 1");
+    settings.put("gates.judge", "sh,-c,echo 1");
     settings.put("progress.interval", "10ms");
     settings.put("merge.memory", "1MiB");
     return TransferConfig.read(Settings.of(settings));
   }
 
+  /** The target is worse than all others, so what is merged passes. */
+  private TransferConfig passing() {
+    TransferConfig read = config();
+    return new TransferConfig(
+        read.runtime(),
+        read.outputRoot(),
+        read.work(),
+        read.gates(),
+        (model, set) -> model.endsWith("target") ? 3 : 1,
+        read.progressInterval(),
+        read.memoryBytes(),
+        List.of());
+  }
+
   private static TransferEvent started() {
+    return started(1);
+  }
+
+  private static TransferEvent started(double lambda) {
     return TransferEvent.newBuilder(
             TransferRequests.request(
                 TransferBench.model("base"),
@@ -68,7 +86,7 @@ class TransferJobTest {
                 "chat-2",
                 List.of(),
                 List.of(),
-                1,
+                lambda,
                 List.of(),
                 Map.of(),
                 "test"))
@@ -86,6 +104,12 @@ class TransferJobTest {
 
   /** Does something as soon as the merge has moved its first bytes, and runs a job to its end. */
   private List<TransferEvent> run(Runnable inTheMiddle) throws InterruptedException {
+    return run(config(), started(), inTheMiddle);
+  }
+
+  private static List<TransferEvent> run(
+      TransferConfig config, TransferEvent started, Runnable inTheMiddle)
+      throws InterruptedException {
     List<TransferEvent> said = new ArrayList<>();
     AtomicBoolean isBegun = new AtomicBoolean();
     TransferJob.Voice voice =
@@ -103,10 +127,9 @@ class TransferJobTest {
             }
           }
         };
-    TransferJob job = new TransferJob(config(), "test-0", started(), voice);
+    TransferJob job = new TransferJob(config, "test-0", started, voice);
     Thread.sleep(20); // more than the interval: the first bytes are told of
     job.run();
-    assertThat(isBegun).isTrue();
     return said;
   }
 
@@ -122,9 +145,68 @@ class TransferJobTest {
         .containsPattern("'model\\.layers\\.[0-7]\\.a'")
         .containsPattern("byte [0-9]+")
         .contains(shard.getFileName().toString());
+    assertNothingIsLeft();
+    assertThat(directory.resolve("data/reports")).doesNotExist();
+  }
+
+  private void assertNothingIsLeft() throws IOException {
     try (var left = Files.walk(directory.resolve("published"))) {
       assertThat(left.filter(Files::isRegularFile)).isEmpty();
     }
-    assertThat(directory.resolve("data/reports")).doesNotExist();
+  }
+
+  @Test
+  void what_nobody_foresaw_fails_the_transfer_and_leaves_nothing_of_its_size() throws Exception {
+    List<TransferEvent> whileMerging =
+        run(
+            () -> {
+              throw new StackOverflowError();
+            });
+    assertThat(whileMerging)
+        .singleElement()
+        .satisfies(failed -> assertThat(failed.getReason()).contains("broke (StackOverflowError)"));
+    assertNothingIsLeft();
+
+    TransferConfig read = passing();
+    TransferConfig breaking =
+        new TransferConfig(
+            read.runtime(),
+            read.outputRoot(),
+            read.work(),
+            read.gates(),
+            (model, set) -> {
+              if (model.toString().endsWith("whence-candidate")) {
+                throw new IllegalStateException("a defect of the judge");
+              }
+              return 1;
+            },
+            read.progressInterval(),
+            read.memoryBytes(),
+            List.of());
+    List<TransferEvent> whileMeasuring = run(breaking, started(), () -> {});
+    assertThat(whileMeasuring)
+        .singleElement()
+        .satisfies(
+            failed -> assertThat(failed.getReason()).contains("broke (IllegalStateException)"));
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void another_transfer_to_the_same_modelId_is_published_beside_the_first() throws Exception {
+    List<String> locations = new ArrayList<>();
+    for (double lambda : new double[] {1, .5, 1}) {
+      List<TransferEvent> said = run(passing(), started(lambda), () -> {});
+      TransferEvent last = said.get(said.size() - 1);
+      assertThat(last.getState()).as(last.getReason()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(last.getModelId()).isEqualTo("chat-2");
+      locations.add(last.getLocation());
+      if (locations.size() == 2) {
+        // The first is what scorers may still read.
+        assertThat(Path.of(locations.get(0)).resolve(SafetensorsShards.SINGLE)).exists();
+      }
+    }
+    assertThat(locations).doesNotContain(directory.resolve("published/chat-2").toString());
+    assertThat(locations.get(1)).isNotEqualTo(locations.get(0));
+    assertThat(locations.get(2)).isEqualTo(locations.get(0)); // the same transfer
   }
 }

@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.ObjectStore;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.models.ModelLocation;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
@@ -139,6 +140,13 @@ class TransferProcessorIT {
 
   private long published(String transferId) throws Exception {
     return states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
+  }
+
+  private ModelRelease releaseOf(String modelId) throws Exception {
+    return bench.releases().stream()
+        .filter(one -> one.getModelId().equals(modelId))
+        .findFirst()
+        .orElseThrow();
   }
 
   private boolean isReleased(String modelId) throws Exception {
@@ -277,7 +285,7 @@ class TransferProcessorIT {
     }
     assertThat(
             ModelFolder.floats(
-                bench.directory.resolve("published/half-on-target-2"), "model.layers.0.a"))
+                Path.of(releaseOf("half-on-target-2").getLocation()), "model.layers.0.a"))
         .containsOnly(8.25f); // 8 + (1.5 - 1) / 2
     bench.rollback("half-on-target-2");
     TransferEvent next = bench.request("chat-r2", "target", Map.of());
@@ -306,7 +314,7 @@ class TransferProcessorIT {
       assertThat(rejected.getConnectivity()).hasSize(11);
     }
     assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("bad-chat"));
-    assertThat(bench.directory.resolve("published/bad-chat")).doesNotExist();
+    assertThat(bench.publishedAs(request)).doesNotExist();
     assertThat(bench.report(request))
         .content()
         .contains("<svg")
@@ -461,7 +469,7 @@ class TransferProcessorIT {
         assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
         assertThat(processor.health().isAlive()).isTrue();
       }
-      assertThat(Verification.of(store.path("waited/chat-s5"))).isEmpty();
+      assertThat(Verification.of(ModelLocation.path(releaseOf("chat-s5").getLocation()))).isEmpty();
     }
   }
 
@@ -491,6 +499,7 @@ class TransferProcessorIT {
                       .build())
               .build();
       bench.send(outside);
+      Path place;
       try (TransferProcessor processor =
           bench.start(
               Map.of(
@@ -500,16 +509,16 @@ class TransferProcessorIT {
         TransferEvent published = awaitEnd(request.getTransferId());
         assertThat(published.getReason()).isEmpty();
         assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
-        assertThat(published.getLocation()).isEqualTo(store.path("published/chat-s3").toString());
+        place = ModelLocation.path(published.getLocation());
+        assertThat(place.getParent()).isEqualTo(store.path("published"));
+        assertThat(place.getFileName().toString()).startsWith("chat-s3-");
         TransferEvent refused = awaitEnd("outside");
         assertThat(refused.getState()).isEqualTo(TransferState.FAILED);
         assertThat(refused.getReason()).contains("under models.roots");
         assertThat(processor.health().isAlive()).isTrue();
       }
-      assertThat(Verification.of(store.path("published/chat-s3"))).isEmpty();
-      assertThat(ModelFolder.floats(store.path("published/chat-s3"), "model.layers.0.a"))
-          .hasSize(200_000)
-          .containsOnly(4.5f);
+      assertThat(Verification.of(place)).isEmpty();
+      assertThat(ModelFolder.floats(place, "model.layers.0.a")).hasSize(200_000).containsOnly(4.5f);
     }
   }
 

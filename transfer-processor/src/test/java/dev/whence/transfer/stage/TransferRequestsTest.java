@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -129,5 +130,15 @@ class TransferRequestsTest {
     List<Double> many = new ArrayList<>(IntStream.range(0, 17).mapToObj(i -> i / 8.).toList());
     assertThat(reasons(request(List.of(), List.of(), 1, many)))
         .containsExactly("sweep has 17 values, but takes at most 16");
+  }
+
+  @Test
+  void a_transfer_is_named_by_digits_whatever_its_id_is() {
+    String hash = TransferRequests.sha256("any");
+    assertThat(TransferRequests.digits(hash)).isEqualTo(hash.substring(0, 12));
+    for (String id : List.of("", "../../outside", "short", hash.toUpperCase(Locale.ROOT))) {
+      assertThat(TransferRequests.digits(id)).matches("[0-9a-f]{12}");
+    }
+    assertThat(TransferRequests.digits("one")).isNotEqualTo(TransferRequests.digits("other"));
   }
 }

@@ -42,6 +42,23 @@ class TransferStatesTest {
   }
 
   @Test
+  void what_was_rejected_is_measured_again_when_it_is_asked_for_again() {
+    TransferEvent rejected = event(TransferState.REJECTED, 20);
+    assertThat(isTaken(10)).isTrue();
+    states.written(11, event(TransferState.STARTED, 11));
+    states.written(20, rejected);
+    assertThat(isTaken(12)).isFalse(); // made during the run
+    states.written(22, rejected); // the answer to it
+    assertThat(isTaken(21)).isTrue();
+    states.apply(22, rejected);
+    assertThat(isTaken(21)).isTrue();
+    states.written(23, event(TransferState.STARTED, 23));
+    states.written(30, event(TransferState.PUBLISHED, 30));
+    assertThat(isTaken(31)).isFalse();
+    assertThat(state()).isEqualTo(TransferState.PUBLISHED);
+  }
+
+  @Test
   void a_request_after_the_failure_counts_although_the_failure_was_told_again_after_it() {
     TransferEvent failed = event(TransferState.FAILED, 20);
     assertThat(isTaken(10)).isTrue();

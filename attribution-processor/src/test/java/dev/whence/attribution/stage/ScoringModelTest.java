@@ -1,0 +1,160 @@
+package dev.whence.attribution.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.attribution.AttributionOptions;
+import dev.whence.attribution.toy.OtherScorer;
+import dev.whence.attribution.toy.ToyTokenizer;
+import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.ScorerDescription;
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.config.ModelSettings;
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.avro.ModelRelease;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ScoringModelTest {
+  @TempDir private Path root = Path.of("");
+
+  private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
+
+  /** What the next loads meet, one each; then all goes well. */
+  private final Deque<Exception> troubles = new ArrayDeque<>();
+
+  private final List<Duration> pauses = new ArrayList<>();
+  private final Deque<Runnable> tasks = new ArrayDeque<>();
+  private Optional<ScoringModel> scoring = Optional.empty();
+
+  private void later(Duration pause, Runnable task) {
+    pauses.add(pause);
+    tasks.add(task);
+  }
+
+  private ModelLoader.Loaded load(ModelLoader.Choice choice) throws ModelLoadException {
+    Exception trouble = troubles.poll();
+    if (trouble instanceof ModelLoadException bad) {
+      throw bad;
+    }
+    if (trouble instanceof RuntimeException environment) {
+      throw environment;
+    }
+    Scorer toy = new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 64, 1);
+    return new ModelLoader.Loaded(
+        new OtherScorer(toy, choice.path().getFileName().toString(), toy.tokenizer()), () -> 0);
+  }
+
+  @BeforeEach
+  void open() throws IOException {
+    ScoringModel opened =
+        new ScoringModel(
+            (choice, beforeWeights) -> load(choice),
+            new ModelSettings(List.of(root), ModelSettings.Reload.SWAP),
+            AttributionOptions.DEFAULT,
+            Optional.of(Files.createDirectory(root.resolve("configured"))),
+            List.of(),
+            Optional.empty(),
+            FailurePolicy.DEFAULT,
+            meters);
+    opened.openFirst(List.of());
+    scoring = Optional.of(opened);
+  }
+
+  @AfterEach
+  void close() {
+    scoring.ifPresent(ScoringModel::close);
+  }
+
+  private Optional<ModelRelease> release(String name) throws IOException {
+    Files.createDirectories(root.resolve(name));
+    return Optional.of(
+        ModelRelease.newBuilder()
+            .setModelId(name)
+            .setLocation(name)
+            .setDigest("0".repeat(64))
+            .build());
+  }
+
+  private void takeOver(Optional<ModelRelease> release) {
+    scoring.orElseThrow().takeOver(release, this::later);
+  }
+
+  private String scores() {
+    return scoring.orElseThrow().description().map(ScorerDescription::model).orElse("nothing");
+  }
+
+  private double failed() {
+    return meters.get("whence.model.loads").tag("result", "failed").counter().count();
+  }
+
+  @Test
+  void aReleaseThatTheEnvironmentKeptFromBeingLoadedIsTriedAgainUntilItScores() throws Exception {
+    int failures = 8;
+    for (int i = 0; i < failures; i++) {
+      troubles.add(new EnvironmentException("the store answers with status 503"));
+    }
+    takeOver(release("next"));
+    for (int i = 1; i <= failures; i++) {
+      assertThat(scores()).isEqualTo("configured");
+      assertThat(failed()).isEqualTo(i);
+      tasks.remove().run();
+    }
+    assertThat(scores()).isEqualTo("next");
+    assertThat(tasks).isEmpty();
+    assertThat(pauses)
+        .startsWith(Duration.ofSeconds(1), Duration.ofSeconds(2), Duration.ofSeconds(4))
+        .endsWith(FailurePolicy.DEFAULT.backoffMost())
+        .hasSize(failures);
+  }
+
+  @Test
+  void aBadReleaseIsNotTriedAgain() throws Exception {
+    troubles.add(new EnvironmentException("the store answers with status 503"));
+    troubles.add(new ModelLoadException("the digest is another"));
+    takeOver(release("next"));
+    tasks.remove().run();
+    assertThat(scores()).isEqualTo("configured");
+    assertThat(failed()).isEqualTo(2);
+    assertThat(tasks).isEmpty();
+  }
+
+  @Test
+  void whatIsNoLongerLiveIsNotTriedAgain() throws Exception {
+    troubles.add(new EnvironmentException("the store answers with status 503"));
+    takeOver(release("next"));
+    takeOver(release("newest"));
+    tasks.remove().run();
+    assertThat(scores()).isEqualTo("newest");
+
+    troubles.add(new EnvironmentException("the store answers with status 503"));
+    takeOver(release("next"));
+    takeOver(Optional.empty());
+    tasks.remove().run();
+    assertThat(scores()).isEqualTo("configured");
+    assertThat(tasks).isEmpty();
+  }
+
+  @Test
+  void theConfiguredModelIsTriedAgainWhenNoReleaseIsLiveAnyMore() throws Exception {
+    takeOver(release("next"));
+    troubles.add(new EnvironmentException("the disk does not answer"));
+    takeOver(Optional.empty());
+    assertThat(scores()).isEqualTo("next");
+    tasks.remove().run();
+    assertThat(scores()).isEqualTo("configured");
+  }
+}
