@@ -110,9 +110,11 @@ public final class InfluenceSearch {
       List<IndexScan.Candidate> preselected =
           preselected(conversations.get(q), asked.get(q), options.preselect());
       List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q), preselected);
+      List<IndexScan.Candidate> toRank =
+          CandidateRanking.toRank(candidates.get(q), options.rerank(), preselected);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
-              ? ranking.exact(queries.get(q), all)
+              ? ranking.exact(queries.get(q), all, toRank, RankingBudget.unbounded())
               : CandidateRanking.estimated(all, queries.get(q).tokens());
       results.add(
           new InfluenceResult(
@@ -139,7 +141,7 @@ public final class InfluenceSearch {
               residuals.get(q),
               index.size(),
               preselected.size(),
-              options.rerank() == 0 ? 0 : ranked.size(),
+              toRank.size(),
               (System.nanoTime() - started) / 1e9 / queries.size()));
     }
     return results;

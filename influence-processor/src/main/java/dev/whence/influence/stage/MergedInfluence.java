@@ -111,7 +111,9 @@ final class MergedInfluence {
                   + " shards of the index were not scanned."
                   + cut);
     } else if (!note.isEmpty()) {
-      result.setReasonCode("ESTIMATES_ONLY").setReason(note + cut);
+      result
+          .setReasonCode(reranked == 0 ? "ESTIMATES_ONLY" : "PARTLY_RANKED")
+          .setReason(note + cut);
     }
     return result.build();
   }

@@ -16,6 +16,7 @@ import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
 import dev.whence.influence.query.MultiStageQuery;
+import dev.whence.influence.query.RankingBudget;
 import dev.whence.influence.query.ResponseGradient;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
@@ -50,7 +51,10 @@ final class RankingModels implements AutoCloseable {
   private Optional<Loaded> loaded = Optional.empty();
   private Optional<Refused> refused = Optional.empty();
 
-  /** What names a set. */
+  /**
+   * What names a set. What else differs between indexes, the measure of documents and lambda0, is
+   * taken from the query's own index whenever candidates are ranked.
+   */
   private record Key(
       String answering, String indexed, String pretraining, String fineTuning, String corpus) {
     static Key of(String answering, String fineTuning, IndexSettings settings) {
@@ -66,8 +70,9 @@ final class RankingModels implements AutoCloseable {
   private record Loaded(
       Key key,
       TappedModel answering,
+      TappedModel indexed,
+      CorpusFile corpus,
       MultiStageQuery query,
-      CandidateRanking ranking,
       Deque<AutoCloseable> opened) {}
 
   private record Refused(Key key, String reason, long until) {
@@ -211,8 +216,9 @@ final class RankingModels implements AutoCloseable {
           new Loaded(
               key,
               answering,
+              indexed,
+              corpus,
               new MultiStageQuery(pretraining, fineTuning, answering.matrices()),
-              new CandidateRanking(indexed, corpus, settings.measure()),
               opened);
       complete = true;
       return next;
@@ -272,13 +278,17 @@ final class RankingModels implements AutoCloseable {
    * Ranked documents.
    *
    * @param influences in the candidates' order
-   * @param tokens of prompt and response, and of the documents
+   * @param tokens of prompt and response, and of the documents that were run
+   * @param exact documents whose gradients were computed anew
+   * @param secondsBefore what the response's gradient and both inverses took
    */
-  record Ranked(List<DocumentInfluence> influences, long tokens) {}
+  record Ranked(List<DocumentInfluence> influences, long tokens, int exact, double secondsBefore) {}
 
   /**
    * Ranks candidates again; {@link #prepare} must have made ready for this very query.
    *
+   * @param toRank those of them whose gradients are computed anew, the most promising first
+   * @param budget what is not begun in time keeps its estimate
    * @throws InfluenceException if what is ready is another query's, the candidates are of several
    *     indexes, the response's gradient says nothing, or the corpus is not what was indexed
    * @throws EngineException if the response or a document can not be run
@@ -287,7 +297,9 @@ final class RankingModels implements AutoCloseable {
       InfluenceQuery query,
       Conversation conversation,
       IndexSettings settings,
-      List<IndexScan.Candidate> candidates) {
+      List<IndexScan.Candidate> candidates,
+      List<IndexScan.Candidate> toRank,
+      RankingBudget budget) {
     Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
     Loaded now =
         loaded
@@ -301,6 +313,7 @@ final class RankingModels implements AutoCloseable {
         throw new InfluenceException("The query names shards of several indexes.");
       }
     }
+    long began = System.nanoTime();
     ResponseGradient gradient =
         ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
     MultiStageQuery.Preconditioned preconditioned =
@@ -310,12 +323,15 @@ final class RankingModels implements AutoCloseable {
                 query.getAlpha().isEmpty() ? Damping.DEFAULT : Damping.parse(query.getAlpha()),
                 Damping.parse(query.getLambda()),
                 settings);
-    List<DocumentInfluence> influences = now.ranking().exact(preconditioned, candidates);
-    long tokens = now.answering().texts().conversation(conversation).length();
-    for (DocumentInfluence one : influences) {
-      tokens += one.document().tokens();
-    }
-    return new Ranked(influences, tokens);
+    double secondsBefore = (System.nanoTime() - began) / 1e9;
+    List<DocumentInfluence> influences =
+        new CandidateRanking(now.indexed(), now.corpus(), settings.measure())
+            .exact(preconditioned, candidates, toRank, budget);
+    return new Ranked(
+        influences,
+        now.answering().texts().conversation(conversation).length() + budget.tokens(),
+        (int) influences.stream().filter(DocumentInfluence::exact).count(),
+        secondsBefore);
   }
 
   private static void close(Deque<AutoCloseable> opened) {

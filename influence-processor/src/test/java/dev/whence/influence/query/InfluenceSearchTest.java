@@ -228,6 +228,72 @@ class InfluenceSearchTest {
   }
 
   @Test
+  void whatIsWantedBeyondThoseThatAreToBeRankedHasEstimates() {
+    InfluenceResult result =
+        search(index, Optional.empty())
+            .search(answered(0), QueryOptions.DEFAULT.withTop(100).withRerank(2));
+    assertThat(result.reranked()).isEqualTo(4);
+    assertThat(both(result)).hasSize(40);
+    assertThat(both(result).stream().filter(DocumentInfluence::exact)).hasSize(4);
+  }
+
+  /** A second for each token, 300 seconds: the second document does not fit beside the first. */
+  @Test
+  void aDocumentThatIsTooLongForTheTimeThatIsLeftIsPassedOver() {
+    MultiStageQuery.Preconditioned query = preconditioned();
+    List<CorpusDocument> documents =
+        List.of(document(1, 100), document(2, 250), document(3, 150), document(4, 60));
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 256);
+    List<Optional<ExactInfluence.Breakdown>> found =
+        exact.of(query, documents, RankingBudget.of(() -> 0, 300, 1));
+    assertThat(found.stream().map(Optional::isPresent)).containsExactly(true, false, true, false);
+    List<ExactInfluence.Breakdown> all = exact.of(query, documents);
+    for (int i : new int[] {0, 2}) {
+      assertThat(found.get(i).orElseThrow().influence())
+          .isCloseTo(
+              all.get(i).influence(), within(1e-5 * Math.abs(all.get(i).influence()) + 1e-12));
+    }
+  }
+
+  /** Each look at the clock is a second later, and a piece takes a thousand times as long. */
+  @Test
+  void aDocumentOfManyPiecesIsGivenUpWhenTokensTakeLongerThanExpected() {
+    long[] now = {0};
+    RankingBudget budget = RankingBudget.of(() -> now[0] += 1_000_000_000, 5, 1e-9);
+    CorpusDocument book = document(1, 64, 64, 64, 64);
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 16);
+    assertThat(exact.of(preconditioned(), List.of(book), budget)).containsExactly(Optional.empty());
+    assertThat(budget.tokens()).isBetween(64L, 192L);
+    assertThat(budget.secondsPerToken()).isPresent();
+    assertThat(exact.of(preconditioned(), List.of(book))).hasSize(1);
+  }
+
+  private static MultiStageQuery.Preconditioned preconditioned() {
+    return new MultiStageQuery(pretraining, Optional.empty(), base.matrices())
+        .precondition(
+            ResponseGradient.of(
+                chat, chat.texts().conversation(answered(0)), Measure.LOG_LIKELIHOOD),
+            Damping.DEFAULT,
+            Damping.DEFAULT,
+            index.settings());
+  }
+
+  /** A document of pieces of so many tokens. */
+  private static CorpusDocument document(int line, int... lengths) {
+    List<Example> pieces = new ArrayList<>();
+    for (int length : lengths) {
+      int[] tokens = new int[length];
+      float[] weights = new float[length];
+      for (int i = 0; i < length; i++) {
+        tokens[i] = 10 + (i * 7 + line) % 50;
+        weights[i] = i == 0 ? 0 : 1;
+      }
+      pieces.add(new Example(tokens, weights));
+    }
+    return new CorpusDocument(new CorpusDocument.Reference(line, 0, 0), "line-" + line, "", pieces);
+  }
+
+  @Test
   void withoutRerankingInfluencesAreEstimates() {
     InfluenceResult result =
         search(index, Optional.of(fineTuning))

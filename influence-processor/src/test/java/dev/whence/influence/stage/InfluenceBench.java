@@ -11,6 +11,7 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.InfluenceResult;
 import dev.whence.influence.query.OpenedSearch;
@@ -73,11 +74,12 @@ final class InfluenceBench {
         TappedModel chat = TinyFactors.chat()) {
       TinyFactors.compute(base, corpus, pretraining(), TinyFactors.OPTIONS);
       TinyFactors.compute(chat, asked, fineTuning(), TinyFactors.OPTIONS);
-      build(base, corpus, index(), SHARDS, 1024);
+      build(base, corpus, index(), SHARDS, 1024, Measure.LOG_LIKELIHOOD);
     }
   }
 
-  private void build(TappedModel base, Path corpus, Path output, int shards, int buckets)
+  private void build(
+      TappedModel base, Path corpus, Path output, int shards, int buckets, Measure measure)
       throws IOException {
     try (EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
       new IndexJob(
@@ -88,6 +90,7 @@ final class InfluenceBench {
               new CorpusFile(corpus),
               output,
               IndexJob.Options.of(buckets == 0 ? IndexJob.defaultBuckets(factors) : buckets)
+                  .withMeasure(measure)
                   .withShards(shards, OptionalInt.empty())
                   .withPackTokens(256))
           .run(FactorsJob.Listener.NONE);
@@ -99,10 +102,17 @@ final class InfluenceBench {
     build(directory.resolve("corpus.jsonl"), output, shards, 1024);
   }
 
+  /** Another index of the same documents, by gradients of another measure. */
+  void build(Path output, int shards, Measure measure) throws IOException {
+    try (TappedModel base = TinyFactors.base()) {
+      build(base, directory.resolve("corpus.jsonl"), output, shards, 1024, measure);
+    }
+  }
+
   /** An index of other documents by the same factors; 0 buckets: the default. */
   void build(Path corpus, Path output, int shards, int buckets) throws IOException {
     try (TappedModel base = TinyFactors.base()) {
-      build(base, corpus, output, shards, buckets);
+      build(base, corpus, output, shards, buckets, Measure.LOG_LIKELIHOOD);
     }
   }
 

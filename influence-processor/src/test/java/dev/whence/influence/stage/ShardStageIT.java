@@ -3,12 +3,15 @@ package dev.whence.influence.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
+import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
@@ -16,6 +19,7 @@ import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Work;
+import dev.whence.samples.Document;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
@@ -29,6 +33,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -38,6 +43,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
+import org.assertj.core.data.Percentage;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,6 +70,7 @@ class ShardStageIT {
     settings.put(
         "models.roots",
         InfluenceBench.chatModel().getParent() + "," + InfluenceBench.baseModel().getParent());
+    settings.put("query.top", "5");
     settings.put("query.rerank", "5");
     for (int i = 0; i < more.length; i += 2) {
       settings.put(more[i], more[i + 1]);
@@ -111,15 +118,29 @@ class ShardStageIT {
   /** Answers to records of one batch. */
   private List<InfluencePartial> answers(List<SourceRecord> batch, List<Duration> predicted)
       throws Exception {
+    return answers(batch, predicted, config(InfluenceBench.chatModel()));
+  }
+
+  private List<InfluencePartial> answers(
+      List<SourceRecord> batch, List<Duration> predicted, InfluenceConfig config) throws Exception {
+    return answers(batch, predicted, config, InstantSource.system());
+  }
+
+  private List<InfluencePartial> answers(
+      List<SourceRecord> batch,
+      List<Duration> predicted,
+      InfluenceConfig config,
+      InstantSource clock)
+      throws Exception {
     AvroValues values = new AvroValues(bench.connection);
     ShardStage stage =
         new ShardStage(
             values,
             new EventWriter(values, ShardStage.NAME, "test"),
             topics.influencePartials().name(),
-            config(InfluenceBench.chatModel()),
+            config,
             new InfluenceMetrics(new SimpleMeterRegistry()),
-            InstantSource.system(),
+            clock,
             "test",
             List::of);
     try {
@@ -189,6 +210,130 @@ class ShardStageIT {
                   .as(id)
                   .isCloseTo(influence, Offset.offset(1e-6 * largest)));
     }
+  }
+
+  /** They have models, factors and corpus in common, so nothing is loaded between them. */
+  @Test
+  void queriesOfIndexesByTwoMeasuresAreEachRankedByTheMeasureOfTheirOwn() throws Exception {
+    bench.build(data.resolve("indexes/by-odds"), InfluenceBench.SHARDS, Measure.LOG_ODDS);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", bench.index() + "," + data + "/indexes");
+    List<SourceRecord> byLikelihood =
+        asked(
+            config(InfluenceBench.chatModel(), "indexes", bench.index().toString()),
+            InfluenceBench.answered("likelihood", 0));
+    List<SourceRecord> byOdds =
+        asked(
+            config(InfluenceBench.chatModel(), "indexes", data + "/indexes"),
+            InfluenceBench.answered("odds", 0));
+    List<SourceRecord> one = new ArrayList<>(byLikelihood);
+    one.addAll(byOdds);
+    List<InfluencePartial> together = answers(one, new ArrayList<>(), config);
+    Map<String, Double> alone = influences(answers(byOdds, new ArrayList<>(), config), "odds");
+    Map<String, Double> amongOthers = influences(together, "odds");
+    assertThat(amongOthers).containsOnlyKeys(alone.keySet());
+    double largest = alone.values().stream().mapToDouble(Math::abs).max().orElseThrow();
+    alone.forEach(
+        (id, influence) ->
+            assertThat(amongOthers.get(id))
+                .as(id)
+                .isCloseTo(influence, Offset.offset(1e-6 * largest)));
+    // of documents that both have, numbers are others
+    Map<String, Double> likelihood = influences(together, "likelihood");
+    likelihood.keySet().retainAll(alone.keySet());
+    assertThat(likelihood).isNotEmpty();
+    likelihood.forEach(
+        (id, influence) ->
+            assertThat(alone.get(id)).isNotCloseTo(influence, Offset.offset(1e-3 * largest)));
+  }
+
+  private static int reranked(List<InfluencePartial> answers) {
+    return answers.stream().mapToInt(InfluencePartial::getDocumentsReranked).sum();
+  }
+
+  @Test
+  void documentsThatAreWantedBeyondThoseThatAreToBeRankedHaveEstimates() throws Exception {
+    List<InfluencePartial> answers =
+        answers(
+            asked(
+                config(InfluenceBench.chatModel(), "query.top", "40", "query.rerank", "2"),
+                InfluenceBench.answered("many", 0)),
+            new ArrayList<>());
+    assertThat(reranked(answers)).isEqualTo(4);
+    List<InfluentialDocument> documents =
+        answers.stream().flatMap(answer -> answer.getDocuments().stream()).toList();
+    assertThat(documents).hasSize(InfluenceBench.DOCUMENTS);
+    assertThat(documents.stream().filter(InfluentialDocument::getExact)).hasSize(4);
+    assertThat(answers).extracting(InfluencePartial::getNote).containsOnly("");
+  }
+
+  @Test
+  void whatTheDeadlineLeavesNoTimeForKeepsItsEstimateAndSaysSo() throws Exception {
+    List<SourceRecord> records =
+        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("late", 0));
+    Instant deadline;
+    try (AvroValues values = new AvroValues(bench.connection)) {
+      deadline =
+          values
+              .read(records.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema())
+              .getDeadline();
+    }
+    List<InfluencePartial> answers =
+        answers(
+            records,
+            new ArrayList<>(),
+            config(InfluenceBench.chatModel()),
+            InstantSource.fixed(deadline.minusMillis(1)));
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers)
+        .allSatisfy(
+            answer -> {
+              assertThat(answer.getShards())
+                  .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
+              assertThat(answer.getDocuments()).isNotEmpty().noneMatch(one -> one.getExact());
+            });
+    assertThat(answers.get(0).getNote()).contains("10 of 10 candidates have estimates only");
+  }
+
+  @Test
+  void rankingIsPredictedByTheTokensOfDocuments() throws Exception {
+    Path corpus = data.resolve("long.jsonl");
+    List<String> lines = new ArrayList<>();
+    for (Document one : TinyFactors.documents()) {
+      lines.add(
+          JsonMapper.builder()
+              .build()
+              .createObjectNode()
+              .put("id", one.id())
+              .put("text", (one.text() + "\n").repeat(8))
+              .toString());
+    }
+    Files.write(corpus, lines);
+    bench.build(corpus, data.resolve("indexes/long"), InfluenceBench.SHARDS, 1024);
+    Map<String, Duration> predicted = new HashMap<>();
+    for (Path index : List.of(bench.index(), data.resolve("indexes/long"))) {
+      InfluenceConfig config =
+          config(
+              InfluenceBench.chatModel(),
+              "indexes",
+              index.toString(),
+              "query.rerank",
+              "20",
+              "query.deadline",
+              "1h");
+      List<Duration> each = new ArrayList<>();
+      var unused = answers(asked(config, InfluenceBench.answered("tokens", 0)), each, config);
+      predicted.put(index.getFileName().toString(), each.get(0));
+    }
+    long tokens = 0;
+    for (ShardFile shard : GradientIndex.open(bench.index()).shards()) {
+      for (int i = 0; i < shard.size(); i++) {
+        tokens += shard.entries(List.of(i)).get(0).tokens();
+      }
+    }
+    // seven times as many more, at 2 ms a token, within a tenth for what pieces add
+    assertThat(predicted.get("long").minus(predicted.get("base")).toMillis())
+        .isCloseTo(7 * tokens * 2, Percentage.withPercentage(10));
   }
 
   @Test
