@@ -11,6 +11,7 @@ import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.corpus.WriterLock;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
@@ -163,9 +164,8 @@ public final class FactorsJob {
     Supplier<ObjectNode> covarianceHeader =
         () -> FactorHeader.of("covariances", settings, model.layers());
     Path own = part("covariances", options.share().part());
-    if (!isComplete(own, share(covarianceHeader.get()))) {
-      covariances(own, share(covarianceHeader.get()), listener);
-    }
+    onlyWriter(
+        own, covarianceHeader, path -> covariances(path, share(covarianceHeader.get()), listener));
     String eigenvectors = alone(() -> eigenvectors(settings, listener));
     if (eigenvectors.isEmpty()) {
       return false;
@@ -173,10 +173,22 @@ public final class FactorsJob {
     Supplier<ObjectNode> lambdaHeader =
         () -> FactorHeader.of("lambda", settings, model.layers()).put("eigenvectors", eigenvectors);
     Path ownLambda = part("lambda", options.share().part());
-    if (!isComplete(ownLambda, share(lambdaHeader.get()))) {
-      lambda(ownLambda, share(lambdaHeader.get()), listener);
-    }
+    onlyWriter(ownLambda, lambdaHeader, path -> lambda(path, share(lambdaHeader.get()), listener));
     return alone(() -> merged(lambdaHeader.get(), listener));
+  }
+
+  /** Computes a part that is not there, unless another run of this very part is at it. */
+  private void onlyWriter(Path path, Supplier<ObjectNode> header, Consumer<Path> compute) {
+    if (isComplete(path, share(header.get()))) {
+      return;
+    }
+    WriterLock.alone(
+        path,
+        () -> {
+          if (!isComplete(path, share(header.get()))) { // the other run may have ended just now
+            compute.accept(path);
+          }
+        });
   }
 
   /** One worker at a time: two that end together must not both decompose, or write one file. */

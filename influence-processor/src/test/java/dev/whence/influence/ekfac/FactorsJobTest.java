@@ -267,6 +267,35 @@ class FactorsJobTest {
   }
 
   @Test
+  void aPartThatIsBeingComputedIsNotComputedByAnotherRunToo(@TempDir Path directory) {
+    FactorsJob.Options options = TinyFactors.OPTIONS.withSaveEvery(Duration.ZERO);
+    List<String> during = new ArrayList<>();
+    boolean complete =
+        new FactorsJob(model, new CorpusFile(corpus), directory, options)
+            .run(
+                new FactorsJob.Listener() {
+                  @Override
+                  public void pass(String pass, long bytes, Progress progress) {
+                    if (!pass.equals("eigenvectors") && !during.contains(pass)) {
+                      during.add(pass);
+                      assertThatThrownBy(
+                              () ->
+                                  new FactorsJob(model, new CorpusFile(corpus), directory, options)
+                                      .run(FactorsJob.Listener.NONE))
+                          .isInstanceOf(InfluenceException.class)
+                          .hasMessageContaining("-1-of-1.factors is being written by another run");
+                    }
+                  }
+                });
+    assertThat(complete).isTrue();
+    assertThat(during).containsExactly("covariances", "Lambda");
+    try (EkfacFactors a = EkfacFactors.read(whole, model.matrices());
+        EkfacFactors b = EkfacFactors.read(directory, model.matrices())) {
+      assertThat(b.digest()).isEqualTo(a.digest());
+    }
+  }
+
+  @Test
   void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory) throws Exception {
     List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 5));
     lines.add(1, "{\"text\": \"cut o");
@@ -284,13 +313,15 @@ class FactorsJobTest {
     assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
         .containsExactly(
             "{\"line\":2,\"problem\":\"the line is no JSON\"}",
-            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}",
+            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two"
+                + " tokens, or all its loss weights are 0\"}",
             "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
             "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
                 + " \\\"messages\\\"\"}",
-            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end, weight]"
-                + " within the text\"}",
-            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}");
+            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end,"
+                + " weight] within the text\"}",
+            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two"
+                + " tokens, or all its loss weights are 0\"}");
     try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
       assertThat(Progress.read(file.header()).rejected()).isEqualTo(6);

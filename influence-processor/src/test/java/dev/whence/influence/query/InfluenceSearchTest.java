@@ -370,6 +370,40 @@ class InfluenceSearchTest {
             });
   }
 
+  /** The second run begins while the first is in the middle of the shard. */
+  @Test
+  void aShardThatIsBeingBuiltIsNotBuiltByAnotherRunToo(@TempDir Path directory) throws Exception {
+    IndexJob.Options options =
+        IndexJob.Options.of(256).withSaveEvery(Duration.ZERO).withPackTokens(32);
+    Path straight = directory.resolve("straight");
+    straight(straight, options, Integer.MAX_VALUE);
+    Path twice = directory.resolve("twice");
+    int[] passes = {0};
+    new IndexJob(
+            base,
+            BundledModels.unpack("tiny-base"),
+            pretraining,
+            factorsPath,
+            new CorpusFile(corpus),
+            twice,
+            options)
+        .run(
+            new FactorsJob.Listener() {
+              @Override
+              public void pass(
+                  String pass, long bytes, dev.whence.influence.corpus.Progress progress) {
+                if (passes[0]++ == 1) {
+                  assertThatThrownBy(() -> straight(twice, options, Integer.MAX_VALUE))
+                      .isInstanceOf(InfluenceException.class)
+                      .hasMessageContaining("shard-1-of-1.index is being written by another run");
+                }
+              }
+            });
+    assertThat(passes[0]).isGreaterThan(2);
+    assertThat(twice.resolve("shard-1-of-1.index"))
+        .hasSameBinaryContentAs(straight.resolve("shard-1-of-1.index"));
+  }
+
   @Test
   void aShardThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws Exception {
     Path shard = directory.resolve("shard-1-of-1.index");
