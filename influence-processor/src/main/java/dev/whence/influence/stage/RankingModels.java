@@ -309,7 +309,7 @@ final class RankingModels implements AutoCloseable {
                     new InfluenceException(
                         "The models and factors that this query names are not the loaded ones."));
     for (IndexScan.Candidate candidate : candidates) {
-      if (!candidate.shard().settings().equals(settings)) {
+      if (!candidate.shard().settings().isLike(settings)) {
         throw new InfluenceException("The query names shards of several indexes.");
       }
     }

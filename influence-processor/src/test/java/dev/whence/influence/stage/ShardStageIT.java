@@ -40,6 +40,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
@@ -80,6 +81,11 @@ class ShardStageIT {
 
   /** The records of a query about a response of a model, as shards' processes get them. */
   private List<SourceRecord> asked(InfluenceConfig config, Conversation response) throws Exception {
+    return asked(config, response, PARTITIONS);
+  }
+
+  private List<SourceRecord> asked(InfluenceConfig config, Conversation response, int partitions)
+      throws Exception {
     List<SourceRecord> records = new ArrayList<>();
     try (AvroValues values = new AvroValues(bench.connection);
         QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
@@ -102,7 +108,7 @@ class ShardStageIT {
                   Optional.empty(),
                   config.inlineBytes(),
                   InstantSource.system())
-              .of(query, LlmResponses.toAvro(response), begun, PARTITIONS);
+              .of(query, LlmResponses.toAvro(response), begun, partitions);
       for (Result result : results) {
         if (result.topic().equals(topics.influenceQueries().name())) {
           records.add(
@@ -111,7 +117,7 @@ class ShardStageIT {
         }
       }
     }
-    assertThat(records).hasSize(PARTITIONS);
+    assertThat(records).hasSize(partitions);
     return records;
   }
 
@@ -245,6 +251,30 @@ class ShardStageIT {
     likelihood.forEach(
         (id, influence) ->
             assertThat(alone.get(id)).isNotCloseTo(influence, Offset.offset(1e-3 * largest)));
+  }
+
+  /** As two workers do that see the same files under different names. */
+  @Test
+  void shardsThatWereBuiltUnderDifferentPathsAreRankedTogether() throws Exception {
+    Path index = data.resolve("indexes/two-workers");
+    Path elsewhere = Files.createSymbolicLink(data.resolve("elsewhere"), bench.directory);
+    InfluenceBench.build(bench.directory, index, 2, OptionalInt.of(1));
+    InfluenceBench.build(elsewhere, index, 2, OptionalInt.of(2));
+    List<ShardFile> shards = GradientIndex.open(index).shards();
+    assertThat(shards.get(0).settings().corpusPath())
+        .isNotEqualTo(shards.get(1).settings().corpusPath());
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "indexes",
+            index.toString(),
+            "query.top",
+            "40",
+            "query.rerank",
+            "40");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("paths", 0), 2);
+    assertThat(influences(answers(records, new ArrayList<>(), config), "paths"))
+        .hasSize(InfluenceBench.DOCUMENTS);
   }
 
   private static int reranked(List<InfluencePartial> answers) {
