@@ -91,16 +91,13 @@ final class RankingModels implements AutoCloseable {
    */
   void expect(Optional<ModelRelease> release) {
     try {
-      Optional<ModelChoice> choice =
-          release.isPresent()
-              ? Optional.of(ModelChoice.of(release.get(), config))
-              : ModelChoice.configured(config);
+      Optional<ModelChoice> choice = ModelChoice.expected(release, config);
       if (choice.isEmpty()) {
         return;
       }
       ModelChoice wanted = choice.get();
       String digest = digest(wanted.path());
-      IndexManifest index = wanted.index(config.files()).manifest();
+      IndexManifest index = wanted.index(config).manifest();
       Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
       var unused =
           prepare(
