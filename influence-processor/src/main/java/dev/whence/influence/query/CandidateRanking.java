@@ -1,6 +1,5 @@
 package dev.whence.influence.query;
 
-import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
@@ -86,8 +85,8 @@ public final class CandidateRanking {
 
   /** Documents that share words with a response, as candidates, best first. */
   public static List<IndexScan.Candidate> preselected(
-      LexicalIndex words, Conversation asked, IndexScan.Asked query, Preselection preselection) {
-    return words.best(asked, preselection.documents()).stream()
+      List<LexicalIndex.Hit> hits, IndexScan.Asked query, Preselection preselection) {
+    return LexicalIndex.best(hits, preselection.documents()).stream()
         .flatMap(hit -> query.estimates(hit.shard(), List.of(hit.document())).stream())
         .toList();
   }

@@ -3,16 +3,17 @@ package dev.whence.influence.stage;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
-import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
 import dev.whence.influence.query.RankingBudget;
 import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -42,6 +43,8 @@ import java.util.WeakHashMap;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A query in, an answer of the shards that its partition serves out: their best documents of both
@@ -54,6 +57,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class ShardStage implements Stage {
   static final String NAME = "influence-shard";
+
+  private static final Logger LOG = LoggerFactory.getLogger(ShardStage.class);
 
   /** Bytes of signs that one query's scan reads in a second, until it was measured. */
   private static final double FIRST_BYTES_PER_SECOND = 2e8;
@@ -90,6 +95,7 @@ final class ShardStage implements Stage {
   private final InstantSource clock;
   private final String instance;
   private final Supplier<List<ModelRelease>> releases;
+  private final LexicalIndex words = new LexicalIndex();
   private final LearntRate bytesPerSecond = new LearntRate(FIRST_BYTES_PER_SECOND);
   private final LearntRate secondsPerToken = new LearntRate(FIRST_SECONDS_PER_TOKEN);
   private final LearntRate secondsOfResponse = new LearntRate(FIRST_SECONDS_OF_RESPONSE);
@@ -199,8 +205,28 @@ final class ShardStage implements Stage {
    * Another release is live, or none any more: its queries are to be expected. On the model thread.
    */
   void expect(Optional<ModelRelease> release) {
+    openShards(release);
     if (config.query().rerank() > 0) {
       ranking.expect(release);
+    }
+  }
+
+  /**
+   * Opening a shard reads all of it, for its checksum: the first query that asks it would wait for
+   * that. What is not possible is only logged: answers say what is missing.
+   */
+  private void openShards(Optional<ModelRelease> release) {
+    try {
+      Optional<ModelChoice> choice = ModelChoice.expected(release, config);
+      if (choice.isEmpty()) {
+        return;
+      }
+      List<IndexManifest.Shard> wanted = choice.get().index(config).manifest().shards();
+      for (int number = 1; number <= wanted.size(); number++) {
+        var unused = shards.find(number, wanted.size(), wanted.get(number - 1).checksum());
+      }
+    } catch (ModelLoadException | InfluenceException | EngineException e) {
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
     }
   }
 
@@ -269,9 +295,9 @@ final class ShardStage implements Stage {
               + ".");
     }
     if (found instanceof OpenShards.Found.Here here && !query.preselect().isNone()) {
-      // Opened for each query: an index whose words are being built has them a moment later.
+      // Looked at for each query: an index whose words are being built has them a moment later.
       try {
-        LexicalShard.open(here.shard()).close();
+        words.open(here.shard());
       } catch (InfluenceException e) {
         return new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
       }
@@ -491,10 +517,10 @@ final class ShardStage implements Stage {
     long began = System.nanoTime();
     Scanned scanned = one.scanned.orElseThrow();
     List<IndexScan.Candidate> preselected = preselected(one);
-    List<IndexScan.Candidate> candidates =
-        CandidateRanking.unique(scanned.candidates(), preselected);
+    IndexScan.Candidates found = scanned.candidates().of(one.here());
+    List<IndexScan.Candidate> candidates = CandidateRanking.unique(found, preselected);
     List<IndexScan.Candidate> toRank =
-        CandidateRanking.toRank(scanned.candidates(), one.query.record().getRerank(), preselected);
+        CandidateRanking.toRank(found, one.query.record().getRerank(), preselected);
     Optional<RankingModels.Ranked> ranked = Optional.empty();
     String note = "";
     if (one.query.conversation().isPresent() && !toRank.isEmpty()) {
@@ -562,16 +588,25 @@ final class ShardStage implements Stage {
             scanned.seconds() + seconds));
   }
 
-  private static List<IndexScan.Candidate> preselected(Coming one) {
+  /** A shard whose words can not be read is missing from here on. */
+  private List<IndexScan.Candidate> preselected(Coming one) {
     if (one.query.preselect().isNone() || one.query.conversation().isEmpty()) {
       return List.of();
     }
-    try (LexicalIndex words = LexicalIndex.open(one.here())) {
-      return CandidateRanking.preselected(
-          words, one.query.conversation().get(), one.asked(), one.query.preselect());
-    } catch (InfluenceException e) {
-      throw new EnvironmentException("words could not be read: " + e.getMessage(), e);
+    List<LexicalIndex.Hit> hits = new ArrayList<>();
+    for (ShardFile shard : one.here()) {
+      try {
+        hits.addAll(
+            words.best(shard, one.query.conversation().get(), one.query.preselect().documents()));
+      } catch (InfluenceException e) {
+        one.shards.put(
+            shard.number(), new OpenShards.Found.Missing(String.valueOf(e.getMessage())));
+      }
     }
+    if (one.here().isEmpty()) {
+      return List.of();
+    }
+    return CandidateRanking.preselected(hits, one.asked(), one.query.preselect());
   }
 
   private Result write(AskedQuery query) {
@@ -657,6 +692,7 @@ final class ShardStage implements Stage {
 
   @Override
   public void close() {
+    words.close();
     ranking.close();
     values.close();
   }

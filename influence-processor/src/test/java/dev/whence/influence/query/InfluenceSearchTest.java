@@ -24,7 +24,9 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.index.WhitenedGradients;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
@@ -36,7 +38,9 @@ import dev.whence.samples.Questions;
 import dev.whence.samples.World;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -370,6 +374,46 @@ class InfluenceSearchTest {
             });
   }
 
+  @Test
+  void anIndexThatIsThereAlreadyIsNotMadeNewByTheSameCommand(@TempDir Path directory)
+      throws Exception {
+    build(directory, IndexJob.Options.of(256));
+    FileTime before = FileTime.from(Instant.parse("2026-01-01T00:00:00Z"));
+    Files.setLastModifiedTime(directory.resolve("index.json"), before);
+    Files.setLastModifiedTime(directory, before);
+    build(directory, IndexJob.Options.of(256));
+    assertThat(IndexManifest.made(directory)).isEqualTo(before);
+    assertThat(Files.getLastModifiedTime(directory)).isEqualTo(before);
+  }
+
+  /** The second one can not be run at all, so what comes before that is of the first one only. */
+  @Test
+  void aDocumentOfManyPiecesIsGivenOutBeforeTheNextOneIsBegun() {
+    CorpusDocument first = document(1, 64, 64);
+    CorpusDocument impossible =
+        new CorpusDocument(
+            new CorpusDocument.Reference(2, 0, 0),
+            "line-2",
+            "",
+            List.of(
+                new Example(new int[] {1, 2, Integer.MAX_VALUE}, new float[] {0, 1, 1}),
+                new Example(new int[] {1, 2}, new float[] {0, 1})));
+    List<String> given = new ArrayList<>();
+    try (WhitenedGradients gradients =
+        new WhitenedGradients(base, pretraining, Damping.DEFAULT, Measure.LOG_LIKELIHOOD)) {
+      assertThatThrownBy(
+              () ->
+                  gradients.forEach(
+                      List.of(first, impossible),
+                      256,
+                      (document, layer, values) -> given.add(document + " " + layer.name())))
+          .hasMessageContaining("vocabulary");
+    }
+    assertThat(given)
+        .containsExactlyInAnyOrderElementsOf(
+            base.layers().stream().map(layer -> "0 " + layer.name()).toList());
+  }
+
   /** The second run begins while the first is in the middle of the shard. */
   @Test
   void aShardThatIsBeingBuiltIsNotBuiltByAnotherRunToo(@TempDir Path directory) throws Exception {
@@ -439,6 +483,16 @@ class InfluenceSearchTest {
                     index,
                     new CorpusFile(corpus)))
         .hasMessageContaining("The factors are of model tiny-chat");
+    assertThatThrownBy(
+            () ->
+                new InfluenceSearch(
+                    base,
+                    base,
+                    pretraining,
+                    Optional.of(pretraining),
+                    index,
+                    new CorpusFile(corpus)))
+        .hasMessageContaining("no stage came after it, and its curvature would count twice");
   }
 
   @Test

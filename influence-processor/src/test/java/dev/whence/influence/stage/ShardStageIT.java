@@ -30,12 +30,17 @@ import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -139,42 +144,50 @@ class ShardStageIT {
       InstantSource clock)
       throws Exception {
     AvroValues values = new AvroValues(bench.connection);
-    ShardStage stage =
-        new ShardStage(
-            values,
-            new EventWriter(values, ShardStage.NAME, "test"),
-            topics.influencePartials().name(),
-            config,
-            new InfluenceMetrics(new SimpleMeterRegistry()),
-            clock,
-            "test",
-            List::of);
+    ShardStage stage = stage(values, config, clock);
     try {
       stage.open();
-      stage.coming(batch);
-      List<InfluencePartial> answers = new ArrayList<>();
-      for (SourceRecord record : batch) {
-        Work work = stage.prepare(record);
-        predicted.add(work.predicted());
-        assertThat(work.run())
-            .isInstanceOfSatisfying(
-                Outcome.Written.class,
-                written -> {
-                  try {
-                    answers.add(
-                        values.read(
-                            written.results().get(0).value(),
-                            InfluencePartial.class,
-                            InfluencePartial.getClassSchema()));
-                  } catch (dev.whence.runtime.serde.UnreadableException e) {
-                    throw new AssertionError(e);
-                  }
-                });
-      }
-      return answers;
+      return answers(stage, values, batch, predicted);
     } finally {
       stage.close();
     }
+  }
+
+  private ShardStage stage(AvroValues values, InfluenceConfig config, InstantSource clock) {
+    return new ShardStage(
+        values,
+        new EventWriter(values, ShardStage.NAME, "test"),
+        topics.influencePartials().name(),
+        config,
+        new InfluenceMetrics(new SimpleMeterRegistry()),
+        clock,
+        "test",
+        List::of);
+  }
+
+  private static List<InfluencePartial> answers(
+      ShardStage stage, AvroValues values, List<SourceRecord> batch, List<Duration> predicted) {
+    stage.coming(batch);
+    List<InfluencePartial> answers = new ArrayList<>();
+    for (SourceRecord record : batch) {
+      Work work = stage.prepare(record);
+      predicted.add(work.predicted());
+      assertThat(work.run())
+          .isInstanceOfSatisfying(
+              Outcome.Written.class,
+              written -> {
+                try {
+                  answers.add(
+                      values.read(
+                          written.results().get(0).value(),
+                          InfluencePartial.class,
+                          InfluencePartial.getClassSchema()));
+                } catch (dev.whence.runtime.serde.UnreadableException e) {
+                  throw new AssertionError(e);
+                }
+              });
+    }
+    return answers;
   }
 
   private static Map<String, Double> influences(List<InfluencePartial> answers, String responseId) {
@@ -275,6 +288,72 @@ class ShardStageIT {
     List<SourceRecord> records = asked(config, InfluenceBench.answered("paths", 0), 2);
     assertThat(influences(answers(records, new ArrayList<>(), config), "paths"))
         .hasSize(InfluenceBench.DOCUMENTS);
+  }
+
+  /** Reading a shard for its checksum is done when no query waits for it. */
+  @Test
+  void shardsOfTheIndexThatWillBeAskedAreOpenBeforeTheFirstQuery() throws Exception {
+    Path index = data.resolve("indexes/opened");
+    bench.build(index, 1);
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("opened", 0), 1);
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage = stage(values, config, InstantSource.system());
+    try {
+      stage.open();
+      // Whoever reads all of it from here on finds a shard that is altered.
+      Path shard = ShardFile.path(index, 1, 1);
+      FileTime before = Files.getLastModifiedTime(shard);
+      flip(shard, Files.size(shard) - 1);
+      Files.setLastModifiedTime(shard, before);
+      assertThat(answers(stage, values, records, new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static void flip(Path file, long at) throws Exception {
+    try (FileChannel channel =
+        FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+      ByteBuffer one = ByteBuffer.allocate(1);
+      channel.read(one, at);
+      one.put(0, (byte) (one.get(0) ^ 1)).rewind();
+      channel.write(one, at);
+    }
+  }
+
+  @Test
+  void aShardWhosePostingsWereAlteredIsMissingAndTheReasonNamesThem() throws Exception {
+    Path index = data.resolve("indexes/altered");
+    bench.build(index, 2);
+    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    List<ShardFile> shards = GradientIndex.open(index).shards();
+    for (ShardFile shard : shards) {
+      LexicalShard.buildIfMissing(shard, corpus);
+    }
+    try (Stream<Path> files = Files.list(LexicalShard.path(shards.get(0)))) {
+      Path postings =
+          files.max(Comparator.comparingLong(file -> file.toFile().length())).orElseThrow();
+      flip(postings, Files.size(postings) / 2);
+    }
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(), "indexes", index.toString(), "query.preselect", "bm25:5");
+    List<InfluencePartial> answers =
+        answers(asked(config, InfluenceBench.answered("words", 0), 2), new ArrayList<>(), config);
+    assertThat(answers.stream().flatMap(answer -> answer.getShards().stream()))
+        .allSatisfy(
+            shard -> {
+              if (shard.getShard() == 1) {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.MISSING);
+                assertThat(shard.getReason())
+                    .contains("shard-1-of-2.index.lexical is cut short or altered");
+              } else {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.SCANNED);
+              }
+            });
   }
 
   private static int reranked(List<InfluencePartial> answers) {
