@@ -109,6 +109,7 @@ final class MergedInfluence {
                   + " of the "
                   + opening.getShards()
                   + " shards of the index were not scanned."
+                  + (note.isEmpty() ? "" : " " + note)
                   + cut);
     } else if (!note.isEmpty()) {
       result

@@ -134,7 +134,7 @@ class MergeTopologyTest extends DrivenMerge {
     assertThat(partly.getReasonCode()).isEqualTo("PARTLY_RANKED");
     assertThat(partly.getReason()).isEqualTo("no time for the rest");
 
-    advance(MergeProcessor.CLOSED_FOR.plusSeconds(11));
+    // and it may be asked again at once
     pipe(opening(1));
     pipe(
         InfluencePartial.newBuilder(answer(1))
@@ -142,6 +142,14 @@ class MergeTopologyTest extends DrivenMerge {
             .setNote("no model here")
             .build());
     assertThat(only().getReasonCode()).isEqualTo("ESTIMATES_ONLY");
+
+    pipe(opening(2));
+    pipe(missing(1, "not here"));
+    pipe(InfluencePartial.newBuilder(answer(2)).setNote("no model here").build());
+    Influence missing = only();
+    assertThat(missing.getReasonCode()).isEqualTo("SHARDS_MISSING");
+    assertThat(missing.getReason())
+        .isEqualTo("1 of the 2 shards of the index were not scanned. no model here");
   }
 
   @Test
