@@ -25,7 +25,11 @@ import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ModelRelease;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -50,6 +54,7 @@ final class RankingModels implements AutoCloseable {
   private final InfluenceConfig config;
   private Optional<Loaded> loaded = Optional.empty();
   private Optional<Refused> refused = Optional.empty();
+  private Optional<SeenCorpus> seenCorpus = Optional.empty();
 
   /**
    * What names a set. What else differs between indexes, the measure of documents and lambda0, is
@@ -74,6 +79,13 @@ final class RankingModels implements AutoCloseable {
       CorpusFile corpus,
       MultiStageQuery query,
       Deque<AutoCloseable> opened) {}
+
+  /** A corpus as it was when it was read. */
+  private record SeenCorpus(Path path, long bytes, FileTime modified, String digest) {
+    boolean is(Path other, long size, FileTime time) {
+      return path.equals(other) && bytes == size && modified.equals(time);
+    }
+  }
 
   private record Refused(Key key, String reason, long until) {
     boolean stands() {
@@ -208,7 +220,7 @@ final class RankingModels implements AutoCloseable {
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
-      CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+      CorpusFile corpus = corpus(settings);
       Loaded next =
           new Loaded(
               key,
@@ -224,6 +236,39 @@ final class RankingModels implements AutoCloseable {
         close(opened);
       }
     }
+  }
+
+  /**
+   * The corpus that was indexed. It is read as a whole once: documents that are ranked are compared
+   * with the index by length and beginning only, and may differ in the middle.
+   */
+  private CorpusFile corpus(IndexSettings settings) throws ModelLoadException {
+    CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+    try {
+      BasicFileAttributes now = Files.readAttributes(corpus.path(), BasicFileAttributes.class);
+      if (seenCorpus
+          .filter(before -> before.is(corpus.path(), now.size(), now.lastModifiedTime()))
+          .isEmpty()) {
+        seenCorpus =
+            Optional.of(
+                new SeenCorpus(corpus.path(), now.size(), now.lastModifiedTime(), corpus.digest()));
+      }
+    } catch (IOException e) {
+      throw new ModelLoadException(
+          "the corpus at "
+              + corpus.path()
+              + " can not be read ("
+              + e.getClass().getSimpleName()
+              + "); set corpus",
+          e);
+    }
+    if (!seenCorpus.orElseThrow().digest().equals(settings.corpusDigest())) {
+      throw new ModelLoadException(
+          "the corpus at "
+              + corpus.path()
+              + " is not the one that was indexed: its SHA-256 is another; set corpus");
+    }
+    return corpus;
   }
 
   private Path factors(Optional<Path> first, String digest) throws ModelLoadException {

@@ -425,7 +425,24 @@ class FactorsJobTest {
     try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
       out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
     }
-    Path factors = TinyFactors.compute(model, bad, directory.resolve("f"), TinyFactors.OPTIONS);
+    Path factors = directory.resolve("f");
+    List<Long> read = new ArrayList<>();
+    boolean complete =
+        new FactorsJob(model, new CorpusFile(bad), factors, TinyFactors.OPTIONS)
+            .run(
+                new FactorsJob.Listener() {
+                  @Override
+                  public void pass(String pass, long bytes, Progress progress) {
+                    if (!pass.equals("eigenvectors")) {
+                      read.add(bytes);
+                    }
+                  }
+                });
+    assertThat(complete).isTrue();
+    assertThat(read)
+        .as("bytes of the compressed file, at the end of each pass")
+        .containsOnly(Files.size(bad));
+    assertThat(new CorpusFile(bad).bytes()).isEqualTo(Files.size(bad));
     assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
         .containsExactly(
             "{\"line\":2,\"problem\":\"the line is no JSON\"}",

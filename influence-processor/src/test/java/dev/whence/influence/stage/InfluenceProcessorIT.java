@@ -299,6 +299,7 @@ class InfluenceProcessorIT {
                 Map.of(
                     "models.roots", models.toString(),
                     "indexes", indexes.toString(),
+                    "query.top", "5",
                     "query.rerank", "5")));
     settings.remove("model");
     String chat = digest(models.resolve("chat"));

@@ -32,6 +32,7 @@ import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -354,6 +355,32 @@ class ShardStageIT {
                 assertThat(shard.getStatus()).isEqualTo(ShardStatus.SCANNED);
               }
             });
+  }
+
+  /** Beginning and length of its documents are as before. */
+  @Test
+  void aCorpusThatDiffersInTheMiddleOfADocumentIsNotRankedBy() throws Exception {
+    Path changed = data.resolve("changed.jsonl");
+    byte[] bytes = Files.readAllBytes(bench.directory.resolve("corpus.jsonl"));
+    byte[] text =
+        new String(bytes, StandardCharsets.UTF_8)
+            .replaceFirst("a\\.", "e.")
+            .getBytes(StandardCharsets.UTF_8);
+    assertThat(text).hasSameSizeAs(bytes).isNotEqualTo(bytes);
+    Files.write(changed, text);
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "corpus",
+            changed.toString(),
+            "indexes",
+            bench.index().toString());
+    List<InfluencePartial> answers =
+        answers(asked(config, InfluenceBench.answered("changed", 0)), new ArrayList<>(), config);
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers.get(0).getNote())
+        .contains("changed.jsonl is not the one that was indexed: its SHA-256 is another");
+    assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
   }
 
   private static int reranked(List<InfluencePartial> answers) {
