@@ -118,8 +118,11 @@ public final class IndexScan {
    * @throws dev.whence.influence.InfluenceException if the shard was changed since it was opened
    */
   public static List<Candidates> scan(ShardFile shard, List<Asked> queries) {
-    int atOnce =
-        Math.min(queries.size(), Math.max(1, PRODUCTS_AT_ONCE / Math.max(1, shard.size())));
+    return scan(shard, queries, PRODUCTS_AT_ONCE);
+  }
+
+  static List<Candidates> scan(ShardFile shard, List<Asked> queries, int productsAtOnce) {
+    int atOnce = Math.max(1, productsAtOnce / Math.max(1, shard.size()));
     List<Candidates> found = new ArrayList<>();
     for (int from = 0; from < queries.size(); from += atOnce) {
       found.addAll(

@@ -273,10 +273,14 @@ class InfluenceSearchTest {
   }
 
   private static MultiStageQuery.Preconditioned preconditioned() {
+    return preconditioned(0);
+  }
+
+  private static MultiStageQuery.Preconditioned preconditioned(int nth) {
     return new MultiStageQuery(pretraining, Optional.empty(), base.matrices())
         .precondition(
             ResponseGradient.of(
-                chat, chat.texts().conversation(answered(0)), Measure.LOG_LIKELIHOOD),
+                chat, chat.texts().conversation(answered(nth)), Measure.LOG_LIKELIHOOD),
             Damping.DEFAULT,
             Damping.DEFAULT,
             index.settings());
@@ -295,6 +299,19 @@ class InfluenceSearchTest {
       pieces.add(new Example(tokens, weights));
     }
     return new CorpusDocument(new CorpusDocument.Reference(line, 0, 0), "line-" + line, "", pieces);
+  }
+
+  @Test
+  void queriesThatAreTooManyForOneReadingFindTheSameInSeveral() {
+    List<IndexScan.Asked> asked = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      asked.add(new IndexScan.Asked(preconditioned(i), 3));
+    }
+    ShardFile shard = index.shards().get(0);
+    assertThat(IndexScan.scan(shard, asked, 2 * shard.size()))
+        .hasSize(5)
+        .isEqualTo(IndexScan.scan(shard, asked, 5 * shard.size()))
+        .isEqualTo(IndexScan.scan(shard, asked, 1));
   }
 
   @Test
