@@ -85,7 +85,9 @@ public final class ExactInfluence {
       long tokens = 0;
       for (int i = 0; i < documents.size(); i++) {
         int more = documents.get(i).tokens();
-        if (!together.isEmpty() && tokens + more > tokensAtOnce()) {
+        // How long a token takes may be a guess: what has gathered is run before one is given up.
+        if (!together.isEmpty()
+            && (tokens + more > tokensAtOnce() || !budget.allows(tokens + more))) {
           run(documents, together, directions, budget, result);
           together.clear();
           tokens = 0;
