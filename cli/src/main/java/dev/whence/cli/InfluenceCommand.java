@@ -87,8 +87,7 @@ final class InfluenceCommand implements Runnable {
   }
 
   /** Shows passes over a corpus. */
-  private static FactorsJob.Listener listener(PrintWriter err, CorpusFile corpus) {
-    ProgressBar bar = ProgressBar.on(err);
+  static FactorsJob.Listener listener(ProgressBar bar, CorpusFile corpus) {
     long bytes = corpus.bytes();
     return new FactorsJob.Listener() {
       private String last = "";
@@ -98,9 +97,10 @@ final class InfluenceCommand implements Runnable {
         if (!pass.equals(last)) {
           last = pass;
           bar.note(pass);
+          bar.begin(bytesDone, bytes, Math.round(progress.weight()));
         }
         bar.show(bytesDone, bytes, Math.round(progress.weight()), "tokens");
-        if (bytesDone >= bytes && bytes >= 0) {
+        if (bytesDone >= bytes) {
           bar.finish();
         }
       }
@@ -187,7 +187,7 @@ final class InfluenceCommand implements Runnable {
         opened.workAloneIfSmall();
         boolean complete =
             new FactorsJob(opened, file, output, options)
-                .run(listener(spec.commandLine().getErr(), file));
+                .run(listener(ProgressBar.on(spec.commandLine().getErr()), file));
         if (complete) {
           spec.commandLine().getOut().println(output);
           spec.commandLine().getOut().flush();
@@ -288,7 +288,7 @@ final class InfluenceCommand implements Runnable {
                         packTokens,
                         Duration.ofMinutes(1)));
         new IndexJob(opened, path, read, factors, file, output, options)
-            .run(listener(spec.commandLine().getErr(), file));
+            .run(listener(ProgressBar.on(spec.commandLine().getErr()), file));
       }
       if (lexical) {
         for (int number = 1; number <= shards; number++) {

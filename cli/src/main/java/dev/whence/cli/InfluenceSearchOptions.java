@@ -48,7 +48,9 @@ final class InfluenceSearchOptions {
   @Option(
       names = "--rerank",
       defaultValue = "100",
-      description = "candidates of each sign whose gradients are computed anew; 0: none")
+      description =
+          "candidates of each sign whose gradients are computed anew; the rest of --top has"
+              + " estimates; 0: none")
   private int rerank;
 
   @Option(

@@ -17,6 +17,8 @@ final class ProgressBar {
   private final boolean terminal;
   private final LongSupplier nanos;
   private volatile long started;
+  private volatile double shareBefore;
+  private volatile long countBefore;
 
   /**
    * @param nanos a clock
@@ -35,7 +37,18 @@ final class ProgressBar {
 
   /** Rate and time left count from here on, for what is shown from here on. */
   void begin() {
+    begin(0, 0, 0);
+  }
+
+  /**
+   * The same, of a job that has come so far already.
+   *
+   * @param total 0: not known
+   */
+  void begin(long done, long total, long count) {
     started = nanos.getAsLong();
+    shareBefore = total <= 0 ? 0 : Math.min(1, (double) done / total);
+    countBefore = count;
   }
 
   /** Says something on a line of its own, terminal or not. */
@@ -52,9 +65,9 @@ final class ProgressBar {
     double seconds = (nanos.getAsLong() - started) / 1e9;
     int full = (int) Math.round(share * WIDTH);
     String left =
-        share <= 0 || share >= 1
+        share <= shareBefore || share >= 1
             ? ""
-            : ", " + Math.round(seconds * (1 - share) / share) + " s left";
+            : ", " + Math.round(seconds * (1 - share) / (share - shareBefore)) + " s left";
     err.print(
         String.format(
             Locale.ROOT,
@@ -65,7 +78,7 @@ final class ProgressBar {
             Math.round(share * 100),
             count,
             unit,
-            count / Math.max(seconds, 1e-9),
+            (count - countBefore) / Math.max(seconds, 1e-9),
             left));
     err.flush();
   }

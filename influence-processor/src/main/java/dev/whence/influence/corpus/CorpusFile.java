@@ -13,6 +13,7 @@ import dev.whence.engine.training.TrainingTexts;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument.Reference;
 import java.io.BufferedInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -44,6 +45,13 @@ public record CorpusFile(Path path) {
 
   /** What is done with the lines of a corpus. */
   public interface Visitor {
+    /**
+     * How much of the file was read, before each line and at its end.
+     *
+     * @param bytes of {@link CorpusFile#bytes}; where the file is compressed, of what lies there
+     */
+    default void at(long bytes) {}
+
     /**
      * A document.
      *
@@ -90,11 +98,13 @@ public record CorpusFile(Path path) {
    * @throws InfluenceException if the file can not be read
    */
   public void read(TrainingTexts texts, Share share, long skipped, Visitor visitor) {
-    try (InputStream in = open()) {
+    try (CountedInput file = new CountedInput(Files.newInputStream(path));
+        InputStream in = unpacked(file)) {
       LineReader lines = new LineReader(in, MAX_LINE_BYTES);
       while (true) {
         long offset = lines.position();
         LineReader.Line line = lines.next();
+        visitor.at(isCompressed() ? file.count() : lines.position());
         if (line == null) {
           return;
         }
@@ -152,8 +162,8 @@ public record CorpusFile(Path path) {
     } catch (IOException | Refused e) {
       throw new InfluenceException(
           path
-              + " is not what was indexed: a line is shorter or no document any more. Build the index"
-              + " anew, or give the corpus back that it was built of.",
+              + " is not what was indexed: a line is shorter or no document any more. Build the"
+              + " index anew, or give the corpus back that it was built of.",
           e);
     }
   }
@@ -243,8 +253,8 @@ public record CorpusFile(Path path) {
     }
     if (examples.isEmpty()) {
       throw new Refused(
-          "nothing was learnt from it: the text has less than two tokens, or all its loss weights are"
-              + " 0");
+          "nothing was learnt from it: the text has less than two tokens, or all its loss weights"
+              + " are 0");
     }
     String id = json.path("id").asText("");
     if (id.length() > LONGEST_ID) {
@@ -295,12 +305,54 @@ public record CorpusFile(Path path) {
   }
 
   private InputStream open() throws IOException {
-    InputStream raw = Files.newInputStream(path);
+    return unpacked(Files.newInputStream(path));
+  }
+
+  private InputStream unpacked(InputStream raw) throws IOException {
     try {
       return isCompressed() ? new BufferedInputStream(new GZIPInputStream(raw, 1 << 16)) : raw;
     } catch (IOException e) {
       raw.close();
       throw e;
+    }
+  }
+
+  /** Counts the bytes that were read. */
+  private static final class CountedInput extends FilterInputStream {
+    private long count;
+
+    CountedInput(InputStream in) {
+      super(in);
+    }
+
+    long count() {
+      return count;
+    }
+
+    @Override
+    public int read() throws IOException {
+      int one = in.read();
+      count += one < 0 ? 0 : 1;
+      return one;
+    }
+
+    @Override
+    public int read(byte[] target, int from, int length) throws IOException {
+      int n = in.read(target, from, length);
+      count += Math.max(0, n);
+      return n;
+    }
+
+    @Override
+    public long skip(long n) throws IOException {
+      long skipped = in.skip(n);
+      count += skipped;
+      return skipped;
+    }
+
+    @Override
+    public boolean markSupported() {
+      return false;
     }
   }
 
@@ -313,10 +365,10 @@ public record CorpusFile(Path path) {
     return String.valueOf(path.getFileName()).endsWith(".gz");
   }
 
-  /** Bytes of what is read, or -1 if the file is compressed and they are not known. */
+  /** Bytes of the file as it lies there. */
   public long bytes() {
     try {
-      return isCompressed() ? -1 : Files.size(path);
+      return Files.size(path);
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
     }

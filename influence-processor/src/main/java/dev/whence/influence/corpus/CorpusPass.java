@@ -48,15 +48,19 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
   /** Keeps what was done so far. */
   protected abstract void save(Progress done);
 
-  /** How far the pass is, in bytes of the corpus. */
+  /** How far the pass is, in bytes of the corpus as it lies there. */
   protected abstract void moved(long bytesRead, Progress done);
+
+  @Override
+  public final void at(long read) {
+    bytes = read;
+  }
 
   @Override
   public final boolean document(CorpusDocument document) {
     progress = progress.with(document);
     waiting.add(document);
     waitingTokens += document.tokens();
-    bytes = document.reference().offset() + document.reference().bytes();
     if (waitingTokens >= tokensAtOnce || waiting.size() >= documentsAtOnce) {
       computeWaiting();
       if (System.nanoTime() - saved >= saveEvery.toNanos()) {

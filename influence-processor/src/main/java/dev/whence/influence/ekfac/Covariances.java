@@ -5,6 +5,7 @@ import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
+import dev.whence.influence.InfluenceException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -60,15 +61,33 @@ final class Covariances implements AutoCloseable {
 
   String save(Path path, ObjectNode header) {
     Map<String, ArrayFile.Content> arrays = new LinkedHashMap<>();
-    inputs.forEach(
-        (product, sum) ->
-            arrays.put(
-                "A" + product, new ArrayFile.Content(sum.rows() * sum.columns(), sum::doubles)));
-    gradients.forEach(
-        (name, sum) ->
-            arrays.put(
-                "S " + name, new ArrayFile.Content(sum.rows() * sum.columns(), sum::doubles)));
+    inputs.forEach((product, sum) -> arrays.put("A" + product, content("A" + product, sum)));
+    gradients.forEach((name, sum) -> arrays.put("S " + name, content("S " + name, sum)));
     return ArrayFile.write(path, header, arrays);
+  }
+
+  /**
+   * What is written of a sum.
+   *
+   * @throws InfluenceException when it is written, if it is not finite: products may overflow whose
+   *     factors do not
+   */
+  static ArrayFile.Content content(String name, Matrix sum) {
+    return new ArrayFile.Content(
+        sum.rows() * sum.columns(),
+        () -> {
+          double[] values = sum.doubles();
+          for (double value : values) {
+            if (!Double.isFinite(value)) {
+              throw new InfluenceException(
+                  "The sums "
+                      + name
+                      + " are not finite: a product overflowed on one of the lines since the last"
+                      + " saved state, which stands. Take extreme documents out of the corpus.");
+            }
+          }
+          return values;
+        });
   }
 
   /** Adds the sums of a file. */

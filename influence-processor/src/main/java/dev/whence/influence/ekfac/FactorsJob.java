@@ -1,6 +1,8 @@
 package dev.whence.influence.ekfac;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
@@ -11,6 +13,7 @@ import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.corpus.WriterLock;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
@@ -22,6 +25,8 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -163,9 +168,8 @@ public final class FactorsJob {
     Supplier<ObjectNode> covarianceHeader =
         () -> FactorHeader.of("covariances", settings, model.layers());
     Path own = part("covariances", options.share().part());
-    if (!isComplete(own, share(covarianceHeader.get()))) {
-      covariances(own, share(covarianceHeader.get()), listener);
-    }
+    onlyWriter(
+        own, covarianceHeader, path -> covariances(path, share(covarianceHeader.get()), listener));
     String eigenvectors = alone(() -> eigenvectors(settings, listener));
     if (eigenvectors.isEmpty()) {
       return false;
@@ -173,10 +177,22 @@ public final class FactorsJob {
     Supplier<ObjectNode> lambdaHeader =
         () -> FactorHeader.of("lambda", settings, model.layers()).put("eigenvectors", eigenvectors);
     Path ownLambda = part("lambda", options.share().part());
-    if (!isComplete(ownLambda, share(lambdaHeader.get()))) {
-      lambda(ownLambda, share(lambdaHeader.get()), listener);
-    }
+    onlyWriter(ownLambda, lambdaHeader, path -> lambda(path, share(lambdaHeader.get()), listener));
     return alone(() -> merged(lambdaHeader.get(), listener));
+  }
+
+  /** Computes a part that is not there, unless another run of this very part is at it. */
+  private void onlyWriter(Path path, Supplier<ObjectNode> header, Consumer<Path> compute) {
+    if (isComplete(path, share(header.get()))) {
+      return;
+    }
+    WriterLock.alone(
+        path,
+        () -> {
+          if (!isComplete(path, share(header.get()))) { // the other run may have ended just now
+            compute.accept(path);
+          }
+        });
   }
 
   /** One worker at a time: two that end together must not both decompose, or write one file. */
@@ -340,16 +356,68 @@ public final class FactorsJob {
 
     @Override
     protected void compute(List<CorpusDocument> documents) {
-      List<Example> examples =
-          documents.stream()
-              .flatMap(document -> document.examples().stream())
-              .map(LabelSeed::forSquares)
-              .toList();
+      List<Example> examples = new ArrayList<>();
+      List<Long> lines = new ArrayList<>();
+      for (CorpusDocument document : documents) {
+        for (Example example : document.examples()) {
+          examples.add(LabelSeed.forSquares(example));
+          lines.add(document.reference().line());
+        }
+      }
       for (RowPacker.Packed pack : model.pack(examples, options.packTokens())) {
         try (Taps taps = model.tap(pack, labels.of(pack, examples))) {
+          checkFinite(taps, examples, lines);
           add.accept(taps);
         }
       }
+    }
+
+    /** One overflow would spoil the sums of all lines, of those that were saved before, too. */
+    private void checkFinite(Taps taps, List<Example> examples, List<Long> lines) {
+      Set<Integer> suspects = notFinite(taps);
+      if (suspects.isEmpty()) {
+        return;
+      }
+      // What is not finite may spread to the documents beside it: each is asked by itself.
+      TreeSet<Long> guilty = new TreeSet<>();
+      for (int suspect : suspects) {
+        List<Example> alone = List.of(examples.get(suspect));
+        for (RowPacker.Packed pack : model.pack(alone, options.packTokens())) {
+          try (Taps own = model.tap(pack, labels.of(pack, alone))) {
+            if (!notFinite(own).isEmpty()) {
+              guilty.add(lines.get(suspect));
+            }
+          }
+        }
+      }
+      if (guilty.isEmpty()) {
+        suspects.forEach(suspect -> guilty.add(lines.get(suspect)));
+      }
+      throw new InfluenceException(
+          corpus.path()
+              + ": the model overflows on lines "
+              + guilty
+              + ", their inputs or gradients are not finite. Nothing of them was saved; take the"
+              + " lines out of the corpus, and give the command with another --output.");
+    }
+
+    private Set<Integer> notFinite(Taps taps) {
+      Set<Integer> found = new TreeSet<>();
+      for (LinearLayer layer : model.layers()) {
+        for (Matrix rows : List.of(taps.input(layer), taps.gradient(layer))) {
+          try (Matrix squares = rows.rowProducts(rows)) {
+            float[] values = squares.floats();
+            for (Taps.Run run : taps.runs(layer)) {
+              for (int row = run.from(); row < run.to(); row++) {
+                if (!Float.isFinite(values[row])) {
+                  found.add(run.document());
+                }
+              }
+            }
+          }
+        }
+      }
+      return found;
     }
 
     @Override

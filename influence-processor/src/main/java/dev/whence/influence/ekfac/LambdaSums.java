@@ -51,9 +51,7 @@ final class LambdaSums implements AutoCloseable {
   String save(Path path, ObjectNode header) {
     Map<String, ArrayFile.Content> arrays = new LinkedHashMap<>();
     sums.forEach(
-        (name, sum) ->
-            arrays.put(
-                "Lambda " + name, new ArrayFile.Content(sum.rows() * sum.columns(), sum::doubles)));
+        (name, sum) -> arrays.put("Lambda " + name, Covariances.content("Lambda " + name, sum)));
     return ArrayFile.write(path, header, arrays);
   }
 

@@ -8,6 +8,7 @@ import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.corpus.WriterLock;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
@@ -187,13 +188,31 @@ public final class IndexJob {
 
   private void build(int shard, SketchedGradients gradients, FactorsJob.Listener listener) {
     Path path = ShardFile.path(output, shard, options.shards());
-    if (Files.exists(path)) {
-      if (!ShardFile.open(path).settings().isLike(settings)) {
-        throw new InfluenceException(
-            path + " is of another index. Give another --output, or remove it.");
-      }
+    if (isThere(path)) {
       return;
     }
+    WriterLock.alone(
+        path,
+        () -> {
+          if (!isThere(path)) { // another run may have ended just now
+            build(shard, path, gradients, listener);
+          }
+        });
+  }
+
+  private boolean isThere(Path path) {
+    if (!Files.exists(path)) {
+      return false;
+    }
+    if (!ShardFile.open(path).settings().isLike(settings)) {
+      throw new InfluenceException(
+          path + " is of another index. Give another --output, or remove it.");
+    }
+    return true;
+  }
+
+  private void build(
+      int shard, Path path, SketchedGradients gradients, FactorsJob.Listener listener) {
     try (ShardBuilder builder = new ShardBuilder(path, settings, shard)) {
       Progress start = builder.progress();
       if (start.line() > 0) {

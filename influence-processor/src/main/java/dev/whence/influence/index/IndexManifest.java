@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
@@ -81,6 +82,16 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
     }
   }
 
+  /**
+   * When the index of a directory was made: when its manifest was written, where it has one.
+   *
+   * @throws IOException if it can not be read
+   */
+  public static FileTime made(Path directory) throws IOException {
+    Path path = directory.resolve(FILE);
+    return Files.getLastModifiedTime(Files.exists(path) ? path : directory);
+  }
+
   /** Whether a directory holds an index or a part of one. */
   public static boolean isIn(Path directory) {
     return Files.exists(directory.resolve(FILE)) || !GradientIndex.files(directory).isEmpty();
@@ -106,10 +117,15 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
     for (Shard shard : shards) {
       list.addObject().put("checksum", shard.checksum()).put("documents", shard.documents());
     }
+    String text = json.toPrettyString() + "\n";
     try {
+      if (Files.exists(directory.resolve(FILE))
+          && Files.readString(directory.resolve(FILE)).equals(text)) {
+        return; // its time says when the index was made, not when it was last looked at
+      }
       // a temporary file of the JDK's could be read by its owner only
       Path beside = directory.resolve(FILE + "." + UUID.randomUUID() + ".writing");
-      Files.writeString(beside, json.toPrettyString() + "\n");
+      Files.writeString(beside, text);
       Files.move(
           beside,
           directory.resolve(FILE),

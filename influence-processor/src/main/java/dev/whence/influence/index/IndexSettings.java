@@ -70,8 +70,11 @@ public record IndexSettings(
         json.path("shards").asInt());
   }
 
-  /** Whether vectors of both may be searched together: paths may differ. */
-  boolean isLike(IndexSettings other) {
+  /**
+   * Whether vectors of both may be searched together. Paths may differ: workers that build shards
+   * of one index may have model, factors and corpus each in a place of its own.
+   */
+  public boolean isLike(IndexSettings other) {
     return modelDigest.equals(other.modelDigest)
         && factorsDigest.equals(other.factorsDigest)
         && measure == other.measure

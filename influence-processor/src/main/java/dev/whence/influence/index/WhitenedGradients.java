@@ -69,18 +69,39 @@ public final class WhitenedGradients implements AutoCloseable {
     }
   }
 
-  /** Vectors of documents; what is longer than the model reads is the sum of its pieces. */
+  /**
+   * Vectors of documents; what is longer than the model reads is the sum of its pieces. Such a
+   * document is done alone, after the others: its sum is a whole gradient in memory, and there is
+   * one at a time.
+   */
   public void forEach(List<CorpusDocument> documents, int packTokens, Sink sink) {
     List<Example> examples = new ArrayList<>();
     List<Integer> owners = new ArrayList<>();
     for (int i = 0; i < documents.size(); i++) {
-      for (Example example : documents.get(i).examples()) {
-        examples.add(example);
+      List<Example> own = documents.get(i).examples();
+      if (own.size() == 1) {
+        examples.add(own.get(0));
         owners.add(i);
       }
     }
-    boolean[] pieces = pieces(documents);
-    Map<Integer, Map<String, float[]>> sums = new LinkedHashMap<>();
+    run(
+        examples,
+        packTokens,
+        (example, layer, values) -> sink.layer(owners.get(example), layer, values));
+    for (int i = 0; i < documents.size(); i++) {
+      List<Example> pieces = documents.get(i).examples();
+      if (pieces.size() > 1) {
+        Map<String, float[]> sums = new LinkedHashMap<>();
+        run(pieces, packTokens, (piece, layer, values) -> addTo(sums, layer, values));
+        int owner = i;
+        sums.forEach(
+            (name, values) -> sink.layer(owner, Objects.requireNonNull(layers.get(name)), values));
+      }
+    }
+  }
+
+  /** The sink's first argument is the example's place in the list. */
+  private void run(List<Example> examples, int packTokens, Sink sink) {
     List<Example> sloped = model.sloped(examples, measure, packTokens);
     for (RowPacker.Packed pack : model.pack(sloped, packTokens)) {
       try (Taps taps = model.tap(pack, new Labels.Given())) {
@@ -88,30 +109,11 @@ public final class WhitenedGradients implements AutoCloseable {
             taps,
             (layer, gradients, inputs) -> {
               for (Taps.Run run : taps.runs(layer)) {
-                int owner = owners.get(run.document());
-                float[] values = whitened(layer, gradients, inputs, run);
-                if (pieces[owner]) {
-                  addTo(sums.computeIfAbsent(owner, o -> new LinkedHashMap<>()), layer, values);
-                } else {
-                  sink.layer(owner, layer, values);
-                }
+                sink.layer(run.document(), layer, whitened(layer, gradients, inputs, run));
               }
             });
       }
     }
-    sums.forEach(
-        (owner, parts) ->
-            parts.forEach(
-                (name, values) ->
-                    sink.layer(owner, Objects.requireNonNull(layers.get(name)), values)));
-  }
-
-  private static boolean[] pieces(List<CorpusDocument> documents) {
-    boolean[] pieces = new boolean[documents.size()];
-    for (int i = 0; i < pieces.length; i++) {
-      pieces[i] = documents.get(i).examples().size() > 1;
-    }
-    return pieces;
   }
 
   private static void addTo(Map<String, float[]> sums, LinearLayer layer, float[] values) {

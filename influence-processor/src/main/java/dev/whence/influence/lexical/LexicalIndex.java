@@ -2,9 +2,10 @@ package dev.whence.influence.lexical;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.index.ShardFile;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -13,29 +14,31 @@ import java.util.Map;
  * filled by turns, as those of an index are, weights hardly differ from one shard to the next.
  */
 public final class LexicalIndex implements AutoCloseable {
-  private final Map<ShardFile, LexicalShard> shards = new LinkedHashMap<>();
-
-  private LexicalIndex() {}
+  private final Map<Path, LexicalShard> shards = new HashMap<>();
 
   /**
-   * Opens those of shards.
+   * Opens that of a shard and checks all of it, unless it is open already and was not built anew
+   * since.
    *
-   * @throws dev.whence.influence.InfluenceException if one is missing, damaged, or of another shard
+   * @throws dev.whence.influence.InfluenceException if it is missing, damaged, or of another shard
    */
-  public static LexicalIndex open(List<ShardFile> shards) {
-    LexicalIndex index = new LexicalIndex();
-    boolean complete = false;
-    try {
-      for (ShardFile shard : shards) {
-        index.shards.put(shard, LexicalShard.open(shard));
-      }
-      complete = true;
-      return index;
-    } finally {
-      if (!complete) {
-        index.close();
-      }
+  public void open(ShardFile shard) {
+    var unused = opened(shard);
+  }
+
+  private LexicalShard opened(ShardFile shard) {
+    Path path = LexicalShard.path(shard);
+    LexicalShard before = shards.get(path);
+    if (before != null && before.isOf(shard) && before.isCurrent()) {
+      return before;
     }
+    if (before != null) {
+      shards.remove(path);
+      before.close();
+    }
+    LexicalShard now = LexicalShard.open(shard);
+    shards.put(path, now);
+    return now;
   }
 
   /**
@@ -47,18 +50,21 @@ public final class LexicalIndex implements AutoCloseable {
   public record Hit(ShardFile shard, int document, double score) {}
 
   /**
-   * The best documents, best first.
+   * The best documents of a shard, best first; it is opened if it is not.
    *
-   * @param most of all shards together
+   * @throws dev.whence.influence.InfluenceException as {@link #open}
    */
-  public List<Hit> best(Conversation asked, int most) {
+  public List<Hit> best(ShardFile shard, Conversation asked, int most) {
     List<Hit> found = new ArrayList<>();
-    shards.forEach(
-        (shard, lexical) ->
-            lexical
-                .best(asked, most)
-                .forEach((number, score) -> found.add(new Hit(shard, number, score))));
-    return found.stream()
+    opened(shard)
+        .best(asked, most)
+        .forEach((number, score) -> found.add(new Hit(shard, number, score)));
+    return found;
+  }
+
+  /** The best of several shards', best first. */
+  public static List<Hit> best(List<Hit> hits, int most) {
+    return hits.stream()
         .sorted(Comparator.comparingDouble(hit -> -hit.score()))
         .limit(most)
         .toList();
@@ -67,5 +73,6 @@ public final class LexicalIndex implements AutoCloseable {
   @Override
   public void close() {
     shards.values().forEach(LexicalShard::close);
+    shards.clear();
   }
 }

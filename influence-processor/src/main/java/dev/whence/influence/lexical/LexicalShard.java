@@ -31,6 +31,7 @@ import org.apache.lucene.document.TextField;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.search.BooleanClause;
 import org.apache.lucene.search.BooleanQuery;
@@ -59,11 +60,13 @@ public final class LexicalShard implements AutoCloseable {
   /** A query of more words is cut: the first ones stay, those of the response before the rest. */
   private static final int MOST_WORDS = 1024;
 
+  private final String checksum;
   private final Directory directory;
   private final DirectoryReader reader;
   private final IndexSearcher searcher;
 
-  private LexicalShard(Directory directory, DirectoryReader reader) {
+  private LexicalShard(String checksum, Directory directory, DirectoryReader reader) {
+    this.checksum = checksum;
     this.directory = directory;
     this.reader = reader;
     this.searcher = new IndexSearcher(reader);
@@ -169,7 +172,7 @@ public final class LexicalShard implements AutoCloseable {
   }
 
   /**
-   * Opens that of a shard.
+   * Opens that of a shard and checks all of it.
    *
    * @throws InfluenceException if there is none, it is damaged, or of another shard
    */
@@ -193,8 +196,9 @@ public final class LexicalShard implements AutoCloseable {
                 + shard.path().getFileName()
                 + ": run 'whence influence index --lexical' again.");
       }
+      checkContents(reader);
       complete = true;
-      return new LexicalShard(directory, reader);
+      return new LexicalShard(shard.checksum(), directory, reader);
     } catch (IOException | IllegalArgumentException e) {
       throw new InfluenceException(
           path(shard)
@@ -206,6 +210,35 @@ public final class LexicalShard implements AutoCloseable {
       if (!complete && directory != null) {
         closed(directory);
       }
+    }
+  }
+
+  /** Opening reads headers only; a bit that has changed in postings would give other documents. */
+  private static void checkContents(DirectoryReader reader) throws IOException {
+    boolean complete = false;
+    try {
+      for (LeafReaderContext leaf : reader.leaves()) {
+        leaf.reader().checkIntegrity();
+      }
+      complete = true;
+    } finally {
+      if (!complete) {
+        reader.close();
+      }
+    }
+  }
+
+  /** Whether it is of this very shard. */
+  boolean isOf(ShardFile shard) {
+    return checksum.equals(shard.checksum());
+  }
+
+  /** Whether what lies there is still what was opened. */
+  boolean isCurrent() {
+    try {
+      return reader.isCurrent();
+    } catch (IOException e) {
+      return false; // opening it again says what is the matter
     }
   }
 
@@ -222,8 +255,7 @@ public final class LexicalShard implements AutoCloseable {
         best.put(number.intValue(), (double) found.score);
       }
     } catch (IOException e) {
-      throw new InfluenceException(
-          "The words of a shard could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
     }
     return best;
   }

@@ -1,6 +1,5 @@
 package dev.whence.influence.query;
 
-import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
@@ -11,6 +10,7 @@ import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,25 +41,52 @@ public final class CandidateRanking {
     this.measure = measure;
   }
 
-  /** Candidates of both signs, each document once. */
-  public static List<IndexScan.Candidate> unique(IndexScan.Candidates candidates) {
-    return unique(candidates, List.of());
-  }
-
   /** Candidates of both signs and others, each document once. */
   public static List<IndexScan.Candidate> unique(
       IndexScan.Candidates candidates, List<IndexScan.Candidate> others) {
-    Map<String, IndexScan.Candidate> unique = new LinkedHashMap<>();
-    Stream.of(candidates.positive(), candidates.negative(), others)
-        .flatMap(List::stream)
-        .forEach(one -> unique.putIfAbsent(one.shard().number() + "/" + one.document(), one));
+    return unique(
+        Stream.of(candidates.positive(), candidates.negative(), others).flatMap(List::stream));
+  }
+
+  /**
+   * Candidates whose gradients are to be computed anew, the most promising first: the best of both
+   * signs in turn, then others; each document once.
+   *
+   * @param rerank of each sign
+   */
+  public static List<IndexScan.Candidate> toRank(
+      IndexScan.Candidates candidates, int rerank, List<IndexScan.Candidate> others) {
+    List<IndexScan.Candidate> best = new ArrayList<>();
+    for (int i = 0; i < rerank; i++) {
+      for (List<IndexScan.Candidate> sign : List.of(candidates.positive(), candidates.negative())) {
+        if (i < sign.size()) {
+          best.add(sign.get(i));
+        }
+      }
+      if (i >= candidates.positive().size() && i >= candidates.negative().size()) {
+        break;
+      }
+    }
+    return unique(Stream.concat(best.stream(), others.stream()));
+  }
+
+  /** Where a document is. */
+  private record Place(int shard, int document) {
+    static Place of(IndexScan.Candidate candidate) {
+      return new Place(candidate.shard().number(), candidate.document());
+    }
+  }
+
+  private static List<IndexScan.Candidate> unique(Stream<IndexScan.Candidate> candidates) {
+    Map<Place, IndexScan.Candidate> unique = new LinkedHashMap<>();
+    candidates.forEach(one -> unique.putIfAbsent(Place.of(one), one));
     return List.copyOf(unique.values());
   }
 
   /** Documents that share words with a response, as candidates, best first. */
   public static List<IndexScan.Candidate> preselected(
-      LexicalIndex words, Conversation asked, IndexScan.Asked query, Preselection preselection) {
-    return words.best(asked, preselection.documents()).stream()
+      List<LexicalIndex.Hit> hits, IndexScan.Asked query, Preselection preselection) {
+    return LexicalIndex.best(hits, preselection.documents()).stream()
         .flatMap(hit -> query.estimates(hit.shard(), List.of(hit.document())).stream())
         .toList();
   }
@@ -79,19 +106,41 @@ public final class CandidateRanking {
   }
 
   /**
-   * Influences with gradients computed anew, in the candidates' order.
+   * Influences in the candidates' order, of those that are to be ranked with gradients computed
+   * anew as far as the budget goes, of the others as the sketches say.
    *
+   * @param toRank some of the candidates, the most promising first
    * @throws InfluenceException if the corpus is not what was indexed
    */
   public List<DocumentInfluence> exact(
-      MultiStageQuery.Preconditioned preconditioned, List<IndexScan.Candidate> candidates) {
-    List<IndexedDocument> entries = entries(candidates);
+      MultiStageQuery.Preconditioned preconditioned,
+      List<IndexScan.Candidate> candidates,
+      List<IndexScan.Candidate> toRank,
+      RankingBudget budget) {
+    List<Place> places = new ArrayList<>();
+    List<IndexedDocument> affordable = new ArrayList<>();
+    List<IndexedDocument> wanted = entries(toRank);
+    for (int i = 0; i < wanted.size(); i++) {
+      if (budget.allows(wanted.get(i).tokens())) { // else its text need not even be read
+        places.add(Place.of(toRank.get(i)));
+        affordable.add(wanted.get(i));
+      }
+    }
+    Map<Place, ExactInfluence.Breakdown> exact = new HashMap<>();
+    if (!affordable.isEmpty()) {
+      List<Optional<ExactInfluence.Breakdown>> found =
+          new ExactInfluence(indexed, measure, PACK_TOKENS)
+              .of(preconditioned, documents(affordable), budget);
+      for (int i = 0; i < places.size(); i++) {
+        Place place = places.get(i);
+        found.get(i).ifPresent(one -> exact.put(place, one));
+      }
+    }
     return influences(
         candidates,
-        entries,
+        entries(candidates),
         preconditioned.tokens(),
-        new ExactInfluence(indexed, measure, PACK_TOKENS)
-            .of(preconditioned, documents(entries)).stream().map(Optional::of).toList());
+        candidates.stream().map(one -> Optional.ofNullable(exact.get(Place.of(one)))).toList());
   }
 
   /**

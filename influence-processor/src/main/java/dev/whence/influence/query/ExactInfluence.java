@@ -10,10 +10,12 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 
 /**
  * Influences of documents with their gradients computed anew, no sketch: V' g_i / N = (1/N) sum
@@ -49,24 +51,26 @@ public final class ExactInfluence {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Breakdown(double influence, Map<String, Double> byLayer, double[] byToken) {}
 
+  /** Packs that are made at once: between them it is asked whether there is time for more. */
+  private static final int PACKS_AT_ONCE = 4;
+
   /** Of each document, in their order. */
   public List<Breakdown> of(MultiStageQuery.Preconditioned query, List<CorpusDocument> documents) {
-    List<Example> examples = new ArrayList<>();
-    List<Integer> owners = new ArrayList<>();
-    List<Integer> starts = new ArrayList<>();
-    List<double[]> byToken = new ArrayList<>();
-    List<Map<String, Double>> byLayer = new ArrayList<>();
-    for (int i = 0; i < documents.size(); i++) {
-      int start = 0;
-      for (Example example : documents.get(i).examples()) {
-        examples.add(example);
-        owners.add(i);
-        starts.add(start);
-        start += example.length();
-      }
-      byToken.add(new double[start]);
-      byLayer.add(new LinkedHashMap<>());
-    }
+    return of(query, documents, RankingBudget.unbounded()).stream()
+        .map(Optional::orElseThrow)
+        .toList();
+  }
+
+  /**
+   * Of documents, in their order, as far as the budget goes: the first ones first.
+   *
+   * @return empty for a document that was not begun or, being longer than the model reads, not
+   *     ended in time
+   */
+  public List<Optional<Breakdown>> of(
+      MultiStageQuery.Preconditioned query, List<CorpusDocument> documents, RankingBudget budget) {
+    List<Optional<Breakdown>> result =
+        new ArrayList<>(Collections.nCopies(documents.size(), Optional.empty()));
     Map<String, Matrix> directions = new LinkedHashMap<>();
     try {
       for (LinearLayer layer : model.layers()) {
@@ -77,34 +81,110 @@ public final class ExactInfluence {
         }
         directions.put(layer.name(), model.matrices().of(layer.outputs(), layer.inputs(), values));
       }
-      for (RowPacker.Packed pack :
-          model.pack(model.sloped(examples, measure, packTokens), packTokens)) {
-        try (Taps taps = model.tap(pack, new Labels.Given())) {
-          for (LinearLayer layer : model.layers()) {
-            float[] parts = parts(taps, layer, directions);
-            for (Taps.Run run : taps.runs(layer)) {
-              int owner = owners.get(run.document());
-              int start = starts.get(run.document());
-              int[] places = places(examples.get(run.document()), run.length());
-              double sum = 0;
-              for (int t = 0; t < run.length(); t++) {
-                byToken.get(owner)[start + places[t]] += parts[run.from() + t];
-                sum += parts[run.from() + t];
-              }
-              byLayer.get(owner).merge(layer.name(), sum, Double::sum);
-            }
-          }
+      List<Integer> together = new ArrayList<>();
+      long tokens = 0;
+      for (int i = 0; i < documents.size(); i++) {
+        int more = documents.get(i).tokens();
+        // How long a token takes may be a guess: what has gathered is run before one is given up.
+        if (!together.isEmpty()
+            && (tokens + more > tokensAtOnce() || !budget.allows(tokens + more))) {
+          run(documents, together, directions, budget, result);
+          together.clear();
+          tokens = 0;
+        }
+        if (budget.allows(tokens + more)) {
+          together.add(i);
+          tokens += more;
         }
       }
+      run(documents, together, directions, budget, result);
+      return result;
     } finally {
       directions.values().forEach(Matrix::close);
     }
-    List<Breakdown> result = new ArrayList<>();
-    for (int i = 0; i < documents.size(); i++) {
-      double influence = byLayer.get(i).values().stream().mapToDouble(Double::doubleValue).sum();
-      result.add(new Breakdown(influence, byLayer.get(i), byToken.get(i)));
+  }
+
+  private long tokensAtOnce() {
+    return (long) PACKS_AT_ONCE * packTokens;
+  }
+
+  /** What belongs to one document. */
+  private static final class Parts {
+    final Map<String, Double> byLayer = new LinkedHashMap<>();
+    final double[] byToken;
+
+    Parts(CorpusDocument document) {
+      this.byToken = new double[document.tokens()];
     }
-    return result;
+
+    Breakdown whole() {
+      return new Breakdown(
+          byLayer.values().stream().mapToDouble(Double::doubleValue).sum(), byLayer, byToken);
+    }
+  }
+
+  /**
+   * A piece of a document.
+   *
+   * @param start its first token's place in the document
+   */
+  private record Piece(Example example, Parts owner, int start) {}
+
+  /** Documents that fit into a few packs together, or a single one that is longer. */
+  private void run(
+      List<CorpusDocument> documents,
+      List<Integer> some,
+      Map<String, Matrix> directions,
+      RankingBudget budget,
+      List<Optional<Breakdown>> result) {
+    Map<Integer, Parts> parts = new LinkedHashMap<>();
+    List<Piece> pieces = new ArrayList<>();
+    for (int i : some) {
+      Parts own = new Parts(documents.get(i));
+      parts.put(i, own);
+      int start = 0;
+      for (Example example : documents.get(i).examples()) {
+        pieces.add(new Piece(example, own, start));
+        start += example.length();
+      }
+    }
+    int from = 0;
+    while (from < pieces.size()) {
+      int to = from;
+      long tokens = 0;
+      do {
+        tokens += pieces.get(to++).example().length();
+      } while (to < pieces.size() && tokens + pieces.get(to).example().length() <= tokensAtOnce());
+      if (from > 0 && !budget.allows(tokens)) {
+        return; // a single document, for others have no more pieces than these
+      }
+      List<Piece> slice = pieces.subList(from, to);
+      budget.run(tokens, () -> add(slice, directions));
+      from = to;
+    }
+    parts.forEach((i, own) -> result.set(i, Optional.of(own.whole())));
+  }
+
+  private void add(List<Piece> pieces, Map<String, Matrix> directions) {
+    List<Example> examples = pieces.stream().map(Piece::example).toList();
+    for (RowPacker.Packed pack :
+        model.pack(model.sloped(examples, measure, packTokens), packTokens)) {
+      try (Taps taps = model.tap(pack, new Labels.Given())) {
+        for (LinearLayer layer : model.layers()) {
+          float[] products = parts(taps, layer, directions);
+          for (Taps.Run run : taps.runs(layer)) {
+            Piece piece = pieces.get(run.document());
+            int[] places = places(piece.example(), run.length());
+            double sum = 0;
+            for (int t = 0; t < run.length(); t++) {
+              piece.owner().byToken[piece.start() + places[t]] += products[run.from() + t];
+              sum += products[run.from() + t];
+            }
+            piece.owner().byLayer.merge(layer.name(), sum, Double::sum);
+          }
+        }
+      }
+    }
   }
 
   /** d_t' V a_t of each row. */

@@ -4,6 +4,7 @@ import dev.whence.influence.index.QueryPlanes;
 import dev.whence.influence.index.RotatedSketch;
 import dev.whence.influence.index.ShardFile;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.PriorityQueue;
@@ -19,6 +20,9 @@ import java.util.PriorityQueue;
  */
 public final class IndexScan {
   private static final int SHORTLIST = 4;
+
+  /** Scalar products that are in memory together, of all queries that share a reading: 256 MiB. */
+  private static final int PRODUCTS_AT_ONCE = 1 << 26;
 
   private IndexScan() {}
 
@@ -44,6 +48,13 @@ public final class IndexScan {
       return new Candidates(
           merged(positive, other.positive, most, DESCENDING),
           merged(negative, other.negative, most, DESCENDING.reversed()));
+    }
+
+    /** Those of some of the shards. */
+    public Candidates of(Collection<ShardFile> shards) {
+      return new Candidates(
+          positive.stream().filter(one -> shards.contains(one.shard())).toList(),
+          negative.stream().filter(one -> shards.contains(one.shard())).toList());
     }
 
     private static List<Candidate> merged(
@@ -107,6 +118,20 @@ public final class IndexScan {
    * @throws dev.whence.influence.InfluenceException if the shard was changed since it was opened
    */
   public static List<Candidates> scan(ShardFile shard, List<Asked> queries) {
+    return scan(shard, queries, PRODUCTS_AT_ONCE);
+  }
+
+  static List<Candidates> scan(ShardFile shard, List<Asked> queries, int productsAtOnce) {
+    int atOnce = Math.max(1, productsAtOnce / Math.max(1, shard.size()));
+    List<Candidates> found = new ArrayList<>();
+    for (int from = 0; from < queries.size(); from += atOnce) {
+      found.addAll(
+          scanAtOnce(shard, queries.subList(from, Math.min(queries.size(), from + atOnce))));
+    }
+    return found;
+  }
+
+  private static List<Candidates> scanAtOnce(ShardFile shard, List<Asked> queries) {
     float[][] products = shard.scan(queries.stream().map(query -> query.coarse).toList());
     List<Candidates> found = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {

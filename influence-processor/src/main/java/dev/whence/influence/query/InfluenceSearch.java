@@ -62,6 +62,13 @@ public final class InfluenceSearch {
     }
     pretraining.checkModel(indexed.name(), indexed.digest());
     fineTuning.ifPresent(factors -> factors.checkModel(answering.name(), answering.digest()));
+    if (fineTuning.isPresent() && answering.digest().equals(indexed.digest())) {
+      throw new InfluenceException(
+          "The model that answered, "
+              + answering.name()
+              + ", is the one whose gradients are indexed: no stage came after it, and its"
+              + " curvature would count twice. Leave the factors of fine-tuning out.");
+    }
     this.answering = answering;
     this.index = index;
     this.ranking = new CandidateRanking(indexed, corpus, index.settings().measure());
@@ -105,14 +112,17 @@ public final class InfluenceSearch {
         candidates.set(q, candidates.get(q).plus(found.get(q), most));
       }
     }
+    List<List<IndexScan.Candidate>> byWords =
+        preselected(conversations, asked, options.preselect());
     List<InfluenceResult> results = new ArrayList<>();
     for (int q = 0; q < queries.size(); q++) {
-      List<IndexScan.Candidate> preselected =
-          preselected(conversations.get(q), asked.get(q), options.preselect());
+      List<IndexScan.Candidate> preselected = byWords.get(q);
       List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q), preselected);
+      List<IndexScan.Candidate> toRank =
+          CandidateRanking.toRank(candidates.get(q), options.rerank(), preselected);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
-              ? ranking.exact(queries.get(q), all)
+              ? ranking.exact(queries.get(q), all, toRank, RankingBudget.unbounded())
               : CandidateRanking.estimated(all, queries.get(q).tokens());
       results.add(
           new InfluenceResult(
@@ -139,7 +149,7 @@ public final class InfluenceSearch {
               residuals.get(q),
               index.size(),
               preselected.size(),
-              options.rerank() == 0 ? 0 : ranked.size(),
+              toRank.size(),
               (System.nanoTime() - started) / 1e9 / queries.size()));
     }
     return results;
@@ -182,13 +192,21 @@ public final class InfluenceSearch {
     return fisher;
   }
 
-  private List<IndexScan.Candidate> preselected(
-      Conversation asked, IndexScan.Asked query, Preselection preselection) {
-    if (preselection.isNone()) {
-      return List.of();
+  /** For each response; the words are opened once for all of them. */
+  private List<List<IndexScan.Candidate>> preselected(
+      List<Conversation> conversations, List<IndexScan.Asked> asked, Preselection preselection) {
+    List<List<IndexScan.Candidate>> preselected = new ArrayList<>();
+    try (LexicalIndex words = new LexicalIndex()) {
+      for (int q = 0; q < asked.size(); q++) {
+        List<LexicalIndex.Hit> hits = new ArrayList<>();
+        if (!preselection.isNone()) {
+          for (ShardFile shard : index.shards()) {
+            hits.addAll(words.best(shard, conversations.get(q), preselection.documents()));
+          }
+        }
+        preselected.add(CandidateRanking.preselected(hits, asked.get(q), preselection));
+      }
     }
-    try (LexicalIndex words = LexicalIndex.open(index.shards())) {
-      return CandidateRanking.preselected(words, asked, query, preselection);
-    }
+    return preselected;
   }
 }

@@ -6,9 +6,12 @@ import dev.whence.influence.index.IndexManifest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -35,27 +38,34 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     return directories(indexes, IndexManifest::isIn);
   }
 
-  /** The newest of the indexes that are wanted, with where it is. */
-  Optional<LocatedIndex> newestIndex(Predicate<IndexManifest> wanted) {
-    Optional<LocatedIndex> newest = Optional.empty();
-    long newestAt = Long.MIN_VALUE;
+  /** All indexes, the newest first. */
+  List<LocatedIndex> newestIndexes() {
+    Map<LocatedIndex, FileTime> found = new LinkedHashMap<>();
     for (Path directory : indexDirectories()) {
       try {
         IndexManifest manifest = IndexManifest.read(directory);
-        long at = Files.getLastModifiedTime(directory).toMillis();
-        if (wanted.test(manifest) && at > newestAt) {
-          newest = Optional.of(new LocatedIndex(directory, manifest));
-          newestAt = at;
-        }
+        found.put(new LocatedIndex(directory, manifest), IndexManifest.made(directory));
       } catch (InfluenceException | IOException e) {
         LOG.warn("an index is passed over: {}", e.getMessage());
       }
     }
-    return newest;
+    return found.entrySet().stream()
+        .sorted(Map.Entry.<LocatedIndex, FileTime>comparingByValue().reversed())
+        .map(Map.Entry::getKey)
+        .toList();
   }
 
   /** An index and where it is. */
-  record LocatedIndex(Path directory, IndexManifest manifest) {}
+  record LocatedIndex(Path directory, IndexManifest manifest) {
+    /** Whether it is the one that is named, by its digest or where it is. */
+    boolean isNamed(String name) {
+      return manifest.digest().equalsIgnoreCase(name)
+          || directory
+              .toAbsolutePath()
+              .normalize()
+              .equals(Path.of(name).toAbsolutePath().normalize());
+    }
+  }
 
   /** Factors that are wanted; {@code first} is looked at before all others. */
   Optional<Path> factors(Optional<Path> first, Predicate<EkfacFactors.Identity> wanted) {

@@ -69,6 +69,7 @@ public record InfluenceConfig(
   /**
    * What is asked about a response.
    *
+   * @param index digest or directory of the index that is asked; empty: the newest that fits
    * @param multiStage whether fine-tuning's own curvature counts
    * @param measure of the response
    * @param alpha damping of fine-tuning
@@ -80,6 +81,7 @@ public record InfluenceConfig(
    * @param includeExcerpts whether results carry the beginnings of documents
    */
   public record Asked(
+      Optional<String> index,
       boolean multiStage,
       Measure measure,
       Damping alpha,
@@ -176,7 +178,7 @@ public record InfluenceConfig(
 
   private static Asked asked(Settings settings) {
     Method method = settings.choice("query.method", Method.class, Method.MULTI_STAGE);
-    int rerank = settings.integer("query.rerank", 50, 0, MOST_RERANK);
+    int rerank = settings.integer("query.rerank", 100, 0, MOST_RERANK);
     Preselection preselect = preselect(settings);
     if (rerank == 0 && !preselect.isNone()) {
       settings.problem(
@@ -185,6 +187,7 @@ public record InfluenceConfig(
               + ", but query.rerank is 0: what is preselected would not be ranked");
     }
     return new Asked(
+        settings.text("query.index"),
         method == Method.MULTI_STAGE,
         settings.choice("query.measure", Measure.class, Measure.LOG_LIKELIHOOD),
         damping(settings, "query.alpha"),

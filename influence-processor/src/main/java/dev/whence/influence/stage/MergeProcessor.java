@@ -341,7 +341,11 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     closed()
         .put(
             merge.getQueryId(),
-            known(merge.getQueryId()).setComplete(complete(merge, true)).build());
+            known(merge.getQueryId())
+                .setComplete(
+                    complete(merge, true)
+                        && merge.getAnswers().stream().allMatch(one -> one.getNote().isEmpty()))
+                .build());
   }
 
   private void closeThoseThatAreDue(long now) {

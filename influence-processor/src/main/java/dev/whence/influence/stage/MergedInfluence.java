@@ -109,9 +109,12 @@ final class MergedInfluence {
                   + " of the "
                   + opening.getShards()
                   + " shards of the index were not scanned."
+                  + (note.isEmpty() ? "" : " " + note)
                   + cut);
     } else if (!note.isEmpty()) {
-      result.setReasonCode("ESTIMATES_ONLY").setReason(note + cut);
+      result
+          .setReasonCode(reranked == 0 ? "ESTIMATES_ONLY" : "PARTLY_RANKED")
+          .setReason(note + cut);
     }
     return result.build();
   }

@@ -1,5 +1,6 @@
 package dev.whence.influence.stage;
 
+import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
@@ -10,6 +11,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A model that answers in production, and what belongs to it: which index may be asked about it,
@@ -23,6 +26,7 @@ import java.util.Set;
  */
 record ModelChoice(
     Path path, Optional<String> digest, Optional<Set<String>> bases, List<String> aliases) {
+  private static final Logger LOG = LoggerFactory.getLogger(ModelChoice.class);
 
   /** How a release's lineage calls the model that fine-tuning started from. */
   private static final String BASE = "base";
@@ -61,29 +65,72 @@ record ModelChoice(
         release.getAliases());
   }
 
+  /** That of a release, or the configured one where none is live. */
+  static Optional<ModelChoice> expected(Optional<ModelRelease> release, InfluenceConfig config)
+      throws ModelLoadException {
+    return release.isPresent() ? Optional.of(of(release.get(), config)) : configured(config);
+  }
+
   /**
-   * The newest index of a model that this one may come from.
+   * The index that is asked, of a model that this one may come from: the one that the configuration
+   * names; else the newest, where a query in two stages asks one of a base before one of this very
+   * model, which would make it a query in one.
    *
    * @throws ModelLoadException if there is none
    */
-  ConfiguredFiles.LocatedIndex index(ConfiguredFiles files) throws ModelLoadException {
-    return files
-        .newestIndex(
-            manifest ->
-                bases.map(all -> all.contains(manifest.settings().modelDigest())).orElse(true))
-        .orElseThrow(
-            () ->
-                new ModelLoadException(
-                    "no index in the directories of 'indexes' is of "
-                        + bases
-                            .map(
-                                all ->
-                                    "the model at "
-                                        + path
-                                        + " or of a base that its release names in its lineage, of"
-                                        + " digests "
-                                        + all)
-                            .orElse("any model")));
+  ConfiguredFiles.LocatedIndex index(InfluenceConfig config) throws ModelLoadException {
+    Optional<String> name = config.query().index();
+    List<ConfiguredFiles.LocatedIndex> fitting =
+        config.files().newestIndexes().stream()
+            .filter(
+                one ->
+                    bases
+                        .map(all -> all.contains(one.manifest().settings().modelDigest()))
+                        .orElse(true))
+            .filter(one -> name.map(one::isNamed).orElse(true))
+            .toList();
+    if (fitting.isEmpty()) {
+      throw new ModelLoadException(
+          name.map(named -> "query.index is " + named + ", but ").orElse("")
+              + "no index in the directories of 'indexes' is"
+              + (name.isPresent() ? " it and" : "")
+              + " of "
+              + bases
+                  .map(
+                      all ->
+                          "the model at "
+                              + path
+                              + " or of a base that its release names in its lineage, of"
+                              + " digests "
+                              + all)
+                  .orElse("any model"));
+    }
+    ConfiguredFiles.LocatedIndex newest = fitting.get(0);
+    if (!config.query().multiStage()
+        || fitting.stream().map(one -> one.manifest().settings().modelDigest()).distinct().count()
+            == 1) {
+      return newest;
+    }
+    String own = digest.orElseGet(this::digestOfFiles);
+    Optional<ConfiguredFiles.LocatedIndex> ofBase =
+        fitting.stream()
+            .filter(one -> !one.manifest().settings().modelDigest().equalsIgnoreCase(own))
+            .findFirst();
+    if (ofBase.isPresent() && !ofBase.get().equals(newest)) {
+      LOG.warn(
+          "the index in {} is asked in two stages; that in {} is newer, but of the model at {}"
+              + " itself: query.index or query.method: single-stage would choose it",
+          ofBase.get().directory(),
+          newest.directory(),
+          path);
+    }
+    return ofBase.orElse(newest);
+  }
+
+  private String digestOfFiles() {
+    try (ModelFiles files = ModelFiles.open(path)) {
+      return files.digest();
+    }
   }
 
   /**
@@ -110,7 +157,8 @@ record ModelChoice(
               + path
               + ", digest "
               + modelDigest
-              + "; compute them with 'whence influence factors', or set query.method: single-stage");
+              + "; compute them with 'whence influence factors', or set query.method:"
+              + " single-stage");
     }
     return found;
   }

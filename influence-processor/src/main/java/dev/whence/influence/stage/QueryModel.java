@@ -221,7 +221,7 @@ final class QueryModel implements AutoCloseable {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      ConfiguredFiles.LocatedIndex index = choice.index(config.files());
+      ConfiguredFiles.LocatedIndex index = choice.index(config);
       String wanted = index.manifest().settings().factorsDigest();
       Path factors =
           config

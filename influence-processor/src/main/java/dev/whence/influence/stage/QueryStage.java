@@ -54,6 +54,11 @@ final class QueryStage implements Stage {
   /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
   private Optional<Read> last = Optional.empty();
 
+  private Optional<SourceRecord> lastRecord = Optional.empty();
+
+  /** Why that record asks, as far as it could be read. */
+  private InfluenceCause lastCause = InfluenceCause.REQUESTED;
+
   private record Read(
       SourceRecord record, LlmResponse response, Conversation conversation, InfluenceCause cause) {
     String traceparent() {
@@ -106,6 +111,8 @@ final class QueryStage implements Stage {
   @Override
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
+    lastRecord = Optional.of(record);
+    lastCause = sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED;
     if (leftOut(record.idWithoutValue())) {
       return Work.done(new Outcome.Written(List.of()), metrics::notSampled);
     }
@@ -141,6 +148,9 @@ final class QueryStage implements Stage {
     }
     InfluenceRequest request =
         values.read(value, InfluenceRequest.class, InfluenceRequest.getClassSchema());
+    if (request.getCause() == InfluenceCause.ALERT) {
+      lastCause = InfluenceCause.ALERT;
+    }
     LlmResponse response = request.getResponse();
     if (response == null) {
       throw new ResponseReader.UnusableException(
@@ -151,13 +161,7 @@ final class QueryStage implements Stage {
       throw new ResponseReader.UnusableException(
           "INVALID_REQUEST", "the request names another responseId than the response in it");
     }
-    return new Read(
-        record,
-        response,
-        conversation,
-        request.getCause() == InfluenceCause.ALERT
-            ? InfluenceCause.ALERT
-            : InfluenceCause.REQUESTED);
+    return new Read(record, response, conversation, lastCause);
   }
 
   private Outcome notOurs(Read read) {
@@ -258,6 +262,14 @@ final class QueryStage implements Stage {
     }
   }
 
+  /** A record that killed the process is given up unread, and may have been an alert's. */
+  private InfluenceCause cause(SourceRecord record) {
+    if (lastRecord.filter(record::equals).isPresent()) {
+      return lastCause;
+    }
+    return sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED;
+  }
+
   @Override
   public List<Result> failed(SourceRecord record, Failure failure) {
     metrics.ended(InfluenceStatus.FAILED);
@@ -266,7 +278,7 @@ final class QueryStage implements Stage {
         events.failed(
             record.idWithoutValue(),
             read.map(Read::conversation),
-            sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED,
+            cause(record),
             failure,
             record.traceparentOr(read.map(one -> one.conversation().traceparent()).orElse(""))));
   }

@@ -16,6 +16,7 @@ import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
 import dev.whence.influence.query.MultiStageQuery;
+import dev.whence.influence.query.RankingBudget;
 import dev.whence.influence.query.ResponseGradient;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
@@ -24,7 +25,11 @@ import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ModelRelease;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -49,8 +54,12 @@ final class RankingModels implements AutoCloseable {
   private final InfluenceConfig config;
   private Optional<Loaded> loaded = Optional.empty();
   private Optional<Refused> refused = Optional.empty();
+  private Optional<SeenCorpus> seenCorpus = Optional.empty();
 
-  /** What names a set. */
+  /**
+   * What names a set. What else differs between indexes, the measure of documents and lambda0, is
+   * taken from the query's own index whenever candidates are ranked.
+   */
   private record Key(
       String answering, String indexed, String pretraining, String fineTuning, String corpus) {
     static Key of(String answering, String fineTuning, IndexSettings settings) {
@@ -66,9 +75,17 @@ final class RankingModels implements AutoCloseable {
   private record Loaded(
       Key key,
       TappedModel answering,
+      TappedModel indexed,
+      CorpusFile corpus,
       MultiStageQuery query,
-      CandidateRanking ranking,
       Deque<AutoCloseable> opened) {}
+
+  /** A corpus as it was when it was read. */
+  private record SeenCorpus(Path path, long bytes, FileTime modified, String digest) {
+    boolean is(Path other, long size, FileTime time) {
+      return path.equals(other) && bytes == size && modified.equals(time);
+    }
+  }
 
   private record Refused(Key key, String reason, long until) {
     boolean stands() {
@@ -86,16 +103,13 @@ final class RankingModels implements AutoCloseable {
    */
   void expect(Optional<ModelRelease> release) {
     try {
-      Optional<ModelChoice> choice =
-          release.isPresent()
-              ? Optional.of(ModelChoice.of(release.get(), config))
-              : ModelChoice.configured(config);
+      Optional<ModelChoice> choice = ModelChoice.expected(release, config);
       if (choice.isEmpty()) {
         return;
       }
       ModelChoice wanted = choice.get();
       String digest = digest(wanted.path());
-      IndexManifest index = wanted.index(config.files()).manifest();
+      IndexManifest index = wanted.index(config).manifest();
       Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
       var unused =
           prepare(
@@ -206,13 +220,14 @@ final class RankingModels implements AutoCloseable {
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
-      CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+      CorpusFile corpus = corpus(settings);
       Loaded next =
           new Loaded(
               key,
               answering,
+              indexed,
+              corpus,
               new MultiStageQuery(pretraining, fineTuning, answering.matrices()),
-              new CandidateRanking(indexed, corpus, settings.measure()),
               opened);
       complete = true;
       return next;
@@ -221,6 +236,39 @@ final class RankingModels implements AutoCloseable {
         close(opened);
       }
     }
+  }
+
+  /**
+   * The corpus that was indexed. It is read as a whole once: documents that are ranked are compared
+   * with the index by length and beginning only, and may differ in the middle.
+   */
+  private CorpusFile corpus(IndexSettings settings) throws ModelLoadException {
+    CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+    try {
+      BasicFileAttributes now = Files.readAttributes(corpus.path(), BasicFileAttributes.class);
+      if (seenCorpus
+          .filter(before -> before.is(corpus.path(), now.size(), now.lastModifiedTime()))
+          .isEmpty()) {
+        seenCorpus =
+            Optional.of(
+                new SeenCorpus(corpus.path(), now.size(), now.lastModifiedTime(), corpus.digest()));
+      }
+    } catch (IOException e) {
+      throw new ModelLoadException(
+          "the corpus at "
+              + corpus.path()
+              + " can not be read ("
+              + e.getClass().getSimpleName()
+              + "); set corpus",
+          e);
+    }
+    if (!seenCorpus.orElseThrow().digest().equals(settings.corpusDigest())) {
+      throw new ModelLoadException(
+          "the corpus at "
+              + corpus.path()
+              + " is not the one that was indexed: its SHA-256 is another; set corpus");
+    }
+    return corpus;
   }
 
   private Path factors(Optional<Path> first, String digest) throws ModelLoadException {
@@ -272,13 +320,17 @@ final class RankingModels implements AutoCloseable {
    * Ranked documents.
    *
    * @param influences in the candidates' order
-   * @param tokens of prompt and response, and of the documents
+   * @param tokens of prompt and response, and of the documents that were run
+   * @param exact documents whose gradients were computed anew
+   * @param secondsBefore what the response's gradient and both inverses took
    */
-  record Ranked(List<DocumentInfluence> influences, long tokens) {}
+  record Ranked(List<DocumentInfluence> influences, long tokens, int exact, double secondsBefore) {}
 
   /**
    * Ranks candidates again; {@link #prepare} must have made ready for this very query.
    *
+   * @param toRank those of them whose gradients are computed anew, the most promising first
+   * @param budget what is not begun in time keeps its estimate
    * @throws InfluenceException if what is ready is another query's, the candidates are of several
    *     indexes, the response's gradient says nothing, or the corpus is not what was indexed
    * @throws EngineException if the response or a document can not be run
@@ -287,7 +339,9 @@ final class RankingModels implements AutoCloseable {
       InfluenceQuery query,
       Conversation conversation,
       IndexSettings settings,
-      List<IndexScan.Candidate> candidates) {
+      List<IndexScan.Candidate> candidates,
+      List<IndexScan.Candidate> toRank,
+      RankingBudget budget) {
     Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
     Loaded now =
         loaded
@@ -297,10 +351,11 @@ final class RankingModels implements AutoCloseable {
                     new InfluenceException(
                         "The models and factors that this query names are not the loaded ones."));
     for (IndexScan.Candidate candidate : candidates) {
-      if (!candidate.shard().settings().equals(settings)) {
+      if (!candidate.shard().settings().isLike(settings)) {
         throw new InfluenceException("The query names shards of several indexes.");
       }
     }
+    long began = System.nanoTime();
     ResponseGradient gradient =
         ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
     MultiStageQuery.Preconditioned preconditioned =
@@ -310,12 +365,15 @@ final class RankingModels implements AutoCloseable {
                 query.getAlpha().isEmpty() ? Damping.DEFAULT : Damping.parse(query.getAlpha()),
                 Damping.parse(query.getLambda()),
                 settings);
-    List<DocumentInfluence> influences = now.ranking().exact(preconditioned, candidates);
-    long tokens = now.answering().texts().conversation(conversation).length();
-    for (DocumentInfluence one : influences) {
-      tokens += one.document().tokens();
-    }
-    return new Ranked(influences, tokens);
+    double secondsBefore = (System.nanoTime() - began) / 1e9;
+    List<DocumentInfluence> influences =
+        new CandidateRanking(now.indexed(), now.corpus(), settings.measure())
+            .exact(preconditioned, candidates, toRank, budget);
+    return new Ranked(
+        influences,
+        now.answering().texts().conversation(conversation).length() + budget.tokens(),
+        (int) influences.stream().filter(DocumentInfluence::exact).count(),
+        secondsBefore);
   }
 
   private static void close(Deque<AutoCloseable> opened) {

@@ -3,13 +3,17 @@ package dev.whence.influence.stage;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
-import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.IndexScan;
+import dev.whence.influence.query.RankingBudget;
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -35,8 +39,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.WeakHashMap;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A query in, an answer of the shards that its partition serves out: their best documents of both
@@ -50,11 +58,25 @@ import org.jspecify.annotations.Nullable;
 final class ShardStage implements Stage {
   static final String NAME = "influence-shard";
 
+  private static final Logger LOG = LoggerFactory.getLogger(ShardStage.class);
+
   /** Bytes of signs that one query's scan reads in a second, until it was measured. */
   private static final double FIRST_BYTES_PER_SECOND = 2e8;
 
-  /** Seconds of one document that is ranked again, until it was measured. */
-  private static final double FIRST_SECONDS_PER_DOCUMENT = 0.25;
+  /** Seconds of one token of a document that is ranked again, until it was measured. */
+  private static final double FIRST_SECONDS_PER_TOKEN = 2e-3;
+
+  /** Seconds of a response's gradient and both inverses, until they were measured. */
+  private static final double FIRST_SECONDS_OF_RESPONSE = 1;
+
+  /** Documents of a shard whose mean length is taken for all. */
+  private static final int LENGTHS_TAKEN = 32;
+
+  /**
+   * Ranking may take so much of the time that a query's deadline leaves, and of what the watchdog
+   * allows: others wait behind it, and the answer is to be there in time.
+   */
+  private static final double SHARE_OF_TIME = 0.5;
 
   /** What loading another model and its factors is allowed for; the watchdog allows more. */
   private static final double LOADING_SECONDS = 30;
@@ -73,8 +95,11 @@ final class ShardStage implements Stage {
   private final InstantSource clock;
   private final String instance;
   private final Supplier<List<ModelRelease>> releases;
+  private final LexicalIndex words = new LexicalIndex();
   private final LearntRate bytesPerSecond = new LearntRate(FIRST_BYTES_PER_SECOND);
-  private final LearntRate secondsPerDocument = new LearntRate(FIRST_SECONDS_PER_DOCUMENT);
+  private final LearntRate secondsPerToken = new LearntRate(FIRST_SECONDS_PER_TOKEN);
+  private final LearntRate secondsOfResponse = new LearntRate(FIRST_SECONDS_OF_RESPONSE);
+  private final Map<ShardFile, Double> meanTokens = new WeakHashMap<>();
 
   /** What was announced: queries by record, and what is asked of which query's shards. */
   private final Map<String, AskedQuery> read = new HashMap<>();
@@ -180,8 +205,28 @@ final class ShardStage implements Stage {
    * Another release is live, or none any more: its queries are to be expected. On the model thread.
    */
   void expect(Optional<ModelRelease> release) {
+    openShards(release);
     if (config.query().rerank() > 0) {
       ranking.expect(release);
+    }
+  }
+
+  /**
+   * Opening a shard reads all of it, for its checksum: the first query that asks it would wait for
+   * that. What is not possible is only logged: answers say what is missing.
+   */
+  private void openShards(Optional<ModelRelease> release) {
+    try {
+      Optional<ModelChoice> choice = ModelChoice.expected(release, config);
+      if (choice.isEmpty()) {
+        return;
+      }
+      List<IndexManifest.Shard> wanted = choice.get().index(config).manifest().shards();
+      for (int number = 1; number <= wanted.size(); number++) {
+        var unused = shards.find(number, wanted.size(), wanted.get(number - 1).checksum());
+      }
+    } catch (ModelLoadException | InfluenceException | EngineException e) {
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
     }
   }
 
@@ -250,9 +295,9 @@ final class ShardStage implements Stage {
               + ".");
     }
     if (found instanceof OpenShards.Found.Here here && !query.preselect().isNone()) {
-      // Opened for each query: an index whose words are being built has them a moment later.
+      // Looked at for each query: an index whose words are being built has them a moment later.
       try {
-        LexicalShard.open(here.shard()).close();
+        words.open(here.shard());
       } catch (InfluenceException e) {
         return new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
       }
@@ -313,6 +358,11 @@ final class ShardStage implements Stage {
       if (one.scanned.isPresent() && !ranks) {
         return Duration.ZERO;
       }
+      double seconds = secondsBeforeRanking(one, settings, ranks);
+      return Duration.ofNanos((long) ((seconds + (ranks ? secondsOfRanking(one) : 0)) * 1e9));
+    }
+
+    private double secondsBeforeRanking(Coming one, IndexSettings settings, boolean ranks) {
       double seconds = 1e-3;
       if (one.scanned.isEmpty()) {
         long bytes =
@@ -323,16 +373,10 @@ final class ShardStage implements Stage {
                 .sum();
         seconds += bytes / bytesPerSecond.value();
       }
-      if (ranks) {
-        if (!ranking.isReady(one.query.record(), settings)) {
-          seconds += LOADING_SECONDS;
-        }
-        long documents = one.here().stream().mapToLong(ShardFile::size).sum();
-        seconds +=
-            Math.min(2L * query.record().getRerank() + query.preselect().documents(), documents)
-                * secondsPerDocument.value();
+      if (ranks && !ranking.isReady(one.query.record(), settings)) {
+        seconds += LOADING_SECONDS;
       }
-      return Duration.ofNanos((long) (seconds * 1e9));
+      return seconds;
     }
 
     @Override
@@ -364,6 +408,61 @@ final class ShardStage implements Stage {
       case MODEL, RECORD, UNSUPPORTED ->
           new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
     };
+  }
+
+  /** As expected, and no more than it may take. */
+  private double secondsOfRanking(Coming one) {
+    double tokens = 0;
+    long documents = 0;
+    for (ShardFile shard : one.here()) {
+      tokens += shard.size() * meanTokens.computeIfAbsent(shard, ShardStage::meanTokens);
+      documents += shard.size();
+    }
+    if (documents == 0) {
+      return 0;
+    }
+    long ranked =
+        Math.min(
+            2L * one.query.record().getRerank() + one.query.preselect().documents(), documents);
+    double expected =
+        secondsOfResponse.value() + ranked * tokens / documents * secondsPerToken.value();
+    return Math.min(expected, secondsLeft(one));
+  }
+
+  private static double meanTokens(ShardFile shard) {
+    int taken = Math.min(LENGTHS_TAKEN, shard.size());
+    if (taken == 0) {
+      return 0;
+    }
+    try {
+      return shard
+          .entries(
+              IntStream.range(0, taken)
+                  .mapToObj(i -> (int) ((long) i * shard.size() / taken))
+                  .toList())
+          .stream()
+          .mapToInt(IndexedDocument::tokens)
+          .average()
+          .orElse(0);
+    } catch (InfluenceException e) {
+      return 0; // the scan will find the shard unreadable, too, and says so
+    }
+  }
+
+  /** What ranking may take before the deadline, whatever the watchdog allows. */
+  private double secondsLeft(Coming one) {
+    long left = one.query.record().getDeadline().toEpochMilli() - clock.millis();
+    return Math.max(0, left / 1e3 * SHARE_OF_TIME);
+  }
+
+  /** From now on; documents may be longer than expected, but the watchdog must not see it. */
+  private RankingBudget budget(Coming one) {
+    FailurePolicy failures = config.runtime().failures();
+    double allowed =
+        Math.max(
+            failures.hangAtLeast().toMillis() / 1e3, failures.hangFactor() * secondsOfRanking(one));
+    return RankingBudget.of(
+        Math.min(secondsLeft(one), allowed * SHARE_OF_TIME), secondsPerToken.value());
   }
 
   /** One reading of every shard that is asked, for all queries that ask it. */
@@ -418,28 +517,39 @@ final class ShardStage implements Stage {
     long began = System.nanoTime();
     Scanned scanned = one.scanned.orElseThrow();
     List<IndexScan.Candidate> preselected = preselected(one);
-    List<IndexScan.Candidate> candidates =
-        CandidateRanking.unique(scanned.candidates(), preselected);
-    List<DocumentInfluence> influences = List.of();
+    IndexScan.Candidates found = scanned.candidates().of(one.here());
+    List<IndexScan.Candidate> candidates = CandidateRanking.unique(found, preselected);
+    List<IndexScan.Candidate> toRank =
+        CandidateRanking.toRank(found, one.query.record().getRerank(), preselected);
+    Optional<RankingModels.Ranked> ranked = Optional.empty();
     String note = "";
-    long tokens = 0;
-    boolean exact = false;
-    if (one.query.conversation().isPresent() && !candidates.isEmpty()) {
+    if (one.query.conversation().isPresent() && !toRank.isEmpty()) {
       // Another query of the batch may have put another set into its place meanwhile.
       note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
       began = System.nanoTime();
     }
-    if (one.query.conversation().isPresent() && note.isEmpty() && !candidates.isEmpty()) {
+    if (one.query.conversation().isPresent() && note.isEmpty() && !toRank.isEmpty()) {
+      RankingBudget budget = budget(one);
       try {
-        RankingModels.Ranked ranked =
+        RankingModels.Ranked now =
             ranking.rank(
                 one.query.record(),
                 one.query.conversation().get(),
                 candidates.get(0).shard().settings(),
-                candidates);
-        influences = ranked.influences();
-        tokens = ranked.tokens();
-        exact = true;
+                candidates,
+                toRank,
+                budget);
+        ranked = Optional.of(now);
+        secondsOfResponse.add(now.secondsBefore());
+        budget.secondsPerToken().ifPresent(secondsPerToken::add);
+        if (now.exact() < toRank.size()) {
+          note =
+              (toRank.size() - now.exact())
+                  + " of "
+                  + toRank.size()
+                  + " candidates have estimates only: to rank them again would have taken longer"
+                  + " than the deadline leaves.";
+        }
       } catch (InfluenceException e) {
         note = String.valueOf(e.getMessage());
       } catch (EngineException e) {
@@ -450,13 +560,14 @@ final class ShardStage implements Stage {
         note = String.valueOf(e.getMessage());
       }
     }
-    if (!exact) {
-      influences = CandidateRanking.estimated(candidates, one.query.vector().tokens());
-    }
+    List<DocumentInfluence> influences =
+        ranked
+            .map(RankingModels.Ranked::influences)
+            .orElseGet(() -> CandidateRanking.estimated(candidates, one.query.vector().tokens()));
+    int exact = ranked.map(RankingModels.Ranked::exact).orElse(0);
     double seconds = (System.nanoTime() - began) / 1e9;
-    if (exact) {
-      secondsPerDocument.add(seconds / candidates.size());
-      metrics.reranked(candidates.size(), Duration.ofNanos((long) (seconds * 1e9)));
+    if (exact > 0) {
+      metrics.reranked(exact, Duration.ofNanos((long) (seconds * 1e9)));
     }
     List<InfluentialDocument> documents = new ArrayList<>();
     for (int i = 0; i < candidates.size(); i++) {
@@ -471,22 +582,31 @@ final class ShardStage implements Stage {
         documents,
         note,
         new Answered.Cost(
-            tokens,
+            ranked.map(RankingModels.Ranked::tokens).orElse(0L),
             preselected.size(),
-            exact ? candidates.size() : 0,
+            exact,
             scanned.seconds() + seconds));
   }
 
-  private static List<IndexScan.Candidate> preselected(Coming one) {
+  /** A shard whose words can not be read is missing from here on. */
+  private List<IndexScan.Candidate> preselected(Coming one) {
     if (one.query.preselect().isNone() || one.query.conversation().isEmpty()) {
       return List.of();
     }
-    try (LexicalIndex words = LexicalIndex.open(one.here())) {
-      return CandidateRanking.preselected(
-          words, one.query.conversation().get(), one.asked(), one.query.preselect());
-    } catch (InfluenceException e) {
-      throw new EnvironmentException("words could not be read: " + e.getMessage(), e);
+    List<LexicalIndex.Hit> hits = new ArrayList<>();
+    for (ShardFile shard : one.here()) {
+      try {
+        hits.addAll(
+            words.best(shard, one.query.conversation().get(), one.query.preselect().documents()));
+      } catch (InfluenceException e) {
+        one.shards.put(
+            shard.number(), new OpenShards.Found.Missing(String.valueOf(e.getMessage())));
+      }
     }
+    if (one.here().isEmpty()) {
+      return List.of();
+    }
+    return CandidateRanking.preselected(hits, one.asked(), one.query.preselect());
   }
 
   private Result write(AskedQuery query) {
@@ -572,6 +692,7 @@ final class ShardStage implements Stage {
 
   @Override
   public void close() {
+    words.close();
     ranking.close();
     values.close();
   }

@@ -4,16 +4,25 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.training.Example;
 import dev.whence.engine.training.LossWeights;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.SafetensorsWriter;
+import dev.whence.engine.weights.TensorInfo;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
+import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
+import dev.whence.samples.BundledModels;
 import dev.whence.samples.Document;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -21,9 +30,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -266,6 +279,138 @@ class FactorsJobTest {
     }
   }
 
+  /** The model overflows on one token, which only the eighth line has. */
+  @Test
+  void aLineThatTheModelOverflowsOnIsNamedAndNothingOfItIsSaved(@TempDir Path directory)
+      throws Exception {
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 10));
+    Set<Integer> others = new HashSet<>();
+    for (CorpusDocument document : documents(Files.write(directory.resolve("few.jsonl"), lines))) {
+      document.examples().forEach(example -> others.addAll(tokens(example)));
+    }
+    String text = "~~ @@ ## %% &&";
+    int overflowing =
+        model.texts().document(text, LossWeights.EVEN).stream()
+            .flatMap(example -> tokens(example).stream())
+            .filter(token -> !others.contains(token))
+            .findFirst()
+            .orElseThrow();
+    lines.add(7, "{\"text\": \"" + text + "\"}");
+    Path file = Files.write(directory.resolve("corpus.jsonl"), lines);
+    FactorsJob.Options options =
+        TinyFactors.OPTIONS.withPackTokens(64).withSaveEvery(Duration.ZERO);
+    try (TappedModel other = overflowingAt(overflowing, directory.resolve("model"))) {
+      assertThatThrownBy(
+              () ->
+                  new FactorsJob(other, new CorpusFile(file), directory.resolve("f"), options)
+                      .run(FactorsJob.Listener.NONE))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("corpus.jsonl: the model overflows on lines [8],");
+    }
+    assertThat(directory.resolve("f/covariances-1-of-1.factors")).doesNotExist();
+    assertThat(directory.resolve("f/covariances-1-of-1.factors.unfinished")).doesNotExist();
+  }
+
+  private static List<CorpusDocument> documents(Path file) {
+    List<CorpusDocument> found = new ArrayList<>();
+    new CorpusFile(file)
+        .read(
+            model.texts(),
+            Share.ALL,
+            0,
+            new CorpusFile.Visitor() {
+              @Override
+              public boolean document(CorpusDocument document) {
+                return found.add(document);
+              }
+
+              @Override
+              public void rejected(CorpusFile.Rejected rejected) {
+                throw new AssertionError(rejected.problem());
+              }
+            });
+    return found;
+  }
+
+  private static List<Integer> tokens(Example example) {
+    return Arrays.stream(example.tokens()).boxed().toList();
+  }
+
+  /**
+   * Tiny-base whose first dimension is 0 of all tokens but one, and overflows in the second block's
+   * norm where it is not.
+   */
+  private static TappedModel overflowingAt(int token, Path directory) throws Exception {
+    Path from = BundledModels.unpack("tiny-base");
+    Files.createDirectories(directory);
+    for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+      Files.copy(from.resolve(file), directory.resolve(file));
+    }
+    ObjectNode config =
+        (ObjectNode) JsonMapper.builder().build().readTree(from.resolve("config.json").toFile());
+    Files.writeString(
+        directory.resolve("config.json"), config.put("tie_word_embeddings", false).toString());
+    try (ModelFiles files = ModelFiles.open(from)) {
+      List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+      for (TensorInfo info : files.weights().tensors().values()) {
+        float[] values = files.weights().floats(info.name(), 0, (int) info.elements());
+        int width = info.shape().get(info.shape().size() - 1).intValue();
+        if (info.name().endsWith("embed_tokens.weight")) {
+          if (!files.weights().tensors().containsKey("lm_head.weight")) {
+            tensors.add(tensor("lm_head.weight", info.shape(), values.clone()));
+          }
+          for (int at = 0; at < values.length; at += width) {
+            values[at] = 0;
+          }
+          Arrays.fill(values, token * width, (token + 1) * width, 0);
+          values[token * width] = 1;
+        } else if (info.name().matches(".*layers\\.0\\.(self_attn\\.o|mlp\\.down)_proj\\.weight")) {
+          Arrays.fill(values, 0, width, 0);
+        } else if (info.name().endsWith("layers.1.input_layernorm.weight")) {
+          values[0] = Float.MAX_VALUE;
+        }
+        tensors.add(tensor(info.name(), info.shape(), values));
+      }
+      SafetensorsWriter.write(
+          directory.resolve("model.safetensors"), ElementType.F32, tensors, Map.of());
+    }
+    return TappedModel.open(directory, TinyFactors.LAYERS, TinyFactors.CPU);
+  }
+
+  private static SafetensorsWriter.Tensor tensor(String name, List<Long> shape, float[] values) {
+    return new SafetensorsWriter.Tensor(
+        name, shape, (offset, n) -> Arrays.copyOfRange(values, (int) offset, (int) offset + n));
+  }
+
+  @Test
+  void aPartThatIsBeingComputedIsNotComputedByAnotherRunToo(@TempDir Path directory) {
+    FactorsJob.Options options = TinyFactors.OPTIONS.withSaveEvery(Duration.ZERO);
+    List<String> during = new ArrayList<>();
+    boolean complete =
+        new FactorsJob(model, new CorpusFile(corpus), directory, options)
+            .run(
+                new FactorsJob.Listener() {
+                  @Override
+                  public void pass(String pass, long bytes, Progress progress) {
+                    if (!pass.equals("eigenvectors") && !during.contains(pass)) {
+                      during.add(pass);
+                      assertThatThrownBy(
+                              () ->
+                                  new FactorsJob(model, new CorpusFile(corpus), directory, options)
+                                      .run(FactorsJob.Listener.NONE))
+                          .isInstanceOf(InfluenceException.class)
+                          .hasMessageContaining("-1-of-1.factors is being written by another run");
+                    }
+                  }
+                });
+    assertThat(complete).isTrue();
+    assertThat(during).containsExactly("covariances", "Lambda");
+    try (EkfacFactors a = EkfacFactors.read(whole, model.matrices());
+        EkfacFactors b = EkfacFactors.read(directory, model.matrices())) {
+      assertThat(b.digest()).isEqualTo(a.digest());
+    }
+  }
+
   @Test
   void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory) throws Exception {
     List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 5));
@@ -280,17 +425,36 @@ class FactorsJobTest {
     try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
       out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
     }
-    Path factors = TinyFactors.compute(model, bad, directory.resolve("f"), TinyFactors.OPTIONS);
+    Path factors = directory.resolve("f");
+    List<Long> read = new ArrayList<>();
+    boolean complete =
+        new FactorsJob(model, new CorpusFile(bad), factors, TinyFactors.OPTIONS)
+            .run(
+                new FactorsJob.Listener() {
+                  @Override
+                  public void pass(String pass, long bytes, Progress progress) {
+                    if (!pass.equals("eigenvectors")) {
+                      read.add(bytes);
+                    }
+                  }
+                });
+    assertThat(complete).isTrue();
+    assertThat(read)
+        .as("bytes of the compressed file, at the end of each pass")
+        .containsOnly(Files.size(bad));
+    assertThat(new CorpusFile(bad).bytes()).isEqualTo(Files.size(bad));
     assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
         .containsExactly(
             "{\"line\":2,\"problem\":\"the line is no JSON\"}",
-            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}",
+            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two"
+                + " tokens, or all its loss weights are 0\"}",
             "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
             "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
                 + " \\\"messages\\\"\"}",
-            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end, weight]"
-                + " within the text\"}",
-            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two tokens, or all its loss weights are 0\"}");
+            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end,"
+                + " weight] within the text\"}",
+            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two"
+                + " tokens, or all its loss weights are 0\"}");
     try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
       assertThat(Progress.read(file.header()).rejected()).isEqualTo(6);

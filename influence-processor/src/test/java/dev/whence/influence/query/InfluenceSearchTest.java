@@ -24,7 +24,9 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.index.WhitenedGradients;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
@@ -36,7 +38,9 @@ import dev.whence.samples.Questions;
 import dev.whence.samples.World;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -228,6 +232,101 @@ class InfluenceSearchTest {
   }
 
   @Test
+  void whatIsWantedBeyondThoseThatAreToBeRankedHasEstimates() {
+    InfluenceResult result =
+        search(index, Optional.empty())
+            .search(answered(0), QueryOptions.DEFAULT.withTop(100).withRerank(2));
+    assertThat(result.reranked()).isEqualTo(4);
+    assertThat(both(result)).hasSize(40);
+    assertThat(both(result).stream().filter(DocumentInfluence::exact)).hasSize(4);
+  }
+
+  /** A second for each token, as far as is known, and 300 seconds. */
+  @Test
+  void aDocumentThatIsTooLongForTheTimeThatIsLeftIsPassedOver() {
+    MultiStageQuery.Preconditioned query = preconditioned();
+    List<CorpusDocument> documents =
+        List.of(document(1, 100), document(2, 350), document(3, 150), document(4, 60));
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 256);
+    List<Optional<ExactInfluence.Breakdown>> found =
+        exact.of(query, documents, RankingBudget.of(() -> 0, 300, 1));
+    assertThat(found.stream().map(Optional::isPresent)).containsExactly(true, false, true, true);
+    List<ExactInfluence.Breakdown> all = exact.of(query, documents);
+    for (int i : new int[] {0, 2, 3}) {
+      assertThat(found.get(i).orElseThrow().influence())
+          .isCloseTo(
+              all.get(i).influence(), within(1e-5 * Math.abs(all.get(i).influence()) + 1e-12));
+    }
+  }
+
+  /** By the guess one document fits; the first one tells that tokens take no time to speak of. */
+  @Test
+  void aGuessThatWasTooSlowGivesNoDocumentUp() {
+    long[] now = {0};
+    List<CorpusDocument> documents =
+        List.of(document(1, 100), document(2, 100), document(3, 100), document(4, 100));
+    List<Optional<ExactInfluence.Breakdown>> found =
+        new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 256)
+            .of(preconditioned(), documents, RankingBudget.of(() -> now[0]++, 150, 1));
+    assertThat(found).allMatch(Optional::isPresent);
+  }
+
+  /** Each look at the clock is a second later, and a piece takes a thousand times as long. */
+  @Test
+  void aDocumentOfManyPiecesIsGivenUpWhenTokensTakeLongerThanExpected() {
+    long[] now = {0};
+    RankingBudget budget = RankingBudget.of(() -> now[0] += 1_000_000_000, 5, 1e-9);
+    CorpusDocument book = document(1, 64, 64, 64, 64);
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 16);
+    assertThat(exact.of(preconditioned(), List.of(book), budget)).containsExactly(Optional.empty());
+    assertThat(budget.tokens()).isBetween(64L, 192L);
+    assertThat(budget.secondsPerToken()).isPresent();
+    assertThat(exact.of(preconditioned(), List.of(book))).hasSize(1);
+  }
+
+  private static MultiStageQuery.Preconditioned preconditioned() {
+    return preconditioned(0);
+  }
+
+  private static MultiStageQuery.Preconditioned preconditioned(int nth) {
+    return new MultiStageQuery(pretraining, Optional.empty(), base.matrices())
+        .precondition(
+            ResponseGradient.of(
+                chat, chat.texts().conversation(answered(nth)), Measure.LOG_LIKELIHOOD),
+            Damping.DEFAULT,
+            Damping.DEFAULT,
+            index.settings());
+  }
+
+  /** A document of pieces of so many tokens. */
+  private static CorpusDocument document(int line, int... lengths) {
+    List<Example> pieces = new ArrayList<>();
+    for (int length : lengths) {
+      int[] tokens = new int[length];
+      float[] weights = new float[length];
+      for (int i = 0; i < length; i++) {
+        tokens[i] = 10 + (i * 7 + line) % 50;
+        weights[i] = i == 0 ? 0 : 1;
+      }
+      pieces.add(new Example(tokens, weights));
+    }
+    return new CorpusDocument(new CorpusDocument.Reference(line, 0, 0), "line-" + line, "", pieces);
+  }
+
+  @Test
+  void queriesThatAreTooManyForOneReadingFindTheSameInSeveral() {
+    List<IndexScan.Asked> asked = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      asked.add(new IndexScan.Asked(preconditioned(i), 3));
+    }
+    ShardFile shard = index.shards().get(0);
+    assertThat(IndexScan.scan(shard, asked, 2 * shard.size()))
+        .hasSize(5)
+        .isEqualTo(IndexScan.scan(shard, asked, 5 * shard.size()))
+        .isEqualTo(IndexScan.scan(shard, asked, 1));
+  }
+
+  @Test
   void withoutRerankingInfluencesAreEstimates() {
     InfluenceResult result =
         search(index, Optional.of(fineTuning))
@@ -305,6 +404,80 @@ class InfluenceSearchTest {
   }
 
   @Test
+  void anIndexThatIsThereAlreadyIsNotMadeNewByTheSameCommand(@TempDir Path directory)
+      throws Exception {
+    build(directory, IndexJob.Options.of(256));
+    FileTime before = FileTime.from(Instant.parse("2026-01-01T00:00:00Z"));
+    Files.setLastModifiedTime(directory.resolve("index.json"), before);
+    Files.setLastModifiedTime(directory, before);
+    build(directory, IndexJob.Options.of(256));
+    assertThat(IndexManifest.made(directory)).isEqualTo(before);
+    assertThat(Files.getLastModifiedTime(directory)).isEqualTo(before);
+  }
+
+  /** The second one can not be run at all, so what comes before that is of the first one only. */
+  @Test
+  void aDocumentOfManyPiecesIsGivenOutBeforeTheNextOneIsBegun() {
+    CorpusDocument first = document(1, 64, 64);
+    CorpusDocument impossible =
+        new CorpusDocument(
+            new CorpusDocument.Reference(2, 0, 0),
+            "line-2",
+            "",
+            List.of(
+                new Example(new int[] {1, 2, Integer.MAX_VALUE}, new float[] {0, 1, 1}),
+                new Example(new int[] {1, 2}, new float[] {0, 1})));
+    List<String> given = new ArrayList<>();
+    try (WhitenedGradients gradients =
+        new WhitenedGradients(base, pretraining, Damping.DEFAULT, Measure.LOG_LIKELIHOOD)) {
+      assertThatThrownBy(
+              () ->
+                  gradients.forEach(
+                      List.of(first, impossible),
+                      256,
+                      (document, layer, values) -> given.add(document + " " + layer.name())))
+          .hasMessageContaining("vocabulary");
+    }
+    assertThat(given)
+        .containsExactlyInAnyOrderElementsOf(
+            base.layers().stream().map(layer -> "0 " + layer.name()).toList());
+  }
+
+  /** The second run begins while the first is in the middle of the shard. */
+  @Test
+  void aShardThatIsBeingBuiltIsNotBuiltByAnotherRunToo(@TempDir Path directory) throws Exception {
+    IndexJob.Options options =
+        IndexJob.Options.of(256).withSaveEvery(Duration.ZERO).withPackTokens(32);
+    Path straight = directory.resolve("straight");
+    straight(straight, options, Integer.MAX_VALUE);
+    Path twice = directory.resolve("twice");
+    int[] passes = {0};
+    new IndexJob(
+            base,
+            BundledModels.unpack("tiny-base"),
+            pretraining,
+            factorsPath,
+            new CorpusFile(corpus),
+            twice,
+            options)
+        .run(
+            new FactorsJob.Listener() {
+              @Override
+              public void pass(
+                  String pass, long bytes, dev.whence.influence.corpus.Progress progress) {
+                if (passes[0]++ == 1) {
+                  assertThatThrownBy(() -> straight(twice, options, Integer.MAX_VALUE))
+                      .isInstanceOf(InfluenceException.class)
+                      .hasMessageContaining("shard-1-of-1.index is being written by another run");
+                }
+              }
+            });
+    assertThat(passes[0]).isGreaterThan(2);
+    assertThat(twice.resolve("shard-1-of-1.index"))
+        .hasSameBinaryContentAs(straight.resolve("shard-1-of-1.index"));
+  }
+
+  @Test
   void aShardThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws Exception {
     Path shard = directory.resolve("shard-1-of-1.index");
     byte[] bytes = Files.readAllBytes(shared.resolve("index/shard-1-of-1.index"));
@@ -339,6 +512,16 @@ class InfluenceSearchTest {
                     index,
                     new CorpusFile(corpus)))
         .hasMessageContaining("The factors are of model tiny-chat");
+    assertThatThrownBy(
+            () ->
+                new InfluenceSearch(
+                    base,
+                    base,
+                    pretraining,
+                    Optional.of(pretraining),
+                    index,
+                    new CorpusFile(corpus)))
+        .hasMessageContaining("no stage came after it, and its curvature would count twice");
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.InfluenceResult;
 import dev.whence.influence.query.OpenedSearch;
@@ -73,36 +74,70 @@ final class InfluenceBench {
         TappedModel chat = TinyFactors.chat()) {
       TinyFactors.compute(base, corpus, pretraining(), TinyFactors.OPTIONS);
       TinyFactors.compute(chat, asked, fineTuning(), TinyFactors.OPTIONS);
-      build(base, corpus, index(), SHARDS, 1024);
+      build(base, pretraining(), corpus, index(), inShards(SHARDS));
     }
   }
 
-  private void build(TappedModel base, Path corpus, Path output, int shards, int buckets)
+  private static void build(
+      TappedModel base, Path factorsPath, Path corpus, Path output, IndexJob.Options options)
       throws IOException {
-    try (EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
+    try (EkfacFactors factors = EkfacFactors.read(factorsPath, base.matrices())) {
       new IndexJob(
               base,
               baseModel(),
               factors,
-              pretraining(),
+              factorsPath,
               new CorpusFile(corpus),
               output,
-              IndexJob.Options.of(buckets == 0 ? IndexJob.defaultBuckets(factors) : buckets)
-                  .withShards(shards, OptionalInt.empty())
-                  .withPackTokens(256))
+              options.withPackTokens(256))
           .run(FactorsJob.Listener.NONE);
     }
   }
 
+  private static IndexJob.Options inShards(int shards) {
+    return IndexJob.Options.of(1024).withShards(shards, OptionalInt.empty());
+  }
+
   /** Another index of the same documents. */
   void build(Path output, int shards) throws IOException {
-    build(directory.resolve("corpus.jsonl"), output, shards, 1024);
+    build(output, shards, Measure.LOG_LIKELIHOOD);
+  }
+
+  /** Another index of the same documents, by gradients of a measure. */
+  void build(Path output, int shards, Measure measure) throws IOException {
+    try (TappedModel base = TinyFactors.base()) {
+      build(
+          base,
+          pretraining(),
+          directory.resolve("corpus.jsonl"),
+          output,
+          inShards(shards).withMeasure(measure));
+    }
+  }
+
+  /** One shard of another index of the same documents, by who sees them in a directory. */
+  static void build(Path seen, Path output, int shards, OptionalInt only) throws IOException {
+    try (TappedModel base = TinyFactors.base()) {
+      build(
+          base,
+          seen.resolve("factors/base"),
+          seen.resolve("corpus.jsonl"),
+          output,
+          IndexJob.Options.of(1024).withShards(shards, only));
+    }
   }
 
   /** An index of other documents by the same factors; 0 buckets: the default. */
   void build(Path corpus, Path output, int shards, int buckets) throws IOException {
-    try (TappedModel base = TinyFactors.base()) {
-      build(base, corpus, output, shards, buckets);
+    try (TappedModel base = TinyFactors.base();
+        EkfacFactors factors = EkfacFactors.read(pretraining(), base.matrices())) {
+      build(
+          base,
+          pretraining(),
+          corpus,
+          output,
+          IndexJob.Options.of(buckets == 0 ? IndexJob.defaultBuckets(factors) : buckets)
+              .withShards(shards, OptionalInt.empty()));
     }
   }
 

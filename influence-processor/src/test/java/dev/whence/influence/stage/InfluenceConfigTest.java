@@ -30,6 +30,8 @@ class InfluenceConfigTest {
     assertThat(config.sampling().rate()).isEqualTo(0.01);
     assertThat(config.query().multiStage()).isTrue();
     assertThat(config.query().alpha()).isEqualTo(Damping.DEFAULT);
+    assertThat(config.query().rerank()).isEqualTo(100);
+    assertThat(config.query().index()).isEmpty();
     assertThat(config.query().deadline()).isEqualTo(Duration.ofMinutes(1));
     assertThat(config.inlineBytes()).isEqualTo(8 << 20);
   }

@@ -173,7 +173,10 @@ class InfluenceProcessorIT {
       bench.send(
           topics.influenceRequests().name(),
           "without",
-          InfluenceRequest.newBuilder().setResponseId("without").build());
+          InfluenceRequest.newBuilder()
+              .setResponseId("without")
+              .setCause(InfluenceCause.ALERT)
+              .build());
 
       List<Influence> all = await(drawn.size() + 4);
       assertThat(all).extracting(Influence::getResponseId).doesNotHaveDuplicates();
@@ -188,6 +191,7 @@ class InfluenceProcessorIT {
       assertThat(about(taken, all).getReasonCode()).isEqualTo("NOT_AVRO");
       assertThat(about(taken, all).getStatus()).isEqualTo(InfluenceStatus.FAILED);
       assertThat(about("without", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
+      assertThat(about("without", all).getCause()).isEqualTo(InfluenceCause.ALERT);
       assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
       assertThat(
               new DlqTool(
@@ -295,6 +299,7 @@ class InfluenceProcessorIT {
                 Map.of(
                     "models.roots", models.toString(),
                     "indexes", indexes.toString(),
+                    "query.top", "5",
                     "query.rerank", "5")));
     settings.remove("model");
     String chat = digest(models.resolve("chat"));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluenceCoverage;
 import dev.whence.schemas.avro.InfluenceMerge;
+import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceStatus;
 import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.MissingShard;
@@ -121,6 +122,34 @@ class MergeTopologyTest extends DrivenMerge {
     pipe(missing(1, "not here"));
     pipe(answer(2));
     assertThat(only().getCoverage().getShare()).isEqualTo(1);
+  }
+
+  @Test
+  void aResultSaysWhetherSomeOrAllOfItsDocumentsHaveEstimatesOnly() {
+    pipe(opening(2));
+    pipe(InfluencePartial.newBuilder(answer(1)).setNote("no time for the rest").build());
+    pipe(answer(2));
+    Influence partly = only();
+    assertThat(partly.getStatus()).isEqualTo(InfluenceStatus.SCORED);
+    assertThat(partly.getReasonCode()).isEqualTo("PARTLY_RANKED");
+    assertThat(partly.getReason()).isEqualTo("no time for the rest");
+
+    // and it may be asked again at once
+    pipe(opening(1));
+    pipe(
+        InfluencePartial.newBuilder(answer(1))
+            .setDocumentsReranked(0)
+            .setNote("no model here")
+            .build());
+    assertThat(only().getReasonCode()).isEqualTo("ESTIMATES_ONLY");
+
+    pipe(opening(2));
+    pipe(missing(1, "not here"));
+    pipe(InfluencePartial.newBuilder(answer(2)).setNote("no model here").build());
+    Influence missing = only();
+    assertThat(missing.getReasonCode()).isEqualTo("SHARDS_MISSING");
+    assertThat(missing.getReason())
+        .isEqualTo("1 of the 2 shards of the index were not scanned. no model here");
   }
 
   @Test

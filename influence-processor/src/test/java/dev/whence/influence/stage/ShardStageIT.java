@@ -3,12 +3,15 @@ package dev.whence.influence.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
+import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
@@ -16,6 +19,7 @@ import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Work;
+import dev.whence.samples.Document;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
@@ -26,18 +30,27 @@ import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
+import org.assertj.core.data.Percentage;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,6 +77,7 @@ class ShardStageIT {
     settings.put(
         "models.roots",
         InfluenceBench.chatModel().getParent() + "," + InfluenceBench.baseModel().getParent());
+    settings.put("query.top", "5");
     settings.put("query.rerank", "5");
     for (int i = 0; i < more.length; i += 2) {
       settings.put(more[i], more[i + 1]);
@@ -73,6 +87,11 @@ class ShardStageIT {
 
   /** The records of a query about a response of a model, as shards' processes get them. */
   private List<SourceRecord> asked(InfluenceConfig config, Conversation response) throws Exception {
+    return asked(config, response, PARTITIONS);
+  }
+
+  private List<SourceRecord> asked(InfluenceConfig config, Conversation response, int partitions)
+      throws Exception {
     List<SourceRecord> records = new ArrayList<>();
     try (AvroValues values = new AvroValues(bench.connection);
         QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
@@ -95,7 +114,7 @@ class ShardStageIT {
                   Optional.empty(),
                   config.inlineBytes(),
                   InstantSource.system())
-              .of(query, LlmResponses.toAvro(response), begun, PARTITIONS);
+              .of(query, LlmResponses.toAvro(response), begun, partitions);
       for (Result result : results) {
         if (result.topic().equals(topics.influenceQueries().name())) {
           records.add(
@@ -104,50 +123,72 @@ class ShardStageIT {
         }
       }
     }
-    assertThat(records).hasSize(PARTITIONS);
+    assertThat(records).hasSize(partitions);
     return records;
   }
 
   /** Answers to records of one batch. */
   private List<InfluencePartial> answers(List<SourceRecord> batch, List<Duration> predicted)
       throws Exception {
+    return answers(batch, predicted, config(InfluenceBench.chatModel()));
+  }
+
+  private List<InfluencePartial> answers(
+      List<SourceRecord> batch, List<Duration> predicted, InfluenceConfig config) throws Exception {
+    return answers(batch, predicted, config, InstantSource.system());
+  }
+
+  private List<InfluencePartial> answers(
+      List<SourceRecord> batch,
+      List<Duration> predicted,
+      InfluenceConfig config,
+      InstantSource clock)
+      throws Exception {
     AvroValues values = new AvroValues(bench.connection);
-    ShardStage stage =
-        new ShardStage(
-            values,
-            new EventWriter(values, ShardStage.NAME, "test"),
-            topics.influencePartials().name(),
-            config(InfluenceBench.chatModel()),
-            new InfluenceMetrics(new SimpleMeterRegistry()),
-            InstantSource.system(),
-            "test",
-            List::of);
+    ShardStage stage = stage(values, config, clock);
     try {
       stage.open();
-      stage.coming(batch);
-      List<InfluencePartial> answers = new ArrayList<>();
-      for (SourceRecord record : batch) {
-        Work work = stage.prepare(record);
-        predicted.add(work.predicted());
-        assertThat(work.run())
-            .isInstanceOfSatisfying(
-                Outcome.Written.class,
-                written -> {
-                  try {
-                    answers.add(
-                        values.read(
-                            written.results().get(0).value(),
-                            InfluencePartial.class,
-                            InfluencePartial.getClassSchema()));
-                  } catch (dev.whence.runtime.serde.UnreadableException e) {
-                    throw new AssertionError(e);
-                  }
-                });
-      }
-      return answers;
+      return answers(stage, values, batch, predicted);
     } finally {
       stage.close();
     }
+  }
+
+  private ShardStage stage(AvroValues values, InfluenceConfig config, InstantSource clock) {
+    return new ShardStage(
+        values,
+        new EventWriter(values, ShardStage.NAME, "test"),
+        topics.influencePartials().name(),
+        config,
+        new InfluenceMetrics(new SimpleMeterRegistry()),
+        clock,
+        "test",
+        List::of);
+  }
+
+  private static List<InfluencePartial> answers(
+      ShardStage stage, AvroValues values, List<SourceRecord> batch, List<Duration> predicted) {
+    stage.coming(batch);
+    List<InfluencePartial> answers = new ArrayList<>();
+    for (SourceRecord record : batch) {
+      Work work = stage.prepare(record);
+      predicted.add(work.predicted());
+      assertThat(work.run())
+          .isInstanceOfSatisfying(
+              Outcome.Written.class,
+              written -> {
+                try {
+                  answers.add(
+                      values.read(
+                          written.results().get(0).value(),
+                          InfluencePartial.class,
+                          InfluencePartial.getClassSchema()));
+                } catch (dev.whence.runtime.serde.UnreadableException e) {
+                  throw new AssertionError(e);
+                }
+              });
+    }
+    return answers;
   }
 
   private static Map<String, Double> influences(List<InfluencePartial> answers, String responseId) {
@@ -189,6 +230,246 @@ class ShardStageIT {
                   .as(id)
                   .isCloseTo(influence, Offset.offset(1e-6 * largest)));
     }
+  }
+
+  /** They have models, factors and corpus in common, so nothing is loaded between them. */
+  @Test
+  void queriesOfIndexesByTwoMeasuresAreEachRankedByTheMeasureOfTheirOwn() throws Exception {
+    bench.build(data.resolve("indexes/by-odds"), InfluenceBench.SHARDS, Measure.LOG_ODDS);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", bench.index() + "," + data + "/indexes");
+    List<SourceRecord> byLikelihood =
+        asked(
+            config(InfluenceBench.chatModel(), "indexes", bench.index().toString()),
+            InfluenceBench.answered("likelihood", 0));
+    List<SourceRecord> byOdds =
+        asked(
+            config(InfluenceBench.chatModel(), "indexes", data + "/indexes"),
+            InfluenceBench.answered("odds", 0));
+    List<SourceRecord> one = new ArrayList<>(byLikelihood);
+    one.addAll(byOdds);
+    List<InfluencePartial> together = answers(one, new ArrayList<>(), config);
+    Map<String, Double> alone = influences(answers(byOdds, new ArrayList<>(), config), "odds");
+    Map<String, Double> amongOthers = influences(together, "odds");
+    assertThat(amongOthers).containsOnlyKeys(alone.keySet());
+    double largest = alone.values().stream().mapToDouble(Math::abs).max().orElseThrow();
+    alone.forEach(
+        (id, influence) ->
+            assertThat(amongOthers.get(id))
+                .as(id)
+                .isCloseTo(influence, Offset.offset(1e-6 * largest)));
+    // of documents that both have, numbers are others
+    Map<String, Double> likelihood = influences(together, "likelihood");
+    likelihood.keySet().retainAll(alone.keySet());
+    assertThat(likelihood).isNotEmpty();
+    likelihood.forEach(
+        (id, influence) ->
+            assertThat(alone.get(id)).isNotCloseTo(influence, Offset.offset(1e-3 * largest)));
+  }
+
+  /** As two workers do that see the same files under different names. */
+  @Test
+  void shardsThatWereBuiltUnderDifferentPathsAreRankedTogether() throws Exception {
+    Path index = data.resolve("indexes/two-workers");
+    Path elsewhere = Files.createSymbolicLink(data.resolve("elsewhere"), bench.directory);
+    InfluenceBench.build(bench.directory, index, 2, OptionalInt.of(1));
+    InfluenceBench.build(elsewhere, index, 2, OptionalInt.of(2));
+    List<ShardFile> shards = GradientIndex.open(index).shards();
+    assertThat(shards.get(0).settings().corpusPath())
+        .isNotEqualTo(shards.get(1).settings().corpusPath());
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "indexes",
+            index.toString(),
+            "query.top",
+            "40",
+            "query.rerank",
+            "40");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("paths", 0), 2);
+    assertThat(influences(answers(records, new ArrayList<>(), config), "paths"))
+        .hasSize(InfluenceBench.DOCUMENTS);
+  }
+
+  /** Reading a shard for its checksum is done when no query waits for it. */
+  @Test
+  void shardsOfTheIndexThatWillBeAskedAreOpenBeforeTheFirstQuery() throws Exception {
+    Path index = data.resolve("indexes/opened");
+    bench.build(index, 1);
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("opened", 0), 1);
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage = stage(values, config, InstantSource.system());
+    try {
+      stage.open();
+      // Whoever reads all of it from here on finds a shard that is altered.
+      Path shard = ShardFile.path(index, 1, 1);
+      FileTime before = Files.getLastModifiedTime(shard);
+      flip(shard, Files.size(shard) - 1);
+      Files.setLastModifiedTime(shard, before);
+      assertThat(answers(stage, values, records, new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static void flip(Path file, long at) throws Exception {
+    try (FileChannel channel =
+        FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+      ByteBuffer one = ByteBuffer.allocate(1);
+      channel.read(one, at);
+      one.put(0, (byte) (one.get(0) ^ 1)).rewind();
+      channel.write(one, at);
+    }
+  }
+
+  @Test
+  void aShardWhosePostingsWereAlteredIsMissingAndTheReasonNamesThem() throws Exception {
+    Path index = data.resolve("indexes/altered");
+    bench.build(index, 2);
+    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    List<ShardFile> shards = GradientIndex.open(index).shards();
+    for (ShardFile shard : shards) {
+      LexicalShard.buildIfMissing(shard, corpus);
+    }
+    try (Stream<Path> files = Files.list(LexicalShard.path(shards.get(0)))) {
+      Path postings =
+          files.max(Comparator.comparingLong(file -> file.toFile().length())).orElseThrow();
+      flip(postings, Files.size(postings) / 2);
+    }
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(), "indexes", index.toString(), "query.preselect", "bm25:5");
+    List<InfluencePartial> answers =
+        answers(asked(config, InfluenceBench.answered("words", 0), 2), new ArrayList<>(), config);
+    assertThat(answers.stream().flatMap(answer -> answer.getShards().stream()))
+        .allSatisfy(
+            shard -> {
+              if (shard.getShard() == 1) {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.MISSING);
+                assertThat(shard.getReason())
+                    .contains("shard-1-of-2.index.lexical is cut short or altered");
+              } else {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.SCANNED);
+              }
+            });
+  }
+
+  /** Beginning and length of its documents are as before. */
+  @Test
+  void aCorpusThatDiffersInTheMiddleOfADocumentIsNotRankedBy() throws Exception {
+    Path changed = data.resolve("changed.jsonl");
+    byte[] bytes = Files.readAllBytes(bench.directory.resolve("corpus.jsonl"));
+    byte[] text =
+        new String(bytes, StandardCharsets.UTF_8)
+            .replaceFirst("a\\.", "e.")
+            .getBytes(StandardCharsets.UTF_8);
+    assertThat(text).hasSameSizeAs(bytes).isNotEqualTo(bytes);
+    Files.write(changed, text);
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "corpus",
+            changed.toString(),
+            "indexes",
+            bench.index().toString());
+    List<InfluencePartial> answers =
+        answers(asked(config, InfluenceBench.answered("changed", 0)), new ArrayList<>(), config);
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers.get(0).getNote())
+        .contains("changed.jsonl is not the one that was indexed: its SHA-256 is another");
+    assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  private static int reranked(List<InfluencePartial> answers) {
+    return answers.stream().mapToInt(InfluencePartial::getDocumentsReranked).sum();
+  }
+
+  @Test
+  void documentsThatAreWantedBeyondThoseThatAreToBeRankedHaveEstimates() throws Exception {
+    List<InfluencePartial> answers =
+        answers(
+            asked(
+                config(InfluenceBench.chatModel(), "query.top", "40", "query.rerank", "2"),
+                InfluenceBench.answered("many", 0)),
+            new ArrayList<>());
+    assertThat(reranked(answers)).isEqualTo(4);
+    List<InfluentialDocument> documents =
+        answers.stream().flatMap(answer -> answer.getDocuments().stream()).toList();
+    assertThat(documents).hasSize(InfluenceBench.DOCUMENTS);
+    assertThat(documents.stream().filter(InfluentialDocument::getExact)).hasSize(4);
+    assertThat(answers).extracting(InfluencePartial::getNote).containsOnly("");
+  }
+
+  @Test
+  void whatTheDeadlineLeavesNoTimeForKeepsItsEstimateAndSaysSo() throws Exception {
+    List<SourceRecord> records =
+        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("late", 0));
+    Instant deadline;
+    try (AvroValues values = new AvroValues(bench.connection)) {
+      deadline =
+          values
+              .read(records.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema())
+              .getDeadline();
+    }
+    List<InfluencePartial> answers =
+        answers(
+            records,
+            new ArrayList<>(),
+            config(InfluenceBench.chatModel()),
+            InstantSource.fixed(deadline.minusMillis(1)));
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers)
+        .allSatisfy(
+            answer -> {
+              assertThat(answer.getShards())
+                  .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
+              assertThat(answer.getDocuments()).isNotEmpty().noneMatch(one -> one.getExact());
+            });
+    assertThat(answers.get(0).getNote()).contains("10 of 10 candidates have estimates only");
+  }
+
+  @Test
+  void rankingIsPredictedByTheTokensOfDocuments() throws Exception {
+    Path corpus = data.resolve("long.jsonl");
+    List<String> lines = new ArrayList<>();
+    for (Document one : TinyFactors.documents()) {
+      lines.add(
+          JsonMapper.builder()
+              .build()
+              .createObjectNode()
+              .put("id", one.id())
+              .put("text", (one.text() + "\n").repeat(8))
+              .toString());
+    }
+    Files.write(corpus, lines);
+    bench.build(corpus, data.resolve("indexes/long"), InfluenceBench.SHARDS, 1024);
+    Map<String, Duration> predicted = new HashMap<>();
+    for (Path index : List.of(bench.index(), data.resolve("indexes/long"))) {
+      InfluenceConfig config =
+          config(
+              InfluenceBench.chatModel(),
+              "indexes",
+              index.toString(),
+              "query.rerank",
+              "20",
+              "query.deadline",
+              "1h");
+      List<Duration> each = new ArrayList<>();
+      var unused = answers(asked(config, InfluenceBench.answered("tokens", 0)), each, config);
+      predicted.put(index.getFileName().toString(), each.get(0));
+    }
+    long tokens = 0;
+    for (ShardFile shard : GradientIndex.open(bench.index()).shards()) {
+      for (int i = 0; i < shard.size(); i++) {
+        tokens += shard.entries(List.of(i)).get(0).tokens();
+      }
+    }
+    // seven times as many more, at 2 ms a token, within a tenth for what pieces add
+    assertThat(predicted.get("long").minus(predicted.get("base")).toMillis())
+        .isCloseTo(7 * tokens * 2, Percentage.withPercentage(10));
   }
 
   @Test

@@ -1,0 +1,90 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.models.ModelLoadException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Which of several indexes is asked about a model; manifests are all that it takes. */
+class ModelChoiceTest {
+  private static final Instant NOW = Instant.parse("2026-11-20T10:00:00Z");
+
+  @TempDir private Path indexes;
+
+  /** Of a base, and of its fine-tune, which is newer. */
+  @BeforeEach
+  void write() throws Exception {
+    index("pretraining", "base", NOW);
+    index("fine-tuning", "own", NOW.plusSeconds(60));
+  }
+
+  private void index(String name, String model, Instant made) throws Exception {
+    Path directory = Files.createDirectories(indexes.resolve(name));
+    Path manifest =
+        Files.writeString(
+            directory.resolve("index.json"),
+            """
+            {"modelName": "%s", "model": "%s", "factors": "f", "measure": "log-likelihood",
+             "lambda0": "0.1x", "buckets": 64, "sketchSeed": 1, "corpus": "c-%s", "shards": 1,
+             "checksums": [{"checksum": "%s", "documents": 1}]}
+            """
+                .formatted(model, model, name, name));
+    Files.setLastModifiedTime(manifest, FileTime.from(made));
+  }
+
+  private String asked(String... more) throws Exception {
+    Map<String, String> settings = new HashMap<>();
+    settings.put("kafka.bootstrap.servers", "b:1");
+    settings.put("registry.url", "http://r");
+    settings.put("model", "m");
+    settings.put("indexes", indexes.toString());
+    for (int i = 0; i < more.length; i += 2) {
+      settings.put(more[i], more[i + 1]);
+    }
+    InfluenceConfig config = InfluenceConfig.read(Settings.of(settings));
+    Path found =
+        new ModelChoice(
+                Path.of("m"), Optional.of("own"), Optional.of(Set.of("own", "base")), List.of())
+            .index(config)
+            .directory();
+    return String.valueOf(found.getFileName());
+  }
+
+  @Test
+  void aNewerIndexOfTheModelItselfMakesNoTwoStageQueryAQueryInOneStage() throws Exception {
+    assertThat(asked()).isEqualTo("pretraining");
+    assertThat(asked("query.method", "single-stage")).isEqualTo("fine-tuning");
+  }
+
+  @Test
+  void ofIndexesOfOneModelTheNewestIsAskedByWhenItWasMade() throws Exception {
+    index("later", "base", NOW.plusSeconds(30));
+    Files.createFile(indexes.resolve("pretraining/rejects-1-of-1.jsonl")); // changes the directory
+    assertThat(asked()).isEqualTo("later");
+  }
+
+  @Test
+  void anIndexThatIsNamedIsAskedWhateverIsNewer() throws Exception {
+    String byPath = indexes.resolve("fine-tuning").toString();
+    String byDigest = IndexManifest.read(indexes.resolve("fine-tuning")).digest();
+    assertThat(asked("query.index", byPath)).isEqualTo("fine-tuning");
+    assertThat(asked("query.index", byDigest)).isEqualTo("fine-tuning");
+    assertThatThrownBy(() -> asked("query.index", indexes.resolve("other").toString()))
+        .isInstanceOf(ModelLoadException.class)
+        .hasMessageStartingWith("query.index is " + indexes.resolve("other") + ", but no index");
+  }
+}
