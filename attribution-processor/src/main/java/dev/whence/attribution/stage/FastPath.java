@@ -17,8 +17,9 @@ import java.util.OptionalDouble;
  * Decides whether a fast result is final.
  *
  * <ol>
+ *   <li>Requested: the response has an attribute that asks for the target, whatever the fast path
+ *       made of it.
  *   <li>Windowed: sources were left out of the prompt; the target may have room for them.
- *   <li>Requested: the response has an attribute that asks for the target.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
  *   <li>Uncalibrated: too little was measured yet.
  *   <li>Low confidence: among those that would pull the agreement below the one wanted, see {@link
@@ -79,24 +80,20 @@ final class FastPath {
   }
 
   /**
-   * Judges a scored result.
+   * Judges a result that is SCORED or UNSUPPORTED.
    *
    * @param scorer that gave it, by its name in the {@link Calibrator}
    */
   Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
-    if (!result.leftOut().isEmpty()) {
-      // No agreement is measured for prompts of which only a part was read.
-      boolean requested = requested(conversation);
-      return new Escalated(
-          requested ? REQUESTED : WINDOWED,
-          requested,
-          List.of(),
-          Map.of(),
-          false,
-          OptionalDouble.empty());
-    }
-    if (result.sources().isEmpty()) {
-      return new Stands(OptionalDouble.empty()); // nothing that could be found otherwise
+    boolean requested = requested(conversation);
+    // No agreement is measured where nothing was scored, or only a part of the prompt was read.
+    if (!result.leftOut().isEmpty() || result.sources().isEmpty()) {
+      if (requested) {
+        return unmeasured(REQUESTED, true);
+      }
+      return result.leftOut().isEmpty()
+          ? new Stands(OptionalDouble.empty()) // nothing that could be found otherwise
+          : unmeasured(WINDOWED, false);
     }
     Map<String, Double> features = Features.of(result, conversation.response());
     double[] vector = Pair.of(features, false, false).features();
@@ -106,7 +103,7 @@ final class FastPath {
             ? OptionalDouble.of(calibration.get().confidence(vector))
             : OptionalDouble.empty();
     boolean keeps = calibration.isPresent() && calibration.get().keeps(vector);
-    if (requested(conversation)) {
+    if (requested) {
       return new Escalated(REQUESTED, true, List.of(), features, keeps, confidence);
     }
     if (Sampling.share("shadow:" + conversation.responseId()) < options.shadowShare()) {
@@ -120,7 +117,12 @@ final class FastPath {
         : new Escalated(LOW_CONFIDENCE, false, candidates(result), features, false, confidence);
   }
 
-  private boolean requested(Conversation conversation) {
+  private static Escalated unmeasured(String code, boolean urgent) {
+    return new Escalated(code, urgent, List.of(), Map.of(), false, OptionalDouble.empty());
+  }
+
+  /** Whether the response has an attribute that asks for the target. */
+  boolean requested(Conversation conversation) {
     return options.requested().entrySet().stream()
         .anyMatch(
             wanted -> wanted.getValue().equals(conversation.attributes().get(wanted.getKey())));

@@ -60,6 +60,50 @@ class FastPathTest {
     }
   }
 
+  @Test
+  void whatSomebodyAskedForIsTheTargetsWhateverTheFastPathMadeOfIt() {
+    FastPath asking =
+        new FastPath(
+            new EscalationOptions(0, 0, 100, 10, 8, Duration.ofMinutes(1), Map.of("audit", "yes")),
+            new Calibrator(100, 10, 0));
+    AttributionResult refused =
+        new Attributor(
+                new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 20, 3),
+                AttributionOptions.DEFAULT)
+            .attribute(CONVERSATION);
+    assertThat(refused.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    Conversation bare = Conversations.of("The mat.", "stop", question("Where is the cat?"));
+    AttributionResult sourceless = attribute(2048, bare);
+    assertThat(sourceless.sources()).isEmpty();
+    for (AttributionResult result : List.of(refused, sourceless, attribute(2048, CONVERSATION))) {
+      FastPath.Escalated verdict =
+          (FastPath.Escalated) asking.judge(audited(CONVERSATION), result, "s");
+      assertThat(verdict.code()).isEqualTo(FastPath.REQUESTED);
+      assertThat(verdict.urgent()).isTrue();
+      assertThat(verdict.candidates()).isEmpty();
+    }
+    for (AttributionResult result : List.of(refused, sourceless)) {
+      assertThat(asking.judge(CONVERSATION, result, "s")).isInstanceOf(FastPath.Stands.class);
+    }
+  }
+
+  private static Conversation audited(Conversation of) {
+    return new Conversation(
+        of.responseId(),
+        of.model(),
+        of.occurredAt(),
+        of.messages(),
+        of.reasoning(),
+        of.response(),
+        of.finishReason(),
+        of.citations(),
+        of.tools(),
+        of.conversationId(),
+        of.subjectId(),
+        of.traceparent(),
+        Map.of("audit", "yes"));
+  }
+
   private static int tokens(AttributionResult result) {
     return result.promptTokens() + result.responseTokens();
   }
