@@ -10,7 +10,6 @@ import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
@@ -97,19 +96,16 @@ final class FastPath {
     }
     Map<String, Double> features = Features.of(result, conversation.response());
     double[] vector = Pair.of(features, false, false).features();
-    Optional<Calibration> calibration = calibrator.known(scorer).calibration();
-    OptionalDouble confidence =
-        calibration.isPresent()
-            ? OptionalDouble.of(calibration.get().confidence(vector))
-            : OptionalDouble.empty();
-    boolean keeps = calibration.isPresent() && calibration.get().keeps(vector);
+    Calibrator.Known known = calibrator.known(scorer);
+    OptionalDouble confidence = known.confidence(vector);
+    boolean keeps = known.keeps(vector);
     if (requested) {
       return new Escalated(REQUESTED, true, List.of(), features, keeps, confidence);
     }
     if (Sampling.share("shadow:" + conversation.responseId()) < options.shadowShare()) {
       return new Escalated(SHADOW, false, List.of(), features, keeps, confidence);
     }
-    if (calibration.isEmpty()) {
+    if (!known.calibrated()) {
       return new Escalated(UNCALIBRATED, false, List.of(), features, false, confidence);
     }
     return keeps

@@ -97,15 +97,60 @@ class CalibrationTest {
   void anotherTargetStartsAnewAndEachFastScorerHasItsOwnWindow() {
     Calibrator calibrator = new Calibrator(100, 20, 0.9);
     pairs(19, 6).forEach(pair -> calibrator.add("a", "b", pair));
-    assertThat(calibrator.known("a").calibration()).isEmpty();
+    assertThat(calibrator.known("a").calibrated()).isFalse();
     pairs(1, 7).forEach(pair -> calibrator.add("a", "b", pair));
-    assertThat(calibrator.known("a").calibration()).isPresent();
+    assertThat(calibrator.known("a").calibrated()).isTrue();
     assertThat(calibrator.known("other").pairs()).isZero();
+    assertThat(calibrator.known("other").calibrated()).isFalse();
     pairs(100, 10).forEach(pair -> calibrator.add("other", "b", pair));
-    assertThat(calibrator.known("a").calibration()).isPresent();
+    assertThat(calibrator.known("a").calibrated()).isTrue();
     calibrator.add("a", "c", pairs(1, 8).get(0));
     assertThat(calibrator.known("a").pairs()).isEqualTo(1);
-    assertThat(calibrator.known("a").calibration()).isEmpty();
+    assertThat(calibrator.known("a").calibrated()).isFalse();
+    assertThat(calibrator.known("a").confidence(far(0))).isEmpty();
+  }
+
+  @Test
+  void targetsThatTakeTurnsAreBothLearntAndWhatIsKeptIsKeptBeforeBoth() {
+    Calibrator calibrator = new Calibrator(1000, 100, 0.9);
+    Calibrator first = new Calibrator(1000, 100, 0.9);
+    Calibrator second = new Calibrator(1000, 100, 0.9);
+    List<Pair> pairs = pairs(1200, 11);
+    for (int i = 0; i < pairs.size(); i++) {
+      Pair pair = pairs.get(i);
+      if (i % 2 == 1) { // this one agrees less often
+        pair = new Pair(pair.features(), pair.agreed() && i % 8 != 1, pair.stood());
+      }
+      calibrator.add("a", i % 2 == 0 ? "bf16" : "fp32", pair);
+      (i % 2 == 0 ? first : second).add("a", "b", pair);
+      assertThat(calibrator.known("a").calibrated()).isEqualTo(i >= 199);
+    }
+    assertThat(calibrator.known("a").pairs()).isEqualTo(600);
+    int kept = 0;
+    for (Pair pair : pairs(500, 12)) {
+      boolean one = first.known("a").keeps(pair.features());
+      boolean other = second.known("a").keeps(pair.features());
+      assertThat(calibrator.known("a").keeps(pair.features())).isEqualTo(one && other);
+      kept += one ? 1 : 0;
+    }
+    assertThat(kept).isPositive();
+    double less = second.known("a").confidence(far(1)).getAsDouble();
+    assertThat(less).isLessThan(first.known("a").confidence(far(1)).getAsDouble());
+    assertThat(calibrator.known("a").confidence(far(1))).hasValue(less);
+    assertThat(calibrator.known("a").agreement().orElseThrow().of()).isBetween(1100, 1200);
+  }
+
+  @Test
+  void aTargetThatIsGoneIsForgottenOnceTheNewOneIsKnown() {
+    Calibrator calibrator = new Calibrator(1000, 100, 0.5);
+    List<Pair> never =
+        pairs(300, 13).stream().map(pair -> new Pair(pair.features(), false, false)).toList();
+    never.forEach(pair -> calibrator.add("a", "old", pair));
+    pairs(100, 14)
+        .forEach(pair -> calibrator.add("a", "new", new Pair(pair.features(), true, false)));
+    assertThat(calibrator.known("a").calibrated()).isTrue();
+    assertThat(calibrator.known("a").keeps(far(0))).isTrue();
+    assertThat(calibrator.known("a").agreement().orElseThrow().share()).isEqualTo(1);
   }
 
   @Test
