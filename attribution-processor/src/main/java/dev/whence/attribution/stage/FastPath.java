@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.confidence.Calibration;
@@ -19,6 +20,7 @@ import java.util.OptionalDouble;
  *   <li>Requested: the response has an attribute that asks for the target, whatever the fast path
  *       made of it.
  *   <li>Windowed: sources were left out of the prompt; the target may have room for them.
+ *   <li>Not read: the fast model's vocabulary can not spell the text, so its scores mean nothing.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
  *   <li>Uncalibrated: too little was measured yet.
  *   <li>Low confidence: among those that would pull the agreement below the one wanted, see {@link
@@ -33,6 +35,7 @@ final class FastPath {
   static final String UNCALIBRATED = "UNCALIBRATED";
   static final String LOW_CONFIDENCE = "LOW_CONFIDENCE";
   static final String WINDOWED = "WINDOWED";
+  static final String NOT_READ = "NOT_READ";
 
   private final EscalationOptions options;
   private final Calibrator calibrator;
@@ -85,10 +88,14 @@ final class FastPath {
    */
   Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
     boolean requested = requested(conversation);
-    // No agreement is measured where nothing was scored, or only a part of the prompt was read.
-    if (!result.leftOut().isEmpty() || result.sources().isEmpty()) {
+    // No agreement is measured where nothing was scored, or not all of the prompt was read.
+    boolean read = !result.flags().contains(AttributionNote.TEXT_NOT_READ.name());
+    if (!result.leftOut().isEmpty() || result.sources().isEmpty() || !read) {
       if (requested) {
         return unmeasured(REQUESTED, true);
+      }
+      if (!read && !result.sources().isEmpty()) {
+        return unmeasured(NOT_READ, false);
       }
       return result.leftOut().isEmpty()
           ? new Stands(OptionalDouble.empty()) // nothing that could be found otherwise
