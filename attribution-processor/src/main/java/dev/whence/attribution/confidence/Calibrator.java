@@ -4,6 +4,7 @@ import dev.whence.attribution.Proportion;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -55,9 +56,12 @@ public final class Calibrator {
     Optional<Calibration> fitted = Optional.empty();
 
     KnownTarget known() {
-      List<Pair> stood = pairs.stream().filter(Pair::stood).toList();
-      int agreed = (int) stood.stream().filter(Pair::agreed).count();
-      return new KnownTarget(fitted, pairs.size(), Proportion.of(agreed, stood.size()));
+      return new KnownTarget(
+          fitted, agreement(pairs), agreement(pairs.stream().filter(Pair::stood).toList()));
+    }
+
+    private static Proportion agreement(Collection<Pair> pairs) {
+      return Proportion.of((int) pairs.stream().filter(Pair::agreed).count(), pairs.size());
     }
   }
 
@@ -65,11 +69,12 @@ public final class Calibrator {
    * What is known of a fast scorer with one target.
    *
    * @param calibration empty while too little was measured
-   * @param pairs measured
+   * @param agreement of all pairs
    * @param stood agreement of those that the calibration of their time would have kept, so measured
    *     after the decision: whether the word is kept
    */
-  private record KnownTarget(Optional<Calibration> calibration, int pairs, Proportion stood) {}
+  private record KnownTarget(
+      Optional<Calibration> calibration, Proportion agreement, Proportion stood) {}
 
   /** What is known of a fast scorer, with each of the targets that count. */
   public static final class Known {
@@ -87,9 +92,17 @@ public final class Calibrator {
           && targets.stream().allMatch(target -> target.calibration().isPresent());
     }
 
-    /** Calibrated probability that the target agrees, whichever it is; empty if not calibrated. */
+    /** Whether it is calibrated, and responses as large as this one were measured. */
+    public boolean covers(double[] features) {
+      return calibrated() && calibrations().stream().allMatch(one -> one.covers(features));
+    }
+
+    /**
+     * Calibrated probability that the target agrees, whichever it is; empty unless covered, see
+     * {@link #covers}.
+     */
     public OptionalDouble confidence(double[] features) {
-      return calibrated()
+      return covers(features)
           ? calibrations().stream().mapToDouble(one -> one.confidence(features)).min()
           : OptionalDouble.empty();
     }
@@ -101,14 +114,12 @@ public final class Calibrator {
 
     /** Pairs measured with the target that fewest are known of. */
     public int pairs() {
-      return targets.stream().mapToInt(KnownTarget::pairs).min().orElse(0);
+      return targets.stream().mapToInt(target -> target.agreement().of()).min().orElse(0);
     }
 
-    /** Agreement over all traffic; empty if not calibrated. */
-    public Optional<Proportion> agreement() {
-      return calibrated()
-          ? Optional.of(together(target -> target.calibration().orElseThrow().agreement()))
-          : Optional.empty();
+    /** Agreement over all traffic, from the first pair on: its interval says how sure that is. */
+    public Proportion agreement() {
+      return together(KnownTarget::agreement);
     }
 
     /** Share of the responses that are escalated, at least; empty if not calibrated. */

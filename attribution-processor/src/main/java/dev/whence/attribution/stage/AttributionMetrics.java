@@ -83,7 +83,7 @@ final class AttributionMetrics {
         registry,
         "whence.fast.agreement",
         "share of the drawn responses on which the target agrees; low, high: 95 % interval",
-        () -> known.get().agreement());
+        () -> Optional.of(known.get().agreement()).filter(all -> all.of() > 0));
     proportion(
         registry,
         "whence.fast.kept.agreement",

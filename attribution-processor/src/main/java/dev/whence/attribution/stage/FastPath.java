@@ -23,8 +23,9 @@ import java.util.OptionalDouble;
  *   <li>Not read: the fast model's vocabulary can not spell the text, so its scores mean nothing.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
  *   <li>Uncalibrated: too little was measured yet.
- *   <li>Low confidence: among those that would pull the agreement below the one wanted, see {@link
- *       Calibration}.
+ *   <li>Larger than measured: larger than all responses that both have scored.
+ *   <li>Low confidence: among those without which the agreement wanted is shown to be kept, see
+ *       {@link Calibration}.
  * </ol>
  *
  * Owned by the model thread.
@@ -34,6 +35,7 @@ final class FastPath {
   static final String SHADOW = "SHADOW";
   static final String UNCALIBRATED = "UNCALIBRATED";
   static final String LOW_CONFIDENCE = "LOW_CONFIDENCE";
+  static final String LARGER_THAN_MEASURED = "LARGER_THAN_MEASURED";
   static final String WINDOWED = "WINDOWED";
   static final String NOT_READ = "NOT_READ";
 
@@ -115,9 +117,11 @@ final class FastPath {
     if (!known.calibrated()) {
       return new Escalated(UNCALIBRATED, false, List.of(), features, false, confidence);
     }
-    return keeps
-        ? new Stands(confidence)
-        : new Escalated(LOW_CONFIDENCE, false, candidates(result), features, false, confidence);
+    if (keeps) {
+      return new Stands(confidence);
+    }
+    String code = known.covers(vector) ? LOW_CONFIDENCE : LARGER_THAN_MEASURED;
+    return new Escalated(code, false, candidates(result), features, false, confidence);
   }
 
   private static Escalated unmeasured(String code, boolean urgent) {

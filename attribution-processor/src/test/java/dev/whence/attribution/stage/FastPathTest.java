@@ -9,7 +9,9 @@ import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.OverWindow;
+import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Calibrator;
+import dev.whence.attribution.confidence.Features;
 import dev.whence.attribution.toy.AsciiTokenizer;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.OtherScorer;
@@ -133,6 +135,31 @@ class FastPathTest {
     assertThat(ascii.attribute(dash).flags()).doesNotContain("TEXT_NOT_READ");
     assertThat(new Attributor(model, AttributionOptions.DEFAULT).attribute(source).flags())
         .doesNotContain("TEXT_NOT_READ");
+  }
+
+  @Test
+  void whatIsLargerThanAllThatBothHaveScoredIsHandedOnAndSaysNoConfidence() {
+    Calibrator calibrator = new Calibrator(100, 10, 0);
+    FastPath sure =
+        new FastPath(
+            new EscalationOptions(0, 0, 100, 10, 2, Duration.ofMinutes(1), Map.of()), calibrator);
+    AttributionResult result = attribute(2048, CONVERSATION);
+    for (int i = 0; i < 10; i++) {
+      calibrator.add("s", "t", Pair.of(Features.of(result, CONVERSATION.response()), i > 0, false));
+    }
+    assertThat(sure.judge(CONVERSATION, result, "s")).isInstanceOf(FastPath.Stands.class);
+    Conversation longer =
+        Conversations.of(
+            "The mat.",
+            "stop",
+            document("d", "The cat sat on the mat. The dog ran. It saw 100 birds. "),
+            question("Where is the cat, and where is the dog that ran?"));
+    FastPath.Escalated verdict =
+        (FastPath.Escalated) sure.judge(longer, attribute(2048, longer), "s");
+    assertThat(verdict.code()).isEqualTo(FastPath.LARGER_THAN_MEASURED);
+    assertThat(verdict.candidates()).hasSize(2);
+    assertThat(verdict.confidence()).isEmpty();
+    assertThat(FastPath.drawn(verdict.code())).isFalse();
   }
 
   private static Conversation audited(Conversation of) {
