@@ -35,6 +35,7 @@ public final class Calibrator {
   private final int least;
   private final double wanted;
   private final Map<String, FastScorer> measured = new LinkedHashMap<>();
+  private boolean replaying;
   private volatile Map<String, Known> known = Map.of();
 
   /** What was measured of one fast scorer, by target. */
@@ -161,6 +162,35 @@ public final class Calibrator {
   }
 
   /**
+   * Pairs of the past come: until {@link #caughtUp} they only fill the windows, and what was known
+   * before stays. A week of them is a million, and of a fit between them nobody would know.
+   */
+  public synchronized void replay() {
+    replaying = true;
+  }
+
+  /** The pairs that come from now on are new. */
+  public synchronized void caughtUp() {
+    if (!replaying) {
+      return;
+    }
+    replaying = false;
+    for (FastScorer scorer : measured.values()) {
+      for (Window of : scorer.targets.values()) {
+        if (of.pairs.size() >= least && of.news > 0) {
+          fit(of);
+        }
+      }
+    }
+    publish();
+  }
+
+  private void fit(Window of) {
+    of.fitted = Optional.of(Calibration.fit(List.copyOf(of.pairs), wanted));
+    of.news = 0;
+  }
+
+  /**
    * Another response was scored both ways.
    *
    * @param fast names the fast scorer: model, method and all that its scores depend on
@@ -175,11 +205,13 @@ public final class Calibrator {
       of.pairs.removeFirst();
     }
     of.news++;
+    if (replaying) {
+      return;
+    }
     // Later pairs hardly move a fit; the first ones do.
     int enough = Math.min(MOST_NEWS, Math.max(1, of.pairs.size() / 20));
     if (of.pairs.size() >= least && (of.fitted.isEmpty() || of.news >= enough)) {
-      of.fitted = Optional.of(Calibration.fit(List.copyOf(of.pairs), wanted));
-      of.news = 0;
+      fit(of);
     }
     publish();
   }

@@ -3,9 +3,11 @@ package dev.whence.attribution.confidence;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.attribution.Proportion;
 import dev.whence.attribution.confidence.Calibration.Pair;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -192,6 +194,39 @@ class CalibrationTest {
     assertThat(less).isLessThan(first.known("a").confidence(far(1)).getAsDouble());
     assertThat(calibrator.known("a").confidence(far(1))).hasValue(less);
     assertThat(calibrator.known("a").agreement().of()).isEqualTo(1200);
+  }
+
+  @Test
+  void aWeekOfPairsIsReplayedWithoutAFitUntilItsEndIsReached() {
+    List<Pair> pairs = pairs(2000, 16);
+    Calibrator calibrator = new Calibrator(2000, 100, 0.9);
+    calibrator.replay();
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(20), // 8,000 fits would take minutes
+        () -> {
+          for (int i = 0; i < 400_000; i++) {
+            calibrator.add("a", "b", pairs.get(i % 2000));
+          }
+        });
+    assertThat(calibrator.known("a").pairs()).isZero();
+    calibrator.caughtUp();
+    assertThat(calibrator.known("a").pairs()).isEqualTo(2000);
+    Calibration expected = Calibration.fit(pairs, 0.9);
+    for (Pair pair : pairs(50, 17)) {
+      assertThat(calibrator.known("a").keeps(pair.features()))
+          .isEqualTo(expected.keeps(pair.features()));
+      assertThat(calibrator.known("a").confidence(pair.features()))
+          .isEqualTo(
+              expected.covers(pair.features())
+                  ? OptionalDouble.of(expected.confidence(pair.features()))
+                  : OptionalDouble.empty());
+    }
+    // After trouble with the brokers what is known stays until the end is reached again.
+    calibrator.replay();
+    calibrator.add("a", "c", pairs.get(0));
+    assertThat(calibrator.known("a").calibrated()).isTrue();
+    calibrator.caughtUp();
+    assertThat(calibrator.known("a").calibrated()).isFalse();
   }
 
   @Test
