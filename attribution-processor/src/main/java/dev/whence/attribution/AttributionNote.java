@@ -32,6 +32,10 @@ public enum AttributionNote {
   DEADLINE_REACHED(
       "The deadline came before all of the first sources were scored exactly; each says what it"
           + " is."),
+  /** No group score for want of time. */
+  GROUPS_NOT_SCORED(
+      "The deadline came before all groups of near-duplicates were scored, so sources of the others"
+          + " may be worth more than their scores say."),
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),
