@@ -10,6 +10,10 @@ import java.util.stream.Collectors;
 public enum AttributionNote {
   /** Only part of the prompt was read. */
   WINDOWED("What was left out has no score, and all numbers are of the shorter prompt."),
+  /** Characters were read as unknown tokens. */
+  TEXT_NOT_READ(
+      "The model's vocabulary can not spell all of the prompt, of a source or of the response, and"
+          + " scores of what it has not read mean nothing."),
   /** A long prompt in which nothing is attributable: most likely a flattened one. */
   NO_SOURCES_DECLARED(
       "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
@@ -28,6 +32,10 @@ public enum AttributionNote {
   DEADLINE_REACHED(
       "The deadline came before all of the first sources were scored exactly; each says what it"
           + " is."),
+  /** No group score for want of time. */
+  GROUPS_NOT_SCORED(
+      "The deadline came before all groups of near-duplicates were scored, so sources of the others"
+          + " may be worth more than their scores say."),
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),

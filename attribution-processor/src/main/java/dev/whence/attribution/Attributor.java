@@ -300,6 +300,9 @@ public final class Attributor {
     if (meter.deadlineReached()) {
       notes.add(AttributionNote.DEADLINE_REACHED);
     }
+    if (meter.groupsLeftOut()) {
+      notes.add(AttributionNote.GROUPS_NOT_SCORED);
+    }
     Optional<Reasoning> reasoning = scores.reasoning().map(this::reasoning);
     if (reasoning.isPresent()
         && sources.stream().anyMatch(source -> source.reasoningTau().isEmpty())) {

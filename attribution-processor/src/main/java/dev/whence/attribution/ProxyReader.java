@@ -6,7 +6,6 @@ import dev.whence.attribution.method.ScoringTask;
 import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.Scorer;
-import dev.whence.engine.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -14,9 +13,6 @@ import java.util.Map;
 
 /** Reads conversations with the proxy's tokenizer and template, beside the target's reading. */
 final class ProxyReader {
-  /** A smaller share of the characters that come back says that the proxy can not read the text. */
-  private static final double READABLE = 0.98;
-
   private final Scorer scorer;
   private final AttributionMethod method;
   private final TaskReader reader;
@@ -41,14 +37,20 @@ final class ProxyReader {
    */
   ProxyReading read(Conversation conversation, ScoringTask target, List<SourcePlace> leftOut)
       throws NotScorableException {
-    ScoringTask task;
+    TaskReader.ReadTask read;
     try {
-      task = reader.read(conversation, leftOut).task();
+      read = reader.read(conversation, leftOut);
     } catch (NotScorableException e) {
       throw new NotScorableException(
           "PROXY_" + e.code(), "The proxy can not score it: " + e.sentence());
     }
-    refuseUnreadable(task, conversation);
+    if (read.notes().contains(AttributionNote.TEXT_NOT_READ)) {
+      throw new NotScorableException(
+          "PROXY_CANNOT_READ",
+          "The proxy's vocabulary can not spell the text, or that of a source; choose a proxy that"
+              + " knows its script.");
+    }
+    ScoringTask task = read.task();
     Map<SourcePlace, Integer> places = new HashMap<>();
     for (int i = 0; i < task.sources().size(); i++) {
       Source source = task.sources().get(i);
@@ -68,38 +70,5 @@ final class ProxyReader {
       throw new IllegalStateException("the proxy reads other statements from the same response");
     }
     return new ProxyReading(scorer, task.withoutDuplicates(), method, sources);
-  }
-
-  /** Text that comes back from the proxy's tokens as unknown ones was not read. */
-  private void refuseUnreadable(ScoringTask task, Conversation conversation)
-      throws NotScorableException {
-    Tokenizer tokenizer = scorer.tokenizer();
-    String response = conversation.response();
-    int[] prompt = task.prompt().encoding().ids();
-    double read =
-        Math.min(
-            common(task.prompt().text(), tokenizer.decode(prompt, false)),
-            common(response, tokenizer.decode(tokenizer.encode(response).ids(), false)));
-    if (read < READABLE) {
-      throw new NotScorableException(
-          "PROXY_CANNOT_READ",
-          "The proxy's vocabulary can not spell the text; choose a proxy that knows its script.");
-    }
-  }
-
-  /** Share of the visible characters of a text that another has, too, as often. */
-  private static double common(String text, String other) {
-    Map<Integer, Integer> counts = new HashMap<>();
-    other.codePoints().forEach(c -> counts.merge(c, 1, Integer::sum));
-    int all = 0;
-    int found = 0;
-    for (int c : text.codePoints().filter(c -> !Character.isWhitespace(c)).toArray()) {
-      all++;
-      if (counts.getOrDefault(c, 0) > 0) {
-        counts.merge(c, -1, Integer::sum);
-        found++;
-      }
-    }
-    return all == 0 ? 1 : (double) found / all;
   }
 }

@@ -49,11 +49,13 @@ final class TaskReader {
   private final ContextReader context;
   private final OverWindow overWindow;
   private final CutWindow window = new CutWindow();
+  private final Legibility legibility;
 
   TaskReader(Scorer scorer, AttributionOptions options) {
     this.scorer = scorer;
     this.context = new ContextReader(options, partitioner);
     this.overWindow = options.overWindow();
+    this.legibility = new Legibility(scorer.tokenizer());
   }
 
   /**
@@ -123,6 +125,9 @@ final class TaskReader {
       fitted = Optional.of(most.fit(task, reading, conversation));
       task = fitted.get().task();
       notes.add(AttributionNote.WINDOWED);
+    }
+    if (!legibility.isRead(task, conversation.response())) {
+      notes.add(AttributionNote.TEXT_NOT_READ);
     }
     if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);

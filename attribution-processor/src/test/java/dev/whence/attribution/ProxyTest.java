@@ -169,6 +169,23 @@ class ProxyTest {
   }
 
   @Test
+  void aProxyThatCanNotReadOneSourceOfManySaysSo() {
+    String english = CONTEXT.repeat(5);
+    String greek = "\u03b3\u03ac\u03c4\u03b1";
+    Conversation oneInGreek =
+        about(
+            english + greek,
+            new Span(0, english.length()),
+            new Span(english.length(), english.length() + greek.length()));
+    Scorer asciiOnly = new OtherScorer(smaller, "ascii", new AsciiTokenizer(smaller.tokenizer()));
+    AttributionResult result =
+        new Attributor(
+                target, Optional.of(asciiOnly), options(MethodOptions.of("proxy")), NoiseFloor.FP32)
+            .attribute(oneInGreek);
+    assertThat(result.reasonCode()).isEqualTo("PROXY_CANNOT_READ");
+  }
+
+  @Test
   void aProxyWhoseWindowIsTooShortSaysSo() {
     Scorer brief = new ToyTransformer(new ToyTokenizer(ToyTokenizer.GPT2, 60), 20, 21);
     AttributionResult result =

@@ -40,9 +40,13 @@ class SpliceTest {
       new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 4096, 7);
 
   private AttributionResult attribute(MethodOptions method) {
+    return attribute(method, CONVERSATION);
+  }
+
+  private AttributionResult attribute(MethodOptions method, Conversation conversation) {
     return new Attributor(
             scorer, new AttributionOptions(method, Granularity.SENTENCE, 0, false, ""))
-        .attribute(CONVERSATION);
+        .attribute(conversation);
   }
 
   private static void same(SourceScore actual, SourceScore expected) {
@@ -159,6 +163,28 @@ class SpliceTest {
     assertThat(late.sources()).isEqualTo(splice.sources());
     assertThatThrownBy(() -> MethodOptions.of("splice").withDeadline(Duration.ofSeconds(1)))
         .hasMessageContaining("only the method cascade can be ended by a deadline");
+  }
+
+  @Test
+  void afterADeadlineNoGroupsAreScoredAndTheResultSaysSo() {
+    Conversation twice =
+        Conversations.of(
+            "The cat.",
+            "stop",
+            document("d", "The cat sat on the mat. The dog ran. The cat sat on the mat. It saw."),
+            question("\n\nWhere is the cat?"));
+    MethodOptions cascade = MethodOptions.of("cascade").withHeal(1).withExactTop(1);
+    AttributionResult whole = attribute(cascade, twice);
+    AttributionResult inTime = attribute(cascade.withDeadline(Duration.ofHours(1)), twice);
+    AttributionResult late = attribute(cascade.withDeadline(Duration.ofNanos(1)), twice);
+    assertThat(whole.groups()).hasSize(1);
+    assertThat(inTime.groups()).hasSize(1);
+    assertThat(inTime.groups().get(0).tau()).isCloseTo(whole.groups().get(0).tau(), within(1e-9));
+    assertThat(inTime.flags()).doesNotContain("GROUPS_NOT_SCORED");
+    assertThat(late.groups()).isEmpty();
+    assertThat(late.flags()).contains("DEADLINE_REACHED", "GROUPS_NOT_SCORED");
+    assertThat(late.groundedness().getAsDouble())
+        .isCloseTo(whole.groundedness().getAsDouble(), within(1e-9));
   }
 
   private static List<Double> taus(AttributionResult result) {

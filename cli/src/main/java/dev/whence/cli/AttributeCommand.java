@@ -239,9 +239,9 @@ final class AttributeCommand implements Callable<Integer> {
   private MethodOptions methodOptions() {
     Duration time = Duration.ZERO;
     if (deadline.isPresent()) {
-      if (!(deadline.get() > 0 && deadline.get() <= 3600)) {
+      if (!(deadline.get() >= 0.001 && deadline.get() <= 3600)) {
         throw new UsageException(
-            "--deadline is " + deadline.get() + " s, but must be above 0 and at most 3600");
+            "--deadline is " + deadline.get() + " s, but must be at least 0.001 and at most 3600");
       }
       time = Duration.ofNanos((long) (deadline.get() * 1e9));
     }

@@ -86,6 +86,7 @@ class UsageTest {
     "attribute --model m --input f --max-cost -1, the maximal cost is -1.0 s",
     "attribute --model m --input f --max-cost NaN, the maximal cost is NaN s",
     "attribute --model m --input f --deadline 0, --deadline is 0.0 s",
+    "attribute --model m --input f --deadline 1e-10, --deadline is 1.0E-10 s",
     "attribute --model m --input f --keep-paragraphs 0, keepParagraphs is 0",
     "attribute --model m --input f --heal -1, heal is -1",
     "attribute --model m --input f --exact-top 0, exactTop is 0",

@@ -30,8 +30,12 @@ public final class Features {
           "groundedness",
           "log-prob",
           "sources",
+          "tokens",
           "duplicates",
           "words-agree");
+
+  private static final int SOURCES = NAMES.indexOf("sources");
+  private static final int TOKENS = NAMES.indexOf("tokens");
 
   /** No feature is nearly as large; what is would move a mean for a whole window. */
   private static final double LARGEST = 1e4;
@@ -57,9 +61,20 @@ public final class Features {
     features.put(
         "log-prob", result.tokens().stream().mapToDouble(TokenScore::logProb).average().orElse(0));
     features.put("sources", Math.log1p(taus.length));
+    features.put("tokens", Math.log1p((double) result.promptTokens() + result.responseTokens()));
     features.put("duplicates", (double) result.groups().size());
     features.put("words-agree", wordsAgree(result.sources(), taus, k, response));
     return features;
+  }
+
+  /**
+   * How large a response with its prompt is, each on a logarithmic scale: sources, tokens, and what
+   * scoring each source takes, which is bounded by what both are together.
+   */
+  static double[] sizes(double[] features) {
+    double sources = features[SOURCES];
+    double tokens = features[TOKENS];
+    return new double[] {sources, tokens, sources + tokens};
   }
 
   /** How far the source nearest to 1 nat is from it. */

@@ -11,7 +11,9 @@ import java.util.List;
 /**
  * Splice LOO of all sources, then exact LOO of the m with the largest scores, over the same trunk:
  * what matters is exact, the rest is close. It can be ended at any time after the splice: the
- * strongest are scored again first, and each source says whether it was.
+ * strongest are scored again first, and each source says whether it was; groups of near-duplicates
+ * are scored as long as there is time. Trunk, splices and the reading without context are what a
+ * result consists of, and run however late it is: a bound on the cost is for those.
  *
  * <p>Cost: T + n (w + q + r) + m T / 2 tokens, see {@link Splice}.
  */
@@ -34,8 +36,8 @@ public final class Cascade implements AttributionMethod {
   }
 
   /**
-   * @param deadline counted from the begin of scoring; after it no more sources are scored again.
-   *     Zero: none
+   * @param deadline counted from the begin of scoring; after it neither sources are scored again
+   *     nor groups scored. Zero: none
    */
   public Cascade(int heal, int exactTop, Duration deadline) {
     this.heal = heal;
@@ -71,7 +73,9 @@ public final class Cascade implements AttributionMethod {
           taus.set(next.get(i), rescored.get(i));
         }
       }
-      return readings.with(taus, exact);
+      return deadline.isZero()
+          ? readings.with(taus, exact)
+          : readings.withUntil(() -> late(begin), taus, exact);
     }
   }
 

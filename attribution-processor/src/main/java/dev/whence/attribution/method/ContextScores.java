@@ -95,6 +95,17 @@ public record ContextScores(
           .toList();
     }
 
+    /** The score, by the same method, of a source of which the prompt has nothing: exactly 0. */
+    SourceTau nothing() {
+      return new SourceTau(
+          new double[byStatement.length],
+          reasoning.isPresent() ? OptionalDouble.of(0) : OptionalDouble.empty(),
+          method,
+          scorer,
+          !pruned,
+          pruned);
+    }
+
     /** An equal share for each of so many sources. */
     SourceTau share(int sources, String shareMethod) {
       double[] share = Arrays.stream(byStatement).map(tau -> tau / sources).toArray();

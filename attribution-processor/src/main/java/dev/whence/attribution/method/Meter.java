@@ -16,6 +16,7 @@ public final class Meter {
   private long branchTokens;
   private double flops;
   private boolean deadlineReached;
+  private boolean groupsLeftOut;
   private @Nullable Meter proxy;
 
   /** The clock ended the work before all of it was done. */
@@ -26,6 +27,16 @@ public final class Meter {
   /** Whether it did. */
   public boolean deadlineReached() {
     return deadlineReached;
+  }
+
+  /** The clock left no time for all groups of near-duplicates. */
+  void leftOutGroups() {
+    groupsLeftOut = true;
+  }
+
+  /** Whether some have no score for that. */
+  public boolean groupsLeftOut() {
+    return groupsLeftOut;
   }
 
   /** What a proxy spends in the same result. */

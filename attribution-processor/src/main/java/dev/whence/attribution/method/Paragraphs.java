@@ -48,6 +48,10 @@ final class Paragraphs {
         .toList();
   }
 
+  private boolean isRendered(int source) {
+    return !task.sources().get(source).rendered().isEmpty();
+  }
+
   /** What each paragraph's reading leaves out. */
   List<List<Span>> cuts() {
     return IntStream.range(0, count()).mapToObj(this::spans).toList();
@@ -60,6 +64,8 @@ final class Paragraphs {
   /**
    * Gives each source what is known of it once its paragraph is scored: in a paragraph of one
    * source the paragraph's score, in one that is not among the K largest an equal share of it.
+   * Sources of which the prompt has nothing, since its template left them out, have no part in
+   * that: their score is 0.
    *
    * @param whole scores of the paragraphs, in order
    * @param keep K
@@ -71,7 +77,9 @@ final class Paragraphs {
     List<Integer> sources = new ArrayList<>();
     List<Span> others = new ArrayList<>();
     for (int p = 0; p < count(); p++) {
-      List<Integer> members = sources(p);
+      SourceTau nothing = whole.get(p).nothing();
+      sources(p).forEach(source -> taus[source] = nothing);
+      List<Integer> members = sources(p).stream().filter(this::isRendered).toList();
       if (members.size() == 1) {
         taus[members.get(0)] = whole.get(p);
       } else if (kept.contains(p)) {

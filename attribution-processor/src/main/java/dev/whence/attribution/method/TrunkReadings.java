@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.function.BooleanSupplier;
 
 /** One trunk with prompt and response of a task, and what its ablated readings give. */
 public final class TrunkReadings implements AutoCloseable {
@@ -105,10 +106,30 @@ public final class TrunkReadings implements AutoCloseable {
    * @param reuse of those readings: one that is exact
    */
   ContextScores with(List<SourceTau> sources, Reuse reuse) {
-    List<Ablations.Outcome> outcomes = score(reuse, further(task));
+    return with(sources, score(reuse, further(task)));
+  }
+
+  /**
+   * The same, but groups only until it is late; the result lacks the others.
+   *
+   * @param late is asked before each group
+   */
+  ContextScores withUntil(BooleanSupplier late, List<SourceTau> sources, Reuse reuse) {
+    List<Ablations.Outcome> outcomes = new ArrayList<>();
+    for (List<Span> cut : further(task)) {
+      if (!outcomes.isEmpty() && late.getAsBoolean()) {
+        meter.leftOutGroups();
+        break;
+      }
+      outcomes.addAll(score(reuse, List.of(cut)));
+    }
+    return with(sources, outcomes);
+  }
+
+  private ContextScores with(List<SourceTau> sources, List<Ablations.Outcome> outcomes) {
     Optional<Likelihoods> without = Optional.ofNullable(outcomes.get(0).likelihoods());
     List<GroupTau> groups = new ArrayList<>();
-    for (int g = 0; g < task.duplicates().size(); g++) {
+    for (int g = 0; g < outcomes.size() - 1; g++) {
       Likelihoods withoutGroup = outcomes.get(g + 1).likelihoods();
       if (withoutGroup != null) { // else nothing would be left of the prompt
         Likelihoods tau = full.minus(withoutGroup);

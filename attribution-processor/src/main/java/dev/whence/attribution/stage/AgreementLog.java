@@ -32,6 +32,9 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   /** Offset of the next record that is not known yet. */
   private long next;
 
+  /** Records left out since the log said so. */
+  private long leftOut;
+
   AgreementLog(Clients clients, String topic, Calibrator calibrator) {
     this.calibrator = calibrator;
     this.values = new AvroValues(clients.connection());
@@ -45,6 +48,7 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   @Override
   public void begin(long end) {
     next = Math.min(next, end); // a topic that was created anew counts from 0 again
+    calibrator.replay();
   }
 
   @Override
@@ -75,8 +79,11 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
     return scorer;
   }
 
-  private static void leftOut(ConsumerRecord<byte[], byte[]> record, String why) {
-    LOG.warn("{} at offset {} is left out: {}", record.topic(), record.offset(), why);
+  /** The first says why; a million of them (of an earlier version, say) would fill the log. */
+  private void leftOut(ConsumerRecord<byte[], byte[]> record, String why) {
+    if (leftOut++ == 0) {
+      LOG.warn("{} at offset {} is left out: {}", record.topic(), record.offset(), why);
+    }
   }
 
   /** Waits until what was there at the start is read, but not for ever: without it all is new. */
@@ -92,6 +99,11 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
 
   @Override
   public void reached() {
+    calibrator.caughtUp();
+    if (leftOut > 1) {
+      LOG.warn("{} more agreements are left out", leftOut - 1);
+    }
+    leftOut = 0;
     caughtUp.countDown();
   }
 

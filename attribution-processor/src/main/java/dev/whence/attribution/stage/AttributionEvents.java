@@ -146,6 +146,9 @@ final class AttributionEvents {
    */
   static Attribution closed(Attribution fast, String code, String sentence, int revision) {
     List<String> flags = new ArrayList<>(fast.getFlags());
+    if (!fast.getReasonCode().isEmpty() && !flags.contains(fast.getReasonCode())) {
+      flags.add(fast.getReasonCode()); // why it is UNSUPPORTED
+    }
     flags.add(code);
     String before = fast.getReason();
     return Attribution.newBuilder(fast)

@@ -3,7 +3,6 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Proportion;
-import dev.whence.attribution.confidence.Calibration;
 import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
@@ -70,7 +69,8 @@ final class AttributionMetrics {
   static void fastPath(MeterRegistry registry, Supplier<Calibrator.Known> known) {
     Gauge.builder("whence.fast.pairs", () -> known.get().pairs())
         .description(
-            "responses scored by both roles that the fast path's confidence is learnt from")
+            "responses scored by both roles that the fast path's confidence is learnt from, with the"
+                + " target that fewest are known of")
         .strongReference(true)
         .register(registry);
     share(
@@ -78,12 +78,12 @@ final class AttributionMetrics {
         "whence.fast.escalated.share",
         "share of the responses that the wanted agreement makes the fast path hand on",
         "estimate",
-        () -> known.get().calibration().map(Calibration::escalatedShare));
+        () -> known.get().escalatedShare());
     proportion(
         registry,
         "whence.fast.agreement",
         "share of the drawn responses on which the target agrees; low, high: 95 % interval",
-        () -> known.get().calibration().map(Calibration::agreement));
+        () -> Optional.of(known.get().agreement()).filter(all -> all.of() > 0));
     proportion(
         registry,
         "whence.fast.kept.agreement",

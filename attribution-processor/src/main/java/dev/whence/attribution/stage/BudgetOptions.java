@@ -4,9 +4,9 @@ import dev.whence.runtime.config.Settings;
 import java.time.Duration;
 
 /**
- * What the TARGET role may spend.
+ * What one instance of the TARGET role may spend.
  *
- * @param tokensPerSecond tokens through the model; 0: no bound
+ * @param tokensPerSecond tokens through its model; 0: no bound
  * @param burst unspent tokens of so long a time may be spent at once
  * @param urgentShare share of the burst that is kept for urgent requests, 0 to 1
  */

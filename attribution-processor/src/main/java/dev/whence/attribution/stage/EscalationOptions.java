@@ -10,7 +10,7 @@ import java.util.TreeMap;
  * When the FAST role hands a response on to the TARGET role.
  *
  * @param agreement wanted of the results that are not handed on: share on which the target would
- *     agree, 0 to 1
+ *     agree, 0 to 1, at the low end of its 95 % interval
  * @param shadowShare share of the responses that are scored both ways whatever the fast result is,
  *     to measure the agreement
  * @param window pairs that the confidence is learnt from
@@ -27,6 +27,9 @@ public record EscalationOptions(
     int candidates,
     Duration deadline,
     Map<String, String> requested) {
+  /** A share is known to about 2 points by so many: 1.96 sqrt(.94 * .06 / 540) = .020. */
+  private static final int DEFAULT_LEAST_PAIRS = 540;
+
   private static final Duration SHORTEST = Duration.ofMillis(1);
 
   public EscalationOptions {
@@ -41,7 +44,7 @@ public record EscalationOptions(
             settings.number("escalation.agreement", 0.9, 0, 1),
             settings.number("escalation.shadow-share", 0.02, 0, 1),
             settings.integer("escalation.window", 2000, 10, 20_000),
-            settings.integer("escalation.least-pairs", 100, 10, 20_000),
+            settings.integer("escalation.least-pairs", DEFAULT_LEAST_PAIRS, 10, 20_000),
             settings.integer("escalation.candidates", 8, 0, 10_000),
             settings.duration(
                 "escalation.deadline", Duration.ofMinutes(10), SHORTEST, Duration.ofDays(7)),

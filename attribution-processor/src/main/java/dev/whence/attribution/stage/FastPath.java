@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.confidence.Calibration;
@@ -10,19 +11,21 @@ import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
  * Decides whether a fast result is final.
  *
  * <ol>
+ *   <li>Requested: the response has an attribute that asks for the target, whatever the fast path
+ *       made of it.
  *   <li>Windowed: sources were left out of the prompt; the target may have room for them.
- *   <li>Requested: the response has an attribute that asks for the target.
+ *   <li>Not read: the fast model's vocabulary can not spell the text, so its scores mean nothing.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
  *   <li>Uncalibrated: too little was measured yet.
- *   <li>Low confidence: among those that would pull the agreement below the one wanted, see {@link
- *       Calibration}.
+ *   <li>Larger than measured: larger than all responses that both have scored.
+ *   <li>Low confidence: among those without which the agreement wanted is shown to be kept, see
+ *       {@link Calibration}.
  * </ol>
  *
  * Owned by the model thread.
@@ -32,7 +35,9 @@ final class FastPath {
   static final String SHADOW = "SHADOW";
   static final String UNCALIBRATED = "UNCALIBRATED";
   static final String LOW_CONFIDENCE = "LOW_CONFIDENCE";
+  static final String LARGER_THAN_MEASURED = "LARGER_THAN_MEASURED";
   static final String WINDOWED = "WINDOWED";
+  static final String NOT_READ = "NOT_READ";
 
   private final EscalationOptions options;
   private final Calibrator calibrator;
@@ -79,48 +84,52 @@ final class FastPath {
   }
 
   /**
-   * Judges a scored result.
+   * Judges a result that is SCORED or UNSUPPORTED.
    *
    * @param scorer that gave it, by its name in the {@link Calibrator}
    */
   Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
-    if (!result.leftOut().isEmpty()) {
-      // No agreement is measured for prompts of which only a part was read.
-      boolean requested = requested(conversation);
-      return new Escalated(
-          requested ? REQUESTED : WINDOWED,
-          requested,
-          List.of(),
-          Map.of(),
-          false,
-          OptionalDouble.empty());
-    }
-    if (result.sources().isEmpty()) {
-      return new Stands(OptionalDouble.empty()); // nothing that could be found otherwise
+    boolean requested = requested(conversation);
+    // No agreement is measured where nothing was scored, or not all of the prompt was read.
+    boolean read = !result.flags().contains(AttributionNote.TEXT_NOT_READ.name());
+    if (!result.leftOut().isEmpty() || result.sources().isEmpty() || !read) {
+      if (requested) {
+        return unmeasured(REQUESTED, true);
+      }
+      if (!read && !result.sources().isEmpty()) {
+        return unmeasured(NOT_READ, false);
+      }
+      return result.leftOut().isEmpty()
+          ? new Stands(OptionalDouble.empty()) // nothing that could be found otherwise
+          : unmeasured(WINDOWED, false);
     }
     Map<String, Double> features = Features.of(result, conversation.response());
     double[] vector = Pair.of(features, false, false).features();
-    Optional<Calibration> calibration = calibrator.known(scorer).calibration();
-    OptionalDouble confidence =
-        calibration.isPresent()
-            ? OptionalDouble.of(calibration.get().confidence(vector))
-            : OptionalDouble.empty();
-    boolean keeps = calibration.isPresent() && calibration.get().keeps(vector);
-    if (requested(conversation)) {
+    Calibrator.Known known = calibrator.known(scorer);
+    OptionalDouble confidence = known.confidence(vector);
+    boolean keeps = known.keeps(vector);
+    if (requested) {
       return new Escalated(REQUESTED, true, List.of(), features, keeps, confidence);
     }
     if (Sampling.share("shadow:" + conversation.responseId()) < options.shadowShare()) {
       return new Escalated(SHADOW, false, List.of(), features, keeps, confidence);
     }
-    if (calibration.isEmpty()) {
+    if (!known.calibrated()) {
       return new Escalated(UNCALIBRATED, false, List.of(), features, false, confidence);
     }
-    return keeps
-        ? new Stands(confidence)
-        : new Escalated(LOW_CONFIDENCE, false, candidates(result), features, false, confidence);
+    if (keeps) {
+      return new Stands(confidence);
+    }
+    String code = known.covers(vector) ? LOW_CONFIDENCE : LARGER_THAN_MEASURED;
+    return new Escalated(code, false, candidates(result), features, false, confidence);
   }
 
-  private boolean requested(Conversation conversation) {
+  private static Escalated unmeasured(String code, boolean urgent) {
+    return new Escalated(code, urgent, List.of(), Map.of(), false, OptionalDouble.empty());
+  }
+
+  /** Whether the response has an attribute that asks for the target. */
+  boolean requested(Conversation conversation) {
     return options.requested().entrySet().stream()
         .anyMatch(
             wanted -> wanted.getValue().equals(conversation.attributes().get(wanted.getKey())));

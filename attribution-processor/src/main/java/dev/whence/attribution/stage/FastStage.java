@@ -104,7 +104,9 @@ final class FastStage implements Stage {
     }
     last = Optional.of(new Read(record, conversation));
     Cause cause = Cause.of(record, Optional.of(conversation));
-    Optional<Sampling.LeftOut> leftOut = sampling.leavesOut(conversation);
+    Optional<Sampling.LeftOut> leftOut =
+        sampling.leavesOut(
+            conversation, fastPath.filter(path -> path.requested(conversation)).isPresent());
     if (leftOut.isPresent()) {
       return Work.done(
           new Outcome.Written(List.of(events.sampledOut(conversation, leftOut.get(), cause))),
@@ -154,7 +156,7 @@ final class FastStage implements Stage {
       metrics.scored(result);
       Attribution.Builder event = events.of(conversation, result, cause);
       return new Outcome.Written(
-          fastPath.isPresent() && result.status() == AttributionStatus.SCORED
+          fastPath.isPresent()
               ? judged(fastPath.get(), result, event)
               : ended(event.build(), result.status()));
     }

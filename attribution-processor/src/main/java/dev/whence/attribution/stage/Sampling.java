@@ -34,8 +34,13 @@ public record Sampling(double rate, Set<String> models, Map<String, String> attr
         new TreeMap<>(settings.under("filter.attributes.", name -> false)));
   }
 
-  /** Says why a response is left out, or nothing if it is to be scored. */
-  public Optional<LeftOut> leavesOut(Conversation conversation) {
+  /**
+   * Says why a response is left out, or nothing if it is to be scored.
+   *
+   * @param requested whether somebody asked for its attribution: then no rate leaves it out, only a
+   *     filter does, which says that it is not this processor's
+   */
+  public Optional<LeftOut> leavesOut(Conversation conversation, boolean requested) {
     if (!models.isEmpty() && !models.contains(conversation.model())) {
       return Optional.of(new LeftOut("FILTERED", "The model is not among filter.models."));
     }
@@ -45,7 +50,7 @@ public record Sampling(double rate, Set<String> models, Map<String, String> attr
             new LeftOut("FILTERED", "An attribute does not have the value of filter.attributes."));
       }
     }
-    return share(conversation.responseId()) < rate
+    return requested || share(conversation.responseId()) < rate
         ? Optional.empty()
         : Optional.of(new LeftOut("SAMPLED", "Left out by sampling.rate."));
   }

@@ -61,6 +61,10 @@ final class TargetStage implements Stage {
   static final String UNSUPPORTED = "TARGET_UNSUPPORTED";
   static final String FAILED = "TARGET_FAILED";
 
+  /** What a result says that another can not be held against. */
+  private static final Set<String> NO_MEASURE =
+      Set.of(AttributionNote.COST_BOUNDED.name(), AttributionNote.TEXT_NOT_READ.name());
+
   /** More than any number of replays makes; what claims more is not ours. */
   private static final int MOST_REVISIONS = 1 << 24;
 
@@ -292,7 +296,7 @@ final class TargetStage implements Stage {
       Attribution compared = event.setAgreed(agreed.get()).build();
       List<Result> results = new ArrayList<>();
       results.add(events.write(compared));
-      if (drawn && !result.flags().contains(AttributionNote.COST_BOUNDED.name())) {
+      if (drawn && NO_MEASURE.stream().noneMatch(result.flags()::contains)) {
         results.add(agreement(compared, result, agreed.get()));
       }
       return new Outcome.Written(results);

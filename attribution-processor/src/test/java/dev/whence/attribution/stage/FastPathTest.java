@@ -4,15 +4,21 @@ import static dev.whence.attribution.toy.Conversations.document;
 import static dev.whence.attribution.toy.Conversations.question;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.OverWindow;
+import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Calibrator;
+import dev.whence.attribution.confidence.Features;
+import dev.whence.attribution.toy.AsciiTokenizer;
 import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.OtherScorer;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Span;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -58,6 +64,119 @@ class FastPathTest {
       // No pair to learn from comes of it.
       assertThat(FastPath.drawn(verdict.code())).isFalse();
     }
+  }
+
+  @Test
+  void whatSomebodyAskedForIsTheTargetsWhateverTheFastPathMadeOfIt() {
+    FastPath asking =
+        new FastPath(
+            new EscalationOptions(0, 0, 100, 10, 8, Duration.ofMinutes(1), Map.of("audit", "yes")),
+            new Calibrator(100, 10, 0));
+    AttributionResult refused =
+        new Attributor(
+                new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 20, 3),
+                AttributionOptions.DEFAULT)
+            .attribute(CONVERSATION);
+    assertThat(refused.reasonCode()).isEqualTo("PROMPT_TOO_LONG");
+    Conversation bare = Conversations.of("The mat.", "stop", question("Where is the cat?"));
+    AttributionResult sourceless = attribute(2048, bare);
+    assertThat(sourceless.sources()).isEmpty();
+    for (AttributionResult result : List.of(refused, sourceless, attribute(2048, CONVERSATION))) {
+      FastPath.Escalated verdict =
+          (FastPath.Escalated) asking.judge(audited(CONVERSATION), result, "s");
+      assertThat(verdict.code()).isEqualTo(FastPath.REQUESTED);
+      assertThat(verdict.urgent()).isTrue();
+      assertThat(verdict.candidates()).isEmpty();
+    }
+    for (AttributionResult result : List.of(refused, sourceless)) {
+      assertThat(asking.judge(CONVERSATION, result, "s")).isInstanceOf(FastPath.Stands.class);
+    }
+  }
+
+  @Test
+  void whatTheFastModelCanNotSpellIsTheTargetsEvenIfItIsOneSourceOfMany() {
+    ToyTransformer model = new ToyTransformer(new ToyTokenizer(ToyTokenizer.GPT2, 200), 8192, 3);
+    Attributor ascii =
+        new Attributor(
+            new OtherScorer(model, "ascii", new AsciiTokenizer(model.tokenizer())),
+            AttributionOptions.DEFAULT);
+    String greek = "\u0397 \u03b3\u03ac\u03c4\u03b1 \u03ba\u03ac\u03b8\u03b5\u03c4\u03b1\u03b9. ";
+    String english = "The cat sat on the mat. The dog ran. It saw 100 birds. ".repeat(20);
+    Conversation source =
+        Conversations.of(
+            "The mat.",
+            "stop",
+            document(
+                "d",
+                greek + english,
+                new Span(0, greek.length()),
+                new Span(greek.length(), greek.length() + english.length())),
+            question("Where is the cat?"));
+    Conversation answer =
+        Conversations.of(
+            greek,
+            "stop",
+            document("d", english, new Span(0, english.length())),
+            question("Where is the cat?"));
+    for (Conversation conversation : List.of(source, answer)) {
+      AttributionResult result = ascii.attribute(conversation);
+      assertThat(result.flags()).contains(AttributionNote.TEXT_NOT_READ.name());
+      FastPath.Escalated verdict = (FastPath.Escalated) path.judge(conversation, result, "s");
+      assertThat(verdict.code()).isEqualTo(FastPath.NOT_READ);
+      assertThat(verdict.candidates()).isEmpty();
+      assertThat(FastPath.drawn(verdict.code())).isFalse();
+    }
+    Conversation dash =
+        Conversations.of(
+            "The mat.",
+            "stop",
+            document("d", "The cat sat \u2014 on the mat. The dog ran."),
+            question("Where is the cat?"));
+    assertThat(ascii.attribute(dash).flags()).doesNotContain("TEXT_NOT_READ");
+    assertThat(new Attributor(model, AttributionOptions.DEFAULT).attribute(source).flags())
+        .doesNotContain("TEXT_NOT_READ");
+  }
+
+  @Test
+  void whatIsLargerThanAllThatBothHaveScoredIsHandedOnAndSaysNoConfidence() {
+    Calibrator calibrator = new Calibrator(100, 10, 0);
+    FastPath sure =
+        new FastPath(
+            new EscalationOptions(0, 0, 100, 10, 2, Duration.ofMinutes(1), Map.of()), calibrator);
+    AttributionResult result = attribute(2048, CONVERSATION);
+    for (int i = 0; i < 10; i++) {
+      calibrator.add("s", "t", Pair.of(Features.of(result, CONVERSATION.response()), i > 0, false));
+    }
+    assertThat(sure.judge(CONVERSATION, result, "s")).isInstanceOf(FastPath.Stands.class);
+    Conversation longer =
+        Conversations.of(
+            "The mat.",
+            "stop",
+            document("d", "The cat sat on the mat. The dog ran. It saw 100 birds. "),
+            question("Where is the cat, and where is the dog that ran?"));
+    FastPath.Escalated verdict =
+        (FastPath.Escalated) sure.judge(longer, attribute(2048, longer), "s");
+    assertThat(verdict.code()).isEqualTo(FastPath.LARGER_THAN_MEASURED);
+    assertThat(verdict.candidates()).hasSize(2);
+    assertThat(verdict.confidence()).isEmpty();
+    assertThat(FastPath.drawn(verdict.code())).isFalse();
+  }
+
+  private static Conversation audited(Conversation of) {
+    return new Conversation(
+        of.responseId(),
+        of.model(),
+        of.occurredAt(),
+        of.messages(),
+        of.reasoning(),
+        of.response(),
+        of.finishReason(),
+        of.citations(),
+        of.tools(),
+        of.conversationId(),
+        of.subjectId(),
+        of.traceparent(),
+        Map.of("audit", "yes"));
   }
 
   private static int tokens(AttributionResult result) {

@@ -287,6 +287,47 @@ class RolesIT {
     }
   }
 
+  @Test
+  void whatSomebodyAskedForIsClosedByTheTargetWhateverTheFastPathMakesOfIt() throws Exception {
+    Map<String, String> asked =
+        Map.of(
+            "escalation.request.attributes.app", "support", // all of them say so
+            "sampling.rate", "0");
+    Conversation sourceless =
+        AttributionBench.conversation(
+            "bare", words(50, 6), Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
+    Conversation tooLong =
+        AttributionBench.conversation(
+            "long",
+            words(50, 6),
+            new Part(
+                PartKind.RETRIEVED,
+                "doc",
+                "",
+                "",
+                Trust.RETRIEVED,
+                words(0, 400),
+                true,
+                List.of()));
+    try (AttributionProcessor fast = fast(asked);
+        AttributionProcessor target = target(Map.of())) {
+      send(question(0), sourceless, tooLong);
+      Map<String, Attribution> finals =
+          awaitFinals(3).stream().collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      assertThat(finals.values()).allMatch(one -> one.getRevision() == 1);
+      assertThat(List.of(finals.get("q-0"), finals.get("bare")))
+          .allMatch(one -> one.getStatus() == ScoringStatus.SCORED)
+          .allMatch(one -> one.getScorer().getModel().equals("llama2"));
+      // This target's window is no longer than that of the fast path.
+      assertThat(finals.get("long").getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
+      assertThat(finals.get("long").getReasonCode()).isEqualTo(TargetStage.UNSUPPORTED);
+      assertThat(finals.get("long").getFlags())
+          .containsExactly("PROMPT_TOO_LONG", TargetStage.UNSUPPORTED);
+      assertThat(fast.health().isAlive()).isTrue();
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
   private void closed(Attribution one, String code) {
     Attribution before = provisional(one.getResponseId());
     assertThat(one.getReasonCode()).isEqualTo(code);

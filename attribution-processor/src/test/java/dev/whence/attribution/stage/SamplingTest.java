@@ -23,7 +23,8 @@ class SamplingTest {
     Sampling sampling = new Sampling(0.3, Set.of(), Map.of());
     long scored =
         IntStream.range(0, 10_000)
-            .filter(i -> sampling.leavesOut(AttributionBench.conversation("r-" + i)).isEmpty())
+            .filter(
+                i -> sampling.leavesOut(AttributionBench.conversation("r-" + i), false).isEmpty())
             .count();
     // Four standard deviations of a binomial distribution: 4 * sqrt(10,000 * .3 * .7) = 183.
     assertThat((double) scored).isCloseTo(3_000, within(183.0));
@@ -36,22 +37,35 @@ class SamplingTest {
       @ForAll int id) {
     var conversation = AttributionBench.conversation("r" + id);
     boolean low =
-        new Sampling(Math.min(a, b), Set.of(), Map.of()).leavesOut(conversation).isEmpty();
+        new Sampling(Math.min(a, b), Set.of(), Map.of()).leavesOut(conversation, false).isEmpty();
     boolean high =
-        new Sampling(Math.max(a, b), Set.of(), Map.of()).leavesOut(conversation).isEmpty();
+        new Sampling(Math.max(a, b), Set.of(), Map.of()).leavesOut(conversation, false).isEmpty();
     assertThat(!low || high).isTrue();
   }
 
   @Test
   void filtersAreByModelAndAttributes() {
     var conversation = AttributionBench.conversation("r");
-    assertThat(new Sampling(1, Set.of("acme/chat-1"), Map.of()).leavesOut(conversation)).isEmpty();
-    assertThat(new Sampling(1, Set.of("other"), Map.of()).leavesOut(conversation))
+    assertThat(new Sampling(1, Set.of("acme/chat-1"), Map.of()).leavesOut(conversation, false))
+        .isEmpty();
+    assertThat(new Sampling(1, Set.of("other"), Map.of()).leavesOut(conversation, false))
         .map(Sampling.LeftOut::code)
         .hasValue("FILTERED");
-    assertThat(new Sampling(1, Set.of(), Map.of("app", "support")).leavesOut(conversation))
+    assertThat(new Sampling(1, Set.of(), Map.of("app", "support")).leavesOut(conversation, false))
         .isEmpty();
-    assertThat(new Sampling(1, Set.of(), Map.of("app", "sales")).leavesOut(conversation))
+    assertThat(new Sampling(1, Set.of(), Map.of("app", "sales")).leavesOut(conversation, false))
+        .map(Sampling.LeftOut::code)
+        .hasValue("FILTERED");
+  }
+
+  @Test
+  void whatSomebodyAskedForIsLeftOutByNoRateButByAFilter() {
+    var conversation = AttributionBench.conversation("r");
+    assertThat(new Sampling(0, Set.of(), Map.of()).leavesOut(conversation, false))
+        .map(Sampling.LeftOut::code)
+        .hasValue("SAMPLED");
+    assertThat(new Sampling(0, Set.of(), Map.of()).leavesOut(conversation, true)).isEmpty();
+    assertThat(new Sampling(0, Set.of("other"), Map.of()).leavesOut(conversation, true))
         .map(Sampling.LeftOut::code)
         .hasValue("FILTERED");
   }

@@ -53,7 +53,8 @@ public record ConfidenceReport(
    *
    * @param wanted by the user
    * @param kept agreement on those responses held back that were not escalated
-   * @param promised the same as the calibration said it before
+   * @param promised the same as the calibration said it before: what is wanted is at or below its
+   *     low end
    * @param escalated of those held back
    */
   public record Row(double wanted, Proportion kept, Proportion promised, Proportion escalated) {}

@@ -170,15 +170,32 @@ public final class Decoder implements AutoCloseable {
     }
   }
 
+  /**
+   * Capacity to ask {@link #room} for, so that a longer continuation can take it over: with some to
+   * spare, unless the memory budget would then not hold another trunk of that length besides.
+   */
+  int capacity(int tokens) {
+    int spare = trunks.capacity(tokens, config.maxPositions());
+    if (memoryBytes == 0) {
+      return spare;
+    }
+    long open = memory.trunkBytes() - trunks.bytes(); // kept ones make room
+    long all = memory.weightBytes() + open + roomBytes(spare) + roomBytes(tokens);
+    return all <= memoryBytes ? spare : tokens;
+  }
+
+  private long roomBytes(int capacity) {
+    return 2L
+        * config.layers()
+        * config.keyValueHeads()
+        * capacity
+        * config.headDim()
+        * precision.bytes();
+  }
+
   /** A trunk to be filled by {@link #extend}. */
   KeyValues room(int capacity) {
-    long bytes =
-        2L
-            * config.layers()
-            * config.keyValueHeads()
-            * capacity
-            * config.headDim()
-            * precision.bytes();
+    long bytes = roomBytes(capacity);
     if (memoryBytes > 0) {
       long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
       trunks.shrink(Math.max(0, trunks.bytes() - Math.max(0, bytes - free)));
@@ -621,11 +638,6 @@ public final class Decoder implements AutoCloseable {
   /** Predicted seconds, from the rates measured so far. */
   public double seconds(Work work) {
     return rate.seconds(work, (work.tokens() + budget - 1) / budget);
-  }
-
-  /** Whether native memory has a bound. */
-  boolean isBounded() {
-    return memoryBytes > 0;
   }
 
   /** Keys and values of closed trunks. */

@@ -53,12 +53,7 @@ public final class Sequence implements Trunk {
     Optional<TrunkCache.Match> match = cache.take(own, scoredFrom - 1);
     int from = match.map(TrunkCache.Match::reused).orElse(0);
     KeyValues room =
-        match.isPresent()
-            ? match.get().room()
-            : decoder.room(
-                decoder.isBounded()
-                    ? own.length
-                    : cache.capacity(own.length, decoder.config().maxPositions()));
+        match.isPresent() ? match.get().room() : decoder.room(decoder.capacity(own.length));
     boolean complete = false;
     try {
       double[] logProbs = decoder.extend(room, own, from, scoredFrom);

@@ -134,6 +134,31 @@ class TrunkCacheTest {
   }
 
   @Test
+  void aMemoryBudgetWithRoomToSpareLeavesSomeForALongerAnswer() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open()) {
+      long weights;
+      EngineOptions caching = FP32.withTrunkCacheBytes(1 << 20);
+      try (Decoder decoder = open(files, caching.withMemoryBytes(1 << 30))) {
+        weights = decoder.memory().weightBytes();
+        Sequence.run(decoder, tokens(fixture, 1, 9), PROMPT).close();
+        try (Sequence longer = Sequence.run(decoder, tokens(fixture, 2, 10), PROMPT)) {
+          assertThat(longer.reused()).isEqualTo(PROMPT - 1);
+        }
+      }
+      var config = files.config();
+      long token = 2L * config.layers() * config.keyValueHeads() * config.headDim() * Float.BYTES;
+      // Two trunks of 39 tokens are held, but only without anything to spare.
+      try (Decoder decoder = open(files, caching.withMemoryBytes(weights + 2 * 39 * token));
+          Sequence first = Sequence.run(decoder, tokens(fixture, 1, 9), PROMPT);
+          Sequence second = Sequence.run(decoder, tokens(fixture, 2, 9), PROMPT)) {
+        assertThat(first.bytes()).isEqualTo(39 * token);
+        assertThat(second.bytes()).isEqualTo(39 * token);
+      }
+    }
+  }
+
+  @Test
   void keptTrunksMakeRoomBeforeTheMemoryBudgetRefuses() {
     Fixture fixture = Fixture.read("smollm2");
     try (ModelFiles files = fixture.open()) {
