@@ -82,9 +82,6 @@ public final class RemoteScorer implements Scorer {
 
   private final Duration checkEvery;
 
-  /** Whether the server has scored something since this scorer was opened. */
-  private boolean proven;
-
   /** What the server serves to those who name no model, as it said at the start. */
   private Optional<String> serves = Optional.empty();
 
@@ -184,7 +181,6 @@ public final class RemoteScorer implements Scorer {
           text.tokenizer().encode(text.template().render(PROBE).text()).ids(),
           options.model(),
           request -> answer(await(calls.post(api.path(), request.toString()))));
-      proven = true;
     } catch (EngineException e) {
       if (e.kind() == Kind.ENVIRONMENT) {
         throw e;
