@@ -180,6 +180,7 @@ public final class Attributor {
     Conversation conversation = reading.conversation();
     ReadConversation.Ready ready = reading.ready().get();
     try {
+      scorer.begin(reading.estimate());
       Meter meter = new Meter();
       ContextScores scores = ready.method().score(scorer, ready.read().task(), meter);
       return result(conversation, ready.read(), ready.method(), scores, meter, started);

@@ -12,6 +12,7 @@ import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -79,7 +80,10 @@ final class ModelOptions {
     try {
       options =
           RemoteOptions.of(server.get(), RemoteOptions.Protocol.of(serverProtocol))
-              .withAliases(aliases);
+              .withAliases(aliases)
+              // Whoever waits can end it; nothing else would be kept from its turn.
+              .withPatience(Duration.ofMinutes(10), 4)
+              .withPatience(new RemoteOptions.Patience(10, Duration.ofDays(1)));
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

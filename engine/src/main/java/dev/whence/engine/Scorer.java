@@ -41,6 +41,12 @@ public interface Scorer extends AutoCloseable {
   /** What a trunk of so many tokens and the given branches would cost, before it is spent. */
   WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches);
 
+  /**
+   * Says that a piece of work begins that was estimated so: the calls up to the next of this
+   * method. For scorers that wait for another process and must give up in time; nothing to others.
+   */
+  default void begin(WorkEstimate estimate) {}
+
   /** How much of its trunks was taken over from earlier ones. Any thread. */
   default TrunkReuse trunkReuse() {
     return TrunkReuse.NONE;

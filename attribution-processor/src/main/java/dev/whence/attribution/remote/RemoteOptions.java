@@ -18,6 +18,7 @@ import java.util.Optional;
  * @param attempts of one request, the first included
  * @param concurrency requests at a time
  * @param aliases production model names that the model is, rather than a surrogate for
+ * @param patience how long one piece of work may take, with all its requests
  */
 public record RemoteOptions(
     URI url,
@@ -28,7 +29,33 @@ public record RemoteOptions(
     Duration timeout,
     int attempts,
     int concurrency,
-    List<String> aliases) {
+    List<String> aliases,
+    Patience patience) {
+  /**
+   * When the process that waits for a piece of work takes itself to hang; the work is given up
+   * before.
+   *
+   * @param factor so many times what was estimated
+   * @param atLeast ... but never sooner
+   */
+  public record Patience(double factor, Duration atLeast) {
+    public static final Patience DEFAULT = new Patience(10, Duration.ofSeconds(60));
+
+    /** Leaves time for what is done beside waiting. */
+    private static final double SHARE = 0.75;
+
+    public Patience {
+      if (!(factor >= 1) || atLeast.isNegative() || atLeast.isZero()) {
+        throw new IllegalArgumentException("the patience with a server must be positive");
+      }
+    }
+
+    /** After how long work is given up that was estimated to take so many seconds. */
+    double seconds(double estimated) {
+      return SHARE * Math.max(factor * estimated, atLeast.toNanos() * 1e-9);
+    }
+  }
+
   /** APIs that give log-probabilities of a prompt's tokens. */
   public enum Protocol {
     /** SGLang's {@code /generate}: token ids in, its prefix cache stays useful. First choice. */
@@ -78,7 +105,15 @@ public record RemoteOptions(
     }
   }
 
-  /** A server that computes in bf16: 60 s, 4 attempts, 8 requests at a time. */
+  /**
+   * How many requests a server is sent at a time where nobody says: llama-cpp-python answers one
+   * after the other, and the time of those that wait would count.
+   */
+  public static int concurrency(Protocol protocol) {
+    return protocol == Protocol.LLAMA_CPP ? 1 : 8;
+  }
+
+  /** A server that computes in bf16: 60 s, 4 attempts. */
   public static RemoteOptions of(URI url, Protocol protocol) {
     return new RemoteOptions(
         url,
@@ -88,8 +123,9 @@ public record RemoteOptions(
         "bf16",
         Duration.ofSeconds(60),
         4,
-        8,
-        List.of());
+        concurrency(protocol),
+        List.of(),
+        Patience.DEFAULT);
   }
 
   /** The server's address without path and query, for messages. */
@@ -99,21 +135,53 @@ public record RemoteOptions(
 
   public RemoteOptions withPatience(Duration ofOneRequest, int ofAttempts) {
     return new RemoteOptions(
-        url, protocol, model, apiKey, dtype, ofOneRequest, ofAttempts, concurrency, aliases);
+        url,
+        protocol,
+        model,
+        apiKey,
+        dtype,
+        ofOneRequest,
+        ofAttempts,
+        concurrency,
+        aliases,
+        patience);
+  }
+
+  public RemoteOptions withPatience(Patience withWork) {
+    return new RemoteOptions(
+        url, protocol, model, apiKey, dtype, timeout, attempts, concurrency, aliases, withWork);
   }
 
   public RemoteOptions withModel(String name) {
     return new RemoteOptions(
-        url, protocol, Optional.of(name), apiKey, dtype, timeout, attempts, concurrency, aliases);
+        url,
+        protocol,
+        Optional.of(name),
+        apiKey,
+        dtype,
+        timeout,
+        attempts,
+        concurrency,
+        aliases,
+        patience);
   }
 
   public RemoteOptions withAliases(List<String> names) {
     return new RemoteOptions(
-        url, protocol, model, apiKey, dtype, timeout, attempts, concurrency, names);
+        url, protocol, model, apiKey, dtype, timeout, attempts, concurrency, names, patience);
   }
 
   public RemoteOptions withApiKey(String key) {
     return new RemoteOptions(
-        url, protocol, model, Optional.of(key), dtype, timeout, attempts, concurrency, aliases);
+        url,
+        protocol,
+        model,
+        Optional.of(key),
+        dtype,
+        timeout,
+        attempts,
+        concurrency,
+        aliases,
+        patience);
   }
 }

@@ -2,6 +2,10 @@ package dev.whence.attribution.remote;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Message;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
 import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
@@ -13,12 +17,17 @@ import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelText;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.IntStream;
@@ -31,12 +40,39 @@ import java.util.stream.IntStream;
  * <p>Prompts are rendered and tokenised here, with the model's own tokenizer and template. A server
  * that reads other tokens, serves another model or gives no log-probabilities is refused in one
  * sentence (kind MODEL); one that does not answer is asked again, then left alone for a while (kind
- * ENVIRONMENT: nothing is given up for it).
+ * ENVIRONMENT: nothing is given up for it). So is one that has changed since: what it does not
+ * score is that sequence's fault only while it still serves the model and scores a short prompt.
  *
  * <p>Branches may see a beginning of the trunk and nothing else: a server can not splice.
  */
 public final class RemoteScorer implements Scorer {
-  private static final double LEAST_PATIENCE = 45;
+  private static final Duration CHECK_EVERY = Duration.ofMinutes(1);
+
+  /**
+   * Tokens that every request has generated: none of the servers takes a prompt without room for
+   * it.
+   */
+  private static final int GENERATED = 1;
+
+  /** Tokens per second below which no estimate goes. */
+  private static final double SLOWEST = 0.1;
+
+  private static final Conversation PROBE =
+      new Conversation(
+          "probe",
+          "",
+          Instant.EPOCH,
+          List.of(
+              Message.of("user", List.of(Part.of(PartKind.QUESTION, "question", "one two three")))),
+          "",
+          "",
+          "",
+          List.of(),
+          "",
+          "",
+          "",
+          "",
+          Map.of());
 
   private final ModelText text;
   private final ServerApi api;
@@ -44,13 +80,27 @@ public final class RemoteScorer implements Scorer {
   private final RemoteOptions options;
   private final ScorerDescription description;
 
-  /** Whether the server has scored something: what it answers wrongly then is about one input. */
-  private boolean proven;
+  private final Duration checkEvery;
+
+  /** What the server serves to those who name no model, as it said at the start. */
+  private Optional<String> serves = Optional.empty();
+
+  /** The model that answers were said to come from at the start. */
+  private Optional<String> answers = Optional.empty();
+
+  private long checkedAt;
+
+  /** Whether {@link #begin} said how long the work at hand may take. */
+  private boolean begun;
+
+  /** When the work at hand, or without any the call, is given up: {@link System#nanoTime}. */
+  private long endsAt;
 
   /** Tokens per second of the last calls, all requests at a time together. */
   private volatile double rate = 2000;
 
-  private RemoteScorer(ModelText text, RemoteOptions options) {
+  private RemoteScorer(ModelText text, RemoteOptions options, Duration checkEvery) {
+    this.checkEvery = checkEvery;
     this.text = text;
     this.options = options;
     this.api = ServerApi.of(options.protocol(), text.tokenizer());
@@ -63,7 +113,7 @@ public final class RemoteScorer implements Scorer {
             "remote",
             text.config().modelType(),
             text.config().layers(),
-            text.config().maxPositions(),
+            text.config().maxPositions() - GENERATED,
             false,
             0,
             options.aliases());
@@ -78,9 +128,17 @@ public final class RemoteScorer implements Scorer {
    *     ENVIRONMENT if it does not answer
    */
   public static RemoteScorer open(ModelText text, RemoteOptions options) {
-    RemoteScorer scorer = new RemoteScorer(text, options);
+    return open(text, options, CHECK_EVERY);
+  }
+
+  /**
+   * @param checkEvery how often the server is asked what it serves
+   */
+  static RemoteScorer open(ModelText text, RemoteOptions options, Duration checkEvery) {
+    RemoteScorer scorer = new RemoteScorer(text, options, checkEvery);
     boolean complete = false;
     try {
+      scorer.startClock(0);
       scorer.checkModel();
       scorer.probe();
       complete = true;
@@ -93,11 +151,12 @@ public final class RemoteScorer implements Scorer {
   }
 
   private void checkModel() {
-    if (options.model().isEmpty()) {
-      return;
+    List<String> names = api.served(read(await(calls.get(api.modelsPath()))));
+    if (names.isEmpty()) {
+      throw new EngineException(
+          Kind.MODEL, "the server at " + options.where() + " does not say what it serves");
     }
-    JsonNode models = read(await(calls.get(api.modelsPath()), LEAST_PATIENCE));
-    if (!api.serves(models, options.model().get())) {
+    if (options.model().isPresent() && !names.contains(options.model().get())) {
       throw new EngineException(
           Kind.MODEL,
           "the server at "
@@ -106,26 +165,45 @@ public final class RemoteScorer implements Scorer {
               + options.model().get()
               + "'");
     }
+    if (options.model().isEmpty() && !serves.orElse(names.get(0)).equals(names.get(0))) {
+      throw new EngineException(
+          Kind.MODEL,
+          "the server at " + options.where() + " serves another model than it did at the start");
+    }
+    serves = Optional.of(names.get(0));
+    checkedAt = System.nanoTime();
   }
 
-  /**
-   * Scores a few tokens: what a server can not do at all is found here, and not record by record.
-   */
+  /** Scores a short prompt: what a server can not do at all is not found record by record. */
   private void probe() {
-    int[] tokens = text.tokenizer().encode("one two three").ids();
     try {
-      if (tokens.length > 1) {
-        score(List.of(new Sequence(tokens, 1)));
-      }
-      proven = true;
+      api.prove(
+          text.tokenizer().encode(text.template().render(PROBE).text()).ids(),
+          options.model(),
+          request -> answer(await(calls.post(api.path(), request.toString()))));
     } catch (EngineException e) {
       if (e.kind() == Kind.ENVIRONMENT) {
         throw e;
       }
       throw new EngineException(
           Kind.MODEL,
-          "the server at " + options.where() + " does not score prompts: " + e.getMessage());
+          "the server at " + options.where() + " does not score prompts: " + e.getMessage(),
+          e);
     }
+  }
+
+  /**
+   * Sees whose fault it is that the server did not score a sequence: the sequence's, if the server
+   * is still what it was at the start; else everything has to wait until it is again.
+   */
+  private EngineException judged(EngineException refused) {
+    try {
+      checkModel();
+      probe();
+    } catch (EngineException e) {
+      return new EngineException(Kind.ENVIRONMENT, String.valueOf(e.getMessage()), e);
+    }
+    return new EngineException(Kind.UNSUPPORTED, String.valueOf(refused.getMessage()), refused);
   }
 
   @Override
@@ -210,8 +288,8 @@ public final class RemoteScorer implements Scorer {
     if (!whole) {
       throw new EngineException(
           Kind.UNSUPPORTED,
-          "A server scores whole prompts and can not splice them: choose a method of exact, naive or"
-              + " hierarchical leave-one-out, proxy-pruning or contextcite.");
+          "A server scores whole prompts and can not splice them: choose a method of exact, naive"
+              + " or hierarchical leave-one-out, proxy-pruning or contextcite.");
     }
     int[] tokens = Arrays.copyOf(trunk, shared + branch.tokens().length);
     System.arraycopy(branch.tokens(), 0, tokens, shared, branch.tokens().length);
@@ -223,35 +301,83 @@ public final class RemoteScorer implements Scorer {
   }
 
   private List<double[]> score(List<Sequence> sequences) {
-    long start = System.nanoTime();
-    List<CompletableFuture<String>> answers = new ArrayList<>();
-    for (Sequence sequence : sequences) {
-      answers.add(
-          calls.post(
-              api.path(),
-              api.request(sequence.tokens(), sequence.scoredFrom(), options.model()).toString()));
-    }
     long tokens = sequences.stream().mapToLong(sequence -> sequence.tokens().length).sum();
-    // Below the time after which a process that hangs is halted.
-    double patience = Math.max(LEAST_PATIENCE, 5 * tokens / rate);
-    List<double[]> scores = new ArrayList<>();
+    if (!begun) {
+      startClock(tokens / rate);
+    }
     try {
+      if (System.nanoTime() - checkedAt >= checkEvery.toNanos()) {
+        checkModel();
+      }
+      return answers(sequences, tokens);
+    } catch (EngineException e) {
+      throw e.kind() == Kind.MODEL || e.kind() == Kind.UNSUPPORTED ? judged(e) : e;
+    }
+  }
+
+  private List<double[]> answers(List<Sequence> sequences, long tokens) {
+    long start = System.nanoTime();
+    List<Future<String>> answers = new ArrayList<>();
+    List<double[]> scores = new ArrayList<>();
+    long scored = 0;
+    try {
+      for (Sequence sequence : sequences) {
+        answers.add(
+            calls.post(
+                api.path(),
+                api.request(sequence.tokens(), sequence.scoredFrom(), options.model()).toString()));
+      }
       for (int i = 0; i < sequences.size(); i++) {
         Sequence sequence = sequences.get(i);
-        double left = patience - (System.nanoTime() - start) * 1e-9;
-        JsonNode answer = read(await(answers.get(i), left));
-        answers.set(i, new CompletableFuture<>()); // what was read need not be kept
+        JsonNode answer = answer(await(answers.get(i)));
+        answers.set(i, CompletableFuture.completedFuture("")); // what was read need not be kept
         scores.add(api.logProbs(answer, sequence.tokens(), sequence.scoredFrom()));
+        scored += sequence.tokens().length;
       }
     } catch (EngineException e) {
       answers.forEach(answer -> answer.cancel(true));
-      throw proven && e.kind() == Kind.MODEL
-          ? new EngineException(Kind.UNSUPPORTED, String.valueOf(e.getMessage()), e)
-          : e;
+      if (System.nanoTime() - endsAt >= 0) {
+        slower(scored, System.nanoTime() - start);
+      }
+      throw e;
     }
     double seconds = Math.max(1e-4, (System.nanoTime() - start) * 1e-9);
     rate = 0.8 * rate + 0.2 * tokens / seconds;
     return scores;
+  }
+
+  /** The next estimate, and with it the time that the same work gets, is longer. */
+  private void slower(long scored, long nanos) {
+    double seen = scored / Math.max(1e-4, nanos * 1e-9);
+    rate = Math.max(SLOWEST, Math.min(rate / 2, Math.max(rate / 8, seen)));
+  }
+
+  private void startClock(double estimatedSeconds) {
+    endsAt = System.nanoTime() + (long) (options.patience().seconds(estimatedSeconds) * 1e9);
+  }
+
+  /**
+   * {@inheritDoc} All its requests together get the time after which the process would take itself
+   * to hang, less some: then it is the server that takes too long, and the same work is tried
+   * again, later and with more time.
+   */
+  @Override
+  public void begin(WorkEstimate estimate) {
+    begun = true;
+    startClock(estimate.seconds());
+  }
+
+  private JsonNode answer(String body) {
+    JsonNode answer = read(body);
+    JsonNode model = answer.path("model");
+    if (model.isTextual()) {
+      if (!answers.orElse(model.asText()).equals(model.asText())) {
+        throw new EngineException(
+            Kind.MODEL, "the server at " + options.where() + " answers with another model");
+      }
+      answers = Optional.of(model.asText());
+    }
+    return answer;
   }
 
   private JsonNode read(String answer) {
@@ -264,10 +390,11 @@ public final class RemoteScorer implements Scorer {
     }
   }
 
-  private String await(CompletableFuture<String> answer, double seconds) {
+  private String await(Future<String> answer) {
     try {
-      return answer.get((long) (Math.max(0, seconds) * 1e3), TimeUnit.MILLISECONDS);
+      return answer.get(Math.max(0, endsAt - System.nanoTime()), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
+      answer.cancel(true);
       throw new EngineException(
           Kind.ENVIRONMENT, "the server at " + options.where() + " takes too long");
     } catch (InterruptedException e) {
@@ -282,14 +409,20 @@ public final class RemoteScorer implements Scorer {
     }
   }
 
-  /** {@inheritDoc} Floating point operations are not known and given as 0. */
+  /**
+   * {@inheritDoc} Tokens are those that no earlier sequence has; the seconds are of whole
+   * sequences, as the measured rate is: whether the server takes over what they share, and how much
+   * that saves, is its own affair. Floating point operations are not known and given as 0.
+   */
   @Override
   public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
     long tokens = trunkTokens;
+    long read = trunkTokens;
     for (Branch branch : branches) {
       tokens += branch.tokens().length;
+      read += seen(branch) + branch.tokens().length;
     }
-    return new WorkEstimate(tokens, 0, tokens / rate);
+    return new WorkEstimate(tokens, 0, read / rate);
   }
 
   @Override

@@ -6,7 +6,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.Tokenizer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /**
  * What is sent to a server and what comes back, without the sending. Everything that comes back is
@@ -35,8 +39,23 @@ abstract class ServerApi {
    */
   abstract double[] logProbs(JsonNode answer, int[] tokens, int scoredFrom);
 
-  /** Whether the server says that it serves the model; {@code models} is its answer to the GET. */
-  abstract boolean serves(JsonNode models, String model);
+  /**
+   * Sees whether the server scores a short prompt, before anything is scored.
+   *
+   * @param prompt tokens of a rendered prompt
+   * @param model name to ask for, if one is configured
+   * @param ask sends a request to {@link #path}
+   * @throws EngineException of kind MODEL if it gives no log-probabilities, or wrong ones
+   */
+  void prove(int[] prompt, Optional<String> model, UnaryOperator<JsonNode> ask) {
+    var unused = logProbs(ask.apply(request(prompt, 1, model)), prompt, 1);
+  }
+
+  /**
+   * The names of what a server serves, in its answer to the GET; first that of the model which
+   * answers those who name none. Empty if it does not say.
+   */
+  abstract List<String> served(JsonNode models);
 
   static ServerApi of(RemoteOptions.Protocol protocol, Tokenizer tokenizer) {
     return switch (protocol) {
@@ -118,14 +137,17 @@ abstract class ServerApi {
     }
 
     @Override
-    boolean serves(JsonNode models, String model) {
-      return model.equals(models.path("model_path").asText())
-          || model.equals(models.path("served_model_name").asText());
+    List<String> served(JsonNode models) {
+      return Stream.of("model_path", "served_model_name")
+          .map(name -> models.path(name).asText())
+          .filter(name -> !name.isEmpty())
+          .distinct()
+          .toList();
     }
   }
 
   /** Completions that take token ids. */
-  private abstract static class Completions extends ServerApi {
+  abstract static class Completions extends ServerApi {
     @Override
     String path() {
       return "/v1/completions";
@@ -137,13 +159,10 @@ abstract class ServerApi {
     }
 
     @Override
-    boolean serves(JsonNode models, String model) {
-      for (JsonNode one : models.path("data")) {
-        if (model.equals(one.path("id").asText())) {
-          return true;
-        }
-      }
-      return false;
+    List<String> served(JsonNode models) {
+      List<String> names = new ArrayList<>();
+      models.path("data").forEach(one -> names.add(one.path("id").asText()));
+      return names;
     }
   }
 
@@ -179,57 +198,6 @@ abstract class ServerApi {
         logProbs[i] = checked(entry.path("logprob"));
       }
       return logProbs;
-    }
-  }
-
-  /** llama-cpp-python: {@code POST /v1/completions} with {@code echo}; takes text, not ids. */
-  private static final class LlamaCpp extends Completions {
-    private final Tokenizer tokenizer;
-
-    LlamaCpp(Tokenizer tokenizer) {
-      this.tokenizer = tokenizer;
-    }
-
-    @Override
-    ObjectNode request(int[] tokens, int scoredFrom, Optional<String> model) {
-      ObjectNode body = JSON.createObjectNode();
-      model.ifPresent(name -> body.put("model", name));
-      return body.put("prompt", tokenizer.decode(tokens, false))
-          .put("max_tokens", 1)
-          .put("temperature", 0)
-          .put("echo", true)
-          .put("logprobs", 1);
-    }
-
-    /**
-     * Parallel arrays of tokens as text and log-probabilities, the generated token last. What was
-     * generated is told from the prompt by the number of tokens.
-     */
-    @Override
-    double[] logProbs(JsonNode answer, int[] tokens, int scoredFrom) {
-      JsonNode logprobs = answer.path("choices").path(0).path("logprobs");
-      JsonNode values = logprobs.path("token_logprobs");
-      JsonNode texts = logprobs.path("tokens");
-      if (!values.isArray() || values.isEmpty()) {
-        throw none("llama-cpp-python needs the model loaded with logits_all");
-      }
-      int read = answer.path("usage").path("prompt_tokens").asInt(values.size());
-      if (read != tokens.length || values.size() < tokens.length) {
-        throw otherTokens(tokens.length, read);
-      }
-      double[] scored = new double[tokens.length - scoredFrom];
-      for (int i = 0; i < scored.length; i++) {
-        int at = scoredFrom + i;
-        String text = tokenizer.decode(new int[] {tokens[at]}, false);
-        // Half a character is written in different ways: only whole ones can be compared.
-        if (text.indexOf('\uFFFD') < 0
-            && !texts.path(at).asText().strip().equals(text.strip())
-            && !texts.path(at).asText().isEmpty()) {
-          throw otherTokens(tokens.length, read);
-        }
-        scored[i] = checked(values.get(at));
-      }
-      return scored;
     }
   }
 }

@@ -17,10 +17,10 @@ import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
@@ -87,10 +87,11 @@ final class ServerCalls implements AutoCloseable {
                 .waitDurationInOpenState(STAYS_OPEN)
                 .permittedNumberOfCallsInHalfOpenState(1)
                 .recordExceptions(IOException.class, BusyException.class)
+                .ignoreExceptions(InterruptedException.class)
                 .build());
   }
 
-  CompletableFuture<String> post(String path, String body) {
+  Future<String> post(String path, String body) {
     return call(
         request(path)
             .header("Content-Type", "application/json")
@@ -98,7 +99,7 @@ final class ServerCalls implements AutoCloseable {
             .build());
   }
 
-  CompletableFuture<String> get(String path) {
+  Future<String> get(String path) {
     return call(request(path).GET().build());
   }
 
@@ -111,14 +112,15 @@ final class ServerCalls implements AutoCloseable {
     return builder;
   }
 
-  /** The body of a good answer; the future fails with an {@link EngineException} and no other. */
-  private CompletableFuture<String> call(HttpRequest request) {
-    return CompletableFuture.supplyAsync(
+  /**
+   * The body of a good answer; the future fails with an {@link EngineException} and no other.
+   * Cancelling it ends the call, the request that is under way and those that would follow.
+   */
+  private Future<String> call(HttpRequest request) {
+    return threads.submit(
         () -> {
           try {
             return retry.executeCallable(() -> breaker.executeCallable(() -> once(request)));
-          } catch (EngineException e) {
-            throw e;
           } catch (CallNotPermittedException e) {
             throw unavailable("has failed too often and is left alone for a while");
           } catch (HttpTimeoutException e) {
@@ -130,14 +132,14 @@ final class ServerCalls implements AutoCloseable {
           } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw unavailable("was not waited for");
-          } catch (Exception e) {
-            throw new CompletionException(e);
           }
-        },
-        threads);
+        });
   }
 
   private String once(HttpRequest request) throws IOException, InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException(); // given up while it paused or was about to be sent
+    }
     // The request's own timeout ends with the headers; a body may stall, too.
     CompletableFuture<HttpResponse<byte[]>> sent =
         client.sendAsync(request, info -> new LimitedBody(LARGEST_ANSWER));
@@ -147,6 +149,9 @@ final class ServerCalls implements AutoCloseable {
     } catch (TimeoutException e) {
       sent.cancel(true);
       throw new HttpTimeoutException("no complete answer in time");
+    } catch (InterruptedException e) {
+      sent.cancel(true);
+      throw e;
     } catch (ExecutionException e) {
       if (e.getCause() instanceof IOException io) {
         throw io;

@@ -3,16 +3,20 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.OverWindow;
+import dev.whence.attribution.method.Attention;
 import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.Cascade;
+import dev.whence.attribution.method.GradientNorm;
 import dev.whence.attribution.method.LeaveOneOut;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.method.ParagraphSplice;
+import dev.whence.attribution.method.Similarity;
 import dev.whence.attribution.method.Splice;
 import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.text.jinja.JinjaException;
 import dev.whence.engine.text.jinja.JinjaTemplate;
+import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
 import java.io.IOException;
@@ -65,7 +69,13 @@ public record AttributionConfig(
       AttributionMethod.NAMES.stream().filter(name -> !name.startsWith("proxy")).toList();
 
   private static final Set<String> NOT_BY_SERVER =
-      Set.of(Splice.NAME, ParagraphSplice.NAME, Cascade.NAME);
+      Set.of(
+          Splice.NAME,
+          ParagraphSplice.NAME,
+          Cascade.NAME,
+          Attention.NAME,
+          GradientNorm.NAME,
+          Similarity.NAME);
 
   /** With other methods nobody could say whether the fast path was right. */
   private static final List<String> COMPARABLE =
@@ -104,7 +114,7 @@ public record AttributionConfig(
             model,
             chatTemplate(settings, model),
             engine(settings),
-            server(settings),
+            server(settings, runtime.failures()),
             attribution(settings),
             Sampling.read(settings),
             role,
@@ -140,8 +150,8 @@ public record AttributionConfig(
       settings.problem(
           "attribution.method is '"
               + config.attribution().method().name()
-              + "', but a server can not splice: choose exact-loo, naive-loo, hierarchical or"
-              + " contextcite");
+              + "', but a server can not splice, and nothing can be read inside its model: choose"
+              + " exact-loo, naive-loo, hierarchical or contextcite");
     }
     settings.finish();
     return config;
@@ -192,7 +202,7 @@ public record AttributionConfig(
   }
 
   /** The server, if one is named: {@code server.url} and what else is known of it. */
-  private static Optional<RemoteOptions> server(Settings settings) {
+  private static Optional<RemoteOptions> server(Settings settings, FailurePolicy failures) {
     Optional<String> url = settings.text("server.url");
     String protocol = settings.text("server.protocol", "sglang");
     Optional<String> model = settings.text("server.model");
@@ -202,7 +212,12 @@ public record AttributionConfig(
         settings.duration(
             "server.timeout", Duration.ofSeconds(60), Duration.ofMillis(10), Duration.ofHours(1));
     int attempts = settings.integer("server.attempts", 4, 1, 100);
-    int concurrency = settings.integer("server.concurrency", 8, 1, 1024);
+    int usual =
+        RemoteOptions.concurrency(
+            protocol.equalsIgnoreCase("llama-cpp")
+                ? RemoteOptions.Protocol.LLAMA_CPP
+                : RemoteOptions.Protocol.SGLANG);
+    int concurrency = settings.integer("server.concurrency", usual, 1, 1024);
     List<String> aliases = settings.list("models.aliases");
     if (url.isEmpty()) {
       return Optional.empty();
@@ -218,7 +233,8 @@ public record AttributionConfig(
               timeout,
               attempts,
               concurrency,
-              aliases));
+              aliases,
+              new RemoteOptions.Patience(failures.hangFactor(), failures.hangAtLeast())));
     } catch (IllegalArgumentException e) {
       settings.problem("server.*: " + e.getMessage());
       return Optional.empty();

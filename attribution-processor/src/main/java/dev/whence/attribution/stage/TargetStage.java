@@ -378,6 +378,17 @@ final class TargetStage implements Stage {
             cause(record, conversation, null)));
   }
 
+  /** The fast result stands here, too; reading it takes no model. */
+  @Override
+  public List<Result> exhausted(SourceRecord record, Failure failure) {
+    try {
+      last = Optional.of(read(record));
+    } catch (UnreadableException | ResponseReader.UnusableException e) {
+      last = Optional.empty();
+    }
+    return failed(record, failure);
+  }
+
   @Override
   public void close() {
     model.close();

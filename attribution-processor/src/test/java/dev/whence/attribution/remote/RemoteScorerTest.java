@@ -17,12 +17,14 @@ import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.conversation.Conversation;
+import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
+import dev.whence.engine.View;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.ModelText;
 import dev.whence.samples.BundledModels;
@@ -33,6 +35,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -42,6 +45,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** A served model gives what the same model gives in this process; and every way to go wrong. */
 class RemoteScorerTest {
   private static final Duration SOON = Duration.ofSeconds(20);
+
+  private static final String BEGINS = "<|endoftext|>";
+  private static final String PLAIN =
+      "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
 
   private Path files;
   private LocalScorer local;
@@ -109,12 +116,90 @@ class RemoteScorerTest {
     }
   }
 
+  /** Served by llama-cpp-python, and the same in this process, from files with this template. */
+  private void llamaCppScoresAsTheSameModelHere(Optional<String> template) {
+    try (LocalScorer here =
+            LocalScorer.open(
+                ModelFiles.open(files, template),
+                EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"));
+        RemoteScorer remote =
+            RemoteScorer.open(
+                ModelText.open(files, template), options(RemoteOptions.Protocol.LLAMA_CPP))) {
+      AttributionResult served = attribute(remote, "exact-loo");
+      AttributionResult expected = attribute(here, "exact-loo");
+      assertThat(served.status()).isEqualTo(AttributionStatus.SCORED);
+      assertThat(served.promptTokens()).isEqualTo(expected.promptTokens());
+      assertThat(served.logLikelihood().getAsDouble())
+          .isCloseTo(expected.logLikelihood().getAsDouble(), within(1e-3));
+      for (int i = 0; i < 3; i++) {
+        assertThat(served.sources().get(i).tau())
+            .isCloseTo(expected.sources().get(i).tau(), within(1e-3));
+      }
+    }
+  }
+
+  @Test
+  void llamaCppMayPutTheBeginTokenThatTheTemplateWritesBeforeThePromptItself() {
+    server.begin = local.tokenizer().idOf("<|endoftext|>");
+    server.addsBegin = true;
+    llamaCppScoresAsTheSameModelHere(Optional.of(BEGINS + PLAIN));
+  }
+
+  @Test
+  void llamaCppMayFindTheBeginTokenInThePrompt() {
+    server.begin = local.tokenizer().idOf("<|endoftext|>");
+    llamaCppScoresAsTheSameModelHere(Optional.of(BEGINS + PLAIN));
+  }
+
+  @Test
+  void llamaCppMovesLogProbabilitiesWherePromptsDoNotBeginWithTheBeginTokenAndIsRefused() {
+    server.begin = local.tokenizer().idOf("<|endoftext|>");
+    assertThatExceptionOfType(EngineException.class)
+        .isThrownBy(() -> remote(options(RemoteOptions.Protocol.LLAMA_CPP)))
+        .withMessageContaining("not of the tokens beside them")
+        .satisfies(e -> assertThat(e.kind()).isEqualTo(Kind.MODEL));
+  }
+
+  @Test
+  void llamaCppIsRefusedWhereItPutsABeginTokenThatTheTemplateDoesNotWrite() {
+    server.begin = local.tokenizer().idOf("<|endoftext|>");
+    server.addsBegin = true;
+    refused(RemoteOptions.Protocol.LLAMA_CPP, answer -> answer, "tokens where");
+  }
+
+  @Test
+  void aRawPromptThatDoesNotBeginLikeTheOthersIsNotScoredByLlamaCpp() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.LLAMA_CPP))) {
+      AttributionResult result =
+          new Attributor(
+                  remote,
+                  new AttributionOptions(
+                      MethodOptions.of("exact-loo"), Granularity.SENTENCE, 0, false, ""))
+              .attribute(
+                  dev.whence.attribution.toy.Conversations.raw(
+                      "Kesta.",
+                      dev.whence.attribution.toy.Conversations.document("d", "Belfa lives. "),
+                      dev.whence.attribution.toy.Conversations.question("Where?")));
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reason()).contains("not of the tokens beside them");
+    }
+  }
+
   @Test
   void whatSharesMostWithTheTrunkIsSentFirst() {
     RemoteOptions one = options(RemoteOptions.Protocol.SGLANG);
     RemoteOptions inTurn =
         new RemoteOptions(
-            one.url(), one.protocol(), one.model(), one.apiKey(), "fp32", SOON, 1, 1, List.of());
+            one.url(),
+            one.protocol(),
+            one.model(),
+            one.apiKey(),
+            "fp32",
+            SOON,
+            1,
+            1,
+            List.of(),
+            one.patience());
     try (RemoteScorer remote = remote(inTurn)) {
       attribute(remote, "exact-loo");
       JsonNode trunk = server.requests.get(1).path("input_ids"); // the first was the probe
@@ -257,12 +342,7 @@ class RemoteScorerTest {
           return answer;
         };
     refused(RemoteOptions.Protocol.SGLANG, fewer, "reads 1 tokens where");
-    UnaryOperator<ObjectNode> otherId =
-        answer -> {
-          ArrayNode entries = (ArrayNode) answer.path("meta_info").path("input_token_logprobs");
-          ((ArrayNode) entries.get(entries.size() - 1)).set(1, IntNode.valueOf(-5));
-          return answer;
-        };
+    UnaryOperator<ObjectNode> otherId = RemoteScorerTest::withAnotherToken;
     refused(RemoteOptions.Protocol.SGLANG, otherId, "another tokenizer");
     refused(
         RemoteOptions.Protocol.VLLM,
@@ -287,10 +367,151 @@ class RemoteScorerTest {
         },
         "no log-probability");
     try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
-      server.change = otherId;
+      server.change = answer -> isShort(answer) ? answer : otherId.apply(answer);
       AttributionResult result = attribute(remote, "exact-loo");
       assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
       assertThat(result.reason()).contains("another tokenizer");
+    }
+  }
+
+  private static ObjectNode withAnotherToken(ObjectNode answer) {
+    ArrayNode entries = (ArrayNode) answer.path("meta_info").path("input_token_logprobs");
+    ((ArrayNode) entries.get(entries.size() - 1)).set(1, IntNode.valueOf(-5));
+    return answer;
+  }
+
+  /** As the prompt is by which a scorer sees whether the server works. */
+  private static boolean isShort(ObjectNode answer) {
+    return answer.path("meta_info").path("prompt_tokens").asInt() < 60;
+  }
+
+  @Test
+  void aServerThatScoresNoPromptAnyMoreIsTheEnvironmentsFault() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      server.change = RemoteScorerTest::withAnotherToken;
+      fails(Kind.ENVIRONMENT, remote, "another tokenizer");
+      server.change = answer -> without(answer, "meta_info", "input_token_logprobs");
+      fails(Kind.ENVIRONMENT, remote, "no log-probabilities of the prompt");
+      server.change = UnaryOperator.identity();
+      server.failureStatus = 400;
+      server.failures = 1000;
+      fails(Kind.ENVIRONMENT, remote, "refuses the prompt with HTTP status 400");
+      server.failures = 0;
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aServerThatServesAnotherModelByNowIsTheEnvironmentsFault(RemoteOptions.Protocol protocol) {
+    try (RemoteScorer unnamed = always(options(protocol));
+        RemoteScorer named = always(options(protocol).withModel(StubServer.MODEL))) {
+      server.served = "acme/other";
+      fails(Kind.ENVIRONMENT, unnamed, "serves another model than it did");
+      fails(Kind.ENVIRONMENT, named, "does not serve the model 'acme/served'");
+      server.served = StubServer.MODEL;
+      assertThat(attribute(unnamed, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+    }
+  }
+
+  @Test
+  void anAnswerThatNamesAnotherModelIsTheEnvironmentsFault() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      server.change = answer -> answer.put("model", "acme/other");
+      fails(Kind.ENVIRONMENT, remote, "answers with another model");
+    }
+  }
+
+  /** Asks what is served before each call. */
+  private RemoteScorer always(RemoteOptions options) {
+    return RemoteScorer.open(ModelText.open(files, Optional.empty()), options, Duration.ZERO);
+  }
+
+  @Test
+  void theCallsOfOneRecordShareTheTimeThatItMayTake() {
+    RemoteOptions.Patience patience = new RemoteOptions.Patience(1, Duration.ofSeconds(2));
+    try (RemoteScorer remote =
+        remote(options(RemoteOptions.Protocol.SGLANG).withPatience(patience))) {
+      server.delayMillis = 1000; // each call by itself is quick enough: trunk, then branches
+      double before = remote.estimate(1000, 10, List.of()).seconds();
+      fails(Kind.ENVIRONMENT, remote, "takes too long");
+      assertThat(remote.estimate(1000, 10, List.of()).seconds()).isGreaterThan(1.9 * before);
+      server.delayMillis = 0;
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+    }
+  }
+
+  @Test
+  void whatTakesLongerThanTheLeastTimeGetsMoreAtTheNextTry() {
+    RemoteOptions.Patience patience = new RemoteOptions.Patience(10, Duration.ofMillis(200));
+    try (RemoteScorer remote =
+        remote(options(RemoteOptions.Protocol.SGLANG).withPatience(patience))) {
+      server.delayMillis = 1500;
+      int tries = 0;
+      while (true) {
+        try {
+          assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+          break;
+        } catch (EngineException e) {
+          assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT);
+          assertThat(++tries).isLessThan(10);
+        }
+      }
+      assertThat(tries).isPositive();
+    }
+  }
+
+  @Test
+  void anEstimateIsOfAllThatTheServerReads() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      Branch branch =
+          new Branch(
+              List.of(new View(0, 990, 0)), new int[10], IntStream.range(990, 1000).toArray(), 1);
+      double trunk = remote.estimate(1000, 10, List.of()).seconds();
+      assertThat(remote.estimate(1000, 10, List.of(branch, branch)).seconds())
+          .isCloseTo(3 * trunk, within(1e-9));
+      assertThat(remote.estimate(1000, 10, List.of(branch, branch)).tokens()).isEqualTo(1020);
+    }
+  }
+
+  @Test
+  void whatIsGivenUpHoldsNoConnectionAndIsNotAskedAgain() {
+    RemoteOptions one =
+        options(RemoteOptions.Protocol.SGLANG)
+            .withPatience(new RemoteOptions.Patience(1, Duration.ofSeconds(1)));
+    RemoteOptions inTurn =
+        new RemoteOptions(
+            one.url(),
+            one.protocol(),
+            one.model(),
+            one.apiKey(),
+            "fp32",
+            SOON,
+            4,
+            1,
+            List.of(),
+            one.patience());
+    try (RemoteScorer remote = remote(inTurn)) {
+      server.requests.clear();
+      server.delayMillis = 15_000;
+      fails(Kind.ENVIRONMENT, remote, "takes too long");
+      server.delayMillis = 0;
+      // The one thread that sends is free again, long before the server has answered.
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+      assertThat(server.requests).hasSize(1 + 5); // given up; trunk, three sources, no context
+    }
+  }
+
+  @Test
+  void aPromptNeedsRoomForTheTokenThatIsGenerated() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      assertThat(remote.description().maxPositions())
+          .isEqualTo(local.description().maxPositions() - 1);
+      int[] tokens = new int[local.description().maxPositions()];
+      assertThatExceptionOfType(EngineException.class)
+          .isThrownBy(() -> remote.trunk(tokens, 1))
+          .withMessageContaining("at most 255")
+          .satisfies(e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED));
     }
   }
 

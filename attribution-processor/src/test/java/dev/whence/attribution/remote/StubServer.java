@@ -3,11 +3,14 @@ package dev.whence.attribution.remote;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.NullNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import dev.whence.engine.Branch;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Trunk;
+import dev.whence.engine.View;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -15,11 +18,14 @@ import java.net.InetSocketAddress;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 
 /**
  * Answers as SGLang, vLLM and llama-cpp-python do, with the log-probabilities of a model in this
@@ -31,7 +37,7 @@ final class StubServer implements AutoCloseable {
 
   private final LocalScorer model;
   private final HttpServer http;
-  private final ExecutorService threads = Executors.newFixedThreadPool(4);
+  private final ExecutorService threads = Executors.newCachedThreadPool();
 
   /** Requests so far, as they came. */
   final List<JsonNode> requests = Collections.synchronizedList(new ArrayList<>());
@@ -41,6 +47,14 @@ final class StubServer implements AutoCloseable {
   /** What is done to a good answer before it is sent. */
   volatile UnaryOperator<ObjectNode> change = UnaryOperator.identity();
 
+  /** The model that it says it serves. */
+  volatile String served = MODEL;
+
+  /** The begin token of the model's GGUF file, and whether that says to put it before texts. */
+  volatile int begin;
+
+  volatile boolean addsBegin;
+
   /** Requests that are answered with the status instead. */
   volatile int failures;
 
@@ -49,6 +63,7 @@ final class StubServer implements AutoCloseable {
 
   StubServer(LocalScorer model) throws IOException {
     this.model = model;
+    this.begin = model.tokenizer().idOf("<|im_start|>");
     this.http = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     http.setExecutor(threads);
     http.createContext("/generate", exchange -> score(exchange, this::sglang));
@@ -57,13 +72,13 @@ final class StubServer implements AutoCloseable {
         "/v1/models",
         exchange -> {
           ObjectNode models = JSON.createObjectNode();
-          models.putArray("data").addObject().put("id", MODEL);
+          models.putArray("data").addObject().put("id", served);
           send(exchange, 200, models.toString());
         });
     http.createContext(
         "/get_model_info",
         exchange ->
-            send(exchange, 200, JSON.createObjectNode().put("model_path", MODEL).toString()));
+            send(exchange, 200, JSON.createObjectNode().put("model_path", served).toString()));
     http.start();
   }
 
@@ -139,37 +154,105 @@ final class StubServer implements AutoCloseable {
   }
 
   private ObjectNode completion(JsonNode request) {
-    ObjectNode answer = JSON.createObjectNode().put("model", MODEL);
+    return request.path("prompt").isTextual() ? llamaCpp(request) : vllm(request);
+  }
+
+  private ObjectNode vllm(JsonNode request) {
+    ObjectNode answer = JSON.createObjectNode().put("model", served);
     ObjectNode choice = answer.putArray("choices").addObject();
-    if (request.path("echo").asBoolean()) {
-      int[] ids = model.tokenizer().encode(request.path("prompt").asText()).ids();
-      double[] logProbs = logProbs(ids);
-      ObjectNode all = choice.putObject("logprobs");
-      ArrayNode tokens = all.putArray("tokens");
-      ArrayNode values = all.putArray("token_logprobs");
-      for (int i = 0; i < ids.length; i++) {
-        tokens.add(model.tokenizer().decode(new int[] {ids[i]}, false));
-        if (i == 0) {
-          values.addNull();
-        } else {
-          values.add(logProbs[i - 1]);
+    int[] ids = ids(request.path("prompt"));
+    double[] logProbs = logProbs(ids);
+    ArrayNode entries = choice.putArray("prompt_logprobs");
+    entries.addNull();
+    for (int i = 1; i < ids.length; i++) {
+      ObjectNode entry = entries.addObject();
+      entry.putObject(Integer.toString((ids[i] + 1) % 256)).put("logprob", -0.01);
+      entry.putObject(Integer.toString(ids[i])).put("logprob", logProbs[i - 1]).put("rank", 2);
+    }
+    return answer;
+  }
+
+  /**
+   * As version 0.3.36 of llama-cpp-python does: one list of tokens and one of rows, walked at the
+   * same pace. Row i is what the model thinks of the token after prompt token i. With echo the
+   * tokens are the prompt's, without a leading begin token, and the generated one, and the rows
+   * begin with the first; without echo the generated one and the last row. Begin tokens are passed
+   * over; the first entry of an echo is null.
+   */
+  private synchronized ObjectNode llamaCpp(JsonNode request) {
+    int[] read = model.tokenizer().encode(request.path("prompt").asText()).ids();
+    int[] prompt = addsBegin ? new int[read.length + 1] : read;
+    if (addsBegin) {
+      prompt[0] = begin;
+      System.arraycopy(read, 0, prompt, 1, read.length);
+    }
+    boolean echo = request.path("echo").asBoolean();
+    ObjectNode answer = JSON.createObjectNode().put("model", served);
+    ObjectNode all = answer.putArray("choices").addObject().putObject("logprobs");
+    ArrayNode texts = all.putArray("tokens");
+    ArrayNode values = all.putArray("token_logprobs");
+    ArrayNode tops = all.putArray("top_logprobs");
+    answer.putObject("usage").put("prompt_tokens", prompt.length).put("completion_tokens", 1);
+    try (Trunk trunk = model.trunk(prompt, 1)) {
+      double[] last = row(trunk, prompt.length - 1);
+      int generated = 0;
+      for (int token = 1; token < last.length; token++) {
+        generated = last[token] > last[generated] ? token : generated;
+      }
+      List<Integer> tokens = new ArrayList<>();
+      if (echo) {
+        Arrays.stream(prompt).skip(prompt[0] == begin ? 1 : 0).forEach(tokens::add);
+      }
+      tokens.add(generated);
+      int firstRow = echo ? 0 : prompt.length - 1;
+      for (int i = 0; i < tokens.size() && firstRow + i < prompt.length; i++) {
+        int token = tokens.get(i);
+        if (token == begin) {
+          continue;
+        }
+        texts.add(piece(token));
+        values.add(
+            firstRow + i == prompt.length - 1
+                ? last[token]
+                : branch(trunk, firstRow + i, new int[] {token})[0]);
+        ObjectNode top = tops.addObject();
+        if (!echo) {
+          IntStream.range(0, last.length)
+              .boxed()
+              .sorted(Comparator.comparingDouble(one -> -last[one]))
+              .limit(request.path("logprobs").asInt())
+              .forEach(one -> top.put(piece(one), last[one]));
         }
       }
-      tokens.add(" generated");
-      values.add(-0.1);
-      answer.putObject("usage").put("prompt_tokens", ids.length);
-    } else {
-      int[] ids = ids(request.path("prompt"));
-      double[] logProbs = logProbs(ids);
-      ArrayNode entries = choice.putArray("prompt_logprobs");
-      entries.addNull();
-      for (int i = 1; i < ids.length; i++) {
-        ObjectNode entry = entries.addObject();
-        entry.putObject(Integer.toString((ids[i] + 1) % 256)).put("logprob", -0.01);
-        entry.putObject(Integer.toString(ids[i])).put("logprob", logProbs[i - 1]).put("rank", 2);
+      if (echo) {
+        values.set(0, NullNode.getInstance());
       }
     }
     return answer;
+  }
+
+  /** The text of a token; control tokens have none. */
+  private String piece(int token) {
+    return model.tokenizer().decode(new int[] {token}, true);
+  }
+
+  /** What the model thinks of each token of its vocabulary behind prompt token {@code at}. */
+  private double[] row(Trunk trunk, int at) {
+    return branch(trunk, at, IntStream.range(0, model.tokenizer().vocabularySize()).toArray());
+  }
+
+  private double[] branch(Trunk trunk, int at, int[] next) {
+    List<Branch> branches =
+        Arrays.stream(next)
+            .mapToObj(
+                token ->
+                    new Branch(
+                        List.of(new View(0, at, 0)),
+                        new int[] {trunk.tokens()[at], token},
+                        new int[] {at, at + 1},
+                        1))
+            .toList();
+    return model.score(trunk, branches).stream().mapToDouble(one -> one[0]).toArray();
   }
 
   @Override

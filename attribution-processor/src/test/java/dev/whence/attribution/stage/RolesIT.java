@@ -31,9 +31,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.CleanupMode;
@@ -356,6 +360,35 @@ class RolesIT {
       assertThat(finals.get("q-1").getStatus()).isEqualTo(ScoringStatus.SCORED);
       assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
       assertThat(fast.health().isAlive()).isTrue();
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void anEscalationOnWhichTheTargetDiedThreeTimesLeavesTheFastResult() throws Exception {
+    try (AttributionProcessor fast = fast(Map.of())) {
+      send(0, 1);
+      await()
+          .atMost(Duration.ofSeconds(60))
+          .until(() -> bench.read(topics.escalations().name()).size() == 1);
+      assertThat(fast.health().isAlive()).isTrue();
+    }
+    var escalation = bench.read(topics.escalations().name()).get(0);
+    // What three processes that die in the model leave behind.
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", bench.broker.bootstrapServers()))) {
+      admin
+          .alterConsumerGroupOffsets(
+              AttributionBench.prefix(topics) + "target",
+              Map.of(
+                  new TopicPartition(escalation.topic(), escalation.partition()),
+                  new OffsetAndMetadata(
+                      escalation.offset(), "attempt=3;to=" + (escalation.offset() + 1))))
+          .all()
+          .get(30, TimeUnit.SECONDS);
+    }
+    try (AttributionProcessor target = target(Map.of())) {
+      closed(awaitFinals(1).get(0), TargetStage.FAILED);
+      assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
       assertThat(target.health().isAlive()).isTrue();
     }
   }

@@ -48,6 +48,11 @@ public abstract class ForwardingScorer implements Scorer {
   }
 
   @Override
+  public void begin(WorkEstimate estimate) {
+    model.begin(estimate);
+  }
+
+  @Override
   public void close() {
     model.close();
   }

@@ -151,8 +151,12 @@ public final class ModelFiles implements AutoCloseable {
       Optional<String> template) {}
 
   static ModelText text(Path path, Optional<String> chatTemplate) {
+    if (isGguf(path)) {
+      return ggufText(path, chatTemplate);
+    }
     if (!Files.isDirectory(path)) {
-      throw new EngineException(Kind.MODEL, path + " is no Hugging Face directory");
+      throw new EngineException(
+          Kind.MODEL, path + " is neither a Hugging Face directory nor a .gguf file");
     }
     Texts texts = texts(path, chatTemplate);
     String name = HubCache.nameOf(path);
@@ -164,6 +168,38 @@ public final class ModelFiles implements AutoCloseable {
       tokenizer.close();
       throw e;
     }
+  }
+
+  private static boolean isGguf(Path path) {
+    return Files.isRegularFile(path) && path.toString().toLowerCase(Locale.ROOT).endsWith(".gguf");
+  }
+
+  private static ModelText ggufText(Path path, Optional<String> chatTemplate) {
+    try (GgufFile file = GgufFile.open(path)) {
+      GgufMetadata metadata = file.metadata();
+      ModelConfig config = GgufConfig.read(file);
+      Optional<String> template = chatTemplate.or(() -> metadata.text("tokenizer.chat_template"));
+      String name = ggufName(path);
+      Tokenizer tokenizer =
+          NativeTokenizer.of(
+              GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString()),
+              path.toString());
+      try {
+        return new ModelText(
+            name,
+            config,
+            tokenizer,
+            prompts(template, TokenizerSettings.specialTokens(metadata), tokenizer, name));
+      } catch (RuntimeException e) {
+        tokenizer.close();
+        throw e;
+      }
+    }
+  }
+
+  private static String ggufName(Path path) {
+    String fileName = String.valueOf(path.getFileName());
+    return fileName.substring(0, fileName.length() - ".gguf".length());
   }
 
   private static ModelFiles directory(Path path, Optional<String> chatTemplate) {
@@ -227,9 +263,8 @@ public final class ModelFiles implements AutoCloseable {
       JsonNode tokenizerJson =
           GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString());
       Optional<String> template = chatTemplate.or(() -> metadata.text("tokenizer.chat_template"));
-      String fileName = String.valueOf(path.getFileName());
       return assemble(
-          fileName.substring(0, fileName.length() - ".gguf".length()),
+          ggufName(path),
           config,
           weights,
           tokenizerJson,

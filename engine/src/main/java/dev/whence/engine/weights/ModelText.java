@@ -15,13 +15,14 @@ public record ModelText(
     implements AutoCloseable {
 
   /**
-   * Opens the config.json and tokenizer.json of a Hugging Face directory; weights may be missing.
+   * Opens the config.json and tokenizer.json of a Hugging Face directory, where weights may be
+   * missing, or what a .gguf file says beside its weights.
    *
    * @param chatTemplate a Jinja chat template to use instead of the model's own
    * @throws dev.whence.engine.EngineException as {@link ModelFiles#open(Path)}
    */
-  public static ModelText open(Path directory, Optional<String> chatTemplate) {
-    return ModelFiles.text(directory, chatTemplate);
+  public static ModelText open(Path path, Optional<String> chatTemplate) {
+    return ModelFiles.text(path, chatTemplate);
   }
 
   @Override

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -56,6 +57,19 @@ class ModelFilesTest {
       for (int id = 0; id < gguf.tokenizer().vocabularySize(); id++) {
         assertThat(gguf.tokenizer().isSpecial(id)).isEqualTo(directory.tokenizer().isSpecial(id));
       }
+    }
+  }
+
+  @Test
+  void theTextSideOfAGgufFileIsThatOfTheWholeModel() {
+    Path file = Fixtures.path("weights/llama.gguf");
+    try (ModelFiles whole = ModelFiles.open(file);
+        ModelText text = ModelText.open(file, Optional.empty())) {
+      assertThat(text.name()).isEqualTo("llama");
+      assertThat(text.config()).isEqualTo(whole.config());
+      assertThat(text.tokenizer().encode("one two").ids())
+          .isEqualTo(whole.tokenizer().encode("one two").ids());
+      assertThat(text.template()).hasSameClassAs(whole.template());
     }
   }
 

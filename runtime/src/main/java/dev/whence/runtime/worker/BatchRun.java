@@ -278,6 +278,21 @@ final class BatchRun {
             "the process died "
                 + candidate.attemptsBefore()
                 + " times while it worked on this record");
+    // The attempt is counted before: a process that dies of the reading, too, leaves it unread.
+    if (candidate.attemptsBefore() == failures.attempts()) {
+      watchdog.begin("giving up " + candidate.record().place(), failures.hangAtLeast());
+      try {
+        return finisher.exhausted(candidate.record(), candidate.attemptsBefore(), failure);
+      } catch (EnvironmentException e) {
+        throw e;
+      } catch (RuntimeException | StackOverflowError e) {
+        LOG.warn("{} is given up unread: {}", candidate.record(), Failure.describe(e));
+      } catch (OutOfMemoryError e) {
+        throw outOfMemory(e);
+      } finally {
+        watchdog.end();
+      }
+    }
     return finisher.failed(candidate.record(), candidate.attemptsBefore(), failure, false, 0);
   }
 

@@ -46,8 +46,23 @@ final class Finisher {
   /** What is written for a record that is given up. */
   Finished failed(
       SourceRecord record, int attempt, Failure failure, boolean undecided, long modelNanos) {
+    return givenUp(record, attempt, failure, undecided, modelNanos, stage.failed(record, failure));
+  }
+
+  /** What is written for a record on which too many processes died; its value is read once more. */
+  Finished exhausted(SourceRecord record, int attempt, Failure failure) {
+    return givenUp(record, attempt, failure, false, 0, stage.exhausted(record, failure));
+  }
+
+  private Finished givenUp(
+      SourceRecord record,
+      int attempt,
+      Failure failure,
+      boolean undecided,
+      long modelNanos,
+      List<Result> results) {
     List<Result> fitting = new ArrayList<>();
-    for (Result result : stage.failed(record, failure)) {
+    for (Result result : results) {
       fitting.add(
           shrunk(result)
               .orElseThrow(

@@ -34,6 +34,15 @@ public interface Stage extends AutoCloseable {
    */
   List<Result> failed(SourceRecord record, Failure failure);
 
+  /**
+   * The same for a record on which so many processes died, one after the other, that it is given
+   * up. Unlike {@link #failed} it may read the value, but must do no model work: should that kill
+   * the process or throw, {@link #failed} is called instead.
+   */
+  default List<Result> exhausted(SourceRecord record, Failure failure) {
+    return failed(record, failure);
+  }
+
   @Override
   void close();
 }

@@ -68,6 +68,55 @@ class BatchRunTest {
         .hasValue("ATTEMPTS_EXHAUSTED");
   }
 
+  /** A stage that reads what is given up, and may fail at that. */
+  private static Stage reading(boolean fails) {
+    EchoStage echo = EchoStage.echo("out");
+    return new Stage() {
+      @Override
+      public String name() {
+        return echo.name();
+      }
+
+      @Override
+      public void open() {}
+
+      @Override
+      public Work prepare(SourceRecord record) {
+        return echo.prepare(record);
+      }
+
+      @Override
+      public List<Result> failed(SourceRecord record, Failure failure) {
+        return echo.failed(record, failure);
+      }
+
+      @Override
+      public List<Result> exhausted(SourceRecord record, Failure failure) {
+        if (fails) {
+          throw new IllegalStateException("the value is bad");
+        }
+        return List.of(new Result("out", record.key(), record.value(), List.of()));
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
+
+  private String givenUp(int attemptsBefore, boolean fails) {
+    List<BatchRun.Candidate> one = List.of(candidate(7, attemptsBefore, Optional.empty()));
+    Finished finished = batch(one, reading(fails), 0).run().finished().get(0);
+    assertThat(finished.deadLetter()).isPresent();
+    return WorkerBench.text(finished.results().get(0).value());
+  }
+
+  @Test
+  void aStageReadsOnceMoreWhatIsGivenUpUnlessThatIsWhatKills() {
+    assertThat(givenUp(3, false)).isEqualTo("k7");
+    assertThat(givenUp(3, true)).isEqualTo("FAILED ATTEMPTS_EXHAUSTED");
+    assertThat(givenUp(4, false)).isEqualTo("FAILED ATTEMPTS_EXHAUSTED");
+  }
+
   @Test
   void fourFailuresInARowWaitAndTheFifthIsTheEnvironments() {
     EchoStage broken = stage(Duration.ofMillis(1), true);
