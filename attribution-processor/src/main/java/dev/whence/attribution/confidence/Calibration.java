@@ -165,9 +165,9 @@ public final class Calibration {
   }
 
   /**
-   * Agreement of those pairs that would be kept: at least what was wanted, even at the low end of
-   * its interval, for so the threshold was chosen. How it turns out is said by {@link
-   * Calibrator.Known#stood}.
+   * Agreement of those pairs that would be kept, as counted. The threshold was chosen so that what
+   * was wanted is at most the low end of its interval, with the count smoothed by isotonic
+   * regression: a pair more or less. How it turns out is said by {@link Calibrator.Known#stood}.
    */
   public Proportion keptAgreement() {
     return kept;

@@ -1,6 +1,7 @@
 package dev.whence.benchmarks.fidelity;
 
 import dev.whence.attribution.Proportion;
+import dev.whence.attribution.confidence.Calibration;
 import dev.whence.benchmarks.EvidenceFile;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Report;
@@ -53,8 +54,8 @@ public record ConfidenceReport(
    *
    * @param wanted by the user
    * @param kept agreement on those responses held back that were not escalated
-   * @param promised the same as the calibration said it before: what is wanted is at or below its
-   *     low end
+   * @param promised the same as the calibration said it before: what is wanted was held against its
+   *     low end, see {@link Calibration#keptAgreement}
    * @param escalated of those held back
    */
   public record Row(double wanted, Proportion kept, Proportion promised, Proportion escalated) {}
