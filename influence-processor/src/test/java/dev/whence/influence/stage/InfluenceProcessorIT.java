@@ -297,10 +297,14 @@ class InfluenceProcessorIT {
                 topics,
                 data,
                 Map.of(
-                    "models.roots", models.toString(),
-                    "indexes", indexes.toString(),
-                    "query.top", "5",
-                    "query.rerank", "5")));
+                    "models.roots",
+                    models.toString(),
+                    "indexes",
+                    indexes.toString(),
+                    "query.top",
+                    "5",
+                    "query.rerank",
+                    "5")));
     settings.remove("model");
     String chat = digest(models.resolve("chat"));
     String base = digest(models.resolve("base"));
