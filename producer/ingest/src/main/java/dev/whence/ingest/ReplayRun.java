@@ -60,8 +60,8 @@ final class ReplayRun {
   }
 
   ReplayReport over(InputStream text) throws IOException, InterruptedException {
-    mark(
-        acknowledgements.state()); // a place that can not be written is known before a line is sent
+    // Before a line is sent: the place may be one that can not be written.
+    mark(acknowledgements.state());
     try {
       LineReader lines = new LineReader(text, MAX_LINE_BYTES);
       for (LineReader.Line next = lines.next(); next != null; next = lines.next()) {
