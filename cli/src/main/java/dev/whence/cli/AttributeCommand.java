@@ -37,7 +37,11 @@ final class AttributeCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private ModelOptions model = new ModelOptions();
 
-  @Option(names = "--input", required = true, paramLabel = "F.jsonl")
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "F.jsonl",
+      description = "responses, one JSON object per line; may be compressed (gzip) or a pipe")
   private Path input;
 
   @Option(
@@ -158,7 +162,7 @@ final class AttributeCommand implements Callable<Integer> {
     }
     AttributionOptions options = options();
     AttributionJson writer = writer();
-    InputFile.check(input);
+    InputFile.checkStream("--input", input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     Terminal terminal = Terminal.detect(System.out, System.getenv());
@@ -184,7 +188,7 @@ final class AttributeCommand implements Callable<Integer> {
                   AttributionView view = AttributionView.of(conversation, result).withTop(topK);
                   AttributionCard.lines(view, number.get(), terminal).forEach(out::println);
                 }
-                out.flush();
+                Results.passOn(out);
               },
               (line, problem) -> err.println(input + ", line " + line + ": " + problem));
       if (failed.get() > 0) {

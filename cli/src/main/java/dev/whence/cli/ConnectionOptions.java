@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.producer.Whence;
 import dev.whence.runtime.config.Connection;
+import dev.whence.schemas.AvroSerdes;
 import java.io.IOException;
 import java.io.Reader;
 import java.io.UncheckedIOException;
@@ -87,7 +88,7 @@ final class ConnectionOptions {
 
   /** The registry's client logs its addresses. */
   private static String withoutUserInfo(String registryUrls) {
-    if (Connection.hasUserInfo(registryUrls)) {
+    if (AvroSerdes.hasUserInfo(registryUrls)) {
       throw new UsageException(
           "the registry's address holds a user or a password; put them into a file for"
               + " --registry-config, as basic.auth.credentials.source=USER_INFO and"

@@ -24,7 +24,11 @@ final class GenerateCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private ModelOptions model = new ModelOptions();
 
-  @Option(names = "--input", required = true, paramLabel = "F.jsonl")
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "F.jsonl",
+      description = "prompts, one JSON object per line; may be compressed (gzip) or a pipe")
   private Path input;
 
   @Option(
@@ -42,7 +46,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (maxNewTokens < 1) {
       throw new UsageException("--max-new-tokens is " + maxNewTokens + ", but must be 1 or more");
     }
-    InputFile.check(input);
+    InputFile.checkStream("--input", input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
     AtomicBoolean failed = new AtomicBoolean();
@@ -55,7 +59,7 @@ final class GenerateCommand implements Callable<Integer> {
               prompt -> {
                 try {
                   out.println(ConversationCodec.write(answerer.answer(prompt, maxNewTokens)));
-                  out.flush();
+                  Results.passOn(out);
                 } catch (EngineException e) {
                   if (e.kind() == Kind.MODEL || e.kind() == Kind.ENVIRONMENT) {
                     throw e;

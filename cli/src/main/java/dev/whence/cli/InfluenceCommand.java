@@ -170,7 +170,7 @@ final class InfluenceCommand implements Runnable {
 
     @Override
     public Integer call() throws Exception {
-      InputFile.check(corpus);
+      InputFile.check("--corpus", corpus);
       LayerSelection selection = new LayerSelection(layers);
       FactorsJob.Options options =
           usage(
@@ -267,7 +267,7 @@ final class InfluenceCommand implements Runnable {
 
     @Override
     public Integer call() throws Exception {
-      InputFile.check(corpus);
+      InputFile.check("--corpus", corpus);
       Damping damping = usage(() -> Damping.parse(lambda0));
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
@@ -346,7 +346,7 @@ final class InfluenceCommand implements Runnable {
                 ConversationCodec::read,
                 conversation -> {
                   answer(opened, conversation, options, out, failed);
-                  out.flush();
+                  Results.passOn(out);
                 },
                 (line, problem) -> err.println(input + ", line " + line + ": " + problem));
         return clean && !failed.get() ? Whence.DONE : Whence.FAILED;

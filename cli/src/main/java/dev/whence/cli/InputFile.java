@@ -7,12 +7,38 @@ import java.nio.file.Path;
 final class InputFile {
   private InputFile() {}
 
+  /** As {@link #check(String, Path)} for {@code --input}. */
   static void check(Path file) {
+    check("--input", file);
+  }
+
+  /**
+   * For what is read more than once.
+   *
+   * @param option by which the file was named
+   */
+  static void check(String option, Path file) {
     if (!Files.isRegularFile(file)) {
-      throw new UsageException("--input '" + file + "' is not a file");
+      throw new UsageException(option + " '" + file + "' is not a file");
     }
+    checkReadable(option, file);
+  }
+
+  /**
+   * For what is read once from its beginning to its end, which may be a pipe or a device.
+   *
+   * @param option by which the file was named
+   */
+  static void checkStream(String option, Path file) {
+    if (!Files.exists(file) || Files.isDirectory(file)) {
+      throw new UsageException(option + " '" + file + "' is not a file");
+    }
+    checkReadable(option, file);
+  }
+
+  private static void checkReadable(String option, Path file) {
     if (!Files.isReadable(file)) {
-      throw new UsageException("--input '" + file + "' may not be read");
+      throw new UsageException(option + " '" + file + "' may not be read");
     }
   }
 }

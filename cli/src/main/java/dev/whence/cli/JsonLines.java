@@ -1,13 +1,13 @@
 package dev.whence.cli;
 
+import dev.whence.conversation.Compressed;
 import dev.whence.conversation.ConversationFormatException;
 import dev.whence.conversation.LineReader;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.function.Consumer;
 import java.util.function.Function;
 
 /** The lines of a JSONL file one by one; a bad line is a problem of that line only. */
@@ -20,10 +20,15 @@ final class JsonLines {
     void accept(long number, String problem);
   }
 
+  /** What is done with a line that could be read. */
+  interface Action<T> {
+    void accept(T value) throws IOException;
+  }
+
   private JsonLines() {}
 
   /**
-   * Reads every line that is not blank.
+   * Reads every line that is not blank, of a file that may be compressed with gzip.
    *
    * @param read from a line to what it says; throws ConversationFormatException or
    *     IllegalArgumentException
@@ -31,10 +36,11 @@ final class JsonLines {
    * @return whether every line could be read
    */
   static <T> boolean forEach(
-      Path file, Function<String, T> read, Consumer<T> action, Problem onProblem)
-      throws IOException {
+      Path file, Function<String, T> read, Action<T> action, Problem onProblem) throws IOException {
     boolean clean = true;
-    try (InputStream in = Files.newInputStream(file)) {
+    // Not Files.newInputStream: its streams ask a pipe for a position, which it has not.
+    try (InputStream raw = new FileInputStream(file.toFile());
+        InputStream in = Compressed.opened(raw)) {
       LineReader lines = new LineReader(in, MAX_LINE_BYTES);
       for (LineReader.Line line = lines.next(); line != null; line = lines.next()) {
         String text = line.text();
@@ -54,7 +60,9 @@ final class JsonLines {
           clean = false;
           onProblem.accept(line.number(), problem);
         }
-        value.ifPresent(action);
+        if (value.isPresent()) {
+          action.accept(value.get());
+        }
       }
     }
     return clean;

@@ -8,6 +8,7 @@ import dev.whence.ingest.ReplayReport;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -18,7 +19,12 @@ import picocli.CommandLine.Spec;
 /** Puts the records of a JSONL file on the responses topic. */
 @Command(
     name = "replay",
-    description = "Puts the responses of a JSONL file (or .gz) on the responses topic.",
+    description = {
+      "Puts the responses of a JSONL file (or .gz) on the responses topic.",
+      "How far it came is kept in a progress file, for this file and this topic of this cluster:"
+          + " the next run goes on there, also where lines were appended since. For another"
+          + " cluster or topic give another --progress-file, or --from-start."
+    },
     mixinStandardHelpOptions = true)
 final class ReplayCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -38,6 +44,12 @@ final class ReplayCommand implements Callable<Integer> {
       names = "--from-start",
       description = "ignores how far an earlier replay of the file came")
   private boolean fromStart;
+
+  @Option(
+      names = "--progress-file",
+      paramLabel = "P",
+      description = "where to keep how far it came (default: F.jsonl.whence-progress)")
+  private Optional<Path> progressFile = Optional.empty();
 
   @Option(
       names = "--register-schemas",
@@ -96,7 +108,10 @@ final class ReplayCommand implements Callable<Integer> {
 
   private ReplayOptions options() {
     try {
-      return new ReplayOptions(input, rate, fromStart, Duration.ofSeconds(patienceSeconds));
+      Duration patience = Duration.ofSeconds(patienceSeconds);
+      return progressFile
+          .map(file -> new ReplayOptions(input, rate, fromStart, patience, file.toAbsolutePath()))
+          .orElseGet(() -> new ReplayOptions(input, rate, fromStart, patience));
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }

@@ -70,8 +70,9 @@ final class TopicsCommand implements Callable<Integer> {
       err.println(
           "whence: "
               + refused
-              + " refused (see the list): how a topic's records are cleaned up is not changed here;"
-              + " set it with kafka-configs.sh once you know that no record is lost by it");
+              + " refused (see the list for the reasons; all else is done): what exceeds a provider's"
+              + " limit is to be raised there; how a topic's records are cleaned up is not changed"
+              + " here, set it with kafka-configs.sh once you know that no record is lost by it");
       return Whence.FAILED;
     }
     if (drift > 0) {

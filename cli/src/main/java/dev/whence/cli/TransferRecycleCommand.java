@@ -196,7 +196,7 @@ final class TransferRecycleCommand implements Callable<Integer> {
     if (evaluation.isEmpty()) {
       throw new UsageException("texts of one's own need --evaluation");
     }
-    InputFile.check(evaluation.get());
+    InputFile.check("--evaluation", evaluation.get());
     return new TextFineTuner(
         (model, n) -> texts.from(model, n, Math.max(1, n / measurements)),
         evaluation.get(),

@@ -72,14 +72,20 @@ public final class Whence implements Runnable {
     // Before any class of the engine can look: nothing calls home.
     System.setProperty("OPT_OUT_TRACKING", "true");
     System.setProperty("ai.djl.offline", "true");
-    return new CommandLine(new Whence())
-        .setOut(out)
-        .setErr(err)
-        .setCaseInsensitiveEnumValuesAllowed(true)
-        .registerConverter(Path.class, Models::path)
-        .setParameterExceptionHandler(Whence::wrongUsage)
-        .setExecutionExceptionHandler(Whence::failed)
-        .execute(arguments);
+    int exit =
+        new CommandLine(new Whence())
+            .setOut(out)
+            .setErr(err)
+            .setCaseInsensitiveEnumValuesAllowed(true)
+            .registerConverter(Path.class, Models::path)
+            .setParameterExceptionHandler(Whence::wrongUsage)
+            .setExecutionExceptionHandler(Whence::failed)
+            .execute(arguments);
+    if (out.checkError() && exit == DONE) {
+      err.println("whence: " + Results.LOST);
+      return FAILED;
+    }
+    return exit;
   }
 
   private static int wrongUsage(ParameterException problem, String[] arguments) {

@@ -5,11 +5,20 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.benchmarks.TinyModel;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
@@ -116,6 +125,65 @@ class AttributeCommandTest {
             "drop-sources");
     assertThat(run.exit()).isZero();
     assertThat(JSON.readTree(run.out().get(0)).get("leftOut")).isEmpty();
+  }
+
+  @Test
+  void resultsThatNobodyTakesEndTheRunInOneSentenceBeforeTheNextLineIsScored() throws Exception {
+    Path input =
+        Files.writeString(
+            directory.resolve("gone.jsonl"), ANSWERED.formatted("first") + "{not json\n");
+    for (String command : List.of("attribute", "generate")) {
+      StringWriter err = new StringWriter();
+
+      int exit =
+          Whence.execute(
+              new PrintWriter(new ClosedPipe()),
+              new PrintWriter(err, true),
+              command,
+              "--model",
+              model,
+              "--input",
+              input.toString());
+
+      // Line 2 would be named, too, had it been read.
+      assertThat(err.toString().lines())
+          .containsExactly(
+              "whence: standard output can not be written (it is closed, or its disk is full):"
+                  + " results are missing");
+      assertThat(exit).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void aCompressedFileAndAPipeAreReadAsTheyAre() throws Exception {
+    Path gzip = directory.resolve("in.jsonl.gz");
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(gzip))) {
+      out.write(ANSWERED.formatted("packed").getBytes(StandardCharsets.UTF_8));
+    }
+    CommandRun packed =
+        CommandRun.of("attribute", "--model", model, "--input", gzip.toString(), "--json");
+    assertThat(packed.err()).isEmpty();
+    assertThat(JSON.readTree(packed.out().get(0)).get("responseId").asText()).isEqualTo("packed");
+
+    Path pipe = directory.resolve("pipe");
+    assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+    CompletableFuture<Void> writing =
+        CompletableFuture.runAsync(
+            () -> {
+              try {
+                Files.writeString(pipe, ANSWERED.formatted("piped"), StandardOpenOption.WRITE);
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+            });
+    CommandRun piped =
+        CommandRun.of("attribute", "--model", model, "--input", pipe.toString(), "--json");
+    writing.join();
+    assertThat(piped.err()).isEmpty();
+    assertThat(JSON.readTree(piped.out().get(0)).get("responseId").asText()).isEqualTo("piped");
+
+    CommandRun none = CommandRun.of("attribute", "--model", model, "--input", directory.toString());
+    assertThat(none.exit()).isEqualTo(2);
   }
 
   @Test

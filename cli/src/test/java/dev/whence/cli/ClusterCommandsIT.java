@@ -161,6 +161,18 @@ class ClusterCommandsIT {
     assertThat(second.out())
         .containsExactly("0 responses acknowledged, 0 bad lines, 1 lines, resumed after line 1");
     assertThat(keys("replay.responses")).containsExactlyInAnyOrder("r-1", "r-3", "g-1");
+
+    assertThat(run("other.", "topics", "--create").exit()).isZero();
+    CommandRun elsewhere = run("other.", "replay", "--input", good.toString());
+    assertThat(elsewhere.exit()).isEqualTo(1);
+    assertThat(elsewhere.err()).hasSize(1);
+    assertThat(elsewhere.err().get(0)).contains("replay.responses of cluster", "--progress-file");
+    Path apart = directory.resolve("other.progress");
+    CommandRun third =
+        run("other.", "replay", "--input", good.toString(), "--progress-file", apart.toString());
+    assertThat(third.exit()).as(third.err().toString()).isZero();
+    assertThat(apart).exists();
+    assertThat(keys("other.responses")).containsExactly("g-1");
   }
 
   @Test

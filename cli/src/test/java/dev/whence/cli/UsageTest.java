@@ -2,6 +2,8 @@ package dev.whence.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -35,6 +37,39 @@ class UsageTest {
             "compress",
             "bench");
     assertThat(run.err()).isEmpty();
+  }
+
+  @Test
+  void aCommandWhoseOutputIsNotTakenHasFailed() {
+    StringWriter err = new StringWriter();
+
+    int exit =
+        Whence.execute(new PrintWriter(new ClosedPipe()), new PrintWriter(err, true), "--version");
+
+    assertThat(exit).isEqualTo(1);
+    assertThat(err.toString().lines())
+        .singleElement()
+        .asString()
+        .startsWith("whence: standard output can not be written");
+  }
+
+  @Test
+  void theOptionThatNamesNoFileIsNamed() {
+    CommandRun run =
+        CommandRun.of(
+            "influence",
+            "index",
+            "--model",
+            "m",
+            "--factors",
+            "f",
+            "--output",
+            "o",
+            "--corpus",
+            "no-such-corpus.jsonl");
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(String.join("", run.err()))
+        .contains("--corpus 'no-such-corpus.jsonl' is not a file");
   }
 
   @Test

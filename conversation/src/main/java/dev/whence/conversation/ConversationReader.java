@@ -7,11 +7,13 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,11 +28,13 @@ import org.jspecify.annotations.Nullable;
  *   <li>{@code occurredAt}: {@link Instant#EPOCH}, which means unknown.
  * </ul>
  *
- * A JSON null is the same as an absent field. Unknown fields become attributes: {@code name} at the
- * top, {@code messages[i].name} of a message, {@code messages[i].content[j].name} of a part; JSON
- * text where they are not strings; an explicit attribute of the same name wins. A part whose {@code
- * type} is not text is {@link PartKind#MEDIA}: its type becomes an attribute, its payload is not
- * carried.
+ * A JSON null is the same as an absent field, but for the {@code response} of a line whose {@code
+ * finishReason} is tool_calls or function_call: that is empty. OpenAI's older {@code function_call}
+ * is read as the one call of {@code tool_calls}, a {@code refusal} as text. Unknown fields become
+ * attributes: {@code name} at the top, {@code messages[i].name} of a message, {@code
+ * messages[i].content[j].name} of a part; JSON text where they are not strings; an explicit
+ * attribute of the same name wins. A part whose {@code type} is not text is {@link PartKind#MEDIA}:
+ * its type becomes an attribute, its payload is not carried.
  */
 final class ConversationReader {
   /** Keys of records are response ids, and a DLQ's reader must be able to print them. */
@@ -56,6 +60,13 @@ final class ConversationReader {
       Set.of("role", "content", "name", "tool_calls", "tool_call_id");
   private static final Set<String> PART =
       Set.of("type", "kind", "id", "title", "uri", "trust", "text", "attributable", "sources");
+
+  /** Finish reasons of answers that need no text. */
+  private static final Set<String> CALLED = Set.of("tool_calls", "function_call");
+
+  private static final String REFUSAL = "refusal";
+  private static final Set<String> REFUSAL_PART =
+      Stream.concat(PART.stream(), Stream.of(REFUSAL)).collect(Collectors.toUnmodifiableSet());
   private static final Set<String> CITATION = Set.of("segment", "start", "end");
   private static final Set<String> TEXT_TYPES = Set.of("text", "input_text", "output_text");
 
@@ -79,8 +90,12 @@ final class ConversationReader {
           "has " + responseId.length() + " characters; it must have 1 to " + MAX_ID_LENGTH);
     }
     List<Message> messages = messages();
+    String finishReason = optionalText(line, "", "finishReason");
+    boolean called = line.has("response") && CALLED.contains(finishReason);
     String response =
-        answered ? requiredText(line, "", "response") : optionalText(line, "", "response");
+        answered && !called
+            ? requiredText(line, "", "response")
+            : optionalText(line, "", "response");
     List<Citation> citations = citations(response);
     unknownFields(line, "", TOP);
     explicitAttributes();
@@ -91,7 +106,7 @@ final class ConversationReader {
         messages,
         optionalText(line, "", "reasoning"),
         response,
-        optionalText(line, "", "finishReason"),
+        finishReason,
         citations,
         jsonText(line, "", "tools"),
         optionalText(line, "", "conversationId"),
@@ -160,8 +175,19 @@ final class ConversationReader {
       throw new ConversationFormatException(
           path + ".role", "is raw: a prompt without a template stands in the field prompt");
     }
+    Set<String> known = new HashSet<>(MESSAGE);
     String toolCalls = jsonText(node, path, "tool_calls");
+    JsonNode functionCall = field(node, "function_call");
+    if (toolCalls.isEmpty() && functionCall != null && functionCall.isObject()) {
+      toolCalls = Json.text(toolCallsOf(functionCall));
+      known.add("function_call");
+    }
     JsonNode content = field(node, "content");
+    JsonNode refusal = field(node, REFUSAL);
+    if (content == null && refusal != null && refusal.isTextual()) {
+      content = refusal;
+      known.add(REFUSAL);
+    }
     List<Part> parts;
     if (content != null) {
       parts = parts(content, index, path + ".content", PartKind.ofRole(role, lastUser));
@@ -171,13 +197,21 @@ final class ConversationReader {
     } else {
       parts = List.of();
     }
-    unknownFields(node, path, MESSAGE);
+    unknownFields(node, path, known);
     return new Message(
         role,
         parts,
         optionalText(node, path, "name"),
         toolCalls,
         optionalText(node, path, "tool_call_id"));
+  }
+
+  /** What OpenAI's clients before tool_calls wrote, as its one call. */
+  private static JsonNode toolCallsOf(JsonNode functionCall) {
+    ObjectNode call = Json.newObject();
+    call.put("type", "function");
+    call.set("function", functionCall);
+    return call.arrayNode().add(call);
   }
 
   private List<Part> parts(JsonNode content, int message, String path, PartKind kind) {
@@ -201,7 +235,8 @@ final class ConversationReader {
       throw new ConversationFormatException(path, "must be an object, not " + typeOf(node));
     }
     String type = optionalText(node, path, "type");
-    boolean media = !type.isEmpty() && !TEXT_TYPES.contains(type);
+    boolean refusal = type.equals(REFUSAL);
+    boolean media = !type.isEmpty() && !refusal && !TEXT_TYPES.contains(type);
     PartKind kind = media ? PartKind.MEDIA : choice(node, path, "kind", defaultKind);
     String id = optionalText(node, path, "id");
     if (id.isEmpty()) {
@@ -211,12 +246,12 @@ final class ConversationReader {
     if (media) {
       attributes.put(path + ".type", type);
     } else {
-      unknownFields(node, path, PART);
+      unknownFields(node, path, refusal ? REFUSAL_PART : PART);
     }
     String text =
         kind == PartKind.MEDIA
             ? optionalText(node, path, "text")
-            : requiredText(node, path, "text");
+            : requiredText(node, path, refusal ? REFUSAL : "text");
     try {
       return new Part(
           kind,

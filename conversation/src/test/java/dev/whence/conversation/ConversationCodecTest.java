@@ -351,4 +351,53 @@ class ConversationCodecTest {
     return ConversationCodec.read(
         "{\"responseId\": \"r\", \"response\": \"a\", \"messages\": [" + messages + "]}");
   }
+
+  @Test
+  void anAnswerThatIsAToolCallHasNoText() {
+    String line =
+        "{\"responseId\": \"r\", \"prompt\": \"p\", \"response\": null, \"finishReason\": \"%s\"}";
+
+    for (String reason : List.of("tool_calls", "function_call")) {
+      assertThat(ConversationCodec.read(line.formatted(reason)).response()).isEmpty();
+    }
+    assertThatThrownBy(() -> ConversationCodec.read(line.formatted("stop")))
+        .hasMessage("response is missing");
+  }
+
+  @Test
+  void theOlderFormOfAToolCallIsTheOneCallOfItsMessage() {
+    Conversation read =
+        ConversationCodec.read(
+            """
+            {"responseId": "r", "response": "a", "messages": [
+              {"role": "assistant", "content": null,
+               "function_call": {"name": "f", "arguments": "{\\"x\\": 1}"}},
+              {"role": "function", "name": "f", "content": "42"}]}
+            """);
+
+    assertThat(read.messages().get(0).toolCalls())
+        .isEqualTo(
+            "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\": 1}\"}}]");
+    assertThat(read.messages().get(0).parts()).isEmpty();
+    assertThat(read.attributes()).isEmpty();
+    assertThat(ConversationCodec.read(ConversationCodec.write(read))).isEqualTo(read);
+  }
+
+  @Test
+  void aRefusalIsTextOfItsMessage() {
+    Conversation read =
+        ConversationCodec.read(
+            """
+            {"responseId": "r", "response": "a", "messages": [
+              {"role": "assistant", "content": [{"type": "refusal", "refusal": "I can not."}]},
+              {"role": "assistant", "content": null, "refusal": "Nor this."},
+              {"role": "user", "content": "why?"}]}
+            """);
+
+    assertThat(read.messages().get(0).parts())
+        .containsExactly(Part.of(PartKind.HISTORY, "m0.p0", "I can not."));
+    assertThat(read.messages().get(1).parts())
+        .containsExactly(Part.of(PartKind.HISTORY, "m1.p0", "Nor this."));
+    assertThat(read.attributes()).isEmpty();
+  }
 }

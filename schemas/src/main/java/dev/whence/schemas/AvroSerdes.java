@@ -34,7 +34,8 @@ public final class AvroSerdes {
   private AvroSerdes() {}
 
   /**
-   * Configuration of {@link #SERIALIZER} for values.
+   * Configuration of {@link #SERIALIZER} for values. Settings of TLS are the registry's own
+   * connection's, whether they are called {@code ssl.*} or {@code schema.registry.ssl.*}.
    *
    * @param registryUrl one or more addresses, with commas between
    * @param autoRegister whether it may register schemas: in the quickstart and in tests only, a
@@ -69,10 +70,26 @@ public final class AvroSerdes {
               + String.join(", ", refused)
               + ", which Whence sets itself; remove it");
     }
-    Map<String, Object> configuration = new LinkedHashMap<>(registry);
+    Map<String, Object> configuration = new LinkedHashMap<>();
+    // A serializer is configured with the client's settings, where ssl.* is the brokers' TLS.
+    registry.forEach(
+        (key, value) ->
+            configuration.put(key.startsWith("ssl.") ? "schema.registry." + key : key, value));
     configuration.putAll(FIXED);
     configuration.put(URL, registryUrl);
     return configuration;
+  }
+
+  /** Whether one of the addresses, with commas between, holds a user or a password. */
+  public static boolean hasUserInfo(String registryUrls) {
+    for (String url : registryUrls.split(",", -1)) {
+      int authority = url.indexOf("://") < 0 ? 0 : url.indexOf("://") + 3;
+      int path = url.indexOf('/', authority);
+      if (url.substring(authority, path < 0 ? url.length() : path).contains("@")) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The schema as it is registered: without the properties that only Java's generator reads. */

@@ -32,9 +32,10 @@ final class Acknowledgements {
    * @param settledLine every line up to this one is settled
    * @param badSettled how many of those were bad
    * @param acknowledged responses acknowledged, in any order
+   * @param answers lines that Kafka acknowledged or refused, in any order
    * @param open lines that are not settled
    */
-  record State(long settledLine, long badSettled, long acknowledged, int open) {}
+  record State(long settledLine, long badSettled, long acknowledged, long answers, int open) {}
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
@@ -43,6 +44,7 @@ final class Acknowledgements {
   private long settledLine;
   private long badSettled;
   private long acknowledged;
+  private long answers;
   private long changes;
 
   /** Begins after a line that was settled before, with so many bad ones among the earlier. */
@@ -85,6 +87,7 @@ final class Acknowledgements {
       lock.lock();
       try {
         refusals.add(new Refusal(entry.line, problem));
+        answers++;
       } finally {
         lock.unlock();
       }
@@ -97,6 +100,7 @@ final class Acknowledgements {
         entry.settled = true;
         entry.bad = bad;
         acknowledged += byKafka ? 1 : 0;
+        answers += byKafka ? 1 : 0;
         for (Entry head = entries.peek(); head != null && head.settled; head = entries.peek()) {
           entries.remove();
           settledLine = head.line;
@@ -113,7 +117,7 @@ final class Acknowledgements {
   State state() {
     lock.lock();
     try {
-      return new State(settledLine, badSettled, acknowledged, entries.size());
+      return new State(settledLine, badSettled, acknowledged, answers, entries.size());
     } finally {
       lock.unlock();
     }

@@ -1,18 +1,19 @@
 package dev.whence.ingest;
 
+import dev.whence.conversation.Compressed;
 import dev.whence.producer.Delivery;
+import dev.whence.producer.Destination;
 import dev.whence.producer.Overflow;
 import dev.whence.producer.Whence;
 import dev.whence.schemas.avro.LlmResponse;
-import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
-import java.util.zip.GZIPInputStream;
 
 /**
  * Puts the responses of a JSON Lines file on the topic, in its order, and remembers how far it
@@ -20,7 +21,9 @@ import java.util.zip.GZIPInputStream;
  *
  * <p>The mark is moved only over lines that Kafka has acknowledged: a run that is killed loses
  * nothing, and the next one sends again what was sent but not acknowledged, so a line is on the
- * topic at least once. A bad line is reported with its number, and the run goes on.
+ * topic at least once. The mark is of one file and one topic of one cluster, and is refused for any
+ * other; a plain file may have grown by whole lines. A bad line is reported with its number, and
+ * the run goes on.
  */
 public final class Replay {
   private static final Duration CLOSE = Duration.ofSeconds(5);
@@ -39,14 +42,15 @@ public final class Replay {
    * @param whence the addresses and settings to send with; what happens when its queue is full is
    *     set here
    * @throws ReplayException if nothing is acknowledged for as long as the patience is, if Kafka
-   *     refuses to take responses at all, or if an earlier run's mark is of another file
-   * @throws IOException if the file can not be read, or the mark not written
+   *     refuses to take responses at all, or if an earlier run's mark is of another file or another
+   *     topic, or can not be written
+   * @throws IOException if the file can not be read
    */
   public ReplayReport run(Whence.Builder whence) throws IOException, InterruptedException {
     Whence sending = whence.overflow(Overflow.block(options.patience())).build();
     boolean finished = false;
     try {
-      ReplayReport report = run(sending::record);
+      ReplayReport report = run(destination(sending), sending::record);
       finished = true;
       return report;
     } finally {
@@ -55,42 +59,65 @@ public final class Replay {
   }
 
   /** The same over anything that takes responses. */
-  ReplayReport run(Function<LlmResponse, CompletableFuture<Delivery>> recorder)
+  ReplayReport run(
+      Destination destination, Function<LlmResponse, CompletableFuture<Delivery>> recorder)
       throws IOException, InterruptedException {
-    FileDigest.Result file = FileDigest.of(options.input());
-    ReplayMark mark = startingMark(file.sha256());
+    ReplayMark mark = startingMark(destination);
     if (mark.line() > 0) {
       listener.resumed(mark.line());
     }
     try (CountingInput raw =
-            new CountingInput(Files.newInputStream(options.input()), file.bytes());
-        InputStream text = decompressed(raw)) {
-      return new ReplayRun(options, listener, recorder, file, mark, raw::count).over(text);
+            new CountingInput(Files.newInputStream(options.input()), mark.file().bytes());
+        InputStream text = Compressed.opened(raw)) {
+      return new ReplayRun(options, listener, recorder, mark, raw::count).over(text);
     }
   }
 
-  private ReplayMark startingMark(String sha256) throws IOException {
-    ReplayMark none = new ReplayMark(0, 0, sha256);
-    if (options.fromStart()) {
-      return none;
+  /** A mark that did not know its cluster would make the replay to another one send nothing. */
+  private Destination destination(Whence sending) throws InterruptedException {
+    try {
+      return sending
+          .destination(options.patience())
+          .orElseThrow(
+              () ->
+                  new ReplayException(
+                      "no broker answered for "
+                          + options.patience().toSeconds()
+                          + " s: check that Kafka and the schema registry can be reached"));
+    } catch (IllegalStateException e) {
+      throw new ReplayException(String.valueOf(e.getMessage()));
     }
+  }
+
+  private ReplayMark startingMark(Destination destination) throws IOException {
     Path file = options.markFile();
-    ReplayMark mark = ReplayMark.read(file).orElse(none);
-    if (!mark.sha256().equals(sha256)) {
+    Optional<ReplayMark> earlier = options.fromStart() ? Optional.empty() : ReplayMark.read(file);
+    if (earlier.isEmpty() || earlier.get().line() == 0) {
+      return new ReplayMark(0, 0, FileDigest.of(options.input()), destination);
+    }
+    ReplayMark mark = earlier.get();
+    if (!mark.destination().equals(destination)) {
+      throw new ReplayException(
+          file
+              + " is the progress of a replay to "
+              + inWords(mark.destination())
+              + ", and this one goes to "
+              + inWords(destination)
+              + "; keep a --progress-file for each, or replay with --from-start");
+    }
+    FileDigest.Comparison now = FileDigest.compare(options.input(), mark.file());
+    if (!now.whole().equals(mark.file()) && !now.hasGrown()) {
       throw new ReplayException(
           options.input()
               + " has changed since "
               + file
-              + " was written; replay with --from-start to send all of it");
+              + " was written, by more than whole lines at its end; replay with --from-start to send"
+              + " all of it");
     }
-    return mark;
+    return new ReplayMark(mark.line(), mark.badLines(), now.whole(), destination);
   }
 
-  private static InputStream decompressed(InputStream raw) throws IOException {
-    BufferedInputStream in = new BufferedInputStream(raw);
-    in.mark(2);
-    boolean gzip = in.read() == 0x1f && in.read() == 0x8b;
-    in.reset();
-    return gzip ? new GZIPInputStream(in) : in;
+  private static String inWords(Destination destination) {
+    return destination.topic() + " of cluster " + destination.clusterId();
   }
 }

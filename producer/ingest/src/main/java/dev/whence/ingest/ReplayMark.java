@@ -3,6 +3,7 @@ package dev.whence.ingest;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.producer.Destination;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -15,14 +16,15 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How far a file has been replayed, kept beside it as {@code <input>.whence-progress}. Written only
- * after acknowledgement, so what it counts as done is on Kafka.
+ * How far a file has been replayed, kept beside it as {@code <input>.whence-progress} unless said
+ * otherwise. Written only after acknowledgement, so what it counts as done is on Kafka.
  *
  * @param line every line up to this one is settled
  * @param badLines how many of them were bad
- * @param sha256 of the file as it lies on disk, in hex: the mark of another file is of no use
+ * @param file the input as it lay on disk: the mark of another file is of no use
+ * @param destination where the lines are: they are not on any other topic
  */
-record ReplayMark(long line, long badLines, String sha256) {
+record ReplayMark(long line, long badLines, FileDigest file, Destination destination) {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int MAX_BYTES = 4096;
 
@@ -39,7 +41,10 @@ record ReplayMark(long line, long badLines, String sha256) {
     if (mark == null
         || !mark.path("line").canConvertToLong()
         || !mark.path("badLines").canConvertToLong()
-        || !mark.path("sha256").isTextual()) {
+        || !mark.path("sha256").isTextual()
+        || !mark.path("bytes").canConvertToLong()
+        || !mark.path("cluster").isTextual()
+        || !mark.path("topic").isTextual()) {
       throw new ReplayException(
           file + " is not the progress of a replay; delete it or replay with --from-start");
     }
@@ -47,7 +52,8 @@ record ReplayMark(long line, long badLines, String sha256) {
         new ReplayMark(
             mark.get("line").longValue(),
             mark.get("badLines").longValue(),
-            mark.get("sha256").textValue()));
+            new FileDigest(mark.get("sha256").textValue(), mark.get("bytes").longValue()),
+            new Destination(mark.get("cluster").textValue(), mark.get("topic").textValue())));
   }
 
   private static @Nullable JsonNode parsed(byte[] bytes) throws IOException {
@@ -59,15 +65,18 @@ record ReplayMark(long line, long badLines, String sha256) {
   }
 
   /** Replaces the file in one step: a process that dies leaves the old mark or the new one. */
-  void write(Path file) throws IOException {
+  void write(Path place) throws IOException {
     String text =
         JSON.createObjectNode()
                 .put("line", line)
                 .put("badLines", badLines)
-                .put("sha256", sha256)
+                .put("sha256", file.sha256())
+                .put("bytes", file.bytes())
+                .put("cluster", destination.clusterId())
+                .put("topic", destination.topic())
                 .toString()
             + "\n";
-    Path next = file.resolveSibling(file.getFileName() + ".new");
+    Path next = place.resolveSibling(place.getFileName() + ".new");
     try (FileChannel channel =
         FileChannel.open(
             next,
@@ -80,6 +89,6 @@ record ReplayMark(long line, long badLines, String sha256) {
       }
       channel.force(true);
     }
-    Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    Files.move(next, place, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 }

@@ -29,7 +29,7 @@ final class ReplayRun {
   private final ReplayOptions options;
   private final ReplayListener listener;
   private final Function<LlmResponse, CompletableFuture<Delivery>> recorder;
-  private final FileDigest.Result file;
+  private final ReplayMark from;
   private final long resumedAfter;
   private final LongSupplier bytesRead;
   private final Acknowledgements acknowledgements;
@@ -38,6 +38,8 @@ final class ReplayRun {
   private long line;
   private long badLines;
   private long lastMarked = -1;
+  private long lastAnswers = -1;
+  private long lastAnswer = System.nanoTime();
   private long lastTold = System.nanoTime() - TELL_NANOS;
   private long nextSend = System.nanoTime();
 
@@ -45,13 +47,12 @@ final class ReplayRun {
       ReplayOptions options,
       ReplayListener listener,
       Function<LlmResponse, CompletableFuture<Delivery>> recorder,
-      FileDigest.Result file,
       ReplayMark mark,
       LongSupplier bytesRead) {
     this.options = options;
     this.listener = listener;
     this.recorder = recorder;
-    this.file = file;
+    this.from = mark;
     this.resumedAfter = mark.line();
     this.bytesRead = bytesRead;
     this.badLines = mark.badLines();
@@ -59,6 +60,8 @@ final class ReplayRun {
   }
 
   ReplayReport over(InputStream text) throws IOException, InterruptedException {
+    // Before a line is sent: the place may be one that can not be written.
+    mark(acknowledgements.state());
     try {
       LineReader lines = new LineReader(text, MAX_LINE_BYTES);
       for (LineReader.Line next = lines.next(); next != null; next = lines.next()) {
@@ -77,7 +80,7 @@ final class ReplayRun {
     return new ReplayReport(resumedAfter, line, acknowledgements.state().acknowledged(), badLines);
   }
 
-  private void take(LineReader.Line next) throws IOException, InterruptedException {
+  private void take(LineReader.Line next) throws InterruptedException {
     String text = next.text();
     if (text == null) {
       bad(next.problem());
@@ -141,7 +144,7 @@ final class ReplayRun {
   }
 
   /** Even steps, without a burst after a pause: a full queue is no reason to hurry. */
-  private void keepToTheRate() throws IOException, InterruptedException {
+  private void keepToTheRate() throws InterruptedException {
     if (options.ratePerSecond() == 0) {
       return;
     }
@@ -155,43 +158,57 @@ final class ReplayRun {
     nextSend = Math.max(nextSend, System.nanoTime() - step) + step;
   }
 
-  private void awaitRest() throws IOException, InterruptedException {
-    int open = acknowledgements.state().open();
-    long acknowledged = acknowledgements.state().acknowledged();
-    long since = System.nanoTime();
-    while (open > 0) {
+  private void awaitRest() throws InterruptedException {
+    while (acknowledgements.state().open() > 0) {
       acknowledgements.awaitChange(TELL_NANOS);
       refuseToGoOnIfStopped();
       tellNowAndThen();
-      Acknowledgements.State now = acknowledgements.state();
-      if (now.open() != open || now.acknowledged() != acknowledged) {
-        since = System.nanoTime();
-      } else if (System.nanoTime() - since > options.patience().toNanos()) {
-        throw new ReplayException(stalled());
-      }
-      open = now.open();
-      acknowledged = now.acknowledged();
     }
   }
 
-  private void tellNowAndThen() throws IOException {
+  /** Also while lines are still read: a queue of many megabytes takes them for hours at a rate. */
+  private void refuseToWaitForEver(Acknowledgements.State state) {
+    if (state.open() == 0 || state.answers() != lastAnswers) {
+      lastAnswers = state.answers();
+      lastAnswer = System.nanoTime();
+    } else if (System.nanoTime() - lastAnswer > options.patience().toNanos()) {
+      throw new ReplayException(stalled());
+    }
+  }
+
+  private void tellNowAndThen() {
     if (System.nanoTime() - lastTold >= TELL_NANOS) {
       tell();
+      refuseToWaitForEver(acknowledgements.state());
     }
   }
 
-  private void tell() throws IOException {
+  private void mark(Acknowledgements.State state) {
+    if (state.settledLine() == lastMarked) {
+      return;
+    }
+    try {
+      new ReplayMark(state.settledLine(), state.badSettled(), from.file(), from.destination())
+          .write(options.markFile());
+    } catch (IOException e) {
+      throw new ReplayException(
+          "how far the replay came can not be kept in "
+              + options.markFile()
+              + " ("
+              + e.getClass().getSimpleName()
+              + "); name another place with --progress-file");
+    }
+    lastMarked = state.settledLine();
+  }
+
+  private void tell() {
     lastTold = System.nanoTime();
     for (Acknowledgements.Refusal refusal : acknowledgements.takeRefusals()) {
       badLines++;
       listener.badLine(refusal.line(), refusal.problem());
     }
     Acknowledgements.State state = acknowledgements.state();
-    if (state.settledLine() != lastMarked) {
-      new ReplayMark(state.settledLine(), state.badSettled(), file.sha256())
-          .write(options.markFile());
-      lastMarked = state.settledLine();
-    }
+    mark(state);
     listener.progress(
         new ReplayProgress(
             line,
@@ -199,6 +216,6 @@ final class ReplayRun {
             state.acknowledged(),
             badLines,
             bytesRead.getAsLong(),
-            file.bytes()));
+            from.file().bytes()));
   }
 }

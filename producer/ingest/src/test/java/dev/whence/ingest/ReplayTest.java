@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 import dev.whence.producer.Delivery;
+import dev.whence.producer.Destination;
 import dev.whence.producer.Whence;
 import dev.whence.schemas.avro.LlmResponse;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class ReplayTest {
   private static final Duration PATIENCE = Duration.ofMillis(300);
+  private static final Destination HERE = new Destination("cluster-1", "whence.responses");
 
   @TempDir Path directory;
 
@@ -63,7 +66,7 @@ class ReplayTest {
   void everyLineIsSentInItsOrderAndTheMarkStandsAtTheEnd() throws Exception {
     write(lines(1, 50));
 
-    ReplayReport report = replay(false).run(this::acknowledge);
+    ReplayReport report = replay(false).run(HERE, this::acknowledge);
 
     assertThat(report).isEqualTo(new ReplayReport(0, 50, 50, 0));
     assertThat(report.succeeded()).isTrue();
@@ -82,7 +85,7 @@ class ReplayTest {
             + "not JSON: CANARY\n"
             + line(4));
 
-    ReplayReport report = replay(false).run(this::acknowledge);
+    ReplayReport report = replay(false).run(HERE, this::acknowledge);
 
     assertThat(sent).containsExactly("r-1", "r-4");
     assertThat(told).hasSize(2);
@@ -103,7 +106,7 @@ class ReplayTest {
                 ? new CompletableFuture<>()
                 : acknowledge(response);
 
-    Throwable stalled = catchThrowable(() -> replay(false).run(fourIsLost));
+    Throwable stalled = catchThrowable(() -> replay(false).run(HERE, fourIsLost));
 
     assertThat(stalled)
         .isInstanceOf(ReplayException.class)
@@ -111,7 +114,7 @@ class ReplayTest {
     assertThat(mark().line()).isEqualTo(3);
 
     sent.clear();
-    ReplayReport report = replay(false).run(this::acknowledge);
+    ReplayReport report = replay(false).run(HERE, this::acknowledge);
 
     assertThat(told).containsExactly("resumed after 3");
     assertThat(sent).isEqualTo(ids(4, 10));
@@ -121,21 +124,21 @@ class ReplayTest {
   @Test
   void aFinishedFileIsNotSentAgainUnlessFromTheStart() throws Exception {
     write(lines(1, 5));
-    ReplayReport first = replay(false).run(this::acknowledge);
+    ReplayReport first = replay(false).run(HERE, this::acknowledge);
     assertThat(first.acknowledged()).isEqualTo(5);
 
-    assertThat(replay(false).run(this::acknowledge)).isEqualTo(new ReplayReport(5, 5, 0, 0));
-    assertThat(replay(true).run(this::acknowledge)).isEqualTo(new ReplayReport(0, 5, 5, 0));
+    assertThat(replay(false).run(HERE, this::acknowledge)).isEqualTo(new ReplayReport(5, 5, 0, 0));
+    assertThat(replay(true).run(HERE, this::acknowledge)).isEqualTo(new ReplayReport(0, 5, 5, 0));
     assertThat(sent).hasSize(10);
   }
 
   @Test
   void badLinesOfAnEarlierRunStillMakeTheWholeReplayAFailure() throws Exception {
     write("nonsense\n" + lines(2, 5));
-    assertThat(catchThrowable(() -> replay(false).run(response -> new CompletableFuture<>())))
+    assertThat(catchThrowable(() -> replay(false).run(HERE, response -> new CompletableFuture<>())))
         .isInstanceOf(ReplayException.class);
 
-    ReplayReport report = replay(false).run(this::acknowledge);
+    ReplayReport report = replay(false).run(HERE, this::acknowledge);
 
     assertThat(report).isEqualTo(new ReplayReport(1, 5, 4, 1));
     assertThat(report.succeeded()).isFalse();
@@ -144,14 +147,14 @@ class ReplayTest {
   @Test
   void aMarkOfAnotherContentIsRefused() throws Exception {
     write(lines(1, 5));
-    assertThat(replay(false).run(this::acknowledge).succeeded()).isTrue();
-    write(lines(1, 6));
+    assertThat(replay(false).run(HERE, this::acknowledge).succeeded()).isTrue();
+    write(lines(2, 6));
 
-    assertThatThrownBy(() -> replay(false).run(this::acknowledge))
+    assertThatThrownBy(() -> replay(false).run(HERE, this::acknowledge))
         .isInstanceOf(ReplayException.class)
         .hasMessageContaining("has changed since")
         .hasMessageContaining("--from-start");
-    assertThat(replay(true).run(this::acknowledge).acknowledged()).isEqualTo(6);
+    assertThat(replay(true).run(HERE, this::acknowledge).acknowledged()).isEqualTo(5);
   }
 
   @Test
@@ -160,7 +163,7 @@ class ReplayTest {
     for (String other : List.of("", "7", "{\"line\": 3}", "\u0000", "x".repeat(5000))) {
       Files.writeString(options(false).markFile(), other);
 
-      assertThatThrownBy(() -> replay(false).run(this::acknowledge))
+      assertThatThrownBy(() -> replay(false).run(HERE, this::acknowledge))
           .as(other)
           .isInstanceOf(ReplayException.class)
           .hasMessageContaining("is not the progress of a replay");
@@ -173,7 +176,7 @@ class ReplayTest {
       out.write(lines(1, 20).getBytes(StandardCharsets.UTF_8));
     }
 
-    assertThat(replay(false).run(this::acknowledge).acknowledged()).isEqualTo(20);
+    assertThat(replay(false).run(HERE, this::acknowledge).acknowledged()).isEqualTo(20);
     assertThat(sent).isEqualTo(ids(1, 20));
     ReplayProgress last = progress.get(progress.size() - 1);
     assertThat(last.bytesRead()).isEqualTo(last.bytesTotal());
@@ -185,7 +188,7 @@ class ReplayTest {
     ReplayOptions options = new ReplayOptions(input, 100, false, PATIENCE);
 
     long start = System.nanoTime();
-    ReplayReport report = new Replay(options, listener).run(this::acknowledge);
+    ReplayReport report = new Replay(options, listener).run(HERE, this::acknowledge);
     long took = System.nanoTime() - start;
 
     assertThat(report.acknowledged()).isEqualTo(21);
@@ -197,7 +200,7 @@ class ReplayTest {
   void blankLinesByteOrderMarksAndOtherSystemsLineBreaksAreNothingSpecial() throws Exception {
     write("\uFEFF" + line(1).replace("\n", "\r\n") + "\r\n\n" + line(4).strip());
 
-    assertThat(replay(false).run(this::acknowledge)).isEqualTo(new ReplayReport(0, 4, 2, 0));
+    assertThat(replay(false).run(HERE, this::acknowledge)).isEqualTo(new ReplayReport(0, 4, 2, 0));
     assertThat(sent).containsExactly("r-1", "r-4");
     assertThat(mark().line()).isEqualTo(4);
   }
@@ -206,7 +209,7 @@ class ReplayTest {
   void aFileOfNothingIsDoneAtOnce() throws Exception {
     write("");
 
-    assertThat(replay(false).run(this::acknowledge)).isEqualTo(new ReplayReport(0, 0, 0, 0));
+    assertThat(replay(false).run(HERE, this::acknowledge)).isEqualTo(new ReplayReport(0, 0, 0, 0));
   }
 
   @Test
@@ -218,7 +221,97 @@ class ReplayTest {
     assertThatThrownBy(() -> replay(false).run(nowhere))
         .isInstanceOf(ReplayException.class)
         .hasMessageContaining("Kafka and the schema registry can be reached");
-    assertThat(mark().line()).isZero();
+    assertThat(options(false).markFile()).doesNotExist();
+  }
+
+  @Test
+  void aMarkOfAnotherClusterOrTopicIsRefusedSinceNothingIsThereYet() throws Exception {
+    write(lines(1, 5));
+    assertThat(replay(false).run(HERE, this::acknowledge).succeeded()).isTrue();
+
+    for (Destination other :
+        List.of(
+            new Destination("cluster-2", "whence.responses"),
+            new Destination("cluster-1", "test.responses"))) {
+      assertThatThrownBy(() -> replay(false).run(other, this::acknowledge))
+          .isInstanceOf(ReplayException.class)
+          .hasMessageContaining("whence.responses of cluster cluster-1")
+          .hasMessageContaining(other.topic() + " of cluster " + other.clusterId())
+          .hasMessageContaining("--progress-file");
+      ReplayOptions apart =
+          new ReplayOptions(
+              input, 0, false, PATIENCE, directory.resolve(other.clusterId() + other.topic()));
+      assertThat(new Replay(apart, listener).run(other, this::acknowledge).acknowledged())
+          .isEqualTo(5);
+    }
+  }
+
+  @Test
+  void linesThatWereAppendedSinceAreSentAndNoOthers() throws Exception {
+    write(lines(1, 5));
+    assertThat(replay(false).run(HERE, this::acknowledge).succeeded()).isTrue();
+    sent.clear();
+    write(lines(1, 8));
+
+    assertThat(replay(false).run(HERE, this::acknowledge)).isEqualTo(new ReplayReport(5, 8, 3, 0));
+    assertThat(sent).isEqualTo(ids(6, 8));
+    assertThat(mark().file()).isEqualTo(FileDigest.of(input));
+  }
+
+  @Test
+  void aFileThatGrewInTheMiddleOfItsLastLineIsRefused() throws Exception {
+    write(lines(1, 4) + "{\"responseId\": ");
+    assertThat(replay(false).run(HERE, this::acknowledge).badLines()).isEqualTo(1);
+    write(lines(1, 4) + "{\"responseId\": \"r-5\"}\n");
+
+    assertThatThrownBy(() -> replay(false).run(HERE, this::acknowledge))
+        .isInstanceOf(ReplayException.class)
+        .hasMessageContaining("has changed since");
+  }
+
+  @Test
+  void aCompressedFileThatGrewIsRefused() throws Exception {
+    for (int members = 1; members <= 2; members++) {
+      try (OutputStream file =
+              Files.newOutputStream(input, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+          OutputStream out = new GZIPOutputStream(file)) {
+        out.write(lines(1, 2).getBytes(StandardCharsets.UTF_8));
+      }
+      if (members == 1) {
+        assertThat(replay(false).run(HERE, this::acknowledge).succeeded()).isTrue();
+      }
+    }
+
+    assertThatThrownBy(() -> replay(false).run(HERE, this::acknowledge))
+        .isInstanceOf(ReplayException.class)
+        .hasMessageContaining("has changed since");
+  }
+
+  @Test
+  void aMarkThatCanNotBeWrittenStopsTheReplayBeforeItsFirstLine() throws Exception {
+    write(lines(1, 5));
+    Path nowhere = directory.resolve("no-such-directory").resolve("mark");
+    ReplayOptions options = new ReplayOptions(input, 0, false, PATIENCE, nowhere);
+
+    assertThatThrownBy(() -> new Replay(options, listener).run(HERE, this::acknowledge))
+        .isInstanceOf(ReplayException.class)
+        .hasMessageContaining(nowhere.toString())
+        .hasMessageContaining("--progress-file");
+    assertThat(sent).isEmpty();
+  }
+
+  @Test
+  void aReplayOfWhichNothingIsAcknowledgedEndsWhileItStillHasLinesToSend() throws Exception {
+    write(lines(1, 1_000));
+    // At this rate the lines alone would take 100 s.
+    ReplayOptions options = new ReplayOptions(input, 10, false, PATIENCE);
+
+    long start = System.nanoTime();
+    assertThatThrownBy(
+            () -> new Replay(options, listener).run(HERE, response -> new CompletableFuture<>()))
+        .isInstanceOf(ReplayException.class)
+        .hasMessageStartingWith("nothing was acknowledged for");
+    assertThat(System.nanoTime() - start).isLessThan(Duration.ofSeconds(50).toNanos());
   }
 
   @Test

@@ -12,9 +12,12 @@ import dev.whence.schemas.avro.LlmResponse;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes an {@link LlmResponse} from messages and documents, in the order in which they went into
@@ -28,8 +31,10 @@ import java.util.UUID;
  *     .answer("In Ohio.", "stop")
  * }</pre>
  *
- * Without an id the response gets a random one, without a time it occurred now. Not for use by
- * several threads at once.
+ * Without an id the response gets a random one, without a time it occurred now. A null is the same
+ * as an empty text: an answer that is a tool call has none. Where an id of a document comes again,
+ * its parts are {@code doc-7}, {@code doc-7#2}, {@code doc-7#3}, in the order of the prompt. Not
+ * for use by several threads at once.
  */
 public final class LlmResponseBuilder {
   /** A message of the prompt, finished when its place among the others is known. */
@@ -99,50 +104,62 @@ public final class LlmResponseBuilder {
   private String subjectId = "";
   private String traceparent = "";
 
-  public LlmResponseBuilder responseId(String id) {
-    responseId = id;
+  public LlmResponseBuilder responseId(@Nullable String id) {
+    responseId = text(id);
     return this;
   }
 
   /** The model as production names it. */
-  public LlmResponseBuilder model(String name) {
-    model = name;
+  public LlmResponseBuilder model(@Nullable String name) {
+    model = text(name);
     return this;
   }
 
-  public LlmResponseBuilder occurredAt(Instant time) {
-    occurredAt = time;
+  public LlmResponseBuilder occurredAt(@Nullable Instant time) {
+    occurredAt = time == null ? Instant.EPOCH : time;
     return this;
   }
 
-  public LlmResponseBuilder system(String text) {
+  public LlmResponseBuilder system(@Nullable String text) {
     return own("system", text);
   }
 
   /** What the user said; documents given before it stand before it in the same message. */
-  public LlmResponseBuilder user(String text) {
+  public LlmResponseBuilder user(@Nullable String text) {
     return own("user", text);
   }
 
   /** What the assistant said earlier in the conversation. */
-  public LlmResponseBuilder assistant(String text) {
+  public LlmResponseBuilder assistant(@Nullable String text) {
     return own("assistant", text);
   }
 
   /** What a tool gave back. */
-  public LlmResponseBuilder tool(String text) {
+  public LlmResponseBuilder tool(@Nullable String text) {
     return own("tool", text);
   }
 
   /** A retrieved document that went into the prompt before the text of the next message. */
-  public LlmResponseBuilder document(String id, String title, String text) {
+  public LlmResponseBuilder document(
+      @Nullable String id, @Nullable String title, @Nullable String text) {
     return document(id, title, "", Trust.RETRIEVED, text);
   }
 
   /** A retrieved document with its address and who vouches for it. */
   public LlmResponseBuilder document(
-      String id, String title, String uri, Trust trust, String text) {
-    documents.add(new DraftPart(true, id, title, uri, trust, text));
+      @Nullable String id,
+      @Nullable String title,
+      @Nullable String uri,
+      @Nullable Trust trust,
+      @Nullable String text) {
+    documents.add(
+        new DraftPart(
+            true,
+            text(id),
+            text(title),
+            text(uri),
+            trust == null ? Trust.UNKNOWN : trust,
+            text(text)));
     return this;
   }
 
@@ -153,8 +170,8 @@ public final class LlmResponseBuilder {
   }
 
   /** What a reasoning model thought before it answered. */
-  public LlmResponseBuilder reasoning(String text) {
-    reasoning = text;
+  public LlmResponseBuilder reasoning(@Nullable String text) {
+    reasoning = text(text);
     return this;
   }
 
@@ -163,51 +180,54 @@ public final class LlmResponseBuilder {
    *
    * @param finishReason "stop", "length", ...; empty if unknown
    */
-  public LlmResponseBuilder answer(String text, String finishReason) {
-    response = text;
-    this.finishReason = finishReason;
+  public LlmResponseBuilder answer(@Nullable String text, @Nullable String finishReason) {
+    response = text(text);
+    this.finishReason = text(finishReason);
     return this;
   }
 
-  /** The response says that its characters from start to end rest on a document. */
+  /**
+   * The response says that its characters from start to end rest on a document; of an id that comes
+   * several times {@code doc-7} is the first part, {@code doc-7#2} the second.
+   */
   public LlmResponseBuilder cites(String document, int start, int end) {
     citations.add(new Citation(document, new Span(start, end)));
     return this;
   }
 
   /** Tool definitions given to the model, as JSON text. */
-  public LlmResponseBuilder tools(String json) {
-    tools = json;
+  public LlmResponseBuilder tools(@Nullable String json) {
+    tools = text(json);
     return this;
   }
 
-  public LlmResponseBuilder conversationId(String id) {
-    conversationId = id;
+  public LlmResponseBuilder conversationId(@Nullable String id) {
+    conversationId = text(id);
     return this;
   }
 
   /** Whom the data is about, so that it can be erased. */
-  public LlmResponseBuilder subjectId(String id) {
-    subjectId = id;
+  public LlmResponseBuilder subjectId(@Nullable String id) {
+    subjectId = text(id);
     return this;
   }
 
   /** W3C trace context of the request. */
-  public LlmResponseBuilder traceparent(String context) {
-    traceparent = context;
+  public LlmResponseBuilder traceparent(@Nullable String context) {
+    traceparent = text(context);
     return this;
   }
 
-  public LlmResponseBuilder attribute(String name, String text) {
-    attributes.put(name, text);
+  public LlmResponseBuilder attribute(String name, @Nullable String text) {
+    attributes.put(name, text(text));
     return this;
   }
 
   /**
    * The record.
    *
-   * @throws IllegalArgumentException if there is no message, if two documents have the same id, or
-   *     if a citation ends after the response
+   * @throws IllegalArgumentException if there is no message, or if a citation ends after the
+   *     response
    */
   public LlmResponse build() {
     return LlmResponses.toAvro(conversation());
@@ -233,7 +253,7 @@ public final class LlmResponseBuilder {
         responseId.isEmpty() ? UUID.randomUUID().toString() : responseId,
         model,
         occurredAt.equals(Instant.EPOCH) ? Instant.now() : occurredAt,
-        messages,
+        withUniqueIds(messages),
         reasoning,
         response,
         finishReason,
@@ -245,10 +265,53 @@ public final class LlmResponseBuilder {
         attributes);
   }
 
-  private LlmResponseBuilder own(String role, String text) {
+  /**
+   * The second part of an id gets "#2" behind it, and so on: two chunks of a document, or one that
+   * was retrieved again in a later turn, are ordinary, and no reason to lose the response.
+   */
+  private static List<Message> withUniqueIds(List<Message> messages) {
+    Set<String> given = new HashSet<>();
+    messages.forEach(message -> message.parts().forEach(part -> given.add(part.id())));
+    Set<String> taken = new HashSet<>();
+    List<Message> unique = new ArrayList<>();
+    for (Message message : messages) {
+      List<Part> parts = new ArrayList<>();
+      for (Part part : message.parts()) {
+        String id = part.id();
+        if (!taken.add(id)) {
+          for (int n = 2; given.contains(id) || !taken.add(id); n++) {
+            id = part.id() + "#" + n;
+          }
+        }
+        parts.add(withId(part, id));
+      }
+      unique.add(
+          new Message(
+              message.role(), parts, message.name(), message.toolCalls(), message.toolCallId()));
+    }
+    return unique;
+  }
+
+  private static Part withId(Part part, String id) {
+    return new Part(
+        part.kind(),
+        id,
+        part.title(),
+        part.uri(),
+        part.trust(),
+        part.text(),
+        part.attributable(),
+        part.sources());
+  }
+
+  private static String text(@Nullable String text) {
+    return text == null ? "" : text;
+  }
+
+  private LlmResponseBuilder own(String role, @Nullable String text) {
     List<DraftPart> parts = new ArrayList<>(documents);
     documents.clear();
-    parts.add(DraftPart.own(text));
+    parts.add(DraftPart.own(text(text)));
     turns.add(new Draft(role, parts));
     return this;
   }

@@ -2,6 +2,7 @@ package dev.whence.producer;
 
 import dev.whence.schemas.avro.LlmResponse;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * A response on its way.
@@ -9,5 +10,15 @@ import java.util.concurrent.CompletableFuture;
  * @param response what to send
  * @param bytes estimate of the memory that it takes
  * @param delivery what the caller holds
+ * @param finished whether it is delivered or given up; its room in the queue is given back once
  */
-record Pending(LlmResponse response, long bytes, CompletableFuture<Delivery> delivery) {}
+record Pending(
+    LlmResponse response,
+    long bytes,
+    CompletableFuture<Delivery> delivery,
+    AtomicBoolean finished) {
+
+  Pending(LlmResponse response, long bytes) {
+    this(response, bytes, new CompletableFuture<>(), new AtomicBoolean());
+  }
+}

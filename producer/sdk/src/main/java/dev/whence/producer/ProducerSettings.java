@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import org.apache.kafka.clients.producer.ProducerConfig;
-import org.apache.kafka.common.config.AbstractConfig;
 import org.apache.kafka.common.config.ConfigException;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -56,7 +55,7 @@ record ProducerSettings(Map<String, Object> producer, Topic topic, String instan
     all.put(ProducerConfig.COMPRESSION_TYPE_CONFIG, "zstd");
     all.put(ProducerConfig.LINGER_MS_CONFIG, 5);
     all.putAll(kafka);
-    all.putAll(AvroSerdes.serializer(registryUrl, autoRegister, registry));
+    all.putAll(serializer(registryUrl, autoRegister, registry));
     all.put(ProducerConfig.ACKS_CONFIG, "all");
     all.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
     // The queue bounds what waits, not time: responses wait for a broker as long as there is room.
@@ -69,11 +68,26 @@ record ProducerSettings(Map<String, Object> producer, Topic topic, String instan
     return new ProducerSettings(Map.copyOf(all), topic, instanceId);
   }
 
+  /** The serializer shares the producer's configuration, so its settings must not be Kafka's. */
+  private static Map<String, Object> serializer(
+      String registryUrl, boolean autoRegister, Map<String, String> registry) {
+    Map<String, Object> all = AvroSerdes.serializer(registryUrl, autoRegister, registry);
+    TreeSet<String> refused = new TreeSet<>(all.keySet());
+    refused.retainAll(ProducerConfig.configNames());
+    if (!refused.isEmpty()) {
+      throw new IllegalArgumentException(
+          "the registry settings have "
+              + String.join(", ", refused)
+              + ", which would change the connection to Kafka; give it among the Kafka settings");
+    }
+    return all;
+  }
+
   /** Finds now what would otherwise stop the sending thread later. */
   private static void check(Map<String, Object> all) {
     try {
-      // Without its log: the producer itself writes all settings there when it starts.
-      AbstractConfig parsed = new AbstractConfig(ProducerConfig.configDef(), all, false);
+      // Kafka's own class, since it also knows what settings do not go together.
+      ProducerConfig parsed = new ProducerConfig(all);
       parsed.getClass(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG);
     } catch (ConfigException e) {
       if (String.valueOf(e.getMessage()).contains(AvroSerdes.SERIALIZER)) {

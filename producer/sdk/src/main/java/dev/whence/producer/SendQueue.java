@@ -64,14 +64,25 @@ final class SendQueue {
     }
   }
 
-  /** The next response, which may be waited for; null once the queue is closed and empty. */
-  @Nullable Pending take() throws InterruptedException {
+  /** The next response, which is waited for so long; null if there is none. */
+  @Nullable Pending take(Duration atMost) throws InterruptedException {
     lock.lockInterruptibly();
     try {
-      while (waiting.isEmpty() && !closed) {
-        work.await();
+      long nanos = nanosOf(atMost);
+      while (waiting.isEmpty() && !closed && nanos > 0) {
+        nanos = work.awaitNanos(nanos);
       }
       return waiting.poll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether nothing is accepted any more and nothing waits. */
+  boolean isExhausted() {
+    lock.lock();
+    try {
+      return closed && waiting.isEmpty();
     } finally {
       lock.unlock();
     }

@@ -40,9 +40,13 @@ final class Sender implements Runnable {
   private static final long LONGEST_PAUSE_MS = 2_000;
   private static final long QUIET_NANOS = TimeUnit.MINUTES.toNanos(1);
 
+  /** How soon a loss is told while there is nothing to send. */
+  private static final Duration LOOK_UP = Duration.ofSeconds(1);
+
   private final ProducerSettings settings;
   private final SendQueue queue;
   private final Tally tally;
+  private final Losses losses;
   private final Thread thread;
   private final CountDownLatch givingUp = new CountDownLatch(1);
 
@@ -50,11 +54,13 @@ final class Sender implements Runnable {
   private @Nullable KafkaProducer<String, Object> producer;
   private boolean troubled;
   private long lastWarning;
+  private long lastError = System.nanoTime() - QUIET_NANOS;
 
-  Sender(ProducerSettings settings, SendQueue queue, Tally tally) {
+  Sender(ProducerSettings settings, SendQueue queue, Tally tally, Losses losses) {
     this.settings = settings;
     this.queue = queue;
     this.tally = tally;
+    this.losses = losses;
     this.thread = new Thread(this, "whence-sdk");
     thread.setDaemon(true);
   }
@@ -95,12 +101,20 @@ final class Sender implements Runnable {
   @Override
   public void run() {
     try {
-      for (Pending next = queue.take(); next != null; next = queue.take()) {
-        deliver(next);
+      while (!queue.isExhausted()) {
+        Pending next = queue.take(LOOK_UP);
+        if (next != null) {
+          deliver(next);
+        }
+        losses.tellNowAndThen();
       }
-      givingUp.await();
+      while (!givingUp.await(LOOK_UP.toMillis(), TimeUnit.MILLISECONDS)) {
+        losses.tellNowAndThen();
+      }
     } catch (InterruptedException | InterruptException e) {
       LOG.debug("Told to give up");
+    } catch (Throwable e) {
+      LOG.error("The sending of responses has ended for good: {}", where(e));
     } finally {
       // An error that ends this thread must not leave callers with futures that never complete.
       queue.close();
@@ -110,6 +124,7 @@ final class Sender implements Runnable {
       // The producer's own thread is waited for, which an interrupt would cut short.
       boolean interrupted = Thread.interrupted();
       abandonProducer();
+      losses.tell();
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
@@ -120,11 +135,29 @@ final class Sender implements Runnable {
     boolean handedOver = false;
     try {
       handedOver = handOver(pending);
+    } catch (Error e) {
+      // A stack that overflows over one response, a class that one of them needs and that is not
+      // there: no reason to lose all that come after it.
+      error(e);
+      unwritable(pending, e);
     } finally {
       if (!handedOver) {
         failClosed(pending);
       }
     }
+  }
+
+  private void error(Error problem) {
+    if (System.nanoTime() - lastError >= QUIET_NANOS) {
+      lastError = System.nanoTime();
+      LOG.error("A response is lost to an error, the sending goes on: {}", where(problem));
+    }
+  }
+
+  /** Class and place; the message might quote a response. */
+  private static String where(Throwable problem) {
+    StackTraceElement[] trace = problem.getStackTrace();
+    return problem.getClass().getName() + (trace.length == 0 ? "" : " at " + trace[0]);
   }
 
   /** Tries until Kafka's producer has the response, or it is known to be at fault. */
@@ -150,13 +183,10 @@ final class Sender implements Runnable {
       } catch (RuntimeException e) {
         // A record of generated code may hold nulls where its schema has none. What one response
         // makes happen must not end the sending of all others.
-        fail(
-            pending,
-            Reason.INVALID,
-            "the response can not be written: " + e.getClass().getSimpleName(),
-            null);
+        unwritable(pending, e);
         return true;
       }
+      losses.tellNowAndThen();
       if (givingUp.await(pause, TimeUnit.MILLISECONDS)) {
         return false;
       }
@@ -192,11 +222,13 @@ final class Sender implements Runnable {
     @Override
     public void onCompletion(RecordMetadata metadata, @Nullable Exception problem) {
       if (problem == null) {
-        tally.delivered.increment();
-        queue.finished(pending);
-        pending
-            .delivery()
-            .complete(new Delivery(metadata.topic(), metadata.partition(), metadata.offset()));
+        if (pending.finished().compareAndSet(false, true)) {
+          tally.delivered.increment();
+          queue.finished(pending);
+          pending
+              .delivery()
+              .complete(new Delivery(metadata.topic(), metadata.partition(), metadata.offset()));
+        }
       } else if (Thread.currentThread() == caller && sending && !isRecordsFault(problem)) {
         again = true;
         trouble(problem);
@@ -242,7 +274,11 @@ final class Sender implements Runnable {
   private KafkaProducer<String, Object> producer() {
     KafkaProducer<String, Object> current = producer;
     if (current == null) {
-      current = new KafkaProducer<>(settings.producer());
+      try {
+        current = new KafkaProducer<>(settings.producer());
+      } catch (KafkaException e) {
+        throw new Trouble.NoClient(e);
+      }
       producer = current;
     }
     return current;
@@ -256,9 +292,27 @@ final class Sender implements Runnable {
   }
 
   private void fail(Pending pending, Reason reason, String message, @Nullable Exception cause) {
+    fail(pending, new DeliveryException(reason, message, cause), cause);
+  }
+
+  /** Without its cause, whose message might quote the response. */
+  private void unwritable(Pending pending, Throwable cause) {
+    String message = "the response can not be written: " + cause.getClass().getSimpleName();
+    fail(pending, new DeliveryException(Reason.INVALID, message, null), cause);
+  }
+
+  /** What was recorded is either delivered or fails, once: an error may come after the callback. */
+  private void fail(Pending pending, DeliveryException problem, @Nullable Throwable cause) {
+    if (!pending.finished().compareAndSet(false, true)) {
+      return;
+    }
     tally.failed.increment();
+    if (problem.reason() != Reason.CLOSED) {
+      // Of what close gives up, close tells.
+      losses.add(problem.reason(), cause);
+    }
     queue.finished(pending);
-    pending.delivery().completeExceptionally(new DeliveryException(reason, message, cause));
+    pending.delivery().completeExceptionally(problem);
   }
 
   private void failClosed(Pending pending) {
@@ -281,13 +335,7 @@ final class Sender implements Runnable {
     long now = System.nanoTime();
     if (!troubled || now - lastWarning > QUIET_NANOS) {
       lastWarning = now;
-      // The class alone: messages of serializers may quote what they could not write.
-      LOG.warn(
-          "Responses wait in the queue: {}{}; trying on",
-          problem.getClass().getSimpleName(),
-          problem.getCause() == null
-              ? ""
-              : " after " + problem.getCause().getClass().getSimpleName());
+      LOG.warn("Responses wait in the queue: {}; trying on", Trouble.of(problem));
     }
     troubled = true;
   }

@@ -1,11 +1,13 @@
 package dev.whence.producer;
 
 import dev.whence.producer.DeliveryException.Reason;
+import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.LlmResponse;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
@@ -21,6 +23,9 @@ import org.slf4j.LoggerFactory;
  * delivered when they are back. Delivery is idempotent and acknowledged by all in-sync replicas: in
  * Kafka once, unless the process ends before.
  *
+ * <p>Responses that are lost all the same (the queue is full, Kafka refuses them) fail their
+ * futures, are counted, and are told in the log with reason and number, at most once a minute.
+ *
  * <p>Stages that were attached to a returned future run on the sending threads: keep them short or
  * use the {@code ...Async} forms.
  *
@@ -30,16 +35,18 @@ public final class Whence implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Whence.class);
   private static final Duration CLOSE = Duration.ofSeconds(10);
 
+  private final ProducerSettings settings;
   private final SendQueue queue;
   private final Overflow overflow;
   private final Tally tally = new Tally();
+  private final Losses losses = new Losses();
   private final Sender sender;
 
   private Whence(Builder builder) {
-    ProducerSettings settings = builder.settings();
+    settings = builder.settings();
     queue = new SendQueue(builder.maxQueueBytes);
     overflow = builder.overflow;
-    sender = new Sender(settings, queue, tally);
+    sender = new Sender(settings, queue, tally, losses);
     sender.start();
   }
 
@@ -58,7 +65,11 @@ public final class Whence implements AutoCloseable {
       return enqueue(response);
     } catch (RuntimeException e) {
       // Texts that are null in a record that was not made by its builder, for example.
-      return failed(Reason.INVALID, "the response can not be read: " + e.getClass().getName());
+      losses.add(Reason.INVALID, e);
+      tally.failed.increment();
+      return CompletableFuture.failedFuture(
+          new DeliveryException(
+              Reason.INVALID, "the response can not be read: " + e.getClass().getName(), null));
     }
   }
 
@@ -72,6 +83,7 @@ public final class Whence implements AutoCloseable {
     } catch (RuntimeException e) {
       tally.recorded.increment();
       tally.failed.increment();
+      losses.add(Reason.INVALID, e);
       return CompletableFuture.failedFuture(
           new DeliveryException(Reason.INVALID, "the response can not be made", e));
     }
@@ -82,8 +94,7 @@ public final class Whence implements AutoCloseable {
     if (response.getResponseId().isEmpty()) {
       return failed(Reason.INVALID, "the response has no responseId");
     }
-    Pending pending =
-        new Pending(response, Footprint.of(response), new CompletableFuture<Delivery>());
+    Pending pending = new Pending(response, Footprint.of(response));
     if (pending.bytes() > queue.capacityBytes()) {
       return failed(
           Reason.TOO_LARGE,
@@ -96,7 +107,7 @@ public final class Whence implements AutoCloseable {
     try {
       return switch (queue.offer(pending, atMost)) {
         case ACCEPTED -> pending.delivery();
-        case CLOSED -> failed(Reason.CLOSED, "Whence is closed");
+        case CLOSED -> closed();
         case FULL -> dropped();
       };
     } catch (InterruptedException e) {
@@ -105,16 +116,38 @@ public final class Whence implements AutoCloseable {
     }
   }
 
+  private CompletableFuture<Delivery> closed() {
+    CompletableFuture<Delivery> refused = failed(Reason.CLOSED, "Whence is closed");
+    // The sending thread, which tells of losses otherwise, has gone.
+    losses.tellNowAndThen();
+    return refused;
+  }
+
   private CompletableFuture<Delivery> failed(Reason reason, String message) {
     tally.failed.increment();
+    losses.add(reason, null);
     return CompletableFuture.failedFuture(new DeliveryException(reason, message, null));
   }
 
   private CompletableFuture<Delivery> dropped() {
     tally.dropped.increment();
+    losses.add(Reason.QUEUE_FULL, null);
     return CompletableFuture.failedFuture(
         new DeliveryException(
             Reason.QUEUE_FULL, "the queue of " + queue.capacityBytes() + " bytes is full", null));
+  }
+
+  /**
+   * Asks the brokers where responses go to. It waits for their answer: not for the path of a
+   * request.
+   *
+   * @return empty if no broker answers in this time
+   * @throws IllegalStateException if no client can be made of the settings, or the brokers refuse
+   *     it
+   */
+  public Optional<Destination> destination(Duration atMost) throws InterruptedException {
+    return Cluster.id(settings, atMost)
+        .map(cluster -> new Destination(cluster, settings.topic().name()));
   }
 
   public Counters counters() {
@@ -211,7 +244,10 @@ public final class Whence implements AutoCloseable {
       return this;
     }
 
-    /** Further settings of the registry's client: credentials, TLS. */
+    /**
+     * Further settings of the registry's client: credentials, and TLS of its connection by the
+     * names {@code ssl.*}, which do not touch the connection to Kafka.
+     */
     public Builder registry(Map<String, String> settings) {
       registry = Map.copyOf(settings);
       return this;
@@ -230,6 +266,12 @@ public final class Whence implements AutoCloseable {
     private ProducerSettings settings() {
       if (bootstrapServers.isBlank() || schemaRegistry.isBlank()) {
         throw new IllegalArgumentException("bootstrapServers and schemaRegistry must both be set");
+      }
+      if (AvroSerdes.hasUserInfo(schemaRegistry)) {
+        throw new IllegalArgumentException(
+            "the registry's address holds a user or a password, which the registry's client would"
+                + " log; give them with registry(Map.of(\"basic.auth.credentials.source\","
+                + " \"USER_INFO\", \"basic.auth.user.info\", ...)) instead");
       }
       if (maxQueueBytes < MIB) {
         throw new IllegalArgumentException(

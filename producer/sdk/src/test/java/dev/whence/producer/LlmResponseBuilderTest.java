@@ -151,4 +151,51 @@ class LlmResponseBuilderTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("messages is empty");
   }
+
+  @Test
+  void anIdThatComesAgainIsNumberedInTheOrderOfThePrompt() {
+    Conversation made =
+        LlmResponses.fromAvro(
+            new LlmResponseBuilder()
+                .document("doc-7", "t", "first chunk")
+                .document("doc-7", "t", "second chunk")
+                .document("doc-7#2", "t", "of that name")
+                .user("q")
+                .message(Message.of("user", List.of(Part.of(PartKind.RETRIEVED, "doc-7", "again"))))
+                .answer("a", "stop")
+                .cites("doc-7", 0, 1)
+                .build());
+
+    assertThat(made.parts().map(Part::id))
+        .containsExactly("doc-7", "doc-7#3", "doc-7#2", "m0.p3", "doc-7#4");
+    assertThat(made.parts().map(Part::text))
+        .containsExactly("first chunk", "second chunk", "of that name", "q", "again");
+  }
+
+  @Test
+  void aNullIsTheSameAsAnEmptyText() {
+    Conversation made =
+        LlmResponses.fromAvro(
+            new LlmResponseBuilder()
+                .responseId(null)
+                .model(null)
+                .occurredAt(null)
+                .system(null)
+                .document(null, null, null)
+                .document(null, null, null, null, null)
+                .user("q")
+                .reasoning(null)
+                .answer(null, null)
+                .tools(null)
+                .conversationId(null)
+                .subjectId(null)
+                .traceparent(null)
+                .attribute("app", null)
+                .build());
+
+    assertThat(made.responseId()).hasSize(36);
+    assertThat(made.response() + made.finishReason() + made.model() + made.reasoning()).isEmpty();
+    assertThat(made.parts().map(Part::id)).containsExactly("m0.p0", "m1.p0", "m1.p1", "m1.p2");
+    assertThat(made.attributes()).isEqualTo(Map.of("app", ""));
+  }
 }

@@ -2,6 +2,7 @@ package dev.whence.producer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.whence.producer.DeliveryException.Reason;
 import dev.whence.schemas.avro.LlmResponse;
@@ -187,6 +188,114 @@ class WhenceTest {
         .hasMessageContaining("linger.ms");
     assertThatThrownBy(() -> builder().topicPrefix("a b").build())
         .hasMessageContaining("topic prefix");
+    assertThatThrownBy(
+            () -> builder().kafka(Map.of("max.in.flight.requests.per.connection", "6")).build())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("max.in.flight.requests.per.connection");
+  }
+
+  @Test
+  void settingsOfTheRegistryDoNotReachTheConnectionToKafka() {
+    assertThatThrownBy(
+            () ->
+                builder().registry(Map.of("bootstrap.servers", "other:1", "retries", "0")).build())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("bootstrap.servers, retries")
+        .hasMessageContaining("among the Kafka settings");
+
+    Map<String, Object> made =
+        ProducerSettings.of(
+                Map.of("bootstrap.servers", NOWHERE, "ssl.truststore.location", "kafka.p12"),
+                "https://registry",
+                Map.of("ssl.truststore.location", "registry.p12"),
+                false,
+                "whence.",
+                "i")
+            .producer();
+    assertThat(made)
+        .containsEntry("ssl.truststore.location", "kafka.p12")
+        .containsEntry("schema.registry.ssl.truststore.location", "registry.p12");
+  }
+
+  @Test
+  void aPasswordInTheRegistrysAddressIsRefusedWithoutBeingRepeated() {
+    assertThatThrownBy(() -> builder().schemaRegistry("https://r1,https://me:CANARY@r2").build())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("basic.auth.user.info")
+        .hasMessageNotContaining("CANARY");
+  }
+
+  @Test
+  void lossesAreToldInTheLogByReasonAndNumberAtMostOnceAMinute() {
+    try (LogLines log = LogLines.of(Losses.class)) {
+      Whence whence = open(builder().maxQueueBytes(MIB));
+      assertThat(whence.record(response("fits", 300_000))).isNotDone();
+      assertThat(whence.record(response("CANARY", 300_000))).isCompletedExceptionally();
+      await().atMost(Duration.ofSeconds(20)).until(() -> !log.lines().isEmpty());
+
+      for (int i = 0; i < 3; i++) {
+        assertThat(whence.record(response("CANARY", 300_000))).isCompletedExceptionally();
+      }
+      assertThat(whence.record(builder -> builder.answer("CANARY", ""))).isCompletedExceptionally();
+      whence.close(Duration.ZERO);
+
+      assertThat(log.lines())
+          .containsExactly(
+              "1 responses are lost since the last such line: QUEUE_FULL: 1",
+              "4 responses are lost since the last such line: INVALID (IllegalArgumentException):"
+                  + " 1, QUEUE_FULL: 3");
+    }
+  }
+
+  @Test
+  void anErrorLosesTheOneResponseAndNotTheSending() {
+    try (LogLines log = LogLines.of(Sender.class)) {
+      Whence whence = open(builder());
+      LlmResponse hostile =
+          new LlmResponse() {
+            @Override
+            public String getTraceparent() {
+              throw new StackOverflowError("CANARY");
+            }
+          };
+      LlmResponse ordinary = response("hostile", 10);
+      for (int field = 0; field < ordinary.getSchema().getFields().size(); field++) {
+        hostile.put(field, ordinary.get(field));
+      }
+      CompletableFuture<Delivery> first = whence.record(hostile);
+      CompletableFuture<Delivery> second = whence.record(response("fine", 10));
+
+      await().atMost(Duration.ofSeconds(20)).until(first::isDone);
+      assertThat(reasonOf(first)).isEqualTo(Reason.INVALID);
+      // The sending thread is at the next one: it waits for Kafka.
+      assertThat(second).isNotDone();
+      assertThat(whence.record(response("later", 10))).isNotDone();
+      assertThat(log.lines())
+          .singleElement()
+          .asString()
+          .startsWith(
+              "A response is lost to an error, the sending goes on: java.lang.StackOverflowError")
+          .doesNotContain("CANARY");
+    }
+  }
+
+  @Test
+  void aProducerThatCanNotBeMadeSaysWhichSettingIsWrong() {
+    try (LogLines log = LogLines.of(Sender.class)) {
+      Whence whence =
+          open(
+              builder()
+                  .kafka(
+                      Map.of(
+                          "security.protocol", "SSL",
+                          "ssl.keystore.location", "/no/such/keystore.p12",
+                          "ssl.keystore.password", "CANARY",
+                          "ssl.key.password", "CANARY")));
+      assertThat(whence.record(response("r", 10))).isNotDone();
+
+      await().atMost(Duration.ofSeconds(20)).until(() -> !log.lines().isEmpty());
+      assertThat(log.lines().get(0)).contains("/no/such/keystore.p12").doesNotContain("CANARY");
+    }
   }
 
   private Whence open(Whence.Builder builder) {

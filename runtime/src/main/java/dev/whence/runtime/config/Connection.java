@@ -1,5 +1,6 @@
 package dev.whence.runtime.config;
 
+import dev.whence.schemas.AvroSerdes;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
@@ -100,7 +101,7 @@ public record Connection(
   static Connection read(Settings settings) {
     String bootstrap = settings.required("kafka.bootstrap.servers", "the brokers as host:port");
     String registryUrl = settings.required("registry.url", "the address of the schema registry");
-    if (hasUserInfo(registryUrl)) {
+    if (AvroSerdes.hasUserInfo(registryUrl)) {
       settings.problem(
           "registry.url holds a user or a password, which the registry's client would log;"
               + " set registry.basic.auth.credentials.source: USER_INFO and"
@@ -122,18 +123,6 @@ public record Connection(
             Set.of("basic.auth.credentials.source", "basic.auth.user.info", "bearer.auth.token"),
             OWNED_BY_SERDES,
             "url"));
-  }
-
-  /** Whether one of the addresses, with commas between, holds a user or a password. */
-  public static boolean hasUserInfo(String registryUrls) {
-    for (String url : registryUrls.split(",", -1)) {
-      int authority = url.indexOf("://") < 0 ? 0 : url.indexOf("://") + 3;
-      int path = url.indexOf('/', authority);
-      if (url.substring(authority, path < 0 ? url.length() : path).contains("@")) {
-        return true;
-      }
-    }
-    return false;
   }
 
   private static ClientProperties passThrough(

@@ -35,12 +35,7 @@ public final class Registry {
   /** Configuration of the serializers: the contract's, and the connection's credentials. */
   static Map<String, Object> properties(Connection connection) {
     Map<String, String> registry = new HashMap<>(IMPATIENT);
-    connection
-        .registry()
-        .values()
-        .forEach(
-            (key, value) ->
-                registry.put(key.startsWith("ssl.") ? "schema.registry." + key : key, value));
+    registry.putAll(connection.registry().values());
     return AvroSerdes.serializer(connection.registryUrl(), false, registry);
   }
 }

@@ -28,7 +28,15 @@ final class SubjectAdmin {
     try (SchemaRegistryClient registry = Registry.client(connection)) {
       for (Topic topic : catalogue) {
         if (topic.value().isPresent()) {
-          states.add(subject(registry, topic.subject(), topic.value().get(), change));
+          try {
+            states.add(subject(registry, topic.subject(), topic.value().get(), change));
+          } catch (RestClientException e) {
+            if (!change || e.getStatus() >= 500) {
+              throw e;
+            }
+            String why = "the schema registry answered: " + e.getMessage();
+            states.add(new TopicState(topic.subject(), Kind.REFUSED, why));
+          }
         }
       }
     } catch (IOException e) {

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -29,6 +28,8 @@ import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
+import org.apache.kafka.common.errors.ApiException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,6 +41,7 @@ import org.slf4j.LoggerFactory;
 public final class TopicAdmin {
   private static final Logger LOG = LoggerFactory.getLogger(TopicAdmin.class);
   private static final int SECONDS = 30;
+  private static final String MIN_IN_SYNC = TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG;
 
   private final Clients clients;
   private final List<Topic> catalogue;
@@ -64,7 +66,9 @@ public final class TopicAdmin {
 
   /**
    * Creates missing topics, raises what is too small, registers schemas and sets their
-   * compatibility to FULL_TRANSITIVE.
+   * compatibility to FULL_TRANSITIVE. What the cluster or the registry refuses for one topic, for
+   * example a record size above a provider's limit, is {@link Kind#REFUSED} with the reason, and
+   * the others are done.
    *
    * @throws EnvironmentException if cluster or registry does not answer
    */
@@ -81,20 +85,31 @@ public final class TopicAdmin {
           await(admin.describeTopics(wanted).allTopicNames());
       Map<ConfigResource, Config> configs =
           await(admin.describeConfigs(wanted.stream().map(TopicAdmin::resource).toList()).all());
+      int brokers = await(admin.describeCluster().nodes()).size();
       List<Topic> created = new ArrayList<>();
       for (Topic topic : catalogue) {
         TopicDescription description = descriptions.get(topic.name());
         Config config = configs.get(resource(topic.name()));
         if (description == null || config == null) {
-          states.add(change ? createTopic(admin, topic) : missing(topic));
-          if (change) {
+          if (!change) {
+            states.add(missing(topic));
+            continue;
+          }
+          try {
+            states.addAll(createTopic(admin, topic, brokers));
             created.add(topic);
+          } catch (RefusedException e) {
+            states.add(
+                new TopicState(topic.name(), Kind.REFUSED, "not created: " + e.getMessage()));
           }
         } else {
-          states.addAll(compare(admin, topic, description.partitions().size(), config, change));
+          states.addAll(compare(admin, topic, description, brokers, config, change));
         }
       }
       awaitLeaders(admin, created);
+    } catch (RefusedException e) {
+      // Of what concerns all topics: nothing can be done without it.
+      throw new EnvironmentException(String.valueOf(e.getMessage()), e);
     }
     states.addAll(new SubjectAdmin(clients.connection()).run(catalogue, change));
     return states;
@@ -104,21 +119,42 @@ public final class TopicAdmin {
     return new TopicState(topic.name(), Kind.MISSING, "the topic does not exist");
   }
 
-  private static TopicState createTopic(Admin admin, Topic topic) {
+  private static List<TopicState> createTopic(Admin admin, Topic topic, int brokers) {
     NewTopic created =
         new NewTopic(topic.name(), Optional.of(topic.partitions()), Optional.empty())
             .configs(topic.config());
     CreateTopicsResult result = admin.createTopics(List.of(created));
     await(result.all());
-    int replicas = await(result.replicationFactor(topic.name()));
-    if (replicas >= 3) {
-      // With the broker's default of one replica in sync, losing one broker loses what it held.
-      alter(admin, topic.name(), Map.of(TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, "2"));
+    int replicas;
+    String minInSync;
+    try {
+      replicas = await(result.replicationFactor(topic.name()));
+      minInSync = effective(await(result.config(topic.name())), MIN_IN_SYNC);
+    } catch (RefusedException e) {
+      // Who may create a topic need not be allowed to look at its settings.
+      String detail = topic.partitions() + " partitions; " + e.getMessage();
+      return List.of(new TopicState(topic.name(), Kind.CREATED, detail));
     }
-    return new TopicState(
-        topic.name(),
-        Kind.CREATED,
-        topic.partitions() + " partitions, " + replicas + " replicas each");
+    List<TopicState> states = new ArrayList<>();
+    String warning = Durability.warning(replicas, brokers);
+    states.add(
+        new TopicState(
+            topic.name(),
+            Kind.CREATED,
+            topic.partitions()
+                + " partitions, "
+                + replicas
+                + " replicas each"
+                + (warning.isEmpty() ? "" : "; " + warning)));
+    if (Durability.isTooLow(replicas, minInSync)) {
+      // With the broker's default of one replica in sync, losing one broker loses what it held.
+      TopicState raised =
+          raised(topic, MIN_IN_SYNC + " is " + minInSync, () -> raiseMinInSync(admin, topic));
+      if (raised.kind() == Kind.REFUSED) {
+        states.add(raised);
+      }
+    }
+    return states;
   }
 
   /**
@@ -139,7 +175,7 @@ public final class TopicAdmin {
         try {
           await(admin.listOffsets(partitions).all());
           return;
-        } catch (EnvironmentException e) {
+        } catch (EnvironmentException | RefusedException e) {
           LOG.debug("new topics are not there yet: {}", e.getMessage());
         }
       }
@@ -148,54 +184,95 @@ public final class TopicAdmin {
     throw new EnvironmentException("new topics have no leaders after " + SECONDS + " s");
   }
 
-  private List<TopicState> compare(
-      Admin admin, Topic topic, int partitions, Config config, boolean change) {
+  private static List<TopicState> compare(
+      Admin admin,
+      Topic topic,
+      TopicDescription description,
+      int brokers,
+      Config config,
+      boolean change) {
     List<TopicState> states = new ArrayList<>();
+    int partitions = description.partitions().size();
+    int replicas =
+        description.partitions().stream().mapToInt(p -> p.replicas().size()).min().orElse(0);
     if (partitions != topic.partitions()) {
       boolean raise = change && partitions < topic.partitions() && !topic.partitionsFixed();
-      if (raise) {
-        await(
-            admin
-                .createPartitions(
-                    Map.of(topic.name(), NewPartitions.increaseTo(topic.partitions())))
-                .all());
-      }
+      String detail =
+          partitions
+              + " partitions, wanted "
+              + topic.partitions()
+              + (topic.partitionsFixed() ? "; a stream's state hangs on their number" : "");
       states.add(
-          new TopicState(
-              topic.name(),
-              raise ? Kind.RAISED : Kind.DRIFT,
-              partitions
-                  + " partitions, wanted "
-                  + topic.partitions()
-                  + (topic.partitionsFixed() ? "; a stream's state hangs on their number" : "")));
+          raise
+              ? raised(topic, detail, () -> addPartitions(admin, topic))
+              : new TopicState(topic.name(), Kind.DRIFT, detail));
     }
-    Map<String, String> raised = new TreeMap<>();
     topic
         .config()
         .forEach(
             (key, wanted) -> {
-              ConfigEntry entry = config.get(key);
-              String actual = entry == null || entry.value() == null ? "" : entry.value();
+              String actual = effective(config, key);
               if (!same(key, actual, wanted)) {
                 boolean raise = change && isLess(key, actual, wanted);
-                if (raise) {
-                  raised.put(key, wanted);
-                }
+                String detail = key + " is " + actual + ", wanted " + wanted;
                 states.add(
-                    new TopicState(
-                        topic.name(),
-                        raise ? Kind.RAISED : change ? notRaised(key) : Kind.DRIFT,
-                        key + " is " + actual + ", wanted " + wanted));
+                    raise
+                        ? raised(topic, detail, () -> alter(admin, topic.name(), key, wanted))
+                        : new TopicState(
+                            topic.name(), change ? notRaised(key) : Kind.DRIFT, detail));
               }
             });
-    if (!raised.isEmpty()) {
-      alter(admin, topic.name(), raised);
+    String minInSync = effective(config, MIN_IN_SYNC);
+    if (Durability.isTooLow(replicas, minInSync)) {
+      String detail =
+          MIN_IN_SYNC
+              + " is "
+              + minInSync
+              + " of "
+              + replicas
+              + " replicas, wanted "
+              + Durability.IN_SYNC;
+      states.add(
+          change
+              ? raised(topic, detail, () -> raiseMinInSync(admin, topic))
+              : new TopicState(topic.name(), Kind.DRIFT, detail));
+    }
+    String warning = Durability.warning(replicas, brokers);
+    if (!warning.isEmpty()) {
+      states.add(new TopicState(topic.name(), Kind.DRIFT, warning));
     }
     if (states.isEmpty()) {
       states.add(
           new TopicState(topic.name(), Kind.AS_WANTED, partitions + " partitions, as wanted"));
     }
     return states;
+  }
+
+  /** Raises, or says why it could not be. */
+  private static TopicState raised(Topic topic, String detail, Runnable raising) {
+    try {
+      raising.run();
+      return new TopicState(topic.name(), Kind.RAISED, detail);
+    } catch (RefusedException e) {
+      return new TopicState(topic.name(), Kind.REFUSED, detail + "; " + e.getMessage());
+    }
+  }
+
+  private static void addPartitions(Admin admin, Topic topic) {
+    await(
+        admin
+            .createPartitions(Map.of(topic.name(), NewPartitions.increaseTo(topic.partitions())))
+            .all());
+  }
+
+  private static void raiseMinInSync(Admin admin, Topic topic) {
+    alter(admin, topic.name(), MIN_IN_SYNC, Integer.toString(Durability.IN_SYNC));
+  }
+
+  /** The value in force, a default of the brokers included. */
+  private static String effective(Config config, String key) {
+    ConfigEntry entry = config.get(key);
+    return entry == null || entry.value() == null ? "" : entry.value();
   }
 
   private static Kind notRaised(String key) {
@@ -221,16 +298,10 @@ public final class TopicAdmin {
     }
   }
 
-  private static void alter(Admin admin, String topic, Map<String, String> values) {
-    List<AlterConfigOp> operations =
-        values.entrySet().stream()
-            .map(
-                entry ->
-                    new AlterConfigOp(
-                        new ConfigEntry(entry.getKey(), entry.getValue()),
-                        AlterConfigOp.OpType.SET))
-            .toList();
-    await(admin.incrementalAlterConfigs(Map.of(resource(topic), operations)).all());
+  private static void alter(Admin admin, String topic, String key, String value) {
+    AlterConfigOp operation =
+        new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET);
+    await(admin.incrementalAlterConfigs(Map.of(resource(topic), List.of(operation))).all());
   }
 
   private static ConfigResource resource(String topic) {
@@ -242,9 +313,12 @@ public final class TopicAdmin {
       return future.get(SECONDS, TimeUnit.SECONDS);
     } catch (ExecutionException e) {
       Throwable cause = e.getCause() == null ? e : e.getCause();
-      throw new EnvironmentException(
-          "the cluster answered: " + cause.getClass().getSimpleName() + ": " + cause.getMessage(),
-          e);
+      String answer =
+          "the cluster answered: " + cause.getClass().getSimpleName() + ": " + cause.getMessage();
+      if (cause instanceof ApiException && !(cause instanceof RetriableException)) {
+        throw new RefusedException(answer, e);
+      }
+      throw new EnvironmentException(answer, e);
     } catch (TimeoutException e) {
       throw new EnvironmentException(
           "the brokers did not answer within " + SECONDS + " s; are they reachable?", e);

@@ -17,7 +17,10 @@ public record TopicState(String name, Kind kind, String detail) {
     MISSING,
     /** There, but different; after a creation: larger, or with a fixed number of partitions. */
     DRIFT,
-    /** Should have been changed and was not: records would be cleaned up in another way. */
+    /**
+     * Should have been changed and was not: the cluster or the registry does not allow it, or
+     * records would be cleaned up in another way.
+     */
     REFUSED,
     /** Was missing and is there now. */
     CREATED,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.whence.schemas.AvroSerdes;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -207,7 +208,7 @@ class SettingsTest {
 
   @Test
   void aPasswordInTheRegistrysAddressIsRefusedAndNotRepeated() throws IOException {
-    assertThat(Connection.hasUserInfo("http://registry:8081, https://r2/@path")).isFalse();
+    assertThat(AvroSerdes.hasUserInfo("http://registry:8081, https://r2/@path")).isFalse();
     Settings settings =
         Settings.load(
             yaml(

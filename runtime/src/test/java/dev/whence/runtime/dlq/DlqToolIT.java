@@ -114,6 +114,37 @@ class DlqToolIT {
     }
   }
 
+  @Test
+  void aTopicThatTheClusterRefusesDoesNotKeepTheOthersAndTheSchemasFromBeingMade() {
+    Topics own = new Topics("limit.");
+    Topic responses = own.responses();
+    Topic tooLarge =
+        new Topic(
+            "limit.refused",
+            "key",
+            Optional.empty(),
+            1,
+            false,
+            Topic.Cleanup.DELETE,
+            Optional.of(Duration.ofDays(1)),
+            -1,
+            Optional.empty());
+    TopicAdmin admin = new TopicAdmin(clients, List.of(own.attributions(), tooLarge, responses));
+
+    List<TopicState> states = admin.create();
+
+    assertThat(states)
+        .extracting(state -> state.name() + " " + state.kind())
+        .containsExactly(
+            "limit.attributions CREATED",
+            "limit.refused REFUSED",
+            "limit.responses CREATED",
+            "limit.attributions-value CREATED",
+            "limit.responses-value CREATED");
+    assertThat(states.get(1).detail())
+        .startsWith("not created: the cluster answered: InvalidConfigurationException: ");
+  }
+
   private static NewTopic few(Topic topic) {
     return new NewTopic(topic.name(), Optional.of(2), Optional.empty()).configs(topic.config());
   }

@@ -1,0 +1,24 @@
+package dev.whence.conversation;
+
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.zip.GZIPInputStream;
+
+/** Files of lines as they lie about: plain, or compressed with gzip. */
+public final class Compressed {
+  private Compressed() {}
+
+  /**
+   * The text of a file, whichever of the two it is; its first bytes tell, not its name.
+   *
+   * @param raw stays the caller's to close
+   */
+  public static InputStream opened(InputStream raw) throws IOException {
+    BufferedInputStream in = new BufferedInputStream(raw);
+    in.mark(2);
+    boolean gzip = in.read() == 0x1f && in.read() == 0x8b;
+    in.reset();
+    return gzip ? new GZIPInputStream(in) : in;
+  }
+}
