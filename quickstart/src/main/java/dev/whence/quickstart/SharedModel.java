@@ -173,6 +173,11 @@ final class SharedModel implements AutoCloseable {
     }
 
     @Override
+    public void begin(WorkEstimate estimate) {
+      model.begin(estimate);
+    }
+
+    @Override
     public void close() {
       if (model == first) {
         return; // its owner's to close

@@ -2,12 +2,10 @@ package dev.whence.engine.training;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.weights.WriterLock;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -95,29 +93,14 @@ public final class TrainingRun {
   public void run(Trainer trainer, Batches batches, Listener listener) {
     try {
       Files.createDirectories(directory);
-      try (FileChannel lock =
-          FileChannel.open(
-              directory.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-        if (!locked(lock)) {
-          throw new EngineException(
-              Kind.ENVIRONMENT,
-              "Another training writes to "
-                  + directory
-                  + ": wait for it, or choose another output.");
-        }
-        alone(trainer, batches, listener);
+      if (!WriterLock.alone(directory.resolve(LOCK), () -> alone(trainer, batches, listener))) {
+        throw new EngineException(
+            Kind.ENVIRONMENT,
+            "Another training writes to " + directory + ": wait for it, or choose another output.");
       }
     } catch (IOException e) {
       throw new EngineException(
           Kind.ENVIRONMENT, directory + " could not be written (" + e.getMessage() + ").", e);
-    }
-  }
-
-  private static boolean locked(FileChannel channel) throws IOException {
-    try {
-      return channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
-      return false; // by this process
     }
   }
 

@@ -11,9 +11,9 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
+import dev.whence.influence.corpus.OnlyWriter;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
-import dev.whence.influence.corpus.WriterLock;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
@@ -186,7 +186,7 @@ public final class FactorsJob {
     if (isComplete(path, share(header.get()))) {
       return;
     }
-    WriterLock.alone(
+    OnlyWriter.alone(
         path,
         () -> {
           if (!isComplete(path, share(header.get()))) { // the other run may have ended just now

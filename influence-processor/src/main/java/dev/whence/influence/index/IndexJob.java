@@ -6,9 +6,9 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
+import dev.whence.influence.corpus.OnlyWriter;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
-import dev.whence.influence.corpus.WriterLock;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
@@ -191,7 +191,7 @@ public final class IndexJob {
     if (isThere(path)) {
       return;
     }
-    WriterLock.alone(
+    OnlyWriter.alone(
         path,
         () -> {
           if (!isThere(path)) { // another run may have ended just now

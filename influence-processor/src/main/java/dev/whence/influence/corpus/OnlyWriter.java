@@ -1,19 +1,17 @@
 package dev.whence.influence.corpus;
 
+import dev.whence.engine.weights.WriterLock;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 
 /**
  * One writer of a file at a time, whatever process it is in: a second one that goes on from the
  * state that the first has saved would write into the same pieces. It is held as long as the work
  * takes, or its process lives; the empty file {@code .lock} beside the written one stays.
  */
-public final class WriterLock {
-  private WriterLock() {}
+public final class OnlyWriter {
+  private OnlyWriter() {}
 
   /**
    * Works as the only writer.
@@ -23,25 +21,15 @@ public final class WriterLock {
    */
   public static void alone(Path written, Runnable work) {
     Path path = written.resolveSibling(written.getFileName() + ".lock");
-    try (FileChannel channel =
-        FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-      if (!locked(channel)) {
+    try {
+      if (!WriterLock.alone(path, work)) {
         throw new InfluenceException(
             written
                 + " is being written by another run of the same command: wait for it, or give this"
                 + " one another part or another --output.");
       }
-      work.run();
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be locked (" + e.getMessage() + ").", e);
-    }
-  }
-
-  private static boolean locked(FileChannel channel) throws IOException {
-    try {
-      return channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
-      return false; // by this process
     }
   }
 }
