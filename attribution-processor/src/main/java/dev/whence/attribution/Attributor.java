@@ -153,7 +153,7 @@ public final class Attributor {
       if (!chosen.name().equals(wanted.name())) {
         read.notes().add(AttributionNote.COST_BOUNDED);
       }
-      WorkEstimate estimate = chosen.estimate(scorer, read.task());
+      WorkEstimate estimate = scorer.expected(chosen.estimate(scorer, read.task()));
       return new ReadConversation(
           conversation,
           new ReadConversation.Ready(read, chosen),

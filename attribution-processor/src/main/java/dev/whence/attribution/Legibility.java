@@ -17,6 +17,8 @@ final class Legibility {
   /** A text of which a smaller share of the visible characters comes back was not read. */
   private static final double READ = 0.98;
 
+  private static final int FEW = 5;
+
   private final Tokenizer tokenizer;
 
   Legibility(Tokenizer tokenizer) {
@@ -29,10 +31,15 @@ final class Legibility {
     String decoded = tokenizer.decode(task.prompt().encoding().ids(), false);
     if (lost(prompt, decoded) > 0
         && (!isSpelt(prompt, decoded)
-            || task.sources().stream().anyMatch(source -> !isSpelt(source.text())))) {
+            || task.sources().stream().anyMatch(source -> !isRead(source.text())))) {
       return false;
     }
     return isSpelt(response);
+  }
+
+  /** A source of a few characters is a bullet or an emoji, and no reason to read nothing. */
+  private boolean isRead(String source) {
+    return visible(source) < FEW || isSpelt(source);
   }
 
   private boolean isSpelt(String text) {
@@ -57,7 +64,14 @@ final class Legibility {
   }
 
   private static long visible(String text) {
-    return text.codePoints().filter(c -> !Character.isWhitespace(c)).count();
+    return text.codePoints().filter(Legibility::isVisible).count();
+  }
+
+  /** Neither white space, nor what only joins or styles its neighbours: emoji are made of it. */
+  private static boolean isVisible(int c) {
+    return !Character.isWhitespace(c)
+        && Character.getType(c) != Character.FORMAT
+        && (c < 0xfe00 || c > 0xfe0f);
   }
 
   /** Visible characters of a text that another does not have, or not as often. */
@@ -65,7 +79,7 @@ final class Legibility {
     Map<Integer, Integer> counts = new HashMap<>();
     other.codePoints().forEach(c -> counts.merge(c, 1, Integer::sum));
     return text.codePoints()
-        .filter(c -> !Character.isWhitespace(c))
+        .filter(Legibility::isVisible)
         .filter(c -> counts.merge(c, -1, Integer::sum) < 0)
         .count();
   }

@@ -43,14 +43,20 @@ final class Bucket {
 
   /**
    * What passes, though the status says nothing of it: whoever renews credentials or sets a clock
-   * makes it go away; two that put at once get out of each other's way; and an upload in parts that
-   * a rule of the bucket has given up can begin anew.
+   * makes it go away; two that put at once get out of each other's way; an upload in parts that a
+   * rule of the bucket has given up can begin anew; and what a line has cut or garbled is sent
+   * again.
    */
   private static final Set<String> PASSING =
       Set.of(
           "ConditionalRequestConflict",
           "OperationAborted",
           "NoSuchUpload",
+          "RequestTimeout",
+          "IncompleteBody",
+          "BadDigest",
+          "InvalidPart",
+          "XAmzContentSHA256Mismatch",
           "ExpiredToken",
           "ExpiredTokenException",
           "TokenRefreshRequired",
@@ -232,8 +238,8 @@ final class Bucket {
           case PRECONDITION_FAILED ->
               new IOException(object + " is not what it was when it was looked at");
           case NOT_IMPLEMENTED ->
-              new IOException(answer + "; a store must know puts with If-None-Match: *");
-          default -> new IOException(answer);
+              new StoreRefusedException(answer + "; a store must know puts with If-None-Match: *");
+          default -> new StoreRefusedException(answer);
         };
     known.initCause(e);
     return known;

@@ -51,7 +51,8 @@ final class RecipeFineTuner implements FineTuner {
             new TrainingProgress(bar, steps) {
               @Override
               public boolean asksAgain(long step) {
-                return !measured.has(step);
+                return (step % shortened.checkpointEvery() == 0 || step == steps)
+                    && !measured.has(step);
               }
 
               @Override

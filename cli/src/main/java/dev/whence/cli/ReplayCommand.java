@@ -6,6 +6,7 @@ import dev.whence.ingest.ReplayOptions;
 import dev.whence.ingest.ReplayProgress;
 import dev.whence.ingest.ReplayReport;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -69,6 +70,12 @@ final class ReplayCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     InputFile.check(input);
+    if (progressFile.isPresent()
+        && Files.exists(progressFile.get())
+        && Files.isSameFile(progressFile.get(), input)) {
+      throw new UsageException(
+          "--progress-file is the input itself, which would be written over; name another one");
+    }
     PrintWriter err = spec.commandLine().getErr();
     ProgressBar bar = ProgressBar.on(err);
     ReplayListener listener =

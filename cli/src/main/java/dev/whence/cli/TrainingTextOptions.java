@@ -106,8 +106,8 @@ final class TrainingTextOptions {
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
-    corpora.forEach(InputFile::check);
-    conversations.forEach(InputFile::check);
+    corpora.forEach(file -> InputFile.check("--corpus", file));
+    conversations.forEach(file -> InputFile.check("--conversations", file));
     return job;
   }
 

@@ -157,8 +157,8 @@ final class TransferRunCommand implements Callable<Integer> {
     if (taskSet.isEmpty() || generalSet.isEmpty()) {
       throw new UsageException("--gates needs --task-set and --general-set");
     }
-    InputFile.check(taskSet.get());
-    InputFile.check(generalSet.get());
+    InputFile.check("--task-set", taskSet.get());
+    InputFile.check("--general-set", generalSet.get());
     GateOptions limits = limits(taskSet.get(), generalSet.get());
     EngineOptions engine = engine();
     Duration timeout = timeout();

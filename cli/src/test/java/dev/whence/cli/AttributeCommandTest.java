@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -178,7 +179,7 @@ class AttributeCommandTest {
             });
     CommandRun piped =
         CommandRun.of("attribute", "--model", model, "--input", pipe.toString(), "--json");
-    writing.join();
+    writing.get(60, TimeUnit.SECONDS);
     assertThat(piped.err()).isEmpty();
     assertThat(JSON.readTree(piped.out().get(0)).get("responseId").asText()).isEqualTo("piped");
 

@@ -1,6 +1,7 @@
 package dev.whence.conversation;
 
 import java.io.BufferedInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.zip.GZIPInputStream;
@@ -19,6 +20,26 @@ public final class Compressed {
     in.mark(2);
     boolean gzip = in.read() == 0x1f && in.read() == 0x8b;
     in.reset();
-    return gzip ? new GZIPInputStream(in) : in;
+    return gzip ? new GZIPInputStream(new Waiting(in)) : in;
+  }
+
+  /**
+   * Java's reader takes a file of several members to be at its end where nothing is available yet,
+   * as in a pipe whose writer pauses between two of them: here what is available is waited for.
+   */
+  private static final class Waiting extends FilterInputStream {
+    Waiting(BufferedInputStream in) {
+      super(in);
+    }
+
+    @Override
+    public int available() throws IOException {
+      in.mark(1);
+      if (in.read() < 0) {
+        return 0;
+      }
+      in.reset();
+      return Math.max(1, in.available());
+    }
   }
 }

@@ -42,6 +42,14 @@ public interface Scorer extends AutoCloseable {
   WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches);
 
   /**
+   * What a piece of work is expected to cost now that was estimated so: seconds in which it can be
+   * waited for.
+   */
+  default WorkEstimate expected(WorkEstimate estimate) {
+    return estimate;
+  }
+
+  /**
    * Says that a piece of work begins that was estimated so: the calls up to the next of this
    * method. For scorers that wait for another process and must give up in time; nothing to others.
    */

@@ -1,5 +1,6 @@
 package dev.whence.transfer;
 
+import com.fasterxml.jackson.core.JacksonException;
 import dev.whence.buckets.StoreUnavailableException;
 import dev.whence.engine.EngineException;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -61,7 +62,7 @@ public final class TransferException extends RuntimeException {
       return true;
     }
     for (@Nullable Throwable cause = getCause(); cause != null; cause = cause.getCause()) {
-      if (cause instanceof IOException
+      if ((cause instanceof IOException && !(cause instanceof JacksonException)) // a file's fault
           || (cause instanceof EngineException engine
               && engine.kind() == EngineException.Kind.ENVIRONMENT)
           || (cause instanceof TransferException other && other.passing)) {

@@ -99,6 +99,9 @@ public final class RemoteScorer implements Scorer {
   /** Tokens per second of the last calls, all requests at a time together. */
   private volatile double rate = 2000;
 
+  /** How many times longer is waited than that says, since work was given up that took too long. */
+  private volatile double slowdown = 1;
+
   private RemoteScorer(ModelText text, RemoteOptions options, Duration checkEvery) {
     this.checkEvery = checkEvery;
     this.text = text;
@@ -303,7 +306,7 @@ public final class RemoteScorer implements Scorer {
   private List<double[]> score(List<Sequence> sequences) {
     long tokens = sequences.stream().mapToLong(sequence -> sequence.tokens().length).sum();
     if (!begun) {
-      startClock(tokens / rate);
+      startClock(slowdown * tokens / rate);
     }
     try {
       if (System.nanoTime() - checkedAt >= checkEvery.toNanos()) {
@@ -342,14 +345,26 @@ public final class RemoteScorer implements Scorer {
       throw e;
     }
     double seconds = Math.max(1e-4, (System.nanoTime() - start) * 1e-9);
-    rate = 0.8 * rate + 0.2 * tokens / seconds;
+    // After a slow spell only what was just seen counts.
+    rate = slowdown > 1 ? tokens / seconds : 0.8 * rate + 0.2 * tokens / seconds;
+    slowdown = 1;
     return scores;
   }
 
-  /** The next estimate, and with it the time that the same work gets, is longer. */
+  /** The time that the same work gets at the next try is longer. */
   private void slower(long scored, long nanos) {
     double seen = scored / Math.max(1e-4, nanos * 1e-9);
-    rate = Math.max(SLOWEST, Math.min(rate / 2, Math.max(rate / 8, seen)));
+    double now = rate / slowdown;
+    slowdown = rate / Math.max(SLOWEST, Math.min(now / 2, Math.max(now / 8, seen)));
+  }
+
+  /**
+   * {@inheritDoc} A spell in which the server was slow makes work take longer, and not too dear for
+   * a bound: estimates are of what was measured.
+   */
+  @Override
+  public WorkEstimate expected(WorkEstimate estimate) {
+    return new WorkEstimate(estimate.tokens(), estimate.flops(), slowdown * estimate.seconds());
   }
 
   private void startClock(double estimatedSeconds) {

@@ -1,7 +1,9 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.attribution.Proportion;
 import dev.whence.runtime.config.Settings;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -36,6 +38,11 @@ public record EscalationOptions(
     requested = Map.copyOf(requested);
   }
 
+  /** What so many pairs show that all agree. */
+  private static double reachable(int pairs) {
+    return Proportion.of(pairs, pairs).low();
+  }
+
   /** {@code escalation.*}; empty unless {@code escalation.enabled}. */
   static Optional<EscalationOptions> read(Settings settings) {
     boolean enabled = settings.flag("escalation.enabled", false);
@@ -55,6 +62,16 @@ public record EscalationOptions(
               + options.leastPairs()
               + ", more than escalation.window, "
               + options.window());
+    }
+    if (options.agreement() > reachable(options.window())) {
+      settings.problem(
+          String.format(
+              Locale.ROOT,
+              "escalation.agreement is %s, but %d pairs that all agree show %.4f at most: nothing"
+                  + " would ever be kept; raise escalation.window",
+              options.agreement(),
+              options.window(),
+              reachable(options.window())));
     }
     return enabled ? Optional.of(options) : Optional.empty();
   }

@@ -133,6 +133,20 @@ class FastPathTest {
             document("d", "The cat sat \u2014 on the mat. The dog ran."),
             question("Where is the cat?"));
     assertThat(ascii.attribute(dash).flags()).doesNotContain("TEXT_NOT_READ");
+    // A list's bullet, an emoji of its own, and one that is made of several characters.
+    for (String few : List.of("\u2022 ", "\uD83D\uDC4D ", "I \u2764\uFE0F cats and dogs. ")) {
+      Conversation emoji =
+          Conversations.of(
+              "The mat.",
+              "stop",
+              document(
+                  "d",
+                  few + english,
+                  new Span(0, few.length()),
+                  new Span(few.length(), few.length() + english.length())),
+              question("Where is the cat?"));
+      assertThat(ascii.attribute(emoji).flags()).as(few).doesNotContain("TEXT_NOT_READ");
+    }
     assertThat(new Attributor(model, AttributionOptions.DEFAULT).attribute(source).flags())
         .doesNotContain("TEXT_NOT_READ");
   }

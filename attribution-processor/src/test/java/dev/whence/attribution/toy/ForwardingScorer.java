@@ -48,6 +48,11 @@ public abstract class ForwardingScorer implements Scorer {
   }
 
   @Override
+  public WorkEstimate expected(WorkEstimate estimate) {
+    return model.expected(estimate);
+  }
+
+  @Override
   public void begin(WorkEstimate estimate) {
     model.begin(estimate);
   }

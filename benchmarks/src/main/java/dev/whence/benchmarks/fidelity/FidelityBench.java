@@ -23,13 +23,16 @@ import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.kernel.GemmPeak;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -355,12 +358,16 @@ public final class FidelityBench {
     of.put("model", files.digest());
     of.put("proxy", models.proxy().map(proxy -> proxy.description().digest()).orElse(""));
     of.put("dtype", models.methods().description().dtype());
-    of.put("input", options.input().map(path -> String.valueOf(path.getFileName())).orElse(""));
+    of.put("input", options.input().isPresent() ? sha256(options.input().get()) : "");
     of.put("paragraphs", String.valueOf(options.paragraphs()));
     of.put("max-new-tokens", String.valueOf(options.maxNewTokens()));
     of.put("full", String.valueOf(options.full()));
     of.put("methods", String.join(",", options.only()));
     return MeasuredPrompts.open(options.kept().get(), of);
+  }
+
+  private static String sha256(Path input) throws IOException {
+    return HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(input)));
   }
 
   private void add(Measured one) {

@@ -53,6 +53,7 @@ final class MeasuredPrompts {
       return prompts;
     }
     String text = Files.readString(file);
+    boolean ended = text.endsWith("\n");
     List<String> lines = text.lines().toList();
     prompts.check(lines.get(0), of);
     for (int i = 1; i < lines.size(); i++) {
@@ -60,13 +61,16 @@ final class MeasuredPrompts {
         Measured one = JSON.readValue(lines.get(i), Measured.class);
         prompts.known.computeIfAbsent(one.prompt(), id -> new ArrayDeque<>()).add(one);
       } catch (JsonProcessingException e) {
-        boolean cutOff = i == lines.size() - 1 && !text.endsWith("\n");
-        if (!cutOff) {
+        if (ended || i < lines.size() - 1) {
           throw new IllegalArgumentException(
               file + ", line " + (i + 1) + " is no measured prompt; remove the file", e);
         }
         Files.writeString(file, text.substring(0, text.lastIndexOf('\n') + 1));
+        return prompts;
       }
+    }
+    if (!ended) { // all but the end of its last line was written
+      Files.writeString(file, "\n", StandardOpenOption.APPEND);
     }
     return prompts;
   }

@@ -184,6 +184,9 @@ public final class SpeedBench {
           first.add(result);
         }
       }
+      if (first.get(0).sources().size() < 2) {
+        throw new IllegalArgumentException("the prompt has fewer than two sources to score");
+      }
       if (options.naiveSources() > 0) {
         Taken of = taken.computeIfAbsent(NAIVE, name -> new Taken());
         naive(scorer, conversation, first.get(0), timed ? Optional.of(of) : Optional.empty());

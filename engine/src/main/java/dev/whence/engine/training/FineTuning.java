@@ -92,8 +92,11 @@ public record FineTuning(
                 steps,
                 checkpointEvery,
                 purpose(files.digest(), trainer))
-            .run(trainer, batches, listener);
-        TrainedModel.write(output, TrainedModel.filesOf(from), trainer, stored);
+            .run(
+                trainer,
+                batches,
+                listener,
+                () -> TrainedModel.write(output, TrainedModel.filesOf(from), trainer, stored));
       }
     }
   }

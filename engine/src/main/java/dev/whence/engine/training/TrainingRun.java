@@ -91,9 +91,23 @@ public final class TrainingRun {
    *     MODEL if checkpoints are there but none can be used, ENVIRONMENT if another run is at it
    */
   public void run(Trainer trainer, Batches batches, Listener listener) {
+    run(trainer, batches, listener, () -> {});
+  }
+
+  /**
+   * The same, and then what is made of the trainer, before another run may begin.
+   *
+   * @param done writes the model
+   */
+  public void run(Trainer trainer, Batches batches, Listener listener, Runnable done) {
     try {
       Files.createDirectories(directory);
-      if (!WriterLock.alone(directory.resolve(LOCK), () -> alone(trainer, batches, listener))) {
+      if (!WriterLock.alone(
+          directory.resolve(LOCK),
+          () -> {
+            alone(trainer, batches, listener);
+            done.run();
+          })) {
         throw new EngineException(
             Kind.ENVIRONMENT,
             "Another training writes to " + directory + ": wait for it, or choose another output.");

@@ -5,12 +5,17 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * One writer at a time, whatever process it is in. The lock is the operating system's: it is held
  * as long as the work takes, or its process lives; the empty file stays.
  */
 public final class WriterLock {
+  /** The system's lock is a process's: closing another channel of the file would give it back. */
+  private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
   private WriterLock() {}
 
   /**
@@ -21,13 +26,19 @@ public final class WriterLock {
    * @throws IOException if the file can not be made or locked
    */
   public static boolean alone(Path lock, Runnable work) throws IOException {
+    Path name = lock.toAbsolutePath().normalize();
+    if (!HELD.add(name)) {
+      return false;
+    }
     try (FileChannel channel =
-        FileChannel.open(lock, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        FileChannel.open(name, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       if (!locked(channel)) {
         return false;
       }
       work.run();
       return true;
+    } finally {
+      HELD.remove(name);
     }
   }
 
@@ -35,7 +46,7 @@ public final class WriterLock {
     try {
       return channel.tryLock() != null;
     } catch (OverlappingFileLockException e) {
-      return false; // by this process
+      return false; // by this process, under another name of the file
     }
   }
 }

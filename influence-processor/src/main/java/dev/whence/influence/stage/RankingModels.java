@@ -33,7 +33,9 @@ import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,7 +56,9 @@ final class RankingModels implements AutoCloseable {
   private final InfluenceConfig config;
   private Optional<Loaded> loaded = Optional.empty();
   private Optional<Refused> refused = Optional.empty();
-  private Optional<SeenCorpus> seenCorpus = Optional.empty();
+
+  /** By path; as many as indexes are asked. */
+  private final Map<Path, SeenCorpus> seenCorpora = new HashMap<>();
 
   /**
    * What names a set. What else differs between indexes, the measure of documents and lambda0, is
@@ -81,9 +85,9 @@ final class RankingModels implements AutoCloseable {
       Deque<AutoCloseable> opened) {}
 
   /** A corpus as it was when it was read. */
-  private record SeenCorpus(Path path, long bytes, FileTime modified, String digest) {
-    boolean is(Path other, long size, FileTime time) {
-      return path.equals(other) && bytes == size && modified.equals(time);
+  private record SeenCorpus(long bytes, FileTime modified, String digest) {
+    boolean is(long size, FileTime time) {
+      return bytes == size && modified.equals(time);
     }
   }
 
@@ -246,12 +250,10 @@ final class RankingModels implements AutoCloseable {
     CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
     try {
       BasicFileAttributes now = Files.readAttributes(corpus.path(), BasicFileAttributes.class);
-      if (seenCorpus
-          .filter(before -> before.is(corpus.path(), now.size(), now.lastModifiedTime()))
-          .isEmpty()) {
-        seenCorpus =
-            Optional.of(
-                new SeenCorpus(corpus.path(), now.size(), now.lastModifiedTime(), corpus.digest()));
+      SeenCorpus before = seenCorpora.get(corpus.path());
+      if (before == null || !before.is(now.size(), now.lastModifiedTime())) {
+        seenCorpora.put(
+            corpus.path(), new SeenCorpus(now.size(), now.lastModifiedTime(), corpus.digest()));
       }
     } catch (IOException e) {
       throw new ModelLoadException(
@@ -262,7 +264,8 @@ final class RankingModels implements AutoCloseable {
               + "); set corpus",
           e);
     }
-    if (!seenCorpus.orElseThrow().digest().equals(settings.corpusDigest())) {
+    SeenCorpus seen = seenCorpora.get(corpus.path());
+    if (seen == null || !seen.digest().equals(settings.corpusDigest())) {
       throw new ModelLoadException(
           "the corpus at "
               + corpus.path()

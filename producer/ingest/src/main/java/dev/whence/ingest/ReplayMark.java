@@ -45,8 +45,13 @@ record ReplayMark(long line, long badLines, FileDigest file, Destination destina
         || !mark.path("bytes").canConvertToLong()
         || !mark.path("cluster").isTextual()
         || !mark.path("topic").isTextual()) {
+      boolean earlier = mark != null && mark.path("sha256").isTextual() && !mark.has("cluster");
       throw new ReplayException(
-          file + " is not the progress of a replay; delete it or replay with --from-start");
+          file
+              + (earlier
+                  ? " was written by an earlier version, which did not say where the lines went"
+                  : " is not the progress of a replay")
+              + "; delete it or replay with --from-start");
     }
     return Optional.of(
         new ReplayMark(

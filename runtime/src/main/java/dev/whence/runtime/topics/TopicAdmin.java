@@ -29,7 +29,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.ApiException;
+import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.TopicExistsException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -146,7 +148,8 @@ public final class TopicAdmin {
                 + replicas
                 + " replicas each"
                 + (warning.isEmpty() ? "" : "; " + warning)));
-    if (Durability.isTooLow(replicas, minInSync)) {
+    boolean unknown = minInSync.isEmpty() && replicas > Durability.IN_SYNC;
+    if (unknown || Durability.isTooLow(replicas, minInSync)) {
       // With the broker's default of one replica in sync, losing one broker loses what it held.
       TopicState raised =
           raised(topic, MIN_IN_SYNC + " is " + minInSync, () -> raiseMinInSync(admin, topic));
@@ -238,12 +241,14 @@ public final class TopicAdmin {
               : new TopicState(topic.name(), Kind.DRIFT, detail));
     }
     String warning = Durability.warning(replicas, brokers);
-    if (!warning.isEmpty()) {
-      states.add(new TopicState(topic.name(), Kind.DRIFT, warning));
-    }
-    if (states.isEmpty()) {
+    if (states.isEmpty() || !warning.isEmpty()) { // that is the brokers' affair, and no drift
       states.add(
-          new TopicState(topic.name(), Kind.AS_WANTED, partitions + " partitions, as wanted"));
+          new TopicState(
+              topic.name(),
+              Kind.AS_WANTED,
+              partitions
+                  + " partitions, as wanted"
+                  + (warning.isEmpty() ? "" : "; but " + warning)));
     }
     return states;
   }
@@ -308,6 +313,13 @@ public final class TopicAdmin {
     return new ConfigResource(ConfigResource.Type.TOPIC, topic);
   }
 
+  /** Another one may be making the topic, and brokers may still be on their way. */
+  private static boolean passes(Throwable answer) {
+    return answer instanceof RetriableException
+        || answer instanceof TopicExistsException
+        || answer instanceof InvalidReplicationFactorException;
+  }
+
   private static <T> T await(KafkaFuture<T> future) {
     try {
       return future.get(SECONDS, TimeUnit.SECONDS);
@@ -315,7 +327,7 @@ public final class TopicAdmin {
       Throwable cause = e.getCause() == null ? e : e.getCause();
       String answer =
           "the cluster answered: " + cause.getClass().getSimpleName() + ": " + cause.getMessage();
-      if (cause instanceof ApiException && !(cause instanceof RetriableException)) {
+      if (cause instanceof ApiException && !passes(cause)) {
         throw new RefusedException(answer, e);
       }
       throw new EnvironmentException(answer, e);

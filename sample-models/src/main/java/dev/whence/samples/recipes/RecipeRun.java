@@ -91,8 +91,7 @@ public final class RecipeRun {
         Trainer trainer =
             Trainer.initialise(
                 config, recipe.initialisation().apply(tokenizer), recipe.training())) {
-      train(trainer, tokenizer, "new parameters " + trainer.digest(), listener);
-      TrainedModel.write(output, files, trainer, recipe.stored());
+      train(trainer, tokenizer, "new parameters " + trainer.digest(), files, listener);
     }
   }
 
@@ -146,20 +145,33 @@ public final class RecipeRun {
                 + ".");
       }
       try (Trainer trainer = Trainer.from(files.config(), files.weights(), recipe.training())) {
-        train(trainer, files.tokenizer(), files.digest(), listener);
-        TrainedModel.write(output, TrainedModel.filesOf(from), trainer, recipe.stored());
+        train(trainer, files.tokenizer(), files.digest(), TrainedModel.filesOf(from), listener);
       }
     }
   }
 
-  private void train(Trainer trainer, Tokenizer tokenizer, String start, Listener listener) {
+  /**
+   * Trains, and writes the model.
+   *
+   * @param files of the model besides its weights
+   */
+  private void train(
+      Trainer trainer,
+      Tokenizer tokenizer,
+      String start,
+      Map<String, byte[]> files,
+      Listener listener) {
     Mixture data = recipe.data().apply(tokenizer);
     new TrainingRun(
             output.resolve(CHECKPOINTS),
             recipe.steps(),
             recipe.checkpointEvery(),
             purpose(data, start))
-        .run(trainer, data, evaluating(tokenizer, listener));
+        .run(
+            trainer,
+            data,
+            evaluating(tokenizer, listener),
+            () -> TrainedModel.write(output, files, trainer, recipe.stored()));
   }
 
   /**

@@ -146,12 +146,13 @@ public final class MergeRun {
     long written = OutputState.writtenBytes(plan, noted.orElse(Set.of()));
     Optional<String> refusal = OutputState.shortOfSpace(plan, staging.output(), written, 0);
     if (refusal.isPresent()) {
-      throw new TransferException(
+      throw TransferException.passing(
           refusal.get()
               + (noted.isEmpty()
                   ? ""
                   : "; what an earlier run has finished stays, and a run goes on with it once there"
-                      + " is room"));
+                      + " is room"),
+          /* cause= */ null);
     }
   }
 

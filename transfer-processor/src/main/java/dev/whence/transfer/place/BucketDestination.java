@@ -2,6 +2,7 @@ package dev.whence.transfer.place;
 
 import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.LostObjectException;
+import dev.whence.buckets.StoreRefusedException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
@@ -16,7 +17,10 @@ import dev.whence.transfer.merge.Verification;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -150,7 +154,8 @@ final class BucketDestination implements Destination {
         ? new TransferException(
             sentence + "; what is finished stays in " + directory + " and is sent by the next run",
             new EnvironmentException(sentence, e))
-        : new TransferException(sentence, e);
+        : new TransferException(
+            isRefusal(e) ? sentence : sentence + "; what is finished stays in " + directory, e);
   }
 
   /** A store that does not answer now, an object that somebody removed, a run that is to end. */
@@ -158,6 +163,15 @@ final class BucketDestination implements Destination {
     return TransferException.isOfEnvironment(e)
         || e instanceof LostObjectException
         || e instanceof InterruptedIOException;
+  }
+
+  /** Whether the store will never take this, so that nothing is gained by keeping it here. */
+  private static boolean isRefusal(IOException e) {
+    return !mayPass(e)
+        && (e instanceof FileAlreadyExistsException
+            || e instanceof AccessDeniedException
+            || e instanceof NoSuchFileException
+            || e instanceof StoreRefusedException);
   }
 
   @Override
@@ -213,7 +227,7 @@ final class BucketDestination implements Destination {
       }
       upload.abortUnfinished(); // nothing is left of them, so this forgets them
     } catch (IOException e) {
-      if (!mayPass(e)) {
+      if (isRefusal(e)) {
         Directories.delete(directory);
       }
       throw e;

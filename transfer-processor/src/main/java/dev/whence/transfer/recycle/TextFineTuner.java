@@ -83,40 +83,41 @@ public final class TextFineTuner implements FineTuner {
   public void fineTune(int base, Path from, long steps, Path output, Measured measured) {
     try (ModelFiles files = ModelFiles.open(from)) {
       List<Example> questions = questions(files);
-      training
-          .from(from, steps)
-          .run(
-              output,
-              new TrainingRun.Listener() {
-                @Override
-                public void stepped(StepReport report) {
-                  watching.stepped(report);
-                }
+      FineTuning job = training.from(from, steps);
+      job.run(
+          output,
+          new TrainingRun.Listener() {
+            @Override
+            public void stepped(StepReport report) {
+              watching.stepped(report);
+            }
 
-                @Override
-                public void checkpointed(Trainer trainer) {
-                  watching.checkpointed(trainer);
-                  measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
-                }
+            @Override
+            public void checkpointed(Trainer trainer) {
+              watching.checkpointed(trainer);
+              measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+            }
 
-                @Override
-                public void restored(Trainer trainer) {
-                  watching.restored(trainer);
-                  if (!measured.has(trainer.step())) { // cut off before that was measured
-                    measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
-                  }
-                }
+            @Override
+            public void restored(Trainer trainer) {
+              watching.restored(trainer);
+              // Cut off before that was measured; what the clock saved is no point of a curve.
+              boolean due = trainer.step() % job.checkpointEvery() == 0 || trainer.step() == steps;
+              if (due && !measured.has(trainer.step())) {
+                measured.add(Measurement.of(trainer.step(), Score.of(trainer, questions)));
+              }
+            }
 
-                @Override
-                public void resumed(long step) {
-                  watching.resumed(step);
-                }
+            @Override
+            public void resumed(long step) {
+              watching.resumed(step);
+            }
 
-                @Override
-                public void passedOver(String sentence) {
-                  watching.passedOver(sentence);
-                }
-              });
+            @Override
+            public void passedOver(String sentence) {
+              watching.passedOver(sentence);
+            }
+          });
     }
   }
 

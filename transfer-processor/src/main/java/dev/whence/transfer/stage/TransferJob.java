@@ -173,9 +173,10 @@ final class TransferJob implements Runnable {
    * a corrected fine-tuning for one, while the first is still what scorers read.
    */
   private Destination output() {
-    String name = state.getModelId() + "-" + TransferRequests.digits(state.getTransferId());
+    Path own = config.outputRoot().resolve(TransferRequests.digits(state.getTransferId()));
+    // The last name is what scorers call the model.
     return Destination.of(
-        config.outputRoot().resolve(name).toAbsolutePath().normalize(), config.work());
+        own.resolve(state.getModelId()).toAbsolutePath().normalize(), config.work());
   }
 
   /**

@@ -224,7 +224,8 @@ final class TransferBench implements AutoCloseable {
   Path publishedAs(TransferEvent event) {
     return directory
         .resolve("published")
-        .resolve(event.getModelId() + "-" + TransferRequests.digits(event.getTransferId()));
+        .resolve(TransferRequests.digits(event.getTransferId()))
+        .resolve(event.getModelId());
   }
 
   /** Where a transfer's page is. */

@@ -1,0 +1,81 @@
+package dev.whence.engine.weights;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** One writer at a time. */
+class WriterLockTest {
+  @TempDir private Path directory;
+
+  /** Tries to lock in a JVM of its own, and prints whether it could. */
+  static final class Other {
+    public static void main(String[] args) throws IOException {
+      System.out.print(WriterLock.alone(Path.of(args[0]), () -> {}));
+    }
+  }
+
+  private static String otherProcess(Path lock) {
+    try {
+      Process process =
+          new ProcessBuilder(
+                  ProcessHandle.current().info().command().orElseThrow(),
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  Other.class.getName(),
+                  lock.toString())
+              .redirectError(ProcessBuilder.Redirect.INHERIT)
+              .start();
+      return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static boolean alone(Path lock, Runnable work) {
+    try {
+      return WriterLock.alone(lock, work);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** That this process tried again must not let another one in. */
+  @Test
+  void whileOneIsAtWorkNobodyElseIsInThisProcessOrAnother() {
+    Path lock = directory.resolve("a.lock");
+    List<Object> seen = new ArrayList<>();
+    boolean worked =
+        alone(
+            lock,
+            () -> {
+              seen.add(alone(directory.resolve("./a.lock"), () -> seen.add("second")));
+              seen.add(otherProcess(lock));
+            });
+    assertThat(worked).isTrue();
+    assertThat(seen).containsExactly(false, "false");
+    assertThat(otherProcess(lock)).isEqualTo("true");
+  }
+
+  @Test
+  void workThatFailsGivesTheLockBack() {
+    Path lock = directory.resolve("b.lock");
+    assertThatThrownBy(
+            () ->
+                alone(
+                    lock,
+                    () -> {
+                      throw new IllegalStateException("failed");
+                    }))
+        .hasMessage("failed");
+    assertThat(alone(lock, () -> {})).isTrue();
+  }
+}
