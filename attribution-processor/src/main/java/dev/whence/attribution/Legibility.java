@@ -17,8 +17,6 @@ final class Legibility {
   /** A text of which a smaller share of the visible characters comes back was not read. */
   private static final double READ = 0.98;
 
-  private static final int FEW = 5;
-
   private final Tokenizer tokenizer;
 
   Legibility(Tokenizer tokenizer) {
@@ -37,9 +35,9 @@ final class Legibility {
     return isSpelt(response);
   }
 
-  /** A source of a few characters is a bullet or an emoji, and no reason to read nothing. */
+  /** A source without a letter or digit is a bullet or an emoji: not what an answer rests on. */
   private boolean isRead(String source) {
-    return visible(source) < FEW || isSpelt(source);
+    return source.codePoints().noneMatch(Character::isLetterOrDigit) || isSpelt(source);
   }
 
   private boolean isSpelt(String text) {
