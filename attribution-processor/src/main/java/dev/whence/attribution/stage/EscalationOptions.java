@@ -7,6 +7,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * When the FAST role hands a response on to the TARGET role.
@@ -29,6 +31,8 @@ public record EscalationOptions(
     int candidates,
     Duration deadline,
     Map<String, String> requested) {
+  private static final Logger LOG = LoggerFactory.getLogger(EscalationOptions.class);
+
   /** A share is known to about 2 points by so many: 1.96 sqrt(.94 * .06 / 540) = .020. */
   private static final int DEFAULT_LEAST_PAIRS = 540;
 
@@ -63,15 +67,13 @@ public record EscalationOptions(
               + ", more than escalation.window, "
               + options.window());
     }
-    if (options.agreement() > reachable(options.window())) {
-      settings.problem(
-          String.format(
-              Locale.ROOT,
-              "escalation.agreement is %s, but %d pairs that all agree show %.4f at most: nothing"
-                  + " would ever be kept; raise escalation.window",
-              options.agreement(),
-              options.window(),
-              reachable(options.window())));
+    if (enabled && options.agreement() > reachable(options.window())) {
+      LOG.warn(
+          "escalation.agreement is {}, but {} pairs that all agree show {} at most: everything is"
+              + " handed on; a larger escalation.window shows more",
+          options.agreement(),
+          options.window(),
+          String.format(Locale.ROOT, "%.4f", reachable(options.window())));
     }
     return enabled ? Optional.of(options) : Optional.empty();
   }
