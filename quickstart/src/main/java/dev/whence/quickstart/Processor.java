@@ -95,8 +95,10 @@ final class Processor implements AutoCloseable {
    */
   Optional<String> fastPath() {
     MeterRegistry meters = processors.get(0).meters();
-    if (processors.size() == 1 || Double.isNaN(gauge(meters, "whence.fast.agreement", "low"))) {
-      return Optional.empty();
+    if (processors.size() == 1
+        || Double.isNaN(gauge(meters, "whence.fast.agreement", "low"))
+        || Double.isNaN(gauge(meters, "whence.fast.escalated.share", "estimate"))) {
+      return Optional.empty(); // agreement is told from the first pair on, before it is enough
     }
     return Optional.of(
         String.format(
