@@ -31,4 +31,15 @@ final class Failure {
     }
     return message == null || message.isBlank() ? cause.getClass().getSimpleName() : message;
   }
+
+  /**
+   * @param heapBytes the most that the JVM's heap may grow to
+   */
+  static String outOfMemory(OutOfMemoryError error, long heapBytes) {
+    return "out of memory ("
+        + error.getMessage()
+        + "); the heap may have "
+        + (heapBytes >> 20)
+        + " MiB, and WHENCE_JAVA_OPTS=-Xmx4g, for example, gives it more";
+  }
 }

@@ -72,15 +72,21 @@ public final class Whence implements Runnable {
     // Before any class of the engine can look: nothing calls home.
     System.setProperty("OPT_OUT_TRACKING", "true");
     System.setProperty("ai.djl.offline", "true");
-    int exit =
+    CommandLine commands =
         new CommandLine(new Whence())
             .setOut(out)
             .setErr(err)
             .setCaseInsensitiveEnumValuesAllowed(true)
             .registerConverter(Path.class, Models::path)
             .setParameterExceptionHandler(Whence::wrongUsage)
-            .setExecutionExceptionHandler(Whence::failed)
-            .execute(arguments);
+            .setExecutionExceptionHandler(Whence::failed);
+    int exit;
+    try {
+      exit = commands.execute(arguments);
+    } catch (OutOfMemoryError e) {
+      err.println("whence: " + Failure.outOfMemory(e, Runtime.getRuntime().maxMemory()));
+      return FAILED;
+    }
     if (out.checkError() && exit == DONE) {
       err.println("whence: " + Results.LOST);
       return FAILED;

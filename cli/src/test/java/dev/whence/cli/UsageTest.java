@@ -212,4 +212,12 @@ class UsageTest {
             "indexes is not set",
             "registry");
   }
+
+  @Test
+  void aHeapThatIsTooSmallIsNamedWithTheVariableThatMakesItLarger() {
+    assertThat(Failure.outOfMemory(new OutOfMemoryError("Java heap space"), 2L << 30))
+        .isEqualTo(
+            "out of memory (Java heap space); the heap may have 2048 MiB, and"
+                + " WHENCE_JAVA_OPTS=-Xmx4g, for example, gives it more");
+  }
 }

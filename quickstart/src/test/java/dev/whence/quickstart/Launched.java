@@ -4,6 +4,7 @@ import dev.whence.quickstart.view.Terminal;
 import dev.whence.samples.BundledModels;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +35,14 @@ final class Launched {
   }
 
   static Process topicsOnly(Path dataDir) throws IOException {
-    return launch(List.of(), dataDir, true);
+    return launch(List.of(), dataDir, true, Redirect.INHERIT);
+  }
+
+  /**
+   * @param errors where its standard error goes
+   */
+  static Process topicsOnly(Path dataDir, Path errors) throws IOException {
+    return launch(List.of(), dataDir, true, Redirect.to(errors.toFile()));
   }
 
   /**
@@ -43,10 +51,15 @@ final class Launched {
    * @param models where the bundled models are unpacked
    */
   static Process everything(Path dataDir, Path models) throws IOException {
-    return launch(List.of("-D" + BundledModels.DIRECTORY_PROPERTY + "=" + models), dataDir, false);
+    return launch(
+        List.of("-D" + BundledModels.DIRECTORY_PROPERTY + "=" + models),
+        dataDir,
+        false,
+        Redirect.INHERIT);
   }
 
-  private static Process launch(List<String> properties, Path dataDir, boolean topicsOnly)
+  private static Process launch(
+      List<String> properties, Path dataDir, boolean topicsOnly, Redirect errors)
       throws IOException {
     List<String> command =
         new ArrayList<>(
@@ -60,7 +73,7 @@ final class Launched {
             Launched.class.getName(),
             dataDir.toString(),
             Boolean.toString(topicsOnly)));
-    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    return new ProcessBuilder(command).redirectError(errors).start();
   }
 
   /** All lines of its output up to one in which an expression is found, that one included. */

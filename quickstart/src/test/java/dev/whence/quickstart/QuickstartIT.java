@@ -313,6 +313,27 @@ class QuickstartIT {
     DataDirectory.acquire(directory.resolve("data")).close();
   }
 
+  @Test
+  void aBrokerThatLosesItsDiskEndsTheProcessWithASentenceThatSaysWhatToDo() throws Exception {
+    Path data = directory.resolve("data");
+    Path errors = directory.resolve("errors.txt");
+    Process process = Launched.topicsOnly(data, errors);
+    try {
+      Launched.awaitLine(process, "kafka            ");
+      Files.move(data.resolve("kafka"), data.resolve("gone"));
+      assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+      assertThat(process.exitValue()).isEqualTo(1);
+      assertThat(Files.readAllLines(errors))
+          .last()
+          .asString()
+          .startsWith("The embedded broker ends this process, ")
+          .contains("'" + data + "'")
+          .endsWith("--data-dir.");
+    } finally {
+      process.destroyForcibly().waitFor();
+    }
+  }
+
   private QuickstartOptions options(Optional<Path> model, Optional<Path> input, int responses) {
     return new QuickstartOptions(
         model,
