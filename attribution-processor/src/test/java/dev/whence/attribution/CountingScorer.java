@@ -1,39 +1,20 @@
 package dev.whence.attribution;
 
+import dev.whence.attribution.toy.ForwardingScorer;
 import dev.whence.engine.Branch;
 import dev.whence.engine.Scorer;
-import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.Trunk;
-import dev.whence.engine.WorkEstimate;
-import dev.whence.engine.text.PromptTemplate;
-import dev.whence.engine.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Counts branches instead of computing them: every token has log-probability -1. */
-final class CountingScorer implements Scorer {
-  private final Scorer model;
+final class CountingScorer extends ForwardingScorer {
   int calls;
   int largestCall;
   long tokens;
 
   CountingScorer(Scorer model) {
-    this.model = model;
-  }
-
-  @Override
-  public ScorerDescription description() {
-    return model.description();
-  }
-
-  @Override
-  public Tokenizer tokenizer() {
-    return model.tokenizer();
-  }
-
-  @Override
-  public PromptTemplate template() {
-    return model.template();
+    super(model);
   }
 
   @Override
@@ -88,11 +69,6 @@ final class CountingScorer implements Scorer {
     double[] values = new double[length];
     java.util.Arrays.fill(values, -1);
     return values;
-  }
-
-  @Override
-  public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
-    return model.estimate(trunkTokens, trunkScored, branches);
   }
 
   @Override

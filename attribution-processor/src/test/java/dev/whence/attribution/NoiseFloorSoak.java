@@ -60,37 +60,17 @@ class NoiseFloorSoak {
     List<Conversation> conversations = new ArrayList<>();
     for (String line : Files.readAllLines(QUESTIONS).subList(0, questions)) {
       Conversation asked = ConversationCodec.readPrompt(line);
-      String document =
-          asked
-              .parts()
-              .filter(part -> part.kind() == PartKind.RETRIEVED)
-              .map(Part::text)
-              .findFirst()
-              .orElseThrow();
-      String title = document.substring(0, document.indexOf(':'));
-      conversations.add(answered(asked, title + "."));
+      Part document =
+          asked.parts().filter(part -> part.kind() == PartKind.RETRIEVED).findFirst().orElseThrow();
+      String text = document.text();
+      conversations.add(asked.answeredBy(asked.model(), document.title() + ".", "stop"));
       conversations.add(
-          answered(
-              asked, document.substring(0, Math.min(LONG_RESPONSE_CHARACTERS, document.length()))));
+          asked.answeredBy(
+              asked.model(),
+              text.substring(0, Math.min(LONG_RESPONSE_CHARACTERS, text.length())),
+              "length"));
     }
     return conversations;
-  }
-
-  private static Conversation answered(Conversation asked, String response) {
-    return new Conversation(
-        asked.responseId(),
-        asked.model(),
-        asked.occurredAt(),
-        asked.messages(),
-        "",
-        response,
-        "length",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        asked.attributes());
   }
 
   private static List<AttributionResult> attribute(

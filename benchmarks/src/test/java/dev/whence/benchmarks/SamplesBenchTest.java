@@ -180,20 +180,7 @@ class SamplesBenchTest {
   }
 
   private static Conversation answered(Conversation prompt, String response, String finish) {
-    return new Conversation(
-        prompt.responseId(),
-        "fake",
-        prompt.occurredAt(),
-        prompt.messages(),
-        prompt.reasoning(),
-        response,
-        finish,
-        prompt.citations(),
-        prompt.tools(),
-        prompt.conversationId(),
-        prompt.subjectId(),
-        prompt.traceparent(),
-        prompt.attributes());
+    return prompt.answeredBy("fake", response, finish);
   }
 
   private static SamplesReport fake(boolean others) {

@@ -88,6 +88,28 @@ public record Conversation(
     return messages.size() == 1 && messages.get(0).role().equals(Message.RAW);
   }
 
+  /**
+   * The same prompt with another answer, which cites nothing.
+   *
+   * @param model that gave it
+   */
+  public Conversation answeredBy(String model, String response, String finishReason) {
+    return new Conversation(
+        responseId,
+        model,
+        occurredAt,
+        messages,
+        reasoning,
+        response,
+        finishReason,
+        List.of(),
+        tools,
+        conversationId,
+        subjectId,
+        traceparent,
+        attributes);
+  }
+
   public Stream<Part> parts() {
     return messages.stream().flatMap(message -> message.parts().stream());
   }

@@ -40,19 +40,7 @@ public final class Answerer {
     int[] ids =
         generator.generate(tokenizer.encode(rendered.text()).ids(), maxNewTokens, endTokens);
     boolean ended = ids.length > 0 && endTokens.contains(ids[ids.length - 1]);
-    return new Conversation(
-        prompt.responseId(),
-        scorer.description().model(),
-        prompt.occurredAt(),
-        prompt.messages(),
-        prompt.reasoning(),
-        tokenizer.decode(ids, true),
-        ended ? "stop" : "length",
-        prompt.citations(),
-        prompt.tools(),
-        prompt.conversationId(),
-        prompt.subjectId(),
-        prompt.traceparent(),
-        prompt.attributes());
+    return prompt.answeredBy(
+        scorer.description().model(), tokenizer.decode(ids, true), ended ? "stop" : "length");
   }
 }

@@ -12,18 +12,20 @@ import org.apache.kafka.common.utils.Exit;
  * faults that it takes for fatal, above all a disk that is full, and what it logs is for people who
  * know Kafka.
  */
-final class BrokerHalt implements AutoCloseable {
+final class BrokerHalt {
   /** With less than this a broker of a few dozen partitions has no room to work. */
   private static final long SCARCE_BYTES = 16L << 20;
 
   private BrokerHalt() {}
 
   /**
+   * Says it from now on.
+   *
    * @param dataDirectory of broker and registry
    * @param before done first, for example to give the terminal back
    * @param errors where the sentence goes
    */
-  static BrokerHalt announced(Path dataDirectory, Runnable before, PrintStream errors) {
+  static void announce(Path dataDirectory, Runnable before, PrintStream errors) {
     Exit.setHaltProcedure(
         (status, message) -> {
           try {
@@ -34,7 +36,6 @@ final class BrokerHalt implements AutoCloseable {
             Runtime.getRuntime().halt(status);
           }
         });
-    return new BrokerHalt();
   }
 
   /**
@@ -65,8 +66,7 @@ final class BrokerHalt implements AutoCloseable {
   }
 
   /** Kafka halts as it does by itself again. */
-  @Override
-  public void close() {
+  static void announceNoMore() {
     Exit.resetHaltProcedure();
   }
 }

@@ -105,9 +105,11 @@ public final class Quickstart {
       return WRONG_USAGE;
     }
     try (StopSignal stop = StopSignal.install();
-        LiveView view = new LiveView(terminal, Clock.systemUTC());
-        BrokerHalt halt = BrokerHalt.announced(options.dataDir(), view::close, errors)) {
+        LiveView view = new LiveView(terminal, Clock.systemUTC())) {
+      BrokerHalt.announce(options.dataDir(), view::close, errors);
       return new Quickstart(options, terminal, errors, view, stop).run(engine);
+    } finally {
+      BrokerHalt.announceNoMore();
     }
   }
 

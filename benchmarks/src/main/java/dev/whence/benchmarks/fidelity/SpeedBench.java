@@ -296,23 +296,9 @@ public final class SpeedBench {
           options.input().get() + " has " + lines.size() + " lines, and none " + options.line());
     }
     Conversation read = ConversationCodec.read(lines.get(options.line() - 1));
-    return wanted == 0 ? read : answered(read, SyntheticPrompt.response(model.tokenizer(), wanted));
-  }
-
-  private static Conversation answered(Conversation prompt, String response) {
-    return new Conversation(
-        prompt.responseId(),
-        prompt.model(),
-        prompt.occurredAt(),
-        prompt.messages(),
-        prompt.reasoning(),
-        response,
-        "length",
-        List.of(),
-        prompt.tools(),
-        prompt.conversationId(),
-        prompt.subjectId(),
-        prompt.traceparent(),
-        prompt.attributes());
+    return wanted == 0
+        ? read
+        : read.answeredBy(
+            read.model(), SyntheticPrompt.response(model.tokenizer(), wanted), "length");
   }
 }

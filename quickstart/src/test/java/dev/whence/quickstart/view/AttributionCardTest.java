@@ -222,20 +222,7 @@ class AttributionCardTest {
             .formatted(FIRST, SECOND, THIRD)
             .replace('\'', '"');
     Conversation asked = ConversationCodec.readPrompt(prompt);
-    return new Conversation(
-        asked.responseId(),
-        asked.model(),
-        asked.occurredAt(),
-        asked.messages(),
-        "",
-        response,
-        "stop",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        asked.attributes());
+    return asked.answeredBy(asked.model(), response, "stop");
   }
 
   private static AttributionView view(double groundedness, double... taus) {

@@ -110,21 +110,7 @@ class KnownTruthTest {
   /** Of an attribution in which one sentence of the context has the largest tau. */
   private static String sentence(Question question, String response, int top) {
     Conversation asked = question.conversation();
-    Conversation answered =
-        new Conversation(
-            asked.responseId(),
-            "m",
-            asked.occurredAt(),
-            asked.messages(),
-            "",
-            response,
-            "stop",
-            List.of(),
-            "",
-            "",
-            "",
-            "",
-            asked.attributes());
+    Conversation answered = asked.answeredBy("m", response, "stop");
     List<Source> sources = new ArrayList<>();
     question
         .passages()
