@@ -19,6 +19,7 @@ public final class EngineException extends RuntimeException {
   }
 
   private final Kind kind;
+  private final boolean deviceLost;
   private final transient List<String> reasons;
 
   public EngineException(Kind kind, String message) {
@@ -34,13 +35,32 @@ public final class EngineException extends RuntimeException {
   public EngineException(Kind kind, String message, List<String> reasons) {
     super(message);
     this.kind = kind;
+    this.deviceLost = false;
     this.reasons = List.copyOf(reasons);
   }
 
   public EngineException(Kind kind, String message, Throwable cause) {
+    this(kind, message, cause, /* deviceLost= */ false);
+  }
+
+  private EngineException(Kind kind, String message, Throwable cause, boolean deviceLost) {
     super(message, cause);
     this.kind = kind;
+    this.deviceLost = deviceLost;
     this.reasons = List.of(message);
+  }
+
+  /** The device fails for this process from now on; another process may use it again. */
+  public static EngineException deviceLost(String message, Throwable cause) {
+    return new EngineException(Kind.ENVIRONMENT, message, cause, /* deviceLost= */ true);
+  }
+
+  /**
+   * Whether every further call on the device fails in this process, whatever the input is: of kind
+   * ENVIRONMENT, and only a new process helps.
+   */
+  public boolean isDeviceLost() {
+    return deviceLost;
   }
 
   /** Everything that is wrong, each a sentence without its full stop. */

@@ -14,7 +14,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 
-/** What the attribution stage counts: responses by how they ended, and tokens. */
+/**
+ * What the attribution stage counts: responses by how they ended, once that is committed, and
+ * tokens as they are run, however often.
+ */
 final class AttributionMetrics {
   private final Map<AttributionStatus, Counter> responses = new EnumMap<>(AttributionStatus.class);
   private final MeterRegistry registry;
@@ -140,9 +143,13 @@ final class AttributionMetrics {
     }
   }
 
-  void scored(AttributionResult result) {
+  /** The model has worked, whatever becomes of the result. */
+  void worked(AttributionResult result) {
     tokens.increment((double) (result.cost().trunkTokens() + result.cost().branchTokens()));
     flops.increment(result.cost().flops());
+  }
+
+  void scored(AttributionResult result) {
     sources.increment(result.sources().size());
   }
 }

@@ -109,8 +109,9 @@ final class FastStage implements Stage {
             conversation, fastPath.filter(path -> path.requested(conversation)).isPresent());
     if (leftOut.isPresent()) {
       return Work.done(
-          new Outcome.Written(List.of(events.sampledOut(conversation, leftOut.get(), cause))),
-          () -> metrics.ended(AttributionStatus.SAMPLED_OUT));
+          new Outcome.Written(
+              List.of(events.sampledOut(conversation, leftOut.get(), cause)),
+              () -> metrics.ended(AttributionStatus.SAMPLED_OUT)));
     }
     ReadConversation read = model.attributing(attributor -> attributor.read(conversation));
     return new Scoring(response, conversation, cause, read);
@@ -153,22 +154,25 @@ final class FastStage implements Stage {
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }
-      metrics.scored(result);
+      metrics.worked(result);
       Attribution.Builder event = events.of(conversation, result, cause);
-      return new Outcome.Written(
-          fastPath.isPresent()
-              ? judged(fastPath.get(), result, event)
-              : ended(event.build(), result.status()));
+      return fastPath.isPresent()
+          ? judged(fastPath.get(), result, event)
+          : ended(event.build(), result, () -> {});
     }
 
-    private List<Result> ended(Attribution event, AttributionStatus status) {
-      metrics.ended(status);
-      return List.of(events.write(event));
+    private Outcome ended(Attribution event, AttributionResult result, Runnable more) {
+      return new Outcome.Written(
+          List.of(events.write(event)),
+          () -> {
+            metrics.ended(result.status());
+            metrics.scored(result);
+            more.run();
+          });
     }
 
     /** The final event, or a provisional one and what the target is asked, in one transaction. */
-    private List<Result> judged(
-        FastPath path, AttributionResult result, Attribution.Builder event) {
+    private Outcome judged(FastPath path, AttributionResult result, Attribution.Builder event) {
       String scorer = model.key(result.method());
       FastPath.Verdict verdict = path.judge(conversation, result, scorer);
       verdict.confidence().ifPresent(event::setConfidence);
@@ -177,36 +181,41 @@ final class FastStage implements Stage {
         Optional<Result> escalation =
             escalations.of(response, provisional, scorer, why, path.options().deadline());
         if (escalation.isPresent()) {
-          metrics.escalated(why.code());
-          return List.of(events.write(provisional), escalation.get());
+          return new Outcome.Written(
+              List.of(events.write(provisional), escalation.get()),
+              () -> {
+                metrics.escalated(why.code());
+                metrics.scored(result);
+              });
         }
-        metrics.escalated(TOO_LARGE);
         return ended(
             AttributionEvents.closed(
                 provisional,
                 TOO_LARGE,
                 "The target was not asked: response and result do not fit into one record.",
                 provisional.getRevision()),
-            result.status());
+            result,
+            () -> metrics.escalated(TOO_LARGE));
       }
-      return ended(event.build(), result.status());
+      return ended(event.build(), result, () -> {});
     }
   }
 
   @Override
-  public List<Result> failed(SourceRecord record, Failure failure) {
-    metrics.ended(AttributionStatus.FAILED);
+  public Outcome.Written failed(SourceRecord record, Failure failure) {
     Optional<Conversation> conversation =
         last.filter(read -> read.record().equals(record)).map(Read::conversation);
     Optional<ScorerDescription> scorer =
         SCORER_CODES.contains(failure.code()) ? model.description() : Optional.empty();
-    return List.of(
-        events.failed(
-            conversation,
-            record.idWithoutValue(),
-            failure,
-            scorer,
-            Cause.of(record, conversation)));
+    return new Outcome.Written(
+        List.of(
+            events.failed(
+                conversation,
+                record.idWithoutValue(),
+                failure,
+                scorer,
+                Cause.of(record, conversation))),
+        () -> metrics.ended(AttributionStatus.FAILED));
   }
 
   @Override

@@ -38,7 +38,10 @@ final class LocalModelLoader implements ModelLoader {
           scorer, () -> scorer.nativeMemory().weightBytes() + scorer.nativeMemory().trunkBytes());
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
-        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+        String why = String.valueOf(e.getMessage());
+        throw e.isDeviceLost()
+            ? EnvironmentException.ofProcess(why, e)
+            : new EnvironmentException(why, e);
       }
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
     } catch (IllegalArgumentException e) {

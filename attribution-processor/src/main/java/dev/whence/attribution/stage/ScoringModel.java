@@ -140,9 +140,10 @@ final class ScoringModel implements AutoCloseable {
   }
 
   /**
-   * Another release is live, or none any more. Never throws: the old model stays.
+   * Another release is live, or none any more. The old model stays where it can not be loaded.
    *
    * @param later tries again what the environment kept from being loaded
+   * @throws EnvironmentException if only a new process can load or score anything
    */
   void takeOver(Optional<ModelRelease> release, Later later) {
     changes++;
@@ -165,6 +166,9 @@ final class ScoringModel implements AutoCloseable {
       LOG.error("a model release could not be taken over: {}", e.getMessage());
     } catch (EnvironmentException e) {
       failed.increment();
+      if (e.isOfProcess()) {
+        throw e;
+      }
       Duration took = Duration.ofNanos(System.nanoTime() - began);
       Duration now = longer(pause, took.multipliedBy(PAUSE_OF_TRY));
       LOG.error(
@@ -262,6 +266,9 @@ final class ScoringModel implements AutoCloseable {
       unloadedChoice = Optional.empty();
     } catch (ModelLoadException | EnvironmentException e) {
       failed.increment();
+      if (e instanceof EnvironmentException environment && environment.isOfProcess()) {
+        throw environment;
+      }
       LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
     }
   }
@@ -297,7 +304,10 @@ final class ScoringModel implements AutoCloseable {
     try {
       return call.apply(attributor());
     } catch (EngineException e) {
-      throw EnvironmentException.ofScorer("the scorer failed: " + e.getMessage(), e);
+      String why = "the scorer failed: " + e.getMessage();
+      throw e.isDeviceLost()
+          ? EnvironmentException.ofProcess(why, e)
+          : EnvironmentException.ofScorer(why, e);
     }
   }
 

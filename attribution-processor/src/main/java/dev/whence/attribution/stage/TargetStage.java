@@ -137,13 +137,10 @@ final class TargetStage implements Stage {
     last = Optional.of(read);
     if (expired(read.escalation())) {
       return Work.done(
-          closed(read, EXPIRED, "The target did not look before the deadline of the escalation."),
-          () -> countClosed(read, EXPIRED));
+          closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
     }
     if (!budget.allows(read.escalation().getUrgent())) {
-      return Work.done(
-          closed(read, OVER_BUDGET, "The target's budget was spent."),
-          () -> countClosed(read, OVER_BUDGET));
+      return Work.done(closed(read, OVER_BUDGET, "The target's budget was spent."));
     }
     Optional<EarlierScores> earlier = earlier(read.escalation());
     ReadConversation reading =
@@ -233,7 +230,8 @@ final class TargetStage implements Stage {
 
   /** The fast result is final. */
   private Outcome closed(Read read, String code, String sentence) {
-    return new Outcome.Written(List.of(events.write(closing(read, code, sentence))));
+    return new Outcome.Written(
+        List.of(events.write(closing(read, code, sentence))), () -> countClosed(read, code));
   }
 
   private Attribution closing(Read read, String code, String sentence) {
@@ -271,27 +269,30 @@ final class TargetStage implements Stage {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }
       if (result.status() != AttributionStatus.SCORED) {
-        countClosed(read, UNSUPPORTED);
         return closed(
             read,
             UNSUPPORTED,
             "The target could not score it (" + result.reasonCode() + "): " + result.reason());
       }
       budget.pay(result.cost().trunkTokens() + result.cost().branchTokens());
-      metrics.ended(result.status());
-      metrics.closed("refined");
-      metrics.scored(result);
+      metrics.worked(result);
       Attribution.Builder event = events.of(read.conversation(), result, read.cause());
       if (read.fast().isPresent()) {
         event.setConfidence(read.fast().get().getConfidence());
       }
       Optional<Boolean> agreed = agreed(result);
       boolean drawn = FastPath.drawn(read.escalation().getReasonCode());
-      if (drawn) {
-        metrics.compared(agreed.map(String::valueOf).orElse("unknown"));
-      }
+      Runnable counted =
+          () -> {
+            metrics.ended(result.status());
+            metrics.closed("refined");
+            metrics.scored(result);
+            if (drawn) {
+              metrics.compared(agreed.map(String::valueOf).orElse("unknown"));
+            }
+          };
       if (agreed.isEmpty()) {
-        return new Outcome.Written(List.of(events.write(event.build())));
+        return new Outcome.Written(List.of(events.write(event.build())), counted);
       }
       Attribution compared = event.setAgreed(agreed.get()).build();
       List<Result> results = new ArrayList<>();
@@ -299,7 +300,7 @@ final class TargetStage implements Stage {
       if (drawn && NO_MEASURE.stream().noneMatch(result.flags()::contains)) {
         results.add(agreement(compared, result, agreed.get()));
       }
-      return new Outcome.Written(results);
+      return new Outcome.Written(results, counted);
     }
 
     /** Whether the fast result has the same top sources; empty if it can not be said. */
@@ -355,32 +356,36 @@ final class TargetStage implements Stage {
 
   /** The dead letter queue gets the escalation; the fast result, where it can be read, stands. */
   @Override
-  public List<Result> failed(SourceRecord record, Failure failure) {
+  public Outcome.Written failed(SourceRecord record, Failure failure) {
     Optional<Read> read = last.filter(one -> one.record().equals(record));
     if (read.flatMap(Read::fast).isPresent()) {
-      countClosed(read.get(), FAILED);
-      return List.of(
-          events.writeSurely(
-              closing(
-                  read.get(),
-                  FAILED,
-                  "The target failed (" + failure.code() + "): " + failure.message() + ".")));
+      return new Outcome.Written(
+          List.of(
+              events.writeSurely(
+                  closing(
+                      read.get(),
+                      FAILED,
+                      "The target failed (" + failure.code() + "): " + failure.message() + "."))),
+          () -> countClosed(read.get(), FAILED));
     }
-    metrics.closed(FAILED);
-    metrics.ended(AttributionStatus.FAILED);
     Optional<Conversation> conversation = read.map(Read::conversation);
-    return List.of(
-        events.failed(
-            conversation,
-            record.idWithoutValue(),
-            failure,
-            model.description(),
-            cause(record, conversation, null)));
+    return new Outcome.Written(
+        List.of(
+            events.failed(
+                conversation,
+                record.idWithoutValue(),
+                failure,
+                model.description(),
+                cause(record, conversation, null))),
+        () -> {
+          metrics.closed(FAILED);
+          metrics.ended(AttributionStatus.FAILED);
+        });
   }
 
   /** The fast result stands here, too; reading it takes no model. */
   @Override
-  public List<Result> exhausted(SourceRecord record, Failure failure) {
+  public Outcome.Written exhausted(SourceRecord record, Failure failure) {
     try {
       last = Optional.of(read(record));
     } catch (UnreadableException | ResponseReader.UnusableException e) {

@@ -28,6 +28,13 @@ class AttributionKillIT {
 
   @ParameterizedTest
   @EnumSource(names = "CONSUMER")
+  void aRecordThatHangsTheModelIsGivenUpAfterThreeHaltsAndTheOthersAreDone(GroupProtocol protocol)
+      throws Exception {
+    AttributionKillScenarios.aRecordHangs(protocol, 12, directory);
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = "CONSUMER")
   void aBrokerThatRestartsLosesAndDoublesNothing(GroupProtocol protocol) throws Exception {
     AttributionKillScenarios.brokerRestarts(protocol, 60, directory);
   }

@@ -6,7 +6,9 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.attribution.stage.BrokerGate.Stop;
 import dev.whence.attribution.stage.BrokerGate.Way;
 import dev.whence.attribution.stage.FaultRun.Transaction;
+import dev.whence.conversation.Conversation;
 import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.worker.Halt;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.protocol.ApiKeys;
 import org.slf4j.Logger;
@@ -68,6 +71,12 @@ final class AttributionKillScenarios {
 
   private static final String A = "a";
   private static final String B = "b";
+
+  /** More than any answer in the sample world has. */
+  private static final int HANGING_TOKENS = 64;
+
+  /** Long for one response of the sample world, also on a busy machine. */
+  private static final int HANG_MILLIS = 4000;
 
   /** So many results are compared with those of an undisturbed run. */
   private static final int COMPARED = 20;
@@ -140,6 +149,40 @@ final class AttributionKillScenarios {
     // What a batch had begun and not run may still be begun after its commit.
     boolean begun = at == At.COMMITTED_BUT_NOT_TOLD || !run.begun().isEmpty();
     return said && left && begun;
+  }
+
+  /**
+   * One response of many makes the model hang: the watchdog halts each process that meets it, until
+   * it is given up; the others are done.
+   */
+  static void aRecordHangs(GroupProtocol protocol, int responses, Path directory) throws Exception {
+    Map<String, String> settings =
+        Map.of(
+            ProcessorProcess.HANG_AT,
+            Integer.toString(HANGING_TOKENS),
+            "hang.at-least",
+            HANG_MILLIS + "ms");
+    try (FaultRun run = FaultRun.open(protocol, responses, directory)) {
+      Conversation hanging = run.longWinded("hanging", HANGING_TOKENS);
+      run.send(responses / 2);
+      run.sendBesides(hanging);
+      run.sendRest();
+      for (int halts = 0; halts < 3; halts++) {
+        run.awaitExit(run.start(A, settings), Halt.STATUS);
+      }
+      assertThat(
+              Pattern.compile("model work on (\\S+) did not end within \\d+ ms; the process halts")
+                  .matcher(run.log(A))
+                  .results()
+                  .map(halt -> halt.group(1)))
+          .as("the watchdog says which record it is")
+          .hasSize(3)
+          .containsOnly(run.place(hanging));
+      Process last = run.start(A, settings);
+      run.awaitAllDone();
+      run.terminate(last);
+      run.assertGivenUp(hanging.responseId(), "ATTEMPTS_EXHAUSTED");
+    }
   }
 
   /** The broker goes and comes back at each place; the same process goes on. */

@@ -15,6 +15,7 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.Kind;
 import dev.whence.samples.QuestionOptions;
@@ -26,6 +27,8 @@ import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.ScoringStatus;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -87,6 +90,7 @@ final class FaultRun implements AutoCloseable {
   private final List<Conversation> responses;
   private final List<Process> processes = new ArrayList<>();
   private int sent;
+  private int besides;
 
   private FaultRun(Place place, GroupProtocol protocol, int responses, Path directory)
       throws IOException {
@@ -165,6 +169,34 @@ final class FaultRun implements AutoCloseable {
     asksAgain.release();
   }
 
+  /** Sends a response that is none of those that the run was opened with. */
+  void sendBesides(Conversation response) {
+    bench.send(
+        List.of(
+            AttributionBench.record(
+                topics.responses().name(), response.responseId(), bench.avro(topics, response))));
+    besides++;
+  }
+
+  /** The first question with its right answer, so often that it is very long. */
+  Conversation longWinded(String id, int times) {
+    Conversation one = responses.get(0);
+    return new Conversation(
+        id,
+        one.model(),
+        one.occurredAt(),
+        one.messages(),
+        "",
+        (one.response() + " ").repeat(times),
+        "",
+        List.of(),
+        "",
+        "",
+        "",
+        "",
+        Map.of());
+  }
+
   /** Sends what is left. */
   void sendRest() {
     send(responses.size() - sent);
@@ -202,6 +234,28 @@ final class FaultRun implements AutoCloseable {
     Process process = ProcessorProcess.start(directory, instance, settings);
     processes.add(process);
     return process;
+  }
+
+  /** topic-partition-offset of a response that was sent. */
+  String place(Conversation response) {
+    return bench.read(topics.responses().name()).stream()
+        .filter(one -> new String(one.key(), StandardCharsets.UTF_8).equals(response.responseId()))
+        .map(one -> one.topic() + "-" + one.partition() + "-" + one.offset())
+        .collect(Collectors.joining());
+  }
+
+  /** What an instance has logged. */
+  String log(String instance) throws IOException {
+    return Files.readString(directory.resolve(instance + ".log"));
+  }
+
+  /** The process ends by itself, with a status. */
+  void awaitExit(Process process, int status) throws InterruptedException {
+    processes.remove(process);
+    assertThat(process.waitFor(LONGEST.toSeconds(), TimeUnit.SECONDS))
+        .as("the process ends by itself")
+        .isTrue();
+    assertThat(process.exitValue()).isEqualTo(status);
   }
 
   /** {@code kill -9}. */
@@ -259,7 +313,7 @@ final class FaultRun implements AutoCloseable {
 
   /** Waits until all that was sent is done. */
   void awaitAllDone() {
-    awaitDone(sent);
+    awaitDone(sent + besides);
   }
 
   /** Per partition one past the last record that was begun and not committed. */
@@ -410,6 +464,38 @@ final class FaultRun implements AutoCloseable {
         attributions.stream()
             .collect(Collectors.toMap(Attribution::getResponseId, Function.identity())),
         step);
+  }
+
+  /** All are scored once but one, which has failed and lies in the dead letter queue. */
+  void assertGivenUp(String responseId, String code) {
+    List<Attribution> attributions = bench.attributions(topics);
+    assertThat(attributions)
+        .filteredOn(one -> one.getResponseId().equals(responseId))
+        .singleElement()
+        .satisfies(
+            one -> {
+              assertThat(one.getPhase()).isEqualTo(AttributionPhase.FINAL);
+              assertThat(one.getStatus()).isEqualTo(ScoringStatus.FAILED);
+              assertThat(one.getReasonCode()).isEqualTo(code);
+            });
+    assertThat(attributions)
+        .filteredOn(one -> one.getStatus() == ScoringStatus.SCORED)
+        .extracting(Attribution::getResponseId)
+        .containsExactlyInAnyOrderElementsOf(
+            responses.stream().map(Conversation::responseId).toList());
+    assertThat(attributions).hasSize(responses.size() + 1);
+    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name()))
+        .singleElement()
+        .satisfies(
+            dead -> {
+              assertThat(new String(dead.key(), StandardCharsets.UTF_8)).isEqualTo(responseId);
+              assertThat(
+                      new String(
+                          dead.headers().lastHeader(DeadLetterHeaders.CODE).value(),
+                          StandardCharsets.UTF_8))
+                  .isEqualTo(code);
+            });
+    assertThat(begun()).as("begun and not done").isEmpty();
   }
 
   private void assertUndisturbed(Map<String, Attribution> published, int step) {

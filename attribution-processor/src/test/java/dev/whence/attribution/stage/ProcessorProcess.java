@@ -16,6 +16,9 @@ final class ProcessorProcess {
   /** A file; as long as it exists, the model does not come to an end. */
   static final String HOLD = "test.hold";
 
+  /** So many tokens of a response make the model hang. */
+  static final String HANG_AT = "test.hang-at";
+
   private ProcessorProcess() {}
 
   /** Starts a process; its log goes to a file. */
@@ -47,16 +50,20 @@ final class ProcessorProcess {
     Map<String, String> settings = new java.util.HashMap<>();
     properties.stringPropertyNames().forEach(n -> settings.put(n, properties.getProperty(n)));
     String hold = settings.remove(HOLD);
-    if (hold == null) {
+    String hangAt = settings.remove(HANG_AT);
+    if (hold == null && hangAt == null) {
       System.exit(
           AttributionProcessor.run(Settings.of(settings), Map.of(), name -> Optional.empty()));
     }
     AttributionConfig config = AttributionConfig.read(Settings.of(settings));
+    ModelLoader real = ModelLoader.local(config.engine());
     AttributionProcessor processor =
         AttributionProcessor.start(
             config,
             Map.of(),
-            HeldScorer.loader(ModelLoader.local(config.engine()), Path.of(hold)),
+            hold == null
+                ? HangingScorer.loader(real, Integer.parseInt(hangAt))
+                : HeldScorer.loader(real, Path.of(hold)),
             Halt.process());
     Runtime.getRuntime().addShutdownHook(new Thread(processor::close));
     processor.ended().join();

@@ -1,11 +1,13 @@
 package dev.whence.attribution.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.toy.OtherScorer;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.engine.EngineException;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.runtime.config.FailurePolicy;
@@ -156,5 +158,41 @@ class ScoringModelTest {
     assertThat(scores()).isEqualTo("next");
     tasks.remove().run();
     assertThat(scores()).isEqualTo("configured");
+  }
+
+  @Test
+  void aLostDeviceAsksForANewProcessAndAnyOtherTroubleOfTheScorerDoesNot() {
+    EngineException lost = EngineException.deviceLost("CUDA is gone", new IllegalStateException());
+    EngineException other = new EngineException(EngineException.Kind.ENVIRONMENT, "away");
+    assertThatThrownBy(() -> attributing(lost))
+        .isInstanceOfSatisfying(
+            EnvironmentException.class, e -> assertThat(e.isOfProcess()).isTrue())
+        .hasMessage("the scorer failed: CUDA is gone");
+    assertThatThrownBy(() -> attributing(other))
+        .isInstanceOfSatisfying(
+            EnvironmentException.class,
+            e -> {
+              assertThat(e.isOfProcess()).isFalse();
+              assertThat(e.isOfScorer()).isTrue();
+            });
+  }
+
+  @Test
+  void aReleaseThatFindsTheDeviceLostIsNotTriedAgainInThisProcess() throws Exception {
+    troubles.add(EnvironmentException.ofProcess("CUDA is gone", new IllegalStateException()));
+    Optional<ModelRelease> next = release("next");
+    assertThatThrownBy(() -> takeOver(next))
+        .isInstanceOfSatisfying(
+            EnvironmentException.class, e -> assertThat(e.isOfProcess()).isTrue());
+    assertThat(tasks).isEmpty();
+  }
+
+  private void attributing(EngineException failure) {
+    scoring
+        .orElseThrow()
+        .attributing(
+            attributor -> {
+              throw failure;
+            });
   }
 }

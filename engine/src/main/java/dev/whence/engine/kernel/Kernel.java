@@ -41,7 +41,11 @@ final class Kernel implements AutoCloseable {
           "bad_alloc",
           "_status_alloc_failed");
 
-  /** After these errors of CUDA every further call in the same process fails. */
+  /**
+   * After these errors of CUDA every further call in the same process fails: those of which the
+   * CUDA runtime's error list says that the process must be terminated and relaunched, as libtorch
+   * quotes them, and what its libraries say of a launch that failed so.
+   */
   private static final List<String> CONTEXT_LOST =
       List.of(
           "illegal memory access",
@@ -52,7 +56,11 @@ final class Kernel implements AutoCloseable {
           "invalid program counter",
           "hardware stack error",
           "uncorrectable ecc error",
-          "launch timed out");
+          "launch timed out",
+          "global/shared address space",
+          "uncorrectable nvlink error",
+          "context is destroyed",
+          "_status_execution_failed");
 
   private final Model model;
   private final PtSymbolBlock block;
@@ -165,8 +173,7 @@ final class Kernel implements AutoCloseable {
           failure);
     }
     if (says(failure, CONTEXT_LOST)) {
-      return new EngineException(
-          Kind.ENVIRONMENT,
+      return EngineException.deviceLost(
           "CUDA can not be used by this process any more, since a kernel failed on the device:"
               + " restart the process; if it happens again, check the GPU and its driver, or use"
               + " --device cpu.",

@@ -202,15 +202,24 @@ class DecoderErrorsTest {
             "CUDA error: an illegal memory access was encountered",
             "CUDA error: device-side assert triggered",
             "CUDA error: unspecified launch failure",
-            "CUDA error: uncorrectable ECC error encountered")) {
+            "CUDA error: uncorrectable ECC error encountered",
+            "CUDA error: misaligned address\nCUDA kernel errors might be asynchronously reported at"
+                + " some other API call, so the stacktrace below might be incorrect.",
+            "CUDA error: an illegal instruction was encountered",
+            "CUDA error: the launch timed out and was terminated",
+            "CUDA error: operation not supported on global/shared address space",
+            "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx( handle, opa,"
+                + " opb, m, n, k)`")) {
       EngineException e = Kernel.translate(new IllegalStateException(message));
       assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT);
+      assertThat(e.isDeviceLost()).isTrue();
       assertThat(e).hasMessageContaining("restart the process");
       assertThat(Kernel.ranOutOfMemory(e)).isFalse();
     }
     EngineException other = Kernel.translate(new IllegalStateException("size mismatch"));
     assertThat(other.kind()).isEqualTo(Kind.ENVIRONMENT);
     assertThat(other.getMessage()).doesNotContain("restart");
+    assertThat(other.isDeviceLost()).isFalse();
   }
 
   @Test

@@ -146,6 +146,9 @@ final class QueryModel implements AutoCloseable {
                 : ModelChoice.configured(config).orElseThrow());
       } catch (ModelLoadException | EnvironmentException e) {
         failed.increment();
+        if (e instanceof EnvironmentException environment && environment.isOfProcess()) {
+          throw environment;
+        }
         LOG.error("a model release could not be taken over: {}", e.getMessage());
       }
     }
@@ -182,6 +185,9 @@ final class QueryModel implements AutoCloseable {
       use(load(before));
     } catch (ModelLoadException | EnvironmentException e) {
       failed.increment();
+      if (e instanceof EnvironmentException environment && environment.isOfProcess()) {
+        throw environment;
+      }
       LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
       synchronized (this) {
         unloaded = Optional.of(before);
@@ -272,7 +278,10 @@ final class QueryModel implements AutoCloseable {
       return new Active(choice, model, pretraining, fineTuning, index.manifest(), query, opened);
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
-        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+        String why = String.valueOf(e.getMessage());
+        throw e.isDeviceLost()
+            ? EnvironmentException.ofProcess(why, e)
+            : new EnvironmentException(why, e);
       }
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
     } catch (InfluenceException | IllegalArgumentException e) {

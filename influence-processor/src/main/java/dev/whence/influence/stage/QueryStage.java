@@ -114,7 +114,7 @@ final class QueryStage implements Stage {
     lastRecord = Optional.of(record);
     lastCause = sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED;
     if (leftOut(record.idWithoutValue())) {
-      return Work.done(new Outcome.Written(List.of()), metrics::notSampled);
+      return Work.done(new Outcome.Written(List.of(), metrics::notSampled));
     }
     Read read;
     try {
@@ -126,7 +126,7 @@ final class QueryStage implements Stage {
     }
     last = Optional.of(read);
     if (!model.answersTo(read.conversation().model())) {
-      return Work.done(notOurs(read), () -> metrics.ended(InfluenceStatus.UNSUPPORTED));
+      return Work.done(notOurs(read));
     }
     return new Asking(read);
   }
@@ -172,7 +172,8 @@ final class QueryStage implements Stage {
                 InfluenceStatus.UNSUPPORTED,
                 "MODEL_NOT_OURS",
                 "The weights of the model that gave the response are not here: its name is none of"
-                    + " models.aliases, nor of the live release's aliases.")));
+                    + " models.aliases, nor of the live release's aliases.")),
+        () -> metrics.ended(InfluenceStatus.UNSUPPORTED));
   }
 
   private Result ended(Read read, InfluenceStatus status, String code, String reason) {
@@ -212,22 +213,24 @@ final class QueryStage implements Stage {
       try {
         Optional<QueryModel.Query> asked = model.ask(read.conversation());
         if (asked.isEmpty()) {
-          metrics.ended(InfluenceStatus.UNSUPPORTED);
           return notOurs(read);
         }
         QueryModel.Query query = asked.get();
         double seconds = (System.nanoTime() - began) / 1e9;
         secondsPerToken.add(seconds / Math.max(1, query.promptAndResponse()));
         List<Result> results = write(query, seconds);
-        metrics.asked(read.cause());
-        return new Outcome.Written(results);
+        return new Outcome.Written(results, () -> metrics.asked(read.cause()));
       } catch (InfluenceException e) {
         return done(InfluenceStatus.FAILED, "NO_QUERY", e);
       } catch (EngineException e) {
         return switch (e.kind()) {
           case UNSUPPORTED -> done(InfluenceStatus.UNSUPPORTED, "MODEL_CANNOT_READ", e);
-          case ENVIRONMENT ->
-              throw EnvironmentException.ofScorer("the model failed: " + e.getMessage(), e);
+          case ENVIRONMENT -> {
+            String why = "the model failed: " + e.getMessage();
+            throw e.isDeviceLost()
+                ? EnvironmentException.ofProcess(why, e)
+                : EnvironmentException.ofScorer(why, e);
+          }
           case MODEL, RECORD ->
               new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
         };
@@ -256,9 +259,9 @@ final class QueryStage implements Stage {
     }
 
     private Outcome done(InfluenceStatus status, String code, RuntimeException e) {
-      metrics.ended(status);
       return new Outcome.Written(
-          List.of(ended(read, status, code, String.valueOf(e.getMessage()))));
+          List.of(ended(read, status, code, String.valueOf(e.getMessage()))),
+          () -> metrics.ended(status));
     }
   }
 
@@ -271,16 +274,18 @@ final class QueryStage implements Stage {
   }
 
   @Override
-  public List<Result> failed(SourceRecord record, Failure failure) {
-    metrics.ended(InfluenceStatus.FAILED);
+  public Outcome.Written failed(SourceRecord record, Failure failure) {
     Optional<Read> read = last.filter(one -> one.record().equals(record));
-    return List.of(
-        events.failed(
-            record.idWithoutValue(),
-            read.map(Read::conversation),
-            cause(record),
-            failure,
-            record.traceparentOr(read.map(one -> one.conversation().traceparent()).orElse(""))));
+    return new Outcome.Written(
+        List.of(
+            events.failed(
+                record.idWithoutValue(),
+                read.map(Read::conversation),
+                cause(record),
+                failure,
+                record.traceparentOr(
+                    read.map(one -> one.conversation().traceparent()).orElse("")))),
+        () -> metrics.ended(InfluenceStatus.FAILED));
   }
 
   @Override

@@ -177,7 +177,10 @@ final class RankingModels implements AutoCloseable {
       return refuse(key, String.valueOf(e.getMessage()));
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
-        throw new EnvironmentException("the model can not be loaded: " + e.getMessage(), e);
+        String why = "the model can not be loaded: " + e.getMessage();
+        throw e.isDeviceLost()
+            ? EnvironmentException.ofProcess(why, e)
+            : new EnvironmentException(why, e);
       }
       return refuse(key, String.valueOf(e.getMessage()));
     } catch (EnvironmentException e) {

@@ -333,8 +333,7 @@ final class ShardStage implements Stage {
       }
     }
     if (expired(query)) {
-      metrics.expired();
-      return Work.done(new Outcome.Written(List.of()));
+      return Work.done(new Outcome.Written(List.of(), metrics::expired));
     }
     return new Answering(query);
   }
@@ -397,14 +396,18 @@ final class ShardStage implements Stage {
           return engineFailed(e);
         }
       }
-      return new Outcome.Written(List.of(write(query)));
+      return write(query);
     }
   }
 
   private static Outcome engineFailed(EngineException e) {
     return switch (e.kind()) {
-      case ENVIRONMENT ->
-          throw EnvironmentException.ofScorer("the model failed: " + e.getMessage(), e);
+      case ENVIRONMENT -> {
+        String why = "the model failed: " + e.getMessage();
+        throw e.isDeviceLost()
+            ? EnvironmentException.ofProcess(why, e)
+            : EnvironmentException.ofScorer(why, e);
+      }
       case MODEL, RECORD, UNSUPPORTED ->
           new Outcome.ModelFailed(new Failure("MODEL_FAILED", String.valueOf(e.getMessage())));
     };
@@ -609,48 +612,51 @@ final class ShardStage implements Stage {
     return CandidateRanking.preselected(hits, one.asked(), one.query.preselect());
   }
 
-  private Result write(AskedQuery query) {
+  private Outcome write(AskedQuery query) {
     Answered all = answered.get(query.ask());
     if (all == null || !answers(query)) {
       throw new EnvironmentException("an answer was forgotten; it is computed again");
     }
     List<ShardAnswer> answers = new ArrayList<>();
+    List<Boolean> missing = new ArrayList<>();
     for (int shard : query.shards()) {
       OpenShards.Found found = all.shards.get(shard);
       boolean here = found instanceof OpenShards.Found.Here;
-      metrics.shard(!here);
+      missing.add(!here);
       answers.add(
           ShardAnswer.newBuilder()
               .setShard(shard)
               .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
               .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
               .setReason(
-                  found instanceof OpenShards.Found.Missing missing
-                      ? NamedDocuments.cut(missing.reason())
+                  found instanceof OpenShards.Found.Missing why
+                      ? NamedDocuments.cut(why.reason())
                       : "")
               .build());
     }
     Answered.Cost cost = all.cost();
-    return write(
-        query.queryId(),
-        InfluencePartial.newBuilder()
-            .setQueryId(query.queryId())
-            .setKind(PartialKind.ANSWER)
-            .setShards(answers)
-            .setDocuments(
-                NamedDocuments.best(
-                    all.documents.stream()
-                        .filter(document -> query.shards().contains(document.getShard()))
-                        .toList(),
-                    query.record().getTop()))
-            .setNote(NamedDocuments.cut(all.note))
-            .setTokens(cost.tokens())
-            .setDocumentsPreselected(cost.preselected())
-            .setDocumentsReranked(cost.reranked())
-            .setSeconds(cost.seconds())
-            .setInstance(instance)
-            .build(),
-        query.record().getTraceparent());
+    Result result =
+        write(
+            query.queryId(),
+            InfluencePartial.newBuilder()
+                .setQueryId(query.queryId())
+                .setKind(PartialKind.ANSWER)
+                .setShards(answers)
+                .setDocuments(
+                    NamedDocuments.best(
+                        all.documents.stream()
+                            .filter(document -> query.shards().contains(document.getShard()))
+                            .toList(),
+                        query.record().getTop()))
+                .setNote(NamedDocuments.cut(all.note))
+                .setTokens(cost.tokens())
+                .setDocumentsPreselected(cost.preselected())
+                .setDocumentsReranked(cost.reranked())
+                .setSeconds(cost.seconds())
+                .setInstance(instance)
+                .build(),
+            query.record().getTraceparent());
+    return new Outcome.Written(List.of(result), () -> missing.forEach(metrics::shard));
   }
 
   private Result write(String queryId, InfluencePartial partial, String traceparent) {
@@ -659,11 +665,11 @@ final class ShardStage implements Stage {
 
   /** The merger need not wait: the header says which shards the record asked. */
   @Override
-  public List<Result> failed(SourceRecord record, Failure failure) {
+  public Outcome.Written failed(SourceRecord record, Failure failure) {
     Optional<String> queryId = record.keyText();
     List<Integer> asked = AskedShards.of(record);
     if (queryId.isEmpty() || asked.isEmpty()) {
-      return List.of();
+      return new Outcome.Written(List.of());
     }
     String reason = NamedDocuments.cut("The query could not be answered: " + failure.message());
     int first = asked.get(0);
@@ -677,8 +683,7 @@ final class ShardStage implements Stage {
                         .setReason(shard == first ? reason : "As shard " + first + ".")
                         .build())
             .toList();
-    asked.forEach(unused -> metrics.shard(true));
-    return List.of(
+    Result result =
         write(
             queryId.get(),
             InfluencePartial.newBuilder()
@@ -687,7 +692,8 @@ final class ShardStage implements Stage {
                 .setShards(answers)
                 .setInstance(instance)
                 .build(),
-            record.traceparentOr("")));
+            record.traceparentOr(""));
+    return new Outcome.Written(List.of(result), () -> asked.forEach(unused -> metrics.shard(true)));
   }
 
   @Override

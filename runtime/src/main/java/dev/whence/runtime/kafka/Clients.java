@@ -85,6 +85,16 @@ public final class Clients {
         properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 
+  /** Reads batches without unpacking them. Closes with its owner, not with the given client. */
+  public RawBatches rawBatches(Admin admin, String clientId) {
+    Map<String, Object> properties = consumerProperties(clientId);
+    properties.put(
+        ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class.getName());
+    properties.put(
+        ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class.getName());
+    return new RawBatches(admin, new ConsumerConfig(properties), clientId);
+  }
+
   private Map<String, Object> readerProperties(String clientId) {
     Map<String, Object> properties = consumerProperties(clientId);
     properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");

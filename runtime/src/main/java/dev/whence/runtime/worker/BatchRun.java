@@ -47,12 +47,31 @@ final class BatchRun {
    * @param record the record
    * @param attemptsBefore how often it was begun by a process that died
    * @param finished what it has already become, if it waits for a decision
+   * @param unread why it was not read, if it was not
    */
   record Candidate(
       TopicPartition partition,
       SourceRecord record,
       int attemptsBefore,
-      Optional<Finished> finished) {}
+      Optional<Finished> finished,
+      Optional<Unread> unread) {
+    /** A record that was read. */
+    Candidate(
+        TopicPartition partition,
+        SourceRecord record,
+        int attemptsBefore,
+        Optional<Finished> finished) {
+      this(partition, record, attemptsBefore, finished, Optional.empty());
+    }
+  }
+
+  /**
+   * A record of which only its place, and maybe its key, was read.
+   *
+   * @param failure why
+   * @param bytes that it has
+   */
+  record Unread(Failure failure, long bytes) {}
 
   /**
    * What became of a batch.
@@ -120,6 +139,7 @@ final class BatchRun {
     try {
       announce();
     } catch (EnvironmentException e) {
+      haltIfOfProcess(e);
       return new Ended(done, Optional.of(String.valueOf(e.getMessage())), waiting);
     }
     for (Candidate candidate : candidates) {
@@ -136,6 +156,12 @@ final class BatchRun {
         continue;
       }
       try {
+        if (candidate.unread().isPresent()) {
+          done.add(
+              finisher.unread(
+                  candidate.record(), candidate.attemptsBefore() + 1, candidate.unread().get()));
+          continue;
+        }
         if (candidate.attemptsBefore() >= failures.attempts()) {
           done.add(exhausted(candidate));
           continue;
@@ -160,6 +186,7 @@ final class BatchRun {
           return suspectModel(done, waiting);
         }
       } catch (EnvironmentException e) {
+        haltIfOfProcess(e);
         String why = String.valueOf(e.getMessage());
         if (probe) {
           continue;
@@ -188,6 +215,16 @@ final class BatchRun {
     return trouble.modelSuspected() && done.stream().anyMatch(Finished::undecided)
         ? suspectModel(done, waiting)
         : new Ended(done, Optional.empty(), waiting);
+  }
+
+  /**
+   * The records of the batch stay begun in the committed offsets: the next process finds them so.
+   */
+  private void haltIfOfProcess(EnvironmentException e) {
+    if (e.isOfProcess()) {
+      halt.halt(String.valueOf(e.getMessage()));
+      throw new IllegalStateException(e);
+    }
   }
 
   private boolean noneBut(Set<TopicPartition> partitions) {
@@ -223,7 +260,7 @@ final class BatchRun {
   private void announce() {
     List<SourceRecord> coming =
         candidates.stream()
-            .filter(candidate -> candidate.finished().isEmpty())
+            .filter(candidate -> candidate.finished().isEmpty() && candidate.unread().isEmpty())
             .filter(candidate -> candidate.attemptsBefore() < failures.attempts())
             .filter(candidate -> !struck.contains(candidate.partition()))
             .map(Candidate::record)
@@ -334,7 +371,7 @@ final class BatchRun {
       if (usesModel) {
         trouble.worked(record);
       }
-      return finisher.written(record, attempt, written.results(), nanos);
+      return finisher.written(record, attempt, written, nanos);
     }
     if (outcome instanceof Outcome.Rejected rejected) {
       return finisher.failed(record, attempt, rejected.failure(), false, nanos);

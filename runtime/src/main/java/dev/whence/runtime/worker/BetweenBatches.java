@@ -37,6 +37,11 @@ final class BetweenBatches {
     } catch (OutOfMemoryError e) {
       halt.halt("out of memory"); // it may have left any thread, and any model, in pieces
       throw e;
+    } catch (EnvironmentException e) {
+      if (e.isOfProcess()) {
+        halt.halt(String.valueOf(e.getMessage()));
+      }
+      throw e;
     } finally {
       watchdog.end();
     }

@@ -12,13 +12,15 @@ import org.jspecify.annotations.Nullable;
  * @param deadLetter to write too, where the record is given up
  * @param undecided whether the model failed on it and nothing yet showed that the model works
  * @param modelNanos time the model took
+ * @param whenCommitted what is counted then
  */
 record Finished(
     SourceRecord record,
     List<Result> results,
     Optional<DeadLetter> deadLetter,
     boolean undecided,
-    long modelNanos) {
+    long modelNanos,
+    Runnable whenCommitted) {
 
   /** Whether the model has worked on it. */
   boolean showsThatTheModelWorks() {
@@ -26,7 +28,7 @@ record Finished(
   }
 
   Finished decided() {
-    return new Finished(record, results, deadLetter, false, modelNanos);
+    return new Finished(record, results, deadLetter, false, modelNanos, whenCommitted);
   }
 
   /**

@@ -1,9 +1,11 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.runtime.dlq.DeadLetters;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /** Turns what a stage says into records that are known to fit, on the model thread. */
 final class Finisher {
@@ -18,9 +20,9 @@ final class Finisher {
   }
 
   /** Results as they are, or as small as they must be; too large even so: the record has failed. */
-  Finished written(SourceRecord record, int attempt, List<Result> results, long modelNanos) {
-    List<Result> fitting = new ArrayList<>(results.size());
-    for (Result result : results) {
+  Finished written(SourceRecord record, int attempt, Outcome.Written written, long modelNanos) {
+    List<Result> fitting = new ArrayList<>(written.results().size());
+    for (Result result : written.results()) {
       Optional<Result> fits = shrunk(result);
       if (fits.isEmpty()) {
         return failed(
@@ -40,7 +42,8 @@ final class Finisher {
       }
       fitting.add(fits.get());
     }
-    return new Finished(record, fitting, Optional.empty(), false, modelNanos);
+    return new Finished(
+        record, fitting, Optional.empty(), false, modelNanos, written.whenCommitted());
   }
 
   /** What is written for a record that is given up. */
@@ -54,15 +57,39 @@ final class Finisher {
     return givenUp(record, attempt, failure, false, 0, stage.exhausted(record, failure));
   }
 
+  /** What is written for a record whose value was never read; it stands in its source topic. */
+  Finished unread(SourceRecord record, int attempt, BatchRun.Unread unread) {
+    Failure failure = unread.failure();
+    return givenUp(
+        record,
+        attempt,
+        failure,
+        /* undecided= */ false,
+        /* modelNanos= */ 0,
+        stage.failed(record, failure),
+        OptionalLong.of(unread.bytes()));
+  }
+
   private Finished givenUp(
       SourceRecord record,
       int attempt,
       Failure failure,
       boolean undecided,
       long modelNanos,
-      List<Result> results) {
+      Outcome.Written said) {
+    return givenUp(record, attempt, failure, undecided, modelNanos, said, OptionalLong.empty());
+  }
+
+  private Finished givenUp(
+      SourceRecord record,
+      int attempt,
+      Failure failure,
+      boolean undecided,
+      long modelNanos,
+      Outcome.Written said,
+      OptionalLong unreadBytes) {
     List<Result> fitting = new ArrayList<>();
-    for (Result result : results) {
+    for (Result result : said.results()) {
       fitting.add(
           shrunk(result)
               .orElseThrow(
@@ -78,14 +105,18 @@ final class Finisher {
             attempt,
             stage.name(),
             (key, value, headers) -> sizes.fitsCompressed(deadLetterTopic, key, value, headers));
+    List<EventHeader> headers = new ArrayList<>(letter.headers());
+    if (unreadBytes.isPresent()) {
+      headers.add(
+          EventHeader.of(DeadLetterHeaders.OMITTED_BYTES, Long.toString(unreadBytes.getAsLong())));
+    }
     return new Finished(
         record,
         fitting,
-        Optional.of(
-            new Finished.DeadLetter(
-                failure.code(), letter.key(), letter.value(), letter.headers())),
+        Optional.of(new Finished.DeadLetter(failure.code(), letter.key(), letter.value(), headers)),
         undecided,
-        modelNanos);
+        modelNanos,
+        said.whenCommitted());
   }
 
   private Optional<Result> shrunk(Result result) {

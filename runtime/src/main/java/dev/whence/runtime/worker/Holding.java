@@ -26,11 +26,15 @@ final class Holding {
     final Deque<SourceRecord> records = new ArrayDeque<>();
     final Map<Long, Finished> waiting = new HashMap<>();
     final Map<Long, Optional<Integer>> epochs = new HashMap<>();
-    final Attempt attempt;
-    Optional<OffsetAndMetadata> after = Optional.empty();
+    final Map<Long, BatchRun.Unread> unread = new HashMap<>();
+    Attempt attempt;
 
-    Held(Attempt attempt) {
+    /** Where the records that are not held yet begin; empty where nobody knows. */
+    Optional<OffsetAndMetadata> after;
+
+    Held(Attempt attempt, Optional<OffsetAndMetadata> after) {
       this.attempt = attempt;
+      this.after = after;
     }
 
     /** False for a record of a partition that went and came back: it was struck. */
@@ -41,7 +45,15 @@ final class Holding {
 
   /** A partition was assigned; what its committed offset says about the records after it. */
   void assign(TopicPartition partition, Attempt attempt) {
-    partitions.put(partition, new Held(attempt));
+    partitions.put(partition, new Held(attempt, Optional.empty()));
+  }
+
+  /** The records of a partition that come next begin here. */
+  void startsAt(TopicPartition partition, OffsetAndMetadata offset) {
+    Held held = partitions.get(partition);
+    if (held != null) {
+      held.after = Optional.of(offset);
+    }
   }
 
   /** Another member owns these from now on. */
@@ -61,6 +73,53 @@ final class Holding {
       }
       held.after = Optional.ofNullable(polled.nextOffsets().get(partition));
     }
+  }
+
+  /** Records that were read with care; what is too large of them is not there to be run. */
+  void add(TopicPartition partition, CarefulReading.Read read, CarefulReading careful) {
+    Held held = held(partition);
+    for (UnpackedBatch.Unpacked one : read.records()) {
+      SourceRecord record = one.record();
+      held.records.add(record);
+      held.epochs.put(record.offset(), read.next().leaderEpoch());
+      if (one.tooLarge().isPresent()) {
+        long bytes = one.tooLarge().getAsLong();
+        held.unread.put(
+            record.offset(), new BatchRun.Unread(careful.tooLarge(record, bytes), bytes));
+      }
+    }
+    held.after = Optional.of(read.next());
+    if (read.ended()) {
+      held.attempt = held.attempt.withMemory();
+    }
+  }
+
+  /**
+   * What to commit before a process halts for want of memory: where its partitions stand, and from
+   * where it read on. What a failed poll had in its hands is not held and will be read again.
+   *
+   * @param reading offsets that are read next, by partition
+   */
+  Map<TopicPartition, OffsetAndMetadata> outOfMemory(Map<TopicPartition, Long> reading) {
+    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    reading.forEach(
+        (partition, from) -> {
+          Held held = partitions.get(partition);
+          if (held == null) {
+            return;
+          }
+          Attempt attempt = held.attempt.outOfMemory(from);
+          if (!held.records.isEmpty()) {
+            offsets.put(partition, at(held, held.records.getFirst().offset(), attempt));
+          } else if (held.after.isPresent()) {
+            OffsetAndMetadata after = held.after.get();
+            offsets.put(
+                partition,
+                new OffsetAndMetadata(
+                    after.offset(), after.leaderEpoch(), attempt.metadata(after.offset())));
+          }
+        });
+    return offsets;
   }
 
   int size() {
@@ -133,7 +192,11 @@ final class Holding {
   private static BatchRun.Candidate candidate(
       TopicPartition partition, Held held, SourceRecord record, Optional<Finished> finished) {
     return new BatchRun.Candidate(
-        partition, record, held.attempt.before(record.offset()), finished);
+        partition,
+        record,
+        held.attempt.before(record.offset()),
+        finished,
+        Optional.ofNullable(held.unread.get(record.offset())));
   }
 
   private static long size(SourceRecord record) {
@@ -157,7 +220,7 @@ final class Holding {
       Attempt attempt =
           candidate.attemptsBefore() > 0
               ? held.attempt.begunAlone(offset)
-              : Attempt.of(1, offset + 1);
+              : Attempt.of(1, offset + 1).outOfMemory(held.attempt.outOfMemoryFrom());
       offsets.put(candidate.partition(), at(held, held.records.getFirst().offset(), attempt));
     }
     return offsets;
@@ -250,6 +313,7 @@ final class Holding {
       }
       held.waiting.remove(first.offset());
       held.epochs.remove(first.offset());
+      held.unread.remove(first.offset());
     }
   }
 
@@ -262,6 +326,10 @@ final class Holding {
     long first = held.records.getFirst().offset();
     held.records.clear();
     held.waiting.clear();
+    held.unread.clear();
+    held.after =
+        Optional.of(
+            new OffsetAndMetadata(first, held.epochs.getOrDefault(first, Optional.empty()), ""));
     held.epochs.clear();
     return Optional.of(first);
   }

@@ -9,10 +9,17 @@ public sealed interface Outcome {
    * It is done.
    *
    * @param results to write, in order; may be empty
+   * @param whenCommitted is run once the results are committed, and only then: a record may be run
+   *     several times before. For what is counted; on the thread that commits
    */
-  record Written(List<Result> results) implements Outcome {
+  record Written(List<Result> results, Runnable whenCommitted) implements Outcome {
     public Written {
       results = List.copyOf(results);
+    }
+
+    /** Results that nothing else is to follow from. */
+    public Written(List<Result> results) {
+      this(results, () -> {});
     }
   }
 

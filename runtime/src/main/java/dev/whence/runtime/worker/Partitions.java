@@ -37,6 +37,7 @@ final class Partitions implements ConsumerRebalanceListener {
   private final Start start;
   private final WorkerMetrics metrics;
   private final OwnMarks marks;
+  private final CarefulReading careful;
   private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
 
   /** Partitions whose committed metadata says that their records are begun. */
@@ -56,12 +57,14 @@ final class Partitions implements ConsumerRebalanceListener {
       Start start,
       WorkerMetrics metrics,
       OwnMarks marks,
+      CarefulReading careful,
       java.util.function.Consumer<Set<TopicPartition>> onStruck) {
     this.consumer = consumer;
     this.holding = holding;
     this.start = start;
     this.metrics = metrics;
     this.marks = marks;
+    this.careful = careful;
     this.onStruck = onStruck;
   }
 
@@ -73,13 +76,36 @@ final class Partitions implements ConsumerRebalanceListener {
 
   void resume() {
     busy = false;
-    Set<TopicPartition> waiting = waiting();
+    Set<TopicPartition> not = notRead();
     forAssigned(
         assigned -> {
           Set<TopicPartition> going = new HashSet<>(assigned);
-          going.removeAll(waiting);
+          going.removeAll(not);
           consumer.resume(going);
         });
+  }
+
+  /** Partitions that the consumer is not to read: they wait, or are read with care. */
+  Set<TopicPartition> notRead() {
+    Set<TopicPartition> not = waiting();
+    not.addAll(careful.partitions());
+    return not;
+  }
+
+  /** A partition is read by the consumer again. */
+  void carefulNoMore(TopicPartition partition, long offset) {
+    try {
+      consumer.seek(partition, offset);
+    } catch (IllegalStateException e) {
+      LOG.debug("{} is no longer assigned", partition);
+    }
+  }
+
+  /**
+   * Says where this process ran out of memory, for the next one; what can not be said is logged.
+   */
+  void markOutOfMemory(Map<TopicPartition, Long> reading) {
+    var unused = commitQuietly(holding.outOfMemory(reading), "where the memory ran out");
   }
 
   /** Reads a partition again from an offset, but not before a pause; the others go on. */
@@ -87,6 +113,7 @@ final class Partitions implements ConsumerRebalanceListener {
     try {
       consumer.pause(Set.of(partition));
       consumer.seek(partition, offset);
+      careful.rewind(partition, offset);
       aside.put(partition, System.nanoTime() + pause.toNanos());
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
@@ -186,6 +213,7 @@ final class Partitions implements ConsumerRebalanceListener {
     Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
     for (TopicPartition partition : partitions) {
       OffsetAndMetadata offset = committed.get(partition);
+      careful.drop(partition);
       if (offset == null) {
         holding.assign(partition, Attempt.NONE);
         first.put(partition, new OffsetAndMetadata(0));
@@ -200,13 +228,24 @@ final class Partitions implements ConsumerRebalanceListener {
               attempt.to());
         }
         holding.assign(partition, attempt);
+        holding.startsAt(partition, offset);
         consumer.seek(partition, offset);
+        if (attempt.lackedMemory()) {
+          LOG.warn(
+              "a process ran out of memory while it read {} from offset {}: it is read with care",
+              partition,
+              attempt.outOfMemoryFrom());
+          careful.begin(partition, offset.offset(), attempt.outOfMemoryFrom());
+        }
       }
     }
     if (!first.isEmpty()) {
       begin(first);
     }
     if (busy) {
+      consumer.pause(partitions);
+    } else {
+      partitions.retainAll(careful.partitions());
       consumer.pause(partitions);
     }
   }
@@ -222,6 +261,7 @@ final class Partitions implements ConsumerRebalanceListener {
                     : consumer.endOffsets(partitions, LOOK_UP));
     first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
     first.forEach(consumer::seek);
+    first.forEach(holding::startsAt);
     LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
     if (start == Start.EARLIEST) {
       var unused = commitQuietly(first, "the first offsets");
@@ -261,6 +301,7 @@ final class Partitions implements ConsumerRebalanceListener {
   private void strike(Set<TopicPartition> partitions) {
     begun.removeAll(partitions);
     aside.keySet().removeAll(partitions);
+    partitions.forEach(careful::drop);
     holding.strike(partitions);
     onStruck.accept(partitions);
   }
@@ -327,6 +368,7 @@ final class Partitions implements ConsumerRebalanceListener {
                 position,
                 begin);
             consumer.seek(partition, begin);
+            holding.startsAt(partition, new OffsetAndMetadata(begin));
           } else {
             long end = known(ends, partition);
             LOG.error(

@@ -51,6 +51,7 @@ final class Session {
   static final int RECORDS_OF_ONE_POLL = 8;
 
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
+  private static final Duration CAREFUL_POLL = Duration.ofMillis(100);
   private static final Duration LAG_EVERY = Duration.ofSeconds(1);
   private static final Duration COMMIT_OFFSETS = Duration.ofSeconds(10);
 
@@ -68,6 +69,8 @@ final class Session {
   private final Health health;
   private final WorkerMetrics metrics;
   private final Backoff backoff;
+  private final Halt halt;
+  private final CarefulReading careful;
   private final BrokerWatch brokers;
   private final StalledPartitions stalled;
   private Optional<BatchRun> running = Optional.empty();
@@ -90,6 +93,8 @@ final class Session {
       Health health,
       WorkerMetrics metrics,
       Backoff backoff,
+      Halt halt,
+      CarefulReading careful,
       BrokerWatch brokers,
       StalledPartitions stalled,
       OwnMarks marks,
@@ -106,6 +111,7 @@ final class Session {
             options.start(),
             metrics,
             marks,
+            careful,
             struck -> running.ifPresent(run -> run.strike(struck)));
     this.batches = batches;
     this.model = model;
@@ -115,6 +121,8 @@ final class Session {
     this.health = health;
     this.metrics = metrics;
     this.backoff = backoff;
+    this.halt = halt;
+    this.careful = careful;
     this.brokers = brokers;
     this.stalled = stalled;
   }
@@ -175,21 +183,87 @@ final class Session {
     if (holding.size() == 0) {
       readyUnlessNothingWorks();
     }
-    ConsumerRecords<byte[], byte[]> polled = poll(longest);
-    if (polled.isEmpty()) {
-      Set<TopicPartition> read = new HashSet<>(consumer.assignment());
-      read.removeAll(partitions.waiting());
-      stalled.look(read);
-    }
-    while (!polled.isEmpty()) {
-      holding.add(polled);
-      // A revocation inside the poll may have taken all of it again.
-      if (holding.size() >= options.batch().records()
-          || holding.bytes() >= options.batch().bytes()) {
-        return;
+    try {
+      if (!careful.partitions().isEmpty()) {
+        readWithCare();
+        longest = holding.hasFresh() ? Duration.ZERO : min(longest, CAREFUL_POLL);
       }
-      polled = poll(Duration.ZERO);
+      ConsumerRecords<byte[], byte[]> polled = poll(longest);
+      if (polled.isEmpty()) {
+        Set<TopicPartition> read = new HashSet<>(consumer.assignment());
+        read.removeAll(partitions.notRead());
+        stalled.look(read);
+      }
+      while (!polled.isEmpty()) {
+        holding.add(polled);
+        // A revocation inside the poll may have taken all of it again.
+        if (isFull()) {
+          return;
+        }
+        polled = poll(Duration.ZERO);
+      }
+    } catch (EnvironmentException e) {
+      environmentFailed(String.valueOf(e.getMessage()));
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
     }
+  }
+
+  private boolean isFull() {
+    return holding.size() >= options.batch().records()
+        || holding.bytes() >= options.batch().bytes();
+  }
+
+  /** Reads on where a process ran out of memory, as far as there is room. */
+  private void readWithCare() {
+    Set<TopicPartition> read = new HashSet<>(careful.partitions());
+    read.removeAll(partitions.waiting());
+    for (TopicPartition partition : read) {
+      long stands = -1;
+      while (!isFull()) {
+        CarefulReading.Read some =
+            careful.read(
+                partition,
+                options.batch().records() - holding.size(),
+                options.batch().bytes() - holding.bytes());
+        holding.add(partition, some, careful);
+        long next = some.next().offset();
+        if (some.ended()) {
+          partitions.carefulNoMore(partition, next);
+          break;
+        }
+        if (some.records().isEmpty() && next == stands) {
+          break;
+        }
+        stands = next;
+      }
+    }
+  }
+
+  /**
+   * The consumer has lost its place in the batch, so this process can not read on; the heap is full
+   * or was, so it should not. The committed offsets say to the next one where to take care.
+   */
+  private IllegalStateException outOfMemory(OutOfMemoryError error) {
+    Map<TopicPartition, Long> reading = new LinkedHashMap<>();
+    try {
+      Set<TopicPartition> read = new HashSet<>(consumer.assignment());
+      read.removeAll(partitions.notRead());
+      for (TopicPartition partition : read) {
+        // All of them: the client does not say of which it was, and the lag that it knows may be
+        // older.
+        reading.put(partition, consumer.position(partition, Duration.ofMillis(100)));
+      }
+      partitions.markOutOfMemory(reading);
+    } catch (RuntimeException | OutOfMemoryError e) {
+      LOG.error("where the memory ran out could not be committed: {}", Failure.describe(e));
+    }
+    halt.halt(
+        "out of memory while reading "
+            + reading
+            + " (partition=offset): a record there may be too large once decompressed; the next"
+            + " process reads these partitions with care");
+    return new IllegalStateException("out of memory while reading " + reading, error);
   }
 
   private void runBatch() {
@@ -440,6 +514,12 @@ final class Session {
     metrics.batch(all.size(), commit);
     for (Finished finished : all) {
       metrics.finished(finished.record().timestamp(), now, finished.modelNanos());
+      try {
+        finished.whenCommitted().run();
+      } catch (RuntimeException e) {
+        // The results are committed: nothing may be undone because they could not be counted.
+        LOG.warn("{} could not be counted: {}", finished.record(), Failure.describe(e));
+      }
       finished
           .deadLetter()
           .ifPresent(
@@ -452,9 +532,14 @@ final class Session {
   }
 
   private void pollPaused(Duration timeout) {
-    if (!poll(timeout).isEmpty()) {
-      throw new IllegalStateException(
-          "the consumer returned records of paused partitions; going on could lose them");
+    try {
+      if (!poll(timeout).isEmpty()) {
+        throw new IllegalStateException(
+            "the consumer returned records of paused partitions; going on could lose them");
+      }
+    } catch (OutOfMemoryError e) {
+      halt.halt("out of memory"); // no records are read here: what has begun may be the reason
+      throw e;
     }
   }
 
@@ -469,9 +554,6 @@ final class Session {
     } catch (OffsetOutOfRangeException e) {
       partitions.outOfRange(e.offsetOutOfRangePartitions());
       return ConsumerRecords.empty();
-    } catch (OutOfMemoryError e) {
-      LOG.error("out of memory while reading {}", positions());
-      throw e;
     } catch (KafkaException e) {
       throw new FatalClientException(
           "the consumer can not go on: " + TransactionWriter.describe(e),
@@ -479,20 +561,6 @@ final class Session {
           /* inDoubt= */ false,
           e);
     }
-  }
-
-  /** Where the consumer reads, as far as it still says so. */
-  private Map<TopicPartition, String> positions() {
-    Map<TopicPartition, String> positions = new LinkedHashMap<>();
-    for (TopicPartition partition : consumer.assignment()) {
-      try {
-        positions.put(
-            partition, "from offset " + consumer.position(partition, Duration.ofMillis(100)));
-      } catch (KafkaException | IllegalStateException e) {
-        positions.put(partition, "at an unknown offset");
-      }
-    }
-    return positions;
   }
 
   private void lookAround() {

@@ -30,16 +30,18 @@ public interface Stage extends AutoCloseable {
 
   /**
    * What is written for a record that goes to the dead letter queue, in the same transaction. It
-   * must not read the record's value, which may be what kills the process.
+   * must not read the record's value, which may be what kills the process. May be called again,
+   * where that could not be committed: what is counted belongs into {@link
+   * Outcome.Written#whenCommitted}.
    */
-  List<Result> failed(SourceRecord record, Failure failure);
+  Outcome.Written failed(SourceRecord record, Failure failure);
 
   /**
    * The same for a record on which so many processes died, one after the other, that it is given
    * up. Unlike {@link #failed} it may read the value, but must do no model work: should that kill
    * the process or throw, {@link #failed} is called instead.
    */
-  default List<Result> exhausted(SourceRecord record, Failure failure) {
+  default Outcome.Written exhausted(SourceRecord record, Failure failure) {
     return failed(record, failure);
   }
 

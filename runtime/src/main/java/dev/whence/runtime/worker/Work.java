@@ -16,17 +16,6 @@ public interface Work {
 
   /** Work that is already done, without the model. */
   static Work done(Outcome outcome) {
-    return done(outcome, () -> {});
-  }
-
-  /**
-   * The same, with something to do when it is the record's turn. A record may be prepared several
-   * times, if its batch is closed before its turn, so what counts records does not belong into
-   * {@link Stage#prepare}.
-   *
-   * @param atItsTurn is run by {@link #run}
-   */
-  static Work done(Outcome outcome, Runnable atItsTurn) {
     return new Work() {
       @Override
       public Duration predicted() {
@@ -35,7 +24,6 @@ public interface Work {
 
       @Override
       public Outcome run() {
-        atItsTurn.run();
         return outcome;
       }
     };

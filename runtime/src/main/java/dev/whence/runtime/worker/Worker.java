@@ -186,7 +186,12 @@ public final class Worker implements AutoCloseable {
               ? runtime
               : new IllegalStateException("the stage could not be opened", e.getCause());
         }
-        environmentFailed(String.valueOf(e.getCause().getMessage()));
+        String why = String.valueOf(e.getCause().getMessage());
+        if (((EnvironmentException) e.getCause()).isOfProcess()) {
+          halt.halt(why);
+          throw new WorkerException(why, e.getCause());
+        }
+        environmentFailed(why);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         return false;
@@ -271,6 +276,8 @@ public final class Worker implements AutoCloseable {
               options.groupProtocol(),
               options.transactionalId(),
               Math.min(options.batch().records(), Session.RECORDS_OF_ONE_POLL));
+      CarefulReading careful =
+          new CarefulReading(clients.rawBatches(admin, options.transactionalId() + "-careful"));
       try {
         Session session =
             new Session(
@@ -294,6 +301,8 @@ public final class Worker implements AutoCloseable {
                 health,
                 metrics,
                 backoff,
+                halt,
+                careful,
                 new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
@@ -305,6 +314,7 @@ public final class Worker implements AutoCloseable {
       } finally {
         current = Optional.empty();
         closeQuietly(consumer);
+        careful.close();
       }
     } finally {
       producer.close(CLOSE_CLIENT);

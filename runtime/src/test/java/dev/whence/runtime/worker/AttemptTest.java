@@ -30,6 +30,17 @@ class AttemptTest {
         .isEqualTo(new Attempt(2, 8, 1, 16));
   }
 
+  @Test
+  void whereTheMemoryRanOutStandsAloneOrBehindTheRest() {
+    assertThat(Attempt.NONE.outOfMemory(12).metadata(10)).isEqualTo("memory=12");
+    assertThat(Attempt.parse("memory=12")).isEqualTo(Attempt.NONE.outOfMemory(12));
+    Attempt both = Attempt.of(2, 8).outOfMemory(12);
+    assertThat(both.metadata(7)).isEqualTo("attempt=2;to=8;memory=12");
+    assertThat(Attempt.parse(both.metadata(7) + ";by=0123abcd")).isEqualTo(both);
+    assertThat(Attempt.parse(both.begunAlone(7).metadata(7)).outOfMemoryFrom()).isEqualTo(12);
+    assertThat(both.withMemory().metadata(7)).isEqualTo("attempt=2;to=8");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {"", "somebody else's", "attempt=x;to=1", "attempt=1", "attempt=99999999999;to=1"})

@@ -1,6 +1,7 @@
 package dev.whence.runtime.worker;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.health.Health;
@@ -45,6 +46,30 @@ class BatchRunTest {
   }
 
   @Test
+  void whereOnlyANewProcessCanGoOnThisOneHaltsAndBlamesNoRecord() {
+    List<String> halts = new ArrayList<>();
+    EchoStage lost =
+        new EchoStage(
+            "out",
+            record -> {
+              throw EnvironmentException.ofProcess("CUDA is gone", new IllegalStateException());
+            });
+    BatchRun run =
+        new BatchRun(
+            lost,
+            new Finisher(lost, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
+            trouble,
+            watchdog,
+            halts::add,
+            new BatchLimits(64, 1 << 20, Duration.ofSeconds(2)),
+            WorkerBench.QUICK,
+            candidates(3));
+    assertThatThrownBy(run::run).isInstanceOf(IllegalStateException.class);
+    assertThat(halts).containsExactly("CUDA is gone");
+    assertThat(trouble.inARow()).isZero();
+  }
+
+  @Test
   void recordsOfAStruckPartitionAreNotRun() {
     BatchRun run = batch(Duration.ofMillis(1), candidates(3), stage(Duration.ofMillis(1), false));
     run.strike(Set.of(PARTITION));
@@ -86,16 +111,16 @@ class BatchRunTest {
       }
 
       @Override
-      public List<Result> failed(SourceRecord record, Failure failure) {
+      public Outcome.Written failed(SourceRecord record, Failure failure) {
         return echo.failed(record, failure);
       }
 
       @Override
-      public List<Result> exhausted(SourceRecord record, Failure failure) {
+      public Outcome.Written exhausted(SourceRecord record, Failure failure) {
         if (fails) {
           throw new IllegalStateException("the value is bad");
         }
-        return List.of(new Result("out", record.key(), record.value(), List.of()));
+        return EchoStage.written("out", record);
       }
 
       @Override
@@ -294,7 +319,7 @@ class BatchRunTest {
           }
 
           @Override
-          public List<Result> failed(SourceRecord record, Failure failure) {
+          public Outcome.Written failed(SourceRecord record, Failure failure) {
             return echo.failed(record, failure);
           }
 
@@ -372,7 +397,7 @@ class BatchRunTest {
           }
 
           @Override
-          public List<Result> failed(SourceRecord record, Failure failure) {
+          public Outcome.Written failed(SourceRecord record, Failure failure) {
             return echo.failed(record, failure);
           }
 

@@ -12,15 +12,27 @@ final class EchoStage implements Stage {
   private final String out;
   private final Duration predicted;
   private final Function<SourceRecord, Outcome> work;
+  private final Runnable whenFailed;
 
   EchoStage(String out, Function<SourceRecord, Outcome> work) {
     this(out, Duration.ofMillis(1), work);
   }
 
   EchoStage(String out, Duration predicted, Function<SourceRecord, Outcome> work) {
+    this(out, predicted, work, () -> {});
+  }
+
+  private EchoStage(
+      String out, Duration predicted, Function<SourceRecord, Outcome> work, Runnable whenFailed) {
     this.out = out;
     this.predicted = predicted;
     this.work = work;
+    this.whenFailed = whenFailed;
+  }
+
+  /** Hears of each record whose failure is committed. */
+  static EchoStage counted(String out, Function<SourceRecord, Outcome> work, Runnable whenFailed) {
+    return new EchoStage(out, Duration.ofMillis(1), work, whenFailed);
   }
 
   /** Writes each record's value under its key. */
@@ -56,13 +68,15 @@ final class EchoStage implements Stage {
   }
 
   @Override
-  public List<Result> failed(SourceRecord record, Failure failure) {
-    return List.of(
-        new Result(
-            out,
-            WorkerBench.bytes(record.idWithoutValue()),
-            WorkerBench.bytes("FAILED " + failure.code()),
-            List.of()));
+  public Outcome.Written failed(SourceRecord record, Failure failure) {
+    return new Outcome.Written(
+        List.of(
+            new Result(
+                out,
+                WorkerBench.bytes(record.idWithoutValue()),
+                WorkerBench.bytes("FAILED " + failure.code()),
+                List.of())),
+        whenFailed);
   }
 
   @Override

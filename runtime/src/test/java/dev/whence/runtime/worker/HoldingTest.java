@@ -94,7 +94,7 @@ class HoldingTest {
 
   private static List<Finished> finished(List<BatchRun.Candidate> candidates) {
     return candidates.stream()
-        .map(one -> new Finished(one.record(), List.of(), Optional.empty(), false, 0))
+        .map(one -> new Finished(one.record(), List.of(), Optional.empty(), false, 0, () -> {}))
         .toList();
   }
 

@@ -131,6 +131,11 @@ class TransactionWriterTest {
     byte[] bytes = WorkerBench.bytes("k");
     SourceRecord record = new SourceRecord("in", 0, 0, 0, bytes, bytes, List.of());
     return new Finished(
-        record, List.of(new Result("out", bytes, bytes, List.of())), Optional.empty(), false, 1);
+        record,
+        List.of(new Result("out", bytes, bytes, List.of())),
+        Optional.empty(),
+        false,
+        1,
+        () -> {});
   }
 }

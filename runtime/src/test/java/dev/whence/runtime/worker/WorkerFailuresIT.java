@@ -218,6 +218,7 @@ class WorkerFailuresIT {
           .atMost(Duration.ofSeconds(30))
           .untilAsserted(
               () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50)));
+      await().atMost(Duration.ofSeconds(5)).until(() -> worker.count("whence.records") == 50);
       assertThat(worker.count("whence.transactions.aborted")).isEqualTo(2);
     }
     assertThat(runs.values()).allMatch(count -> count == 1);
@@ -250,11 +251,27 @@ class WorkerFailuresIT {
     assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50));
   }
 
+  /** One in four fails in the model, and all are run again after the first five tries. */
   @Test
-  void aBatchThatCanNotBeCommittedInFiveTriesIsReadAgain() throws Exception {
+  void aBatchThatCanNotBeCommittedInFiveTriesIsReadAgainAndCountedOnce() throws Exception {
     Topics topics = bench.topics();
     bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
     AtomicInteger aborts = new AtomicInteger();
+    AtomicInteger runs = new AtomicInteger();
+    AtomicInteger written = new AtomicInteger();
+    AtomicInteger failed = new AtomicInteger();
+    EchoStage stage =
+        EchoStage.counted(
+            topics.out(),
+            record -> {
+              runs.incrementAndGet();
+              if (record.offset() % 4 == 3) {
+                throw new IllegalStateException();
+              }
+              return new Outcome.Written(
+                  EchoStage.written(topics.out(), record).results(), written::incrementAndGet);
+            },
+            failed::incrementAndGet);
     TransactionHook abortsFiveTimes =
         new TransactionHook() {
           @Override
@@ -266,19 +283,19 @@ class WorkerFailuresIT {
         };
     try (RunningWorker worker =
         RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            EchoStage.echo(topics.out()),
-            abortsFiveTimes,
-            o -> o)) {
+            bench, topics, GroupProtocol.CONSUMER, "a", stage, abortsFiveTimes, o -> o)) {
       await()
           .atMost(Duration.ofSeconds(30))
           .untilAsserted(
               () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
       assertThat(worker.count("whence.batches.given.up")).isEqualTo(1);
+      await().atMost(Duration.ofSeconds(5)).until(() -> worker.count("whence.records") == 20);
     }
+    assertThat(runs).as("the model ran several times on some").hasValueGreaterThan(20);
+    int dead = bench.read(topics.dlq()).size();
+    assertThat(dead).as("some failed").isPositive();
+    assertThat(failed).hasValue(dead);
+    assertThat(written).hasValue(20 - dead);
   }
 
   @Test

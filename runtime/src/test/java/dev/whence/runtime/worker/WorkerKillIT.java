@@ -17,6 +17,13 @@ class WorkerKillIT {
     WorkerKillScenarios.killedAtEachPlace(protocol, 150, directory);
   }
 
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void aRecordThatIsTooLargeOnceDecompressedIsGivenUpAloneAfterOneDeath(GroupProtocol protocol)
+      throws Exception {
+    WorkerKillScenarios.decompressionBomb(protocol, directory);
+  }
+
   @Test
   void aRecordThatKillsTheProcessIsGivenUpAfterThreeDeaths() throws Exception {
     WorkerKillScenarios.killerRecord(GroupProtocol.CONSUMER, 30, directory);

@@ -37,9 +37,22 @@ final class WorkerProcess {
       Fault fault,
       Path directory)
       throws IOException {
+    return start(bench, topics, protocol, instance, fault, directory, 128);
+  }
+
+  /** The same with a heap of so many MiB. */
+  static Process start(
+      WorkerBench bench,
+      WorkerBench.Topics topics,
+      GroupProtocol protocol,
+      String instance,
+      Fault fault,
+      Path directory,
+      int heap)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
+    command.addAll(List.of("-Xmx" + heap + "m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.add(WorkerProcess.class.getName());
     command.addAll(
@@ -57,6 +70,11 @@ final class WorkerProcess {
         .redirectErrorStream(true)
         .redirectOutput(ProcessBuilder.Redirect.appendTo(directory.resolve("worker.log").toFile()))
         .start();
+  }
+
+  /** What the processes of a directory have logged. */
+  static String log(Path directory) throws IOException {
+    return Files.readString(directory.resolve("worker.log"));
   }
 
   public static void main(String[] args) throws Exception {
