@@ -10,6 +10,7 @@ import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -20,7 +21,6 @@ import dev.whence.runtime.worker.WorkerOptions;
 import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
-import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -39,7 +39,6 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.Admin;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -187,7 +186,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     final InfluenceMetrics metrics = new InfluenceMetrics(meters);
     final Optional<HealthServer> http;
     final List<Worker> workers = new ArrayList<>();
-    final List<Consumer<Optional<ModelRelease>>> takeOver = new ArrayList<>();
+    final List<ModelReleases.Listener> takeOver = new ArrayList<>();
     Optional<ModelReleases> releases = Optional.empty();
     Optional<QueryModel> model = Optional.empty();
     Optional<MergeStreams> merge = Optional.empty();
@@ -231,7 +230,7 @@ public final class InfluenceProcessor implements AutoCloseable {
 
     void follow() {
       releases.ifPresent(
-          followed -> followed.start(release -> takeOver.forEach(part -> part.accept(release))));
+          followed -> followed.start(release -> takeOver.forEach(part -> part.live(release))));
     }
 
     void query() {
@@ -251,7 +250,12 @@ public final class InfluenceProcessor implements AutoCloseable {
               queryStage(QueryStage.REQUESTED, shared, releases()));
       workers.add(sampled);
       workers.add(requested);
-      takeOver.add(release -> sampled.betweenBatches(() -> shared.takeOver(release)));
+      takeOver.add(
+          new ReleaseTakeOver(
+              shared::takeOver,
+              runtime.failures(),
+              sampled::betweenBatches,
+              shared::countFailedLoad));
     }
 
     private Stage queryStage(String name, QueryModel shared, ModelReleases followed) {
@@ -293,7 +297,12 @@ public final class InfluenceProcessor implements AutoCloseable {
       Worker worker =
           worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
       workers.add(worker);
-      takeOver.add(release -> worker.betweenBatches(() -> stage.expect(release)));
+      takeOver.add(
+          new ReleaseTakeOver(
+              stage::expect,
+              runtime.failures(),
+              worker::betweenBatches,
+              /* whenFailed= */ () -> {}));
     }
 
     void merge() {

@@ -91,7 +91,7 @@ final class OpenShards {
         found = new Found.Here(ShardFile.open(path));
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
-        if (e.getCause() instanceof IOException) {
+        if (e.isOfEnvironment()) {
           // It could not be read just now: that says nothing about the file.
           seen.remove(path);
           return found;

@@ -2,6 +2,7 @@ package dev.whence.influence.stage;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
@@ -23,6 +24,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -131,36 +133,48 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  /** Another release is live, or none any more. Never throws: what is in use stays. */
-  void takeOver(Optional<ModelRelease> release) {
+  /**
+   * Another release is live, or none any more; see {@link
+   * dev.whence.runtime.models.ReleaseTakeOver}.
+   *
+   * @throws ModelLoadException if it can not be used; what is in use stays
+   * @throws EnvironmentException if it can not be loaded now; what is in use stays
+   */
+  void takeOver(Optional<ModelRelease> release) throws ModelLoadException {
     synchronized (loading) {
-      try {
-        if (release.isEmpty() && config.model().isEmpty()) {
-          LOG.warn(
-              "the last model release was withdrawn and no model is configured: the model stays");
-          return;
-        }
-        replace(
-            release.isPresent()
-                ? ModelChoice.of(release.get(), config)
-                : ModelChoice.configured(config).orElseThrow());
-      } catch (ModelLoadException | EnvironmentException e) {
-        failed.increment();
-        LOG.error("a model release could not be taken over: {}", e.getMessage());
+      if (release.isEmpty() && config.model().isEmpty()) {
+        LOG.warn(
+            "the last model release was withdrawn and no model is configured: the model stays");
+        return;
       }
+      replace(
+          release.isPresent()
+              ? ModelChoice.of(release.get(), config)
+              : ModelChoice.configured(config).orElseThrow());
     }
   }
 
+  /** Counts a release that could not be taken over. */
+  void countFailedLoad() {
+    failed.increment();
+  }
+
   private void replace(ModelChoice choice) throws ModelLoadException {
-    Optional<ModelChoice> before = Optional.empty();
-    if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
-      before = unload();
-    }
+    boolean unloadFirst = config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST;
+    AtomicReference<Optional<ModelChoice>> before = new AtomicReference<>(Optional.empty());
     Active next;
     try {
-      next = load(choice);
+      next =
+          load(
+              choice,
+              () -> {
+                if (unloadFirst) {
+                  verify(choice); // what is in use makes room for nothing else
+                  before.set(unload());
+                }
+              });
     } catch (ModelLoadException | EnvironmentException e) {
-      before.ifPresent(this::loadAgain);
+      before.get().ifPresent(this::loadAgain);
       throw e;
     }
     use(next);
@@ -176,10 +190,18 @@ final class QueryModel implements AutoCloseable {
         next.index().digest());
   }
 
+  /** What is done once index and factors are known, before memory is taken. */
+  @FunctionalInterface
+  private interface BeforeWeights {
+    BeforeWeights NOTHING = () -> {};
+
+    void run() throws ModelLoadException;
+  }
+
   private void loadAgain(ModelChoice before) {
     try {
       LOG.warn("loading the old model again, for the new one can not be used");
-      use(load(before));
+      use(load(before, BeforeWeights.NOTHING));
     } catch (ModelLoadException | EnvironmentException e) {
       failed.increment();
       LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
@@ -217,7 +239,7 @@ final class QueryModel implements AutoCloseable {
   }
 
   /** Opens all that belongs together, and refuses what does not. */
-  private Active load(ModelChoice choice) throws ModelLoadException {
+  private Active load(ModelChoice choice, BeforeWeights beforeWeights) throws ModelLoadException {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
@@ -248,17 +270,10 @@ final class QueryModel implements AutoCloseable {
                 + " that can be asked on topics");
       }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
+      beforeWeights.run();
       TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
       opened.push(model);
-      if (choice.digest().isPresent() && !choice.digest().get().equalsIgnoreCase(model.digest())) {
-        throw new ModelLoadException(
-            "the model at "
-                + choice.path()
-                + " has digest "
-                + model.digest()
-                + ", but its release says "
-                + choice.digest().get());
-      }
+      verify(choice, model.digest());
       EkfacFactors pretraining = EkfacFactors.read(factors, model.matrices());
       opened.push(pretraining);
       Optional<EkfacFactors> fineTuning =
@@ -275,7 +290,12 @@ final class QueryModel implements AutoCloseable {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
       }
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
-    } catch (InfluenceException | IllegalArgumentException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    } catch (IllegalArgumentException e) {
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
     } catch (ModelLoadException | EnvironmentException e) {
       throw e;
@@ -285,6 +305,27 @@ final class QueryModel implements AutoCloseable {
       if (!complete) {
         close(opened);
       }
+    }
+  }
+
+  /** Reads the files for their digest, without loading them. */
+  private static void verify(ModelChoice choice) throws ModelLoadException {
+    if (choice.digest().isPresent()) {
+      try (ModelFiles files = ModelFiles.open(choice.path())) {
+        verify(choice, files.digest());
+      }
+    }
+  }
+
+  private static void verify(ModelChoice choice, String digest) throws ModelLoadException {
+    if (choice.digest().isPresent() && !choice.digest().get().equalsIgnoreCase(digest)) {
+      throw new ModelLoadException(
+          "the model at "
+              + choice.path()
+              + " has digest "
+              + digest
+              + ", but its release says "
+              + choice.digest().get());
     }
   }
 
@@ -315,7 +356,7 @@ final class QueryModel implements AutoCloseable {
   private Active active() {
     if (active.isEmpty() && unloaded.isPresent()) {
       try {
-        use(load(unloaded.get()));
+        use(load(unloaded.get(), BeforeWeights.NOTHING));
       } catch (ModelLoadException e) {
         throw new EnvironmentException("no model is loaded: " + e.getMessage(), e);
       }

@@ -345,6 +345,52 @@ class InfluenceProcessorIT {
     }
   }
 
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void aReleaseWhoseFilesCanNotBeReadIsTakenOverOnceTheyCanThoughNoOtherReleaseComes()
+      throws Exception {
+    Path models = data.resolve("models");
+    copied(InfluenceBench.chatModel(), models.resolve("chat"));
+    copied(InfluenceBench.baseModel(), models.resolve("base"));
+    Path indexes = data.resolve("indexes");
+    copied(bench.index(), indexes.resolve("first"));
+    Path factors = copied(bench.pretraining(), data.resolve("factors/base"));
+    Map<String, String> settings =
+        Map.of(
+            "roles",
+            "query,merge",
+            "models.roots",
+            models.toString(),
+            "indexes",
+            indexes.toString(),
+            "factors",
+            factors.getParent() + "," + bench.fineTuning().getParent());
+    String chat = digest(models.resolve("chat"));
+    String base = digest(models.resolve("base"));
+    Path manifest = indexes.resolve("first/index.json");
+    Path kept = data.resolve("kept.json");
+    try (InfluenceProcessor processor = bench.start(topics, data, settings)) {
+      awaitLoads(processor, "loaded", 1);
+      Files.move(manifest, kept);
+      Files.createDirectory(manifest);
+      release("chat", chat, base);
+      org.awaitility.Awaitility.await()
+          .atMost(SOON)
+          .until(() -> loads(processor, "failed") >= 3 && processor.health().isReady());
+      assertThat(loads(processor, "loaded")).as("the old model stays").isEqualTo(1);
+      Files.delete(manifest);
+      Files.move(kept, manifest);
+      awaitLoads(processor, "loaded", 2);
+      int failed = loads(processor, "failed");
+      // What is bad is not tried again, what is fine is not loaded again.
+      release("liar", "1".repeat(64), base);
+      awaitLoads(processor, "failed", failed + 1);
+      Thread.sleep(2000);
+      awaitLoads(processor, "failed", failed + 1);
+      awaitLoads(processor, "loaded", 2);
+    }
+  }
+
   private static String digest(Path model) {
     try (ModelFiles files = ModelFiles.open(model)) {
       return files.digest();
