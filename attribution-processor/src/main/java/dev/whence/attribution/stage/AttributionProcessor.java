@@ -3,7 +3,7 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.TorchRuntime;
-import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
@@ -27,11 +27,9 @@ import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -165,7 +163,7 @@ public final class AttributionProcessor implements AutoCloseable {
       Halt halt) {
     RuntimeConfig runtime = config.runtime();
     Optional<Path> model =
-        config.model().map(name -> find(name, named, environment));
+        config.model().map(name -> find(new NamedModels(named, environment), name));
     String instance = InstanceName.of(runtime, environment);
     Topics topics = new Topics(runtime.topicPrefix());
     Clients clients = new Clients(runtime.connection());
@@ -297,26 +295,9 @@ public final class AttributionProcessor implements AutoCloseable {
   }
 
   /** A path, else a name that the launcher knows, else one in the Hugging Face hub cache. */
-  private static Path find(
-      String model, Function<String, Optional<Path>> named, Map<String, String> environment) {
-    Path path = Path.of(model);
-    if (Files.exists(path)) {
-      return path;
-    }
-    Optional<Path> known = named.apply(model);
-    if (known.isPresent()) {
-      return known.get();
-    }
-    List<Path> caches = new ArrayList<>();
-    Optional.ofNullable(environment.get("HF_HUB_CACHE")).map(Path::of).ifPresent(caches::add);
-    Optional.ofNullable(environment.get("HF_HOME"))
-        .map(home -> Path.of(home, "hub"))
-        .ifPresent(caches::add);
-    Optional.ofNullable(environment.get("HOME"))
-        .map(home -> Path.of(home, ".cache", "huggingface", "hub"))
-        .ifPresent(caches::add);
+  private static Path find(NamedModels models, String model) {
     try {
-      return ModelFiles.resolve(model, caches.toArray(Path[]::new));
+      return models.resolve(model);
     } catch (EngineException e) {
       throw new ConfigException(List.of("model: " + e.getMessage()));
     }

@@ -1,6 +1,7 @@
 package dev.whence.influence.stage;
 
 import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
@@ -25,6 +26,7 @@ import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
@@ -39,6 +41,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -112,13 +115,18 @@ public final class InfluenceProcessor implements AutoCloseable {
    * Runs until the process is told to end (SIGTERM, Ctrl-C) or gives up.
    *
    * @param settings of the process
-   * @param environment of the process, for finding its instance's name
+   * @param environment of the process, for finding its instance's name and models
+   * @param named models that the launcher knows by name
    * @return exit status: 0 after a normal end, 1 if it gave up; the reason is logged
    * @throws ConfigException if the configuration is wrong
    */
-  public static int run(Settings settings, Map<String, String> environment) {
+  public static int run(
+      Settings settings, Map<String, String> environment, Function<String, Optional<Path>> named) {
     AvroLimits.setSystemProperties();
-    InfluenceProcessor processor = start(InfluenceConfig.read(settings), environment);
+    InfluenceProcessor processor =
+        start(
+            InfluenceConfig.read(settings, new NamedModels(named, environment)::resolve),
+            environment);
     Thread stop =
         new Thread(
             () -> {
