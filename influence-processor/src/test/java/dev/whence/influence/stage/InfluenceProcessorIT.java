@@ -87,6 +87,7 @@ class InfluenceProcessorIT {
       assertThat(influence.getReason()).isEmpty();
       assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
       assertThat(influence.getCause()).isEqualTo(InfluenceCause.SAMPLED);
+      assertThat(influence.getRequestedBy()).isEmpty();
       sameAsOnFiles(
           influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
       Clients clients = new Clients(bench.connection);
@@ -176,13 +177,25 @@ class InfluenceProcessorIT {
           InfluenceRequest.newBuilder()
               .setResponseId("without")
               .setCause(InfluenceCause.ALERT)
+              .setRequestedBy("a rule")
               .build());
+      InfluenceRequest named =
+          InfluenceRequests.of(
+              InfluenceBench.named("long-winded", InfluenceBench.MODEL, ours),
+              InfluenceCause.ALERT,
+              "r".repeat(256));
+      bench.send(
+          topics.influenceRequests().name(),
+          "long-winded",
+          InfluenceRequest.newBuilder(named).setRequestedBy("r".repeat(257)).build());
 
-      List<Influence> all = await(drawn.size() + 4);
+      List<Influence> all = await(drawn.size() + 5);
       assertThat(all).extracting(Influence::getResponseId).doesNotHaveDuplicates();
       assertThat(about(others.get(0), all).getCause()).isEqualTo(InfluenceCause.REQUESTED);
       assertThat(about(others.get(1), all).getCause()).isEqualTo(InfluenceCause.ALERT);
       assertThat(about(others.get(1), all).getDocuments()).hasSize(6);
+      assertThat(about(others.get(0), all).getRequestedBy()).isEqualTo("test");
+      assertThat(about(others.get(1), all).getRequestedBy()).isEqualTo("test");
       Influence unsupported = about(foreign, all);
       assertThat(unsupported.getStatus()).isEqualTo(InfluenceStatus.UNSUPPORTED);
       assertThat(unsupported.getReasonCode()).isEqualTo("MODEL_NOT_OURS");
@@ -192,6 +205,11 @@ class InfluenceProcessorIT {
       assertThat(about(taken, all).getStatus()).isEqualTo(InfluenceStatus.FAILED);
       assertThat(about("without", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
       assertThat(about("without", all).getCause()).isEqualTo(InfluenceCause.ALERT);
+      assertThat(about("without", all).getRequestedBy()).isEqualTo("a rule");
+      assertThat(about("long-winded", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
+      assertThat(about("long-winded", all).getReason())
+          .contains("requestedBy has 257 characters, more than 256");
+      assertThat(about("long-winded", all).getCause()).isEqualTo(InfluenceCause.ALERT);
       assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
       assertThat(
               new DlqTool(
@@ -199,7 +217,8 @@ class InfluenceProcessorIT {
                       topics.deadLettersOf(topics.influenceRequests()).name())
                   .show(DeadLetterFilter.ALL))
           .extracting(DeadLetterEntry::code, DeadLetterEntry::stage)
-          .containsExactly(tuple("INVALID_REQUEST", "influence-request"));
+          .containsOnly(tuple("INVALID_REQUEST", "influence-request"))
+          .hasSize(2);
       assertThat(processor.meters().get("whence.influence.not.sampled").counter().count())
           .isEqualTo(others.size());
       assertThat(processor.meters().get("whence.merge.tasks").gauge().value()).isEqualTo(8);

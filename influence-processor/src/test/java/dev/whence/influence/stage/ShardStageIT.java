@@ -23,7 +23,6 @@ import dev.whence.samples.Document;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
-import dev.whence.schemas.avro.InfluenceCause;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.InfluentialDocument;
@@ -101,7 +100,7 @@ class ShardStageIT {
       Influence begun =
           new InfluenceEvents(writer, topics.influences().name(), config.query())
               .begun(
-                  InfluenceEvents.about(response, InfluenceCause.REQUESTED, ""),
+                  InfluenceEvents.about(response, InfluenceEvents.Asker.REQUESTED, ""),
                   "query of " + response.responseId(),
                   query,
                   0);
