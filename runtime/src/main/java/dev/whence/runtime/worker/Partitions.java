@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -38,6 +39,8 @@ final class Partitions implements ConsumerRebalanceListener {
   private final WorkerMetrics metrics;
   private final OwnMarks marks;
   private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
+  private final java.util.function.Consumer<Set<Integer>> onChange;
+  private final Set<Integer> owned = new TreeSet<>();
 
   /** Partitions whose committed metadata says that their records are begun. */
   private final Set<TopicPartition> begun = new HashSet<>();
@@ -56,13 +59,15 @@ final class Partitions implements ConsumerRebalanceListener {
       Start start,
       WorkerMetrics metrics,
       OwnMarks marks,
-      java.util.function.Consumer<Set<TopicPartition>> onStruck) {
+      java.util.function.Consumer<Set<TopicPartition>> onStruck,
+      java.util.function.Consumer<Set<Integer>> onChange) {
     this.consumer = consumer;
     this.holding = holding;
     this.start = start;
     this.metrics = metrics;
     this.marks = marks;
     this.onStruck = onStruck;
+    this.onChange = onChange;
   }
 
   /** Nothing is read from now on, also not of partitions that are assigned later. */
@@ -181,6 +186,8 @@ final class Partitions implements ConsumerRebalanceListener {
       return;
     }
     Set<TopicPartition> partitions = new HashSet<>(assigned);
+    partitions.forEach(partition -> owned.add(partition.partition()));
+    onChange.accept(Set.copyOf(owned));
     Map<TopicPartition, OffsetAndMetadata> committed =
         awake(() -> consumer.committed(partitions, LOOK_UP));
     Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
@@ -263,6 +270,10 @@ final class Partitions implements ConsumerRebalanceListener {
     aside.keySet().removeAll(partitions);
     holding.strike(partitions);
     onStruck.accept(partitions);
+    partitions.forEach(partition -> owned.remove(partition.partition()));
+    if (!partitions.isEmpty()) {
+      onChange.accept(Set.copyOf(owned));
+    }
   }
 
   private boolean commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {

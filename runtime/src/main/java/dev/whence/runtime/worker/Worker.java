@@ -71,6 +71,7 @@ public final class Worker implements AutoCloseable {
   private final ScheduledThreadPoolExecutor timer;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private volatile Optional<Session> current = Optional.empty();
+  private volatile Set<Integer> assignment = Set.of();
 
   /**
    * A worker that is not started yet.
@@ -330,7 +331,8 @@ public final class Worker implements AutoCloseable {
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 marks,
-                hook);
+                hook,
+                this::assigned);
         current = Optional.of(session);
         health.ready(PART);
         session.run();
@@ -341,6 +343,17 @@ public final class Worker implements AutoCloseable {
     } finally {
       producer.close(CLOSE_CLIENT);
     }
+  }
+
+  /** Called inside a poll; the stage hears of it on the model thread, before the next batch. */
+  private void assigned(Set<Integer> partitions) {
+    assignment = partitions;
+    betweenBatches.add(
+        () -> {
+          if (assignment.equals(partitions)) { // else the last change is told of behind this one
+            stage.assigned(partitions);
+          }
+        });
   }
 
   private static Map<TopicPartition, KafkaFuture<Long>> stableEnds(
