@@ -84,7 +84,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     }
   }
 
-  private static String unreadable(Path path, IOException e) {
+  private static String unreadable(Path path, Exception e) {
     return path + " could not be read (" + e.getClass().getSimpleName() + ").";
   }
 
@@ -144,7 +144,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
         } catch (IOException e) {
           unread.add(unreadable(root, e));
         } catch (UncheckedIOException e) {
-          unread.add(unreadable(root, e.getCause()));
+          unread.add(unreadable(root, e));
         }
       }
     }

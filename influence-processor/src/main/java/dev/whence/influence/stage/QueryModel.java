@@ -21,10 +21,10 @@ import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicReference;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -161,7 +161,7 @@ final class QueryModel implements AutoCloseable {
 
   private void replace(ModelChoice choice) throws ModelLoadException {
     boolean unloadFirst = config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST;
-    AtomicReference<Optional<ModelChoice>> before = new AtomicReference<>(Optional.empty());
+    List<ModelChoice> before = new ArrayList<>();
     Active next;
     try {
       next =
@@ -170,11 +170,11 @@ final class QueryModel implements AutoCloseable {
               () -> {
                 if (unloadFirst) {
                   verify(choice); // what is in use makes room for nothing else
-                  before.set(unload());
+                  unload().ifPresent(before::add);
                 }
               });
     } catch (ModelLoadException | EnvironmentException e) {
-      before.get().ifPresent(this::loadAgain);
+      before.forEach(this::loadAgain);
       throw e;
     }
     use(next);
