@@ -301,13 +301,18 @@ public final class InfluenceProcessor implements AutoCloseable {
               metrics,
               InstantSource.system(),
               instance,
-              () -> followed.awaitReleases(RELEASES_READ));
+              () -> followed.awaitReleases(RELEASES_READ),
+              this::partitionsOfQueries);
       Worker worker =
           worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
       workers.add(worker);
       takeOver.add(
           new ReleaseTakeOver(
-              stage::expect,
+              release -> {
+                stage.expect(release);
+                // What the release before it was asked with is used a little longer.
+                worker.betweenBatches(ServedShards.UNUSED.plusSeconds(1), stage::closeUnused);
+              },
               runtime.failures(),
               worker::betweenBatches,
               /* whenFailed= */ () -> {}));

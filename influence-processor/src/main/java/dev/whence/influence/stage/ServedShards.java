@@ -9,27 +9,68 @@ import dev.whence.influence.lexical.LexicalIndex;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.IntSupplier;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The shards that this process looks through, and their words. Not thread-safe. */
+/**
+ * The shards that this process looks through, and their words. Of the index that will be asked,
+ * those of its own partitions are opened before the first query asks them: opening a shard reads
+ * all of it, for its checksum. What serves other partitions is not looked at. Shards of other
+ * indexes are opened by the queries that ask them, and closed when none has for a while. Not
+ * thread-safe.
+ */
 final class ServedShards implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedShards.class);
 
+  /** What no query has asked for so long is closed, unless it is of the index that is asked. */
+  static final Duration UNUSED = Duration.ofMinutes(10);
+
+  /** Missing shards that are named in the log. */
+  private static final int NAMED = 3;
+
   private final InfluenceConfig config;
   private final OpenShards shards;
+  private final InfluenceMetrics metrics;
+  private final InstantSource clock;
+  private final IntSupplier partitionsOfQueries;
   private final LexicalIndex words = new LexicalIndex();
 
-  ServedShards(InfluenceConfig config) {
+  /** Of the index that will be asked, in order. */
+  private List<IndexManifest.Shard> expected = List.of();
+
+  /** Partitions of the topic of queries, as was last heard; 0: nothing was yet. */
+  private int partitions;
+
+  private Set<Integer> assigned = Set.of();
+
+  /**
+   * None is open yet.
+   *
+   * @param partitionsOfQueries asks the brokers
+   */
+  ServedShards(
+      InfluenceConfig config,
+      InfluenceMetrics metrics,
+      InstantSource clock,
+      IntSupplier partitionsOfQueries) {
     this.config = config;
-    this.shards = new OpenShards(config.files());
+    this.metrics = metrics;
+    this.clock = clock;
+    this.partitionsOfQueries = partitionsOfQueries;
+    this.shards = new OpenShards(config.files(), clock);
   }
 
   /**
-   * Opening a shard reads all of it, for its checksum: the first query that asks it would wait for
-   * that. What is not possible is only logged: answers say what is missing.
+   * Queries of another release are to be expected, or of the configured model. What can not be
+   * opened is only logged: answers say what is missing.
    *
    * @throws EnvironmentException if nobody can say now which index will be asked
    */
@@ -39,10 +80,8 @@ final class ServedShards implements AutoCloseable {
       if (choice.isEmpty()) {
         return;
       }
-      List<IndexManifest.Shard> wanted = choice.get().index(config).manifest().shards();
-      for (int number = 1; number <= wanted.size(); number++) {
-        var unused = shards.find(number, wanted.size(), wanted.get(number - 1).checksum());
-      }
+      expected = choice.get().index(config).manifest().shards();
+      openExpected();
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
@@ -51,6 +90,58 @@ final class ServedShards implements AutoCloseable {
     } catch (ModelLoadException | InfluenceException e) {
       LOG.warn("no shard is opened before the first query: {}", e.getMessage());
     }
+  }
+
+  /** Opens the shards of partitions that came, closes those of partitions that went. */
+  void assigned(Set<Integer> now) {
+    try {
+      partitions = partitionsOfQueries.getAsInt(); // more partitions come with another assignment
+    } catch (EnvironmentException e) {
+      if (partitions == 0) {
+        LOG.warn("no shard is opened before the first query: {}", e.getMessage());
+        return;
+      }
+      LOG.warn("partitions are taken to be {}, as before: {}", partitions, e.getMessage());
+    }
+    assigned = Set.copyOf(now);
+    shards.keep(this::isOurs);
+    openExpected();
+  }
+
+  private boolean isOurs(int shard) {
+    return partitions > 0 && assigned.contains(shard % partitions);
+  }
+
+  private void openExpected() {
+    int of = expected.size();
+    int ours = 0;
+    List<String> missing = new ArrayList<>();
+    for (int number = 1; number <= of; number++) {
+      if (isOurs(number)) {
+        ours++;
+        if (shards.find(number, of, expected.get(number - 1).checksum())
+            instanceof OpenShards.Found.Missing one) {
+          missing.add(one.reason());
+        }
+      }
+    }
+    if (!missing.isEmpty()) {
+      LOG.warn(
+          "of {} shards that this process is to serve {} are missing: {}",
+          ours,
+          missing.size(),
+          String.join(" ", missing.subList(0, Math.min(NAMED, missing.size()))));
+    }
+    closeUnused();
+  }
+
+  /** Closes what is no longer in use. */
+  void closeUnused() {
+    shards.closeUnused(
+        clock.instant().minus(UNUSED),
+        expected.stream().map(IndexManifest.Shard::checksum).collect(Collectors.toSet()));
+    words.keep(shards.open());
+    metrics.open(shards.open().size(), words.size());
   }
 
   /**

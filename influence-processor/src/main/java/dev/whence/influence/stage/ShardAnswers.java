@@ -10,6 +10,7 @@ import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 
 /** The records with which shards answer: ANSWER, for the merger. */
@@ -30,18 +31,14 @@ final class ShardAnswers {
   Result of(AskedQuery query, Answered all) {
     List<ShardAnswer> answers = new ArrayList<>();
     for (int shard : query.shards()) {
-      OpenShards.Found found = all.shards.get(shard);
-      boolean here = found instanceof OpenShards.Found.Here;
-      metrics.shard(!here);
+      Answered.Searched searched = Objects.requireNonNull(all.shards.get(shard));
+      metrics.shard(searched.missing().isPresent());
       answers.add(
           ShardAnswer.newBuilder()
               .setShard(shard)
-              .setStatus(here ? ShardStatus.SCANNED : ShardStatus.MISSING)
-              .setDocuments(found instanceof OpenShards.Found.Here one ? one.shard().size() : 0)
-              .setReason(
-                  found instanceof OpenShards.Found.Missing missing
-                      ? NamedDocuments.cut(missing.reason())
-                      : "")
+              .setStatus(searched.missing().isPresent() ? ShardStatus.MISSING : ShardStatus.SCANNED)
+              .setDocuments(searched.documents())
+              .setReason(searched.missing().map(NamedDocuments::cut).orElse(""))
               .build());
     }
     Answered.Cost cost = all.cost();

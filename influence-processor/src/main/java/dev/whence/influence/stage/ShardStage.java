@@ -20,7 +20,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.IntSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -67,6 +69,7 @@ final class ShardStage implements Stage {
    * A stage.
    *
    * @param values closed with the stage
+   * @param partitionsOfQueries asks the brokers
    */
   ShardStage(
       AvroValues values,
@@ -76,12 +79,13 @@ final class ShardStage implements Stage {
       InfluenceMetrics metrics,
       InstantSource clock,
       String instance,
-      Supplier<List<ModelRelease>> releases) {
+      Supplier<List<ModelRelease>> releases,
+      IntSupplier partitionsOfQueries) {
     this.values = values;
     this.written = new ShardAnswers(writer, partials, metrics, instance);
     this.config = config;
     this.claimCheck = config.claimCheck().map(ClaimCheck::new);
-    this.shards = new ServedShards(config);
+    this.shards = new ServedShards(config, metrics, clock, partitionsOfQueries);
     this.scan = new SharedScan(metrics);
     this.ranking = new RankedAnswers(config, shards, metrics, clock);
     this.metrics = metrics;
@@ -117,6 +121,16 @@ final class ShardStage implements Stage {
   }
 
   @Override
+  public void assigned(Set<Integer> partitions) {
+    shards.assigned(partitions);
+  }
+
+  /** Closes what no query has asked for a while. On the model thread. */
+  void closeUnused() {
+    shards.closeUnused();
+  }
+
+  @Override
   public void coming(List<SourceRecord> records) {
     read.clear();
     invalid.clear();
@@ -137,6 +151,7 @@ final class ShardStage implements Stage {
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
+    shards.closeUnused();
     // What the first needs is loaded here, where loading has its time; queries of other models have
     // theirs loaded when it is their turn, for there is room for one set only.
     coming.values().stream().filter(ComingQuery::ranks).findFirst().ifPresent(ranking::prepare);

@@ -2,6 +2,7 @@ package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
@@ -28,6 +29,7 @@ import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -46,7 +48,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.assertj.core.data.Percentage;
@@ -154,15 +158,21 @@ class ShardStageIT {
   }
 
   private ShardStage stage(AvroValues values, InfluenceConfig config, InstantSource clock) {
+    return stage(values, config, clock, new SimpleMeterRegistry());
+  }
+
+  private ShardStage stage(
+      AvroValues values, InfluenceConfig config, InstantSource clock, MeterRegistry meters) {
     return new ShardStage(
         values,
         new EventWriter(values, ShardStage.NAME, "test"),
         topics.influencePartials().name(),
         config,
-        new InfluenceMetrics(new SimpleMeterRegistry()),
+        new InfluenceMetrics(meters),
         clock,
         "test",
-        List::of);
+        List::of,
+        () -> PARTITIONS);
   }
 
   private static List<InfluencePartial> answers(
@@ -301,6 +311,7 @@ class ShardStageIT {
     ShardStage stage = stage(values, config, InstantSource.system());
     try {
       stage.open();
+      stage.assigned(Set.of(1));
       // Whoever reads all of it from here on finds a shard that is altered.
       Path shard = ShardFile.path(index, 1, 1);
       FileTime before = Files.getLastModifiedTime(shard);
@@ -309,6 +320,94 @@ class ShardStageIT {
       assertThat(answers(stage, values, records, new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** Eight shards by four partitions: shards 1 and 5 are partition 1's, and so on. */
+  @Test
+  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedAndOthersDoNotMatter()
+      throws Exception {
+    Path index = data.resolve("indexes/parts");
+    bench.build(index, InfluenceBench.SHARDS);
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("parts", 0));
+    Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage = stage(values, config, InstantSource.system(), meters);
+    try {
+      stage.open();
+      assertThat(open(meters, "shards")).isZero();
+      stage.assigned(Set.of(1, 3));
+      assertThat(open(meters, "shards")).isEqualTo(4);
+      assertThat(answers(stage, values, List.of(records.get(1), records.get(3)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED)
+          .extracting(answer -> ((ShardAnswer) answer).getShard())
+          .containsExactly(1, 5, 3, 7);
+      stage.assigned(Set.of(3));
+      assertThat(open(meters, "shards")).isEqualTo(2);
+      stage.assigned(Set.of(2, 3));
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(answers(stage, values, List.of(records.get(2)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .extracting(
+              answer -> ((ShardAnswer) answer).getShard(),
+              answer -> ((ShardAnswer) answer).getStatus())
+          .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
+      stage.assigned(Set.of());
+      assertThat(open(meters, "shards")).isZero();
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static int open(MeterRegistry meters, String what) {
+    return (int) meters.get("whence.influence." + what + ".open").gauge().value();
+  }
+
+  @Test
+  void shardsAndWordsOfAnIndexThatNobodyAsksAnyMoreAreClosedAndThoseOfTheExpectedOneStay()
+      throws Exception {
+    Path before = data.resolve("indexes/before");
+    Path expected = data.resolve("indexes/expected");
+    bench.build(before, 2);
+    bench.build(expected, 3);
+    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    GradientIndex.open(before).shards().forEach(one -> LexicalShard.buildIfMissing(one, corpus));
+    String both = before + "," + expected;
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", both, "query.index", expected.toString());
+    List<SourceRecord> records =
+        asked(
+            config(
+                InfluenceBench.chatModel(),
+                "indexes",
+                before.toString(),
+                "query.preselect",
+                "bm25:5"),
+            InfluenceBench.answered("before", 0),
+            2);
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(bench.connection);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    ShardStage stage = stage(values, config, now::get, meters);
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(answers(stage, values, records, new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+      stage.closeUnused();
+      assertThat(open(meters, "shards")).isEqualTo(5);
+      assertThat(open(meters, "words")).isEqualTo(2);
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      stage.closeUnused();
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(open(meters, "words")).isZero();
     } finally {
       stage.close();
     }
