@@ -167,9 +167,9 @@ final class QueryModel implements AutoCloseable {
       next =
           load(
               choice,
-              () -> {
-                if (unloadFirst) {
-                  verify(choice); // what is in use makes room for nothing else
+              index -> {
+                if (unloadFirst && isOpen()) {
+                  verify(choice, index); // what is in use makes room for nothing that does not fit
                   unload().ifPresent(before::add);
                 }
               });
@@ -193,9 +193,9 @@ final class QueryModel implements AutoCloseable {
   /** What is done once index and factors are known, before memory is taken. */
   @FunctionalInterface
   private interface BeforeWeights {
-    BeforeWeights NOTHING = () -> {};
+    BeforeWeights NOTHING = index -> {};
 
-    void run() throws ModelLoadException;
+    void run(IndexManifest index) throws ModelLoadException;
   }
 
   private void loadAgain(ModelChoice before) {
@@ -270,7 +270,7 @@ final class QueryModel implements AutoCloseable {
                 + " that can be asked on topics");
       }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
-      beforeWeights.run();
+      beforeWeights.run(index.manifest());
       TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
       opened.push(model);
       verify(choice, model.digest());
@@ -308,12 +308,11 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  /** Reads the files for their digest, without loading them. */
-  private static void verify(ModelChoice choice) throws ModelLoadException {
-    if (choice.digest().isPresent()) {
-      try (ModelFiles files = ModelFiles.open(choice.path())) {
-        verify(choice, files.digest());
-      }
+  /** Reads the files for their digest, without loading them, and looks for factors. */
+  private void verify(ModelChoice choice, IndexManifest index) throws ModelLoadException {
+    try (ModelFiles files = ModelFiles.open(choice.path())) {
+      verify(choice, files.digest());
+      var unused = choice.fineTuning(config, files.digest(), index);
     }
   }
 

@@ -35,6 +35,7 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -267,6 +268,43 @@ class InfluenceProcessorIT {
       assertThat(await(3)).extracting(Influence::getResponseId).containsOnlyOnce("r-next");
       assertThat(processor.health().isReady()).isTrue();
     }
+  }
+
+  @Test
+  void processesOpenTheShardsOfTheirOwnPartitionsAndTakeOverThoseOfOneThatLeaves()
+      throws Exception {
+    Map<String, String> indexes = Map.of("indexes", bench.index().toString());
+    Map<String, String> rest = new HashMap<>(indexes);
+    rest.putAll(Map.of("roles", "query,merge", "instance.id", "rest"));
+    Map<String, String> first = new HashMap<>(indexes);
+    first.putAll(Map.of("roles", "shards", "instance.id", "first"));
+    Map<String, String> second = new HashMap<>(first);
+    second.put("instance.id", "second");
+    try (InfluenceProcessor others = bench.start(topics, data.resolve("a"), rest);
+        InfluenceProcessor one = bench.start(topics, data.resolve("b"), first)) {
+      awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
+      try (InfluenceProcessor two = bench.start(topics, data.resolve("c"), second)) {
+        awaitShards(
+            () ->
+                openShards(two) > 0
+                    && openShards(one) > 0
+                    && openShards(one) + openShards(two) == InfluenceBench.SHARDS);
+        bench.respond(topics, InfluenceBench.answered("r-both", 0));
+        assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
+        // Those of the other's partitions were not opened for the query.
+        assertThat(openShards(one) + openShards(two)).isEqualTo(InfluenceBench.SHARDS);
+      }
+      awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
+      assertThat(others.health().isAlive()).isTrue();
+    }
+  }
+
+  private static void awaitShards(Callable<Boolean> condition) {
+    org.awaitility.Awaitility.await().atMost(SOON).until(condition);
+  }
+
+  private static int openShards(InfluenceProcessor processor) {
+    return (int) processor.meters().get("whence.influence.shards.open").gauge().value();
   }
 
   private static Path copied(Path from, Path to) throws Exception {

@@ -14,6 +14,7 @@ import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Outcome;
@@ -27,6 +28,8 @@ import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -345,7 +348,7 @@ class ShardStageIT {
       assertThat(answers(stage, values, List.of(records.get(1), records.get(3)), new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED)
-          .extracting(answer -> ((ShardAnswer) answer).getShard())
+          .extracting(ShardAnswer::getShard)
           .containsExactly(1, 5, 3, 7);
       stage.assigned(Set.of(3));
       assertThat(open(meters, "shards")).isEqualTo(2);
@@ -353,9 +356,7 @@ class ShardStageIT {
       assertThat(open(meters, "shards")).isEqualTo(3);
       assertThat(answers(stage, values, List.of(records.get(2)), new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
-          .extracting(
-              answer -> ((ShardAnswer) answer).getShard(),
-              answer -> ((ShardAnswer) answer).getStatus())
+          .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
           .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
       stage.assigned(Set.of());
       assertThat(open(meters, "shards")).isZero();
@@ -633,6 +634,44 @@ class ShardStageIT {
       assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours))).isEmpty();
       assertThat(model.ask(ours)).isPresent();
     }
+  }
+
+  /** The old model's files are gone, so that it could not be loaded again. */
+  @Test
+  void aReleaseThatDoesNotFitUnloadsNothingAlsoWhereTheOldModelIsToMakeRoomFirst()
+      throws Exception {
+    Path models = data.resolve("models");
+    Path old = copied(InfluenceBench.chatModel(), models.resolve("old"));
+    copied(InfluenceBench.baseModel(), models.resolve("next"));
+    InfluenceConfig config =
+        config(old, "models.roots", models.toString(), "models.reload", "unload-first");
+    try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
+      model.openFirst(List.of());
+      Files.move(old, models.resolve("gone"));
+      String base = bench.opened().settings().modelDigest();
+      ModelRelease liar =
+          ModelRelease.newBuilder()
+              .setModelId("next")
+              .setLocation("next")
+              .setDigest("1".repeat(64))
+              .setLineage(
+                  List.of(ModelAncestor.newBuilder().setRelation("base").setDigest(base).build()))
+              .build();
+      assertThatThrownBy(() -> model.takeOver(Optional.of(liar)))
+          .isInstanceOf(ModelLoadException.class)
+          .hasMessageContaining("but its release says 1111");
+      assertThat(model.ask(InfluenceBench.answered("r", 0))).isPresent();
+    }
+  }
+
+  private static Path copied(Path from, Path to) throws Exception {
+    Files.createDirectories(to);
+    try (Stream<Path> files = Files.list(from)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, to.resolve(file.getFileName()));
+      }
+    }
+    return to;
   }
 
   @Test
