@@ -46,8 +46,8 @@ final class ServedShards implements AutoCloseable {
   /** Of the index that will be asked, in order. */
   private List<IndexManifest.Shard> expected = List.of();
 
-  /** Partitions of the topic of queries, as was last heard; 0: nothing was yet. */
-  private int partitions;
+  /** Partitions of the topic of queries, as was last heard. */
+  private int partitions = 1;
 
   private Set<Integer> assigned = Set.of();
 
@@ -92,15 +92,20 @@ final class ServedShards implements AutoCloseable {
     }
   }
 
+  /**
+   * Asks how many partitions there are, before any is assigned.
+   *
+   * @throws EnvironmentException if the brokers do not say
+   */
+  void begin() {
+    partitions = partitionsOfQueries.getAsInt();
+  }
+
   /** Opens the shards of partitions that came, closes those of partitions that went. */
   void assigned(Set<Integer> now) {
     try {
       partitions = partitionsOfQueries.getAsInt(); // more partitions come with another assignment
     } catch (EnvironmentException e) {
-      if (partitions == 0) {
-        LOG.warn("no shard is opened before the first query: {}", e.getMessage());
-        return;
-      }
       LOG.warn("partitions are taken to be {}, as before: {}", partitions, e.getMessage());
     }
     assigned = Set.copyOf(now);
@@ -109,7 +114,7 @@ final class ServedShards implements AutoCloseable {
   }
 
   private boolean isOurs(int shard) {
-    return partitions > 0 && assigned.contains(shard % partitions);
+    return assigned.contains(shard % partitions);
   }
 
   private void openExpected() {
@@ -127,9 +132,9 @@ final class ServedShards implements AutoCloseable {
     }
     if (!missing.isEmpty()) {
       LOG.warn(
-          "of {} shards that this process is to serve {} are missing: {}",
-          ours,
+          "{} of the {} shards that this process is to serve are missing: {}",
           missing.size(),
+          ours,
           String.join(" ", missing.subList(0, Math.min(NAMED, missing.size()))));
     }
     closeUnused();

@@ -107,6 +107,7 @@ final class ShardStage implements Stage {
         throw new EnvironmentException("the engine did not start: " + e.getMessage(), e);
       }
     }
+    shards.begin();
     expect(releases.get().stream().findFirst());
   }
 

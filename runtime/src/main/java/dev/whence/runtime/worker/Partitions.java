@@ -183,6 +183,9 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private void assign(Collection<TopicPartition> assigned) {
     if (assigned.isEmpty()) {
+      if (owned.isEmpty()) {
+        onChange.accept(Set.of()); // an earlier session may have had some
+      }
       return;
     }
     Set<TopicPartition> partitions = new HashSet<>(assigned);
