@@ -1,14 +1,13 @@
 package dev.whence.cli;
 
-import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import picocli.CommandLine.TypeConversionException;
 
@@ -49,20 +48,8 @@ final class Models {
         throw new UsageException(String.valueOf(e.getMessage()));
       }
     }
-    Optional<Path> bundled = Files.exists(Path.of(model)) ? Optional.empty() : bundled(model);
-    if (bundled.isPresent()) {
-      return bundled.get();
-    }
-    List<Path> caches = new ArrayList<>();
-    String cache = System.getenv("HF_HUB_CACHE");
-    if (cache != null && !cache.isBlank()) {
-      caches.add(Path.of(cache));
-    }
-    String home = System.getenv("HF_HOME");
-    if (home != null && !home.isBlank()) {
-      caches.add(Path.of(home, "hub"));
-    }
-    caches.add(Path.of(System.getProperty("user.home"), ".cache", "huggingface", "hub"));
-    return ModelFiles.resolve(model, caches.toArray(Path[]::new));
+    Map<String, String> environment = new HashMap<>(System.getenv());
+    environment.putIfAbsent("HOME", System.getProperty("user.home"));
+    return new NamedModels(Models::bundled, environment).resolve(model);
   }
 }

@@ -91,7 +91,7 @@ final class ServeCommand implements Runnable {
 
     @Override
     public Integer call() {
-      return InfluenceProcessor.run(settings.load(), System.getenv());
+      return InfluenceProcessor.run(settings.load(), System.getenv(), Models::bundled);
     }
   }
 

@@ -3,7 +3,7 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.TorchRuntime;
-import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
@@ -13,6 +13,7 @@ import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Halt;
@@ -26,11 +27,9 @@ import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -38,10 +37,6 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -79,7 +74,6 @@ public final class AttributionProcessor implements AutoCloseable {
   private final Optional<HealthServer> http;
   private final ModelReleases releases;
   private final Optional<AgreementLog> agreements;
-  private final ScheduledExecutorService timer;
   private final Worker worker;
 
   private AttributionProcessor(
@@ -89,7 +83,6 @@ public final class AttributionProcessor implements AutoCloseable {
       Optional<HealthServer> http,
       ModelReleases releases,
       Optional<AgreementLog> agreements,
-      ScheduledExecutorService timer,
       Worker worker) {
     this.health = health;
     this.meters = meters;
@@ -97,7 +90,6 @@ public final class AttributionProcessor implements AutoCloseable {
     this.http = http;
     this.releases = releases;
     this.agreements = agreements;
-    this.timer = timer;
     this.worker = worker;
   }
 
@@ -170,7 +162,8 @@ public final class AttributionProcessor implements AutoCloseable {
       ModelLoader loader,
       Halt halt) {
     RuntimeConfig runtime = config.runtime();
-    Optional<Path> model = config.model().map(name -> find(name, named, environment));
+    Optional<Path> model =
+        config.model().map(name -> find(new NamedModels(named, environment), name));
     String instance = InstanceName.of(runtime, environment);
     Topics topics = new Topics(runtime.topicPrefix());
     Clients clients = new Clients(runtime.connection());
@@ -184,7 +177,6 @@ public final class AttributionProcessor implements AutoCloseable {
             model,
             config.engine().aliases(),
             config.chatTemplate(),
-            runtime.failures(),
             meters);
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
     AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);
@@ -228,34 +220,16 @@ public final class AttributionProcessor implements AutoCloseable {
             meters,
             halt);
     LOG.info("instance {} of group {}", instance, runtime.group());
-    ScheduledExecutorService timer = timer();
-    ScoringModel.Later later =
-        (pause, task) -> {
-          var unused =
-              timer.schedule(
-                  () -> worker.betweenBatches(task), pause.toNanos(), TimeUnit.NANOSECONDS);
-        };
-    releases.start(release -> worker.betweenBatches(() -> scoring.takeOver(release, later)));
+    releases.start(
+        new ReleaseTakeOver(
+            scoring::takeOver,
+            runtime.failures(),
+            worker::betweenBatches,
+            scoring::countFailedLoad));
     agreements.ifPresent(AgreementLog::start);
     worker.start();
     return new AttributionProcessor(
-        health, meters, new ProcessMetrics(meters), http, releases, agreements, timer, worker);
-  }
-
-  /** Wakes the model thread for what is to be tried again, whether records come or not. */
-  private static ScheduledExecutorService timer() {
-    ScheduledThreadPoolExecutor timer =
-        new ScheduledThreadPoolExecutor(
-            1,
-            task -> {
-              Thread thread = new Thread(task, "model-release-retries");
-              thread.setDaemon(true);
-              return thread;
-            });
-    timer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
-    // A try that fails while the processor stops is not tried again.
-    timer.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
-    return timer;
+        health, meters, new ProcessMetrics(meters), http, releases, agreements, worker);
   }
 
   /** What both stages are made of. */
@@ -321,26 +295,9 @@ public final class AttributionProcessor implements AutoCloseable {
   }
 
   /** A path, else a name that the launcher knows, else one in the Hugging Face hub cache. */
-  private static Path find(
-      String model, Function<String, Optional<Path>> named, Map<String, String> environment) {
-    Path path = Path.of(model);
-    if (Files.exists(path)) {
-      return path;
-    }
-    Optional<Path> known = named.apply(model);
-    if (known.isPresent()) {
-      return known.get();
-    }
-    List<Path> caches = new ArrayList<>();
-    Optional.ofNullable(environment.get("HF_HUB_CACHE")).map(Path::of).ifPresent(caches::add);
-    Optional.ofNullable(environment.get("HF_HOME"))
-        .map(home -> Path.of(home, "hub"))
-        .ifPresent(caches::add);
-    Optional.ofNullable(environment.get("HOME"))
-        .map(home -> Path.of(home, ".cache", "huggingface", "hub"))
-        .ifPresent(caches::add);
+  private static Path find(NamedModels models, String model) {
     try {
-      return ModelFiles.resolve(model, caches.toArray(Path[]::new));
+      return models.resolve(model);
     } catch (EngineException e) {
       throw new ConfigException(List.of("model: " + e.getMessage()));
     }
@@ -369,7 +326,6 @@ public final class AttributionProcessor implements AutoCloseable {
   /** Stops: what is running may end within shutdown.grace. */
   @Override
   public void close() {
-    timer.shutdown();
     worker.close();
     releases.close();
     agreements.ifPresent(AgreementLog::close);

@@ -6,7 +6,6 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.TrunkReuse;
 import dev.whence.runtime.config.ConfigException;
-import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
@@ -16,7 +15,6 @@ import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -25,30 +23,18 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The model that scores now. It changes between batches, on the model thread; a release that can
- * not be loaded leaves the old one in place and is counted. If only the environment was in the way
- * (store, network, device, memory), it is tried again, whether records come or not, until it is
- * loaded, is found to be bad, or another release is live.
+ * not be loaded leaves the old one in place and is counted.
  */
 final class ScoringModel implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ScoringModel.class);
-
-  /**
-   * A try stops the scoring while it lasts, and may have read a whole model before it fails: the
-   * pause behind it is at least so many times as long.
-   */
-  private static final int PAUSE_OF_TRY = 10;
 
   private final ModelLoader loader;
   private final ModelSettings settings;
   private final AttributionOptions options;
   private final Optional<ModelLoader.Choice> configured;
-  private final FailurePolicy failures;
   private final Counter loaded;
   private final Counter failed;
   private volatile Optional<Active> active = Optional.empty();
-
-  /** Counts what went live: what is to be tried again is only while nothing else did. */
-  private long changes;
 
   /** What scored until it made room for a model that could not be loaded. */
   private Optional<ModelLoader.Choice> unloadedChoice = Optional.empty();
@@ -57,12 +43,6 @@ final class ScoringModel implements AutoCloseable {
   private record Active(
       ModelLoader.Choice choice, ModelLoader.Loaded model, Attributor attributor) {}
 
-  /** Runs something on the model thread between two batches, after a pause. */
-  @FunctionalInterface
-  interface Later {
-    void run(Duration pause, Runnable task);
-  }
-
   ScoringModel(
       ModelLoader loader,
       ModelSettings settings,
@@ -70,11 +50,9 @@ final class ScoringModel implements AutoCloseable {
       Optional<Path> configured,
       List<String> configuredAliases,
       Optional<String> chatTemplate,
-      FailurePolicy failures,
       MeterRegistry meters) {
     this.loader = loader;
     this.settings = settings;
-    this.failures = failures;
     this.options = options;
     this.configured =
         configured.map(
@@ -140,61 +118,25 @@ final class ScoringModel implements AutoCloseable {
   }
 
   /**
-   * Another release is live, or none any more. The old model stays where it can not be loaded.
+   * Another release is live, or none any more; see {@link
+   * dev.whence.runtime.models.ReleaseTakeOver}.
    *
-   * @param later tries again what the environment kept from being loaded
-   * @throws EnvironmentException if only a new process can load or score anything
+   * @throws ModelLoadException if it can not be loaded; the old model stays
+   * @throws EnvironmentException if it can not be loaded now; the old model stays
    */
-  void takeOver(Optional<ModelRelease> release, Later later) {
-    changes++;
-    takeOver(release, failures.backoffFirst(), later);
-  }
-
-  private void takeOver(Optional<ModelRelease> release, Duration pause, Later later) {
-    long began = System.nanoTime();
-    try {
-      if (release.isEmpty() && configured.isEmpty()) {
-        LOG.warn(
-            "the last model release was withdrawn and no model is configured: the model stays");
-        return;
-      }
-      ModelLoader.Choice choice =
-          release.isPresent() ? choice(release.get()) : configured.orElseThrow();
-      replace(choice, settings.reload() == ModelSettings.Reload.UNLOAD_FIRST);
-    } catch (ModelLoadException e) {
-      failed.increment();
-      LOG.error("a model release could not be taken over: {}", e.getMessage());
-    } catch (EnvironmentException e) {
-      failed.increment();
-      if (e.isOfProcess()) {
-        throw e;
-      }
-      Duration took = Duration.ofNanos(System.nanoTime() - began);
-      Duration now = longer(pause, took.multipliedBy(PAUSE_OF_TRY));
-      LOG.error(
-          "a model release could not be taken over and is tried again in {} ms: {}",
-          now.toMillis(),
-          e.getMessage());
-      tryAgain(release, pause, now, later);
+  void takeOver(Optional<ModelRelease> release) throws ModelLoadException {
+    if (release.isEmpty() && configured.isEmpty()) {
+      LOG.warn("the last model release was withdrawn and no model is configured: the model stays");
+      return;
     }
+    ModelLoader.Choice choice =
+        release.isPresent() ? choice(release.get()) : configured.orElseThrow();
+    replace(choice, settings.reload() == ModelSettings.Reload.UNLOAD_FIRST);
   }
 
-  private void tryAgain(Optional<ModelRelease> release, Duration pause, Duration now, Later later) {
-    Duration doubled = pause.multipliedBy(2);
-    Duration most = failures.backoffMost();
-    Duration next = doubled.compareTo(most) < 0 ? doubled : most;
-    long seen = changes;
-    later.run(
-        now,
-        () -> {
-          if (changes == seen) {
-            takeOver(release, next, later);
-          }
-        });
-  }
-
-  private static Duration longer(Duration one, Duration other) {
-    return one.compareTo(other) < 0 ? other : one;
+  /** Counts a release that could not be taken over. */
+  void countFailedLoad() {
+    failed.increment();
   }
 
   private ModelLoader.Choice choice(ModelRelease release) throws ModelLoadException {

@@ -54,7 +54,6 @@ class ChatTemplateKeyTest {
             config.model().map(Path::of),
             List.of(),
             config.chatTemplate(),
-            config.runtime().failures(),
             new SimpleMeterRegistry())) {
       scoring.openFirst(List.of());
       return scoring.attributing(attributor -> attributor.attribute(conversation));

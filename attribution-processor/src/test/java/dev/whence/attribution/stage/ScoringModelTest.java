@@ -13,6 +13,8 @@ import dev.whence.engine.ScorerDescription;
 import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -41,8 +43,13 @@ class ScoringModelTest {
   private final List<Duration> pauses = new ArrayList<>();
   private final Deque<Runnable> tasks = new ArrayDeque<>();
   private Optional<ScoringModel> scoring = Optional.empty();
+  private ModelReleases.Listener releases = release -> {};
 
   private void later(Duration pause, Runnable task) {
+    if (pause.isZero()) {
+      task.run();
+      return;
+    }
     pauses.add(pause);
     tasks.add(task);
   }
@@ -70,10 +77,12 @@ class ScoringModelTest {
             Optional.of(Files.createDirectory(root.resolve("configured"))),
             List.of(),
             Optional.empty(),
-            FailurePolicy.DEFAULT,
             meters);
     opened.openFirst(List.of());
     scoring = Optional.of(opened);
+    releases =
+        new ReleaseTakeOver(
+            opened::takeOver, FailurePolicy.DEFAULT, this::later, opened::countFailedLoad);
   }
 
   @AfterEach
@@ -92,7 +101,7 @@ class ScoringModelTest {
   }
 
   private void takeOver(Optional<ModelRelease> release) {
-    scoring.orElseThrow().takeOver(release, this::later);
+    releases.live(release);
   }
 
   private String scores() {

@@ -4,10 +4,13 @@ import dev.whence.conversation.Conversation;
 import dev.whence.influence.index.ShardFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The words of several shards. Each shard weighs words by its own documents; where shards are
@@ -60,6 +63,26 @@ public final class LexicalIndex implements AutoCloseable {
         .best(asked, most)
         .forEach((number, score) -> found.add(new Hit(shard, number, score)));
     return found;
+  }
+
+  /** Closes those of other shards than these. */
+  public void keep(Collection<ShardFile> open) {
+    Set<Path> kept = open.stream().map(LexicalShard::path).collect(Collectors.toSet());
+    shards
+        .entrySet()
+        .removeIf(
+            entry -> {
+              boolean unused = !kept.contains(entry.getKey());
+              if (unused) {
+                entry.getValue().close();
+              }
+              return unused;
+            });
+  }
+
+  /** How many are open. */
+  public int size() {
+    return shards.size();
   }
 
   /** The best of several shards', best first. */

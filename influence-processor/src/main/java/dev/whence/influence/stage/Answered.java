@@ -4,20 +4,42 @@ import dev.whence.schemas.avro.InfluentialDocument;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
-/** What is to be said of a query's shards. */
+/** What is to be said of a query's shards; it keeps none of them open. */
 final class Answered {
-  final Map<Integer, OpenShards.Found> shards;
+  final Map<Integer, Searched> shards;
   final List<InfluentialDocument> documents;
   final String note;
   private Cost unsaid;
 
+  /**
+   * What became of a shard.
+   *
+   * @param documents that were looked at
+   * @param missing why none was; empty: all were
+   */
+  record Searched(int documents, Optional<String> missing) {
+    static Searched of(OpenShards.Found found) {
+      if (found instanceof OpenShards.Found.Here here) {
+        return new Searched(here.shard().size(), Optional.empty());
+      }
+      return new Searched(0, Optional.of(((OpenShards.Found.Missing) found).reason()));
+    }
+  }
+
   Answered(
-      Map<Integer, OpenShards.Found> shards,
+      Map<Integer, OpenShards.Found> found,
       List<InfluentialDocument> documents,
       String note,
       Cost cost) {
+    this(documents, note, cost, new TreeMap<>());
+    found.forEach((number, one) -> shards.put(number, Searched.of(one)));
+  }
+
+  private Answered(
+      List<InfluentialDocument> documents, String note, Cost cost, Map<Integer, Searched> shards) {
     this.shards = shards;
     this.documents = documents;
     this.note = note;
@@ -26,7 +48,7 @@ final class Answered {
 
   /** Shards that were asked in a later batch, too. */
   Answered plus(Answered later) {
-    Map<Integer, OpenShards.Found> both = new TreeMap<>(shards);
+    Map<Integer, Searched> both = new TreeMap<>(shards);
     both.putAll(later.shards);
     List<InfluentialDocument> all =
         new ArrayList<>(
@@ -34,7 +56,7 @@ final class Answered {
                 .filter(document -> !later.shards.containsKey(document.getShard()))
                 .toList());
     all.addAll(later.documents);
-    return new Answered(both, all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid));
+    return new Answered(all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid), both);
   }
 
   /** The first answer says what it cost; the others cost nothing more. */

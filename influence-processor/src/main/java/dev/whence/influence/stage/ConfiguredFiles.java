@@ -3,7 +3,10 @@ package dev.whence.influence.stage;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -33,26 +36,56 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     factors = List.copyOf(factors);
   }
 
-  /** Every directory that holds an index or a part of one. */
+  /** Every directory that holds an index or a part of one, of those that can be read now. */
   List<Path> indexDirectories() {
-    return directories(indexes, IndexManifest::isIn);
+    return directories(indexes, IndexManifest::isIn, new ArrayList<>());
   }
 
-  /** All indexes, the newest first. */
-  List<LocatedIndex> newestIndexes() {
+  /**
+   * Indexes.
+   *
+   * @param newestFirst those that can be read
+   * @param unread what could not be read just now, a sentence each: there may be more indexes
+   */
+  record Indexes(List<LocatedIndex> newestFirst, List<String> unread) {
+    Indexes {
+      newestFirst = List.copyOf(newestFirst);
+      unread = List.copyOf(unread);
+    }
+  }
+
+  /** All indexes. */
+  Indexes allIndexes() {
+    List<String> unread = new ArrayList<>();
     Map<LocatedIndex, FileTime> found = new LinkedHashMap<>();
-    for (Path directory : indexDirectories()) {
+    for (Path directory : directories(indexes, IndexManifest::isIn, unread)) {
       try {
         IndexManifest manifest = IndexManifest.read(directory);
         found.put(new LocatedIndex(directory, manifest), IndexManifest.made(directory));
-      } catch (InfluenceException | IOException e) {
-        LOG.warn("an index is passed over: {}", e.getMessage());
+      } catch (InfluenceException e) {
+        passOver("an index is passed over", e, unread);
+      } catch (IOException e) {
+        unread.add(unreadable(directory, e));
       }
     }
-    return found.entrySet().stream()
-        .sorted(Map.Entry.<LocatedIndex, FileTime>comparingByValue().reversed())
-        .map(Map.Entry::getKey)
-        .toList();
+    return new Indexes(
+        found.entrySet().stream()
+            .sorted(Map.Entry.<LocatedIndex, FileTime>comparingByValue().reversed())
+            .map(Map.Entry::getKey)
+            .toList(),
+        unread);
+  }
+
+  private static void passOver(String what, InfluenceException e, List<String> unread) {
+    if (e.isOfEnvironment()) {
+      unread.add(String.valueOf(e.getMessage()));
+    } else {
+      LOG.warn("{}: {}", what, e.getMessage());
+    }
+  }
+
+  private static String unreadable(Path path, Exception e) {
+    return path + " could not be read (" + e.getClass().getSimpleName() + ").";
   }
 
   /** An index and where it is. */
@@ -67,24 +100,36 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     }
   }
 
-  /** Factors that are wanted; {@code first} is looked at before all others. */
+  /**
+   * Factors that are wanted; {@code first} is looked at before all others.
+   *
+   * @throws EnvironmentException if none of those that can be read are, and others can not be read
+   *     just now
+   */
   Optional<Path> factors(Optional<Path> first, Predicate<EkfacFactors.Identity> wanted) {
+    List<String> unread = new ArrayList<>();
     LinkedHashSet<Path> candidates = new LinkedHashSet<>();
     first.filter(EkfacFactors::isIn).ifPresent(candidates::add);
-    candidates.addAll(directories(factors, EkfacFactors::isIn));
+    candidates.addAll(directories(factors, EkfacFactors::isIn, unread));
     for (Path directory : candidates) {
       try {
         if (wanted.test(EkfacFactors.identity(directory))) {
           return Optional.of(directory);
         }
       } catch (InfluenceException e) {
-        LOG.warn("factors are passed over: {}", e.getMessage());
+        passOver("factors are passed over", e, unread);
       }
+    }
+    if (!unread.isEmpty()) {
+      throw new EnvironmentException(
+          "the factors that are wanted may be among those that can not be read now: "
+              + String.join(" ", unread));
     }
     return Optional.empty();
   }
 
-  private static List<Path> directories(List<Path> roots, Predicate<Path> wanted) {
+  private static List<Path> directories(
+      List<Path> roots, Predicate<Path> wanted, List<String> unread) {
     List<Path> found = new ArrayList<>();
     for (Path root : roots) {
       if (!Files.isDirectory(root)) {
@@ -94,8 +139,12 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       } else {
         try (Stream<Path> entries = Files.list(root)) {
           entries.filter(Files::isDirectory).filter(wanted).sorted().forEach(found::add);
+        } catch (AccessDeniedException e) {
+          LOG.warn("{} may not be read by this process", root);
         } catch (IOException e) {
-          LOG.warn("{} can not be read ({})", root, e.getClass().getSimpleName());
+          unread.add(unreadable(root, e));
+        } catch (UncheckedIOException e) {
+          unread.add(unreadable(root, e));
         }
       }
     }

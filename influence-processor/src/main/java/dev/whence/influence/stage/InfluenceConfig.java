@@ -1,5 +1,6 @@
 package dev.whence.influence.stage;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
@@ -14,13 +15,14 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 
 /**
  * What the influence processor is configured with.
  *
  * @param runtime the part of every processor
  * @param roles which parts of the work this process does
- * @param model directory of the model that answers in production, while no release is live
+ * @param model the one that answers in production, while no release is live
  * @param aliases names that production has for it
  * @param engine how models run
  * @param files where indexes and factors are looked for
@@ -98,17 +100,30 @@ public record InfluenceConfig(
   }
 
   /**
-   * Reads the whole configuration.
+   * Reads the whole configuration, in which models are paths.
    *
    * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
    */
   public static InfluenceConfig read(Settings settings) {
+    return read(settings, Path::of);
+  }
+
+  /**
+   * Reads the whole configuration.
+   *
+   * @param models finds a model by its path or name, see {@link
+   *     dev.whence.engine.weights.NamedModels}
+   * @throws dev.whence.runtime.config.ConfigException with everything that is wrong
+   */
+  public static InfluenceConfig read(Settings settings, Function<String, Path> models) {
     RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
     Set<StageRole> roles = roles(settings);
-    Optional<Path> model = settings.text("model").map(Path::of);
+    Optional<Path> model = model(settings, "model", models);
     ConfiguredFiles files =
         new ConfiguredFiles(paths(settings, "indexes"), paths(settings, "factors"));
-    if (roles.contains(StageRole.QUERY) && model.isEmpty() && runtime.models().roots().isEmpty()) {
+    if (roles.contains(StageRole.QUERY)
+        && settings.text("model").isEmpty()
+        && runtime.models().roots().isEmpty()) {
       settings.problem(
           "neither model nor models.roots is set: there is no model to take gradients of, and no"
               + " release could be taken over");
@@ -126,7 +141,7 @@ public record InfluenceConfig(
             settings.list("models.aliases"),
             engine(settings),
             files,
-            settings.text("indexed-model").map(Path::of),
+            model(settings, "indexed-model", models),
             settings.text("corpus").map(Path::of),
             new SamplingRate(settings.number("sampling.rate", 0.01, 0, 1)),
             asked(settings),
@@ -135,6 +150,16 @@ public record InfluenceConfig(
             (int) settings.bytes("limits.record-bytes", 16L * MIB, 1024, 256L * MIB));
     settings.finish();
     return config;
+  }
+
+  private static Optional<Path> model(
+      Settings settings, String key, Function<String, Path> models) {
+    try {
+      return settings.text(key).map(models);
+    } catch (EngineException e) {
+      settings.problem(key + ": " + e.getMessage());
+      return Optional.empty();
+    }
   }
 
   private static Set<StageRole> roles(Settings settings) {

@@ -23,12 +23,23 @@ final class InfluenceEvents {
     this.asked = asked;
   }
 
+  /**
+   * Why a response is asked about.
+   *
+   * @param cause of it
+   * @param by who or what asked, as the request says; empty: nobody says
+   */
+  record Asker(InfluenceCause cause, String by) {
+    static final Asker SAMPLED = new Asker(InfluenceCause.SAMPLED, "");
+    static final Asker REQUESTED = new Asker(InfluenceCause.REQUESTED, "");
+  }
+
   /** What is known of a response before anything is computed. */
-  static Influence.Builder about(
-      Conversation conversation, InfluenceCause cause, String traceparent) {
+  static Influence.Builder about(Conversation conversation, Asker asker, String traceparent) {
     return Influence.newBuilder()
         .setResponseId(conversation.responseId())
-        .setCause(cause)
+        .setCause(asker.cause())
+        .setRequestedBy(asker.by())
         .setModel(conversation.model())
         .setOccurredAt(conversation.occurredAt().truncatedTo(ChronoUnit.MILLIS))
         .setConversationId(conversation.conversationId())
@@ -45,17 +56,18 @@ final class InfluenceEvents {
   Result failed(
       String id,
       Optional<Conversation> conversation,
-      InfluenceCause cause,
+      Asker asker,
       Failure failure,
       String traceparent) {
     Influence.Builder event =
         conversation
-            .map(known -> about(known, cause, traceparent))
+            .map(known -> about(known, asker, traceparent))
             .orElseGet(
                 () ->
                     Influence.newBuilder()
                         .setResponseId(id)
-                        .setCause(cause)
+                        .setCause(asker.cause())
+                        .setRequestedBy(asker.by())
                         .setTraceparent(traceparent));
     return ended(event, InfluenceStatus.FAILED, failure.code(), failure.message());
   }

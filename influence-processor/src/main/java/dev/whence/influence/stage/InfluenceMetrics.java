@@ -4,10 +4,12 @@ import dev.whence.schemas.avro.InfluenceCause;
 import dev.whence.schemas.avro.InfluenceStatus;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** What the stages of the influence processor count. */
 final class InfluenceMetrics {
@@ -20,6 +22,8 @@ final class InfluenceMetrics {
   private final DistributionSummary queriesPerScan;
   private final Timer scan;
   private final Timer rerank;
+  private final AtomicInteger openShards;
+  private final AtomicInteger openWords;
 
   InfluenceMetrics(MeterRegistry registry) {
     this.registry = registry;
@@ -50,6 +54,14 @@ final class InfluenceMetrics {
             .register(registry);
     scan = timer("whence.influence.scan.time", "time of a scan of all shards that were asked");
     rerank = timer("whence.influence.rerank.time", "time of ranking a query's candidates again");
+    openShards = gauge("whence.influence.shards.open", "shards that were opened and checked");
+    openWords = gauge("whence.influence.words.open", "shards whose words are open");
+  }
+
+  private AtomicInteger gauge(String name, String description) {
+    AtomicInteger value = new AtomicInteger();
+    Gauge.builder(name, value, AtomicInteger::get).description(description).register(registry);
+    return value;
   }
 
   private Timer timer(String name, String description) {
@@ -93,6 +105,12 @@ final class InfluenceMetrics {
 
   void expired() {
     expired.increment();
+  }
+
+  /** So many shards are open, and the words of so many. */
+  void open(int shards, int words) {
+    openShards.set(shards);
+    openWords.set(words);
   }
 
   /** A shard was asked. */

@@ -1,6 +1,7 @@
 package dev.whence.influence.stage;
 
 import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
@@ -10,6 +11,7 @@ import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -20,11 +22,11 @@ import dev.whence.runtime.worker.WorkerOptions;
 import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
-import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
@@ -39,7 +41,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Consumer;
+import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -113,13 +115,18 @@ public final class InfluenceProcessor implements AutoCloseable {
    * Runs until the process is told to end (SIGTERM, Ctrl-C) or gives up.
    *
    * @param settings of the process
-   * @param environment of the process, for finding its instance's name
+   * @param environment of the process, for finding its instance's name and models
+   * @param named models that the launcher knows by name
    * @return exit status: 0 after a normal end, 1 if it gave up; the reason is logged
    * @throws ConfigException if the configuration is wrong
    */
-  public static int run(Settings settings, Map<String, String> environment) {
+  public static int run(
+      Settings settings, Map<String, String> environment, Function<String, Optional<Path>> named) {
     AvroLimits.setSystemProperties();
-    InfluenceProcessor processor = start(InfluenceConfig.read(settings), environment);
+    InfluenceProcessor processor =
+        start(
+            InfluenceConfig.read(settings, new NamedModels(named, environment)::resolve),
+            environment);
     Thread stop =
         new Thread(
             () -> {
@@ -187,7 +194,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     final InfluenceMetrics metrics = new InfluenceMetrics(meters);
     final Optional<HealthServer> http;
     final List<Worker> workers = new ArrayList<>();
-    final List<Consumer<Optional<ModelRelease>>> takeOver = new ArrayList<>();
+    final List<ModelReleases.Listener> takeOver = new ArrayList<>();
     Optional<ModelReleases> releases = Optional.empty();
     Optional<QueryModel> model = Optional.empty();
     Optional<MergeStreams> merge = Optional.empty();
@@ -231,7 +238,7 @@ public final class InfluenceProcessor implements AutoCloseable {
 
     void follow() {
       releases.ifPresent(
-          followed -> followed.start(release -> takeOver.forEach(part -> part.accept(release))));
+          followed -> followed.start(release -> takeOver.forEach(part -> part.live(release))));
     }
 
     void query() {
@@ -251,7 +258,12 @@ public final class InfluenceProcessor implements AutoCloseable {
               queryStage(QueryStage.REQUESTED, shared, releases()));
       workers.add(sampled);
       workers.add(requested);
-      takeOver.add(release -> sampled.betweenBatches(() -> shared.takeOver(release)));
+      takeOver.add(
+          new ReleaseTakeOver(
+              shared::takeOver,
+              runtime.failures(),
+              sampled::betweenBatches,
+              shared::countFailedLoad));
     }
 
     private Stage queryStage(String name, QueryModel shared, ModelReleases followed) {
@@ -289,11 +301,21 @@ public final class InfluenceProcessor implements AutoCloseable {
               metrics,
               InstantSource.system(),
               instance,
-              () -> followed.awaitReleases(RELEASES_READ));
+              () -> followed.awaitReleases(RELEASES_READ),
+              this::partitionsOfQueries);
       Worker worker =
           worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
       workers.add(worker);
-      takeOver.add(release -> worker.betweenBatches(() -> stage.expect(release)));
+      takeOver.add(
+          new ReleaseTakeOver(
+              release -> {
+                stage.expect(release);
+                // What the release before it was asked with is used a little longer.
+                worker.betweenBatches(ServedShards.UNUSED.plusSeconds(1), stage::closeUnused);
+              },
+              runtime.failures(),
+              worker::betweenBatches,
+              /* whenFailed= */ () -> {}));
     }
 
     void merge() {

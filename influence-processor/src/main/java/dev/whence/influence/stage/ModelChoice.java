@@ -4,6 +4,7 @@ import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Path;
@@ -77,18 +78,26 @@ record ModelChoice(
    * model, which would make it a query in one.
    *
    * @throws ModelLoadException if there is none
+   * @throws EnvironmentException if others may be there that can not be read just now: which one is
+   *     asked must not hang on that
    */
   ConfiguredFiles.LocatedIndex index(InfluenceConfig config) throws ModelLoadException {
     Optional<String> name = config.query().index();
+    ConfiguredFiles.Indexes all = config.files().allIndexes();
     List<ConfiguredFiles.LocatedIndex> fitting =
-        config.files().newestIndexes().stream()
+        all.newestFirst().stream()
             .filter(
                 one ->
                     bases
-                        .map(all -> all.contains(one.manifest().settings().modelDigest()))
+                        .map(some -> some.contains(one.manifest().settings().modelDigest()))
                         .orElse(true))
             .filter(one -> name.map(one::isNamed).orElse(true))
             .toList();
+    if (!all.unread().isEmpty() && (name.isEmpty() || fitting.isEmpty())) {
+      throw new EnvironmentException(
+          "which index is asked can not be said while others can not be read: "
+              + String.join(" ", all.unread()));
+    }
     if (fitting.isEmpty()) {
       throw new ModelLoadException(
           name.map(named -> "query.index is " + named + ", but ").orElse("")
@@ -97,12 +106,12 @@ record ModelChoice(
               + " of "
               + bases
                   .map(
-                      all ->
+                      some ->
                           "the model at "
                               + path
                               + " or of a base that its release names in its lineage, of"
                               + " digests "
-                              + all)
+                              + some)
                   .orElse("any model"));
     }
     ConfiguredFiles.LocatedIndex newest = fitting.get(0);

@@ -7,21 +7,29 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import java.time.InstantSource;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.IntPredicate;
 
 /**
  * The shards that this process can look through, found by number and checksum in its configured
  * directories. A file is checked as a whole when it is opened, and again when its size or time has
- * changed since, or when it could not be read. Not thread-safe.
+ * changed since, or when it could not be read. An open shard holds 16 bytes of each document, and
+ * no file. Not thread-safe.
  */
 final class OpenShards {
   private final ConfiguredFiles files;
+  private final InstantSource clock;
   private final Map<Path, Seen> seen = new HashMap<>();
 
-  OpenShards(ConfiguredFiles files) {
+  OpenShards(ConfiguredFiles files, InstantSource clock) {
     this.files = files;
+    this.clock = clock;
   }
 
   /** What became of looking for a shard. */
@@ -37,8 +45,39 @@ final class OpenShards {
     record Missing(String reason) implements Found {}
   }
 
-  /** A file as it was when it was opened. */
-  private record Seen(long bytes, FileTime modified, Found found) {}
+  /** A file as it was when it was opened, and when it was last looked for. */
+  private record Seen(int number, long bytes, FileTime modified, Found found, Instant lastWanted) {
+    Seen wanted(Instant now) {
+      return new Seen(number, bytes, modified, found, now);
+    }
+
+    Optional<ShardFile> shard() {
+      return found instanceof Found.Here here ? Optional.of(here.shard()) : Optional.empty();
+    }
+  }
+
+  /** Those that can be scanned. */
+  List<ShardFile> open() {
+    return seen.values().stream().map(Seen::shard).flatMap(Optional::stream).toList();
+  }
+
+  /** Closes shards of other numbers. */
+  void keep(IntPredicate numbers) {
+    seen.values().removeIf(one -> !numbers.test(one.number()));
+  }
+
+  /**
+   * Closes what nobody has looked for since.
+   *
+   * @param wanted checksums of those that stay whoever looks for them
+   */
+  void closeUnused(Instant since, Set<String> wanted) {
+    seen.values()
+        .removeIf(
+            one ->
+                one.lastWanted().isBefore(since)
+                    && one.shard().map(shard -> !wanted.contains(shard.checksum())).orElse(true));
+  }
 
   /**
    * Looks for a shard.
@@ -54,7 +93,7 @@ final class OpenShards {
       if (!Files.exists(path)) {
         continue;
       }
-      Found found = open(path);
+      Found found = open(path, number);
       if (found instanceof Found.Missing missing) {
         other = Optional.of(missing.reason());
       } else if (found instanceof Found.Here here) {
@@ -76,7 +115,7 @@ final class OpenShards {
                     + " is in none of the directories of 'indexes' of the process that serves it."));
   }
 
-  private Found open(Path path) {
+  private Found open(Path path, int number) {
     seen.keySet().removeIf(before -> !Files.exists(before));
     try {
       BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
@@ -84,6 +123,7 @@ final class OpenShards {
       if (before != null
           && before.bytes() == now.size()
           && before.modified().equals(now.lastModifiedTime())) {
+        seen.put(path, before.wanted(clock.instant()));
         return before.found();
       }
       Found found;
@@ -91,13 +131,13 @@ final class OpenShards {
         found = new Found.Here(ShardFile.open(path));
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
-        if (e.getCause() instanceof IOException) {
+        if (e.isOfEnvironment()) {
           // It could not be read just now: that says nothing about the file.
           seen.remove(path);
           return found;
         }
       }
-      seen.put(path, new Seen(now.size(), now.lastModifiedTime(), found));
+      seen.put(path, new Seen(number, now.size(), now.lastModifiedTime(), found, clock.instant()));
       return found;
     } catch (IOException e) {
       return new Found.Missing(path + " can not be read (" + e.getClass().getSimpleName() + ").");

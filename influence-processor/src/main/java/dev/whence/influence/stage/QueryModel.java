@@ -2,6 +2,7 @@ package dev.whence.influence.stage;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
@@ -20,6 +21,7 @@ import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -131,39 +133,48 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  /** Another release is live, or none any more. Never throws: what is in use stays. */
-  void takeOver(Optional<ModelRelease> release) {
+  /**
+   * Another release is live, or none any more; see {@link
+   * dev.whence.runtime.models.ReleaseTakeOver}.
+   *
+   * @throws ModelLoadException if it can not be used; what is in use stays
+   * @throws EnvironmentException if it can not be loaded now; what is in use stays
+   */
+  void takeOver(Optional<ModelRelease> release) throws ModelLoadException {
     synchronized (loading) {
-      try {
-        if (release.isEmpty() && config.model().isEmpty()) {
-          LOG.warn(
-              "the last model release was withdrawn and no model is configured: the model stays");
-          return;
-        }
-        replace(
-            release.isPresent()
-                ? ModelChoice.of(release.get(), config)
-                : ModelChoice.configured(config).orElseThrow());
-      } catch (ModelLoadException | EnvironmentException e) {
-        failed.increment();
-        if (e instanceof EnvironmentException environment && environment.isOfProcess()) {
-          throw environment;
-        }
-        LOG.error("a model release could not be taken over: {}", e.getMessage());
+      if (release.isEmpty() && config.model().isEmpty()) {
+        LOG.warn(
+            "the last model release was withdrawn and no model is configured: the model stays");
+        return;
       }
+      replace(
+          release.isPresent()
+              ? ModelChoice.of(release.get(), config)
+              : ModelChoice.configured(config).orElseThrow());
     }
   }
 
+  /** Counts a release that could not be taken over. */
+  void countFailedLoad() {
+    failed.increment();
+  }
+
   private void replace(ModelChoice choice) throws ModelLoadException {
-    Optional<ModelChoice> before = Optional.empty();
-    if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
-      before = unload();
-    }
+    boolean unloadFirst = config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST;
+    List<ModelChoice> before = new ArrayList<>();
     Active next;
     try {
-      next = load(choice);
+      next =
+          load(
+              choice,
+              index -> {
+                if (unloadFirst && isOpen()) {
+                  verify(choice, index); // what is in use makes room for nothing that does not fit
+                  unload().ifPresent(before::add);
+                }
+              });
     } catch (ModelLoadException | EnvironmentException e) {
-      before.ifPresent(this::loadAgain);
+      before.forEach(this::loadAgain);
       throw e;
     }
     use(next);
@@ -179,10 +190,18 @@ final class QueryModel implements AutoCloseable {
         next.index().digest());
   }
 
+  /** What is done once index and factors are known, before memory is taken. */
+  @FunctionalInterface
+  private interface BeforeWeights {
+    BeforeWeights NOTHING = index -> {};
+
+    void run(IndexManifest index) throws ModelLoadException;
+  }
+
   private void loadAgain(ModelChoice before) {
     try {
       LOG.warn("loading the old model again, for the new one can not be used");
-      use(load(before));
+      use(load(before, BeforeWeights.NOTHING));
     } catch (ModelLoadException | EnvironmentException e) {
       failed.increment();
       if (e instanceof EnvironmentException environment && environment.isOfProcess()) {
@@ -223,7 +242,7 @@ final class QueryModel implements AutoCloseable {
   }
 
   /** Opens all that belongs together, and refuses what does not. */
-  private Active load(ModelChoice choice) throws ModelLoadException {
+  private Active load(ModelChoice choice, BeforeWeights beforeWeights) throws ModelLoadException {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
@@ -254,17 +273,10 @@ final class QueryModel implements AutoCloseable {
                 + " that can be asked on topics");
       }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
+      beforeWeights.run(index.manifest());
       TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
       opened.push(model);
-      if (choice.digest().isPresent() && !choice.digest().get().equalsIgnoreCase(model.digest())) {
-        throw new ModelLoadException(
-            "the model at "
-                + choice.path()
-                + " has digest "
-                + model.digest()
-                + ", but its release says "
-                + choice.digest().get());
-      }
+      verify(choice, model.digest());
       EkfacFactors pretraining = EkfacFactors.read(factors, model.matrices());
       opened.push(pretraining);
       Optional<EkfacFactors> fineTuning =
@@ -284,7 +296,12 @@ final class QueryModel implements AutoCloseable {
             : new EnvironmentException(why, e);
       }
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
-    } catch (InfluenceException | IllegalArgumentException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    } catch (IllegalArgumentException e) {
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
     } catch (ModelLoadException | EnvironmentException e) {
       throw e;
@@ -294,6 +311,26 @@ final class QueryModel implements AutoCloseable {
       if (!complete) {
         close(opened);
       }
+    }
+  }
+
+  /** Reads the files for their digest, without loading them, and looks for factors. */
+  private void verify(ModelChoice choice, IndexManifest index) throws ModelLoadException {
+    try (ModelFiles files = ModelFiles.open(choice.path())) {
+      verify(choice, files.digest());
+      var unused = choice.fineTuning(config, files.digest(), index);
+    }
+  }
+
+  private static void verify(ModelChoice choice, String digest) throws ModelLoadException {
+    if (choice.digest().isPresent() && !choice.digest().get().equalsIgnoreCase(digest)) {
+      throw new ModelLoadException(
+          "the model at "
+              + choice.path()
+              + " has digest "
+              + digest
+              + ", but its release says "
+              + choice.digest().get());
     }
   }
 
@@ -324,7 +361,7 @@ final class QueryModel implements AutoCloseable {
   private Active active() {
     if (active.isEmpty() && unloaded.isPresent()) {
       try {
-        use(load(unloaded.get()));
+        use(load(unloaded.get(), BeforeWeights.NOTHING));
       } catch (ModelLoadException e) {
         throw new EnvironmentException("no model is loaded: " + e.getMessage(), e);
       }

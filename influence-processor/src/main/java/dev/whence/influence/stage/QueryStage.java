@@ -57,10 +57,13 @@ final class QueryStage implements Stage {
   private Optional<SourceRecord> lastRecord = Optional.empty();
 
   /** Why that record asks, as far as it could be read. */
-  private InfluenceCause lastCause = InfluenceCause.REQUESTED;
+  private InfluenceEvents.Asker lastAsker = InfluenceEvents.Asker.REQUESTED;
 
   private record Read(
-      SourceRecord record, LlmResponse response, Conversation conversation, InfluenceCause cause) {
+      SourceRecord record,
+      LlmResponse response,
+      Conversation conversation,
+      InfluenceEvents.Asker asker) {
     String traceparent() {
       return record.traceparentOr(conversation.traceparent());
     }
@@ -112,7 +115,7 @@ final class QueryStage implements Stage {
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
     lastRecord = Optional.of(record);
-    lastCause = sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED;
+    lastAsker = unread();
     if (leftOut(record.idWithoutValue())) {
       return Work.done(new Outcome.Written(List.of(), metrics::notSampled));
     }
@@ -144,13 +147,11 @@ final class QueryStage implements Stage {
     }
     if (sampling.isPresent()) {
       LlmResponse response = values.read(value, LlmResponse.class, LlmResponse.getClassSchema());
-      return new Read(record, response, ResponseReader.read(response), InfluenceCause.SAMPLED);
+      return new Read(record, response, ResponseReader.read(response), lastAsker);
     }
     InfluenceRequest request =
         values.read(value, InfluenceRequest.class, InfluenceRequest.getClassSchema());
-    if (request.getCause() == InfluenceCause.ALERT) {
-      lastCause = InfluenceCause.ALERT;
-    }
+    lastAsker = asker(request);
     LlmResponse response = request.getResponse();
     if (response == null) {
       throw new ResponseReader.UnusableException(
@@ -161,7 +162,31 @@ final class QueryStage implements Stage {
       throw new ResponseReader.UnusableException(
           "INVALID_REQUEST", "the request names another responseId than the response in it");
     }
-    return new Read(record, response, conversation, lastCause);
+    return new Read(record, response, conversation, lastAsker);
+  }
+
+  private InfluenceEvents.Asker asker(InfluenceRequest request)
+      throws ResponseReader.UnusableException {
+    InfluenceCause cause =
+        request.getCause() == InfluenceCause.ALERT
+            ? InfluenceCause.ALERT
+            : InfluenceCause.REQUESTED;
+    int length = request.getRequestedBy().length();
+    if (length > InfluenceRequests.LONGEST_REQUESTED_BY) {
+      lastAsker = new InfluenceEvents.Asker(cause, "");
+      throw new ResponseReader.UnusableException(
+          "INVALID_REQUEST",
+          "the request's requestedBy has "
+              + length
+              + " characters, more than "
+              + InfluenceRequests.LONGEST_REQUESTED_BY);
+    }
+    return new InfluenceEvents.Asker(cause, request.getRequestedBy());
+  }
+
+  /** Why a record asks that was not read. */
+  private InfluenceEvents.Asker unread() {
+    return sampling.isPresent() ? InfluenceEvents.Asker.SAMPLED : InfluenceEvents.Asker.REQUESTED;
   }
 
   private Outcome notOurs(Read read) {
@@ -178,7 +203,7 @@ final class QueryStage implements Stage {
 
   private Result ended(Read read, InfluenceStatus status, String code, String reason) {
     return events.ended(
-        InfluenceEvents.about(read.conversation(), read.cause(), read.traceparent()),
+        InfluenceEvents.about(read.conversation(), read.asker(), read.traceparent()),
         status,
         code,
         reason);
@@ -219,7 +244,7 @@ final class QueryStage implements Stage {
         double seconds = (System.nanoTime() - began) / 1e9;
         secondsPerToken.add(seconds / Math.max(1, query.promptAndResponse()));
         List<Result> results = write(query, seconds);
-        return new Outcome.Written(results, () -> metrics.asked(read.cause()));
+        return new Outcome.Written(results, () -> metrics.asked(read.asker().cause()));
       } catch (InfluenceException e) {
         return done(InfluenceStatus.FAILED, "NO_QUERY", e);
       } catch (EngineException e) {
@@ -240,7 +265,7 @@ final class QueryStage implements Stage {
     private List<Result> write(QueryModel.Query query, double seconds) {
       String method = InfluenceEvents.method(query);
       Influence.Builder about =
-          InfluenceEvents.about(read.conversation(), read.cause(), read.traceparent());
+          InfluenceEvents.about(read.conversation(), read.asker(), read.traceparent());
       String queryId =
           QueryId.of(
               read.conversation().responseId(),
@@ -266,11 +291,8 @@ final class QueryStage implements Stage {
   }
 
   /** A record that killed the process is given up unread, and may have been an alert's. */
-  private InfluenceCause cause(SourceRecord record) {
-    if (lastRecord.filter(record::equals).isPresent()) {
-      return lastCause;
-    }
-    return sampling.isPresent() ? InfluenceCause.SAMPLED : InfluenceCause.REQUESTED;
+  private InfluenceEvents.Asker asker(SourceRecord record) {
+    return lastRecord.filter(record::equals).isPresent() ? lastAsker : unread();
   }
 
   @Override
@@ -281,7 +303,7 @@ final class QueryStage implements Stage {
             events.failed(
                 record.idWithoutValue(),
                 read.map(Read::conversation),
-                cause(record),
+                asker(record),
                 failure,
                 record.traceparentOr(
                     read.map(one -> one.conversation().traceparent()).orElse("")))),

@@ -104,6 +104,8 @@ final class RankingModels implements AutoCloseable {
   /**
    * Makes ready for the queries that are to be expected, before the first of them comes. What is
    * not possible is only logged: queries say what they need.
+   *
+   * @throws EnvironmentException if that can not be done now
    */
   void expect(Optional<ModelRelease> release) {
     try {
@@ -123,7 +125,12 @@ final class RankingModels implements AutoCloseable {
                   index.settings()),
               wanted.path().toString(),
               index.settings());
-    } catch (ModelLoadException | InfluenceException | EngineException e) {
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
+    } catch (ModelLoadException | InfluenceException e) {
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
     }
   }

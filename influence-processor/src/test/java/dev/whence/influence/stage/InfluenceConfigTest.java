@@ -3,15 +3,20 @@ package dev.whence.influence.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.engine.weights.NamedModels;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.Settings;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class InfluenceConfigTest {
   private static InfluenceConfig read(Map<String, String> more) {
@@ -34,6 +39,37 @@ class InfluenceConfigTest {
     assertThat(config.query().index()).isEmpty();
     assertThat(config.query().deadline()).isEqualTo(Duration.ofMinutes(1));
     assertThat(config.inlineBytes()).isEqualTo(8 << 20);
+  }
+
+  @Test
+  void modelsAreNamedAsOnTheCommandLineAndOneThatIsNowhereIsSaidWithAllElseThatIsWrong(
+      @TempDir Path home) throws Exception {
+    Path cached = home.resolve("hub/models--acme--base/snapshots/c0ffee");
+    Files.createDirectories(cached);
+    Files.createDirectories(home.resolve("hub/models--acme--base/refs"));
+    Files.writeString(home.resolve("hub/models--acme--base/refs/main"), "c0ffee");
+    NamedModels models =
+        new NamedModels(
+            name -> Optional.of(home.resolve("chat")).filter(path -> name.equals("chat-v1")),
+            Map.of("HF_HOME", home.toString()));
+    Map<String, String> settings =
+        new HashMap<>(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "indexes", "i",
+                "model", "chat-v1",
+                "indexed-model", "acme/base"));
+    InfluenceConfig config = InfluenceConfig.read(Settings.of(settings), models::resolve);
+    assertThat(config.model()).contains(home.resolve("chat"));
+    assertThat(config.indexedModel()).contains(cached);
+    settings.put("model", "chat-v2");
+    settings.put("query.top", "0");
+    assertThatThrownBy(() -> InfluenceConfig.read(Settings.of(settings), models::resolve))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("model: there is no model 'chat-v2'")
+        .hasMessageContaining("query.top")
+        .hasMessageNotContaining("neither model nor models.roots");
   }
 
   @Test

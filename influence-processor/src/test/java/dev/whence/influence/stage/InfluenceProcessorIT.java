@@ -35,6 +35,7 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -87,6 +88,7 @@ class InfluenceProcessorIT {
       assertThat(influence.getReason()).isEmpty();
       assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
       assertThat(influence.getCause()).isEqualTo(InfluenceCause.SAMPLED);
+      assertThat(influence.getRequestedBy()).isEmpty();
       sameAsOnFiles(
           influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
       Clients clients = new Clients(bench.connection);
@@ -176,13 +178,25 @@ class InfluenceProcessorIT {
           InfluenceRequest.newBuilder()
               .setResponseId("without")
               .setCause(InfluenceCause.ALERT)
+              .setRequestedBy("a rule")
               .build());
+      InfluenceRequest named =
+          InfluenceRequests.of(
+              InfluenceBench.named("long-winded", InfluenceBench.MODEL, ours),
+              InfluenceCause.ALERT,
+              "r".repeat(256));
+      bench.send(
+          topics.influenceRequests().name(),
+          "long-winded",
+          InfluenceRequest.newBuilder(named).setRequestedBy("r".repeat(257)).build());
 
-      List<Influence> all = await(drawn.size() + 4);
+      List<Influence> all = await(drawn.size() + 5);
       assertThat(all).extracting(Influence::getResponseId).doesNotHaveDuplicates();
       assertThat(about(others.get(0), all).getCause()).isEqualTo(InfluenceCause.REQUESTED);
       assertThat(about(others.get(1), all).getCause()).isEqualTo(InfluenceCause.ALERT);
       assertThat(about(others.get(1), all).getDocuments()).hasSize(6);
+      assertThat(about(others.get(0), all).getRequestedBy()).isEqualTo("test");
+      assertThat(about(others.get(1), all).getRequestedBy()).isEqualTo("test");
       Influence unsupported = about(foreign, all);
       assertThat(unsupported.getStatus()).isEqualTo(InfluenceStatus.UNSUPPORTED);
       assertThat(unsupported.getReasonCode()).isEqualTo("MODEL_NOT_OURS");
@@ -192,6 +206,11 @@ class InfluenceProcessorIT {
       assertThat(about(taken, all).getStatus()).isEqualTo(InfluenceStatus.FAILED);
       assertThat(about("without", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
       assertThat(about("without", all).getCause()).isEqualTo(InfluenceCause.ALERT);
+      assertThat(about("without", all).getRequestedBy()).isEqualTo("a rule");
+      assertThat(about("long-winded", all).getReasonCode()).isEqualTo("INVALID_REQUEST");
+      assertThat(about("long-winded", all).getReason())
+          .contains("requestedBy has 257 characters, more than 256");
+      assertThat(about("long-winded", all).getCause()).isEqualTo(InfluenceCause.ALERT);
       assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
       assertThat(
               new DlqTool(
@@ -199,7 +218,8 @@ class InfluenceProcessorIT {
                       topics.deadLettersOf(topics.influenceRequests()).name())
                   .show(DeadLetterFilter.ALL))
           .extracting(DeadLetterEntry::code, DeadLetterEntry::stage)
-          .containsExactly(tuple("INVALID_REQUEST", "influence-request"));
+          .containsOnly(tuple("INVALID_REQUEST", "influence-request"))
+          .hasSize(2);
       assertThat(processor.meters().get("whence.influence.not.sampled").counter().count())
           .isEqualTo(others.size());
       assertThat(processor.meters().get("whence.merge.tasks").gauge().value()).isEqualTo(8);
@@ -248,6 +268,43 @@ class InfluenceProcessorIT {
       assertThat(await(3)).extracting(Influence::getResponseId).containsOnlyOnce("r-next");
       assertThat(processor.health().isReady()).isTrue();
     }
+  }
+
+  @Test
+  void processesOpenTheShardsOfTheirOwnPartitionsAndTakeOverThoseOfOneThatLeaves()
+      throws Exception {
+    Map<String, String> indexes = Map.of("indexes", bench.index().toString());
+    Map<String, String> rest = new HashMap<>(indexes);
+    rest.putAll(Map.of("roles", "query,merge", "instance.id", "rest"));
+    Map<String, String> first = new HashMap<>(indexes);
+    first.putAll(Map.of("roles", "shards", "instance.id", "first"));
+    Map<String, String> second = new HashMap<>(first);
+    second.put("instance.id", "second");
+    try (InfluenceProcessor others = bench.start(topics, data.resolve("a"), rest);
+        InfluenceProcessor one = bench.start(topics, data.resolve("b"), first)) {
+      awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
+      try (InfluenceProcessor two = bench.start(topics, data.resolve("c"), second)) {
+        awaitShards(
+            () ->
+                openShards(two) > 0
+                    && openShards(one) > 0
+                    && openShards(one) + openShards(two) == InfluenceBench.SHARDS);
+        bench.respond(topics, InfluenceBench.answered("r-both", 0));
+        assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
+        // Those of the other's partitions were not opened for the query.
+        assertThat(openShards(one) + openShards(two)).isEqualTo(InfluenceBench.SHARDS);
+      }
+      awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
+      assertThat(others.health().isAlive()).isTrue();
+    }
+  }
+
+  private static void awaitShards(Callable<Boolean> condition) {
+    org.awaitility.Awaitility.await().atMost(SOON).until(condition);
+  }
+
+  private static int openShards(InfluenceProcessor processor) {
+    return (int) processor.meters().get("whence.influence.shards.open").gauge().value();
   }
 
   private static Path copied(Path from, Path to) throws Exception {
@@ -342,6 +399,52 @@ class InfluenceProcessorIT {
       assertThat(last.getCoverage().getShards()).isEqualTo(2);
       assertThat(last.getCoverage().getShare()).isEqualTo(1);
       assertThat(last.getDocuments()).allMatch(InfluentialDocument::getExact);
+    }
+  }
+
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void aReleaseWhoseFilesCanNotBeReadIsTakenOverOnceTheyCanThoughNoOtherReleaseComes()
+      throws Exception {
+    Path models = data.resolve("models");
+    copied(InfluenceBench.chatModel(), models.resolve("chat"));
+    copied(InfluenceBench.baseModel(), models.resolve("base"));
+    Path indexes = data.resolve("indexes");
+    copied(bench.index(), indexes.resolve("first"));
+    Path factors = copied(bench.pretraining(), data.resolve("factors/base"));
+    Map<String, String> settings =
+        Map.of(
+            "roles",
+            "query,merge",
+            "models.roots",
+            models.toString(),
+            "indexes",
+            indexes.toString(),
+            "factors",
+            factors.getParent() + "," + bench.fineTuning().getParent());
+    String chat = digest(models.resolve("chat"));
+    String base = digest(models.resolve("base"));
+    Path manifest = indexes.resolve("first/index.json");
+    Path kept = data.resolve("kept.json");
+    try (InfluenceProcessor processor = bench.start(topics, data, settings)) {
+      awaitLoads(processor, "loaded", 1);
+      Files.move(manifest, kept);
+      Files.createDirectory(manifest);
+      release("chat", chat, base);
+      org.awaitility.Awaitility.await()
+          .atMost(SOON)
+          .until(() -> loads(processor, "failed") >= 3 && processor.health().isReady());
+      assertThat(loads(processor, "loaded")).as("the old model stays").isEqualTo(1);
+      Files.delete(manifest);
+      Files.move(kept, manifest);
+      awaitLoads(processor, "loaded", 2);
+      int failed = loads(processor, "failed");
+      // What is bad is not tried again, what is fine is not loaded again.
+      release("liar", "1".repeat(64), base);
+      awaitLoads(processor, "failed", failed + 1);
+      Thread.sleep(2000);
+      awaitLoads(processor, "failed", failed + 1);
+      awaitLoads(processor, "loaded", 2);
     }
   }
 

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -86,5 +87,23 @@ class ModelChoiceTest {
     assertThatThrownBy(() -> asked("query.index", indexes.resolve("other").toString()))
         .isInstanceOf(ModelLoadException.class)
         .hasMessageStartingWith("query.index is " + indexes.resolve("other") + ", but no index");
+  }
+
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void whichIndexIsAskedIsNotSaidWhileOneCanNotBeReadUnlessItIsNamed() throws Exception {
+    Files.createDirectories(indexes.resolve("unread/index.json"));
+    assertThatThrownBy(this::asked)
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessageContaining("unread/index.json could not be read");
+    String named = indexes.resolve("fine-tuning").toString();
+    assertThat(asked("query.index", named)).isEqualTo("fine-tuning");
+  }
+
+  @Test
+  void anIndexWhoseManifestIsNoneIsPassedOver() throws Exception {
+    Files.writeString(
+        Files.createDirectories(indexes.resolve("damaged")).resolve("index.json"), "{no");
+    assertThat(asked()).isEqualTo("pretraining");
   }
 }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 
 /** A processor in a JVM of its own, so that it can be killed. */
@@ -42,6 +43,6 @@ final class ProcessorProcess {
     }
     Map<String, String> settings = new HashMap<>();
     properties.stringPropertyNames().forEach(n -> settings.put(n, properties.getProperty(n)));
-    System.exit(InfluenceProcessor.run(Settings.of(settings), Map.of()));
+    System.exit(InfluenceProcessor.run(Settings.of(settings), Map.of(), name -> Optional.empty()));
   }
 }

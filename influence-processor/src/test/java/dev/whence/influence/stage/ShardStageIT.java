@@ -2,6 +2,7 @@ package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
@@ -13,6 +14,7 @@ import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Outcome;
@@ -23,12 +25,14 @@ import dev.whence.samples.Document;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
-import dev.whence.schemas.avro.InfluenceCause;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -47,7 +51,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.assertj.core.data.Percentage;
@@ -101,7 +107,7 @@ class ShardStageIT {
       Influence begun =
           new InfluenceEvents(writer, topics.influences().name(), config.query())
               .begun(
-                  InfluenceEvents.about(response, InfluenceCause.REQUESTED, ""),
+                  InfluenceEvents.about(response, InfluenceEvents.Asker.REQUESTED, ""),
                   "query of " + response.responseId(),
                   query,
                   0);
@@ -155,15 +161,21 @@ class ShardStageIT {
   }
 
   private ShardStage stage(AvroValues values, InfluenceConfig config, InstantSource clock) {
+    return stage(values, config, clock, new SimpleMeterRegistry());
+  }
+
+  private ShardStage stage(
+      AvroValues values, InfluenceConfig config, InstantSource clock, MeterRegistry meters) {
     return new ShardStage(
         values,
         new EventWriter(values, ShardStage.NAME, "test"),
         topics.influencePartials().name(),
         config,
-        new InfluenceMetrics(new SimpleMeterRegistry()),
+        new InfluenceMetrics(meters),
         clock,
         "test",
-        List::of);
+        List::of,
+        () -> PARTITIONS);
   }
 
   private static List<InfluencePartial> answers(
@@ -302,6 +314,7 @@ class ShardStageIT {
     ShardStage stage = stage(values, config, InstantSource.system());
     try {
       stage.open();
+      stage.assigned(Set.of(1));
       // Whoever reads all of it from here on finds a shard that is altered.
       Path shard = ShardFile.path(index, 1, 1);
       FileTime before = Files.getLastModifiedTime(shard);
@@ -310,6 +323,92 @@ class ShardStageIT {
       assertThat(answers(stage, values, records, new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** Eight shards by four partitions: shards 1 and 5 are partition 1's, and so on. */
+  @Test
+  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedAndOthersDoNotMatter()
+      throws Exception {
+    Path index = data.resolve("indexes/parts");
+    bench.build(index, InfluenceBench.SHARDS);
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("parts", 0));
+    Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage = stage(values, config, InstantSource.system(), meters);
+    try {
+      stage.open();
+      assertThat(open(meters, "shards")).isZero();
+      stage.assigned(Set.of(1, 3));
+      assertThat(open(meters, "shards")).isEqualTo(4);
+      assertThat(answers(stage, values, List.of(records.get(1), records.get(3)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED)
+          .extracting(ShardAnswer::getShard)
+          .containsExactly(1, 5, 3, 7);
+      stage.assigned(Set.of(3));
+      assertThat(open(meters, "shards")).isEqualTo(2);
+      stage.assigned(Set.of(2, 3));
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(answers(stage, values, List.of(records.get(2)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
+          .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
+      stage.assigned(Set.of());
+      assertThat(open(meters, "shards")).isZero();
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static int open(MeterRegistry meters, String what) {
+    return (int) meters.get("whence.influence." + what + ".open").gauge().value();
+  }
+
+  @Test
+  void shardsAndWordsOfAnIndexThatNobodyAsksAnyMoreAreClosedAndThoseOfTheExpectedOneStay()
+      throws Exception {
+    Path before = data.resolve("indexes/before");
+    Path expected = data.resolve("indexes/expected");
+    bench.build(before, 2);
+    bench.build(expected, 3);
+    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    GradientIndex.open(before).shards().forEach(one -> LexicalShard.buildIfMissing(one, corpus));
+    String both = before + "," + expected;
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", both, "query.index", expected.toString());
+    List<SourceRecord> records =
+        asked(
+            config(
+                InfluenceBench.chatModel(),
+                "indexes",
+                before.toString(),
+                "query.preselect",
+                "bm25:5"),
+            InfluenceBench.answered("before", 0),
+            2);
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(bench.connection);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    ShardStage stage = stage(values, config, now::get, meters);
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(answers(stage, values, records, new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+      stage.closeUnused();
+      assertThat(open(meters, "shards")).isEqualTo(5);
+      assertThat(open(meters, "words")).isEqualTo(2);
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      stage.closeUnused();
+      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(open(meters, "words")).isZero();
     } finally {
       stage.close();
     }
@@ -535,6 +634,44 @@ class ShardStageIT {
       assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours))).isEmpty();
       assertThat(model.ask(ours)).isPresent();
     }
+  }
+
+  /** The old model's files are gone, so that it could not be loaded again. */
+  @Test
+  void aReleaseThatDoesNotFitUnloadsNothingAlsoWhereTheOldModelIsToMakeRoomFirst()
+      throws Exception {
+    Path models = data.resolve("models");
+    Path old = copied(InfluenceBench.chatModel(), models.resolve("old"));
+    copied(InfluenceBench.baseModel(), models.resolve("next"));
+    InfluenceConfig config =
+        config(old, "models.roots", models.toString(), "models.reload", "unload-first");
+    try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
+      model.openFirst(List.of());
+      Files.move(old, models.resolve("gone"));
+      String base = bench.opened().settings().modelDigest();
+      ModelRelease liar =
+          ModelRelease.newBuilder()
+              .setModelId("next")
+              .setLocation("next")
+              .setDigest("1".repeat(64))
+              .setLineage(
+                  List.of(ModelAncestor.newBuilder().setRelation("base").setDigest(base).build()))
+              .build();
+      assertThatThrownBy(() -> model.takeOver(Optional.of(liar)))
+          .isInstanceOf(ModelLoadException.class)
+          .hasMessageContaining("but its release says 1111");
+      assertThat(model.ask(InfluenceBench.answered("r", 0))).isPresent();
+    }
+  }
+
+  private static Path copied(Path from, Path to) throws Exception {
+    Files.createDirectories(to);
+    try (Stream<Path> files = Files.list(from)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, to.resolve(file.getFileName()));
+      }
+    }
+    return to;
   }
 
   @Test

@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -39,6 +40,8 @@ final class Partitions implements ConsumerRebalanceListener {
   private final OwnMarks marks;
   private final CarefulReading careful;
   private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
+  private final java.util.function.Consumer<Set<Integer>> onChange;
+  private final Set<Integer> owned = new TreeSet<>();
 
   /** Partitions whose committed metadata says that their records are begun. */
   private final Set<TopicPartition> begun = new HashSet<>();
@@ -58,7 +61,8 @@ final class Partitions implements ConsumerRebalanceListener {
       WorkerMetrics metrics,
       OwnMarks marks,
       CarefulReading careful,
-      java.util.function.Consumer<Set<TopicPartition>> onStruck) {
+      java.util.function.Consumer<Set<TopicPartition>> onStruck,
+      java.util.function.Consumer<Set<Integer>> onChange) {
     this.consumer = consumer;
     this.holding = holding;
     this.start = start;
@@ -66,6 +70,7 @@ final class Partitions implements ConsumerRebalanceListener {
     this.marks = marks;
     this.careful = careful;
     this.onStruck = onStruck;
+    this.onChange = onChange;
   }
 
   /** Nothing is read from now on, also not of partitions that are assigned later. */
@@ -205,9 +210,14 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private void assign(Collection<TopicPartition> assigned) {
     if (assigned.isEmpty()) {
+      if (owned.isEmpty()) {
+        onChange.accept(Set.of()); // an earlier session may have had some
+      }
       return;
     }
     Set<TopicPartition> partitions = new HashSet<>(assigned);
+    partitions.forEach(partition -> owned.add(partition.partition()));
+    onChange.accept(Set.copyOf(owned));
     Map<TopicPartition, OffsetAndMetadata> committed =
         awake(() -> consumer.committed(partitions, LOOK_UP));
     Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
@@ -304,6 +314,10 @@ final class Partitions implements ConsumerRebalanceListener {
     partitions.forEach(careful::drop);
     holding.strike(partitions);
     onStruck.accept(partitions);
+    partitions.forEach(partition -> owned.remove(partition.partition()));
+    if (!partitions.isEmpty()) {
+      onChange.accept(Set.copyOf(owned));
+    }
   }
 
   private boolean commitQuietly(Map<TopicPartition, OffsetAndMetadata> offsets, String what) {

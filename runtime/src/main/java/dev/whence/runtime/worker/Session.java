@@ -74,6 +74,10 @@ final class Session {
   private final BrokerWatch brokers;
   private final StalledPartitions stalled;
   private Optional<BatchRun> running = Optional.empty();
+
+  /** Whether this session may still have records; its consumer's end changes nothing for others. */
+  private boolean open = true;
+
   private Optional<Long> waitingSince = Optional.empty();
 
   /** Whether partitions were set aside and the model has worked on nothing since. */
@@ -98,7 +102,8 @@ final class Session {
       BrokerWatch brokers,
       StalledPartitions stalled,
       OwnMarks marks,
-      TransactionHook hook) {
+      TransactionHook hook,
+      java.util.function.Consumer<Set<Integer>> onAssignment) {
     this.options = options;
     this.failures = options.failures();
     this.consumer = consumer;
@@ -112,7 +117,12 @@ final class Session {
             metrics,
             marks,
             careful,
-            struck -> running.ifPresent(run -> run.strike(struck)));
+            struck -> running.ifPresent(run -> run.strike(struck)),
+            owned -> {
+              if (open) {
+                onAssignment.accept(owned);
+              }
+            });
     this.batches = batches;
     this.model = model;
     this.betweenBatches = betweenBatches;
@@ -139,6 +149,14 @@ final class Session {
    */
   void run() {
     consumer.subscribe(List.of(options.sourceTopic()), partitions);
+    try {
+      loop();
+    } finally {
+      open = false;
+    }
+  }
+
+  private void loop() {
     while (!lifecycle.stopping()) {
       lookAround();
       if (betweenBatches.waiting()) {
@@ -154,7 +172,8 @@ final class Session {
         commitAndGoOn(holding.waiting(), List.of());
       } else {
         pollForMore();
-        if (holding.hasFresh() && !lifecycle.stopping()) {
+        // The stage hears of partitions before their records.
+        if (holding.hasFresh() && !lifecycle.stopping() && !betweenBatches.waiting()) {
           runBatch();
         }
       }

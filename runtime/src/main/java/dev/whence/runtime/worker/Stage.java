@@ -1,6 +1,7 @@
 package dev.whence.runtime.worker;
 
 import java.util.List;
+import java.util.Set;
 
 /**
  * Events in, events out: what a processor does with one record. Every method is called on the model
@@ -16,6 +17,16 @@ public interface Stage extends AutoCloseable {
 
   /** Called once before the first record, for example to load a model. */
   void open();
+
+  /**
+   * Says which partitions of the source this worker has from now on: after {@link #open}, before a
+   * record of a partition that it was given comes, and whenever one came or went. For stages that
+   * hold something for each partition. Bounded by {@code models.load-timeout}. What it throws is
+   * only logged: the records come all the same.
+   *
+   * @param partitions numbers from 0
+   */
+  default void assigned(Set<Integer> partitions) {}
 
   /**
    * Says which records come next, before the first of them is prepared; they may be fewer in the

@@ -13,6 +13,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
@@ -66,8 +68,10 @@ public final class Worker implements AutoCloseable {
   private final OwnMarks marks = new OwnMarks();
   private final Map<TopicPartition, Long> stalledBefore = new HashMap<>();
   private final Thread thread;
+  private final ScheduledThreadPoolExecutor timer;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private volatile Optional<Session> current = Optional.empty();
+  private volatile Set<Integer> assignment = Set.of();
 
   /**
    * A worker that is not started yet.
@@ -111,6 +115,7 @@ public final class Worker implements AutoCloseable {
     this.lifecycle = new Lifecycle(options.shutdownGrace());
     this.backoff = new Backoff(options.failures().backoffFirst(), options.failures().backoffMost());
     this.thread = new Thread(this::run, stage.name() + "-poll");
+    this.timer = timer(stage.name() + "-timer");
     health.notReady(PART, "starting");
   }
 
@@ -136,6 +141,33 @@ public final class Worker implements AutoCloseable {
     current.ifPresent(Session::wake);
   }
 
+  /**
+   * The same after a pause, whether records come or not; never, if the worker has ended by then.
+   */
+  public void betweenBatches(Duration pause, Runnable task) {
+    if (pause.isZero()) {
+      betweenBatches(task);
+      return;
+    }
+    var unused = timer.schedule(() -> betweenBatches(task), pause.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  /** Has no thread before something is to be run later. */
+  private static ScheduledThreadPoolExecutor timer(String name) {
+    ScheduledThreadPoolExecutor timer =
+        new ScheduledThreadPoolExecutor(
+            1,
+            task -> {
+              Thread thread = new Thread(task, name);
+              thread.setDaemon(true);
+              return thread;
+            });
+    timer.setExecuteExistingDelayedTasksAfterShutdownPolicy(false);
+    // What is asked for while the worker ends is not run any more.
+    timer.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
+    return timer;
+  }
+
   private void run() {
     try {
       if (openStage()) {
@@ -148,6 +180,7 @@ public final class Worker implements AutoCloseable {
       closeStage();
       ended.completeExceptionally(e);
     } finally {
+      timer.shutdown();
       watchdog.close();
       health.notReady(PART, "stopped");
     }
@@ -307,7 +340,8 @@ public final class Worker implements AutoCloseable {
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 marks,
-                hook);
+                hook,
+                this::assigned);
         current = Optional.of(session);
         health.ready(PART);
         session.run();
@@ -319,6 +353,17 @@ public final class Worker implements AutoCloseable {
     } finally {
       producer.close(CLOSE_CLIENT);
     }
+  }
+
+  /** Called inside a poll; the stage hears of it on the model thread, before the next batch. */
+  private void assigned(Set<Integer> partitions) {
+    assignment = partitions;
+    betweenBatches.add(
+        () -> {
+          if (assignment.equals(partitions)) { // else the last change is told of behind this one
+            stage.assigned(partitions);
+          }
+        });
   }
 
   private static Map<TopicPartition, KafkaFuture<Long>> stableEnds(
@@ -357,6 +402,7 @@ public final class Worker implements AutoCloseable {
   @Override
   public void close() {
     lifecycle.stop();
+    timer.shutdown();
     current.ifPresent(Session::wake);
     if (!thread.isAlive()) {
       return;

@@ -609,6 +609,31 @@ class WorkerFailuresIT {
     assertThat(threads).containsExactly("echo-model", "echo-model");
   }
 
+  @Test
+  void aTaskAfterAPauseRunsOnTheModelThreadThoughNoRecordComes() throws Exception {
+    Topics topics = bench.topics(1);
+    EchoStage stage =
+        new EchoStage(topics.out(), record -> EchoStage.written(topics.out(), record));
+    List<String> threads = new ArrayList<>();
+    Duration pause = Duration.ofMillis(300);
+    try (RunningWorker worker =
+        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      CountDownLatch ran = new CountDownLatch(1);
+      long began = System.nanoTime();
+      worker.worker.betweenBatches(
+          pause,
+          () -> {
+            threads.add(Thread.currentThread().getName());
+            ran.countDown();
+          });
+      assertThat(ran.await(20, TimeUnit.SECONDS)).isTrue();
+      assertThat(Duration.ofNanos(System.nanoTime() - began)).isGreaterThanOrEqualTo(pause);
+      worker.worker.close();
+      worker.worker.betweenBatches(Duration.ofMillis(1), () -> threads.add("after the end"));
+    }
+    assertThat(threads).containsExactly("echo-model");
+  }
+
   private EchoStage failing(Topics topics, AtomicBoolean broken) {
     return new EchoStage(
         topics.out(),

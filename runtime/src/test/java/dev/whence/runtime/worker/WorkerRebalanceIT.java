@@ -7,7 +7,13 @@ import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.worker.WorkerBench.Topics;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -25,6 +31,79 @@ class WorkerRebalanceIT {
   void aPartitionThatGoesAndComesBackWithinOneBatchIsDoneByTheOther(GroupProtocol protocol)
       throws Exception {
     RebalanceScenarios.partitionGoesAndComesBackWithinOneBatch(protocol, 120);
+  }
+
+  /** What a stage was told it has, and what it was given that it had not been told of. */
+  private static final class Told implements Stage {
+    private final EchoStage echo;
+    private final Set<String> strangers = ConcurrentHashMap.newKeySet();
+    private volatile Set<Integer> partitions = Set.of();
+
+    Told(String out) {
+      echo = EchoStage.echo(out);
+    }
+
+    @Override
+    public String name() {
+      return echo.name();
+    }
+
+    @Override
+    public void open() {}
+
+    @Override
+    public void assigned(Set<Integer> now) {
+      partitions = now;
+    }
+
+    @Override
+    public Work prepare(SourceRecord record) {
+      if (!partitions.contains(record.partition())) {
+        strangers.add(record.place());
+      }
+      return echo.prepare(record);
+    }
+
+    @Override
+    public List<Result> failed(SourceRecord record, Failure failure) {
+      return echo.failed(record, failure);
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void aStageIsToldOfItsPartitionsBeforeTheirRecordsComeAndWhenTheyGo(GroupProtocol protocol)
+      throws Exception {
+    WorkerBench bench = WorkerBench.shared();
+    Topics topics = bench.topics();
+    bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+    Set<Integer> all =
+        IntStream.range(0, WorkerBench.PARTITIONS).boxed().collect(Collectors.toSet());
+    Told first = new Told(topics.out());
+    Told second = new Told(topics.out());
+    try (RunningWorker a = RunningWorker.start(bench, topics, protocol, "a", first)) {
+      await().atMost(Duration.ofSeconds(60)).until(() -> first.partitions.equals(all));
+      await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 40);
+      try (RunningWorker b = RunningWorker.start(bench, topics, protocol, "b", second)) {
+        await()
+            .atMost(Duration.ofSeconds(60))
+            .until(
+                () ->
+                    !second.partitions.isEmpty()
+                        && Collections.disjoint(first.partitions, second.partitions)
+                        && first.partitions.size() + second.partitions.size() == all.size());
+        bench.produce(topics, 40, i -> WorkerBench.bytes("w" + i));
+        await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 80);
+        assertThat(b.worker.ended()).isNotDone();
+      }
+      await().atMost(Duration.ofSeconds(60)).until(() -> first.partitions.equals(all));
+      assertThat(first.strangers).isEmpty();
+      assertThat(second.strangers).isEmpty();
+      assertThat(a.worker.ended()).isNotDone();
+    }
   }
 
   @ParameterizedTest

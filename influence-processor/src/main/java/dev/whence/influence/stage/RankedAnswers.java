@@ -1,0 +1,256 @@
+package dev.whence.influence.stage;
+
+import dev.whence.engine.EngineException;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.index.IndexedDocument;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalIndex;
+import dev.whence.influence.query.CandidateRanking;
+import dev.whence.influence.query.DocumentInfluence;
+import dev.whence.influence.query.IndexScan;
+import dev.whence.influence.query.RankingBudget;
+import dev.whence.runtime.config.FailurePolicy;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ModelRelease;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.WeakHashMap;
+import java.util.stream.IntStream;
+
+/**
+ * Candidates in, documents out: what a scan and words found is ranked again by exact gradients as
+ * far as time and files allow, and keeps its estimates beyond that. Not thread-safe.
+ */
+final class RankedAnswers implements AutoCloseable {
+  /** Seconds of one token of a document that is ranked again, until it was measured. */
+  private static final double FIRST_SECONDS_PER_TOKEN = 2e-3;
+
+  /** Seconds of a response's gradient and both inverses, until they were measured. */
+  private static final double FIRST_SECONDS_OF_RESPONSE = 1;
+
+  /** Documents of a shard whose mean length is taken for all. */
+  private static final int LENGTHS_TAKEN = 32;
+
+  /**
+   * Ranking may take so much of the time that a query's deadline leaves, and of what the watchdog
+   * allows: others wait behind it, and the answer is to be there in time.
+   */
+  private static final double SHARE_OF_TIME = 0.5;
+
+  /** What loading another model and its factors is allowed for; the watchdog allows more. */
+  private static final double LOADING_SECONDS = 30;
+
+  private final RankingModels ranking;
+  private final ServedShards shards;
+  private final FailurePolicy failures;
+  private final InfluenceMetrics metrics;
+  private final InstantSource clock;
+  private final LearntRate secondsPerToken = new LearntRate(FIRST_SECONDS_PER_TOKEN);
+  private final LearntRate secondsOfResponse = new LearntRate(FIRST_SECONDS_OF_RESPONSE);
+  private final Map<ShardFile, Double> meanTokens = new WeakHashMap<>();
+
+  /**
+   * Answers.
+   *
+   * @param shards have the words; stay the caller's
+   */
+  RankedAnswers(
+      InfluenceConfig config, ServedShards shards, InfluenceMetrics metrics, InstantSource clock) {
+    this.ranking = new RankingModels(config);
+    this.shards = shards;
+    this.failures = config.runtime().failures();
+    this.metrics = metrics;
+    this.clock = clock;
+  }
+
+  /**
+   * Makes ready for the queries of a release.
+   *
+   * @throws EnvironmentException if that can not be done now
+   */
+  void expect(Optional<ModelRelease> release) {
+    ranking.expect(release);
+  }
+
+  /** Makes ready for a query that {@link ComingQuery#ranks}, where loading has its time. */
+  void prepare(ComingQuery one) {
+    var unused = ranking.prepare(one.query.record(), one.here().get(0).settings());
+  }
+
+  /** Whether a query will be ranked again, as far as is known now. */
+  boolean ranks(ComingQuery one) {
+    return one.ranks() && !ranking.refuses(one.query.record(), one.here().get(0).settings());
+  }
+
+  /** Seconds that ranking is expected to take, loading included. */
+  double predicted(ComingQuery one) {
+    IndexSettings settings = one.here().get(0).settings();
+    double loading = ranking.isReady(one.query.record(), settings) ? 0 : LOADING_SECONDS;
+    return loading + secondsOfRanking(one);
+  }
+
+  /** As expected, and no more than it may take. */
+  private double secondsOfRanking(ComingQuery one) {
+    double tokens = 0;
+    long documents = 0;
+    for (ShardFile shard : one.here()) {
+      tokens += shard.size() * meanTokens.computeIfAbsent(shard, RankedAnswers::meanTokens);
+      documents += shard.size();
+    }
+    if (documents == 0) {
+      return 0;
+    }
+    long ranked =
+        Math.min(
+            2L * one.query.record().getRerank() + one.query.preselect().documents(), documents);
+    double expected =
+        secondsOfResponse.value() + ranked * tokens / documents * secondsPerToken.value();
+    return Math.min(expected, secondsLeft(one));
+  }
+
+  private static double meanTokens(ShardFile shard) {
+    int taken = Math.min(LENGTHS_TAKEN, shard.size());
+    if (taken == 0) {
+      return 0;
+    }
+    try {
+      return shard
+          .entries(
+              IntStream.range(0, taken)
+                  .mapToObj(i -> (int) ((long) i * shard.size() / taken))
+                  .toList())
+          .stream()
+          .mapToInt(IndexedDocument::tokens)
+          .average()
+          .orElse(0);
+    } catch (InfluenceException e) {
+      return 0; // the scan will find the shard unreadable, too, and says so
+    }
+  }
+
+  /** What ranking may take before the deadline, whatever the watchdog allows. */
+  private double secondsLeft(ComingQuery one) {
+    long left = one.query.record().getDeadline().toEpochMilli() - clock.millis();
+    return Math.max(0, left / 1e3 * SHARE_OF_TIME);
+  }
+
+  /** From now on; documents may be longer than expected, but the watchdog must not see it. */
+  private RankingBudget budget(ComingQuery one) {
+    double allowed =
+        Math.max(
+            failures.hangAtLeast().toMillis() / 1e3, failures.hangFactor() * secondsOfRanking(one));
+    return RankingBudget.of(
+        Math.min(secondsLeft(one), allowed * SHARE_OF_TIME), secondsPerToken.value());
+  }
+
+  /**
+   * What is to be said of a query that was scanned.
+   *
+   * @throws EngineException if the device failed
+   */
+  Answered answer(ComingQuery one) {
+    long began = System.nanoTime();
+    ComingQuery.Scanned scanned = one.scanned.orElseThrow();
+    List<IndexScan.Candidate> preselected = preselected(one);
+    IndexScan.Candidates found = scanned.candidates().of(one.here());
+    List<IndexScan.Candidate> candidates = CandidateRanking.unique(found, preselected);
+    List<IndexScan.Candidate> toRank =
+        CandidateRanking.toRank(found, one.query.record().getRerank(), preselected);
+    Optional<RankingModels.Ranked> ranked = Optional.empty();
+    String note = "";
+    if (one.query.conversation().isPresent() && !toRank.isEmpty()) {
+      // Another query of the batch may have put another set into its place meanwhile.
+      note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
+      began = System.nanoTime();
+    }
+    if (one.query.conversation().isPresent() && note.isEmpty() && !toRank.isEmpty()) {
+      RankingBudget budget = budget(one);
+      try {
+        RankingModels.Ranked now =
+            ranking.rank(
+                one.query.record(),
+                one.query.conversation().get(),
+                candidates.get(0).shard().settings(),
+                candidates,
+                toRank,
+                budget);
+        ranked = Optional.of(now);
+        secondsOfResponse.add(now.secondsBefore());
+        budget.secondsPerToken().ifPresent(secondsPerToken::add);
+        if (now.exact() < toRank.size()) {
+          note =
+              (toRank.size() - now.exact())
+                  + " of "
+                  + toRank.size()
+                  + " candidates have estimates only: to rank them again would have taken longer"
+                  + " than the deadline leaves.";
+        }
+      } catch (InfluenceException e) {
+        note = String.valueOf(e.getMessage());
+      } catch (EngineException e) {
+        if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+          throw e;
+        }
+        // The scan stands: this response can not be ranked again, which says nothing of the model.
+        note = String.valueOf(e.getMessage());
+      }
+    }
+    List<DocumentInfluence> influences =
+        ranked
+            .map(RankingModels.Ranked::influences)
+            .orElseGet(() -> CandidateRanking.estimated(candidates, one.query.vector().tokens()));
+    int exact = ranked.map(RankingModels.Ranked::exact).orElse(0);
+    double seconds = (System.nanoTime() - began) / 1e9;
+    if (exact > 0) {
+      metrics.reranked(exact, Duration.ofNanos((long) (seconds * 1e9)));
+    }
+    List<InfluentialDocument> documents = new ArrayList<>();
+    for (int i = 0; i < candidates.size(); i++) {
+      documents.add(
+          NamedDocuments.of(
+              candidates.get(i).shard().number(),
+              influences.get(i),
+              one.query.record().getIncludeExcerpts()));
+    }
+    return new Answered(
+        one.shards,
+        documents,
+        note,
+        new Answered.Cost(
+            ranked.map(RankingModels.Ranked::tokens).orElse(0L),
+            preselected.size(),
+            exact,
+            scanned.seconds() + seconds));
+  }
+
+  /** A shard whose words can not be read is missing from here on. */
+  private List<IndexScan.Candidate> preselected(ComingQuery one) {
+    if (one.query.preselect().isNone() || one.query.conversation().isEmpty()) {
+      return List.of();
+    }
+    List<LexicalIndex.Hit> hits = new ArrayList<>();
+    for (ShardFile shard : one.here()) {
+      try {
+        hits.addAll(
+            shards.best(shard, one.query.conversation().get(), one.query.preselect().documents()));
+      } catch (InfluenceException e) {
+        one.missing(shard, e);
+      }
+    }
+    if (one.here().isEmpty()) {
+      return List.of();
+    }
+    return CandidateRanking.preselected(hits, one.asked(), one.query.preselect());
+  }
+
+  @Override
+  public void close() {
+    ranking.close();
+  }
+}

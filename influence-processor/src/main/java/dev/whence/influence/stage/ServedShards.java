@@ -1,0 +1,194 @@
+package dev.whence.influence.stage;
+
+import dev.whence.conversation.Conversation;
+import dev.whence.engine.EngineException;
+import dev.whence.influence.InfluenceException;
+import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.lexical.LexicalIndex;
+import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.avro.ModelRelease;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.IntSupplier;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The shards that this process looks through, and their words. Of the index that will be asked,
+ * those of its own partitions are opened before the first query asks them: opening a shard reads
+ * all of it, for its checksum. What serves other partitions is not looked at. Shards of other
+ * indexes are opened by the queries that ask them, and closed when none has for a while. Not
+ * thread-safe.
+ */
+final class ServedShards implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(ServedShards.class);
+
+  /** What no query has asked for so long is closed, unless it is of the index that is asked. */
+  static final Duration UNUSED = Duration.ofMinutes(10);
+
+  /** Missing shards that are named in the log. */
+  private static final int NAMED = 3;
+
+  private final InfluenceConfig config;
+  private final OpenShards shards;
+  private final InfluenceMetrics metrics;
+  private final InstantSource clock;
+  private final IntSupplier partitionsOfQueries;
+  private final LexicalIndex words = new LexicalIndex();
+
+  /** Of the index that will be asked, in order. */
+  private List<IndexManifest.Shard> expected = List.of();
+
+  /** Partitions of the topic of queries, as was last heard. */
+  private int partitions = 1;
+
+  private Set<Integer> assigned = Set.of();
+
+  /**
+   * None is open yet.
+   *
+   * @param partitionsOfQueries asks the brokers
+   */
+  ServedShards(
+      InfluenceConfig config,
+      InfluenceMetrics metrics,
+      InstantSource clock,
+      IntSupplier partitionsOfQueries) {
+    this.config = config;
+    this.metrics = metrics;
+    this.clock = clock;
+    this.partitionsOfQueries = partitionsOfQueries;
+    this.shards = new OpenShards(config.files(), clock);
+  }
+
+  /**
+   * Queries of another release are to be expected, or of the configured model. What can not be
+   * opened is only logged: answers say what is missing.
+   *
+   * @throws EnvironmentException if nobody can say now which index will be asked
+   */
+  void expect(Optional<ModelRelease> release) {
+    try {
+      Optional<ModelChoice> choice = ModelChoice.expected(release, config);
+      if (choice.isEmpty()) {
+        return;
+      }
+      expected = choice.get().index(config).manifest().shards();
+      openExpected();
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.ENVIRONMENT) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
+    } catch (ModelLoadException | InfluenceException e) {
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
+    }
+  }
+
+  /**
+   * Asks how many partitions there are, before any is assigned.
+   *
+   * @throws EnvironmentException if the brokers do not say
+   */
+  void begin() {
+    partitions = partitionsOfQueries.getAsInt();
+  }
+
+  /** Opens the shards of partitions that came, closes those of partitions that went. */
+  void assigned(Set<Integer> now) {
+    try {
+      partitions = partitionsOfQueries.getAsInt(); // more partitions come with another assignment
+    } catch (EnvironmentException e) {
+      LOG.warn("partitions are taken to be {}, as before: {}", partitions, e.getMessage());
+    }
+    assigned = Set.copyOf(now);
+    shards.keep(this::isOurs);
+    openExpected();
+  }
+
+  private boolean isOurs(int shard) {
+    return assigned.contains(shard % partitions);
+  }
+
+  private void openExpected() {
+    int of = expected.size();
+    int ours = 0;
+    List<String> missing = new ArrayList<>();
+    for (int number = 1; number <= of; number++) {
+      if (isOurs(number)) {
+        ours++;
+        if (shards.find(number, of, expected.get(number - 1).checksum())
+            instanceof OpenShards.Found.Missing one) {
+          missing.add(one.reason());
+        }
+      }
+    }
+    if (!missing.isEmpty()) {
+      LOG.warn(
+          "{} of the {} shards that this process is to serve are missing: {}",
+          missing.size(),
+          ours,
+          String.join(" ", missing.subList(0, Math.min(NAMED, missing.size()))));
+    }
+    closeUnused();
+  }
+
+  /** Closes what is no longer in use. */
+  void closeUnused() {
+    shards.closeUnused(
+        clock.instant().minus(UNUSED),
+        expected.stream().map(IndexManifest.Shard::checksum).collect(Collectors.toSet()));
+    words.keep(shards.open());
+    metrics.open(shards.open().size(), words.size());
+  }
+
+  /**
+   * Looks for a shard that a query asks, and for its words if they are asked, too.
+   *
+   * @param number from 1
+   */
+  OpenShards.Found find(AskedQuery query, int number) {
+    List<String> checksums = query.record().getShardChecksums();
+    OpenShards.Found found = shards.find(number, checksums.size(), checksums.get(number - 1));
+    if (found instanceof OpenShards.Found.Here here
+        && here.shard().settings().sketch().buckets() != query.vector().sketch().length) {
+      return new OpenShards.Found.Missing(
+          here.shard().path()
+              + " has "
+              + here.shard().settings().sketch().buckets()
+              + " buckets, the query has "
+              + query.vector().sketch().length
+              + ".");
+    }
+    if (found instanceof OpenShards.Found.Here here && !query.preselect().isNone()) {
+      // Looked at for each query: an index whose words are being built has them a moment later.
+      try {
+        words.open(here.shard());
+      } catch (InfluenceException e) {
+        return new OpenShards.Found.Missing(String.valueOf(e.getMessage()));
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Documents of a shard that share words with a response and its question, best first.
+   *
+   * @throws InfluenceException if its words are missing or damaged
+   */
+  List<LexicalIndex.Hit> best(ShardFile shard, Conversation response, int most) {
+    return words.best(shard, response, most);
+  }
+
+  @Override
+  public void close() {
+    words.close();
+  }
+}

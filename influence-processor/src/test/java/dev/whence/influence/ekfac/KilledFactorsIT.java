@@ -1,0 +1,17 @@
+package dev.whence.influence.ekfac;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Reduced twin of {@link KilledFactorsSoak}. */
+class KilledFactorsIT {
+  @TempDir private Path directory;
+
+  @Test
+  void workersThatAreKilledInTheirPassesAndStartedAgainLeaveTheSameBytes() throws Exception {
+    assertThat(new KilledFactors(directory).killAndGoOn(2, 7)).isGreaterThan(1);
+  }
+}

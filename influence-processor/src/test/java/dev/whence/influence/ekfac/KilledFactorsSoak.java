@@ -1,0 +1,20 @@
+package dev.whence.influence.ekfac;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
+import org.junit.jupiter.api.io.TempDir;
+
+/** As {@link KilledFactorsIT}, five times with other moments. */
+class KilledFactorsSoak {
+  @TempDir private Path directory;
+
+  @RepeatedTest(5)
+  void workersThatAreKilledInTheirPassesAndStartedAgainLeaveTheSameBytes(RepetitionInfo run)
+      throws Exception {
+    assertThat(new KilledFactors(directory).killAndGoOn(4, run.getCurrentRepetition()))
+        .isGreaterThan(1);
+  }
+}
