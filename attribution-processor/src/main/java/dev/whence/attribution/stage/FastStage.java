@@ -82,6 +82,9 @@ final class FastStage implements Stage {
   @Override
   public void open() {
     model.openFirst(releases.get());
+    if (fastPath.isPresent()) {
+      escalations.open();
+    }
     awaitMeasured.run();
   }
 

@@ -24,6 +24,7 @@ import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.ScoringStatus;
@@ -36,6 +37,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -332,7 +334,15 @@ class RolesIT {
         id,
         words(50, 6),
         new Part(
-            PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, words(0, words), true, List.of()));
+            PartKind.RETRIEVED,
+            "doc",
+            "",
+            "",
+            Trust.RETRIEVED,
+            words(0, words) + " ",
+            true,
+            List.of()),
+        Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
   }
 
   /** A real model that says that its window is shorter than it is. */
@@ -380,8 +390,8 @@ class RolesIT {
                 ShortScorer.loader(ModelLoader.local(config.engine()), 128),
                 Halt.process());
         AttributionProcessor target = target(Map.of())) {
-      // A word is a token here, and a space is another one.
-      send(withDocument("long", 80), withDocument("longer", 400));
+      // A word is a token here.
+      send(withDocument("long", 180), withDocument("longer", 400));
       Map<String, Attribution> finals =
           awaitFinals(2).stream().collect(Collectors.toMap(Attribution::getResponseId, one -> one));
       for (String id : List.of("long", "longer")) {
@@ -408,6 +418,56 @@ class RolesIT {
                   .counter()
                   .count())
           .isEqualTo(2);
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void afterADeadTargetUrgentOnesGetTheirResultBeforeOrdinaryOnesSpendTheBudget() throws Exception {
+    long tokens; // of one escalation through the target; all of them are of one size
+    try (AttributionProcessor fast = fast(Map.of());
+        AttributionProcessor target = target(Map.of())) {
+      send(0, 1);
+      AttributionCost cost = awaitFinals(1).get(0).getCost();
+      tokens = cost.getTrunkTokens() + cost.getBranchTokens();
+      assertThat(fast.health().isAlive() && target.health().isAlive()).isTrue();
+    }
+    // Ordinary ones first, then the urgent ones, in the backlog of a target that is dead.
+    try (AttributionProcessor fast = fast(Map.of())) {
+      send(1, 31);
+      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 31);
+      assertThat(fast.health().isAlive()).isTrue();
+    }
+    Map<String, String> asked = Map.of("escalation.request.attributes.app", "support");
+    try (AttributionProcessor fast = fast(asked)) { // all of them say so
+      send(31, 36);
+      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 36);
+      assertThat(fast.health().isAlive()).isTrue();
+    }
+    // The bucket holds what five take, nothing of it is kept for the urgent, and it hardly fills.
+    Map<String, String> budget =
+        Map.of(
+            "budget.tokens-per-second",
+            String.format(Locale.ROOT, "%.6f", 4.5 * tokens / 86_400),
+            "budget.burst",
+            "1d",
+            "budget.urgent-share",
+            "0",
+            "batch.max-records",
+            "4");
+    try (AttributionProcessor target = target(budget)) {
+      Map<String, Attribution> finals =
+          awaitFinals(36).stream()
+              .collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      for (int i = 1; i < 31; i++) {
+        closed(finals.get("q-" + i), TargetStage.OVER_BUDGET);
+      }
+      for (int i = 31; i < 36; i++) {
+        Attribution urgent = finals.get("q-" + i);
+        assertThat(urgent.getReasonCode()).isEmpty();
+        assertThat(urgent.getScorer().getModel()).isEqualTo("llama2");
+        assertThat(urgent.getSources()).allMatch(SourceScore::getExact);
+      }
       assertThat(target.health().isAlive()).isTrue();
     }
   }
@@ -529,10 +589,10 @@ class RolesIT {
     Process targetProcess = ProcessorProcess.start(directory, "target", target);
     try {
       send(0, 20);
-      await().atMost(Duration.ofSeconds(60)).until(() -> bench.attributions(topics).size() >= 5);
+      await().atMost(Duration.ofMinutes(3)).until(() -> bench.attributions(topics).size() >= 5);
       fastProcess.destroyForcibly().waitFor();
       fastProcess = ProcessorProcess.start(directory, "fast", fast);
-      await().atMost(Duration.ofSeconds(60)).until(() -> finals().size() >= 3);
+      await().atMost(Duration.ofMinutes(3)).until(() -> finals().size() >= 3);
       targetProcess.destroyForcibly().waitFor();
       targetProcess = ProcessorProcess.start(directory, "target", target);
       send(20, 30);

@@ -298,7 +298,8 @@ public final class Worker implements AutoCloseable {
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 marks,
-                hook);
+                hook,
+                stage.urgentFirst());
         current = Optional.of(session);
         health.ready(PART);
         session.run();
