@@ -86,8 +86,7 @@ final class Escalations {
               fast.getTraceparent(),
               Optional::empty);
       if (result.value().length <= largestBytes) {
-        return Optional.of(
-            result.toPartition(urgent.orElseThrow().of(result.key(), why.urgent())));
+        return Optional.of(result.toPartition(urgent.orElseThrow().of(result.key(), why.urgent())));
       }
       smaller = AttributionEvents.smaller(smaller.get());
     }

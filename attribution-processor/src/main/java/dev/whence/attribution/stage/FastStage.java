@@ -81,10 +81,10 @@ final class FastStage implements Stage {
 
   @Override
   public void open() {
-    model.openFirst(releases.get());
     if (fastPath.isPresent()) {
       escalations.open();
     }
+    model.openFirst(releases.get());
     awaitMeasured.run();
   }
 

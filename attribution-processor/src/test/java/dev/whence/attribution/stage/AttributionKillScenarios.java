@@ -125,13 +125,7 @@ final class AttributionKillScenarios {
    * @return whether it was hit there, as the broker has it
    */
   static boolean killed(
-      FaultRun run,
-      Role role,
-      String instance,
-      Process process,
-      At at,
-      Stop stop,
-      Random random)
+      FaultRun run, Role role, String instance, Process process, At at, Stop stop, Random random)
       throws InterruptedException {
     assertThat(stop.isReachedWithin(FaultRun.LONGEST)).as("%s of %s is reached", at, role).isTrue();
     int produced = run.passed(instance, ApiKeys.PRODUCE, Way.REQUEST);
@@ -146,7 +140,8 @@ final class AttributionKillScenarios {
         switch (at) {
           // That it begins, and nothing since.
           case IN_THE_MODEL -> produced == run.passed(instance, ApiKeys.PRODUCE, Way.REQUEST);
-          case INSIDE_THE_TRANSACTION -> ended == run.passed(instance, ApiKeys.END_TXN, Way.REQUEST);
+          case INSIDE_THE_TRANSACTION ->
+              ended == run.passed(instance, ApiKeys.END_TXN, Way.REQUEST);
           case BETWEEN_SEND_AND_COMMIT, COMMITTED_BUT_NOT_TOLD -> true;
         };
     boolean left = at.leaves(run.transaction(instance));

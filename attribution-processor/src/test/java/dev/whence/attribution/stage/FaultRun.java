@@ -51,8 +51,8 @@ import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
-import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.MemberDescription;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
@@ -71,7 +71,9 @@ final class FaultRun implements AutoCloseable {
   /** Generous: a machine that others keep busy is slow, and nothing here is about speed. */
   static final Duration LONGEST = Duration.ofMinutes(4);
 
-  /** Share of the responses that are scored where both roles are at work; others are sampled out. */
+  /**
+   * Share of the responses that are scored where both roles are at work; others are sampled out.
+   */
   static final double SCORED_BY_BOTH = 0.75;
 
   /** A member that was killed is given up after so long. */
@@ -275,8 +277,7 @@ final class FaultRun implements AutoCloseable {
         .atMost(LONGEST)
         .pollInterval(SELDOM)
         .until(
-            () ->
-                condition.getAsBoolean() || processes.stream().anyMatch(one -> !one.isAlive()));
+            () -> condition.getAsBoolean() || processes.stream().anyMatch(one -> !one.isAlive()));
     assertThat(condition.getAsBoolean())
         .as("the processes live and do their work; their logs are in %s", directory)
         .isTrue();
@@ -340,9 +341,7 @@ final class FaultRun implements AutoCloseable {
 
   /** How many partitions each member of the group has. */
   List<Integer> assigned() {
-    return members().stream()
-        .map(member -> member.assignment().topicPartitions().size())
-        .toList();
+    return members().stream().map(member -> member.assignment().topicPartitions().size()).toList();
   }
 
   /** The partitions that an instance has; empty as long as the group says none. */
@@ -448,9 +447,7 @@ final class FaultRun implements AutoCloseable {
   }
 
   private static List<Attribution> finals(List<Attribution> attributions) {
-    return attributions.stream()
-        .filter(one -> one.getPhase() == AttributionPhase.FINAL)
-        .toList();
+    return attributions.stream().filter(one -> one.getPhase() == AttributionPhase.FINAL).toList();
   }
 
   private static Set<String> ids(List<Attribution> attributions) {
@@ -523,8 +520,7 @@ final class FaultRun implements AutoCloseable {
             () ->
                 assertThat(get(admin.listTransactions().all()))
                     .filteredOn(
-                        one ->
-                            one.transactionalId().startsWith(AttributionBench.prefix(topics)))
+                        one -> one.transactionalId().startsWith(AttributionBench.prefix(topics)))
                     .extracting(TransactionListing::state)
                     .allMatch(
                         state ->

@@ -25,7 +25,6 @@ class RolesKillIT {
                 assertThat(hits)
                     .hasSize(At.values().length)
                     .allSatisfy(
-                        (at, count) ->
-                            assertThat(count).as("%s at %s", role, at).isEqualTo(1)));
+                        (at, count) -> assertThat(count).as("%s at %s", role, at).isEqualTo(1)));
   }
 }

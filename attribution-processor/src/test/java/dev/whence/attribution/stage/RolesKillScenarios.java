@@ -54,8 +54,7 @@ final class RolesKillScenarios {
     int portion = responses / (rounds * At.values().length + rounds + 1);
     Map<Role, Map<At, Integer>> hits = new EnumMap<>(Role.class);
     try (FaultRun run = FaultRun.open(protocol, responses, directory)) {
-      RolesKillScenarios both =
-          new RolesKillScenarios(run, Math.min(8, Math.max(3, portion / 3)));
+      RolesKillScenarios both = new RolesKillScenarios(run, Math.min(8, Math.max(3, portion / 3)));
       both.run(portion, rounds, hits, new Random(responses));
       run.sendRest();
       run.awaitAllFinal();

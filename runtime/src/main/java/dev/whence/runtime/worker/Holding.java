@@ -115,8 +115,9 @@ final class Holding {
   }
 
   /**
-   * The next records to run, those that come first before the others. A partition on which a process died gives one record at a time, and
-   * only when the others have nothing left; a record that waits for a decision comes along.
+   * The next records to run, those that come first before the others. A partition on which a
+   * process died gives one record at a time, and only when the others have nothing left; a record
+   * that waits for a decision comes along.
    */
   List<BatchRun.Candidate> next(int mostRecords, long mostBytes) {
     List<BatchRun.Candidate> waiting = new ArrayList<>();

@@ -35,8 +35,8 @@ final class Partitions implements ConsumerRebalanceListener {
   private static final Duration HAND_BACK = Duration.ofSeconds(5);
 
   /**
-   * For so long others wait for urgent records that are, or may be, there and do not come: where the
-   * leader of a partition is away, say.
+   * For so long others wait for urgent records that are, or may be, there and do not come: where
+   * the leader of a partition is away, say.
    */
   private static final Duration MOST_WAIT_FOR_URGENT = Duration.ofSeconds(5);
 

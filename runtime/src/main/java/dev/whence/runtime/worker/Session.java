@@ -38,13 +38,14 @@ import org.slf4j.LoggerFactory;
  *                 resume <- commit results, dead letters and offsets in one short transaction
  * </pre>
  *
- * <p>Where a stage has urgent partitions, these are polled first, and others only where nothing waits
- * in them: an urgent record is run after the batch that is running when it can be read, unless it
- * takes longer than that to come from the broker.
+ * <p>Where a stage has urgent partitions, these are polled first, and others only where nothing
+ * waits in them: an urgent record is run after the batch that is running when it can be read,
+ * unless it takes longer than that to come from the broker.
  *
- * <p>Invariants: records are held until their results are committed or their partition is gone; what a
- * transaction covers is held at that moment; model work happens in no poll and in no transaction,
- * and is not repeated for an aborted transaction. Everything here runs on the poll thread.
+ * <p>Invariants: records are held until their results are committed or their partition is gone;
+ * what a transaction covers is held at that moment; model work happens in no poll and in no
+ * transaction, and is not repeated for an aborted transaction. Everything here runs on the poll
+ * thread.
  */
 final class Session {
   private static final Logger LOG = LoggerFactory.getLogger(Session.class);
@@ -55,10 +56,11 @@ final class Session {
   static final int RECORDS_OF_ONE_POLL = 8;
 
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
+
   /**
-   * For so long others wait, before each batch, for urgent records that nobody knows of. A poll that
-   * waits for nothing may see nothing of what has come: the client asks and answers on a thread of
-   * its own.
+   * For so long others wait, before each batch, for urgent records that nobody knows of. A poll
+   * that waits for nothing may see nothing of what has come: the client asks and answers on a
+   * thread of its own.
    */
   private static final Duration URGENT_POLL = Duration.ofMillis(50);
 
@@ -206,8 +208,7 @@ final class Session {
   private boolean pollUrgentOnly(Duration longest) {
     long began = System.nanoTime();
     ConsumerRecords<byte[], byte[]> polled = poll(longest);
-    partitions.waitedForUrgent(
-        Duration.ofNanos(System.nanoTime() - began), polled.partitions());
+    partitions.waitedForUrgent(Duration.ofNanos(System.nanoTime() - began), polled.partitions());
     holding.add(polled);
     return !polled.isEmpty();
   }
