@@ -3,22 +3,20 @@ package dev.whence.runtime.kafka;
 import org.apache.kafka.common.utils.Utils;
 
 /**
- * Partitions of a topic that are read before its others: the first quarter of them, one at least. A
+ * Partitions of a topic that are read before its others: every fourth one, from partition 1 on. A
  * topic of one partition has none. A right of way by partition leaves offsets in order, so nothing
- * else has to know of it.
+ * else has to know of it, and a partition stays what it is if their number is raised.
  *
  * <pre>
- * 12 partitions:  0 1 2 | 3 4 5 6 7 8 9 10 11
- *                urgent |  ordinary
+ * urgent:     1       5       9
+ * ordinary: 0   2 3 4   6 7 8   10 11
  * </pre>
- *
- * <p>Whoever writes and whoever reads may for a while see other numbers of partitions, if they are
- * raised: then some records have another place in the queue, and none is lost.
  *
  * @param partitions of the topic
  */
 public record UrgentPartitions(int partitions) {
-  private static final int SHARE = 4;
+  private static final int EVERY = 4;
+  private static final int FIRST = 1;
 
   public UrgentPartitions {
     if (partitions < 1) {
@@ -27,22 +25,20 @@ public record UrgentPartitions(int partitions) {
     }
   }
 
-  /** How many of them are read first. */
-  public int count() {
-    return partitions == 1 ? 0 : Math.max(1, partitions / SHARE);
-  }
-
-  /** Whether this one is. */
+  /** Whether this one is read first. */
   public boolean holds(int partition) {
-    return partition < count();
+    return partition % EVERY == FIRST;
   }
 
   /** Where a record belongs; the same for the same key. */
   public int of(byte[] key, boolean urgent) {
+    int count = (partitions - FIRST + EVERY - 1) / EVERY;
     int hash = Utils.toPositive(Utils.murmur2(key));
-    if (count() == 0) {
-      return 0;
+    if (urgent && count > 0) {
+      return FIRST + EVERY * (hash % count);
     }
-    return urgent ? hash % count() : count() + hash % (partitions - count());
+    int ordinary = hash % (partitions - count);
+    // One urgent partition comes after the first ordinary one, and after every third behind it.
+    return ordinary + (ordinary - FIRST + EVERY - 1) / (EVERY - 1);
   }
 }

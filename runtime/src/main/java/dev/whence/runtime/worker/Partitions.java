@@ -277,6 +277,11 @@ final class Partitions implements ConsumerRebalanceListener {
     }
     if (busy) {
       consumer.pause(partitions);
+    } else if (!urgent.isEmpty()) {
+      // The poll that tells of them would return their records, too, before urgent ones were asked
+      // for; the next one lets them be read, if it may.
+      partitions.removeAll(urgent.keySet());
+      consumer.pause(partitions);
     }
   }
 

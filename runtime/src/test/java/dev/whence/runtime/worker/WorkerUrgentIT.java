@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.kafka.UrgentPartitions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -19,9 +20,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Six partitions, of which the first one is read before the others. */
+/** Six partitions, of which two are read before the others. */
 class WorkerUrgentIT {
-  private static final int URGENT = 0;
+  private static final UrgentPartitions PARTITIONS = new UrgentPartitions(WorkerBench.PARTITIONS);
   private static final int BATCH = 4;
   private static final Duration LONGEST = Duration.ofMinutes(2);
 
@@ -82,11 +83,10 @@ class WorkerUrgentIT {
     List<Future<?>> sent = new ArrayList<>();
     try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
       for (int i = 0; i < count; i++) {
-        int partition = urgent ? URGENT : 1 + i % (WorkerBench.PARTITIONS - 1);
+        byte[] key = WorkerBench.bytes(name + i);
         sent.add(
             producer.send(
-                new ProducerRecord<>(
-                    topics.in(), partition, WorkerBench.bytes(name + i), new byte[1])));
+                new ProducerRecord<>(topics.in(), PARTITIONS.of(key, urgent), key, new byte[1])));
       }
       for (Future<?> one : sent) {
         one.get(30, TimeUnit.SECONDS);
