@@ -273,9 +273,13 @@ final class FaultRun implements AutoCloseable {
 
   /** Waits for something that the processes bring about that were not ended. */
   void awaitAlive(BooleanSupplier condition) {
+    awaitAlive(SELDOM, condition);
+  }
+
+  private void awaitAlive(Duration every, BooleanSupplier condition) {
     await()
         .atMost(LONGEST)
-        .pollInterval(SELDOM)
+        .pollInterval(every)
         .until(
             () -> condition.getAsBoolean() || processes.stream().anyMatch(one -> !one.isAlive()));
     assertThat(condition.getAsBoolean())
@@ -443,7 +447,9 @@ final class FaultRun implements AutoCloseable {
 
   /** Waits until each response that was sent has a final attribution. */
   void awaitAllFinal() {
-    awaitAlive(() -> finals(bench.attributions(topics)).size() >= sent);
+    awaitAlive(
+        Duration.ofSeconds(1), // each look reads the whole topic
+        () -> finals(bench.attributions(topics)).size() >= sent);
   }
 
   private static List<Attribution> finals(List<Attribution> attributions) {
