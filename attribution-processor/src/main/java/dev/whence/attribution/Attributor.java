@@ -198,7 +198,11 @@ public final class Attributor {
   private AttributionResult unscored(Conversation conversation, EngineException e) {
     return switch (e.kind()) {
       case UNSUPPORTED ->
-          unscored(conversation, AttributionStatus.UNSUPPORTED, "SCORER_UNSUPPORTED", message(e));
+          unscored(
+              conversation,
+              AttributionStatus.UNSUPPORTED,
+              Refusal.SCORER_UNSUPPORTED.name(),
+              message(e));
       case RECORD -> unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e));
       case MODEL, ENVIRONMENT -> throw e;
     };
@@ -232,7 +236,7 @@ public final class Attributor {
       figures += ", and " + figures(cheaper.get(), estimate);
     }
     throw new NotScorableException(
-        "COST_OVER_BOUND",
+        Refusal.COST_OVER_BOUND,
         String.format(
             Locale.ROOT,
             "%s for %d sources in %d tokens: more than the bound of %.1f s.",

@@ -42,7 +42,8 @@ record ContextWindow(int tokens) {
   }
 
   NotScorableException tooLong(int promptTokens, int responseTokens) {
-    return new NotScorableException("PROMPT_TOO_LONG", sizes(promptTokens, responseTokens) + ".");
+    return new NotScorableException(
+        Refusal.PROMPT_TOO_LONG, sizes(promptTokens, responseTokens) + ".");
   }
 
   private String sizes(int promptTokens, int responseTokens) {
@@ -71,7 +72,7 @@ record ContextWindow(int tokens) {
     while (!holds(rest.prompt().length(), rest.response().length())) {
       if (next == order.size()) {
         throw new NotScorableException(
-            "PROMPT_TOO_LONG",
+            Refusal.PROMPT_TOO_LONG,
             String.format(
                 Locale.ROOT,
                 "%s, not even without the %d of its %d sources that may be left out.",
@@ -90,7 +91,7 @@ record ContextWindow(int tokens) {
     }
     if (rest.prompt().length() == 0) {
       throw new NotScorableException(
-          "PROMPT_TOO_LONG",
+          Refusal.PROMPT_TOO_LONG,
           sizes(task.prompt().length(), task.response().length())
               + ", and without its sources nothing is left of the prompt.");
     }

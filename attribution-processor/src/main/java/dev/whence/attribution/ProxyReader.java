@@ -41,12 +41,11 @@ final class ProxyReader {
     try {
       read = reader.read(conversation, leftOut);
     } catch (NotScorableException e) {
-      throw new NotScorableException(
-          "PROXY_" + e.code(), "The proxy can not score it: " + e.sentence());
+      throw e.ofProxy();
     }
     if (read.notes().contains(AttributionNote.TEXT_NOT_READ)) {
       throw new NotScorableException(
-          "PROXY_CANNOT_READ",
+          Refusal.PROXY_CANNOT_READ,
           "The proxy's vocabulary can not spell the text, or that of a source; choose a proxy that"
               + " knows its script.");
     }
@@ -61,7 +60,7 @@ final class ProxyReader {
       Integer index = places.get(SourcePlace.of(source));
       if (index == null) {
         throw new NotScorableException(
-            "PROXY_OTHER_SOURCES",
+            Refusal.PROXY_OTHER_SOURCES,
             "The proxy's chat template leaves out a source that the target's has.");
       }
       sources.add(index);

@@ -96,7 +96,7 @@ final class TaskReader {
         TokenizedResponse.of(tokenizer, conversation.response(), endToken, List.of());
     if (response.length() == 0) {
       throw new NotScorableException(
-          "EMPTY_RESPONSE", "The response is empty and no end token is scored.");
+          Refusal.EMPTY_RESPONSE, "The response is empty and no end token is scored.");
     }
     TokenizedPrompt tokens =
         new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
@@ -114,7 +114,7 @@ final class TaskReader {
             without);
     if (task.prompt().length() == 0) {
       throw new NotScorableException(
-          "EMPTY_PROMPT",
+          Refusal.EMPTY_PROMPT,
           "The prompt has no token, so the first token of the response follows from nothing.");
     }
     Optional<Fitted> fitted = Optional.empty();
@@ -158,7 +158,7 @@ final class TaskReader {
       if (e.kind() != EngineException.Kind.UNSUPPORTED) {
         throw e;
       }
-      throw new NotScorableException("TEMPLATE_UNSUPPORTED", String.valueOf(e.getMessage()));
+      throw new NotScorableException(Refusal.TEMPLATE_UNSUPPORTED, String.valueOf(e.getMessage()));
     }
   }
 
@@ -167,7 +167,7 @@ final class TaskReader {
         conversation.parts().filter(part -> part.kind() == PartKind.MEDIA).findFirst();
     if (media.isPresent()) {
       throw new NotScorableException(
-          "MEDIA_PART", "The prompt has an image, audio or other part without text.");
+          Refusal.MEDIA_PART, "The prompt has an image, audio or other part without text.");
     }
   }
 
@@ -184,7 +184,7 @@ final class TaskReader {
     int longest = scorer.tokenizer().longestToken();
     if ((long) prompt.length() + response.length() > most * longest) {
       throw new NotScorableException(
-          "PROMPT_TOO_LONG",
+          Refusal.PROMPT_TOO_LONG,
           "The prompt of "
               + prompt.length()
               + " characters and the response of "
@@ -203,7 +203,7 @@ final class TaskReader {
       throws NotScorableException {
     if (TokenCount.isOver(scorer.tokenizer(), text, (int) most)) {
       throw new NotScorableException(
-          "PROMPT_TOO_LONG",
+          Refusal.PROMPT_TOO_LONG,
           "The "
               + what
               + " of "
@@ -227,7 +227,7 @@ final class TaskReader {
       return context.read(prompt);
     } catch (ContextPattern.TooSlowException e) {
       throw new NotScorableException(
-          "CONTEXT_PATTERN_TOO_SLOW",
+          Refusal.CONTEXT_PATTERN_TOO_SLOW,
           "The context pattern backtracks too much on this prompt; write it without nested"
               + " repetitions.");
     }
@@ -243,10 +243,15 @@ final class TaskReader {
   /** The end token is scored exactly if the model stopped by itself and the template writes one. */
   private static int endToken(
       Tokenizer tokenizer, RenderedPrompt prompt, Conversation conversation) {
-    if (!conversation.finishReason().equals("stop") || prompt.endToken().isEmpty()) {
+    if (!stoppedByItself(conversation) || prompt.endToken().isEmpty()) {
       return -1;
     }
     return tokenizer.idOf(prompt.endToken());
+  }
+
+  /** Whether the model has generated an end token, and not been cut off before. */
+  static boolean stoppedByItself(Conversation conversation) {
+    return conversation.finishReason().equals("stop");
   }
 
   private static boolean hasSpecialToken(

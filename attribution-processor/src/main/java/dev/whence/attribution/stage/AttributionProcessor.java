@@ -196,6 +196,7 @@ public final class AttributionProcessor implements AutoCloseable {
         new Parts(
             config,
             topics,
+            clients,
             instance,
             scoring,
             () -> releases.awaitReleases(RELEASES_READ),
@@ -236,6 +237,7 @@ public final class AttributionProcessor implements AutoCloseable {
   private record Parts(
       AttributionConfig config,
       Topics topics,
+      Clients clients,
       String instance,
       ScoringModel scoring,
       Supplier<List<ModelRelease>> releases,
@@ -260,7 +262,10 @@ public final class AttributionProcessor implements AutoCloseable {
               .escalation()
               .flatMap(options -> calibrator.map(known -> new FastPath(options, known))),
           new Escalations(
-              writer, topics.escalations().name(), topics.escalations().maxMessageBytes()),
+              writer,
+              topics.escalations().name(),
+              topics.escalations().maxMessageBytes(),
+              () -> clients.partitions(topics.escalations().name())),
           () -> agreements.ifPresent(AgreementLog::await),
           config.largestRecordBytes());
     }

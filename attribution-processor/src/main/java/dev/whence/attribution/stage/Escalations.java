@@ -1,5 +1,6 @@
 package dev.whence.attribution.stage;
 
+import dev.whence.runtime.kafka.UrgentPartitions;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Result;
 import dev.whence.schemas.avro.Attribution;
@@ -10,8 +11,12 @@ import dev.whence.schemas.avro.SourceScore;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.function.IntSupplier;
 
-/** Makes {@link Escalation} events: the response, the fast result and what is asked. */
+/**
+ * Makes {@link Escalation} events: the response, the fast result and what is asked. Urgent ones go
+ * to the partitions of the topic that the target reads first.
+ */
 final class Escalations {
   /** Room that headers, framing and incompressible batches take. */
   private static final int MARGIN_BYTES = 64 << 10;
@@ -19,14 +24,27 @@ final class Escalations {
   private final EventWriter writer;
   private final String topic;
   private final int largestBytes;
+  private final IntSupplier partitions;
+  private Optional<UrgentPartitions> urgent = Optional.empty();
 
   /**
    * @param largestBytes that the topic takes
+   * @param partitions looks up how many the topic has
    */
-  Escalations(EventWriter writer, String topic, int largestBytes) {
+  Escalations(EventWriter writer, String topic, int largestBytes, IntSupplier partitions) {
     this.writer = writer;
     this.topic = topic;
     this.largestBytes = largestBytes - MARGIN_BYTES;
+    this.partitions = partitions;
+  }
+
+  /**
+   * Called before the first escalation.
+   *
+   * @throws dev.whence.runtime.worker.EnvironmentException if the topic can not be looked up
+   */
+  void open() {
+    urgent = Optional.of(new UrgentPartitions(partitions.getAsInt()));
   }
 
   /**
@@ -68,7 +86,7 @@ final class Escalations {
               fast.getTraceparent(),
               Optional::empty);
       if (result.value().length <= largestBytes) {
-        return Optional.of(result);
+        return Optional.of(result.toPartition(urgent.orElseThrow().of(result.key(), why.urgent())));
       }
       smaller = AttributionEvents.smaller(smaller.get());
     }

@@ -3,6 +3,8 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
+import dev.whence.attribution.AttributionStatus;
+import dev.whence.attribution.Refusal;
 import dev.whence.attribution.confidence.Calibration;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Calibrator;
@@ -19,6 +21,9 @@ import java.util.OptionalDouble;
  * <ol>
  *   <li>Requested: the response has an attribute that asks for the target, whatever the fast path
  *       made of it.
+ *   <li>By its own reason code: UNSUPPORTED for a reason that is the fast model's and not the
+ *       response's ({@link Refusal#isOfModel}), such as its window; the target may score it. What
+ *       it refuses, too, is final.
  *   <li>Windowed: sources were left out of the prompt; the target may have room for them.
  *   <li>Not read: the fast model's vocabulary can not spell the text, so its scores mean nothing.
  *   <li>Shadow: drawn by a hash of the responseId, to measure how often the target agrees.
@@ -90,6 +95,11 @@ final class FastPath {
    */
   Verdict judge(Conversation conversation, AttributionResult result, String scorer) {
     boolean requested = requested(conversation);
+    if (result.status() == AttributionStatus.UNSUPPORTED && !requested) {
+      return Refusal.of(result.reasonCode()).filter(why -> why.isOfModel(conversation)).isPresent()
+          ? unmeasured(result.reasonCode(), false)
+          : new Stands(OptionalDouble.empty());
+    }
     // No agreement is measured where nothing was scored, or not all of the prompt was read.
     boolean read = !result.flags().contains(AttributionNote.TEXT_NOT_READ.name());
     if (!result.leftOut().isEmpty() || result.sources().isEmpty() || !read) {

@@ -81,6 +81,9 @@ final class FastStage implements Stage {
 
   @Override
   public void open() {
+    if (fastPath.isPresent()) {
+      escalations.open();
+    }
     model.openFirst(releases.get());
     awaitMeasured.run();
   }
@@ -201,6 +204,19 @@ final class FastStage implements Stage {
     }
   }
 
+  /**
+   * FAILED is final at once; no target is asked, whatever the reason:
+   *
+   * <ul>
+   *   <li>The record can not be read, is no usable response, or it or its result is larger than is
+   *       taken: an escalation holds both.
+   *   <li>The fast model failed on it, or its environment did (SCORER_FAILED, MODEL_FAILED,
+   *       ENVIRONMENT_FAILED), and on others it works. That is a defect to be looked into and not a
+   *       limit to be lived with, so a dead letter is written; once it is mended, or with another
+   *       model, {@code whence dlq replay} takes the response through both roles.
+   *   <li>Processes died of it (ATTEMPTS_EXHAUSTED): the target's would be the next.
+   * </ul>
+   */
   @Override
   public Outcome.Written failed(SourceRecord record, Failure failure) {
     Optional<Conversation> conversation =

@@ -118,6 +118,12 @@ final class TargetStage implements Stage {
     return Role.TARGET.stage();
   }
 
+  /** What somebody asked for has the right of way; {@link Escalations} puts it there. */
+  @Override
+  public boolean urgentFirst() {
+    return true;
+  }
+
   @Override
   public void open() {
     model.openFirst(releases.get());

@@ -17,6 +17,7 @@ import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.Escalation;
 import io.confluent.kafka.serializers.KafkaAvroDeserializer;
 import io.confluent.kafka.serializers.KafkaAvroSerializer;
 import java.io.IOException;
@@ -146,13 +147,19 @@ final class AttributionBench implements AutoCloseable {
 
   /** All attributions, as Confluent's deserializer reads them. */
   List<Attribution> attributions(Topics topics) {
+    return read(topics.attributions().name(), Attribution.class);
+  }
+
+  /** All escalations, by the same. */
+  List<Escalation> escalations(Topics topics) {
+    return read(topics.escalations().name(), Escalation.class);
+  }
+
+  private <T> List<T> read(String topic, Class<T> type) {
     try (KafkaAvroDeserializer deserializer = new KafkaAvroDeserializer()) {
       deserializer.configure(AvroSerdes.deserializer(registry.url(), Map.of()), false);
-      return read(topics.attributions().name()).stream()
-          .map(
-              record ->
-                  (Attribution)
-                      deserializer.deserialize(topics.attributions().name(), record.value()))
+      return read(topic).stream()
+          .map(record -> type.cast(deserializer.deserialize(topic, record.value())))
           .toList();
     }
   }

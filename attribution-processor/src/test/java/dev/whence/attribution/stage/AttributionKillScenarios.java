@@ -48,8 +48,8 @@ final class AttributionKillScenarios {
     BETWEEN_SEND_AND_COMMIT(ApiKeys.END_TXN, Way.REQUEST),
     COMMITTED_BUT_NOT_TOLD(ApiKeys.END_TXN, Way.RESPONSE);
 
-    private final ApiKeys api;
-    private final Way way;
+    final ApiKeys api;
+    final Way way;
 
     At(ApiKeys api, Way way) {
       this.api = api;
@@ -106,7 +106,8 @@ final class AttributionKillScenarios {
           boolean again;
           do {
             run.send(portion);
-            boolean hit = killed(run, process, at, random);
+            Stop stop = run.stop(A, at.api, at.way, random.nextInt(2));
+            boolean hit = killed(run, Role.FAST, A, process, at, stop, random);
             hits.merge(at, hit ? 1 : 0, Integer::sum);
             again = !hit && spare-- > 0;
             Map<TopicPartition, Long> begun = run.begun();
@@ -126,12 +127,18 @@ final class AttributionKillScenarios {
     return hits;
   }
 
-  private static boolean killed(FaultRun run, Process process, At at, Random random)
-      throws Exception {
-    Stop stop = run.stop(A, at.api, at.way, random.nextInt(2));
-    assertThat(stop.isReachedWithin(FaultRun.LONGEST)).as("%s is reached", at).isTrue();
-    int produced = run.passed(A, ApiKeys.PRODUCE, Way.REQUEST);
-    int ended = run.passed(A, ApiKeys.END_TXN, Way.REQUEST);
+  /**
+   * Kills an instance once it has come to a place.
+   *
+   * @param stop of what is said there, on its way
+   * @return whether it was hit there, as the broker has it
+   */
+  static boolean killed(
+      FaultRun run, Role role, String instance, Process process, At at, Stop stop, Random random)
+      throws InterruptedException {
+    assertThat(stop.isReachedWithin(FaultRun.LONGEST)).as("%s of %s is reached", at, role).isTrue();
+    int produced = run.passed(instance, ApiKeys.PRODUCE, Way.REQUEST);
+    int ended = run.passed(instance, ApiKeys.END_TXN, Way.REQUEST);
     if (at == At.IN_THE_MODEL) {
       stop.release();
       LockSupport.parkNanos(Duration.ofMillis(random.nextInt(10)).toNanos());
@@ -141,13 +148,14 @@ final class AttributionKillScenarios {
     boolean said =
         switch (at) {
           // That it begins, and nothing since.
-          case IN_THE_MODEL -> produced == run.passed(A, ApiKeys.PRODUCE, Way.REQUEST);
-          case INSIDE_THE_TRANSACTION -> ended == run.passed(A, ApiKeys.END_TXN, Way.REQUEST);
+          case IN_THE_MODEL -> produced == run.passed(instance, ApiKeys.PRODUCE, Way.REQUEST);
+          case INSIDE_THE_TRANSACTION ->
+              ended == run.passed(instance, ApiKeys.END_TXN, Way.REQUEST);
           case BETWEEN_SEND_AND_COMMIT, COMMITTED_BUT_NOT_TOLD -> true;
         };
-    boolean left = at.leaves(run.transaction(A));
+    boolean left = at.leaves(run.transaction(instance));
     // What a batch had begun and not run may still be begun after its commit.
-    boolean begun = at == At.COMMITTED_BUT_NOT_TOLD || !run.begun().isEmpty();
+    boolean begun = at == At.COMMITTED_BUT_NOT_TOLD || !run.begun(role).isEmpty();
     return said && left && begun;
   }
 

@@ -7,18 +7,30 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.Granularity;
 import dev.whence.attribution.OverWindow;
+import dev.whence.attribution.Refusal;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.attribution.confidence.Features;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.AsciiTokenizer;
 import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.FailingScorer;
 import dev.whence.attribution.toy.OtherScorer;
+import dev.whence.attribution.toy.TemplatedScorer;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.RenderedPrompt;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -88,9 +100,88 @@ class FastPathTest {
       assertThat(verdict.urgent()).isTrue();
       assertThat(verdict.candidates()).isEmpty();
     }
-    for (AttributionResult result : List.of(refused, sourceless)) {
-      assertThat(asking.judge(CONVERSATION, result, "s")).isInstanceOf(FastPath.Stands.class);
-    }
+    assertThat(asking.judge(CONVERSATION, sourceless, "s")).isInstanceOf(FastPath.Stands.class);
+  }
+
+  private static AttributionResult refused(
+      Refusal why, Scorer scorer, AttributionOptions options, Conversation conversation) {
+    AttributionResult result = new Attributor(scorer, options).attribute(conversation);
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.reasonCode()).isEqualTo(why.name());
+    return result;
+  }
+
+  private static AttributionOptions options(double maxCost, String contextPattern) {
+    return new AttributionOptions(
+        MethodOptions.DEFAULT, Granularity.SENTENCE, maxCost, false, contextPattern);
+  }
+
+  private void isHandedOn(AttributionResult result, Conversation conversation) {
+    FastPath.Escalated verdict = (FastPath.Escalated) path.judge(conversation, result, "s");
+    assertThat(verdict.code()).isEqualTo(result.reasonCode());
+    assertThat(verdict.urgent()).isFalse();
+    assertThat(verdict.candidates()).isEmpty();
+    assertThat(verdict.confidence()).isEmpty();
+    assertThat(FastPath.drawn(verdict.code())).as("a pair to learn from").isFalse();
+  }
+
+  private void stands(AttributionResult result, Conversation conversation) {
+    assertThat(path.judge(conversation, result, "s")).isInstanceOf(FastPath.Stands.class);
+  }
+
+  @Test
+  void whatIsALimitOfTheFastModelIsTheTargetsAndWhatNobodyCanScoreStands() {
+    AttributionOptions usual = AttributionOptions.DEFAULT;
+    Scorer model = new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 2048, 3);
+    isHandedOn(
+        refused(
+            Refusal.PROMPT_TOO_LONG,
+            new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 20, 3),
+            usual,
+            CONVERSATION),
+        CONVERSATION);
+    isHandedOn(
+        refused(Refusal.COST_OVER_BOUND, model, options(1e-12, ""), CONVERSATION), CONVERSATION);
+    PromptTemplate narrow =
+        conversation -> {
+          throw new EngineException(EngineException.Kind.UNSUPPORTED, "no place for documents");
+        };
+    isHandedOn(
+        refused(
+            Refusal.TEMPLATE_UNSUPPORTED, new TemplatedScorer(model, narrow), usual, CONVERSATION),
+        CONVERSATION);
+    isHandedOn(
+        refused(
+            Refusal.SCORER_UNSUPPORTED,
+            new FailingScorer(model, EngineException.Kind.UNSUPPORTED),
+            usual,
+            CONVERSATION),
+        CONVERSATION);
+
+    Conversation image = Conversations.of("The mat.", "stop", Part.of(PartKind.MEDIA, "image", ""));
+    stands(refused(Refusal.MEDIA_PART, model, usual, image), image);
+    Conversation slow = Conversations.of("The mat.", "stop", question("a".repeat(900) + "!"));
+    stands(refused(Refusal.CONTEXT_PATTERN_TOO_SLOW, model, options(0, "((?:a+)+)b"), slow), slow);
+  }
+
+  @Test
+  void anEmptyResponseIsTheTargetsOnlyIfItsTemplateMayWriteAnEndToken() {
+    Scorer model = new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 2048, 3);
+    Conversation cutOff = Conversations.of("", "length", question("Where is the cat?"));
+    stands(refused(Refusal.EMPTY_RESPONSE, model, AttributionOptions.DEFAULT, cutOff), cutOff);
+    Conversation stopped = Conversations.of("", "stop", question("Where is the cat?"));
+    PromptTemplate endless =
+        conversation -> {
+          RenderedPrompt rendered = model.template().render(conversation);
+          return new RenderedPrompt(rendered.text(), rendered.segments(), "");
+        };
+    isHandedOn(
+        refused(
+            Refusal.EMPTY_RESPONSE,
+            new TemplatedScorer(model, endless),
+            AttributionOptions.DEFAULT,
+            stopped),
+        stopped);
   }
 
   @Test

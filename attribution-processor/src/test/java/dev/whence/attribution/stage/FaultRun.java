@@ -24,6 +24,7 @@ import dev.whence.samples.World;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.ScoringStatus;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -32,11 +33,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -48,6 +53,7 @@ import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
+import org.apache.kafka.clients.admin.MemberDescription;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
@@ -66,6 +72,11 @@ import org.apache.kafka.common.protocol.ApiKeys;
 final class FaultRun implements AutoCloseable {
   /** Generous: a machine that others keep busy is slow, and nothing here is about speed. */
   static final Duration LONGEST = Duration.ofMinutes(4);
+
+  /**
+   * Share of the responses that are scored where both roles are at work; others are sampled out.
+   */
+  static final double SCORED_BY_BOTH = 0.75;
 
   /** A member that was killed is given up after so long. */
   private static final String SESSION_MILLIS = "4000";
@@ -88,7 +99,8 @@ final class FaultRun implements AutoCloseable {
   private final Path model;
   private final Admin admin;
   private final List<Conversation> responses;
-  private final List<Process> processes = new ArrayList<>();
+  private final List<Process> processes = new CopyOnWriteArrayList<>();
+  private final Map<String, Role> roles = new ConcurrentHashMap<>();
   private int sent;
   private int besides;
 
@@ -202,22 +214,35 @@ final class FaultRun implements AutoCloseable {
     send(responses.size() - sent);
   }
 
-  /** Client id, and transactional id, of an instance. */
+  /** Client id, and transactional id, of an instance that was started. */
   String client(String instance) {
-    return group() + "-" + instance;
+    return group(role(instance)) + "-" + instance;
   }
 
-  private String group() {
-    return AttributionBench.prefix(topics) + "attribution";
+  private Role role(String instance) {
+    Role role = roles.get(instance);
+    assertThat(role).as("the role of %s, which was started", instance).isNotNull();
+    return role;
+  }
+
+  private String group(Role role) {
+    return AttributionBench.prefix(topics) + role.defaultGroup();
   }
 
   /** Starts a processor in a JVM of its own. */
   Process start(String instance, Map<String, String> more) throws IOException {
+    return start(Role.FAST, instance, more);
+  }
+
+  /** The same in one of the two roles. */
+  Process start(Role role, String instance, Map<String, String> more) throws IOException {
+    roles.put(instance, role);
     Map<String, String> settings = new HashMap<>();
+    settings.put("role", role.name().toLowerCase(Locale.ROOT));
     settings.put("kafka.bootstrap.servers", gate.address());
     settings.put("registry.url", bench.registry.url());
     settings.put("topics.prefix", AttributionBench.prefix(topics));
-    settings.put("group", group());
+    settings.put("group", group(role));
     settings.put("group.protocol", protocol.name().toLowerCase(Locale.ROOT));
     if (protocol == GroupProtocol.CLASSIC) {
       settings.put("consumer.session.timeout.ms", SESSION_MILLIS);
@@ -292,22 +317,26 @@ final class FaultRun implements AutoCloseable {
 
   /** How many responses are committed as done. */
   long done() {
-    return committed().values().stream().mapToLong(OffsetAndMetadata::offset).sum();
+    return committed(Role.FAST).values().stream().mapToLong(OffsetAndMetadata::offset).sum();
   }
 
   void awaitDone(long count) {
     awaitAlive(() -> done() >= count);
   }
 
-  /** Waits for something that the process started last, and not ended since, brings about. */
+  /** Waits for something that the processes bring about that were not ended. */
   void awaitAlive(BooleanSupplier condition) {
-    Process last = processes.get(processes.size() - 1);
+    awaitAlive(SELDOM, condition);
+  }
+
+  private void awaitAlive(Duration every, BooleanSupplier condition) {
     await()
         .atMost(LONGEST)
-        .pollInterval(SELDOM)
-        .until(() -> condition.getAsBoolean() || !last.isAlive());
+        .pollInterval(every)
+        .until(
+            () -> condition.getAsBoolean() || processes.stream().anyMatch(one -> !one.isAlive()));
     assertThat(condition.getAsBoolean())
-        .as("the process started last does its work; its log is in %s", directory)
+        .as("the processes live and do their work; their logs are in %s", directory)
         .isTrue();
   }
 
@@ -318,8 +347,13 @@ final class FaultRun implements AutoCloseable {
 
   /** Per partition one past the last record that was begun and not committed. */
   Map<TopicPartition, Long> begun() {
+    return begun(Role.FAST);
+  }
+
+  /** The same of what a role reads. */
+  Map<TopicPartition, Long> begun(Role role) {
     Map<TopicPartition, Long> begun = new HashMap<>();
-    committed()
+    committed(role)
         .forEach(
             (partition, offset) ->
                 BEGUN_TO
@@ -334,12 +368,21 @@ final class FaultRun implements AutoCloseable {
 
   /** Waits until these offsets are committed. */
   void awaitDone(Map<TopicPartition, Long> offsets) {
-    awaitAlive(() -> reached(offsets) == offsets.size());
+    awaitDone(Role.FAST, offsets);
+  }
+
+  /** The same of what a role reads. */
+  void awaitDone(Role role, Map<TopicPartition, Long> offsets) {
+    awaitAlive(() -> reached(role, offsets) == offsets.size());
   }
 
   /** How many of these offsets are committed. */
   long reached(Map<TopicPartition, Long> offsets) {
-    Map<TopicPartition, OffsetAndMetadata> committed = committed();
+    return reached(Role.FAST, offsets);
+  }
+
+  private long reached(Role role, Map<TopicPartition, Long> offsets) {
+    Map<TopicPartition, OffsetAndMetadata> committed = committed(role);
     return offsets.entrySet().stream()
         .filter(
             wanted -> {
@@ -349,23 +392,26 @@ final class FaultRun implements AutoCloseable {
         .count();
   }
 
-  private Map<TopicPartition, OffsetAndMetadata> committed() {
-    return get(admin.listConsumerGroupOffsets(group()).partitionsToOffsetAndMetadata());
+  private Map<TopicPartition, OffsetAndMetadata> committed(Role role) {
+    return get(admin.listConsumerGroupOffsets(group(role)).partitionsToOffsetAndMetadata());
   }
 
   /** How many partitions each member of the group has. */
   List<Integer> assigned() {
-    return get(admin.describeConsumerGroups(List.of(group())).all()).get(group()).members().stream()
-        .map(member -> member.assignment().topicPartitions().size())
-        .toList();
+    return members().stream().map(member -> member.assignment().topicPartitions().size()).toList();
   }
 
   /** The partitions that an instance has; empty as long as the group says none. */
   Set<TopicPartition> assignedTo(String instance) {
-    return get(admin.describeConsumerGroups(List.of(group())).all()).get(group()).members().stream()
+    return members().stream()
         .filter(member -> member.clientId().equals(client(instance)))
         .flatMap(member -> member.assignment().topicPartitions().stream())
         .collect(Collectors.toSet());
+  }
+
+  private Collection<MemberDescription> members() {
+    String group = group(Role.FAST);
+    return get(admin.describeConsumerGroups(List.of(group)).all()).get(group).members();
   }
 
   int partitions() {
@@ -400,10 +446,16 @@ final class FaultRun implements AutoCloseable {
         : Transaction.RESULTS_WRITTEN;
   }
 
-  /** How many offsets of attributions and dead letters read_committed readers do not reach. */
+  /** How many offsets of what the processors write read_committed readers do not reach. */
   private long unstable() {
     List<TopicPartition> partitions = new ArrayList<>();
-    for (var topic : List.of(topics.attributions(), topics.deadLettersOf(topics.responses()))) {
+    for (var topic :
+        List.of(
+            topics.attributions(),
+            topics.escalations(),
+            topics.agreements(),
+            topics.deadLettersOf(topics.responses()),
+            topics.deadLettersOf(topics.escalations()))) {
       IntStream.range(0, topic.partitions())
           .forEach(i -> partitions.add(new TopicPartition(topic.name(), i)));
     }
@@ -442,6 +494,80 @@ final class FaultRun implements AutoCloseable {
               assertThat(one.getPhase()).isEqualTo(AttributionPhase.FINAL);
               assertThat(one.getStatus()).isEqualTo(ScoringStatus.SCORED);
             });
+    assertNothingLeft();
+    assertUndisturbed(attributions, step);
+  }
+
+  /** Waits until each response that was sent has a final attribution. */
+  void awaitAllFinal() {
+    awaitAlive(
+        Duration.ofSeconds(1), // each look reads the whole topic
+        () -> finals(bench.attributions(topics)).size() >= sent);
+  }
+
+  private static List<Attribution> finals(List<Attribution> attributions) {
+    return attributions.stream().filter(one -> one.getPhase() == AttributionPhase.FINAL).toList();
+  }
+
+  private static Set<String> ids(List<Attribution> attributions) {
+    Set<String> ids = new HashSet<>();
+    for (Attribution one : attributions) {
+      assertThat(ids.add(one.getResponseId())).as("%s comes once", one.getResponseId()).isTrue();
+    }
+    return ids;
+  }
+
+  /**
+   * With both roles at work, and all that has sources handed on: every response has exactly one
+   * final attribution; those of the FAST role are sampled out or without sources, each of the
+   * others has one provisional attribution and one escalation before it, which the target has
+   * scored as it does without Kafka. Nothing was given up, and no transaction is left.
+   *
+   * @param step one in so many is scored again, undisturbed
+   */
+  void assertEachFinalOnceWithBothRoles(int step) {
+    assertThat(sent).as("all responses were sent").isEqualTo(responses.size());
+    List<Attribution> attributions = bench.attributions(topics);
+    List<Attribution> finals = finals(attributions);
+    assertThat(ids(finals))
+        .as("one final attribution each")
+        .isEqualTo(responses.stream().map(Conversation::responseId).collect(Collectors.toSet()));
+    List<Attribution> byTarget = finals.stream().filter(one -> one.getRevision() == 1).toList();
+    List<Attribution> byFast = finals.stream().filter(one -> one.getRevision() == 0).toList();
+    assertThat(byTarget).isNotEmpty();
+    assertThat(byFast).isNotEmpty();
+    assertThat(byTarget.size() + byFast.size()).isEqualTo(finals.size());
+    assertThat(byFast)
+        .allSatisfy(
+            one -> {
+              boolean sampledOut = Sampling.share(one.getResponseId()) >= SCORED_BY_BOTH;
+              assertThat(one.getStatus())
+                  .isEqualTo(sampledOut ? ScoringStatus.SAMPLED_OUT : ScoringStatus.SCORED);
+              assertThat(one.getSources()).isEmpty();
+            });
+    List<Attribution> provisional = new ArrayList<>(attributions);
+    provisional.removeAll(finals);
+    assertThat(provisional).allMatch(one -> one.getPhase() == AttributionPhase.PROVISIONAL);
+    assertThat(ids(provisional)).as("handed on, and closed").isEqualTo(ids(byTarget));
+    assertThat(bench.escalations(topics))
+        .extracting(Escalation::getResponseId)
+        .containsExactlyInAnyOrderElementsOf(ids(byTarget));
+    assertThat(byTarget)
+        .allSatisfy(one -> assertThat(one.getStatus()).isEqualTo(ScoringStatus.SCORED))
+        .allSatisfy(one -> assertThat(one.getFlags()).doesNotContain(TargetStage.FAILED));
+    assertThat(bench.read(topics.agreements().name()))
+        .extracting(record -> new String(record.key(), StandardCharsets.UTF_8))
+        .doesNotHaveDuplicates()
+        .hasSize((int) byTarget.stream().filter(one -> one.getAgreed() != null).count());
+    assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name()))
+        .as("dead letters of escalations")
+        .isEmpty();
+    assertThat(begun(Role.TARGET)).as("escalations begun and not done").isEmpty();
+    assertNothingLeft();
+    assertUndisturbed(byTarget, step);
+  }
+
+  private void assertNothingLeft() {
     assertThat(bench.read(topics.deadLettersOf(topics.responses()).name()))
         .as("dead letters")
         .isEmpty();
@@ -452,7 +578,8 @@ final class FaultRun implements AutoCloseable {
         .untilAsserted(
             () ->
                 assertThat(get(admin.listTransactions().all()))
-                    .filteredOn(one -> one.transactionalId().startsWith(group()))
+                    .filteredOn(
+                        one -> one.transactionalId().startsWith(AttributionBench.prefix(topics)))
                     .extracting(TransactionListing::state)
                     .allMatch(
                         state ->
@@ -460,10 +587,6 @@ final class FaultRun implements AutoCloseable {
                                 || state == TransactionState.COMPLETE_ABORT
                                 || state == TransactionState.EMPTY));
     assertThat(unstable()).as("offsets that readers of committed records do not reach").isZero();
-    assertUndisturbed(
-        attributions.stream()
-            .collect(Collectors.toMap(Attribution::getResponseId, Function.identity())),
-        step);
   }
 
   /** All are scored once but one, which has failed and lies in the dead letter queue. */
@@ -498,16 +621,21 @@ final class FaultRun implements AutoCloseable {
     assertThat(begun()).as("begun and not done").isEmpty();
   }
 
-  private void assertUndisturbed(Map<String, Attribution> published, int step) {
+  private void assertUndisturbed(List<Attribution> attributions, int step) {
+    Map<String, Attribution> published =
+        attributions.stream()
+            .collect(Collectors.toMap(Attribution::getResponseId, Function.identity()));
+    List<Conversation> these =
+        responses.stream().filter(one -> published.containsKey(one.responseId())).toList();
     try (LocalScorer scorer =
         LocalScorer.open(
             ModelFiles.open(model),
             EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32).withDevice("cpu"))) {
       Attributor attributor = new Attributor(scorer, AttributionOptions.DEFAULT);
       int sources = 0;
-      for (int i = 0; i < responses.size(); i += step) {
-        AttributionResult expected = attributor.attribute(responses.get(i));
-        Attribution one = published.get(responses.get(i).responseId());
+      for (int i = 0; i < these.size(); i += step) {
+        AttributionResult expected = attributor.attribute(these.get(i));
+        Attribution one = published.get(these.get(i).responseId());
         assertThat(one.getScorer().getDigest()).isEqualTo(scorer.description().digest());
         assertThat(one.getLogLikelihood())
             .isCloseTo(expected.logLikelihood().getAsDouble(), within(1e-3));

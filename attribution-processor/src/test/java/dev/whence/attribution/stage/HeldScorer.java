@@ -3,6 +3,8 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.toy.ForwardingScorer;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.Trunk;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -27,9 +29,19 @@ final class HeldScorer extends ForwardingScorer {
     };
   }
 
+  /** A file that is there once a run has come to wait. */
+  static Path reached(Path hold) {
+    return hold.resolveSibling(hold.getFileName() + ".reached");
+  }
+
   @Override
   public Trunk trunk(int[] tokens, int scoredFrom) {
     while (Files.exists(hold)) {
+      try {
+        Files.write(reached(hold), new byte[0]);
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
       LockSupport.parkNanos(LOOK_EVERY);
     }
     return super.trunk(tokens, scoredFrom);

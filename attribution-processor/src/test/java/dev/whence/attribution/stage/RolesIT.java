@@ -9,6 +9,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.toy.ForwardingScorer;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
@@ -16,19 +17,27 @@ import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.AttributionCost;
 import dev.whence.schemas.avro.AttributionPhase;
+import dev.whence.schemas.avro.Escalation;
 import dev.whence.schemas.avro.ScoringStatus;
 import dev.whence.schemas.avro.SourceScore;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -300,19 +309,7 @@ class RolesIT {
     Conversation sourceless =
         AttributionBench.conversation(
             "bare", words(50, 6), Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
-    Conversation tooLong =
-        AttributionBench.conversation(
-            "long",
-            words(50, 6),
-            new Part(
-                PartKind.RETRIEVED,
-                "doc",
-                "",
-                "",
-                Trust.RETRIEVED,
-                words(0, 400),
-                true,
-                List.of()));
+    Conversation tooLong = withDocument("long", 400);
     try (AttributionProcessor fast = fast(asked);
         AttributionProcessor target = target(Map.of())) {
       send(question(0), sourceless, tooLong);
@@ -329,6 +326,183 @@ class RolesIT {
           .containsExactly("PROMPT_TOO_LONG", TargetStage.UNSUPPORTED);
       assertThat(fast.health().isAlive()).isTrue();
       assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  private static Conversation withDocument(String id, int words) {
+    return AttributionBench.conversation(
+        id,
+        words(50, 6),
+        new Part(
+            PartKind.RETRIEVED,
+            "doc",
+            "",
+            "",
+            Trust.RETRIEVED,
+            words(0, words) + " ",
+            true,
+            List.of()),
+        Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
+  }
+
+  /** A real model that says that its window is shorter than it is. */
+  private static final class ShortScorer extends ForwardingScorer {
+    private final int window;
+
+    ShortScorer(Scorer real, int window) {
+      super(real);
+      this.window = window;
+    }
+
+    static ModelLoader loader(ModelLoader real, int window) {
+      return (choice, beforeWeights) -> {
+        ModelLoader.Loaded loaded = real.load(choice, beforeWeights);
+        return new ModelLoader.Loaded(
+            new ShortScorer(loaded.scorer(), window), loaded.nativeBytes());
+      };
+    }
+
+    @Override
+    public ScorerDescription description() {
+      ScorerDescription of = super.description();
+      return new ScorerDescription(
+          of.model(),
+          of.digest(),
+          of.dtype(),
+          of.device(),
+          of.family(),
+          of.layers(),
+          window,
+          of.shiftable(),
+          of.parameters(),
+          of.aliases());
+    }
+  }
+
+  @Test
+  void whatIsPastTheFastModelsWindowIsScoredByTheTargetAndWhatIsPastBothIsFinalThere()
+      throws Exception {
+    AttributionConfig config = bench.config(topics, fastSettings(Map.of()));
+    try (AttributionProcessor fast =
+            AttributionProcessor.start(
+                config,
+                Map.of(),
+                ShortScorer.loader(ModelLoader.local(config.engine()), 128),
+                Halt.process());
+        AttributionProcessor target = target(Map.of())) {
+      // A word is a token here.
+      send(withDocument("long", 180), withDocument("longer", 400));
+      Map<String, Attribution> finals =
+          awaitFinals(2).stream().collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      for (String id : List.of("long", "longer")) {
+        assertThat(provisional(id).getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
+        assertThat(provisional(id).getReasonCode()).isEqualTo("PROMPT_TOO_LONG");
+        assertThat(finals.get(id).getRevision()).isEqualTo(1);
+      }
+      assertThat(finals.get("long").getStatus()).isEqualTo(ScoringStatus.SCORED);
+      assertThat(finals.get("long").getScorer().getModel()).isEqualTo("llama2");
+      assertThat(finals.get("long").getSources()).isNotEmpty();
+      assertThat(finals.get("longer").getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
+      assertThat(finals.get("longer").getReasonCode()).isEqualTo(TargetStage.UNSUPPORTED);
+      assertThat(finals.get("longer").getReason()).contains("window of 256 tokens");
+      assertThat(bench.escalations(topics))
+          .hasSize(2)
+          .allMatch(one -> one.getReasonCode().equals("PROMPT_TOO_LONG"))
+          .noneMatch(Escalation::getUrgent)
+          .allMatch(one -> one.getDeadline().isAfter(Instant.EPOCH));
+      assertThat(bench.read(topics.agreements().name())).as("pairs to learn from").isEmpty();
+      assertThat(
+              fast.meters()
+                  .get("whence.escalations")
+                  .tag("reason", "prompt_too_long")
+                  .counter()
+                  .count())
+          .isEqualTo(2);
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void afterADeadTargetUrgentOnesGetTheirResultBeforeOrdinaryOnesSpendTheBudget() throws Exception {
+    long tokens; // of one escalation through the target; all of them are of one size
+    try (AttributionProcessor fast = fast(Map.of());
+        AttributionProcessor target = target(Map.of())) {
+      send(0, 1);
+      AttributionCost cost = awaitFinals(1).get(0).getCost();
+      tokens = cost.getTrunkTokens() + cost.getBranchTokens();
+      assertThat(fast.health().isAlive() && target.health().isAlive()).isTrue();
+    }
+    // Ordinary ones first, then the urgent ones, in the backlog of a target that is dead.
+    try (AttributionProcessor fast = fast(Map.of())) {
+      send(1, 31);
+      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 31);
+      assertThat(fast.health().isAlive()).isTrue();
+    }
+    Map<String, String> asked = Map.of("escalation.request.attributes.app", "support");
+    try (AttributionProcessor fast = fast(asked)) { // all of them say so
+      send(31, 36);
+      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 36);
+      assertThat(fast.health().isAlive()).isTrue();
+    }
+    // The bucket holds what five take, nothing of it is kept for the urgent, and it hardly fills.
+    Map<String, String> budget =
+        Map.of(
+            "budget.tokens-per-second",
+            String.format(Locale.ROOT, "%.6f", 4.5 * tokens / 86_400),
+            "budget.burst",
+            "1d",
+            "budget.urgent-share",
+            "0",
+            "batch.max-records",
+            "4");
+    try (AttributionProcessor target = target(budget)) {
+      Map<String, Attribution> finals =
+          awaitFinals(36).stream()
+              .collect(Collectors.toMap(Attribution::getResponseId, one -> one));
+      for (int i = 1; i < 31; i++) {
+        closed(finals.get("q-" + i), TargetStage.OVER_BUDGET);
+      }
+      for (int i = 31; i < 36; i++) {
+        Attribution urgent = finals.get("q-" + i);
+        assertThat(urgent.getReasonCode()).isEmpty();
+        assertThat(urgent.getScorer().getModel()).isEqualTo("llama2");
+        assertThat(urgent.getSources()).allMatch(SourceScore::getExact);
+      }
+      assertThat(target.health().isAlive()).isTrue();
+    }
+  }
+
+  @Test
+  void aTargetThatHoldsItsFirstRecordDelaysNoFastResult(@TempDir Path directory) throws Exception {
+    Path hold = Files.createFile(directory.resolve("hold"));
+    AttributionConfig config =
+        bench.config(
+            topics, targetSettings(Map.of("hang.at-least", "10m", "batch.max-records", "4")));
+    try (AttributionProcessor fast = fast(Map.of());
+        AttributionProcessor target =
+            AttributionProcessor.start(
+                config,
+                Map.of(),
+                HeldScorer.loader(ModelLoader.local(config.engine()), hold),
+                Halt.process())) {
+      send(0, 1);
+      await().atMost(Duration.ofSeconds(60)).until(() -> Files.exists(HeldScorer.reached(hold)));
+      // More than a batch of either role, while the target stands at its first record.
+      send(1, 100);
+      await()
+          .atMost(Duration.ofSeconds(90))
+          .pollInterval(SELDOM)
+          .until(() -> bench.attributions(topics).size() >= 100);
+      assertThat(bench.attributions(topics))
+          .hasSize(100)
+          .allMatch(one -> one.getPhase() == AttributionPhase.PROVISIONAL)
+          .extracting(Attribution::getResponseId)
+          .doesNotHaveDuplicates();
+      assertThat(bench.escalations(topics)).hasSize(100);
+      assertThat(fast.health().isReady()).isTrue();
+      assertThat(target.health().isAlive()).isTrue();
+      Files.delete(hold);
+      assertThat(awaitFinals(100)).allMatch(one -> one.getRevision() == 1);
     }
   }
 
@@ -415,10 +589,10 @@ class RolesIT {
     Process targetProcess = ProcessorProcess.start(directory, "target", target);
     try {
       send(0, 20);
-      await().atMost(Duration.ofSeconds(60)).until(() -> bench.attributions(topics).size() >= 5);
+      await().atMost(Duration.ofMinutes(3)).until(() -> bench.attributions(topics).size() >= 5);
       fastProcess.destroyForcibly().waitFor();
       fastProcess = ProcessorProcess.start(directory, "fast", fast);
-      await().atMost(Duration.ofSeconds(60)).until(() -> finals().size() >= 3);
+      await().atMost(Duration.ofMinutes(3)).until(() -> finals().size() >= 3);
       targetProcess.destroyForcibly().waitFor();
       targetProcess = ProcessorProcess.start(directory, "target", target);
       send(20, 30);

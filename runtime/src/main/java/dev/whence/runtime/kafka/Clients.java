@@ -2,9 +2,15 @@ package dev.whence.runtime.kafka;
 
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.GroupProtocol;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -30,6 +36,8 @@ public final class Clients {
    * it).
    */
   public static final int LARGEST_REQUEST_BYTES = 96 << 20;
+
+  private static final Duration LOOK_UP = Duration.ofSeconds(30);
 
   private final Connection connection;
 
@@ -134,6 +142,34 @@ public final class Clients {
     properties.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, LARGEST_REQUEST_BYTES);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 2L * LARGEST_REQUEST_BYTES);
     return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+  }
+
+  /**
+   * How many partitions a topic has.
+   *
+   * @throws EnvironmentException if the brokers can not say
+   */
+  public int partitions(String topic) {
+    try (Admin admin = admin()) {
+      return Objects.requireNonNull(
+              admin
+                  .describeTopics(List.of(topic))
+                  .allTopicNames()
+                  .get(LOOK_UP.toSeconds(), TimeUnit.SECONDS)
+                  .get(topic))
+          .partitions()
+          .size();
+    } catch (ExecutionException | TimeoutException e) {
+      throw new EnvironmentException(
+          "topic "
+              + topic
+              + " can not be looked up; are the brokers reachable, and were the topics created"
+              + " (whence topics --create)?",
+          e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new EnvironmentException("interrupted", e);
+    }
   }
 
   public Admin admin() {

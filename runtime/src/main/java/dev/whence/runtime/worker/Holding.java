@@ -2,8 +2,10 @@ package dev.whence.runtime.worker;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +23,7 @@ import org.apache.kafka.common.TopicPartition;
  */
 final class Holding {
   private final Map<TopicPartition, Held> partitions = new LinkedHashMap<>();
+  private final Set<TopicPartition> urgent = new HashSet<>();
 
   private static final class Held {
     final Deque<SourceRecord> records = new ArrayDeque<>();
@@ -56,9 +59,18 @@ final class Holding {
     }
   }
 
+  /** The records of this partition, which was assigned, come before those of others. */
+  void comesFirst(TopicPartition partition) {
+    urgent.add(partition);
+  }
+
   /** Another member owns these from now on. */
   void strike(Iterable<TopicPartition> gone) {
-    gone.forEach(partitions::remove);
+    gone.forEach(
+        partition -> {
+          partitions.remove(partition);
+          urgent.remove(partition);
+        });
   }
 
   void add(ConsumerRecords<byte[], byte[]> polled) {
@@ -137,6 +149,21 @@ final class Holding {
     return bytes;
   }
 
+  /** How many records that have not been run come before those of others. */
+  int urgentFresh() {
+    return urgent.stream()
+        .map(this::held)
+        .mapToInt(held -> held.records.size() - held.waiting.size())
+        .sum();
+  }
+
+  /** Those that come first before the others. */
+  private List<Map.Entry<TopicPartition, Held>> inTurn() {
+    List<Map.Entry<TopicPartition, Held>> inTurn = new ArrayList<>(partitions.entrySet());
+    inTurn.sort(Comparator.comparing(entry -> !urgent.contains(entry.getKey())));
+    return inTurn;
+  }
+
   /** Whether there are records that have not been run. */
   boolean hasFresh() {
     return partitions.values().stream().anyMatch(held -> held.records.size() > held.waiting.size());
@@ -147,14 +174,15 @@ final class Holding {
   }
 
   /**
-   * The next records to run. A partition on which a process died gives one record at a time, and
-   * only when the others have nothing left; a record that waits for a decision comes along.
+   * The next records to run, those that come first before the others. A partition on which a
+   * process died gives one record at a time, and only when the others have nothing left; a record
+   * that waits for a decision comes along.
    */
   List<BatchRun.Candidate> next(int mostRecords, long mostBytes) {
     List<BatchRun.Candidate> waiting = new ArrayList<>();
     List<BatchRun.Candidate> fresh = new ArrayList<>();
     long bytes = 0;
-    for (Map.Entry<TopicPartition, Held> entry : partitions.entrySet()) {
+    for (Map.Entry<TopicPartition, Held> entry : inTurn()) {
       Held held = entry.getValue();
       boolean open = fresh.size() < mostRecords && bytes < mostBytes;
       for (SourceRecord record : held.records) {
@@ -179,7 +207,7 @@ final class Holding {
   }
 
   private Optional<BatchRun.Candidate> oneSuspect() {
-    for (Map.Entry<TopicPartition, Held> entry : partitions.entrySet()) {
+    for (Map.Entry<TopicPartition, Held> entry : inTurn()) {
       for (SourceRecord record : entry.getValue().records) {
         if (!entry.getValue().waiting.containsKey(record.offset())) {
           return Optional.of(candidate(entry.getKey(), entry.getValue(), record, Optional.empty()));

@@ -2,11 +2,13 @@ package dev.whence.runtime.worker;
 
 import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.WorkerMetrics;
+import dev.whence.runtime.kafka.UrgentPartitions;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
@@ -33,12 +35,19 @@ final class Partitions implements ConsumerRebalanceListener {
 
   private static final Duration HAND_BACK = Duration.ofSeconds(5);
 
+  /**
+   * For so long others wait for urgent records that are, or may be, there and do not come: where
+   * the leader of a partition is away, say.
+   */
+  private static final Duration MOST_WAIT_FOR_URGENT = Duration.ofSeconds(5);
+
   private final Consumer<byte[], byte[]> consumer;
   private final Holding holding;
   private final Start start;
   private final WorkerMetrics metrics;
   private final OwnMarks marks;
   private final CarefulReading careful;
+  private final boolean urgentFirst;
   private final java.util.function.Consumer<Set<TopicPartition>> onStruck;
   private final java.util.function.Consumer<Set<Integer>> onChange;
   private final Set<Integer> owned = new TreeSet<>();
@@ -48,6 +57,9 @@ final class Partitions implements ConsumerRebalanceListener {
 
   /** Partitions that wait by themselves, and until when. */
   private final Map<TopicPartition, Long> aside = new HashMap<>();
+
+  /** Partitions that are read before the others, and for how long they were waited for, in ns. */
+  private final Map<TopicPartition, Long> urgent = new HashMap<>();
 
   private boolean busy;
 
@@ -61,6 +73,7 @@ final class Partitions implements ConsumerRebalanceListener {
       WorkerMetrics metrics,
       OwnMarks marks,
       CarefulReading careful,
+      boolean urgentFirst,
       java.util.function.Consumer<Set<TopicPartition>> onStruck,
       java.util.function.Consumer<Set<Integer>> onChange) {
     this.consumer = consumer;
@@ -69,6 +82,7 @@ final class Partitions implements ConsumerRebalanceListener {
     this.metrics = metrics;
     this.marks = marks;
     this.careful = careful;
+    this.urgentFirst = urgentFirst;
     this.onStruck = onStruck;
     this.onChange = onChange;
   }
@@ -111,6 +125,58 @@ final class Partitions implements ConsumerRebalanceListener {
    */
   void markOutOfMemory(Map<TopicPartition, Long> reading) {
     var unused = commitQuietly(holding.outOfMemory(reading), "where the memory ran out");
+  }
+
+  /**
+   * Lets only urgent partitions be read, if there are any.
+   *
+   * @return whether there are
+   */
+  boolean resumeUrgent() {
+    if (urgent.isEmpty()) {
+      return false;
+    }
+    busy = true; // what is assigned meanwhile is for later
+    Set<TopicPartition> not = notRead();
+    forAssigned(
+        assigned -> {
+          Set<TopicPartition> first = new HashSet<>(assigned);
+          first.removeIf(partition -> !urgent.containsKey(partition));
+          first.removeAll(not);
+          consumer.pause(assigned);
+          consumer.resume(first);
+        });
+    return true;
+  }
+
+  /** Whether urgent partitions have, or may have, records that were not polled. */
+  boolean urgentUnread() {
+    Set<TopicPartition> not = notRead();
+    boolean unread = false;
+    for (Map.Entry<TopicPartition, Long> one : urgent.entrySet()) {
+      OptionalLong lag = lag(one.getKey());
+      if (lag.isPresent() && lag.getAsLong() <= 0) {
+        one.setValue(0L);
+      } else if (!not.contains(one.getKey())) {
+        unread |= one.getValue() < MOST_WAIT_FOR_URGENT.toNanos();
+      }
+    }
+    return unread;
+  }
+
+  /** Urgent records were waited for, and came of these partitions. */
+  void waitedForUrgent(Duration time, Set<TopicPartition> came) {
+    urgent.replaceAll(
+        (partition, before) -> came.contains(partition) ? 0 : before + time.toNanos());
+  }
+
+  private OptionalLong lag(TopicPartition partition) {
+    try {
+      return consumer.currentLag(partition);
+    } catch (IllegalStateException e) {
+      LOG.debug("{} is no longer assigned", partition);
+      return OptionalLong.of(0);
+    }
   }
 
   /** Reads a partition again from an offset, but not before a pause; the others go on. */
@@ -252,11 +318,36 @@ final class Partitions implements ConsumerRebalanceListener {
     if (!first.isEmpty()) {
       begin(first);
     }
+    if (urgentFirst) {
+      letComeFirst(partitions);
+    }
     if (busy) {
       consumer.pause(partitions);
     } else {
+      // The poll that tells of them would return their records, too, before urgent ones were asked
+      // for; the next one lets them be read, if it may.
+      Set<TopicPartition> later = new HashSet<>(partitions);
+      later.removeIf(partition -> urgent.isEmpty() || urgent.containsKey(partition));
       partitions.retainAll(careful.partitions());
-      consumer.pause(partitions);
+      later.addAll(partitions);
+      consumer.pause(later);
+    }
+  }
+
+  private void letComeFirst(Set<TopicPartition> partitions) {
+    Map<String, UrgentPartitions> ofTopic = new HashMap<>();
+    for (TopicPartition partition : partitions) {
+      UrgentPartitions known =
+          ofTopic.computeIfAbsent(
+              partition.topic(),
+              topic ->
+                  // One of it was assigned, whatever the metadata say just now.
+                  new UrgentPartitions(
+                      Math.max(1, awake(() -> consumer.partitionsFor(topic, LOOK_UP)).size())));
+      if (known.holds(partition.partition())) {
+        urgent.put(partition, 0L);
+        holding.comesFirst(partition);
+      }
     }
   }
 
@@ -312,6 +403,7 @@ final class Partitions implements ConsumerRebalanceListener {
     begun.removeAll(partitions);
     aside.keySet().removeAll(partitions);
     partitions.forEach(careful::drop);
+    urgent.keySet().removeAll(partitions);
     holding.strike(partitions);
     onStruck.accept(partitions);
     partitions.forEach(partition -> owned.remove(partition.partition()));

@@ -38,9 +38,14 @@ import org.slf4j.LoggerFactory;
  *                 resume <- commit results, dead letters and offsets in one short transaction
  * </pre>
  *
- * Invariants: records are held until their results are committed or their partition is gone; what a
- * transaction covers is held at that moment; model work happens in no poll and in no transaction,
- * and is not repeated for an aborted transaction. Everything here runs on the poll thread.
+ * <p>Where a stage has urgent partitions, these are polled first, and others only where nothing
+ * waits in them: an urgent record is run after the batch that is running when it can be read,
+ * unless it takes longer than that to come from the broker.
+ *
+ * <p>Invariants: records are held until their results are committed or their partition is gone;
+ * what a transaction covers is held at that moment; model work happens in no poll and in no
+ * transaction, and is not repeated for an aborted transaction. Everything here runs on the poll
+ * thread.
  */
 final class Session {
   private static final Logger LOG = LoggerFactory.getLogger(Session.class);
@@ -52,6 +57,14 @@ final class Session {
 
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
   private static final Duration CAREFUL_POLL = Duration.ofMillis(100);
+
+  /**
+   * For so long others wait, before each batch, for urgent records that nobody knows of. A poll
+   * that waits for nothing may see nothing of what has come: the client asks and answers on a
+   * thread of its own.
+   */
+  private static final Duration URGENT_POLL = Duration.ofMillis(50);
+
   private static final Duration LAG_EVERY = Duration.ofSeconds(1);
   private static final Duration COMMIT_OFFSETS = Duration.ofSeconds(10);
 
@@ -103,7 +116,8 @@ final class Session {
       StalledPartitions stalled,
       OwnMarks marks,
       TransactionHook hook,
-      java.util.function.Consumer<Set<Integer>> onAssignment) {
+      java.util.function.Consumer<Set<Integer>> onAssignment,
+      boolean urgentFirst) {
     this.options = options;
     this.failures = options.failures();
     this.consumer = consumer;
@@ -117,6 +131,7 @@ final class Session {
             metrics,
             marks,
             careful,
+            urgentFirst,
             struck -> running.ifPresent(run -> run.strike(struck)),
             owned -> {
               if (open) {
@@ -166,7 +181,11 @@ final class Session {
         partitions.pause();
         pollPaused(min(backoff.left(), IDLE_POLL));
       } else if (holding.hasFresh() && !roomToProveModel()) {
-        runBatch();
+        if (!pollUrgent() || holding.urgentFresh() > 0) {
+          runBatch();
+        } else {
+          pollUrgentOnly(IDLE_POLL);
+        }
       } else if (waitedLongEnough()) {
         partitions.pause();
         commitAndGoOn(holding.waiting(), List.of());
@@ -193,12 +212,44 @@ final class Session {
         && System.nanoTime() - waitingSince.get() > failures.undecidedFor().toNanos();
   }
 
+  /**
+   * Holds the urgent records that are there, before others are run or polled.
+   *
+   * @return whether the others have to wait: for those, or for some that are known to come
+   */
+  private boolean pollUrgent() {
+    if (!partitions.resumeUrgent()) {
+      return false;
+    }
+    boolean came = true;
+    // Beside others that are held already, so not more than twice a batch in all.
+    while (came
+        && holding.urgentFresh() < options.batch().records()
+        && holding.bytes() < 2 * options.batch().bytes()) {
+      came = pollUrgentOnly(URGENT_POLL);
+    }
+    return holding.urgentFresh() > 0 || partitions.urgentUnread();
+  }
+
+  /** Returns whether something came. */
+  private boolean pollUrgentOnly(Duration longest) {
+    long began = System.nanoTime();
+    ConsumerRecords<byte[], byte[]> polled;
+    try {
+      polled = poll(longest);
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
+    }
+    partitions.waitedForUrgent(Duration.ofNanos(System.nanoTime() - began), polled.partitions());
+    holding.add(polled);
+    return !polled.isEmpty();
+  }
+
   private void pollForMore() {
     Duration longest = IDLE_POLL;
     if (holding.size() > 0) {
       longest = min(IDLE_POLL, failures.undecidedFor());
     }
-    partitions.resume();
     if (holding.size() == 0) {
       readyUnlessNothingWorks();
     }
@@ -207,6 +258,13 @@ final class Session {
         readWithCare();
         longest = holding.hasFresh() ? Duration.ZERO : min(longest, CAREFUL_POLL);
       }
+      if (pollUrgent()) {
+        if (holding.urgentFresh() == 0) {
+          var unused = pollUrgentOnly(longest);
+        }
+        return;
+      }
+      partitions.resume();
       ConsumerRecords<byte[], byte[]> polled = poll(longest);
       if (polled.isEmpty()) {
         Set<TopicPartition> read = new HashSet<>(consumer.assignment());
@@ -573,7 +631,9 @@ final class Session {
     } catch (OffsetOutOfRangeException e) {
       partitions.outOfRange(e.offsetOutOfRangePartitions());
       return ConsumerRecords.empty();
-    } catch (KafkaException e) {
+    } catch (KafkaException | IllegalStateException e) {
+      // IllegalStateException: of the group protocol "consumer", where a leader changes while the
+      // client collects records: its two threads do not agree on whether there is a position.
       throw new FatalClientException(
           "the consumer can not go on: " + TransactionWriter.describe(e),
           /* fenced= */ false,

@@ -15,6 +15,14 @@ public interface Stage extends AutoCloseable {
   /** Short name for metrics and headers, for example {@code attribution}. */
   String name();
 
+  /**
+   * Whether records of the {@link dev.whence.runtime.kafka.UrgentPartitions} of its topic come
+   * before all others.
+   */
+  default boolean urgentFirst() {
+    return false;
+  }
+
   /** Called once before the first record, for example to load a model. */
   void open();
 

@@ -341,7 +341,8 @@ public final class Worker implements AutoCloseable {
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 marks,
                 hook,
-                this::assigned);
+                this::assigned,
+                stage.urgentFirst());
         current = Optional.of(session);
         health.ready(PART);
         session.run();

@@ -30,6 +30,23 @@ class HoldingTest {
   }
 
   @Test
+  void whatComesFirstIsNextBeforeWhatWasPolledEarlier() {
+    holding.assign(P0, Attempt.NONE);
+    holding.assign(P1, Attempt.NONE);
+    holding.comesFirst(P1);
+    poll(P0, 0, 3);
+    assertThat(holding.urgentFresh()).isZero();
+    poll(P1, 0, 2);
+    assertThat(holding.urgentFresh()).isEqualTo(2);
+    assertThat(holding.next(3, 1 << 20))
+        .extracting(BatchRun.Candidate::partition)
+        .containsExactly(P1, P1, P0);
+    holding.strike(Set.of(P1));
+    assertThat(holding.urgentFresh()).isZero();
+    assertThat(holding.next(3, 1 << 20)).allMatch(one -> one.partition().equals(P0));
+  }
+
+  @Test
   void recordsOnWhichAProcessDiedRunOneByOneAndLast() {
     holding.assign(P0, Attempt.of(1, 12));
     holding.assign(P1, Attempt.NONE);
