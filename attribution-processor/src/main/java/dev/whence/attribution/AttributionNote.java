@@ -14,10 +14,11 @@ public enum AttributionNote {
   TEXT_NOT_READ(
       "The model's vocabulary can not spell all of the prompt, of a source or of the response, and"
           + " scores of what it has not read mean nothing."),
-  /** A long prompt in which nothing is attributable: most likely a flattened one. */
+  /** Nothing is attributable in a prompt that most likely has context in it: a flattened one. */
   NO_SOURCES_DECLARED(
-      "The prompt is long but no segment of it is attributable; name its context with kinds, spans,"
-          + " a context pattern or attributable all."),
+      "The prompt is long, or nobody says what it is, and no segment of it is attributable, so its"
+          + " groundedness of 0 says nothing; name its context with kinds, spans, a context pattern"
+          + " or attributable all."),
   /** Other segments have sources, but one that looks flattened has none. */
   LONG_SEGMENT_WITHOUT_SOURCE(
       "A long question or instruction has no source; if it holds context, name that with kinds,"

@@ -129,7 +129,8 @@ final class TaskReader {
     if (!legibility.isRead(task, conversation.response())) {
       notes.add(AttributionNote.TEXT_NOT_READ);
     }
-    if (!reading.contextDeclared() && tokens.length() >= LONG_PROMPT_TOKENS) {
+    if (!reading.contextDeclared()
+        && (tokens.length() >= LONG_PROMPT_TOKENS || hasTextOfUnknownKind(prompt.segments()))) {
       notes.add(AttributionNote.NO_SOURCES_DECLARED);
     } else if (reading.longWithoutSource()) {
       notes.add(AttributionNote.LONG_SEGMENT_WITHOUT_SOURCE);
@@ -252,6 +253,13 @@ final class TaskReader {
   /** Whether the model has generated an end token, and not been cut off before. */
   static boolean stoppedByItself(Conversation conversation) {
     return conversation.finishReason().equals("stop");
+  }
+
+  /** A raw prompt whose caller declared nothing: question and context may both be in it. */
+  private static boolean hasTextOfUnknownKind(List<Segment> segments) {
+    return segments.stream()
+        .map(Segment::part)
+        .anyMatch(part -> part.kind() == PartKind.UNKNOWN && !part.text().isBlank());
   }
 
   private static boolean hasSpecialToken(

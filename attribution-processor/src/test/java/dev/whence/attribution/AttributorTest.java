@@ -529,6 +529,51 @@ class AttributorTest {
   }
 
   @Test
+  void aRawPromptThatIsOneSourceBehindABeginTokenHasItsTauAsGroundedness() {
+    Part prompt = Part.of(PartKind.UNKNOWN, "prompt", "The cat sat on the mat.");
+    ToyTemplate toy = new ToyTemplate();
+    TemplatedScorer begins =
+        new TemplatedScorer(
+            scorer,
+            conversation -> {
+              RenderedPrompt raw = toy.render(conversation);
+              return new RenderedPrompt(
+                  "<s>" + raw.text(),
+                  raw.segments().stream()
+                      .map(
+                          segment ->
+                              new RenderedPrompt.Segment(
+                                  segment.part(),
+                                  segment.message(),
+                                  segment.kept(),
+                                  segment.rendered().shift(3)))
+                      .toList(),
+                  "");
+            });
+    AttributionResult result =
+        new Attributor(begins, all()).attribute(Conversations.raw(ANSWER, prompt));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.sources()).hasSize(1);
+    assertThat(result.groundedness()).isPresent();
+    assertThat(result.groundedness().getAsDouble())
+        .isNotZero()
+        .isCloseTo(result.sources().get(0).tau(), within(1e-9));
+    assertThat(result.flags()).isEmpty();
+  }
+
+  @Test
+  void aRawPromptThatDeclaresNothingSaysSoHoweverShort() {
+    Part prompt = Part.of(PartKind.UNKNOWN, "prompt", "The cat sat. Where is the cat?");
+    AttributionResult result = attribute(Conversations.raw(ANSWER, prompt));
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.sources()).isEmpty();
+    assertThat(result.groundedness()).hasValue(0);
+    assertThat(result.reasonCode()).isEqualTo("NO_SOURCES_DECLARED");
+    assertThat(new Attributor(scorer, all()).attribute(Conversations.raw(ANSWER, prompt)).sources())
+        .hasSize(2);
+  }
+
+  @Test
   void citationsAreComparedWithScores() {
     AttributionResult plain =
         attribute(Conversations.of(ANSWER, "stop", CONTEXT, document("e", "It ran.")));

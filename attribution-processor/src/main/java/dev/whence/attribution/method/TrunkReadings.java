@@ -91,8 +91,9 @@ public final class TrunkReadings implements AutoCloseable {
   private static EngineException nothingLeft() {
     return new EngineException(
         EngineException.Kind.UNSUPPORTED,
-        "nothing is left of the prompt without one of its sources, so the response can not be"
-            + " scored without it; use a finer granularity or a chat template");
+        "nothing is left of the prompt without one of its sources, not even a begin token, so the"
+            + " response can not be scored without it; declare only a part of the prompt as context,"
+            + " or use a finer granularity or a chat template");
   }
 
   private List<Ablations.Outcome> score(Reuse reuse, List<List<Span>> cuts) {
