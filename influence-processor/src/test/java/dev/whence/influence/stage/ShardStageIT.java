@@ -17,6 +17,7 @@ import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
@@ -480,6 +481,58 @@ class ShardStageIT {
     assertThat(answers.get(0).getNote())
         .contains("changed.jsonl is not the one that was indexed: its SHA-256 is another");
     assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
+      throws Exception {
+    Path factors = data.resolve("factors");
+    Files.createDirectories(factors.resolve("unread/lambda.factors"));
+    List<SourceRecord> records =
+        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("unread", 0));
+    List<InfluencePartial> answers =
+        answers(
+            records,
+            new ArrayList<>(),
+            config(
+                InfluenceBench.chatModel(),
+                "factors",
+                factors.toString(),
+                "indexes",
+                bench.index().toString()));
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers.get(0).getNote())
+        .contains("unread/lambda.factors could not be read")
+        .contains("can not be read now");
+    assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  /** What is only expected can wait until the disk is there again. */
+  @Test
+  void modelsThatAreOnlyExpectedAreTriedAgainWhileTheirFactorsCanNotBeRead() throws Exception {
+    Path seen = data.resolve("seen");
+    copied(bench.pretraining(), seen.resolve("factors/base"));
+    copied(bench.fineTuning(), seen.resolve("factors/chat"));
+    Files.copy(bench.directory.resolve("corpus.jsonl"), seen.resolve("corpus.jsonl"));
+    InfluenceBench.build(seen, data.resolve("indexes/seen"), 1, OptionalInt.empty());
+    Path lambda = seen.resolve("factors/base/lambda.factors");
+    Files.delete(lambda);
+    Files.createDirectory(lambda);
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "factors",
+            seen.resolve("factors").toString(),
+            "indexes",
+            data.resolve("indexes").toString());
+    try (RankingModels models = new RankingModels(config)) {
+      for (int i = 0; i < 2; i++) {
+        assertThatThrownBy(() -> models.expect(Optional.empty()))
+            .isInstanceOf(EnvironmentException.class)
+            .hasMessageContaining("factors/base/lambda.factors could not be read");
+      }
+    }
   }
 
   private static int reranked(List<InfluencePartial> answers) {
