@@ -15,6 +15,7 @@ import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -45,8 +46,10 @@ import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -167,6 +170,24 @@ class ShardStageIT {
 
   private ShardStage stage(
       AvroValues values, InfluenceConfig config, InstantSource clock, MeterRegistry meters) {
+    return stage(
+        values,
+        config,
+        clock,
+        meters,
+        (pause, task) -> {
+          if (pause.isZero()) {
+            task.run();
+          }
+        });
+  }
+
+  private ShardStage stage(
+      AvroValues values,
+      InfluenceConfig config,
+      InstantSource clock,
+      MeterRegistry meters,
+      ReleaseTakeOver.Later later) {
     return new ShardStage(
         values,
         new EventWriter(values, ShardStage.NAME, "test"),
@@ -176,7 +197,8 @@ class ShardStageIT {
         clock,
         "test",
         List::of,
-        () -> PARTITIONS);
+        () -> PARTITIONS,
+        later);
   }
 
   private static List<InfluencePartial> answers(
@@ -324,6 +346,51 @@ class ShardStageIT {
       assertThat(answers(stage, values, records, new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void whileNobodyCanSayWhichIndexIsAskedQueriesFindTheirShardsAndItIsAskedAgain()
+      throws Exception {
+    Path indexes = data.resolve("indexes");
+    bench.build(indexes.resolve("readable"), 2);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", indexes.toString(), "query.rerank", "0");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("unread", 0), 2);
+    Path unread = Files.createDirectories(indexes.resolve("unread/index.json"));
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Deque<Runnable> again = new ArrayDeque<>();
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            InstantSource.system(),
+            meters,
+            (pause, task) -> {
+              if (pause.compareTo(ServedShards.UNUSED) < 0) {
+                again.add(task);
+              }
+            });
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      again.remove().run();
+      assertThat(open(meters, "shards")).isZero();
+      assertThat(answers(stage, values, List.of(records.get(0)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
+          .containsExactly(tuple(2, ShardStatus.SCANNED));
+      assertThat(open(meters, "shards")).isEqualTo(1);
+      Files.delete(unread);
+      Files.delete(unread.getParent());
+      while (!again.isEmpty()) {
+        again.remove().run();
+      }
+      assertThat(open(meters, "shards")).isEqualTo(2);
     } finally {
       stage.close();
     }
