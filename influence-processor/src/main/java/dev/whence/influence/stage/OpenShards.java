@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.IntPredicate;
 
 /**
@@ -25,11 +26,22 @@ import java.util.function.IntPredicate;
 final class OpenShards {
   private final ConfiguredFiles files;
   private final InstantSource clock;
+  private final Function<Path, ShardFile> opening;
   private final Map<Path, Seen> seen = new HashMap<>();
 
   OpenShards(ConfiguredFiles files, InstantSource clock) {
+    this(files, clock, ShardFile::open);
+  }
+
+  /**
+   * Nothing is open yet.
+   *
+   * @param opening as {@link ShardFile#open}
+   */
+  OpenShards(ConfiguredFiles files, InstantSource clock, Function<Path, ShardFile> opening) {
     this.files = files;
     this.clock = clock;
+    this.opening = opening;
   }
 
   /** What became of looking for a shard. */
@@ -128,11 +140,12 @@ final class OpenShards {
       }
       Found found;
       try {
-        found = new Found.Here(ShardFile.open(path));
+        found = new Found.Here(opening.apply(path));
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
-        if (e.isOfEnvironment()) {
-          // It could not be read just now: that says nothing about the file.
+        if (e.getCause() instanceof IOException) {
+          // It could not be read: that says nothing about the file, whose size and time stay as
+          // they are when it may be read again, or is put back.
           seen.remove(path);
           return found;
         }
