@@ -134,11 +134,15 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     for (Path root : roots) {
       if (!Files.isDirectory(root)) {
         LOG.warn("{} is no directory", root);
-      } else if (wanted.test(root)) {
+      } else if (holds(root, wanted, unread)) {
         found.add(root);
       } else {
         try (Stream<Path> entries = Files.list(root)) {
-          entries.filter(Files::isDirectory).filter(wanted).sorted().forEach(found::add);
+          entries
+              .filter(Files::isDirectory)
+              .filter(entry -> holds(entry, wanted, unread))
+              .sorted()
+              .forEach(found::add);
         } catch (AccessDeniedException e) {
           LOG.warn("{} may not be read by this process", root);
         } catch (IOException e) {
@@ -149,5 +153,15 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       }
     }
     return found;
+  }
+
+  /** One that can not be listed keeps nobody from the others. */
+  private static boolean holds(Path directory, Predicate<Path> wanted, List<String> unread) {
+    try {
+      return wanted.test(directory);
+    } catch (InfluenceException e) {
+      passOver("a directory is passed over", e, unread);
+      return false;
+    }
   }
 }

@@ -138,7 +138,12 @@ final class RankingModels implements AutoCloseable {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
       }
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
-    } catch (ModelLoadException | InfluenceException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
+    } catch (ModelLoadException e) {
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
     }
   }

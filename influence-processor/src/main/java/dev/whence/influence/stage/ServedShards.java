@@ -87,7 +87,12 @@ final class ServedShards implements AutoCloseable {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
       }
       LOG.warn("no shard is opened before the first query: {}", e.getMessage());
-    } catch (ModelLoadException | InfluenceException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
+    } catch (ModelLoadException e) {
       LOG.warn("no shard is opened before the first query: {}", e.getMessage());
     }
   }
