@@ -398,7 +398,7 @@ class ShardStageIT {
 
   /** Eight shards by four partitions: shards 1 and 5 are partition 1's, and so on. */
   @Test
-  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedAndOthersDoNotMatter()
+  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedLaterAndOthersDoNotMatter()
       throws Exception {
     Path index = data.resolve("indexes/parts");
     bench.build(index, InfluenceBench.SHARDS);
@@ -407,7 +407,8 @@ class ShardStageIT {
     Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     AvroValues values = new AvroValues(bench.connection);
-    ShardStage stage = stage(values, config, InstantSource.system(), meters);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    ShardStage stage = stage(values, config, now::get, meters);
     try {
       stage.open();
       assertThat(open(meters, "shards")).isZero();
@@ -418,16 +419,59 @@ class ShardStageIT {
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED)
           .extracting(ShardAnswer::getShard)
           .containsExactly(1, 5, 3, 7);
-      stage.assigned(Set.of(3));
-      assertThat(open(meters, "shards")).isEqualTo(2);
+      now.set(now.get().plus(ServedShards.UNUSED.multipliedBy(2)));
       stage.assigned(Set.of(2, 3));
-      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(open(meters, "shards")).as("1 and 5 were ours until now").isEqualTo(5);
       assertThat(answers(stage, values, List.of(records.get(2)), new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
           .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      stage.closeUnused();
+      assertThat(open(meters, "shards")).isEqualTo(3);
       stage.assigned(Set.of());
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      stage.closeUnused();
       assertThat(open(meters, "shards")).isZero();
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** One may take long, and the watchdog allows each task the same time. */
+  @Test
+  void eachShardIsOpenedInATaskOfItsOwnAndWhatIsNoLongerOursIsNot() throws Exception {
+    Path index = data.resolve("indexes/each");
+    bench.build(index, InfluenceBench.SHARDS);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", index.toString(), "query.rerank", "0");
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Deque<Runnable> tasks = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            new AvroValues(bench.connection),
+            config,
+            InstantSource.system(),
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                tasks.add(task);
+              }
+            });
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      List<Integer> open = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        tasks.remove().run();
+        open.add(open(meters, "shards"));
+      }
+      assertThat(open).containsExactly(0, 1, 2, 3); // the first task is that of open()
+      stage.assigned(Set.of());
+      while (!tasks.isEmpty()) {
+        tasks.remove().run();
+      }
+      assertThat(open(meters, "shards")).isEqualTo(3);
     } finally {
       stage.close();
     }
