@@ -8,7 +8,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -132,8 +134,8 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       List<Path> roots, Predicate<Path> wanted, List<String> unread) {
     List<Path> found = new ArrayList<>();
     for (Path root : roots) {
-      if (!Files.isDirectory(root)) {
-        LOG.warn("{} is no directory", root);
+      if (!isDirectory(root, unread)) {
+        LOG.warn("{} is no directory that can be read", root);
       } else if (holds(root, wanted, unread)) {
         found.add(root);
       } else {
@@ -153,6 +155,21 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       }
     }
     return found;
+  }
+
+  /**
+   * Whether a root is there. One that is not, such as one that is not mounted, is passed over: a
+   * configuration may name those of other hosts, too.
+   */
+  private static boolean isDirectory(Path root, List<String> unread) {
+    try {
+      return Files.readAttributes(root, BasicFileAttributes.class).isDirectory();
+    } catch (NoSuchFileException | AccessDeniedException e) {
+      return false;
+    } catch (IOException e) {
+      unread.add(unreadable(root, e));
+      return false;
+    }
   }
 
   /** One that can not be listed keeps nobody from the others. */

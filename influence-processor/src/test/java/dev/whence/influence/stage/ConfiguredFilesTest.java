@@ -37,4 +37,16 @@ class ConfiguredFilesTest {
       Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
     }
   }
+
+  /** A link to itself says nothing of what is there, as a network that fails. */
+  @Test
+  void aRootThatCanNotBeLookedAtMayHoldIndexesAndOneThatIsNotThereHoldsNone() throws Exception {
+    Path link = indexes.resolve("link");
+    Files.createSymbolicLink(link, link);
+    ConfiguredFiles files =
+        new ConfiguredFiles(List.of(link, indexes.resolve("not-mounted")), List.of());
+    assertThat(files.allIndexes().unread())
+        .singleElement()
+        .satisfies(sentence -> assertThat(sentence).startsWith(link + " could not be read ("));
+  }
 }
