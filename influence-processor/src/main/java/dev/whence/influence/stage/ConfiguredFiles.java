@@ -7,6 +7,7 @@ import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -86,8 +88,12 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     }
   }
 
-  private static String unreadable(Path path, Exception e) {
-    return path + " could not be read (" + e.getClass().getSimpleName() + ").";
+  private static String unreadable(Path path, IOException e) {
+    String reason = e instanceof FileSystemException file ? file.getReason() : e.getMessage();
+    return path
+        + " could not be read ("
+        + Objects.requireNonNullElse(reason, e.getClass().getSimpleName())
+        + ").";
   }
 
   /** An index and where it is. */
@@ -150,7 +156,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
         } catch (IOException e) {
           unread.add(unreadable(root, e));
         } catch (UncheckedIOException e) {
-          unread.add(unreadable(root, e));
+          unread.add(unreadable(root, e.getCause()));
         }
       }
     }
