@@ -179,6 +179,12 @@ final class ServedShards implements AutoCloseable {
         .collect(Collectors.toSet());
   }
 
+  /** Whether shards are open that are not to be expected, and so to be closed some time. */
+  boolean hasUnexpected() {
+    Set<String> ours = ours();
+    return shards.open().stream().anyMatch(shard -> !ours.contains(shard.checksum()));
+  }
+
   /** Closes what is no longer in use. */
   void closeUnused() {
     shards.closeUnused(clock.instant().minus(UNUSED), ours());

@@ -60,6 +60,9 @@ final class ShardStage implements Stage {
   private final ReleaseTakeOver.Later later;
   private final ReleaseTakeOver takeOver;
 
+  /** Whether it is arranged that {@link #closeUnused} runs again. */
+  private boolean looksAgain;
+
   /** What was announced: queries by record, and what is asked of which query's shards. */
   private final Map<String, AskedQuery> read = new HashMap<>();
 
@@ -151,8 +154,7 @@ final class ShardStage implements Stage {
   /** What is live by now: the first release may be told of after the one behind it. */
   private void expectLive() {
     expect(live());
-    // What the release before it was asked with is used a little longer.
-    later.run(ServedShards.UNUSED.plusSeconds(1), this::closeUnused);
+    closeUnused(); // later, what the release before it was asked with
   }
 
   private void expect(Optional<ModelRelease> release) {
@@ -165,11 +167,24 @@ final class ShardStage implements Stage {
   @Override
   public void assigned(Set<Integer> partitions) {
     shards.assigned(partitions);
+    closeUnused();
   }
 
-  /** Closes what no query has asked for a while. On the model thread. */
-  void closeUnused() {
+  /**
+   * Closes what no query has asked for a while, and looks again, whether queries come or not, while
+   * there is more that may be closed some time.
+   */
+  private void closeUnused() {
     shards.closeUnused();
+    if (!looksAgain && shards.hasUnexpected()) {
+      looksAgain = true;
+      later.run(
+          ServedShards.UNUSED.plusSeconds(1),
+          () -> {
+            looksAgain = false;
+            closeUnused();
+          });
+    }
   }
 
   @Override
@@ -193,7 +208,7 @@ final class ShardStage implements Stage {
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
-    shards.closeUnused();
+    closeUnused();
     // What the first needs is loaded here, where loading has its time; queries of other models have
     // theirs loaded when it is their turn, for there is room for one set only.
     coming.values().stream().filter(ComingQuery::ranks).findFirst().ifPresent(ranking::prepare);

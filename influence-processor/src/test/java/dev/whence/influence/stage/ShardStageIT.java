@@ -408,7 +408,20 @@ class ShardStageIT {
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     AvroValues values = new AvroValues(bench.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
-    ShardStage stage = stage(values, config, now::get, meters);
+    Deque<Runnable> later = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            now::get,
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                task.run();
+              } else {
+                later.add(task);
+              }
+            });
     try {
       stage.open();
       assertThat(open(meters, "shards")).isZero();
@@ -427,11 +440,11 @@ class ShardStageIT {
           .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
           .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
       now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
-      stage.closeUnused();
+      later.remove().run();
       assertThat(open(meters, "shards")).isEqualTo(3);
       stage.assigned(Set.of());
       now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
-      stage.closeUnused();
+      later.remove().run();
       assertThat(open(meters, "shards")).isZero();
     } finally {
       stage.close();
@@ -506,7 +519,20 @@ class ShardStageIT {
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     AvroValues values = new AvroValues(bench.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
-    ShardStage stage = stage(values, config, now::get, meters);
+    Deque<Runnable> later = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            now::get,
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                task.run();
+              } else {
+                later.add(task);
+              }
+            });
     try {
       stage.open();
       stage.assigned(Set.of(0, 1, 2, 3));
@@ -514,11 +540,15 @@ class ShardStageIT {
       assertThat(answers(stage, values, records, new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
-      stage.closeUnused();
       assertThat(open(meters, "shards")).isEqualTo(5);
       assertThat(open(meters, "words")).isEqualTo(2);
-      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
-      stage.closeUnused();
+      // It is looked again and again without another query.
+      now.set(now.get().plus(ServedShards.UNUSED).minusSeconds(1));
+      later.remove().run();
+      assertThat(open(meters, "shards")).isEqualTo(5);
+      now.set(now.get().plusSeconds(2));
+      later.remove().run();
+      assertThat(later).as("nothing is left to be closed").isEmpty();
       assertThat(open(meters, "shards")).isEqualTo(3);
       assertThat(open(meters, "words")).isZero();
     } finally {
