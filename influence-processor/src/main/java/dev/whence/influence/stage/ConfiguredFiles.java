@@ -7,14 +7,18 @@ import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -84,8 +88,12 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
     }
   }
 
-  private static String unreadable(Path path, Exception e) {
-    return path + " could not be read (" + e.getClass().getSimpleName() + ").";
+  private static String unreadable(Path path, IOException e) {
+    String reason = e instanceof FileSystemException file ? file.getReason() : e.getMessage();
+    return path
+        + " could not be read ("
+        + Objects.requireNonNullElse(reason, e.getClass().getSimpleName())
+        + ").";
   }
 
   /** An index and where it is. */
@@ -132,22 +140,51 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       List<Path> roots, Predicate<Path> wanted, List<String> unread) {
     List<Path> found = new ArrayList<>();
     for (Path root : roots) {
-      if (!Files.isDirectory(root)) {
-        LOG.warn("{} is no directory", root);
-      } else if (wanted.test(root)) {
+      if (!isDirectory(root, unread)) {
+        LOG.warn("{} is no directory that can be read", root);
+      } else if (holds(root, wanted, unread)) {
         found.add(root);
       } else {
         try (Stream<Path> entries = Files.list(root)) {
-          entries.filter(Files::isDirectory).filter(wanted).sorted().forEach(found::add);
+          entries
+              .filter(Files::isDirectory)
+              .filter(entry -> holds(entry, wanted, unread))
+              .sorted()
+              .forEach(found::add);
         } catch (AccessDeniedException e) {
           LOG.warn("{} may not be read by this process", root);
         } catch (IOException e) {
           unread.add(unreadable(root, e));
         } catch (UncheckedIOException e) {
-          unread.add(unreadable(root, e));
+          unread.add(unreadable(root, e.getCause()));
         }
       }
     }
     return found;
+  }
+
+  /**
+   * Whether a root is there. One that is not, such as one that is not mounted, is passed over: a
+   * configuration may name those of other hosts, too.
+   */
+  private static boolean isDirectory(Path root, List<String> unread) {
+    try {
+      return Files.readAttributes(root, BasicFileAttributes.class).isDirectory();
+    } catch (NoSuchFileException | AccessDeniedException e) {
+      return false;
+    } catch (IOException e) {
+      unread.add(unreadable(root, e));
+      return false;
+    }
+  }
+
+  /** One that can not be listed keeps nobody from the others. */
+  private static boolean holds(Path directory, Predicate<Path> wanted, List<String> unread) {
+    try {
+      return wanted.test(directory);
+    } catch (InfluenceException e) {
+      passOver("a directory is passed over", e, unread);
+      return false;
+    }
   }
 }

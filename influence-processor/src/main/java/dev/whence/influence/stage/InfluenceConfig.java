@@ -9,6 +9,7 @@ import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.SamplingRate;
 import dev.whence.runtime.config.Settings;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.EnumSet;
@@ -16,13 +17,16 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What the influence processor is configured with.
  *
  * @param runtime the part of every processor
  * @param roles which parts of the work this process does
- * @param model the one that answers in production, while no release is live
+ * @param model the one that answers in production, while no release is live; it may not be there
+ *     (yet) where a release can take its place
  * @param aliases names that production has for it
  * @param engine how models run
  * @param files where indexes and factors are looked for
@@ -62,6 +66,8 @@ public record InfluenceConfig(
   static final Duration LONGEST_DEADLINE = Duration.ofHours(1);
 
   private static final int MIB = 1 << 20;
+
+  private static final Logger LOG = LoggerFactory.getLogger(InfluenceConfig.class);
 
   public InfluenceConfig {
     roles = Set.copyOf(roles);
@@ -118,12 +124,12 @@ public record InfluenceConfig(
   public static InfluenceConfig read(Settings settings, Function<String, Path> models) {
     RuntimeConfig runtime = RuntimeConfig.read(settings, DEFAULT_GROUP);
     Set<StageRole> roles = roles(settings);
-    Optional<Path> model = model(settings, "model", models);
+    boolean needed = roles.contains(StageRole.QUERY) && runtime.models().roots().isEmpty();
+    boolean used = !roles.equals(Set.of(StageRole.MERGE));
+    Optional<Path> model = model(settings, "model", models, used, needed);
     ConfiguredFiles files =
         new ConfiguredFiles(paths(settings, "indexes"), paths(settings, "factors"));
-    if (roles.contains(StageRole.QUERY)
-        && settings.text("model").isEmpty()
-        && runtime.models().roots().isEmpty()) {
+    if (needed && settings.text("model").isEmpty()) {
       settings.problem(
           "neither model nor models.roots is set: there is no model to take gradients of, and no"
               + " release could be taken over");
@@ -141,7 +147,7 @@ public record InfluenceConfig(
             settings.list("models.aliases"),
             engine(settings),
             files,
-            model(settings, "indexed-model", models),
+            model(settings, "indexed-model", models, used, /* needed= */ false),
             settings.text("corpus").map(Path::of),
             new SamplingRate(settings.number("sampling.rate", 0.01, 0, 1)),
             asked(settings),
@@ -152,13 +158,36 @@ public record InfluenceConfig(
     return config;
   }
 
+  /**
+   * A model by path or name.
+   *
+   * @param used whether any of the roles uses it; nobody looks for it if not
+   * @param needed whether there is nothing to do without it; else it may come, a release may take
+   *     its place, or answers are estimates, and whoever uses it says what is missing
+   * @throws EngineException of kind ENVIRONMENT if it is needed and can not be looked for now
+   */
   private static Optional<Path> model(
-      Settings settings, String key, Function<String, Path> models) {
-    try {
-      return settings.text(key).map(models);
-    } catch (EngineException e) {
-      settings.problem(key + ": " + e.getMessage());
+      Settings settings,
+      String key,
+      Function<String, Path> models,
+      boolean used,
+      boolean needed) {
+    Optional<String> named = settings.text(key);
+    if (named.isEmpty() || !used) {
       return Optional.empty();
+    }
+    try {
+      return named.map(models);
+    } catch (EngineException e) {
+      if (needed && e.kind() == EngineException.Kind.ENVIRONMENT) {
+        throw e;
+      }
+      if (needed || e.getCause() instanceof InvalidPathException) {
+        settings.problem(key + ": " + e.getMessage());
+        return Optional.empty();
+      }
+      LOG.warn("{}: {}", key, e.getMessage());
+      return named.map(Path::of);
     }
   }
 

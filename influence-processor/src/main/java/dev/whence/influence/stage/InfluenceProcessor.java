@@ -41,8 +41,10 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -292,6 +294,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     void shards() {
       AvroValues values = new AvroValues(runtime.connection());
       ModelReleases followed = releases();
+      AtomicReference<@Nullable Worker> worker = new AtomicReference<>();
       ShardStage stage =
           new ShardStage(
               values,
@@ -302,20 +305,12 @@ public final class InfluenceProcessor implements AutoCloseable {
               InstantSource.system(),
               instance,
               () -> followed.awaitReleases(RELEASES_READ),
-              this::partitionsOfQueries);
-      Worker worker =
-          worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage);
-      workers.add(worker);
-      takeOver.add(
-          new ReleaseTakeOver(
-              release -> {
-                stage.expect(release);
-                // What the release before it was asked with is used a little longer.
-                worker.betweenBatches(ServedShards.UNUSED.plusSeconds(1), stage::closeUnused);
-              },
-              runtime.failures(),
-              worker::betweenBatches,
-              /* whenFailed= */ () -> {}));
+              this::partitionsOfQueries,
+              (pause, task) -> Objects.requireNonNull(worker.get()).betweenBatches(pause, task));
+      worker.set(
+          worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage));
+      workers.add(Objects.requireNonNull(worker.get()));
+      takeOver.add(stage.takeOver());
     }
 
     void merge() {

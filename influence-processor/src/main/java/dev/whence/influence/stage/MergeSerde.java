@@ -2,7 +2,14 @@ package dev.whence.influence.stage;
 
 import dev.whence.schemas.avro.InfluenceMerge;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Objects;
+import org.apache.avro.Schema;
+import org.apache.avro.message.BinaryMessageDecoder;
+import org.apache.avro.message.SchemaStore;
 import org.apache.kafka.common.errors.SerializationException;
 import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
@@ -11,9 +18,28 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What the merger's stores hold: Avro's single-object encoding, which names the schema by its
- * fingerprint. No registry is asked, for nobody else reads it.
+ * fingerprint. No registry is asked, for nobody else reads it. What a former version kept is read by
+ * its schema, a resource; what a later one kept is not.
  */
 final class MergeSerde implements Serde<InfluenceMerge> {
+  /** Schemas that released or upgraded processes have kept entries by, in Avro's canonical form. */
+  private static final List<String> FORMER = List.of("influence-merge-1.avsc");
+
+  private static final BinaryMessageDecoder<InfluenceMerge> DECODER =
+      InfluenceMerge.createDecoder(former());
+
+  private static SchemaStore former() {
+    SchemaStore.Cache schemas = new SchemaStore.Cache();
+    for (String name : FORMER) {
+      try (InputStream in = MergeSerde.class.getResourceAsStream(name)) {
+        schemas.addSchema(new Schema.Parser().parse(Objects.requireNonNull(in, name)));
+      } catch (IOException e) {
+        throw new UncheckedIOException(name + " of this jar can not be read", e);
+      }
+    }
+    return schemas;
+  }
+
   @Override
   public Serializer<InfluenceMerge> serializer() {
     return (topic, merge) -> {
@@ -41,10 +67,10 @@ final class MergeSerde implements Serde<InfluenceMerge> {
       return null;
     }
     try {
-      return InfluenceMerge.fromByteBuffer(ByteBuffer.wrap(bytes));
+      return DECODER.decode(bytes);
     } catch (IOException | org.apache.avro.AvroRuntimeException e) {
       throw new SerializationException(
-          "what is known of a query was written by another version; see the upgrade notes of"
+          "what is known of a query was written by a later version; see the upgrade notes of"
               + " influence-processor's README",
           e);
     }

@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.IntPredicate;
+import java.util.function.Function;
 
 /**
  * The shards that this process can look through, found by number and checksum in its configured
@@ -25,11 +25,22 @@ import java.util.function.IntPredicate;
 final class OpenShards {
   private final ConfiguredFiles files;
   private final InstantSource clock;
+  private final Function<Path, ShardFile> opening;
   private final Map<Path, Seen> seen = new HashMap<>();
 
   OpenShards(ConfiguredFiles files, InstantSource clock) {
+    this(files, clock, ShardFile::open);
+  }
+
+  /**
+   * Nothing is open yet.
+   *
+   * @param opening as {@link ShardFile#open}
+   */
+  OpenShards(ConfiguredFiles files, InstantSource clock, Function<Path, ShardFile> opening) {
     this.files = files;
     this.clock = clock;
+    this.opening = opening;
   }
 
   /** What became of looking for a shard. */
@@ -46,9 +57,9 @@ final class OpenShards {
   }
 
   /** A file as it was when it was opened, and when it was last looked for. */
-  private record Seen(int number, long bytes, FileTime modified, Found found, Instant lastWanted) {
+  private record Seen(long bytes, FileTime modified, Found found, Instant lastWanted) {
     Seen wanted(Instant now) {
-      return new Seen(number, bytes, modified, found, now);
+      return new Seen(bytes, modified, found, now);
     }
 
     Optional<ShardFile> shard() {
@@ -61,22 +72,20 @@ final class OpenShards {
     return seen.values().stream().map(Seen::shard).flatMap(Optional::stream).toList();
   }
 
-  /** Closes shards of other numbers. */
-  void keep(IntPredicate numbers) {
-    seen.values().removeIf(one -> !numbers.test(one.number()));
-  }
-
   /**
    * Closes what nobody has looked for since.
    *
-   * @param wanted checksums of those that stay whoever looks for them
+   * @param wanted checksums of those that stay whoever looks for them; those that are none of them
+   *     later count from now
    */
   void closeUnused(Instant since, Set<String> wanted) {
-    seen.values()
-        .removeIf(
-            one ->
-                one.lastWanted().isBefore(since)
-                    && one.shard().map(shard -> !wanted.contains(shard.checksum())).orElse(true));
+    Instant now = clock.instant();
+    seen.replaceAll(
+        (path, one) ->
+            one.shard().filter(shard -> wanted.contains(shard.checksum())).isPresent()
+                ? one.wanted(now)
+                : one);
+    seen.values().removeIf(one -> one.lastWanted().isBefore(since));
   }
 
   /**
@@ -93,7 +102,7 @@ final class OpenShards {
       if (!Files.exists(path)) {
         continue;
       }
-      Found found = open(path, number);
+      Found found = open(path);
       if (found instanceof Found.Missing missing) {
         other = Optional.of(missing.reason());
       } else if (found instanceof Found.Here here) {
@@ -115,7 +124,7 @@ final class OpenShards {
                     + " is in none of the directories of 'indexes' of the process that serves it."));
   }
 
-  private Found open(Path path, int number) {
+  private Found open(Path path) {
     seen.keySet().removeIf(before -> !Files.exists(before));
     try {
       BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
@@ -128,16 +137,17 @@ final class OpenShards {
       }
       Found found;
       try {
-        found = new Found.Here(ShardFile.open(path));
+        found = new Found.Here(opening.apply(path));
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
-        if (e.isOfEnvironment()) {
-          // It could not be read just now: that says nothing about the file.
+        if (e.getCause() instanceof IOException) {
+          // It could not be read: that says nothing about the file, whose size and time stay as
+          // they are when it may be read again, or is put back.
           seen.remove(path);
           return found;
         }
       }
-      seen.put(path, new Seen(number, now.size(), now.lastModifiedTime(), found, clock.instant()));
+      seen.put(path, new Seen(now.size(), now.lastModifiedTime(), found, clock.instant()));
       return found;
     } catch (IOException e) {
       return new Found.Missing(path + " can not be read (" + e.getClass().getSimpleName() + ").");

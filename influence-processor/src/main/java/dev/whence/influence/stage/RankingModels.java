@@ -91,7 +91,12 @@ final class RankingModels implements AutoCloseable {
     }
   }
 
-  private record Refused(Key key, String reason, long until) {
+  /**
+   * What could not be loaded.
+   *
+   * @param ofEnvironment whether that says nothing about the files, which may be read later
+   */
+  private record Refused(Key key, String reason, boolean ofEnvironment, long until) {
     boolean stands() {
       return until - System.nanoTime() > 0;
     }
@@ -117,7 +122,7 @@ final class RankingModels implements AutoCloseable {
       String digest = digest(wanted.path());
       IndexManifest index = wanted.index(config).manifest();
       Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
-      var unused =
+      Optional<String> reason =
           prepare(
               Key.of(
                   digest,
@@ -125,12 +130,20 @@ final class RankingModels implements AutoCloseable {
                   index.settings()),
               wanted.path().toString(),
               index.settings());
+      if (reason.isPresent() && refused.filter(Refused::ofEnvironment).isPresent()) {
+        throw new EnvironmentException(reason.get());
+      }
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
       }
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
-    } catch (ModelLoadException | InfluenceException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
+    } catch (ModelLoadException e) {
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
     }
   }
@@ -180,8 +193,11 @@ final class RankingModels implements AutoCloseable {
           key.answering(),
           settings.modelName());
       return Optional.empty();
-    } catch (ModelLoadException | InfluenceException e) {
-      return refuse(key, String.valueOf(e.getMessage()));
+    } catch (ModelLoadException e) {
+      return refuse(
+          key, String.valueOf(e.getMessage()), e.getCause() instanceof EnvironmentException);
+    } catch (InfluenceException e) {
+      return refuse(key, String.valueOf(e.getMessage()), e.isOfEnvironment());
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
         String why = "the model can not be loaded: " + e.getMessage();
@@ -189,17 +205,21 @@ final class RankingModels implements AutoCloseable {
             ? EnvironmentException.ofProcess(why, e)
             : new EnvironmentException(why, e);
       }
-      return refuse(key, String.valueOf(e.getMessage()));
+      return refuse(key, String.valueOf(e.getMessage()), /* ofEnvironment= */ false);
     } catch (EnvironmentException e) {
       throw e;
     } catch (RuntimeException e) {
-      return refuse(key, "Loading what candidates are ranked with threw " + Failure.describe(e));
+      return refuse(
+          key,
+          "Loading what candidates are ranked with threw " + Failure.describe(e),
+          /* ofEnvironment= */ false);
     }
   }
 
-  private Optional<String> refuse(Key key, String reason) {
+  private Optional<String> refuse(Key key, String reason, boolean ofEnvironment) {
     LOG.error("candidates can not be ranked again: {}", reason);
-    refused = Optional.of(new Refused(key, reason, System.nanoTime() + AGAIN.toNanos()));
+    refused =
+        Optional.of(new Refused(key, reason, ofEnvironment, System.nanoTime() + AGAIN.toNanos()));
     return Optional.of(reason);
   }
 
@@ -284,16 +304,18 @@ final class RankingModels implements AutoCloseable {
     return corpus;
   }
 
+  /** Queries do not wait for a disk that fails: without factors, they have estimates. */
   private Path factors(Optional<Path> first, String digest) throws ModelLoadException {
-    return config
-        .files()
-        .factors(first, identity -> identity.digest().equals(digest))
-        .orElseThrow(
-            () ->
-                new ModelLoadException(
-                    "factors of digest "
-                        + digest
-                        + " are in none of the directories of 'factors'"));
+    Optional<Path> found;
+    try {
+      found = config.files().factors(first, identity -> identity.digest().equals(digest));
+    } catch (EnvironmentException e) {
+      throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    }
+    return found.orElseThrow(
+        () ->
+            new ModelLoadException(
+                "factors of digest " + digest + " are in none of the directories of 'factors'"));
   }
 
   /** The configured model, else the one where the query stage has it, under models.roots. */

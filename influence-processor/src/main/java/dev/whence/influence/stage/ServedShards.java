@@ -15,8 +15,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Executor;
 import java.util.function.IntSupplier;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,13 +26,14 @@ import org.slf4j.LoggerFactory;
  * The shards that this process looks through, and their words. Of the index that will be asked,
  * those of its own partitions are opened before the first query asks them: opening a shard reads
  * all of it, for its checksum. What serves other partitions is not looked at. Shards of other
- * indexes are opened by the queries that ask them, and closed when none has for a while. Not
- * thread-safe.
+ * indexes are opened by the queries that ask them. What is not, or no longer, to be expected is
+ * closed when no query has asked for it for a while: partitions that went often come back, as those
+ * of a process that is started again. Not thread-safe.
  */
 final class ServedShards implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedShards.class);
 
-  /** What no query has asked for so long is closed, unless it is of the index that is asked. */
+  /** What no query has asked for so long is closed, unless it is to be expected. */
   static final Duration UNUSED = Duration.ofMinutes(10);
 
   /** Missing shards that are named in the log. */
@@ -41,6 +44,7 @@ final class ServedShards implements AutoCloseable {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final IntSupplier partitionsOfQueries;
+  private final Executor later;
   private final LexicalIndex words = new LexicalIndex();
 
   /** Of the index that will be asked, in order. */
@@ -51,20 +55,26 @@ final class ServedShards implements AutoCloseable {
 
   private Set<Integer> assigned = Set.of();
 
+  /** Counts what was to be opened; what an earlier one has left is not. */
+  private int openings;
+
   /**
    * None is open yet.
    *
    * @param partitionsOfQueries asks the brokers
+   * @param later runs tasks between two batches
    */
   ServedShards(
       InfluenceConfig config,
       InfluenceMetrics metrics,
       InstantSource clock,
-      IntSupplier partitionsOfQueries) {
+      IntSupplier partitionsOfQueries,
+      Executor later) {
     this.config = config;
     this.metrics = metrics;
     this.clock = clock;
     this.partitionsOfQueries = partitionsOfQueries;
+    this.later = later;
     this.shards = new OpenShards(config.files(), clock);
   }
 
@@ -87,7 +97,12 @@ final class ServedShards implements AutoCloseable {
         throw new EnvironmentException(String.valueOf(e.getMessage()), e);
       }
       LOG.warn("no shard is opened before the first query: {}", e.getMessage());
-    } catch (ModelLoadException | InfluenceException e) {
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
+      LOG.warn("no shard is opened before the first query: {}", e.getMessage());
+    } catch (ModelLoadException e) {
       LOG.warn("no shard is opened before the first query: {}", e.getMessage());
     }
   }
@@ -101,15 +116,15 @@ final class ServedShards implements AutoCloseable {
     partitions = partitionsOfQueries.getAsInt();
   }
 
-  /** Opens the shards of partitions that came, closes those of partitions that went. */
+  /** Opens the shards of partitions that came; those of partitions that went are used no longer. */
   void assigned(Set<Integer> now) {
+    closeUnused(); // those that go count as asked until now
     try {
       partitions = partitionsOfQueries.getAsInt(); // more partitions come with another assignment
     } catch (EnvironmentException e) {
       LOG.warn("partitions are taken to be {}, as before: {}", partitions, e.getMessage());
     }
     assigned = Set.copyOf(now);
-    shards.keep(this::isOurs);
     openExpected();
   }
 
@@ -118,33 +133,61 @@ final class ServedShards implements AutoCloseable {
   }
 
   private void openExpected() {
-    int of = expected.size();
-    int ours = 0;
-    List<String> missing = new ArrayList<>();
-    for (int number = 1; number <= of; number++) {
-      if (isOurs(number)) {
-        ours++;
-        if (shards.find(number, of, expected.get(number - 1).checksum())
-            instanceof OpenShards.Found.Missing one) {
-          missing.add(one.reason());
-        }
-      }
+    closeUnused();
+    int opening = ++openings;
+    later.execute(() -> openNext(1, opening, new ArrayList<>()));
+  }
+
+  /** Each is a task of its own: one may take long, and the watchdog knows nothing of their number. */
+  private void openNext(int from, int opening, List<String> missing) {
+    if (opening != openings) {
+      return;
     }
+    int of = expected.size();
+    int number = from;
+    while (number <= of && !isOurs(number)) {
+      number++;
+    }
+    if (number > of) {
+      tell(missing);
+      return;
+    }
+    if (shards.find(number, of, expected.get(number - 1).checksum())
+        instanceof OpenShards.Found.Missing one) {
+      missing.add(one.reason());
+    }
+    closeUnused();
+    int next = number + 1;
+    later.execute(() -> openNext(next, opening, missing));
+  }
+
+  private void tell(List<String> missing) {
     if (!missing.isEmpty()) {
       LOG.warn(
           "{} of the {} shards that this process is to serve are missing: {}",
           missing.size(),
-          ours,
+          ours().size(),
           String.join(" ", missing.subList(0, Math.min(NAMED, missing.size()))));
     }
-    closeUnused();
+  }
+
+  /** Checksums of the shards that are to be expected here. */
+  private Set<String> ours() {
+    return IntStream.rangeClosed(1, expected.size())
+        .filter(this::isOurs)
+        .mapToObj(number -> expected.get(number - 1).checksum())
+        .collect(Collectors.toSet());
+  }
+
+  /** Whether shards are open that are not to be expected, and so to be closed some time. */
+  boolean hasUnexpected() {
+    Set<String> ours = ours();
+    return shards.open().stream().anyMatch(shard -> !ours.contains(shard.checksum()));
   }
 
   /** Closes what is no longer in use. */
   void closeUnused() {
-    shards.closeUnused(
-        clock.instant().minus(UNUSED),
-        expected.stream().map(IndexManifest.Shard::checksum).collect(Collectors.toSet()));
+    shards.closeUnused(clock.instant().minus(UNUSED), ours());
     words.keep(shards.open());
     metrics.open(shards.open().size(), words.size());
   }

@@ -2,6 +2,8 @@ package dev.whence.influence.stage;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Matrices;
+import dev.whence.runtime.models.ModelReleases;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -25,6 +27,8 @@ import java.util.TreeSet;
 import java.util.function.IntSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A query in, an answer of the shards that its partition serves out: their best documents of both
@@ -37,6 +41,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class ShardStage implements Stage {
   static final String NAME = "influence-shard";
+
+  private static final Logger LOG = LoggerFactory.getLogger(ShardStage.class);
 
   /** A query's other records may come in a later batch. */
   private static final int ANSWERS_KEPT = 256;
@@ -51,6 +57,11 @@ final class ShardStage implements Stage {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final Supplier<List<ModelRelease>> releases;
+  private final ReleaseTakeOver.Later later;
+  private final ReleaseTakeOver takeOver;
+
+  /** Whether it is arranged that {@link #closeUnused} runs again. */
+  private boolean looksAgain;
 
   /** What was announced: queries by record, and what is asked of which query's shards. */
   private final Map<String, AskedQuery> read = new HashMap<>();
@@ -70,6 +81,7 @@ final class ShardStage implements Stage {
    *
    * @param values closed with the stage
    * @param partitionsOfQueries asks the brokers
+   * @param later runs what is to be done between two batches
    */
   ShardStage(
       AvroValues values,
@@ -80,17 +92,27 @@ final class ShardStage implements Stage {
       InstantSource clock,
       String instance,
       Supplier<List<ModelRelease>> releases,
-      IntSupplier partitionsOfQueries) {
+      IntSupplier partitionsOfQueries,
+      ReleaseTakeOver.Later later) {
     this.values = values;
     this.written = new ShardAnswers(writer, partials, metrics, instance);
     this.config = config;
     this.claimCheck = config.claimCheck().map(ClaimCheck::new);
-    this.shards = new ServedShards(config, metrics, clock, partitionsOfQueries);
+    this.shards =
+        new ServedShards(
+            config, metrics, clock, partitionsOfQueries, task -> later.run(Duration.ZERO, task));
     this.scan = new SharedScan(metrics);
     this.ranking = new RankedAnswers(config, shards, metrics, clock);
     this.metrics = metrics;
     this.clock = clock;
     this.releases = releases;
+    this.later = later;
+    this.takeOver =
+        new ReleaseTakeOver(
+            release -> expectLive(),
+            config.runtime().failures(),
+            later,
+            /* whenFailed= */ () -> {});
   }
 
   @Override
@@ -108,13 +130,34 @@ final class ShardStage implements Stage {
       }
     }
     shards.begin();
-    expect(releases.get().stream().findFirst());
+    Optional<ModelRelease> first = live();
+    try {
+      expect(first);
+    } catch (EnvironmentException e) {
+      // Queries name their shards, which may be readable all the same.
+      LOG.warn(
+          "which queries are to be expected can not be said yet and is tried again: {}",
+          e.getMessage());
+      takeOver.live(first);
+    }
   }
 
-  /**
-   * Another release is live, or none any more: its queries are to be expected. On the model thread.
-   */
-  void expect(Optional<ModelRelease> release) {
+  /** Hears of releases after the first. */
+  ModelReleases.Listener takeOver() {
+    return takeOver;
+  }
+
+  private Optional<ModelRelease> live() {
+    return releases.get().stream().findFirst();
+  }
+
+  /** What is live by now: the first release may be told of after the one behind it. */
+  private void expectLive() {
+    expect(live());
+    closeUnused(); // later, what the release before it was asked with
+  }
+
+  private void expect(Optional<ModelRelease> release) {
     shards.expect(release);
     if (config.query().rerank() > 0) {
       ranking.expect(release);
@@ -124,11 +167,24 @@ final class ShardStage implements Stage {
   @Override
   public void assigned(Set<Integer> partitions) {
     shards.assigned(partitions);
+    closeUnused();
   }
 
-  /** Closes what no query has asked for a while. On the model thread. */
-  void closeUnused() {
+  /**
+   * Closes what no query has asked for a while, and looks again, whether queries come or not, while
+   * there is more that may be closed some time.
+   */
+  private void closeUnused() {
     shards.closeUnused();
+    if (!looksAgain && shards.hasUnexpected()) {
+      looksAgain = true;
+      later.run(
+          ServedShards.UNUSED.plusSeconds(1),
+          () -> {
+            looksAgain = false;
+            closeUnused();
+          });
+    }
   }
 
   @Override
@@ -152,7 +208,7 @@ final class ShardStage implements Stage {
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
-    shards.closeUnused();
+    closeUnused();
     // What the first needs is loaded here, where loading has its time; queries of other models have
     // theirs loaded when it is their turn, for there is room for one set only.
     coming.values().stream().filter(ComingQuery::ranks).findFirst().ifPresent(ranking::prepare);

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -40,6 +41,9 @@ final class KilledFactors {
 
   /** After a step was told of, its state is written: some are killed before, in, or behind that. */
   private static final int LATEST_MILLIS = 40;
+
+  /** No run takes so long; one that hangs ends by a signal, which fails the test. */
+  private static final int LONGEST_MINUTES = 5;
 
   private final Path directory;
   private final Path corpus;
@@ -161,6 +165,8 @@ final class KilledFactors {
                 String.valueOf(part))
             .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
             .start();
+    CompletableFuture.delayedExecutor(LONGEST_MINUTES, TimeUnit.MINUTES)
+        .execute(process::destroyForcibly);
     List<String> told = new ArrayList<>();
     int steps = 0;
     boolean killed = false;

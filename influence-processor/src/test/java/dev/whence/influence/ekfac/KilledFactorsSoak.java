@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.nio.file.Path;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** As {@link KilledFactorsIT}, five times with other moments. */
@@ -12,6 +13,7 @@ class KilledFactorsSoak {
   @TempDir private Path directory;
 
   @RepeatedTest(5)
+  @Timeout(40 * 60)
   void workersThatAreKilledInTheirPassesAndStartedAgainLeaveTheSameBytes(RepetitionInfo run)
       throws Exception {
     assertThat(new KilledFactors(directory).killAndGoOn(4, run.getCurrentRepetition()))

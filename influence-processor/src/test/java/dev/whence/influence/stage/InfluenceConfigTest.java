@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.NamedModels;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.runtime.config.ConfigException;
@@ -14,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -70,6 +72,73 @@ class InfluenceConfigTest {
         .hasMessageContaining("model: there is no model 'chat-v2'")
         .hasMessageContaining("query.top")
         .hasMessageNotContaining("neither model nor models.roots");
+  }
+
+  /** A release may take the place of the model, and shards answer with estimates without it. */
+  @Test
+  void aModelThatIsNowhereIsWrongOnlyWhereNothingCanBeAskedWithoutIt(@TempDir Path home)
+      throws Exception {
+    NamedModels models =
+        new NamedModels(name -> Optional.empty(), Map.of("HF_HOME", home.toString()));
+    Map<String, String> settings =
+        new HashMap<>(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "indexes", "i",
+                "model", "/models/gone",
+                "indexed-model", "acme/gone"));
+    for (Map<String, String> more :
+        List.of(
+            Map.of("roles", "query", "models.roots", "/models"), Map.of("roles", "shards,merge"))) {
+      settings.putAll(more);
+      InfluenceConfig config = InfluenceConfig.read(Settings.of(settings), models::resolve);
+      assertThat(config.model()).contains(Path.of("/models/gone"));
+      assertThat(config.indexedModel()).contains(Path.of("acme/gone"));
+    }
+    settings.put("model", "no\0path");
+    assertThatThrownBy(() -> InfluenceConfig.read(Settings.of(settings), models::resolve))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("model: 'no");
+  }
+
+  @Test
+  void aMergerDoesNotLookForModels() {
+    Map<String, String> settings =
+        Map.of(
+            "kafka.bootstrap.servers", "b:1",
+            "registry.url", "http://r",
+            "roles", "merge",
+            "model", "acme/chat",
+            "indexed-model", "acme/base");
+    InfluenceConfig config =
+        InfluenceConfig.read(
+            Settings.of(settings),
+            name -> {
+              throw new AssertionError("looked for " + name);
+            });
+    assertThat(config.model()).isEmpty();
+  }
+
+  @Test
+  void aModelThatCanNotBeLookedForNowIsNothingThatIsWrongInTheConfiguration() {
+    Map<String, String> settings =
+        new HashMap<>(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "indexes", "i",
+                "model", "acme/chat"));
+    Function<String, Path> failing =
+        name -> {
+          throw new EngineException(EngineException.Kind.ENVIRONMENT, "the cache can not be read");
+        };
+    assertThatThrownBy(() -> InfluenceConfig.read(Settings.of(settings), failing))
+        .isInstanceOf(EngineException.class)
+        .hasMessage("the cache can not be read");
+    settings.put("roles", "shards");
+    assertThat(InfluenceConfig.read(Settings.of(settings), failing).model())
+        .contains(Path.of("acme/chat"));
   }
 
   @Test

@@ -15,8 +15,10 @@ import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
@@ -44,8 +46,10 @@ import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -166,6 +170,24 @@ class ShardStageIT {
 
   private ShardStage stage(
       AvroValues values, InfluenceConfig config, InstantSource clock, MeterRegistry meters) {
+    return stage(
+        values,
+        config,
+        clock,
+        meters,
+        (pause, task) -> {
+          if (pause.isZero()) {
+            task.run();
+          }
+        });
+  }
+
+  private ShardStage stage(
+      AvroValues values,
+      InfluenceConfig config,
+      InstantSource clock,
+      MeterRegistry meters,
+      ReleaseTakeOver.Later later) {
     return new ShardStage(
         values,
         new EventWriter(values, ShardStage.NAME, "test"),
@@ -175,7 +197,8 @@ class ShardStageIT {
         clock,
         "test",
         List::of,
-        () -> PARTITIONS);
+        () -> PARTITIONS,
+        later);
   }
 
   private static List<InfluencePartial> answers(
@@ -328,18 +351,78 @@ class ShardStageIT {
     }
   }
 
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void whileNobodyCanSayWhichIndexIsAskedQueriesFindTheirShardsAndItIsAskedAgain()
+      throws Exception {
+    Path indexes = data.resolve("indexes");
+    bench.build(indexes.resolve("readable"), 2);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", indexes.toString(), "query.rerank", "0");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("unread", 0), 2);
+    Path unread = Files.createDirectories(indexes.resolve("unread/index.json"));
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Deque<Runnable> again = new ArrayDeque<>();
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            InstantSource.system(),
+            meters,
+            (pause, task) -> {
+              if (pause.compareTo(ServedShards.UNUSED) < 0) {
+                again.add(task);
+              }
+            });
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      again.remove().run();
+      assertThat(open(meters, "shards")).isZero();
+      assertThat(answers(stage, values, List.of(records.get(0)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
+          .containsExactly(tuple(2, ShardStatus.SCANNED));
+      assertThat(open(meters, "shards")).isEqualTo(1);
+      Files.delete(unread);
+      Files.delete(unread.getParent());
+      for (int i = 0; i < 20 && !again.isEmpty(); i++) {
+        again.remove().run();
+      }
+      assertThat(open(meters, "shards")).isEqualTo(2);
+    } finally {
+      stage.close();
+    }
+  }
+
   /** Eight shards by four partitions: shards 1 and 5 are partition 1's, and so on. */
   @Test
-  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedAndOthersDoNotMatter()
+  void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedLaterAndOthersDoNotMatter()
       throws Exception {
     Path index = data.resolve("indexes/parts");
     bench.build(index, InfluenceBench.SHARDS);
-    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
+    InfluenceConfig config = config(
+            InfluenceBench.chatModel(), "indexes", index.toString(), "query.deadline", "1h");
     List<SourceRecord> records = asked(config, InfluenceBench.answered("parts", 0));
     Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     AvroValues values = new AvroValues(bench.connection);
-    ShardStage stage = stage(values, config, InstantSource.system(), meters);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    Deque<Runnable> later = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            now::get,
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                task.run();
+              } else {
+                later.add(task);
+              }
+            });
     try {
       stage.open();
       assertThat(open(meters, "shards")).isZero();
@@ -350,16 +433,59 @@ class ShardStageIT {
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED)
           .extracting(ShardAnswer::getShard)
           .containsExactly(1, 5, 3, 7);
-      stage.assigned(Set.of(3));
-      assertThat(open(meters, "shards")).isEqualTo(2);
+      now.set(now.get().plus(ServedShards.UNUSED.multipliedBy(2)));
       stage.assigned(Set.of(2, 3));
-      assertThat(open(meters, "shards")).isEqualTo(3);
+      assertThat(open(meters, "shards")).as("1 and 5 were ours until now").isEqualTo(5);
       assertThat(answers(stage, values, List.of(records.get(2)), new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .extracting(ShardAnswer::getShard, ShardAnswer::getStatus)
           .containsExactly(tuple(2, ShardStatus.MISSING), tuple(6, ShardStatus.SCANNED));
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      later.remove().run();
+      assertThat(open(meters, "shards")).isEqualTo(3);
       stage.assigned(Set.of());
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      later.remove().run();
       assertThat(open(meters, "shards")).isZero();
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** One may take long, and the watchdog allows each task the same time. */
+  @Test
+  void eachShardIsOpenedInATaskOfItsOwnAndWhatIsNoLongerOursIsNot() throws Exception {
+    Path index = data.resolve("indexes/each");
+    bench.build(index, InfluenceBench.SHARDS);
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", index.toString(), "query.rerank", "0");
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Deque<Runnable> tasks = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            new AvroValues(bench.connection),
+            config,
+            InstantSource.system(),
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                tasks.add(task);
+              }
+            });
+    try {
+      stage.open();
+      stage.assigned(Set.of(0, 1, 2, 3));
+      List<Integer> open = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        tasks.remove().run();
+        open.add(open(meters, "shards"));
+      }
+      assertThat(open).containsExactly(0, 1, 2, 3); // the first task is that of open()
+      stage.assigned(Set.of());
+      while (!tasks.isEmpty()) {
+        tasks.remove().run();
+      }
+      assertThat(open(meters, "shards")).isEqualTo(3);
     } finally {
       stage.close();
     }
@@ -394,7 +520,20 @@ class ShardStageIT {
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     AvroValues values = new AvroValues(bench.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
-    ShardStage stage = stage(values, config, now::get, meters);
+    Deque<Runnable> later = new ArrayDeque<>();
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            now::get,
+            meters,
+            (pause, task) -> {
+              if (pause.isZero()) {
+                task.run();
+              } else {
+                later.add(task);
+              }
+            });
     try {
       stage.open();
       stage.assigned(Set.of(0, 1, 2, 3));
@@ -402,11 +541,15 @@ class ShardStageIT {
       assertThat(answers(stage, values, records, new ArrayList<>()))
           .flatExtracting(InfluencePartial::getShards)
           .allMatch(answer -> answer.getStatus() == ShardStatus.SCANNED);
-      stage.closeUnused();
       assertThat(open(meters, "shards")).isEqualTo(5);
       assertThat(open(meters, "words")).isEqualTo(2);
-      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
-      stage.closeUnused();
+      // It is looked again and again without another query.
+      now.set(now.get().plus(ServedShards.UNUSED).minusSeconds(1));
+      later.remove().run();
+      assertThat(open(meters, "shards")).isEqualTo(5);
+      now.set(now.get().plusSeconds(2));
+      later.remove().run();
+      assertThat(later).as("nothing is left to be closed").isEmpty();
       assertThat(open(meters, "shards")).isEqualTo(3);
       assertThat(open(meters, "words")).isZero();
     } finally {
@@ -480,6 +623,58 @@ class ShardStageIT {
     assertThat(answers.get(0).getNote())
         .contains("changed.jsonl is not the one that was indexed: its SHA-256 is another");
     assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  /** A directory in a file's place can not be read, as a file on a disk that fails. */
+  @Test
+  void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
+      throws Exception {
+    Path factors = data.resolve("factors");
+    Files.createDirectories(factors.resolve("unread/lambda.factors"));
+    List<SourceRecord> records =
+        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("unread", 0));
+    List<InfluencePartial> answers =
+        answers(
+            records,
+            new ArrayList<>(),
+            config(
+                InfluenceBench.chatModel(),
+                "factors",
+                factors.toString(),
+                "indexes",
+                bench.index().toString()));
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers.get(0).getNote())
+        .contains("unread/lambda.factors could not be read")
+        .contains("can not be read now");
+    assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  /** What is only expected can wait until the disk is there again. */
+  @Test
+  void modelsThatAreOnlyExpectedAreTriedAgainWhileTheirFactorsCanNotBeRead() throws Exception {
+    Path seen = data.resolve("seen");
+    copied(bench.pretraining(), seen.resolve("factors/base"));
+    copied(bench.fineTuning(), seen.resolve("factors/chat"));
+    Files.copy(bench.directory.resolve("corpus.jsonl"), seen.resolve("corpus.jsonl"));
+    InfluenceBench.build(seen, data.resolve("indexes/seen"), 1, OptionalInt.empty());
+    Path lambda = seen.resolve("factors/base/lambda.factors");
+    Files.delete(lambda);
+    Files.createDirectory(lambda);
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "factors",
+            seen.resolve("factors").toString(),
+            "indexes",
+            data.resolve("indexes").toString());
+    try (RankingModels models = new RankingModels(config)) {
+      for (int i = 0; i < 2; i++) {
+        assertThatThrownBy(() -> models.expect(Optional.empty()))
+            .isInstanceOf(EnvironmentException.class)
+            .hasMessageContaining("factors/base/lambda.factors could not be read");
+      }
+    }
   }
 
   private static int reranked(List<InfluencePartial> answers) {

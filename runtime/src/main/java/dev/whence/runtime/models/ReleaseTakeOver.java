@@ -14,8 +14,8 @@ import org.slf4j.LoggerFactory;
  * Takes the live release over, on the model thread between two batches. One that is bad leaves what
  * is in use, and is forgotten. If only the environment was in the way (store, network, disk,
  * device, memory), it is tried again after pauses that double from {@code backoff.first} to {@code
- * backoff.most}, whether records come or not, until it is taken over, is found to be bad, or
- * another release is live.
+ * backoff.most}, or are ten times as long as the try where that is longer, whether records come or
+ * not, until it is taken over, is found to be bad, or another release is live.
  */
 public final class ReleaseTakeOver implements ModelReleases.Listener {
   private static final Logger LOG = LoggerFactory.getLogger(ReleaseTakeOver.class);

@@ -628,8 +628,6 @@ class WorkerFailuresIT {
           });
       assertThat(ran.await(20, TimeUnit.SECONDS)).isTrue();
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isGreaterThanOrEqualTo(pause);
-      worker.worker.close();
-      worker.worker.betweenBatches(Duration.ofMillis(1), () -> threads.add("after the end"));
     }
     assertThat(threads).containsExactly("echo-model");
   }

@@ -1,0 +1,56 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ConfiguredFilesTest {
+  @TempDir private Path indexes;
+
+  /** As lost+found at the top of a disk. */
+  @Test
+  void aDirectoryThatThisProcessMayNotListKeepsNobodyFromTheIndexesBesideIt() throws Exception {
+    Path closed = Files.createDirectory(indexes.resolve("lost+found"));
+    Path index = Files.createDirectory(indexes.resolve("one"));
+    Files.writeString(
+        index.resolve("index.json"),
+        """
+        {"modelName": "m", "model": "m", "factors": "f", "measure": "log-likelihood",
+         "lambda0": "0.1x", "buckets": 64, "sketchSeed": 1, "corpus": "c", "shards": 1,
+         "checksums": [{"checksum": "1", "documents": 1}]}
+        """);
+    Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("---------"));
+    try {
+      assumeThat(Files.isReadable(closed)).as("root may read it").isFalse();
+      ConfiguredFiles files = new ConfiguredFiles(List.of(indexes), List.of());
+      assertThat(files.indexDirectories()).containsExactly(index);
+      ConfiguredFiles.Indexes all = files.allIndexes();
+      assertThat(all.newestFirst()).hasSize(1);
+      assertThat(all.unread()).isEmpty();
+    } finally {
+      Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
+    }
+  }
+
+  /** A link to itself says nothing of what is there, as a network that fails. */
+  @Test
+  void aRootThatCanNotBeLookedAtMayHoldIndexesAndOneThatIsNotThereHoldsNone() throws Exception {
+    Path link = indexes.resolve("link");
+    Files.createSymbolicLink(link, link);
+    ConfiguredFiles files =
+        new ConfiguredFiles(List.of(link, indexes.resolve("not-mounted")), List.of());
+    assertThat(files.allIndexes().unread())
+        .singleElement()
+        .satisfies(
+            sentence ->
+                assertThat(sentence)
+                    .startsWith(link + " could not be read (")
+                    .containsIgnoringCase("symbolic links"));
+  }
+}

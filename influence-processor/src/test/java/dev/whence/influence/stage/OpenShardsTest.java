@@ -1,0 +1,55 @@
+package dev.whence.influence.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.influence.InfluenceException;
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.Path;
+import java.time.InstantSource;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class OpenShardsTest {
+  @TempDir private Path indexes;
+
+  /** A mode, an owner, or a move back change neither its size nor its time. */
+  @Test
+  void aShardThatCouldNotBeReadIsOpenedAgainAndOneThatIsDamagedIsNot() throws Exception {
+    Files.createFile(indexes.resolve("shard-1-of-1.index"));
+    Deque<InfluenceException> reasons = new ArrayDeque<>();
+    for (IOException one :
+        List.of(
+            new AccessDeniedException("f"),
+            new NoSuchFileException("f"),
+            new NotDirectoryException("f"),
+            new IOException("Input/output error"))) {
+      reasons.add(new InfluenceException(one.getClass().getSimpleName(), one));
+    }
+    reasons.add(new InfluenceException("damaged"));
+    reasons.add(new InfluenceException("opened though it has not changed"));
+    OpenShards shards =
+        new OpenShards(
+            new ConfiguredFiles(List.of(indexes), List.of()),
+            InstantSource.system(),
+            path -> {
+              throw reasons.remove();
+            });
+    for (String reason :
+        List.of(
+            "AccessDeniedException",
+            "NoSuchFileException",
+            "NotDirectoryException",
+            "IOException",
+            "damaged",
+            "damaged")) {
+      assertThat(shards.find(1, 1, "checksum")).isEqualTo(new OpenShards.Found.Missing(reason));
+    }
+  }
+}
