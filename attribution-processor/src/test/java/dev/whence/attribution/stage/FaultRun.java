@@ -34,6 +34,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -60,6 +61,7 @@ import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
@@ -113,7 +115,7 @@ final class FaultRun implements AutoCloseable {
     this.directory = directory;
     this.model = BundledModels.unpack(BundledModels.CHAT);
     this.admin = Admin.create(Map.of("bootstrap.servers", gate.address()));
-    this.responses = responses(responses);
+    this.responses = new ArrayList<>(responses(responses));
   }
 
   /**
@@ -171,6 +173,19 @@ final class FaultRun implements AutoCloseable {
     }
     bench.send(records);
     sent += count;
+  }
+
+  /** Of the responses that are not sent yet, those of these partitions are sent next. */
+  void bringForward(Set<TopicPartition> partitions) {
+    responses
+        .subList(sent, responses.size())
+        .sort(Comparator.comparing(one -> !partitions.contains(partition(one))));
+  }
+
+  private TopicPartition partition(Conversation response) {
+    byte[] key = response.responseId().getBytes(StandardCharsets.UTF_8);
+    return new TopicPartition(
+        topics.responses().name(), BuiltInPartitioner.partitionForKey(key, partitions()));
   }
 
   /** Sends the next so many responses to an idle instance that sees them all at once. */

@@ -44,26 +44,27 @@ final class ShardAnswers {
               .build());
     }
     Answered.Cost cost = all.cost();
-    Result result = write(
-        query.queryId(),
-        InfluencePartial.newBuilder()
-            .setQueryId(query.queryId())
-            .setKind(PartialKind.ANSWER)
-            .setShards(answers)
-            .setDocuments(
-                NamedDocuments.best(
-                    all.documents.stream()
-                        .filter(document -> query.shards().contains(document.getShard()))
-                        .toList(),
-                    query.record().getTop()))
-            .setNote(NamedDocuments.cut(all.note))
-            .setTokens(cost.tokens())
-            .setDocumentsPreselected(cost.preselected())
-            .setDocumentsReranked(cost.reranked())
-            .setSeconds(cost.seconds())
-            .setInstance(instance)
-            .build(),
-        query.record().getTraceparent());
+    Result result =
+        write(
+            query.queryId(),
+            InfluencePartial.newBuilder()
+                .setQueryId(query.queryId())
+                .setKind(PartialKind.ANSWER)
+                .setShards(answers)
+                .setDocuments(
+                    NamedDocuments.best(
+                        all.documents.stream()
+                            .filter(document -> query.shards().contains(document.getShard()))
+                            .toList(),
+                        query.record().getTop()))
+                .setNote(NamedDocuments.cut(all.note))
+                .setTokens(cost.tokens())
+                .setDocumentsPreselected(cost.preselected())
+                .setDocumentsReranked(cost.reranked())
+                .setSeconds(cost.seconds())
+                .setInstance(instance)
+                .build(),
+            query.record().getTraceparent());
     return new Outcome.Written(List.of(result), () -> missing.forEach(metrics::shard));
   }
 

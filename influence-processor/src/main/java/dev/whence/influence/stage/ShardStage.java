@@ -9,7 +9,6 @@ import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Outcome;
-import dev.whence.runtime.worker.Result;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Work;

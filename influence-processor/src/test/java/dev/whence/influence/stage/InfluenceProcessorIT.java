@@ -271,6 +271,7 @@ class InfluenceProcessorIT {
   }
 
   @Test
+  @SuppressWarnings("try") // one leaves before the others
   void processesOpenTheShardsOfTheirOwnPartitionsAndTakeOverThoseOfOneThatLeaves()
       throws Exception {
     Map<String, String> indexes = Map.of("indexes", bench.index().toString());

@@ -8,7 +8,6 @@ import dev.whence.runtime.worker.WorkerBench.Topics;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Collections;
-import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
@@ -65,7 +64,7 @@ class WorkerRebalanceIT {
     }
 
     @Override
-    public List<Result> failed(SourceRecord record, Failure failure) {
+    public Outcome.Written failed(SourceRecord record, Failure failure) {
       return echo.failed(record, failure);
     }
 

@@ -68,7 +68,7 @@ class WorkerUrgentIT {
       }
 
       @Override
-      public List<Result> failed(SourceRecord record, Failure failure) {
+      public Outcome.Written failed(SourceRecord record, Failure failure) {
         return echo.failed(record, failure);
       }
 
