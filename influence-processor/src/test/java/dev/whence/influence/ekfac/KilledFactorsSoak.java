@@ -7,11 +7,11 @@ import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.io.TempDir;
 
-/** As {@link KilledFactorsIT}, five times with other moments. */
+/** As {@link KilledFactorsIT}, with more kills, three times with other moments. */
 class KilledFactorsSoak {
   @TempDir private Path directory;
 
-  @RepeatedTest(5)
+  @RepeatedTest(3)
   void workersThatAreKilledInTheirPassesAndStartedAgainLeaveTheSameBytes(RepetitionInfo run)
       throws Exception {
     assertThat(new KilledFactors(directory).killAndGoOn(4, run.getCurrentRepetition()))
