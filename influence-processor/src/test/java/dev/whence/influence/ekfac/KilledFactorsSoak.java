@@ -8,11 +8,11 @@ import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** As {@link KilledFactorsIT}, five times with other moments. */
+/** As {@link KilledFactorsIT}, with more kills, three times with other moments. */
 class KilledFactorsSoak {
   @TempDir private Path directory;
 
-  @RepeatedTest(5)
+  @RepeatedTest(3)
   @Timeout(40 * 60)
   void workersThatAreKilledInTheirPassesAndStartedAgainLeaveTheSameBytes(RepetitionInfo run)
       throws Exception {
