@@ -167,11 +167,7 @@ public record InfluenceConfig(
    * @throws EngineException of kind ENVIRONMENT if it is needed and can not be looked for now
    */
   private static Optional<Path> model(
-      Settings settings,
-      String key,
-      Function<String, Path> models,
-      boolean used,
-      boolean needed) {
+      Settings settings, String key, Function<String, Path> models, boolean used, boolean needed) {
     Optional<String> named = settings.text(key);
     if (named.isEmpty() || !used) {
       return Optional.empty();

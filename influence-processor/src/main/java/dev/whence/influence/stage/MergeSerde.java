@@ -18,8 +18,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What the merger's stores hold: Avro's single-object encoding, which names the schema by its
- * fingerprint. No registry is asked, for nobody else reads it. What a former version kept is read by
- * its schema, a resource; what a later one kept is not.
+ * fingerprint. No registry is asked, for nobody else reads it. What a former version kept is read
+ * by its schema, a resource; what a later one kept is not.
  */
 final class MergeSerde implements Serde<InfluenceMerge> {
   /** Schemas that released or upgraded processes have kept entries by, in Avro's canonical form. */

@@ -138,7 +138,9 @@ final class ServedShards implements AutoCloseable {
     later.execute(() -> openNext(1, opening, new ArrayList<>()));
   }
 
-  /** Each is a task of its own: one may take long, and the watchdog knows nothing of their number. */
+  /**
+   * Each is a task of its own: one may take long, and the watchdog knows nothing of their number.
+   */
   private void openNext(int from, int opening, List<String> missing) {
     if (opening != openings) {
       return;

@@ -22,7 +22,8 @@ class MergeSerdeTest {
 
   @Test
   void whatTheVersionBeforeRequestedByKeptIsRead() {
-    InfluenceMerge read = serde.deserializer().deserialize("store", Base64.getDecoder().decode(FORMER));
+    InfluenceMerge read =
+        serde.deserializer().deserialize("store", Base64.getDecoder().decode(FORMER));
     assertThat(read.getQueryId()).isEqualTo("q");
     assertThat(read.getSince()).isEqualTo(Instant.parse("2026-01-01T00:00:00Z"));
     assertThat(read.getOpen().getShards()).isEqualTo(3);

@@ -402,8 +402,8 @@ class ShardStageIT {
       throws Exception {
     Path index = data.resolve("indexes/parts");
     bench.build(index, InfluenceBench.SHARDS);
-    InfluenceConfig config = config(
-            InfluenceBench.chatModel(), "indexes", index.toString(), "query.deadline", "1h");
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "indexes", index.toString(), "query.deadline", "1h");
     List<SourceRecord> records = asked(config, InfluenceBench.answered("parts", 0));
     Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
