@@ -1,7 +1,7 @@
 package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assumptions.assumeThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +27,7 @@ class ConfiguredFilesTest {
         """);
     Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("---------"));
     try {
-      assumeThat(Files.isReadable(closed)).as("root may read it").isFalse();
+      assumeFalse(Files.isReadable(closed), "root may read it");
       ConfiguredFiles files = new ConfiguredFiles(List.of(indexes), List.of());
       assertThat(files.indexDirectories()).containsExactly(index);
       ConfiguredFiles.Indexes all = files.allIndexes();
