@@ -25,8 +25,8 @@ public record UrgentPartitions(int partitions) {
     }
   }
 
-  /** Whether this one is read first. */
-  public boolean holds(int partition) {
+  /** Whether this one is read first, however many there are. */
+  public static boolean holds(int partition) {
     return partition % EVERY == FIRST;
   }
 

@@ -335,16 +335,8 @@ final class Partitions implements ConsumerRebalanceListener {
   }
 
   private void letComeFirst(Set<TopicPartition> partitions) {
-    Map<String, UrgentPartitions> ofTopic = new HashMap<>();
     for (TopicPartition partition : partitions) {
-      UrgentPartitions known =
-          ofTopic.computeIfAbsent(
-              partition.topic(),
-              topic ->
-                  // One of it was assigned, whatever the metadata say just now.
-                  new UrgentPartitions(
-                      Math.max(1, awake(() -> consumer.partitionsFor(topic, LOOK_UP)).size())));
-      if (known.holds(partition.partition())) {
+      if (UrgentPartitions.holds(partition.partition())) {
         urgent.put(partition, 0L);
         holding.comesFirst(partition);
       }

@@ -18,8 +18,7 @@ class UrgentPartitionsTest {
 
   @Test
   void everyFourthPartitionIsReadFirst() {
-    UrgentPartitions urgent = new UrgentPartitions(12);
-    assertThat(IntStream.range(0, 12).filter(urgent::holds)).containsExactly(1, 5, 9);
+    assertThat(IntStream.range(0, 12).filter(UrgentPartitions::holds)).containsExactly(1, 5, 9);
   }
 
   @ParameterizedTest
@@ -33,8 +32,8 @@ class UrgentPartitionsTest {
       others.add(partitions.of(key(i), false));
       assertThat(partitions.of(key(i), false)).isEqualTo(partitions.of(key(i), false));
     }
-    assertThat(urgent).isNotEmpty().allMatch(partitions::holds);
-    assertThat(others).isNotEmpty().noneMatch(partitions::holds);
+    assertThat(urgent).isNotEmpty().allMatch(UrgentPartitions::holds);
+    assertThat(others).isNotEmpty().noneMatch(UrgentPartitions::holds);
     urgent.addAll(others);
     assertThat(urgent)
         .containsExactlyInAnyOrderElementsOf(IntStream.range(0, number).boxed().toList());
@@ -43,7 +42,7 @@ class UrgentPartitionsTest {
   @Test
   void aTopicOfOnePartitionHasOneQueue() {
     UrgentPartitions one = new UrgentPartitions(1);
-    assertThat(one.holds(0)).isFalse();
+    assertThat(UrgentPartitions.holds(0)).isFalse();
     assertThat(one.of(key(1), true)).isZero();
     assertThat(one.of(key(1), false)).isZero();
     assertThatThrownBy(() -> new UrgentPartitions(0)).hasMessageContaining("0 partitions");
