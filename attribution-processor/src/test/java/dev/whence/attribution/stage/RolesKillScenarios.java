@@ -44,18 +44,19 @@ final class RolesKillScenarios {
   private record Killed(boolean hit, Map<TopicPartition, Long> begun) {}
 
   /**
-   * Kills both roles at each place in turn, so often; each time new processes take over.
+   * Kills both roles at each of these places in turn, so often; each time new processes take over.
    *
    * @return how often a kill hit where it was meant to; who was missed is tried again, as often as
    *     there are rounds
    */
-  static Map<Role, Map<At, Integer>> bothKilledAtEachPlace(
-      GroupProtocol protocol, int responses, int rounds, Path directory) throws Exception {
-    int portion = responses / (rounds * At.values().length + rounds + 1);
+  static Map<Role, Map<At, Integer>> bothKilledAtEach(
+      Set<At> places, GroupProtocol protocol, int responses, int rounds, Path directory)
+      throws Exception {
+    int portion = responses / (rounds * places.size() + rounds + 1);
     Map<Role, Map<At, Integer>> hits = new EnumMap<>(Role.class);
     try (FaultRun run = FaultRun.open(protocol, responses, directory)) {
       RolesKillScenarios both = new RolesKillScenarios(run, Math.min(8, Math.max(3, portion / 3)));
-      both.run(portion, rounds, hits, new Random(responses));
+      both.run(places, portion, rounds, hits, new Random(responses));
       run.sendRest();
       run.awaitAllFinal();
       for (Process process : both.processes.values()) {
@@ -67,7 +68,8 @@ final class RolesKillScenarios {
     return hits;
   }
 
-  private void run(int portion, int rounds, Map<Role, Map<At, Integer>> hits, Random random)
+  private void run(
+      Set<At> places, int portion, int rounds, Map<Role, Map<At, Integer>> hits, Random random)
       throws Exception {
     int spare = rounds;
     for (Role role : Role.values()) {
@@ -76,7 +78,7 @@ final class RolesKillScenarios {
     run.send(portion);
     run.awaitAllFinal();
     for (int round = 0; round < rounds; round++) {
-      for (At at : At.values()) {
+      for (At at : places) {
         Set<Role> toBeHit = EnumSet.allOf(Role.class);
         do {
           kill(toBeHit, at, portion, random)

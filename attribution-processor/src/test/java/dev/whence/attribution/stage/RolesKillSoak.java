@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.attribution.stage.AttributionKillScenarios.At;
 import dev.whence.runtime.config.GroupProtocol;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import org.junit.jupiter.api.io.CleanupMode;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -18,7 +19,7 @@ class RolesKillSoak {
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void bothRolesKilledAnywhereLeaveOneFinalResultEach(GroupProtocol protocol) throws Exception {
-    assertThat(RolesKillScenarios.bothKilledAtEachPlace(protocol, 1_000, 5, directory))
+    assertThat(RolesKillScenarios.bothKilledAtEach(EnumSet.allOf(At.class), protocol, 1_000, 5, directory))
         .containsOnlyKeys(Role.values())
         .allSatisfy(
             (role, hits) ->

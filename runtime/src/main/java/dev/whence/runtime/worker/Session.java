@@ -17,6 +17,7 @@ import java.util.function.Function;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.InvalidOffsetException;
 import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
@@ -622,7 +623,7 @@ final class Session {
 
   private ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
     try {
-      return consumer.poll(timeout);
+      return polled(consumer, timeout);
     } catch (WakeupException e) {
       return ConsumerRecords.empty();
     } catch (NoOffsetForPartitionException e) {
@@ -631,9 +632,23 @@ final class Session {
     } catch (OffsetOutOfRangeException e) {
       partitions.outOfRange(e.offsetOutOfRangePartitions());
       return ConsumerRecords.empty();
+    }
+  }
+
+  /**
+   * One poll of the client. With the group protocol "consumer" it may throw IllegalStateException
+   * where a leader changes while it collects records: its two threads then do not agree on whether
+   * there is a position. The committed offsets say where to go on.
+   *
+   * @throws FatalClientException if only new clients can go on
+   */
+  static ConsumerRecords<byte[], byte[]> polled(
+      Consumer<byte[], byte[]> consumer, Duration timeout) {
+    try {
+      return consumer.poll(timeout);
+    } catch (WakeupException | InvalidOffsetException e) {
+      throw e;
     } catch (KafkaException | IllegalStateException e) {
-      // IllegalStateException: of the group protocol "consumer", where a leader changes while the
-      // client collects records: its two threads do not agree on whether there is a position.
       throw new FatalClientException(
           "the consumer can not go on: " + TransactionWriter.describe(e),
           /* fenced= */ false,
