@@ -109,7 +109,7 @@ final class ShardStage implements Stage {
     this.later = later;
     this.takeOver =
         new ReleaseTakeOver(
-            release -> expectLive(),
+            unused -> expectLive(),
             config.runtime().failures(),
             later,
             /* whenFailed= */ () -> {});
