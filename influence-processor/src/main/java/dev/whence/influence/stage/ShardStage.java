@@ -108,7 +108,7 @@ final class ShardStage implements Stage {
     this.later = later;
     this.takeOver =
         new ReleaseTakeOver(
-            release -> expectLive(),
+            unused -> expectLive(),
             config.runtime().failures(),
             later,
             /* whenFailed= */ () -> {});
