@@ -19,7 +19,9 @@ class RolesKillSoak {
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void bothRolesKilledAnywhereLeaveOneFinalResultEach(GroupProtocol protocol) throws Exception {
-    assertThat(RolesKillScenarios.bothKilledAtEach(EnumSet.allOf(At.class), protocol, 1_000, 5, directory))
+    assertThat(
+            RolesKillScenarios.bothKilledAtEach(
+                EnumSet.allOf(At.class), protocol, 1_000, 5, directory))
         .containsOnlyKeys(Role.values())
         .allSatisfy(
             (role, hits) ->
