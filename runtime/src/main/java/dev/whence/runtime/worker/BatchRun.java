@@ -155,6 +155,11 @@ final class BatchRun {
         done.add(candidate.finished().get());
         continue;
       }
+      boolean givenUp =
+          candidate.unread().isPresent() || candidate.attemptsBefore() >= failures.attempts();
+      if (probe && givenUp) {
+        continue; // it shows nothing of the model, and the one before it is not done
+      }
       try {
         if (candidate.unread().isPresent()) {
           done.add(
@@ -162,7 +167,7 @@ final class BatchRun {
                   candidate.record(), candidate.attemptsBefore() + 1, candidate.unread().get()));
           continue;
         }
-        if (candidate.attemptsBefore() >= failures.attempts()) {
+        if (givenUp) {
           done.add(exhausted(candidate));
           continue;
         }

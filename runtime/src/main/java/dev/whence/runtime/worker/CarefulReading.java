@@ -88,16 +88,6 @@ final class CarefulReading implements AutoCloseable {
     return Set.copyOf(places.keySet());
   }
 
-  /** A partition is to be read again from an offset. */
-  void rewind(TopicPartition partition, long next) {
-    Place place = places.get(partition);
-    if (place != null) {
-      place.close();
-      place.next = next;
-      place.smallInARow = 0;
-    }
-  }
-
   void drop(TopicPartition partition) {
     Place place = places.remove(partition);
     if (place != null) {
@@ -165,7 +155,9 @@ final class CarefulReading implements AutoCloseable {
       }
     } catch (KafkaException e) {
       place.close();
-      throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      if (records.isEmpty()) {
+        throw new EnvironmentException(String.valueOf(e.getMessage()), e);
+      }
     }
     return new Read(records, at(place.next, batch.leaderEpoch()), /* ended= */ false);
   }

@@ -35,9 +35,17 @@ final class Holding {
     /** Where the records that are not held yet begin; empty where nobody knows. */
     Optional<OffsetAndMetadata> after;
 
+    /** Records before this offset were read with care, and one of them is not committed; or -1. */
+    long carefulTo = -1;
+
     Held(Attempt attempt, Optional<OffsetAndMetadata> after) {
       this.attempt = attempt;
       this.after = after;
+    }
+
+    /** What is known about the records from an offset on. */
+    Attempt attemptFrom(long offset) {
+      return carefulTo >= 0 && offset >= carefulTo ? attempt.withMemory() : attempt;
     }
 
     /** False for a record of a partition that went and came back: it was struck. */
@@ -102,8 +110,25 @@ final class Holding {
     }
     held.after = Optional.of(read.next());
     if (read.ended()) {
-      held.attempt = held.attempt.withMemory();
+      held.carefulTo = read.next().offset();
+      passed(held);
     }
+  }
+
+  /** Care is over once all that was read with care is committed: before, it may be read again. */
+  private static void passed(Held held) {
+    if (held.carefulTo >= 0
+        && (held.records.isEmpty() || held.records.getFirst().offset() >= held.carefulTo)) {
+      held.attempt = held.attempt.withMemory();
+      held.carefulTo = -1;
+    }
+  }
+
+  /** Where the consumer reads on, as far as that is known. */
+  Optional<Long> after(TopicPartition partition) {
+    return Optional.ofNullable(partitions.get(partition))
+        .flatMap(held -> held.after)
+        .map(OffsetAndMetadata::offset);
   }
 
   /**
@@ -174,7 +199,7 @@ final class Holding {
   }
 
   /**
-   * The next records to run, those that come first before the others. A partition on which a
+   * The next records to run: as long as there are some that come first, only those. A partition on which a
    * process died gives one record at a time, and only when the others have nothing left; a record
    * that waits for a decision comes along.
    */
@@ -182,9 +207,11 @@ final class Holding {
     List<BatchRun.Candidate> waiting = new ArrayList<>();
     List<BatchRun.Candidate> fresh = new ArrayList<>();
     long bytes = 0;
+    boolean urgentOnly = urgentFresh() > 0;
     for (Map.Entry<TopicPartition, Held> entry : inTurn()) {
       Held held = entry.getValue();
-      boolean open = fresh.size() < mostRecords && bytes < mostBytes;
+      boolean inTurn = !urgentOnly || urgent.contains(entry.getKey());
+      boolean open = inTurn && fresh.size() < mostRecords && bytes < mostBytes;
       for (SourceRecord record : held.records) {
         Finished finished = held.waiting.get(record.offset());
         if (finished != null) {
@@ -321,13 +348,13 @@ final class Holding {
     if (done.size() == held.records.size() && after.isPresent()) {
       long offset = after.get().offset();
       return new OffsetAndMetadata(
-          offset, after.get().leaderEpoch(), held.attempt.metadata(offset));
+          offset, after.get().leaderEpoch(), held.attemptFrom(offset).metadata(offset));
     }
     long last = done.get(done.size() - 1).record().offset();
     return new OffsetAndMetadata(
         last + 1,
         held.epochs.getOrDefault(last, Optional.empty()),
-        held.attempt.metadata(last + 1));
+        held.attemptFrom(last + 1).metadata(last + 1));
   }
 
   /** The given records, the first ones of the partition, are committed. */
@@ -343,6 +370,7 @@ final class Holding {
       held.epochs.remove(first.offset());
       held.unread.remove(first.offset());
     }
+    passed(held);
   }
 
   /** Lets go of a partition's records; returns where to read them again. */
@@ -355,6 +383,7 @@ final class Holding {
     held.records.clear();
     held.waiting.clear();
     held.unread.clear();
+    held.carefulTo = -1;
     held.after =
         Optional.of(
             new OffsetAndMetadata(first, held.epochs.getOrDefault(first, Optional.empty()), ""));

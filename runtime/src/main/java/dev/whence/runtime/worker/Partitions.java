@@ -113,6 +113,11 @@ final class Partitions implements ConsumerRebalanceListener {
 
   /** A partition is read by the consumer again. */
   void carefulNoMore(TopicPartition partition, long offset) {
+    seek(partition, new OffsetAndMetadata(offset));
+  }
+
+  /** With the consumer protocol a partition may have gone meanwhile. */
+  private void seek(TopicPartition partition, OffsetAndMetadata offset) {
     try {
       consumer.seek(partition, offset);
     } catch (IllegalStateException e) {
@@ -184,11 +189,19 @@ final class Partitions implements ConsumerRebalanceListener {
     try {
       consumer.pause(Set.of(partition));
       consumer.seek(partition, offset);
-      careful.rewind(partition, offset);
+      Attempt attempt = holding.attempt(partition);
+      if (attempt.lackedMemory()) {
+        careful.begin(partition, offset, attempt.outOfMemoryFrom());
+      }
       aside.put(partition, System.nanoTime() + pause.toNanos());
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
     }
+  }
+
+  /** A partition that is read with care, and can not be read now, waits; the others go on. */
+  void letWait(TopicPartition partition, Duration pause) {
+    aside.put(partition, System.nanoTime() + pause.toNanos());
   }
 
   /** Whether partitions were set aside that have not gone on since. */
@@ -353,7 +366,7 @@ final class Partitions implements ConsumerRebalanceListener {
                     ? consumer.beginningOffsets(partitions, LOOK_UP)
                     : consumer.endOffsets(partitions, LOOK_UP));
     first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
-    first.forEach(consumer::seek);
+    first.forEach(this::seek);
     first.forEach(holding::startsAt);
     LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
     if (start == Start.EARLIEST) {
@@ -465,7 +478,7 @@ final class Partitions implements ConsumerRebalanceListener {
                 partition,
                 position,
                 begin);
-            consumer.seek(partition, begin);
+            seek(partition, new OffsetAndMetadata(begin));
             holding.startsAt(partition, new OffsetAndMetadata(begin));
           } else {
             long end = known(ends, partition);
@@ -474,7 +487,7 @@ final class Partitions implements ConsumerRebalanceListener {
                 partition,
                 position,
                 end);
-            consumer.seek(partition, Math.min(position, end));
+            seek(partition, new OffsetAndMetadata(Math.min(position, end)));
           }
         });
   }

@@ -5,6 +5,8 @@ import dev.whence.runtime.health.Health;
 import dev.whence.runtime.health.WorkerMetrics;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -59,6 +61,10 @@ final class Session {
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
   private static final Duration CAREFUL_POLL = Duration.ofMillis(100);
 
+  /** Between two polls, which keep this member in its group. */
+  private static final Duration LONGEST_CAREFUL_READING = Duration.ofSeconds(1);
+
+
   /**
    * For so long others wait, before each batch, for urgent records that nobody knows of. A poll
    * that waits for nothing may see nothing of what has come: the client asks and answers on a
@@ -98,6 +104,7 @@ final class Session {
   private boolean nothingWorks;
 
   private long lagKnownAt;
+  private int carefulTurn;
 
   Session(
       WorkerOptions options,
@@ -183,7 +190,9 @@ final class Session {
         pollPaused(min(backoff.left(), IDLE_POLL));
       } else if (holding.hasFresh() && !roomToProveModel()) {
         if (!pollUrgent() || holding.urgentFresh() > 0) {
-          runBatch();
+          if (mayBegin()) {
+            runBatch();
+          }
         } else {
           pollUrgentOnly(IDLE_POLL);
         }
@@ -192,12 +201,16 @@ final class Session {
         commitAndGoOn(holding.waiting(), List.of());
       } else {
         pollForMore();
-        // The stage hears of partitions before their records.
-        if (holding.hasFresh() && !lifecycle.stopping() && !betweenBatches.waiting()) {
+        if (holding.hasFresh() && mayBegin()) {
           runBatch();
         }
       }
     }
+  }
+
+  /** A stage hears of partitions before their records, and what stops begins nothing. */
+  private boolean mayBegin() {
+    return !lifecycle.stopping() && !betweenBatches.waiting();
   }
 
   /** Whether one more record could show that a model works that failed on all it was given. */
@@ -280,8 +293,6 @@ final class Session {
         }
         polled = poll(Duration.ZERO);
       }
-    } catch (EnvironmentException e) {
-      environmentFailed(String.valueOf(e.getMessage()));
     } catch (OutOfMemoryError e) {
       throw outOfMemory(e);
     }
@@ -292,29 +303,45 @@ final class Session {
         || holding.bytes() >= options.batch().bytes();
   }
 
-  /** Reads on where a process ran out of memory, as far as there is room. */
+  /** Reads on where a process ran out of memory, as far as there is room, each in its turn. */
   private void readWithCare() {
-    Set<TopicPartition> read = new HashSet<>(careful.partitions());
-    read.removeAll(partitions.waiting());
+    Set<TopicPartition> waiting = partitions.waiting();
+    List<TopicPartition> read = new ArrayList<>(careful.partitions());
+    read.removeAll(waiting);
+    read.sort(Comparator.comparing(TopicPartition::toString));
+    Collections.rotate(read, carefulTurn++);
+    long began = System.nanoTime();
     for (TopicPartition partition : read) {
-      long stands = -1;
-      while (!isFull()) {
-        CarefulReading.Read some =
-            careful.read(
-                partition,
-                options.batch().records() - holding.size(),
-                options.batch().bytes() - holding.bytes());
-        holding.add(partition, some, careful);
-        long next = some.next().offset();
-        if (some.ended()) {
-          partitions.carefulNoMore(partition, next);
-          break;
-        }
-        if (some.records().isEmpty() && next == stands) {
-          break;
-        }
-        stands = next;
+      try {
+        readWithCare(partition, began);
+      } catch (EnvironmentException e) {
+        metrics.environmentFailed();
+        LOG.warn("{}; it waits for {}", e.getMessage(), failures.backoffMost());
+        partitions.letWait(partition, failures.backoffMost());
       }
+    }
+  }
+
+  private void readWithCare(TopicPartition partition, long began) {
+    long stands = -1;
+    while (!isFull()
+        && mayBegin()
+        && System.nanoTime() - began < LONGEST_CAREFUL_READING.toNanos()) {
+      CarefulReading.Read some =
+          careful.read(
+              partition,
+              options.batch().records() - holding.size(),
+              options.batch().bytes() - holding.bytes());
+      holding.add(partition, some, careful);
+      long next = some.next().offset();
+      if (some.ended()) {
+        partitions.carefulNoMore(partition, next);
+        return;
+      }
+      if (some.records().isEmpty() && next == stands) {
+        return;
+      }
+      stands = next;
     }
   }
 
@@ -330,7 +357,7 @@ final class Session {
       for (TopicPartition partition : read) {
         // All of them: the client does not say of which it was, and the lag that it knows may be
         // older.
-        reading.put(partition, consumer.position(partition, Duration.ofMillis(100)));
+        position(partition).ifPresent(offset -> reading.put(partition, offset));
       }
       partitions.markOutOfMemory(reading);
     } catch (RuntimeException | OutOfMemoryError e) {
@@ -339,9 +366,21 @@ final class Session {
     halt.halt(
         "out of memory while reading "
             + reading
-            + " (partition=offset): a record there may be too large once decompressed; the next"
+            + " (partition=offset)"
+            + (careful.partitions().isEmpty() ? "" : ", and with care " + careful.partitions())
+            + ": a record there may be too large once decompressed; the next"
             + " process reads these partitions with care");
     return new IllegalStateException("out of memory while reading " + reading, error);
+  }
+
+  /** Where the consumer stands in a partition, or, where it has no position, what comes next. */
+  private Optional<Long> position(TopicPartition partition) {
+    try {
+      return Optional.of(consumer.position(partition, Duration.ofMillis(100)));
+    } catch (KafkaException | IllegalStateException e) {
+      LOG.debug("{} has no position: {}", partition, Failure.describe(e));
+      return holding.after(partition);
+    }
   }
 
   private void runBatch() {

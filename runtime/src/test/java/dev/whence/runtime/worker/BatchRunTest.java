@@ -335,6 +335,22 @@ class BatchRunTest {
     }
   }
 
+  /** Else it is committed, and the one before it with it. */
+  @Test
+  void whatIsGivenUpUnreadWaitsForTheRecordBeforeItLikeAnyOther() {
+    BatchRun.Candidate second = candidate(0, 1, 0);
+    BatchRun.Unread tooLarge = new BatchRun.Unread(new Failure("TOO_LARGE", "too large"), 1 << 30);
+    List<BatchRun.Candidate> both =
+        List.of(
+            candidate(0, 0, 0),
+            new BatchRun.Candidate(
+                second.partition(), second.record(), 0, Optional.empty(), Optional.of(tooLarge)));
+    EchoStage stage = environmentFailsOn(Set.of("k0-0"));
+    for (int round = 0; round < 50; round++) {
+      assertThat(batch(both, stage, 0).run().finished()).isEmpty();
+    }
+  }
+
   private static boolean deadLetter(Finished one, int partition) {
     return one.record().partition() == partition && one.deadLetter().isPresent();
   }

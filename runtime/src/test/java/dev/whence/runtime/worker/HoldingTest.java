@@ -2,12 +2,15 @@ package dev.whence.runtime.worker;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.whence.runtime.config.GroupProtocol;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -17,6 +20,8 @@ import org.junit.jupiter.api.Test;
 class HoldingTest {
   private static final TopicPartition P0 = new TopicPartition("in", 0);
   private static final TopicPartition P1 = new TopicPartition("in", 1);
+
+  private static final Map<String, Object> NOBODY = Map.of("bootstrap.servers", "127.0.0.1:1");
 
   private final Holding holding = new Holding();
 
@@ -40,7 +45,8 @@ class HoldingTest {
     assertThat(holding.urgentFresh()).isEqualTo(2);
     assertThat(holding.next(3, 1 << 20))
         .extracting(BatchRun.Candidate::partition)
-        .containsExactly(P1, P1, P0);
+        .as("only those, though there is room")
+        .containsExactly(P1, P1);
     holding.strike(Set.of(P1));
     assertThat(holding.urgentFresh()).isZero();
     assertThat(holding.next(3, 1 << 20)).allMatch(one -> one.partition().equals(P0));
@@ -86,6 +92,58 @@ class HoldingTest {
         .as("control records after the last one are passed, too")
         .isEqualTo(7);
     assertThat(holding.offsetAfter(P0, done.subList(0, 2)).offset()).isEqualTo(2);
+  }
+
+  /** Else a record before the one that is too large is read by the consumer after a failure. */
+  @Test
+  void careEndsWithTheCommitOfWhatWasReadWithCareAndNotWithItsReading() {
+    holding.assign(P0, Attempt.NONE.outOfMemory(3));
+    try (Admin admin = Admin.create(NOBODY);
+        CarefulReading careful = careful(admin)) {
+      holding.add(P0, carefully(0, 5, /* ended= */ true), careful);
+    }
+    assertThat(holding.attempt(P0).lackedMemory()).isTrue();
+    List<Finished> all = finished(holding.next(64, 1 << 20));
+    List<Finished> first = all.subList(0, 2);
+    assertThat(holding.offsetAfter(P0, first).metadata()).isEqualTo("memory=3");
+    holding.committed(P0, first);
+    assertThat(holding.attempt(P0).lackedMemory()).isTrue();
+    List<Finished> rest = all.subList(2, 5);
+    assertThat(holding.offsetAfter(P0, rest).metadata()).isEmpty();
+    holding.committed(P0, rest);
+    assertThat(holding.attempt(P0).lackedMemory()).isFalse();
+  }
+
+  @Test
+  void whatIsLetGoOfIsReadWithCareAgain() {
+    holding.assign(P0, Attempt.NONE.outOfMemory(3));
+    try (Admin admin = Admin.create(NOBODY);
+        CarefulReading careful = careful(admin)) {
+      holding.add(P0, carefully(0, 5, /* ended= */ true), careful);
+    }
+    assertThat(holding.letGo(P0)).hasValue(0L);
+    poll(P0, 0, 5);
+    commit(P0, holding.next(64, 1 << 20));
+    assertThat(holding.attempt(P0).lackedMemory()).isTrue();
+  }
+
+  /** Nothing is fetched with it here. */
+  private static CarefulReading careful(Admin admin) {
+    return new CarefulReading(
+        WorkerBench.clients("127.0.0.1:1", GroupProtocol.CONSUMER).rawBatches(admin, "test"),
+        1 << 20);
+  }
+
+  private static CarefulReading.Read carefully(long from, int count, boolean ended) {
+    List<UnpackedBatch.Unpacked> records = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      records.add(
+          new UnpackedBatch.Unpacked(
+              new SourceRecord("in", 0, from + i, 0, new byte[0], new byte[100], List.of()),
+              100,
+              OptionalLong.empty()));
+    }
+    return new CarefulReading.Read(records, new OffsetAndMetadata(from + count), ended);
   }
 
   private void poll(TopicPartition partition, long from, int count) {
