@@ -156,7 +156,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
         } catch (IOException e) {
           unread.add(unreadable(root, e));
         } catch (UncheckedIOException e) {
-          unread.add(unreadable(root, e.getCause()));
+          unread.add(unreadable(root, Objects.requireNonNull(e.getCause())));
         }
       }
     }
