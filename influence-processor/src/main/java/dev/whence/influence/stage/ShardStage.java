@@ -109,10 +109,7 @@ final class ShardStage implements Stage {
     this.later = later;
     this.takeOver =
         new ReleaseTakeOver(
-            unused -> expectLive(),
-            config.runtime().failures(),
-            later,
-            /* whenFailed= */ () -> {});
+            unused -> expectLive(), config.runtime().failures(), later, /* whenFailed= */ () -> {});
   }
 
   @Override
