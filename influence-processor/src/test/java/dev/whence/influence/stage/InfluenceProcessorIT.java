@@ -281,17 +281,18 @@ class InfluenceProcessorIT {
     first.putAll(Map.of("roles", "shards", "instance.id", "first"));
     Map<String, String> second = new HashMap<>(first);
     second.put("instance.id", "second");
-    try (InfluenceProcessor others = bench.start(topics, data.resolve("a"), rest);
-        InfluenceProcessor one = bench.start(topics, data.resolve("b"), first)) {
-      awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
-      try (InfluenceProcessor two = bench.start(topics, data.resolve("c"), second)) {
+    try (InfluenceProcessor others = bench.start(topics, data.resolve("a"), rest)) {
+      InfluenceProcessor two;
+      try (InfluenceProcessor one = bench.start(topics, data.resolve("b"), first)) {
+        awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
+        two = bench.start(topics, data.resolve("c"), second);
         awaitShards(() -> openShards(two) == InfluenceBench.SHARDS / 2);
         bench.respond(topics, InfluenceBench.answered("r-both", 0));
         assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
         // Those of the other's partitions were not opened for the query.
         assertThat(openShards(two)).isEqualTo(InfluenceBench.SHARDS / 2);
-        // They are opened when the other leaves.
-        one.close();
+      }
+      try (two) {
         awaitShards(() -> openShards(two) == InfluenceBench.SHARDS);
       }
       assertThat(others.health().isAlive()).isTrue();
