@@ -199,9 +199,9 @@ final class Holding {
   }
 
   /**
-   * The next records to run: as long as there are some that come first, only those. A partition on which a
-   * process died gives one record at a time, and only when the others have nothing left; a record
-   * that waits for a decision comes along.
+   * The next records to run: as long as there are some that come first, only those. A partition on
+   * which a process died gives one record at a time, and only when the others have nothing left; a
+   * record that waits for a decision comes along.
    */
   List<BatchRun.Candidate> next(int mostRecords, long mostBytes) {
     List<BatchRun.Candidate> waiting = new ArrayList<>();

@@ -64,7 +64,6 @@ final class Session {
   /** Between two polls, which keep this member in its group. */
   private static final Duration LONGEST_CAREFUL_READING = Duration.ofSeconds(1);
 
-
   /**
    * For so long others wait, before each batch, for urgent records that nobody knows of. A poll
    * that waits for nothing may see nothing of what has come: the client asks and answers on a

@@ -67,8 +67,9 @@ class CarefulReadingIT {
       for (UnpackedBatch.Unpacked one : read.records()) {
         byte[] key = one.record().key();
         assertThat(key).isNotNull();
-        keys.add(new String(key, java.nio.charset.StandardCharsets.UTF_8)
-            + (one.tooLarge().isPresent() ? "!" : ""));
+        keys.add(
+            new String(key, java.nio.charset.StandardCharsets.UTF_8)
+                + (one.tooLarge().isPresent() ? "!" : ""));
       }
       if (read.ended() || (read.records().isEmpty() && read.next().offset() == stands)) {
         break;
