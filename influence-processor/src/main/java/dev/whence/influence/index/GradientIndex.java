@@ -3,6 +3,7 @@ package dev.whence.influence.index;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +11,7 @@ import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
@@ -62,8 +64,14 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
           .sorted()
           .toList();
     } catch (IOException e) {
-      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
+      throw unreadable(directory, e);
+    } catch (UncheckedIOException e) {
+      throw unreadable(directory, Objects.requireNonNull(e.getCause()));
     }
+  }
+
+  private static InfluenceException unreadable(Path directory, IOException e) {
+    return new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
   }
 
   /** Names the index by its content, in hex: SHA-256 over the shards' checksums. */

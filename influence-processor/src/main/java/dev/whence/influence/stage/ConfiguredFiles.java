@@ -147,7 +147,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       } else {
         try (Stream<Path> entries = Files.list(root)) {
           entries
-              .filter(Files::isDirectory)
+              .filter(entry -> isDirectory(entry, unread))
               .filter(entry -> holds(entry, wanted, unread))
               .sorted()
               .forEach(found::add);

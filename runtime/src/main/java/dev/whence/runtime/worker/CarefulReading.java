@@ -99,7 +99,7 @@ final class CarefulReading implements AutoCloseable {
    * The next records of a partition.
    *
    * @param mostRecords to read
-   * @param enoughBytes reading ends with the record that reaches them
+   * @param enoughBytes reading ends with the record that reaches them, or is too large
    * @throws EnvironmentException if they can not be read now
    */
   Read read(TopicPartition partition, int mostRecords, long enoughBytes) {
@@ -145,7 +145,8 @@ final class CarefulReading implements AutoCloseable {
         }
         UnpackedBatch.Unpacked record = next.get();
         records.add(record);
-        bytes += record.bytes();
+        // One that is too large took its time: between two of them the consumer is to be polled.
+        bytes += record.tooLarge().isPresent() ? enoughBytes : record.bytes();
         place.next = record.record().offset() + 1;
         boolean small =
             record.tooLarge().isEmpty()

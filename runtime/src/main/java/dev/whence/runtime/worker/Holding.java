@@ -182,6 +182,16 @@ final class Holding {
         .sum();
   }
 
+  /** Whether all records that have not been run come before those of others. */
+  boolean onlyUrgent() {
+    int urgentFresh = urgentFresh();
+    return urgentFresh > 0
+        && partitions.values().stream()
+                .mapToInt(held -> held.records.size() - held.waiting.size())
+                .sum()
+            == urgentFresh;
+  }
+
   /** Those that come first before the others. */
   private List<Map.Entry<TopicPartition, Held>> inTurn() {
     List<Map.Entry<TopicPartition, Held>> inTurn = new ArrayList<>(partitions.entrySet());
@@ -199,19 +209,25 @@ final class Holding {
   }
 
   /**
-   * The next records to run: as long as there are some that come first, only those. A partition on
-   * which a process died gives one record at a time, and only when the others have nothing left; a
-   * record that waits for a decision comes along.
+   * The next records to run, those that come first before the others. A partition on which a
+   * process died gives one record at a time, and only when the others have nothing left; a record
+   * that waits for a decision comes along.
+   *
+   * @param alone whether those that come first come alone, as long as there are some; else they
+   *     take half of the batch, and the others may show whether it is they on which the model fails
    */
-  List<BatchRun.Candidate> next(int mostRecords, long mostBytes) {
+  List<BatchRun.Candidate> next(int mostRecords, long mostBytes, boolean alone) {
     List<BatchRun.Candidate> waiting = new ArrayList<>();
     List<BatchRun.Candidate> fresh = new ArrayList<>();
     long bytes = 0;
-    boolean urgentOnly = urgentFresh() > 0;
+    int share = alone ? 1 : 2; // the part of a batch that comes first
+    boolean urgentOnly = alone && urgentFresh() > 0;
     for (Map.Entry<TopicPartition, Held> entry : inTurn()) {
       Held held = entry.getValue();
-      boolean inTurn = !urgentOnly || urgent.contains(entry.getKey());
-      boolean open = inTurn && fresh.size() < mostRecords && bytes < mostBytes;
+      boolean first = urgent.contains(entry.getKey());
+      int records = first ? mostRecords / share : urgentOnly ? 0 : mostRecords;
+      long most = first ? mostBytes / share : mostBytes;
+      boolean open = fresh.size() < records && bytes < most;
       for (SourceRecord record : held.records) {
         Finished finished = held.waiting.get(record.offset());
         if (finished != null) {
@@ -221,7 +237,7 @@ final class Holding {
         } else {
           fresh.add(candidate(entry.getKey(), held, record, Optional.empty()));
           bytes += size(record);
-          open = fresh.size() < mostRecords && bytes < mostBytes;
+          open = fresh.size() < records && bytes < most;
         }
       }
     }

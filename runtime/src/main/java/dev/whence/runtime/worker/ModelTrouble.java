@@ -22,6 +22,9 @@ final class ModelTrouble {
   /** ... for so long, before it is the record's fault. */
   static final Duration AT_LEAST = Duration.ofMinutes(10);
 
+  /** A record on which the environment failed is tried again within this, as long as it fails. */
+  private static final Duration RECENT = Duration.ofMinutes(5);
+
   /** What follows from a failure of the environment. */
   enum Verdict {
     /** Everything waits: nothing says that others would fare better. */
@@ -38,6 +41,7 @@ final class ModelTrouble {
     int times;
     int whileOthersWork;
     boolean othersWorkedSince;
+    long last;
 
     Failing(long since) {
       this.since = since;
@@ -75,6 +79,7 @@ final class ModelTrouble {
     }
     Failing one = failing.computeIfAbsent(record.place(), unused -> new Failing(now));
     one.times++;
+    one.last = now;
     boolean othersWorked = one.othersWorkedSince && !modelSuspected;
     one.othersWorkedSince = false;
     if (othersWorked) {
@@ -96,6 +101,17 @@ final class ModelTrouble {
   /** Whether the model itself is taken to be broken, until it works on some record. */
   boolean modelSuspected() {
     return modelSuspected;
+  }
+
+  /**
+   * Whether others are to run beside what comes first: their success would say what is bad.
+   *
+   * @param now {@link System#nanoTime}
+   */
+  boolean othersWouldTell(long now) {
+    return modelSuspected
+        || !inARow.isEmpty()
+        || failing.values().stream().anyMatch(one -> now - one.last < RECENT.toNanos());
   }
 
   int inARow() {

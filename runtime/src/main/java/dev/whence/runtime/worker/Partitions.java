@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -57,6 +58,9 @@ final class Partitions implements ConsumerRebalanceListener {
 
   /** Partitions that wait by themselves, and until when. */
   private final Map<TopicPartition, Long> aside = new HashMap<>();
+
+  /** Partitions that can not be read with care just now, and until when they wait. */
+  private final Map<TopicPartition, Long> unreadable = new HashMap<>();
 
   /** Partitions that are read before the others, and for how long they were waited for, in ns. */
   private final Map<TopicPartition, Long> urgent = new HashMap<>();
@@ -113,15 +117,21 @@ final class Partitions implements ConsumerRebalanceListener {
 
   /** A partition is read by the consumer again. */
   void carefulNoMore(TopicPartition partition, long offset) {
-    seek(partition, new OffsetAndMetadata(offset));
+    var unused = seek(partition, new OffsetAndMetadata(offset));
   }
 
-  /** With the consumer protocol a partition may have gone meanwhile. */
-  private void seek(TopicPartition partition, OffsetAndMetadata offset) {
+  /**
+   * With the consumer protocol a partition may have gone meanwhile.
+   *
+   * @return whether it is still here
+   */
+  private boolean seek(TopicPartition partition, OffsetAndMetadata offset) {
     try {
       consumer.seek(partition, offset);
+      return true;
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
+      return false;
     }
   }
 
@@ -201,7 +211,17 @@ final class Partitions implements ConsumerRebalanceListener {
 
   /** A partition that is read with care, and can not be read now, waits; the others go on. */
   void letWait(TopicPartition partition, Duration pause) {
-    aside.put(partition, System.nanoTime() + pause.toNanos());
+    unreadable.put(partition, System.nanoTime() + pause.toNanos());
+  }
+
+  /** A partition was read with care. */
+  void waitsNoMore(TopicPartition partition) {
+    unreadable.remove(partition);
+  }
+
+  /** Partitions that could not be read with care when it was tried last. */
+  Set<TopicPartition> unreadable() {
+    return Set.copyOf(unreadable.keySet());
   }
 
   /** Whether partitions were set aside that have not gone on since. */
@@ -213,12 +233,14 @@ final class Partitions implements ConsumerRebalanceListener {
   Set<TopicPartition> waiting() {
     long now = System.nanoTime();
     Set<TopicPartition> waiting = new HashSet<>();
-    aside.forEach(
-        (partition, until) -> {
-          if (now - until < 0) {
-            waiting.add(partition);
-          }
-        });
+    for (Map<TopicPartition, Long> those : List.of(aside, unreadable)) {
+      those.forEach(
+          (partition, until) -> {
+            if (now - until < 0) {
+              waiting.add(partition);
+            }
+          });
+    }
     return waiting;
   }
 
@@ -366,8 +388,13 @@ final class Partitions implements ConsumerRebalanceListener {
                     ? consumer.beginningOffsets(partitions, LOOK_UP)
                     : consumer.endOffsets(partitions, LOOK_UP));
     first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
-    first.forEach(this::seek);
+    first.entrySet().removeIf(entry -> !seek(entry.getKey(), entry.getValue()));
     first.forEach(holding::startsAt);
+    if (urgentFirst && start == Start.EARLIEST) {
+      // The client takes any offset that it looks up for the partition's end (4.2.1): else it would
+      // say of a backlog that nothing is unread.
+      var unused = awake(() -> consumer.endOffsets(partitions, LOOK_UP));
+    }
     LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
     if (start == Start.EARLIEST) {
       var unused = commitQuietly(first, "the first offsets");
@@ -409,6 +436,7 @@ final class Partitions implements ConsumerRebalanceListener {
     aside.keySet().removeAll(partitions);
     partitions.forEach(careful::drop);
     urgent.keySet().removeAll(partitions);
+    unreadable.keySet().removeAll(partitions);
     holding.strike(partitions);
     onStruck.accept(partitions);
     partitions.forEach(partition -> owned.remove(partition.partition()));
@@ -478,8 +506,9 @@ final class Partitions implements ConsumerRebalanceListener {
                 partition,
                 position,
                 begin);
-            seek(partition, new OffsetAndMetadata(begin));
-            holding.startsAt(partition, new OffsetAndMetadata(begin));
+            if (seek(partition, new OffsetAndMetadata(begin))) {
+              holding.startsAt(partition, new OffsetAndMetadata(begin));
+            }
           } else {
             long end = known(ends, partition);
             LOG.error(
@@ -487,7 +516,7 @@ final class Partitions implements ConsumerRebalanceListener {
                 partition,
                 position,
                 end);
-            seek(partition, new OffsetAndMetadata(Math.min(position, end)));
+            var unused = seek(partition, new OffsetAndMetadata(Math.min(position, end)));
           }
         });
   }

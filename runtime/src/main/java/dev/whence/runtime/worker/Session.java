@@ -59,6 +59,7 @@ final class Session {
   static final int RECORDS_OF_ONE_POLL = 8;
 
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
+  private static final String CAREFUL_PART = "careful reading";
   private static final Duration CAREFUL_POLL = Duration.ofMillis(100);
 
   /** Between two polls, which keep this member in its group. */
@@ -215,7 +216,7 @@ final class Session {
   /** Whether one more record could show that a model works that failed on all it was given. */
   private boolean roomToProveModel() {
     return trouble.modelSuspected()
-        && holding.size() < options.batch().records()
+        && (holding.size() < options.batch().records() || holding.onlyUrgent())
         && waitingSince.isEmpty();
   }
 
@@ -270,8 +271,10 @@ final class Session {
       if (!careful.partitions().isEmpty()) {
         readWithCare();
         longest = holding.hasFresh() ? Duration.ZERO : min(longest, CAREFUL_POLL);
+      } else {
+        health.ready(CAREFUL_PART);
       }
-      if (pollUrgent()) {
+      if (!trouble.othersWouldTell(System.nanoTime()) && pollUrgent()) {
         if (holding.urgentFresh() == 0) {
           var unused = pollUrgentOnly(longest);
         }
@@ -313,11 +316,23 @@ final class Session {
     for (TopicPartition partition : read) {
       try {
         readWithCare(partition, began);
+        partitions.waitsNoMore(partition);
       } catch (EnvironmentException e) {
         metrics.environmentFailed();
         LOG.warn("{}; it waits for {}", e.getMessage(), failures.backoffMost());
         partitions.letWait(partition, failures.backoffMost());
       }
+    }
+    sayWhatIsUnreadable();
+  }
+
+  /** The others go on, so nothing but readiness shows that one stands still. */
+  private void sayWhatIsUnreadable() {
+    Set<TopicPartition> unreadable = partitions.unreadable();
+    if (unreadable.isEmpty()) {
+      health.ready(CAREFUL_PART);
+    } else {
+      health.notReady(CAREFUL_PART, "not read since a process ran out of memory: " + unreadable);
     }
   }
 
@@ -385,7 +400,10 @@ final class Session {
   private void runBatch() {
     partitions.pause();
     List<BatchRun.Candidate> candidates =
-        holding.next(options.batch().records(), options.batch().bytes());
+        holding.next(
+            options.batch().records(),
+            options.batch().bytes(),
+            !trouble.othersWouldTell(System.nanoTime()));
     if (!commitBegun(candidates)) {
       return;
     }

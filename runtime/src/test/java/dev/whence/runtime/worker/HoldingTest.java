@@ -29,9 +29,10 @@ class HoldingTest {
   void aBatchClosesAtItsRecordsOrItsBytes() {
     holding.assign(P0, Attempt.NONE);
     poll(P0, 0, 10);
-    assertThat(offsets(holding.next(4, 1 << 20))).containsExactly(0L, 1L, 2L, 3L);
+    assertThat(offsets(holding.next(4, 1 << 20, /* alone= */ true)))
+        .containsExactly(0L, 1L, 2L, 3L);
     // A record here has 100 bytes: the batch closes with the one that reaches 250.
-    assertThat(offsets(holding.next(64, 250))).containsExactly(0L, 1L, 2L);
+    assertThat(offsets(holding.next(64, 250, /* alone= */ true))).containsExactly(0L, 1L, 2L);
   }
 
   @Test
@@ -43,13 +44,19 @@ class HoldingTest {
     assertThat(holding.urgentFresh()).isZero();
     poll(P1, 0, 2);
     assertThat(holding.urgentFresh()).isEqualTo(2);
-    assertThat(holding.next(3, 1 << 20))
+    assertThat(holding.next(3, 1 << 20, /* alone= */ true))
         .extracting(BatchRun.Candidate::partition)
         .as("only those, though there is room")
         .containsExactly(P1, P1);
+    assertThat(holding.next(3, 1 << 20, /* alone= */ false))
+        .extracting(BatchRun.Candidate::partition)
+        .as("others would tell whether the model works")
+        .containsExactly(P1, P0, P0);
+    assertThat(holding.onlyUrgent()).isFalse();
     holding.strike(Set.of(P1));
     assertThat(holding.urgentFresh()).isZero();
-    assertThat(holding.next(3, 1 << 20)).allMatch(one -> one.partition().equals(P0));
+    assertThat(holding.next(3, 1 << 20, /* alone= */ true))
+        .allMatch(one -> one.partition().equals(P0));
   }
 
   @Test
@@ -58,23 +65,24 @@ class HoldingTest {
     holding.assign(P1, Attempt.NONE);
     poll(P0, 10, 4);
     poll(P1, 0, 2);
-    assertThat(holding.next(64, 1 << 20)).allMatch(one -> one.partition().equals(P1));
-    commit(P1, holding.next(64, 1 << 20));
-    List<BatchRun.Candidate> alone = holding.next(64, 1 << 20);
+    assertThat(holding.next(64, 1 << 20, /* alone= */ true))
+        .allMatch(one -> one.partition().equals(P1));
+    commit(P1, holding.next(64, 1 << 20, /* alone= */ true));
+    List<BatchRun.Candidate> alone = holding.next(64, 1 << 20, /* alone= */ true);
     assertThat(offsets(alone)).containsExactly(10L);
     assertThat(holding.begun(alone).get(P0))
         .isEqualTo(new OffsetAndMetadata(10, Optional.empty(), "attempt=2;to=11;rest=1;restTo=12"));
     commit(P0, alone);
-    assertThat(offsets(holding.next(64, 1 << 20))).containsExactly(11L);
-    commit(P0, holding.next(64, 1 << 20));
-    assertThat(offsets(holding.next(64, 1 << 20))).containsExactly(12L, 13L);
+    assertThat(offsets(holding.next(64, 1 << 20, /* alone= */ true))).containsExactly(11L);
+    commit(P0, holding.next(64, 1 << 20, /* alone= */ true));
+    assertThat(offsets(holding.next(64, 1 << 20, /* alone= */ true))).containsExactly(12L, 13L);
   }
 
   @Test
   void aPartitionThatWentAndCameBackOwnsNothingOfItsOldBatch() {
     holding.assign(P0, Attempt.NONE);
     poll(P0, 0, 3);
-    List<Finished> done = finished(holding.next(64, 1 << 20));
+    List<Finished> done = finished(holding.next(64, 1 << 20, /* alone= */ true));
     holding.strike(Set.of(P0));
     holding.assign(P0, Attempt.NONE);
     assertThat(holding.stillOwned(Map.of(P0, done))).isEmpty();
@@ -87,7 +95,7 @@ class HoldingTest {
     holding.assign(P0, Attempt.NONE);
     ConsumerRecords<byte[], byte[]> polled = records(P0, 0, 3, 7);
     holding.add(polled);
-    List<Finished> done = finished(holding.next(64, 1 << 20));
+    List<Finished> done = finished(holding.next(64, 1 << 20, /* alone= */ true));
     assertThat(holding.offsetAfter(P0, done).offset())
         .as("control records after the last one are passed, too")
         .isEqualTo(7);
@@ -103,7 +111,7 @@ class HoldingTest {
       holding.add(P0, carefully(0, 5, /* ended= */ true), careful);
     }
     assertThat(holding.attempt(P0).lackedMemory()).isTrue();
-    List<Finished> all = finished(holding.next(64, 1 << 20));
+    List<Finished> all = finished(holding.next(64, 1 << 20, /* alone= */ true));
     List<Finished> first = all.subList(0, 2);
     assertThat(holding.offsetAfter(P0, first).metadata()).isEqualTo("memory=3");
     holding.committed(P0, first);
@@ -123,7 +131,7 @@ class HoldingTest {
     }
     assertThat(holding.letGo(P0)).hasValue(0L);
     poll(P0, 0, 5);
-    commit(P0, holding.next(64, 1 << 20));
+    commit(P0, holding.next(64, 1 << 20, /* alone= */ true));
     assertThat(holding.attempt(P0).lackedMemory()).isTrue();
   }
 

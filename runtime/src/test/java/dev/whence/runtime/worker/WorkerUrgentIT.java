@@ -38,14 +38,17 @@ class WorkerUrgentIT {
 
   /** An echo whose urgent records come first. */
   private Stage stage(Runnable beforeEach) {
-    EchoStage echo =
+    return urgentFirst(
         new EchoStage(
             topics.out(),
             record -> {
               beforeEach.run();
               ran.add(WorkerBench.text(record.key()));
               return EchoStage.written(topics.out(), record);
-            });
+            }));
+  }
+
+  private static Stage urgentFirst(EchoStage echo) {
     return new Stage() {
       @Override
       public String name() {
@@ -127,6 +130,30 @@ class WorkerUrgentIT {
     Map<String, Integer> all = once("other", 60);
     all.putAll(once("urgent", 20));
     assertThat(bench.counts(topics.out())).isEqualTo(all);
+  }
+
+  /** Else nothing that could show that the model works is ever run. */
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void urgentRecordsOnWhichTheModelFailsLetOthersShowThatItWorks(GroupProtocol protocol)
+      throws Exception {
+    send("urgent", 6, true);
+    send("other", 4, false);
+    EchoStage failsOnUrgent =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (WorkerBench.text(record.key()).startsWith("urgent")) {
+                throw new IllegalStateException("bad");
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    try (RunningWorker running = start(protocol, urgentFirst(failsOnUrgent))) {
+      await().atMost(LONGEST).until(() -> bench.committedAll(topics) == 10);
+      assertThat(running.health.isAlive()).isTrue();
+    }
+    assertThat(bench.read(topics.dlq())).hasSize(6);
+    assertThat(bench.counts(topics.out())).containsAllEntriesOf(once("other", 4));
   }
 
   @ParameterizedTest
