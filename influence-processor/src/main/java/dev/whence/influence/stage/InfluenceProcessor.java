@@ -14,7 +14,6 @@ import dev.whence.runtime.models.ModelReleases;
 import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
-import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.Stage;
 import dev.whence.runtime.worker.Worker;
@@ -38,12 +37,8 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
-import org.apache.kafka.clients.admin.Admin;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -70,7 +65,6 @@ import org.slf4j.LoggerFactory;
 public final class InfluenceProcessor implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(InfluenceProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
-  private static final long ADMIN_SECONDS = 15;
 
   /** A model call that outlasts the grace is waited for so long before the process ends. */
   private static final Duration LAST_CALL = Duration.ofSeconds(10);
@@ -344,27 +338,7 @@ public final class InfluenceProcessor implements AutoCloseable {
     }
 
     private int partitionsOfQueries() {
-      String topic = topics.influenceQueries().name();
-      try (Admin admin = clients.admin()) {
-        return Objects.requireNonNull(
-                admin
-                    .describeTopics(List.of(topic))
-                    .allTopicNames()
-                    .get(ADMIN_SECONDS, TimeUnit.SECONDS)
-                    .get(topic))
-            .partitions()
-            .size();
-      } catch (ExecutionException | TimeoutException e) {
-        throw new EnvironmentException(
-            "topic "
-                + topic
-                + " can not be looked up; are the brokers reachable, and were the topics created"
-                + " (whence topics --create)?",
-            e);
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new EnvironmentException("interrupted", e);
-      }
+      return clients.partitions(topics.influenceQueries().name());
     }
   }
 

@@ -170,16 +170,18 @@ class ShardStageIT {
 
   private ShardStage stage(
       AvroValues values, InfluenceConfig config, InstantSource clock, MeterRegistry meters) {
-    return stage(
-        values,
-        config,
-        clock,
-        meters,
-        (pause, task) -> {
-          if (pause.isZero()) {
-            task.run();
-          }
-        });
+    return stage(values, config, clock, meters, atOnceOr(new ArrayDeque<>()));
+  }
+
+  /** Runs what is to run at once, and leaves the rest to the test. */
+  private static ReleaseTakeOver.Later atOnceOr(Deque<Runnable> later) {
+    return (pause, task) -> {
+      if (pause.isZero()) {
+        task.run();
+      } else {
+        later.add(task);
+      }
+    };
   }
 
   private ShardStage stage(
@@ -410,19 +412,7 @@ class ShardStageIT {
     AvroValues values = new AvroValues(bench.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
     Deque<Runnable> later = new ArrayDeque<>();
-    ShardStage stage =
-        stage(
-            values,
-            config,
-            now::get,
-            meters,
-            (pause, task) -> {
-              if (pause.isZero()) {
-                task.run();
-              } else {
-                later.add(task);
-              }
-            });
+    ShardStage stage = stage(values, config, now::get, meters, atOnceOr(later));
     try {
       stage.open();
       assertThat(open(meters, "shards")).isZero();
@@ -521,19 +511,7 @@ class ShardStageIT {
     AvroValues values = new AvroValues(bench.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
     Deque<Runnable> later = new ArrayDeque<>();
-    ShardStage stage =
-        stage(
-            values,
-            config,
-            now::get,
-            meters,
-            (pause, task) -> {
-              if (pause.isZero()) {
-                task.run();
-              } else {
-                later.add(task);
-              }
-            });
+    ShardStage stage = stage(values, config, now::get, meters, atOnceOr(later));
     try {
       stage.open();
       stage.assigned(Set.of(0, 1, 2, 3));

@@ -95,26 +95,7 @@ class BatchRunTest {
 
   /** A stage that reads what is given up, and may fail at that. */
   private static Stage reading(boolean fails) {
-    EchoStage echo = EchoStage.echo("out");
-    return new Stage() {
-      @Override
-      public String name() {
-        return echo.name();
-      }
-
-      @Override
-      public void open() {}
-
-      @Override
-      public Work prepare(SourceRecord record) {
-        return echo.prepare(record);
-      }
-
-      @Override
-      public Outcome.Written failed(SourceRecord record, Failure failure) {
-        return echo.failed(record, failure);
-      }
-
+    return new ForwardingStage(EchoStage.echo("out")) {
       @Override
       public Outcome.Written exhausted(SourceRecord record, Failure failure) {
         if (fails) {
@@ -122,9 +103,6 @@ class BatchRunTest {
         }
         return EchoStage.written("out", record);
       }
-
-      @Override
-      public void close() {}
     };
   }
 
@@ -299,32 +277,15 @@ class BatchRunTest {
 
   @Test
   void whatFailsBeforeTheModelIsAskedIsNeverHeldAgainstARecord() {
-    EchoStage echo = stage(Duration.ofMillis(1), false);
     Stage registryAway =
-        new Stage() {
-          @Override
-          public String name() {
-            return echo.name();
-          }
-
-          @Override
-          public void open() {}
-
+        new ForwardingStage(stage(Duration.ofMillis(1), false)) {
           @Override
           public Work prepare(SourceRecord record) {
             if (record.partition() == 0) {
               throw new EnvironmentException("the registry is away");
             }
-            return echo.prepare(record);
+            return super.prepare(record);
           }
-
-          @Override
-          public Outcome.Written failed(SourceRecord record, Failure failure) {
-            return echo.failed(record, failure);
-          }
-
-          @Override
-          public void close() {}
         };
     List<BatchRun.Candidate> both = List.of(candidate(1, 0, 0), candidate(0, 0, 0));
     for (int round = 0; round < 50; round++) {
@@ -391,34 +352,12 @@ class BatchRunTest {
 
   private BatchRun batch(
       List<BatchRun.Candidate> candidates, Consumer<List<SourceRecord>> announced) {
-    EchoStage echo = stage(Duration.ofMillis(1), false);
     Stage stage =
-        new Stage() {
-          @Override
-          public String name() {
-            return echo.name();
-          }
-
-          @Override
-          public void open() {}
-
+        new ForwardingStage(stage(Duration.ofMillis(1), false)) {
           @Override
           public void coming(List<SourceRecord> records) {
             announced.accept(records);
           }
-
-          @Override
-          public Work prepare(SourceRecord record) {
-            return echo.prepare(record);
-          }
-
-          @Override
-          public Outcome.Written failed(SourceRecord record, Failure failure) {
-            return echo.failed(record, failure);
-          }
-
-          @Override
-          public void close() {}
         };
     return batch(Duration.ofSeconds(2), candidates, stage);
   }

@@ -33,22 +33,13 @@ class WorkerRebalanceIT {
   }
 
   /** What a stage was told it has, and what it was given that it had not been told of. */
-  private static final class Told implements Stage {
-    private final EchoStage echo;
+  private static final class Told extends ForwardingStage {
     private final Set<String> strangers = ConcurrentHashMap.newKeySet();
     private volatile Set<Integer> partitions = Set.of();
 
     Told(String out) {
-      echo = EchoStage.echo(out);
+      super(EchoStage.echo(out));
     }
-
-    @Override
-    public String name() {
-      return echo.name();
-    }
-
-    @Override
-    public void open() {}
 
     @Override
     public void assigned(Set<Integer> now) {
@@ -60,16 +51,8 @@ class WorkerRebalanceIT {
       if (!partitions.contains(record.partition())) {
         strangers.add(record.place());
       }
-      return echo.prepare(record);
+      return super.prepare(record);
     }
-
-    @Override
-    public Outcome.Written failed(SourceRecord record, Failure failure) {
-      return echo.failed(record, failure);
-    }
-
-    @Override
-    public void close() {}
   }
 
   @ParameterizedTest

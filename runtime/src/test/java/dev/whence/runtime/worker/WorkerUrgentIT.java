@@ -49,35 +49,10 @@ class WorkerUrgentIT {
   }
 
   private static Stage urgentFirst(EchoStage echo) {
-    return new Stage() {
-      @Override
-      public String name() {
-        return echo.name();
-      }
-
+    return new ForwardingStage(echo) {
       @Override
       public boolean urgentFirst() {
         return true;
-      }
-
-      @Override
-      public void open() {
-        echo.open();
-      }
-
-      @Override
-      public Work prepare(SourceRecord record) {
-        return echo.prepare(record);
-      }
-
-      @Override
-      public Outcome.Written failed(SourceRecord record, Failure failure) {
-        return echo.failed(record, failure);
-      }
-
-      @Override
-      public void close() {
-        echo.close();
       }
     };
   }
