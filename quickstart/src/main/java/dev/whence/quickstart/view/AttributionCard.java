@@ -128,9 +128,7 @@ public final class AttributionCard {
     lines.add("  question: " + question(view));
     lines.add("  answer: " + answer(view));
     HeatMap heat = new HeatMap(view);
-    int rank = 0;
     for (Source source : heat.ranking()) {
-      rank++;
       Part part = part(view, source);
       int end = Math.min(part.text().length(), source.span().end());
       String text =
@@ -139,7 +137,7 @@ public final class AttributionCard {
           String.format(
               Locale.ROOT,
               "  source %d: %+.2f nats, %d %%, %s [%d, %d): \"%s\"",
-              rank,
+              view.sources().indexOf(source) + 1, // as in the line about the truth
               source.tau(),
               heat.percent(source),
               DisplayText.clean(part.id()),

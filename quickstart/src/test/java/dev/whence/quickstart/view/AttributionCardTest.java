@@ -88,7 +88,7 @@ class AttributionCardTest {
   }
 
   @Test
-  void withoutColoursTheSourcesAreListedByRankInPlainLines() {
+  void withoutColoursTheSourcesAreListedByRankWithTheirNumbersInThePrompt() {
     List<String> lines = AttributionCard.lines(view(12, 1.5, 8, 0), 3, Terminal.plain(nowhere()));
 
     assertThat(lines)
@@ -96,8 +96,8 @@ class AttributionCardTest {
             "#3 r-1 SCORED",
             "  question: If Gallu is a demon, Lilu is what?",
             "  answer: A spirit.",
-            "  source 1: +8.00 nats, 84 %, doc-1 [18, 52): \"It is related to the demon Gallu.\"",
-            "  source 2: +1.50 nats, 16 %, doc-1 [0, 18): \"Lilu is a spirit.\"",
+            "  source 2: +8.00 nats, 84 %, doc-1 [18, 52): \"It is related to the demon Gallu.\"",
+            "  source 1: +1.50 nats, 16 %, doc-1 [0, 18): \"Lilu is a spirit.\"",
             "  groundedness 12.00 nats (1.50 per token), 3 sources, 1,234 ms, exact-loo, toy fp32,"
                 + " target asked, and the fast path was right");
     assertThat(String.join("", lines)).doesNotContain(ESCAPE);
