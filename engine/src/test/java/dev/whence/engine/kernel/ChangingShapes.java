@@ -20,18 +20,24 @@ import java.util.Random;
 final class ChangingShapes {
   private ChangingShapes() {}
 
-  /** Warms up with the first packs, runs as many again as asked, prints growth in bytes. */
+  /**
+   * Warms up with the first packs, then runs as many as asked, again and again, and prints how many
+   * bytes each time added.
+   */
   public static void main(String[] args) {
     int warmUp = Integer.parseInt(args[0]);
     int count = Integer.parseInt(args[1]);
+    int times = Integer.parseInt(args[2]);
     RandomModel model = RandomModel.llama(config(), 9);
     EngineOptions options = EngineOptions.defaults().withDtype(Dtype.BF16).withDevice("cpu");
     try (Decoder decoder = Decoder.open(model.config(), model, options)) {
       Random random = new Random(17);
       packs(decoder, random, warmUp);
-      long before = SmallBatches.residentBytes();
-      packs(decoder, random, count);
-      System.out.println(SmallBatches.residentBytes() - before);
+      for (int i = 0; i < times; i++) {
+        long before = SmallBatches.residentBytes();
+        packs(decoder, random, count);
+        System.out.println(SmallBatches.residentBytes() - before);
+      }
     }
   }
 
@@ -81,18 +87,26 @@ final class ChangingShapes {
         List.of());
   }
 
-  /** Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures. */
-  static long growth(int warmUp, int count) {
+  /**
+   * Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures.
+   *
+   * @return the least that a round of packs added, in bytes: the allocator keeps up to 30 MB more
+   *     or less from one moment to another, what is kept per shape adds to every round
+   */
+  static long growth(int warmUp, int count, int times) {
     ProcessBuilder builder =
         new ProcessBuilder(
             ProcessHandle.current().info().command().orElseThrow(),
+            "-Xms128m",
             "-Xmx128m",
+            "-XX:+AlwaysPreTouch", // or the heap's own growth would count
             "-XX:+UseSerialGC",
             "-cp",
             System.getProperty("java.class.path"),
             ChangingShapes.class.getName(),
             Integer.toString(warmUp),
-            Integer.toString(count));
+            Integer.toString(count),
+            Integer.toString(times));
     try {
       Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -100,7 +114,7 @@ final class ChangingShapes {
       if (exit != 0) {
         throw new IllegalStateException("the process ended with exit code " + exit);
       }
-      return Long.parseLong(output.strip());
+      return output.lines().mapToLong(Long::parseLong).min().orElseThrow();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (InterruptedException e) {
