@@ -18,24 +18,25 @@ import java.util.Random;
  * (generated code, plans, buffers) shows as resident memory.
  */
 final class ChangingShapes {
+  private static final int ROUNDS = 4;
+
   private ChangingShapes() {}
 
   /**
-   * Warms up with the first packs, then runs as many as asked, again and again, and prints how many
-   * bytes each time added.
+   * Warms up with the first packs, then runs as many as asked in rounds, and prints how many bytes
+   * each round added.
    */
   public static void main(String[] args) {
     int warmUp = Integer.parseInt(args[0]);
     int count = Integer.parseInt(args[1]);
-    int times = Integer.parseInt(args[2]);
     RandomModel model = RandomModel.llama(config(), 9);
     EngineOptions options = EngineOptions.defaults().withDtype(Dtype.BF16).withDevice("cpu");
     try (Decoder decoder = Decoder.open(model.config(), model, options)) {
       Random random = new Random(17);
       packs(decoder, random, warmUp);
-      for (int i = 0; i < times; i++) {
+      for (int i = 0; i < ROUNDS; i++) {
         long before = SmallBatches.residentBytes();
-        packs(decoder, random, count);
+        packs(decoder, random, count / ROUNDS);
         System.out.println(SmallBatches.residentBytes() - before);
       }
     }
@@ -90,10 +91,11 @@ final class ChangingShapes {
   /**
    * Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures.
    *
+   * @param count packs of all rounds together
    * @return the least that a round of packs added, in bytes: the allocator keeps up to 30 MB more
    *     or less from one moment to another, what is kept per shape adds to every round
    */
-  static long growth(int warmUp, int count, int times) {
+  static long growth(int warmUp, int count) {
     ProcessBuilder builder =
         new ProcessBuilder(
             ProcessHandle.current().info().command().orElseThrow(),
@@ -105,8 +107,7 @@ final class ChangingShapes {
             System.getProperty("java.class.path"),
             ChangingShapes.class.getName(),
             Integer.toString(warmUp),
-            Integer.toString(count),
-            Integer.toString(times));
+            Integer.toString(count));
     try {
       Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
