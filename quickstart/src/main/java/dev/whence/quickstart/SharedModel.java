@@ -151,7 +151,7 @@ final class SharedModel implements AutoCloseable {
     public Trunk trunk(int[] tokens, int scoredFrom) {
       turn.lock();
       try {
-        return model.trunk(tokens, scoredFrom);
+        return new ClosedInTurn(model.trunk(tokens, scoredFrom));
       } finally {
         turn.unlock();
       }
@@ -159,9 +159,12 @@ final class SharedModel implements AutoCloseable {
 
     @Override
     public List<double[]> score(Trunk trunk, List<Branch> branches) {
+      if (!(trunk instanceof ClosedInTurn own)) {
+        throw new IllegalArgumentException("the trunk is another scorer's");
+      }
       turn.lock();
       try {
-        return model.score(trunk, branches);
+        return model.score(own.trunk(), branches);
       } finally {
         turn.unlock();
       }
@@ -188,6 +191,59 @@ final class SharedModel implements AutoCloseable {
           current = first; // nothing took its place: the processor ends
         }
         model.close();
+      } finally {
+        turn.unlock();
+      }
+    }
+  }
+
+  /** A closed trunk goes back to the model, whose trunks one thread at a time may touch. */
+  private final class ClosedInTurn implements Trunk {
+    private final Trunk trunk;
+
+    ClosedInTurn(Trunk trunk) {
+      this.trunk = trunk;
+    }
+
+    Trunk trunk() {
+      return trunk;
+    }
+
+    @Override
+    public int length() {
+      return trunk.length();
+    }
+
+    @Override
+    public int[] tokens() {
+      return trunk.tokens();
+    }
+
+    @Override
+    public int scoredFrom() {
+      return trunk.scoredFrom();
+    }
+
+    @Override
+    public double[] logProbs() {
+      return trunk.logProbs();
+    }
+
+    @Override
+    public int reused() {
+      return trunk.reused();
+    }
+
+    @Override
+    public long bytes() {
+      return trunk.bytes();
+    }
+
+    @Override
+    public void close() {
+      turn.lock();
+      try {
+        trunk.close();
       } finally {
         turn.unlock();
       }
