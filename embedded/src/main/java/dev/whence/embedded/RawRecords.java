@@ -22,6 +22,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public record RawRecords(String bootstrapServers) {
   private static final int LARGEST = 128 << 20;
 
+  /** Of the broker, for more than there is: behind the last record is the end of a transaction. */
+  private static final int MOST_WAIT_MILLIS = 20;
+
   /** A producer that refuses no size; what is too large is for the broker to say. */
   public KafkaProducer<byte[], byte[]> producer() {
     return new KafkaProducer<>(
@@ -64,7 +67,13 @@ public record RawRecords(String bootstrapServers) {
     List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
     try (KafkaConsumer<byte[], byte[]> reader =
         new KafkaConsumer<>(
-            Map.of("bootstrap.servers", bootstrapServers, "isolation.level", "read_committed"),
+            Map.of(
+                "bootstrap.servers",
+                bootstrapServers,
+                "isolation.level",
+                "read_committed",
+                "fetch.max.wait.ms",
+                MOST_WAIT_MILLIS),
             new ByteArrayDeserializer(),
             new ByteArrayDeserializer())) {
       List<TopicPartition> partitions =

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -89,6 +90,15 @@ public final class TopicAdmin {
           await(admin.describeConfigs(wanted.stream().map(TopicAdmin::resource).toList()).all());
       int brokers = await(admin.describeCluster().nodes()).size();
       List<Topic> created = new ArrayList<>();
+      List<NewTopic> missing =
+          catalogue.stream()
+              .filter(
+                  topic ->
+                      !descriptions.containsKey(topic.name())
+                          || !configs.containsKey(resource(topic.name())))
+              .map(TopicAdmin::asNew)
+              .toList();
+      CreateTopicsResult creation = admin.createTopics(change ? missing : List.of());
       for (Topic topic : catalogue) {
         TopicDescription description = descriptions.get(topic.name());
         Config config = configs.get(resource(topic.name()));
@@ -98,7 +108,7 @@ public final class TopicAdmin {
             continue;
           }
           try {
-            states.addAll(createTopic(admin, topic, brokers));
+            states.addAll(created(admin, creation, topic, brokers));
             created.add(topic);
           } catch (RefusedException e) {
             states.add(
@@ -121,12 +131,15 @@ public final class TopicAdmin {
     return new TopicState(topic.name(), Kind.MISSING, "the topic does not exist");
   }
 
-  private static List<TopicState> createTopic(Admin admin, Topic topic, int brokers) {
-    NewTopic created =
-        new NewTopic(topic.name(), Optional.of(topic.partitions()), Optional.empty())
-            .configs(topic.config());
-    CreateTopicsResult result = admin.createTopics(List.of(created));
-    await(result.all());
+  private static NewTopic asNew(Topic topic) {
+    return new NewTopic(topic.name(), Optional.of(topic.partitions()), Optional.empty())
+        .configs(topic.config());
+  }
+
+  /** What came of one of the new topics. */
+  private static List<TopicState> created(
+      Admin admin, CreateTopicsResult result, Topic topic, int brokers) {
+    await(Objects.requireNonNull(result.values().get(topic.name())));
     int replicas;
     String minInSync;
     try {
