@@ -2,52 +2,30 @@ package dev.whence.quickstart;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
-import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.embedded.DataDirectory;
-import dev.whence.embedded.EmbeddedBroker;
-import dev.whence.embedded.EmbeddedRegistry;
 import dev.whence.quickstart.view.Terminal;
 import dev.whence.samples.BundledModels;
-import dev.whence.schemas.AvroSerdes;
-import dev.whence.schemas.EventHeaders;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
-import dev.whence.schemas.avro.LlmResponse;
-import dev.whence.schemas.avro.ModelKind;
-import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ScoringStatus;
 import dev.whence.schemas.avro.SourceScore;
-import dev.whence.schemas.avro.TransferEvent;
-import dev.whence.schemas.avro.TransferState;
-import io.confluent.kafka.serializers.KafkaAvroDeserializer;
-import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.header.Header;
-import org.apache.kafka.common.serialization.StringDeserializer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -159,128 +137,6 @@ class QuickstartIT {
   }
 
   @Test
-  void theNextBaseGetsTheFineTuningWhileTrafficGoesOnAndAnUnrelatedDifferenceIsRejected()
-      throws Exception {
-    Process process = Launched.everything(directory.resolve("data"), models);
-    List<String> lines = new ArrayList<>();
-    try (BufferedReader output = process.inputReader()) {
-      lines.addAll(Launched.linesUntil(output, "transfer         (rejected|failed): "));
-      assertThat(lines.get(lines.size() - 1)).contains("unrelated");
-      if (lines.stream().noneMatch(line -> line.contains("is the first that"))) {
-        lines.addAll(Launched.linesUntil(output, "is the first that"));
-      }
-      lines.addAll(Launched.linesUntil(output, "  running: "));
-      assertThat(peakResidentMegabytes(process)).isBetween(100L, 2048L);
-      process.destroy(); // SIGTERM, as Ctrl-C
-      assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
-    } finally {
-      process.destroyForcibly();
-    }
-
-    assertThat(lines.stream().filter(line -> line.startsWith("transfer ")))
-        .satisfiesExactlyInAnyOrder(
-            line -> assertThat(line).contains("announced: base-v2"),
-            line -> assertThat(line).contains("merged: base-v2 + (chat-v1 - base-v1)"),
-            line -> assertThat(line).contains("gated: 6 of 6 gates passed").contains("(base-v2)"),
-            line -> assertThat(line).contains("published: chat-v1-on-base-v2, digest "),
-            line -> assertThat(line).contains("asked for: "),
-            line -> assertThat(line).contains("is the first that"),
-            // The ends of the way are good models: between them is a hill.
-            line ->
-                assertThat(line)
-                    .contains("rejected: unrelated-on-base-v2 (failed: connectivity")
-                    .contains("task loss on the way to it "));
-
-    List<TransferEvent> transfers =
-        records("whence.transfers", TransferEvent.class).stream()
-            .map(ConsumerRecord::value)
-            .toList();
-    TransferEvent published = in(transfers, TransferState.PUBLISHED);
-    TransferEvent rejected = in(transfers, TransferState.REJECTED);
-    assertThat(published.getRequestedBy()).isEqualTo("subscription");
-    assertThat(rejected.getConnectivity()).hasSize(11);
-    assertThat(rejected.getBarrierTask()).isGreaterThan(1);
-    ModelRelease release =
-        records("whence.models", ModelRelease.class).stream()
-            .map(ConsumerRecord::value)
-            .filter(one -> one.getKind() == ModelKind.TRANSFERRED)
-            .findFirst()
-            .orElseThrow();
-    assertThat(release.getDigest()).isEqualTo(published.getDigest());
-    // What the quickstart itself announces and asks for is a CloudEvent, as everything else.
-    assertThat(records("whence.models", ModelRelease.class))
-        .allMatch(one -> isCloudEvent(one, "dev.whence.ModelRelease.v1"));
-    assertThat(records("whence.transfers", TransferEvent.class))
-        .allMatch(one -> isCloudEvent(one, "dev.whence.TransferEvent.v1"));
-
-    // Every attribution names the model that made it, and there are two of the target, in turn.
-    List<Attribution> attributions =
-        records("whence.attributions", Attribution.class).stream()
-            .sorted(Comparator.comparingLong(ConsumerRecord::timestamp))
-            .map(ConsumerRecord::value)
-            .toList();
-    Map<AttributionPhase, List<Attribution>> byPhase =
-        attributions.stream().collect(Collectors.groupingBy(Attribution::getPhase));
-    // Nothing was measured of the proxy yet: it says what it thinks, and the model has the word.
-    assertThat(byPhase.get(AttributionPhase.PROVISIONAL))
-        .isNotEmpty()
-        .allMatch(one -> one.getScorer().getModel().equals(BundledModels.PROXY))
-        .allMatch(one -> one.getScorer().getSurrogate());
-    List<Attribution> finals = byPhase.get(AttributionPhase.FINAL);
-    assertThat(finals)
-        .hasSizeGreaterThan(5)
-        .allMatch(one -> one.getStatus() == ScoringStatus.SCORED)
-        .allMatch(one -> !one.getScorer().getDigest().isEmpty());
-    List<Attribution> target = finals.stream().filter(one -> one.getRevision() == 1).toList();
-    List<String> digests =
-        target.stream().map(one -> one.getScorer().getDigest()).distinct().toList();
-    assertThat(digests).hasSize(2).last().isEqualTo(published.getDigest());
-    int taken =
-        (int)
-            target.stream()
-                .filter(one -> one.getScorer().getDigest().equals(digests.get(0)))
-                .count();
-    assertThat(target.subList(taken, target.size()))
-        .isNotEmpty()
-        .allMatch(one -> one.getScorer().getDigest().equals(published.getDigest()))
-        .allMatch(one -> one.getScorer().getModel().equals("chat-v1-on-base-v2"));
-    // The application answers with what scores: only what was on its way met the other model.
-    assertThat(target.stream().filter(one -> one.getScorer().getSurrogate()).count())
-        .isLessThanOrEqualTo(1);
-    // Each response has its one final attribution; at the end one may have been on its way.
-    Set<String> answered =
-        finals.stream().map(Attribution::getResponseId).collect(Collectors.toSet());
-    assertThat(answered).hasSameSizeAs(finals);
-    assertThat(
-            records("whence.responses", LlmResponse.class).stream()
-                .filter(one -> !answered.contains(one.key())))
-        .hasSizeLessThanOrEqualTo(1);
-  }
-
-  private static boolean isCloudEvent(ConsumerRecord<?, ?> record, String type) {
-    Header header = record.headers().lastHeader(EventHeaders.TYPE);
-    return header != null && new String(header.value(), StandardCharsets.UTF_8).equals(type);
-  }
-
-  private static TransferEvent in(List<TransferEvent> transfers, TransferState state) {
-    List<TransferEvent> found =
-        transfers.stream().filter(event -> event.getState() == state).toList();
-    assertThat(found).hasSize(1);
-    return found.get(0);
-  }
-
-  /** Where the system says it. */
-  private static long peakResidentMegabytes(Process process) throws IOException {
-    Path status = Path.of("/proc", Long.toString(process.pid()), "status");
-    assumeThat(status).exists();
-    return Files.readAllLines(status).stream()
-        .filter(line -> line.startsWith("VmHWM:"))
-        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) / 1024)
-        .findFirst()
-        .orElseThrow();
-  }
-
-  @Test
   void aModelThatIsNotThereEndsWithOneSentence() {
     Path missing = directory.resolve("missing.gguf");
 
@@ -387,49 +243,7 @@ class QuickstartIT {
    * Everything committed on the topic, read by Confluent's deserializer after the quickstart ended.
    */
   private List<ConsumerRecord<String, Attribution>> attributions() throws Exception {
-    return records("whence.attributions", Attribution.class);
-  }
-
-  private <T> List<ConsumerRecord<String, T>> records(String topic, Class<T> type)
-      throws Exception {
-    try (EmbeddedBroker broker = EmbeddedBroker.open(directory.resolve("data/kafka"));
-        EmbeddedRegistry registry = EmbeddedRegistry.open(directory.resolve("data/registry"))) {
-      Map<String, Object> properties =
-          new HashMap<>(AvroSerdes.deserializer(registry.url(), Map.of()));
-      properties.put("bootstrap.servers", broker.bootstrapServers());
-      properties.put("isolation.level", "read_committed");
-      properties.put("key.deserializer", StringDeserializer.class);
-      properties.put("value.deserializer", KafkaAvroDeserializer.class);
-      try (KafkaConsumer<String, Object> consumer = new KafkaConsumer<>(properties)) {
-        List<TopicPartition> partitions =
-            consumer.partitionsFor(topic).stream()
-                .map(info -> new TopicPartition(info.topic(), info.partition()))
-                .toList();
-        consumer.assign(partitions);
-        consumer.seekToBeginning(partitions);
-        Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-        List<ConsumerRecord<String, T>> records = new ArrayList<>();
-        long deadline = System.nanoTime() + Duration.ofSeconds(20).toNanos();
-        while (System.nanoTime() < deadline
-            && partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-          for (ConsumerRecord<String, Object> record : consumer.poll(Duration.ofMillis(100))) {
-            records.add(
-                new ConsumerRecord<>(
-                    record.topic(),
-                    record.partition(),
-                    record.offset(),
-                    record.timestamp(),
-                    record.timestampType(),
-                    record.serializedKeySize(),
-                    record.serializedValueSize(),
-                    record.key(),
-                    type.cast(record.value()),
-                    record.headers(),
-                    record.leaderEpoch()));
-          }
-        }
-        return records;
-      }
-    }
+    return DataDirectories.records(
+        directory.resolve("data"), "whence.attributions", Attribution.class);
   }
 }

@@ -1,5 +1,7 @@
 package dev.whence.transfer.stage;
 
+import static org.awaitility.Awaitility.await;
+
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.embedded.EmbeddedRegistry;
 import dev.whence.embedded.RawRecords;
@@ -15,11 +17,13 @@ import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferModel;
+import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.merge.ModelFolder;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -252,5 +256,35 @@ final class TransferBench implements AutoCloseable {
     values.close();
     broker.close();
     registry.close();
+  }
+
+  List<TransferState> states(String transferId) throws Exception {
+    return transfers().stream()
+        .filter(event -> event.getTransferId().equals(transferId))
+        .map(TransferEvent::getState)
+        .toList();
+  }
+
+  TransferEvent awaitEnd(String transferId) {
+    await()
+        .atMost(Duration.ofSeconds(60))
+        .pollInterval(Duration.ofMillis(300))
+        .until(() -> states(transferId).stream().anyMatch(TransferStates::isTerminal));
+    try {
+      return transfers().stream()
+          .filter(event -> event.getTransferId().equals(transferId))
+          .filter(event -> TransferStates.isTerminal(event.getState()))
+          .findFirst()
+          .orElseThrow();
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  ModelRelease releaseOf(String modelId) throws Exception {
+    return releases().stream()
+        .filter(one -> one.getModelId().equals(modelId))
+        .findFirst()
+        .orElseThrow();
   }
 }

@@ -4,21 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import dev.whence.buckets.BucketUpload;
-import dev.whence.buckets.ObjectStore;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
-import dev.whence.runtime.models.ModelLocation;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
-import dev.whence.schemas.avro.TransferModel;
 import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.ModelFolder;
-import dev.whence.transfer.merge.Verification;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -51,36 +46,13 @@ class TransferProcessorIT {
     bench.close();
   }
 
-  private List<TransferState> states(String transferId) throws Exception {
-    return bench.transfers().stream()
-        .filter(event -> event.getTransferId().equals(transferId))
-        .map(TransferEvent::getState)
-        .toList();
-  }
-
-  private TransferEvent awaitEnd(String transferId) {
-    await()
-        .atMost(SOON)
-        .pollInterval(Duration.ofMillis(300))
-        .until(() -> states(transferId).stream().anyMatch(TransferStates::isTerminal));
-    try {
-      return bench.transfers().stream()
-          .filter(event -> event.getTransferId().equals(transferId))
-          .filter(event -> TransferStates.isTerminal(event.getState()))
-          .findFirst()
-          .orElseThrow();
-    } catch (Exception e) {
-      throw new AssertionError(e);
-    }
-  }
-
   @Test
   void a_request_made_twice_is_one_transfer_with_one_release() throws Exception {
     TransferEvent request = bench.request("chat-2", "target", Map.of());
     bench.send(request);
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent published = awaitEnd(request.getTransferId());
+      TransferEvent published = bench.awaitEnd(request.getTransferId());
       assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
       assertThat(published.getGates()).hasSize(6).allMatch(gate -> gate.getPassed());
       assertThat(published.getConnectivity()).hasSize(11);
@@ -90,7 +62,7 @@ class TransferProcessorIT {
           .atMost(SOON)
           .until(
               () ->
-                  states(request.getTransferId()).stream()
+                  bench.states(request.getTransferId()).stream()
                           .filter(state -> state == TransferState.PUBLISHED)
                           .count()
                       == 2);
@@ -103,7 +75,7 @@ class TransferProcessorIT {
         .satisfies(
             event ->
                 assertThat(event.getBytesMoved()).isPositive().isEqualTo(event.getBytesTotal()));
-    List<TransferState> states = new ArrayList<>(states(request.getTransferId()));
+    List<TransferState> states = new ArrayList<>(bench.states(request.getTransferId()));
     states.removeIf(state -> state == TransferState.PROGRESS);
     assertThat(states)
         .containsExactly(
@@ -139,14 +111,7 @@ class TransferProcessorIT {
   }
 
   private long published(String transferId) throws Exception {
-    return states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
-  }
-
-  private ModelRelease releaseOf(String modelId) throws Exception {
-    return bench.releases().stream()
-        .filter(one -> one.getModelId().equals(modelId))
-        .findFirst()
-        .orElseThrow();
+    return bench.states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
   }
 
   private boolean isReleased(String modelId) throws Exception {
@@ -160,7 +125,8 @@ class TransferProcessorIT {
     bench.send(before);
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
 
       Rollback.Withdrawn withdrawn = bench.rollback("chat-r1");
       assertThat(withdrawn.transfers()).containsExactly(request.getTransferId());
@@ -187,7 +153,7 @@ class TransferProcessorIT {
       assertThat(isReleased("chat-r1")).isTrue();
       assertThat(processor.health().isAlive()).isTrue();
     }
-    assertThat(states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+    assertThat(bench.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(3);
   }
 
@@ -202,17 +168,19 @@ class TransferProcessorIT {
         judge, "while [ -e " + hold + " ]; do sleep .05; done\n" + Files.readString(judge));
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       Files.createFile(hold);
       bench.send(held);
       await()
           .atMost(SOON)
-          .until(() -> states(held.getTransferId()).contains(TransferState.STARTED));
+          .until(() -> bench.states(held.getTransferId()).contains(TransferState.STARTED));
       bench.send(request); // waits behind the one that is held
       bench.rollback("chat-q1");
       bench.send(last);
       Files.delete(hold);
-      assertThat(awaitEnd(last.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(last.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
     }
     assertThat(published(request.getTransferId())).isEqualTo(1);
@@ -285,14 +253,15 @@ class TransferProcessorIT {
     }
     assertThat(
             ModelFolder.floats(
-                Path.of(releaseOf("half-on-target-2").getLocation()), "model.layers.0.a"))
+                Path.of(bench.releaseOf("half-on-target-2").getLocation()), "model.layers.0.a"))
         .containsOnly(8.25f); // 8 + (1.5 - 1) / 2
     bench.rollback("half-on-target-2");
     TransferEvent next = bench.request("chat-r2", "target", Map.of());
     try (TransferProcessor processor = bench.start(two)) {
       await().atMost(SOON).until(() -> processor.health().isReady());
       bench.send(next);
-      assertThat(awaitEnd(next.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(next.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
     }
     assertThat(bench.transfers())
         .filteredOn(event -> event.getState() == TransferState.REQUESTED)
@@ -307,7 +276,7 @@ class TransferProcessorIT {
     TransferEvent request = bench.request("bad-chat", "target", Map.of());
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent rejected = awaitEnd(request.getTransferId());
+      TransferEvent rejected = bench.awaitEnd(request.getTransferId());
       assertThat(processor.health().isAlive()).isTrue();
       assertThat(rejected.getState()).isEqualTo(TransferState.REJECTED);
       assertThat(rejected.getReason()).contains("better than the target: task loss 9.0000");
@@ -329,7 +298,7 @@ class TransferProcessorIT {
         bench.request("chat-3", "../outside", Map.of("missing", "perhaps", "speed", "high"));
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent failed = awaitEnd(request.getTransferId());
+      TransferEvent failed = bench.awaitEnd(request.getTransferId());
       assertThat(processor.health().isAlive()).isTrue();
       assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
       assertThat(failed.getReason())
@@ -351,17 +320,18 @@ class TransferProcessorIT {
     try {
       await()
           .atMost(SOON)
-          .until(() -> states(request.getTransferId()).contains(TransferState.STARTED));
+          .until(() -> bench.states(request.getTransferId()).contains(TransferState.STARTED));
       Thread.sleep(1500);
     } finally {
       process.destroyForcibly().waitFor();
     }
-    assertThat(states(request.getTransferId())).doesNotContain(TransferState.PUBLISHED);
+    assertThat(bench.states(request.getTransferId())).doesNotContain(TransferState.PUBLISHED);
     try (TransferProcessor successor = bench.start(Map.of())) {
-      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       assertThat(successor.health().isAlive()).isTrue();
     }
-    assertThat(states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+    assertThat(bench.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(1);
     assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-4")))
         .hasSize(1);
@@ -381,17 +351,18 @@ class TransferProcessorIT {
     places.add(bench.sendRaw("strange", bench.bytes(strange)));
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
       // As the last record of its key it would be what compaction keeps of a published transfer.
       bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
       await().atMost(SOON).until(() -> bench.deadLetters().size() == 4);
     }
-    List<TransferState> after = states(request.getTransferId());
+    List<TransferState> after = bench.states(request.getTransferId());
     assertThat(after.get(after.size() - 1)).isEqualTo(TransferState.PUBLISHED);
     assertThat(after.stream().filter(TransferState.PUBLISHED::equals)).hasSize(2);
     for (String place : places) {
-      TransferEvent failed = awaitEnd(place);
+      TransferEvent failed = bench.awaitEnd(place);
       assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
       assertThat(failed.getReason()).isNotEmpty();
     }
@@ -402,7 +373,8 @@ class TransferProcessorIT {
     TransferEvent next = bench.request("chat-6", "target", Map.of());
     bench.send(next);
     try (TransferProcessor successor = bench.start(Map.of())) {
-      assertThat(awaitEnd(next.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(next.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       assertThat(successor.health().isAlive()).isTrue();
     }
     List<ConsumerRecord<byte[], byte[]>> dead = bench.deadLetters();
@@ -436,89 +408,14 @@ class TransferProcessorIT {
     try (TransferProcessor processor = bench.start(Map.of("gates.judge", "sh," + judge))) {
       await()
           .atMost(SOON)
-          .until(() -> states(running.getTransferId()).contains(TransferState.STARTED));
+          .until(() -> bench.states(running.getTransferId()).contains(TransferState.STARTED));
       String place = bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
       bench.send(request);
       Files.delete(hold);
-      assertThat(awaitEnd(place).getState()).isEqualTo(TransferState.FAILED);
-      assertThat(awaitEnd(request.getTransferId()).getState()).isEqualTo(TransferState.PUBLISHED);
+      assertThat(bench.awaitEnd(place).getState()).isEqualTo(TransferState.FAILED);
+      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+          .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
-    }
-  }
-
-  @Test
-  void a_store_that_does_not_answer_is_waited_for_and_no_failure() throws Exception {
-    try (ObjectStore store =
-        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3-down")))) {
-      store.down();
-      TransferEvent request = bench.request("chat-s5", "target", Map.of());
-      bench.send(request);
-      try (TransferProcessor processor =
-          bench.start(
-              Map.of(
-                  "output.root", store.path("waited").toString(),
-                  "data.dir", bench.directory.resolve("data").toString()))) {
-        await()
-            .atMost(SOON)
-            .until(() -> states(request.getTransferId()).contains(TransferState.STARTED));
-        Thread.sleep(5000); // more than the client's own tries take
-        assertThat(states(request.getTransferId())).noneMatch(TransferStates::isTerminal);
-        store.up();
-        TransferEvent published = awaitEnd(request.getTransferId());
-        assertThat(published.getReason()).isEmpty();
-        assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
-        assertThat(processor.health().isAlive()).isTrue();
-      }
-      assertThat(Verification.of(ModelLocation.path(releaseOf("chat-s5").getLocation()))).isEmpty();
-    }
-  }
-
-  @Test
-  void a_request_about_models_in_a_bucket_is_published_there() throws Exception {
-    try (ObjectStore store =
-        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3")))) {
-      for (String name : List.of("base", "fine-tuned", "target")) {
-        BucketUpload upload =
-            new BucketUpload(store.path("models/" + name), "test", BucketUpload.PART, sent -> {});
-        try (var files = Files.list(bench.models().resolve(name))) {
-          for (Path file : files.toList()) {
-            upload.put(file.getFileName().toString(), file);
-          }
-        }
-      }
-      TransferEvent request = bench.request("chat-s3", "target", Map.of());
-      bench.send(request);
-      TransferEvent outside =
-          TransferEvent.newBuilder(bench.request("chat-s4", "target", Map.of()))
-              .setTransferId("outside")
-              .setTarget(
-                  TransferModel.newBuilder()
-                      .setModelId("target")
-                      .setLocation("s3://another-bucket/target")
-                      .setDigest("")
-                      .build())
-              .build();
-      bench.send(outside);
-      Path place;
-      try (TransferProcessor processor =
-          bench.start(
-              Map.of(
-                  "models.roots", store.path("models").toString(),
-                  "output.root", store.path("published").toString(),
-                  "data.dir", bench.directory.resolve("data").toString()))) {
-        TransferEvent published = awaitEnd(request.getTransferId());
-        assertThat(published.getReason()).isEmpty();
-        assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
-        place = ModelLocation.path(published.getLocation());
-        assertThat(place.getParent().getParent()).isEqualTo(store.path("published"));
-        assertThat(place.getFileName().toString()).isEqualTo("chat-s3");
-        TransferEvent refused = awaitEnd("outside");
-        assertThat(refused.getState()).isEqualTo(TransferState.FAILED);
-        assertThat(refused.getReason()).contains("under models.roots");
-        assertThat(processor.health().isAlive()).isTrue();
-      }
-      assertThat(Verification.of(place)).isEmpty();
-      assertThat(ModelFolder.floats(place, "model.layers.0.a")).hasSize(200_000).containsOnly(4.5f);
     }
   }
 
