@@ -22,7 +22,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public record RawRecords(String bootstrapServers) {
   private static final int LARGEST = 128 << 20;
 
-  /** Of the broker, for more than there is: behind the last record is the end of a transaction. */
+  /** Of a fetch at the broker, for more than there is: by default it is 500 ms for each look. */
   private static final int MOST_WAIT_MILLIS = 20;
 
   /** A producer that refuses no size; what is too large is for the broker to say. */

@@ -42,8 +42,8 @@ final class Losses {
     tell();
   }
 
-  /** Writes the line if there is anything to tell. */
-  void tell() {
+  /** Writes the line if there is anything to tell; whoever returns from this finds it written. */
+  synchronized void tell() {
     StringJoiner counts = new StringJoiner(", ");
     long all = 0;
     synchronized (untold) {

@@ -92,6 +92,7 @@ final class Sender implements Runnable {
     for (Pending rest : queue.drain()) {
       failClosed(rest);
     }
+    losses.tell(); // where the thread takes longer than it was waited for
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
