@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
 
 /**
  * One loaded model for two users: the application answers questions with it, the processor scores
@@ -64,14 +65,18 @@ final class SharedModel implements AutoCloseable {
     return first.description();
   }
 
-  /** The prompt with the model's greedy answer. */
-  Conversation answer(Conversation prompt, int maxNewTokens) {
+  private <T> T inTurn(Supplier<T> use) {
     turn.lock();
     try {
-      return new Answerer(current).answer(prompt, maxNewTokens);
+      return use.get();
     } finally {
       turn.unlock();
     }
+  }
+
+  /** The prompt with the model's greedy answer. */
+  Conversation answer(Conversation prompt, int maxNewTokens) {
+    return inTurn(() -> new Answerer(current).answer(prompt, maxNewTokens));
   }
 
   /**
@@ -149,12 +154,7 @@ final class SharedModel implements AutoCloseable {
 
     @Override
     public Trunk trunk(int[] tokens, int scoredFrom) {
-      turn.lock();
-      try {
-        return new ClosedInTurn(model.trunk(tokens, scoredFrom));
-      } finally {
-        turn.unlock();
-      }
+      return inTurn(() -> new ClosedInTurn(model.trunk(tokens, scoredFrom)));
     }
 
     @Override
@@ -162,12 +162,7 @@ final class SharedModel implements AutoCloseable {
       if (!(trunk instanceof ClosedInTurn own)) {
         throw new IllegalArgumentException("the trunk is another scorer's");
       }
-      turn.lock();
-      try {
-        return model.score(own.trunk(), branches);
-      } finally {
-        turn.unlock();
-      }
+      return inTurn(() -> model.score(own.trunk(), branches));
     }
 
     @Override
