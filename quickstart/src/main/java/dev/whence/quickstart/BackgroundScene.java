@@ -86,9 +86,11 @@ abstract class BackgroundScene implements Scene {
     at = where;
   }
 
-  /** Writes a line and an empty one. */
+  /** Writes a line and an empty one; nothing once the quickstart has said where it was left. */
   final void say(String text) {
-    view.lines(List.of(text, ""));
+    if (!stopping) {
+      view.lines(List.of(text, ""));
+    }
   }
 
   @Override

@@ -274,6 +274,7 @@ public final class Quickstart {
       application.stop();
       sdk.close(SDK_GRACE);
       processor.fastPath().ifPresent(view::line);
+      scenes.forEach(Scene::stop);
       scenes.forEach(scene -> scene.cutShort().ifPresent(view::line));
     }
   }
