@@ -26,6 +26,12 @@ public final class Decoder implements AutoCloseable {
   /** Most fp32 logits that exist at a time. */
   static final long LOGIT_BLOCK = 8L << 20;
 
+  /** Logits that stay in the cache of a CPU while their exponentials are summed. */
+  private static final long CACHED_LOGITS = 1L << 20;
+
+  /** Fewest rows of the head that give a matrix product at full speed. */
+  private static final long FAST_LOGITS = 1024;
+
   /** Most attention scores of one block that exist at a time, in elements. */
   static final long SCORE_BLOCK = 32L << 20;
 
@@ -603,9 +609,10 @@ public final class Decoder implements AutoCloseable {
 
   /** Vocabulary entries per block of logits, for so many rows. */
   private long logitBlock(int rows) {
-    long entries = LOGIT_BLOCK / Math.max(1, rows);
+    long cached = Math.max(FAST_LOGITS, CACHED_LOGITS / Math.max(1, rows));
     // the head's block is widened to fp32, too
-    entries = Math.min(entries, LOGIT_BLOCK / config.hiddenSize());
+    long most = LOGIT_BLOCK / Math.max(rows, config.hiddenSize());
+    long entries = Math.min(cached, most);
     return Math.max(256, Math.min(entries, config.vocabularySize()));
   }
 

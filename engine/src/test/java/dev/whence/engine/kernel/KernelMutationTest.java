@@ -34,10 +34,10 @@ class KernelMutationTest {
             + " torch.view_as_complex(pairs) * torch.conj(turn) * turn",
         "llama3  | queries turned the other way | queries.append(self.rotate(q, turn)) |"
             + " queries.append(self.rotate(q, torch.conj(turn)))",
-        "smollm2 | swapped KV heads  | torch.transpose(self.join(keys, 1, k), 1, 2) |"
-            + " torch.transpose(torch.flip(self.join(keys, 1, k), [0]), 1, 2)",
-        "mistral | swapped values    | self.join(values, 1, v)) |"
-            + " torch.flip(self.join(values, 1, v), [0]))",
+        "smollm2 | swapped KV heads  | torch.transpose(keys[j], 1, 2) |"
+            + " torch.transpose(torch.flip(keys[j], [0]), 1, 2)",
+        "mistral | swapped values    | 2, 0, at), values[0]) |"
+            + " 2, 0, at), torch.flip(values[0], [0]))",
         "qwen2   | scale             | 1.0 / torch.sqrt(d) | 0.9 / torch.sqrt(d)",
         "qwen2   | bias              | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
         "llama_biases | bias         | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
@@ -104,9 +104,23 @@ class KernelMutationTest {
             1);
     double[] right = spliced(fixture, splice, s -> s);
     double[] wrong =
-        spliced(
-            fixture, splice, s -> replaced(s, "query = queries[plan[i]]", "query = queries[0]"));
+        spliced(fixture, splice, s -> replaced(s, "narrow(queries[plan[i]]", "narrow(queries[0]"));
     assertThat(largest(wrong, right)).isGreaterThan(NOTICED_NATS);
+  }
+
+  /** Products that are written side by side are those of joined keys and values. */
+  @ParameterizedTest
+  @CsvSource({"llama2", "smollm2", "pythia"})
+  void rangesApartAndRangesJoinedScoreTheSame(String family) {
+    Fixture fixture = Fixture.read(family);
+    Branch splice = fixture.branch(fixture.ablations().get(2));
+    double[] apart = spliced(fixture, splice, s -> s);
+    double[] joined =
+        spliced(fixture, splice, s -> replaced(s, "ops.prim.dtype(keys[0]) == 6", "1 == 0"));
+    double[] joinedToo =
+        spliced(fixture, splice, s -> replaced(s, "ops.prim.dtype(weights) == 6", "1 == 0"));
+    assertThat(largest(joined, apart)).isLessThan(1e-5);
+    assertThat(largest(joinedToo, apart)).isLessThan(1e-5);
   }
 
   private static double[] spliced(Fixture fixture, Branch branch, UnaryOperator<String> mutation) {
