@@ -612,7 +612,7 @@ public final class Decoder implements AutoCloseable {
     long cached = Math.max(FAST_LOGITS, CACHED_LOGITS / Math.max(1, rows));
     // the head's block is widened to fp32, too
     long most = LOGIT_BLOCK / Math.max(rows, config.hiddenSize());
-    long entries = Math.min(cached, most);
+    long entries = kernel.onGpu() ? most : Math.min(cached, most);
     return Math.max(256, Math.min(entries, config.vocabularySize()));
   }
 

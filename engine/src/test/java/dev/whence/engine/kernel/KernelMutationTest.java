@@ -95,13 +95,7 @@ class KernelMutationTest {
   @Test
   void aShiftThatTheQueriesIgnoreIsNoticed() {
     Fixture fixture = Fixture.read("llama2");
-    int[] own = IntStream.range(40, fixture.ids().length).toArray();
-    Branch splice =
-        new Branch(
-            List.of(new View(0, 10, 0), new View(20, 40, 10)),
-            IntStream.of(own).map(i -> fixture.ids()[i]).toArray(),
-            IntStream.of(own).map(i -> i - 10).toArray(),
-            1);
+    Branch splice = splice(fixture);
     double[] right = spliced(fixture, splice, s -> s);
     double[] wrong =
         spliced(fixture, splice, s -> replaced(s, "narrow(queries[plan[i]]", "narrow(queries[0]"));
@@ -113,7 +107,7 @@ class KernelMutationTest {
   @CsvSource({"llama2", "smollm2", "pythia"})
   void rangesApartAndRangesJoinedScoreTheSame(String family) {
     Fixture fixture = Fixture.read(family);
-    Branch splice = fixture.branch(fixture.ablations().get(2));
+    Branch splice = splice(fixture);
     double[] apart = spliced(fixture, splice, s -> s);
     double[] joined =
         spliced(fixture, splice, s -> replaced(s, "ops.prim.dtype(keys[0]) == 6", "1 == 0"));
@@ -121,6 +115,16 @@ class KernelMutationTest {
         spliced(fixture, splice, s -> replaced(s, "ops.prim.dtype(weights) == 6", "1 == 0"));
     assertThat(largest(joined, apart)).isLessThan(1e-5);
     assertThat(largest(joinedToo, apart)).isLessThan(1e-5);
+  }
+
+  /** Three views, two of which share a shift: ranges of two groups. */
+  private static Branch splice(Fixture fixture) {
+    int[] own = IntStream.range(40, fixture.ids().length).toArray();
+    return new Branch(
+        List.of(new View(0, 10, 0), new View(20, 28, 10), new View(28, 40, 10)),
+        IntStream.of(own).map(i -> fixture.ids()[i]).toArray(),
+        IntStream.of(own).map(i -> i - 10).toArray(),
+        1);
   }
 
   private static double[] spliced(Fixture fixture, Branch branch, UnaryOperator<String> mutation) {
