@@ -609,10 +609,11 @@ public final class Decoder implements AutoCloseable {
 
   /** Vocabulary entries per block of logits, for so many rows. */
   private long logitBlock(int rows) {
-    long cached = Math.max(FAST_LOGITS, CACHED_LOGITS / Math.max(1, rows));
     // the head's block is widened to fp32, too
-    long most = LOGIT_BLOCK / Math.max(rows, config.hiddenSize());
-    long entries = kernel.onGpu() ? most : Math.min(cached, most);
+    long entries = LOGIT_BLOCK / Math.max(rows, config.hiddenSize());
+    if (!kernel.onGpu()) {
+      entries = Math.min(entries, Math.max(FAST_LOGITS, CACHED_LOGITS / Math.max(1, rows)));
+    }
     return Math.max(256, Math.min(entries, config.vocabularySize()));
   }
 

@@ -36,8 +36,8 @@ class KernelMutationTest {
             + " queries.append(self.rotate(q, torch.conj(turn)))",
         "smollm2 | swapped KV heads  | torch.transpose(keys[j], 1, 2) |"
             + " torch.transpose(torch.flip(keys[j], [0]), 1, 2)",
-        "mistral | swapped values    | 2, 0, at), values[0]) |"
-            + " 2, 0, at), torch.flip(values[0], [0]))",
+        "mistral | swapped values    | 2, at, length), value) |"
+            + " 2, at, length), torch.flip(value, [0]))",
         "qwen2   | scale             | 1.0 / torch.sqrt(d) | 0.9 / torch.sqrt(d)",
         "qwen2   | bias              | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
         "llama_biases | bias         | torch.numel(bias) > 0 | torch.numel(bias) > 1000000",
