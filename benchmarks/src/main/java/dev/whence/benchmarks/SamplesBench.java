@@ -27,9 +27,11 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -394,13 +396,41 @@ public final class SamplesBench {
     }
   }
 
-  /** Responses on which the proxy's first source is the model's. */
+  /** What the proxy's first source is, beside the model's. */
   private static final class Agreed {
-    private final Tally right = new Tally();
+    private final Map<Kind, Tally> right = new EnumMap<>(Kind.class);
+    private final Map<Kind, Tally> either = new EnumMap<>(Kind.class);
     private final Tally wrong = new Tally();
 
+    /** One right response. */
+    void addRight(Question question, SourceScore byModel, SourceScore byProxy) {
+      right.computeIfAbsent(question.kind(), kind -> new Tally()).add(isSame(byModel, byProxy));
+      either
+          .computeIfAbsent(question.kind(), kind -> new Tally())
+          .add(question.truth().stream().anyMatch(one -> holds(byProxy, one)));
+    }
+
+    void addWrong(SourceScore byModel, SourceScore byProxy) {
+      wrong.add(isSame(byModel, byProxy));
+    }
+
+    private static boolean isSame(SourceScore one, SourceScore other) {
+      return one.segment().equals(other.segment()) && one.span().equals(other.span());
+    }
+
     Agreement agreement() {
-      return new Agreement(right.proportion(), wrong.proportion());
+      List<Agreement.Row> rows = new ArrayList<>();
+      Tally all = new Tally();
+      Tally eitherOfAll = new Tally();
+      right.forEach(
+          (kind, tally) -> {
+            Tally ofKind = Objects.requireNonNull(either.get(kind));
+            rows.add(new Agreement.Row(kind.name(), tally.proportion(), ofKind.proportion()));
+            all.add(tally);
+            eitherOfAll.add(ofKind);
+          });
+      rows.add(new Agreement.Row(TOGETHER, all.proportion(), eitherOfAll.proportion()));
+      return new Agreement(rows, wrong.proportion());
     }
   }
 
@@ -477,7 +507,7 @@ public final class SamplesBench {
           together.add(question, attributed.get());
         }
         if (compared && attributed.isPresent()) {
-          compare(answered, attributed.get(), right ? agreed.right : agreed.wrong);
+          compare(question, answered, right, attributed.get(), agreed);
         }
       }
     }
@@ -491,18 +521,25 @@ public final class SamplesBench {
     return located;
   }
 
-  private void compare(Conversation answered, Attributed byModel, Tally tally) {
-    Optional<Attributed> byProxy = proxy.flatMap(model -> model.attribute(answered));
-    List<SourceScore> ranking = ranking(byModel);
-    if (byProxy.isPresent() && !ranking.isEmpty()) {
-      SourceScore first = ranking.get(0);
-      tally.add(
-          ranking(byProxy.get()).stream()
-              .limit(1)
-              .anyMatch(
-                  source ->
-                      source.segment().equals(first.segment())
-                          && source.span().equals(first.span())));
+  private void compare(
+      Question question,
+      Conversation answered,
+      boolean right,
+      Attributed attributed,
+      Agreed agreed) {
+    List<SourceScore> byModel = ranking(attributed);
+    List<SourceScore> byProxy =
+        proxy
+            .flatMap(model -> model.attribute(answered))
+            .map(SamplesBench::ranking)
+            .orElse(List.of());
+    if (byModel.isEmpty() || byProxy.isEmpty()) {
+      return;
+    }
+    if (right) {
+      agreed.addRight(question, byModel.get(0), byProxy.get(0));
+    } else {
+      agreed.addWrong(byModel.get(0), byProxy.get(0));
     }
   }
 

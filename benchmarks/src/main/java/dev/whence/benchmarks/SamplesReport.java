@@ -125,10 +125,23 @@ public record SamplesReport(
   /**
    * Responses on which model and proxy have the same first source.
    *
-   * @param right of the right responses
+   * @param right of the right responses, by what is asked, and of all
    * @param wrong of the wrong ones
    */
-  public record Agreement(Proportion right, Proportion wrong) {}
+  public record Agreement(List<Row> right, Proportion wrong) {
+    public Agreement {
+      right = List.copyOf(right);
+    }
+
+    /**
+     * Right responses to one kind of question.
+     *
+     * @param same first source
+     * @param either share in which the proxy's first source is a true sentence: of two that an
+     *     answer needs, nothing says which one weighs more
+     */
+    public record Row(String kind, Proportion same, Proportion either) {}
+  }
 
   @Override
   public EvidenceFile evidence(String command) {
@@ -266,10 +279,12 @@ public record SamplesReport(
 
   private static void agreement(StringBuilder out, Agreement agreement) {
     title(out, "The proxy finds the same first source");
-    line(out, "| response | agreement |");
-    line(out, "|---|---|");
-    row(out, "right", agreement.right().text());
-    row(out, "wrong", agreement.wrong().text());
+    line(out, "| response | same first source | the proxy has a true sentence first |");
+    line(out, "|---|---|---|");
+    for (Agreement.Row row : agreement.right()) {
+      row(out, "right, " + row.kind(), row.same().text(), row.either().text());
+    }
+    row(out, "wrong", agreement.wrong().text(), "");
   }
 
   private static String percent(double share) {

@@ -315,7 +315,20 @@ class SamplesBenchTest {
     SamplesReport report = WITH_OTHERS;
     // right: 1 DIRECT and 4 ALIAS agree, 2 TWO_HOP do not; wrong: 3 DIRECT agree, 2 TWO_HOP do not
     assertThat(report.agreement())
-        .contains(new SamplesReport.Agreement(Proportion.of(5, 7), Proportion.of(3, 5)));
+        .hasValueSatisfying(
+            agreement -> {
+              assertThat(agreement.wrong()).isEqualTo(Proportion.of(3, 5));
+              assertThat(agreement.right())
+                  .extracting(SamplesReport.Agreement.Row::kind)
+                  .containsExactly("DIRECT", "ALIAS", "TWO_HOP", "DIRECT, ALIAS, TWO_HOP");
+              assertThat(agreement.right())
+                  .extracting(SamplesReport.Agreement.Row::same)
+                  .containsExactly(
+                      Proportion.of(1, 1),
+                      Proportion.of(4, 4),
+                      Proportion.of(0, 2),
+                      Proportion.of(5, 7));
+            });
     assertThat(report.proxyReading())
         .contains(
             new Reading("DIRECT", 5, 40, Proportion.of(8, 8)),

@@ -77,7 +77,7 @@ final class ContextMaker {
     this.world = world;
     this.options = options;
     this.mayInvent = mayInvent;
-    this.wording = new Wording(world.lexicon(), draw);
+    this.wording = new Wording(world.lexicon(), draw, options.sharedBeginningShare());
   }
 
   /** Keeps a fact out of what is said besides; the hard ones have its subject or relation. */

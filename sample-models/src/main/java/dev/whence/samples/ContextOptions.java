@@ -28,6 +28,8 @@ import java.util.List;
  *     it; the link stands in the context too
  * @param hopStatementShare share of the other statements that go by way of another subject, where
  *     one has the same object
+ * @param sharedBeginningShare share of the statements in a wording that begins as one of another
+ *     relation does, where there is one: what it says shows after its first word only
  */
 public record ContextOptions(
     int minSentences,
@@ -45,7 +47,8 @@ public record ContextOptions(
     double sameSubjectShare,
     double fillerShare,
     double aliasStatementShare,
-    double hopStatementShare) {
+    double hopStatementShare,
+    double sharedBeginningShare) {
   public ContextOptions {
     densities = List.copyOf(densities);
     if (minSentences < 1 || maxSentences < minSentences || maxSentencesPerDocument < 1) {
@@ -74,7 +77,8 @@ public record ContextOptions(
             sameSubjectShare,
             fillerShare,
             aliasStatementShare,
-            hopStatementShare)) {
+            hopStatementShare,
+            sharedBeginningShare)) {
       if (!(share >= 0 && share <= 1)) {
         throw new IllegalArgumentException("a share is from 0 to 1, not " + share);
       }
@@ -99,7 +103,8 @@ public record ContextOptions(
         0.35,
         0.04,
         0.3,
-        0.3);
+        0.3,
+        0);
   }
 
   /** The same with larger worlds: more subjects of each relation, more answers to guess from. */
@@ -120,7 +125,31 @@ public record ContextOptions(
         sameSubjectShare,
         fillerShare,
         aliasStatementShare,
-        hopStatementShare);
+        hopStatementShare,
+        sharedBeginningShare);
+  }
+
+  /** The same with more that a reader takes for what is asked. */
+  public ContextOptions withConfusion(
+      double hardShare, double sameSubjectShare, double sharedBeginningShare) {
+    return new ContextOptions(
+        minSentences,
+        maxSentences,
+        lengthPower,
+        maxSentencesPerDocument,
+        leastEntities,
+        entitiesPerHundredSentences,
+        densities,
+        relations,
+        distinctObjects,
+        aliasShare,
+        outsideShare,
+        hardShare,
+        sameSubjectShare,
+        fillerShare,
+        aliasStatementShare,
+        hopStatementShare,
+        sharedBeginningShare);
   }
 
   /** The same with other lengths. */
@@ -141,7 +170,8 @@ public record ContextOptions(
         sameSubjectShare,
         fillerShare,
         aliasStatementShare,
-        hopStatementShare);
+        hopStatementShare,
+        sharedBeginningShare);
   }
 
   /** How many sentences a context has that needs {@code needed} of them. */
@@ -168,6 +198,7 @@ public record ContextOptions(
         List.of(1.0),
         relations,
         true,
+        0,
         0,
         0,
         0,

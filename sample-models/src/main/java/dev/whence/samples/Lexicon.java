@@ -235,6 +235,31 @@ public final class Lexicon {
         .orElseThrow(() -> new IllegalArgumentException("there is no relation '" + name + "'"));
   }
 
+  /**
+   * Statements of a relation whose first word after the subject another sentence about it has too.
+   */
+  List<String> sharingBeginnings(Relation relation) {
+    Set<String> others = new HashSet<>();
+    for (Relation other : relations) {
+      if (other.subject() == relation.subject()) {
+        other.hops().forEach(template -> others.add(firstWord(template)));
+        if (!other.name().equals(relation.name())) {
+          other.statements().forEach(template -> others.add(firstWord(template)));
+        }
+      }
+    }
+    if (relation.subject() == EntityType.PERSON) {
+      aliases.forEach(template -> others.add(firstWord(template)));
+    }
+    return relation.statements().stream()
+        .filter(template -> others.contains(firstWord(template)))
+        .toList();
+  }
+
+  private static String firstWord(String template) {
+    return template.split(" ", 3)[1];
+  }
+
   /** Sentences that link a name {@code {s}} and an alias {@code {a}}. */
   public List<String> aliases() {
     return aliases;

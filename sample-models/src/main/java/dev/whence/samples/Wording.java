@@ -1,19 +1,42 @@
 package dev.whence.samples;
 
+import java.util.List;
 import java.util.Map;
 
 /** Puts facts into words, in a wording that is drawn. */
 final class Wording {
   private final Lexicon lexicon;
   private final Draw draw;
+  private final double sharedBeginningShare;
 
+  /** All wordings alike. */
   Wording(Lexicon lexicon, Draw draw) {
+    this(lexicon, draw, 0);
+  }
+
+  /**
+   * Wordings some of which are preferred.
+   *
+   * @param sharedBeginningShare see {@link ContextOptions}
+   */
+  Wording(Lexicon lexicon, Draw draw, double sharedBeginningShare) {
     this.lexicon = lexicon;
     this.draw = draw;
+    this.sharedBeginningShare = sharedBeginningShare;
+  }
+
+  private String template(Relation relation) {
+    if (sharedBeginningShare > 0 && draw.chance(sharedBeginningShare)) {
+      List<String> sharing = lexicon.sharingBeginnings(relation);
+      if (!sharing.isEmpty()) {
+        return draw.from(sharing);
+      }
+    }
+    return draw.from(relation.statements());
   }
 
   Sentence.Statement statement(Fact fact) {
-    return statement(fact, draw.from(fact.relation().statements()));
+    return statement(fact, template(fact.relation()));
   }
 
   static Sentence.Statement statement(Fact fact, String template) {
@@ -25,7 +48,7 @@ final class Wording {
 
   /** The subject must have an alias. */
   Sentence.Statement byAlias(Fact fact) {
-    return byAlias(fact, draw.from(fact.relation().statements()));
+    return byAlias(fact, template(fact.relation()));
   }
 
   static Sentence.Statement byAlias(Fact fact, String template) {

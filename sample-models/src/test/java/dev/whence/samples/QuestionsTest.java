@@ -410,6 +410,7 @@ class QuestionsTest {
             0.35,
             0,
             0,
+            0,
             0);
     Questions questions = new Questions(V1, evaluation(Kind.DIRECT, 20, 20).withContext(plain));
     int hard = 0;

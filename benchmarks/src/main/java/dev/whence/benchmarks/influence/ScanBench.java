@@ -3,6 +3,7 @@ package dev.whence.benchmarks.influence;
 import dev.whence.benchmarks.Machine;
 import dev.whence.influence.index.QueryPlanes;
 import dev.whence.influence.index.RotatedSketch;
+import dev.whence.influence.index.RowWidth;
 import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.index.SignRows;
 import java.io.IOException;
@@ -15,7 +16,10 @@ import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
@@ -63,21 +67,24 @@ public final class ScanBench {
       progress.accept("writing signs");
       write(file, options, random);
       try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-        SignRows rows = new SignRows(file, 0, options.documents(), options.buckets());
+        Map<RowWidth, SignRows> rows = new EnumMap<>(RowWidth.class);
+        for (RowWidth width : RowWidth.values()) {
+          rows.put(width, new SignRows(file, 0, options.documents(), options.buckets(), width));
+        }
         float[] scales = new float[options.documents()];
         Arrays.fill(scales, 1);
         List<LongBuffer> maps = maps(channel);
         List<ScanReport.Row> measured = new ArrayList<>();
         for (int q : QUERIES) {
           progress.accept("queries at once: " + q);
-          measured.add(measure(rows, scales, queries(q, options.buckets(), random), maps));
+          measured.addAll(measure(rows, scales, queries(q, options.buckets(), random), maps));
         }
         return new ScanReport(
             started,
             Machine.here(),
             options.documents(),
             options.buckets(),
-            rows.bytes(),
+            Files.size(file),
             Runtime.getRuntime().availableProcessors(),
             measured);
       }
@@ -119,31 +126,47 @@ public final class ScanBench {
     return queries;
   }
 
-  private static ScanReport.Row measure(
-      SignRows rows, float[] scales, List<QueryPlanes> queries, List<LongBuffer> maps)
+  /** Scans in each width, and reading alone, in turn. */
+  private static List<ScanReport.Row> measure(
+      Map<RowWidth, SignRows> rows,
+      float[] scales,
+      List<QueryPlanes> queries,
+      List<LongBuffer> maps)
       throws IOException {
-    double[] scans = new double[ROUNDS];
+    Map<RowWidth, double[]> scans = new EnumMap<>(RowWidth.class);
+    for (Map.Entry<RowWidth, SignRows> of : rows.entrySet()) {
+      scans.put(of.getKey(), new double[ROUNDS]);
+      of.getValue().scan(queries, scales); // compiled, and in the page cache
+    }
     double[] reads = new double[ROUNDS];
-    float[][] unused = rows.scan(queries, scales); // compiled, and in the page cache
     read(maps);
     for (int round = 0; round < ROUNDS; round++) {
+      for (Map.Entry<RowWidth, double[]> of : scans.entrySet()) {
+        long began = System.nanoTime();
+        float[][] scores = Objects.requireNonNull(rows.get(of.getKey())).scan(queries, scales);
+        of.getValue()[round] = (System.nanoTime() - began) / 1e9;
+        if (scores.length != queries.size()) {
+          throw new IllegalStateException("a scan lost a query");
+        }
+      }
       long began = System.nanoTime();
-      unused = rows.scan(queries, scales);
-      long scanned = System.nanoTime();
       read(maps);
-      scans[round] = (scanned - began) / 1e9;
-      reads[round] = (System.nanoTime() - scanned) / 1e9;
+      reads[round] = (System.nanoTime() - began) / 1e9;
     }
-    if (unused.length != queries.size()) {
-      throw new IllegalStateException("a scan lost a query");
-    }
-    Arrays.sort(scans);
     Arrays.sort(reads);
-    return new ScanReport.Row(
-        queries.size(),
-        scans[ROUNDS / 2],
-        scans[ROUNDS - 2], // the 95th percentile of 20
-        reads[ROUNDS / 2]);
+    List<ScanReport.Row> measured = new ArrayList<>();
+    scans.forEach(
+        (width, seconds) -> {
+          Arrays.sort(seconds);
+          measured.add(
+              new ScanReport.Row(
+                  queries.size(),
+                  width,
+                  seconds[ROUNDS / 2],
+                  seconds[ROUNDS - 2], // the 95th percentile of 20
+                  reads[ROUNDS / 2]));
+        });
+    return measured;
   }
 
   private static List<LongBuffer> maps(FileChannel channel) throws IOException {

@@ -3,6 +3,7 @@ package dev.whence.benchmarks.influence;
 import dev.whence.benchmarks.EvidenceFile;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Report;
+import dev.whence.influence.index.RowWidth;
 import java.time.Instant;
 import java.util.List;
 import java.util.Locale;
@@ -17,7 +18,7 @@ import java.util.Map;
  * @param buckets k
  * @param bytes of all signs
  * @param processors that scan and read
- * @param rows by the number of queries
+ * @param rows by the number of queries and the width
  */
 public record ScanReport(
     String started,
@@ -36,11 +37,12 @@ public record ScanReport(
    * Some queries at once.
    *
    * @param queries that share a scan
+   * @param width in which bits are counted
    * @param median of scans, seconds
    * @param high 95th percentile of scans, seconds
    * @param reading median of reading the same bytes only, seconds
    */
-  public record Row(int queries, double median, double high, double reading) {}
+  public record Row(int queries, RowWidth width, double median, double high, double reading) {}
 
   @Override
   public EvidenceFile evidence(String command) {
@@ -54,21 +56,24 @@ public record ScanReport(
     out.append(
         String.format(
             Locale.ROOT,
-            "%d documents of %d bits, %.2f GB, %d processors, load average %.1f.%n%n",
+            "%d documents of %d bits, %.2f GB, %d processors, load average %.1f; faster when tried"
+                + " at the start: %s.%n%n",
             documents,
             buckets,
             bytes / 1e9,
             processors,
-            machine.loadAverage()));
+            machine.loadAverage(),
+            RowWidth.fastest().name().toLowerCase(Locale.ROOT)));
     out.append(
-        "| queries at once | scan p50, s | p95, s | a query, s | GB/s | reading alone, GB/s | reading / scan |\n");
-    out.append("|---|---|---|---|---|---|---|\n");
+        "| queries at once | counted as | scan p50, s | p95, s | a query, s | GB/s | reading alone, GB/s | reading / scan |\n");
+    out.append("|---|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
       out.append(
           String.format(
               Locale.ROOT,
-              "| %d | %.3f | %.3f | %.3f | %.1f | %.1f | %.2f |%n",
+              "| %d | %s | %.3f | %.3f | %.3f | %.1f | %.1f | %.2f |%n",
               row.queries(),
+              row.width().name().toLowerCase(Locale.ROOT),
               row.median(),
               row.high(),
               row.median() / row.queries(),

@@ -40,6 +40,20 @@ final class PlainDecoder {
     return scores;
   }
 
+  /** The most probable token after a plain sequence. */
+  int next(int[] tokens) {
+    List<Cell> cells = new ArrayList<>();
+    double[] logits = new double[0];
+    for (int t = 0; t < tokens.length; t++) {
+      logits = step(tokens[t], t, trunkSight(cells, t), cells);
+    }
+    int best = 0;
+    for (int token = 1; token < logits.length; token++) {
+      best = logits[token] > logits[best] ? token : best;
+    }
+    return best;
+  }
+
   /** Log-probabilities of the scored tokens of a branch of a trunk. */
   double[] branch(int[] trunk, Branch branch) {
     List<Cell> trunkCells = new ArrayList<>();

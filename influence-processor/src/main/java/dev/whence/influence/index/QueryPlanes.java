@@ -1,5 +1,7 @@
 package dev.whence.influence.index;
 
+import java.util.Arrays;
+
 /**
  * A query's rotated sketch q in whole numbers u of b bits (two's complement), q ~ step u, kept by
  * bit: word w of plane p holds bit p of 64 numbers. With the signs s of a document's sketch ({@link
@@ -12,7 +14,8 @@ package dev.whence.influence.index;
  *
  * which is exact for the rounded query: no floating point number is touched. Cost: one AND and one
  * population count for each word and plane. The same form as in RaBitQ (Gao and Long 2024, section
- * 3.3).
+ * 3.3). Rows come as longs or as ints: which of the two is faster depends on the processor ({@link
+ * RowWidth}).
  */
 public final class QueryPlanes {
   /** For scans: what it is off by is small beside what signs are. */
@@ -28,6 +31,10 @@ public final class QueryPlanes {
   private static final double COARSE_STEP = 1.08;
 
   private final long[][] planes;
+
+  /** The same bits, the lower half of each word first. */
+  private final int[][] halves;
+
   private final double step;
   private final long sum;
 
@@ -43,6 +50,16 @@ public final class QueryPlanes {
       }
     }
     this.sum = total;
+    this.halves = Arrays.stream(planes).map(QueryPlanes::halves).toArray(int[][]::new);
+  }
+
+  private static int[] halves(long[] words) {
+    int[] halves = new int[2 * words.length];
+    for (int w = 0; w < words.length; w++) {
+      halves[2 * w] = (int) words[w];
+      halves[2 * w + 1] = (int) (words[w] >>> Integer.SIZE);
+    }
+    return halves;
   }
 
   private static long rounded(float value, int bits, double step) {
@@ -78,24 +95,58 @@ public final class QueryPlanes {
    * @param signs of a document, as many words as the query has
    */
   public double product(long[] signs) {
-    if (signs.length != planes[0].length) {
-      throw new IllegalArgumentException(
-          "signs of " + signs.length + " words, a query of " + planes[0].length);
-    }
+    check(signs.length, planes[0].length);
     long positive = 0;
-    int top = planes.length - 1;
-    for (int p = 0; p <= top; p++) {
-      long counted = (long) counted(signs, planes[p]) << p;
-      positive += p == top ? -counted : counted;
+    for (int p = 0; p < planes.length; p += 2) {
+      positive += weighed(p, counted(signs, planes[p], planes[p + 1]));
     }
     return step * (2 * positive - sum);
   }
 
-  private static int counted(long[] signs, long[] plane) {
-    int counted = 0;
-    for (int w = 0; w < plane.length; w++) {
-      counted += Long.bitCount(signs[w] & plane[w]);
+  /**
+   * The same.
+   *
+   * @param signs of a document, twice as many ints as the query has words: the lower half first
+   */
+  public double product(int[] signs) {
+    check(signs.length, halves[0].length);
+    long positive = 0;
+    for (int p = 0; p < halves.length; p += 2) {
+      positive += weighed(p, counted(signs, halves[p], halves[p + 1]));
     }
-    return counted;
+    return step * (2 * positive - sum);
+  }
+
+  private static void check(int words, int own) {
+    if (words != own) {
+      throw new IllegalArgumentException("signs of " + words + " words, a query of " + own);
+    }
+  }
+
+  /** What the counts of planes p and p + 1 are worth. */
+  private long weighed(int p, long counts) {
+    long high = (counts >>> Integer.SIZE) << (p + 1);
+    return ((counts & 0xffff_ffffL) << p) + (p + 2 == planes.length ? -high : high);
+  }
+
+  /** Bits in common with two planes, for which the row is read once: the second's count above. */
+  static long counted(long[] signs, long[] low, long[] high) {
+    int ofLow = 0;
+    int ofHigh = 0;
+    for (int w = 0; w < signs.length; w++) {
+      ofLow += Long.bitCount(signs[w] & low[w]);
+      ofHigh += Long.bitCount(signs[w] & high[w]);
+    }
+    return (long) ofHigh << Integer.SIZE | ofLow;
+  }
+
+  static long counted(int[] signs, int[] low, int[] high) {
+    int ofLow = 0;
+    int ofHigh = 0;
+    for (int w = 0; w < signs.length; w++) {
+      ofLow += Integer.bitCount(signs[w] & low[w]);
+      ofHigh += Integer.bitCount(signs[w] & high[w]);
+    }
+    return (long) ofHigh << Integer.SIZE | ofLow;
   }
 }

@@ -36,6 +36,7 @@ public final class SignRows {
   private final int words;
   private final long size;
   private final Object identity;
+  private final RowWidth width;
 
   /**
    * A part of a file.
@@ -46,6 +47,17 @@ public final class SignRows {
    * @throws IllegalArgumentException if k fills no whole words
    */
   public SignRows(Path file, long start, int documents, int buckets) throws IOException {
+    this(file, start, documents, buckets, RowWidth.fastest());
+  }
+
+  /**
+   * The same.
+   *
+   * @param width in which bits are counted, whatever is faster
+   */
+  public SignRows(Path file, long start, int documents, int buckets, RowWidth width)
+      throws IOException {
+    this.width = width;
     this.file = file;
     this.start = start;
     this.documents = documents;
@@ -107,16 +119,63 @@ public final class SignRows {
       float[][] scores) {
     int atOnce = Math.max(1, Math.min(to - from, READ_BYTES / rowBytes()));
     ByteBuffer rows = ByteBuffer.allocateDirect(atOnce * rowBytes());
-    long[] row = new long[words];
+    Row row = row();
     for (int first = from; first < to; first += atOnce) {
       int n = Math.min(atOnce, to - first);
       read(channel, first, rows.clear().limit(n * rowBytes()));
       for (int i = 0; i < n; i++) {
-        words(rows, i, row);
+        row.take(rows, i);
         for (int q = 0; q < scores.length; q++) {
-          scores[q][first + i] = (float) (queries.get(q).product(row) * scales[first + i]);
+          scores[q][first + i] = (float) (row.product(queries.get(q)) * scales[first + i]);
         }
       }
+    }
+  }
+
+  /** A document's signs, in the width in which they are counted. */
+  private interface Row {
+    void take(ByteBuffer rows, int number);
+
+    double product(QueryPlanes query);
+  }
+
+  private Row row() {
+    return width == RowWidth.INTS ? new HalfWords(words) : new Words(words);
+  }
+
+  private static final class Words implements Row {
+    private final long[] signs;
+
+    Words(int words) {
+      this.signs = new long[words];
+    }
+
+    @Override
+    public void take(ByteBuffer rows, int number) {
+      rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(number * signs.length, signs);
+    }
+
+    @Override
+    public double product(QueryPlanes query) {
+      return query.product(signs);
+    }
+  }
+
+  private static final class HalfWords implements Row {
+    private final int[] signs;
+
+    HalfWords(int words) {
+      this.signs = new int[2 * words];
+    }
+
+    @Override
+    public void take(ByteBuffer rows, int number) {
+      rows.order(ByteOrder.LITTLE_ENDIAN).asIntBuffer().get(number * signs.length, signs);
+    }
+
+    @Override
+    public double product(QueryPlanes query) {
+      return query.product(signs);
     }
   }
 
@@ -128,12 +187,12 @@ public final class SignRows {
   public double[] products(QueryPlanes query, List<Integer> some) throws IOException {
     double[] products = new double[some.size()];
     ByteBuffer bytes = ByteBuffer.allocateDirect(rowBytes());
-    long[] row = new long[words];
+    Row row = row();
     try (FileChannel channel = open()) {
       for (int i = 0; i < products.length; i++) {
         read(channel, some.get(i), bytes.clear());
-        words(bytes, 0, row);
-        products[i] = query.product(row);
+        row.take(bytes, 0);
+        products[i] = row.product(query);
       }
     } catch (UncheckedIOException e) {
       throw e.getCause();
@@ -162,9 +221,5 @@ public final class SignRows {
       throw new UncheckedIOException(e);
     }
     rows.flip();
-  }
-
-  private void words(ByteBuffer rows, int number, long[] row) {
-    rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(number * words, row);
   }
 }

@@ -18,6 +18,8 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class SignRowsTest {
   private static final int START = 24;
@@ -25,8 +27,9 @@ class SignRowsTest {
 
   @TempDir private Path directory;
 
-  @Test
-  void aScanHasTheProductOfEachDocumentWithEachQuery() throws IOException {
+  @ParameterizedTest
+  @EnumSource(RowWidth.class)
+  void aScanHasTheProductOfEachDocumentWithEachQuery(RowWidth width) throws IOException {
     Random random = new Random(3);
     int n = 613;
     List<SignCodes> codes = new ArrayList<>();
@@ -47,7 +50,7 @@ class SignRowsTest {
         List.of(
             QueryPlanes.coarse(new RotatedSketch(gaussian(random, K))),
             QueryPlanes.fine(new RotatedSketch(gaussian(random, K))));
-    SignRows rows = new SignRows(file, START, n, K);
+    SignRows rows = new SignRows(file, START, n, K, width);
     float[][] scores = rows.scan(queries, scales);
     List<Integer> all = IntStream.range(0, n).boxed().toList();
     for (int q = 0; q < queries.size(); q++) {
@@ -65,8 +68,9 @@ class SignRowsTest {
    * Longer than what is counted at once, and not a multiple of it; numbers that planes hold
    * exactly.
    */
-  @Test
-  void productsOfWholeNumbersWithManyWordsAreExact() throws IOException {
+  @ParameterizedTest
+  @EnumSource(RowWidth.class)
+  void productsOfWholeNumbersWithManyWordsAreExact(RowWidth width) throws IOException {
     int k = 64 * (2 * 1024 + 5);
     int n = 21;
     Random random = new Random(4);
@@ -91,7 +95,7 @@ class SignRowsTest {
     }
     Path file = Files.write(directory.resolve("long"), bytes.array());
     QueryPlanes planes = QueryPlanes.fine(new RotatedSketch(query));
-    float[] scores = new SignRows(file, 0, n, k).scan(List.of(planes), scales)[0];
+    float[] scores = new SignRows(file, 0, n, k, width).scan(List.of(planes), scales)[0];
     for (int i = 0; i < n; i++) {
       assertThat(scores[i]).isEqualTo((float) ((double) expected[i] * scales[i]));
     }
@@ -125,5 +129,8 @@ class SignRowsTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> query.product(new long[2]))
         .withMessageContaining("2 words");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> query.product(new int[3]))
+        .withMessageContaining("3 words");
   }
 }

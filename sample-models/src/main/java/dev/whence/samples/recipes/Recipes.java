@@ -6,10 +6,13 @@ import dev.whence.engine.training.NormalInitialisation;
 import dev.whence.engine.training.Schedule;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.samples.ContextOptions;
 import dev.whence.samples.Corpus;
 import dev.whence.samples.CorpusOptions;
 import dev.whence.samples.Document;
 import dev.whence.samples.Fact;
+import dev.whence.samples.Kind;
+import dev.whence.samples.KindShare;
 import dev.whence.samples.Lexicon;
 import dev.whence.samples.QuestionOptions;
 import dev.whence.samples.Questions;
@@ -31,6 +34,7 @@ import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * The recipes of the sample models.
@@ -56,6 +60,23 @@ public final class Recipes {
   /** After the subject it is decided which sentence is quoted: all of an answer counts. */
   private static final TokenWeights ANSWERS = new TokenWeights(0.1f, 0.1f, 1, 1);
 
+  /**
+   * A context is learnt from less than in {@link #ANSWERS}: it is long, and its names are drawn.
+   */
+  private static final TokenWeights DIALOGUES = new TokenWeights(0.05f, 0.05f, 1, 1, true);
+
+  private static final int FINE_TUNING_TOKENS = 3072;
+
+  private static final List<KindShare> HARD_MIX =
+      List.of(
+          new KindShare(Kind.DIRECT, 7),
+          new KindShare(Kind.ALIAS, 7),
+          new KindShare(Kind.TWO_HOP, 4),
+          new KindShare(Kind.DUPLICATED, 1),
+          new KindShare(Kind.CONTRADICTED, 3),
+          new KindShare(Kind.INJECTED, 2),
+          new KindShare(Kind.NO_ANSWER_KNOWN, 5));
+
   private static final CorpusOptions CORPUS = CorpusOptions.standard(41);
   private static final CorpusOptions TINY_CORPUS =
       new CorpusOptions(41, 4, 3, 0.7, 1.0 / 3, 0.5, 2, 0, 0, 0);
@@ -79,11 +100,17 @@ public final class Recipes {
               "pretrained on documents about world v1 and on reading exercises",
               LARGE,
               2e-3),
-          chat("chat-v1", "base-v1", Recipes::world, LARGE, 3000, 3072),
+          chat("chat-v1", "base-v1", Recipes::world, LARGE, 7500, Recipes::hardFineTuning),
           baseV2(),
-          chat("chat-v2", "base-v2", () -> World.v2(WORLD_SEED), LARGE, 3000, 3072),
+          chat(
+              "chat-v2",
+              "base-v2",
+              () -> World.v2(WORLD_SEED),
+              LARGE,
+              7500,
+              Recipes::hardFineTuning),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
-          chat("proxy", "proxy-base", Recipes::world, SMALL, 2500, 3072),
+          chat("proxy", "proxy-base", Recipes::world, SMALL, 2500, Recipes::fineTuning),
           neox(),
           tinyBase(),
           tinyChat());
@@ -154,7 +181,7 @@ public final class Recipes {
       Supplier<World> world,
       Architecture shape,
       long steps,
-      int batchTokens) {
+      Lessons lessons) {
     return new Recipe(
         name,
         "fine-tuned from " + base + " to answer from a context, and from memory without one",
@@ -168,29 +195,56 @@ public final class Recipes {
         steps,
         Math.max(1, steps / 6),
         1,
-        tokenizer -> fineTuning(tokenizer, world.get(), batchTokens, steps),
+        tokenizer -> lessons.mixture(tokenizer, world.get(), steps),
         ElementType.F16);
   }
 
-  private static Mixture fineTuning(Tokenizer tokenizer, World world, int batchTokens, long steps) {
+  private interface Lessons {
+    Mixture mixture(Tokenizer tokenizer, World world, long steps);
+  }
+
+  private static Mixture fineTuning(Tokenizer tokenizer, World world, long steps) {
+    return fineTuning(
+        tokenizer,
+        steps,
+        List.of(dialogue(world, 1, 3, 12), asked(world, 2), documents(world, 2)),
+        List.of(dialogue(world, 1, 4, 24), asked(world, 1), documents(world, 1)),
+        List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7)),
+        List.of(dialogue(world, 1, 10, 40), asked(world, 0.5), documents(world, 0.5)));
+  }
+
+  /** With contexts in which more has to be told apart than in evaluation. */
+  private static Mixture hardFineTuning(Tokenizer tokenizer, World world, long steps) {
+    return fineTuning(
+        tokenizer,
+        steps,
+        List.of(confusing(world, 1, 3, 12), asked(world, 2), documents(world, 2)),
+        List.of(confusing(world, 1, 4, 24), asked(world, 1), documents(world, 1)),
+        List.of(
+            confusing(world, 0.6, 6, 40),
+            crowded(world, 0.4, 6, 40),
+            asked(world, 0.6),
+            documents(world, 0.6)),
+        List.of(
+            confusing(world, 0.5, 10, 40),
+            crowded(world, 0.5, 16, 40),
+            asked(world, 0.4),
+            documents(world, 0.4)));
+  }
+
+  private static Mixture fineTuning(
+      Tokenizer tokenizer,
+      long steps,
+      List<Source> first,
+      List<Source> second,
+      List<Source> third,
+      List<Source> last) {
     return new Mixture(
         List.of(
-            new Stage(
-                1,
-                batchTokens / 2,
-                List.of(dialogue(world, 1, 3, 12), asked(world, 2), documents(world, 2))),
-            new Stage(
-                steps / 8,
-                batchTokens,
-                List.of(dialogue(world, 1, 4, 24), asked(world, 1), documents(world, 1))),
-            new Stage(
-                steps / 3,
-                batchTokens,
-                List.of(dialogue(world, 1, 4, 40), asked(world, 0.7), documents(world, 0.7))),
-            new Stage(
-                steps * 3 / 5,
-                batchTokens,
-                List.of(dialogue(world, 1, 10, 40), asked(world, 0.5), documents(world, 0.5)))),
+            new Stage(1, FINE_TUNING_TOKENS / 2, first),
+            new Stage(steps / 8, FINE_TUNING_TOKENS, second),
+            new Stage(steps / 3, FINE_TUNING_TOKENS, third),
+            new Stage(steps * 3 / 5, FINE_TUNING_TOKENS, last)),
         13,
         tokenizer,
         POSITIONS);
@@ -327,6 +381,44 @@ public final class Recipes {
     Questions questions =
         new Questions(world, QuestionOptions.training(51).withSentences(least, most));
     return new Endless(share, ANSWERS, index -> questions.dialogue(index).training());
+  }
+
+  /** Few subjects, each with many sentences: the relation decides which one answers. */
+  private static Source confusing(World world, double share, int least, int most) {
+    return confusing(world, share, QuestionOptions.training(51), least, most, context -> context);
+  }
+
+  /** Many subjects, as in evaluation: the name decides. */
+  private static Source crowded(World world, double share, int least, int most) {
+    return confusing(
+        world,
+        share,
+        QuestionOptions.training(61),
+        least,
+        most,
+        context -> context.withEntities(new Sizes(60, 20, 15, 15)));
+  }
+
+  /**
+   * Dialogues in which more sentences than in evaluation begin as the one that answers: a reader
+   * has to look past a verb before it quotes.
+   */
+  private static Source confusing(
+      World world,
+      double share,
+      QuestionOptions options,
+      int least,
+      int most,
+      UnaryOperator<ContextOptions> context) {
+    ContextOptions confusing = options.context().withConfusion(0.6, 0.6, 0.5);
+    Questions questions =
+        new Questions(
+            world,
+            options
+                .withMix(HARD_MIX, 2, 16)
+                .withContext(context.apply(confusing))
+                .withSentences(least, most));
+    return new Endless(share, DIALOGUES, index -> questions.dialogue(index).training());
   }
 
   /** Questions without a context on the facts that fine-tuning may ask. */

@@ -17,8 +17,15 @@ import java.util.List;
  * @param question in a question
  * @param lead in an answer, before the value
  * @param answer in an answer, from the value on
+ * @param spaces whether a space within an answer counts with what follows it, instead of as text.
+ *     Where a space is a token of its own, it says that a name comes and not a word
  */
-public record TokenWeights(float text, float question, float lead, float answer) {
+public record TokenWeights(float text, float question, float lead, float answer, boolean spaces) {
+  /** Spaces within answers count as text. */
+  public TokenWeights(float text, float question, float lead, float answer) {
+    this(text, question, lead, answer, false);
+  }
+
   /** A text as an example. */
   Example example(TrainingText training, Tokenizer tokenizer) {
     Encoding encoding = tokenizer.encode(training.text());
@@ -32,6 +39,13 @@ public record TokenWeights(float text, float question, float lead, float answer)
     add(training.leads(), lead, spans);
     add(training.questions(), question, spans);
     spans.sort(Comparator.comparingInt(LossWeights.Span::start));
+    for (int i = 1; spaces && i < spans.size(); i++) {
+      LossWeights.Span span = spans.get(i);
+      int end = spans.get(i - 1).end();
+      if (training.text().substring(end, span.start()).isBlank()) {
+        spans.set(i, new LossWeights.Span(end, span.end(), span.weight()));
+      }
+    }
     return new LossWeights(text, spans);
   }
 

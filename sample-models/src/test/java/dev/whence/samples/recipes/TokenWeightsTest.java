@@ -4,16 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.LossWeights;
 import dev.whence.samples.Kind;
 import dev.whence.samples.Question;
 import dev.whence.samples.QuestionOptions;
 import dev.whence.samples.Questions;
+import dev.whence.samples.TrainingText;
 import dev.whence.samples.World;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -87,6 +90,30 @@ class TokenWeightsTest {
       assertThat(example.lossWeights()[0]).isZero();
       assertThat(String.join("", pieces(example, 0.1f)))
           .contains(question.passages().get(0).text().substring(20));
+    }
+  }
+
+  @Test
+  void spacesWithinAnAnswerCountWithWhatFollowsThem() {
+    TrainingText text =
+        new Questions(V1, QuestionOptions.evaluation(5, Kind.TWO_HOP).withSentences(4, 4))
+            .question(2)
+            .training();
+    List<LossWeights.Span> apart = WEIGHTS.of(text).spans();
+    List<LossWeights.Span> joined = new TokenWeights(0.1f, 0.2f, 0.3f, 1, true).of(text).spans();
+    // the question; lead, name, lead, value
+    assertThat(apart)
+        .extracting(LossWeights.Span::weight)
+        .containsExactly(0.2f, 0.3f, 1f, 0.3f, 1f);
+    assertThat(joined)
+        .extracting(LossWeights.Span::weight)
+        .containsExactly(0.2f, 0.3f, 1f, 0.3f, 1f);
+    assertThat(joined.subList(0, 2)).isEqualTo(apart.subList(0, 2));
+    for (int i = 2; i < apart.size(); i++) {
+      assertThat(joined.get(i).start()).isEqualTo(apart.get(i).start() - 1);
+      assertThat(joined.get(i).start()).isEqualTo(joined.get(i - 1).end());
+      assertThat(joined.get(i).end()).isEqualTo(apart.get(i).end());
+      assertThat(text.text().charAt(joined.get(i).start())).isEqualTo(' ');
     }
   }
 }
