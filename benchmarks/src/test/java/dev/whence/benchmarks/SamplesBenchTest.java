@@ -346,7 +346,7 @@ class SamplesBenchTest {
             "| DIRECT, ALIAS, TWO_HOP | 5 to 40 | 58.3 % (",
             "; 14 of 24) |",
             "| 0 (held out) | 0.0 % (0.0 to 32.4; 0 of 8) |",
-            "| right | 71.4 % (");
+            "| right, DIRECT, ALIAS, TWO_HOP | 71.4 % (");
     assertThat(report.evidence("./whence bench samples").markdown()).contains("digest d1");
   }
 

@@ -26,8 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 class RedundancyProbeTest {
   private static final String QUESTION =
       """
-      {"id": "q", "question": "Where is Ann?", "paragraphs": [
-      {"title": "A", "sentences": ["Ann is in Rome.", "It is hot."], "gold": [true, false]},
+      {"id": "q", "question": "Where does Mandel live?", "paragraphs": [
+      {"title": "A", "sentences": ["Mandel lives in Kesta.", "It is hot."], "gold": [true, false]},
       {"title": "B", "sentences": ["Bob is ill."], "gold": [false]}]}"""
           .replace("\n", " ");
 
@@ -42,20 +42,20 @@ class RedundancyProbeTest {
         LocalScorer.open(
             ModelFiles.open(BundledModels.unpack("chat-v1")),
             EngineOptions.defaults().withDtype(Dtype.FP32))) {
-      Conversation answered = answered(prompt.conversation(), "Ann is in Rome.");
+      Conversation answered = answered(prompt.conversation(), "Mandel lives in Kesta.");
       AttributionResult exact = attribute(scorer, answered);
-      assertThat(exact.sources().get(0).text()).isEqualTo("Ann is in Rome. ");
+      assertThat(exact.sources().get(0).text()).isEqualTo("Mandel lives in Kesta. ");
       assertThat(exact.sources().get(0).tau()).isGreaterThan(1);
       RedundancyProbe probe = RedundancyProbe.of(answered, exact, Set.of(0)).orElseThrow();
       String text = probe.prompt().conversation().parts().toList().get(2).text();
-      assertThat(text).isEqualTo("Bob is ill. Ann is in Rome.");
+      assertThat(text).isEqualTo("Bob is ill. Mandel lives in Kesta.");
       assertThat(probe.copy()).isEqualTo(new Place("doc-1", 12));
       AttributionResult twice = attribute(scorer, probe.prompt().conversation());
       List<Integer> copies = probe.copies(twice).orElseThrow();
       assertThat(copies).containsExactly(0, 3);
       assertThat(copies)
           .extracting(i -> twice.sources().get(i).text().strip())
-          .containsOnly("Ann is in Rome.");
+          .containsOnly("Mandel lives in Kesta.");
       // each copy makes up for the other
       assertThat(twice.sources().get(0).tau() + twice.sources().get(3).tau())
           .isLessThan(exact.sources().get(0).tau());
