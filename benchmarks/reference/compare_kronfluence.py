@@ -3,9 +3,9 @@
     python compare_kronfluence.py --whence ../../whence --model M --corpus F.jsonl [--documents 64]
 
 M is a directory as Hugging Face writes it, or a GGUF file, which transformers converts first. F.jsonl
-has passages ("paragraphs" of the prompt sets, or "text"); each document is one passage cut to
---tokens tokens. Passages with digits are left out: transformers' conversion of some GGUF tokenizers
-splits digits otherwise than the file says, and both sides are to see the same tokens.
+has passages ("paragraphs" of the prompt sets, or "text"); documents are pieces of them of --tokens
+tokens without digits: transformers' conversion of some GGUF tokenizers splits digits otherwise than
+the file says, and both sides are to see the same tokens.
 
   * factors: covariances of inputs and output gradients (labels drawn from the model), their
     eigenvectors, eigenvalues corrected, for the MLP layers, fp32; tokens a second
@@ -17,7 +17,8 @@ splits digits otherwise than the file says, and both sides are to see the same t
     another seed and says how far two of its own are apart.
 
 Seconds are of the job alone, without the start of Python and of the JVM and the loading of the model
-where the tool tells them apart (kronfluence), and of the whole process where not (Whence).
+where the tool tells them apart (kronfluence), and of the whole process where not (Whence). Whence's
+buffers of a model of this size want more than its default heap: WHENCE_JAVA_OPTS=-Xmx8g.
 Never needed to build, test or run Whence. Versions: requirements-kronfluence.txt.
 """
 import argparse
@@ -52,14 +53,15 @@ def documents(path, tokenizer, count, length):
     """Texts of exactly `length` tokens that encode to the same tokens again."""
     found = []
     for text in passages(path):
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) < length or re.search(r"\d", text):
-            continue
-        cut = tokenizer.decode(ids[:length])
-        if tokenizer(cut, add_special_tokens=False)["input_ids"] == ids[:length] and cut not in found:
-            found.append(cut)
-        if len(found) == count:
-            return found
+        for piece in re.split(r"\d+", text):
+            ids = tokenizer(piece, add_special_tokens=False)["input_ids"]
+            for start in range(0, len(ids) - length + 1, length):
+                own = ids[start:start + length]
+                cut = tokenizer.decode(own)
+                if tokenizer(cut, add_special_tokens=False)["input_ids"] == own and cut not in found:
+                    found.append(cut)
+                if len(found) == count:
+                    return found
     raise SystemExit(f"only {len(found)} passages of {length} tokens; ask for fewer --documents or --tokens")
 
 
