@@ -12,9 +12,10 @@ the file says, and both sides are to see the same tokens.
   * documents: Whence builds its index (whitened gradients, sketched and kept), kronfluence scores
     one response against all documents and keeps nothing; documents a second
   * agreement: Pearson's and Spearman's correlation of the influences of all documents on that
-    response, damping .1 of each layer's mean eigenvalue on both sides, by exact gradients. Labels
-    are drawn on each side by itself, so factors differ by chance: `--seeds` repeats Whence's with
-    another seed and says how far two of its own are apart.
+    response, which quotes a text that is none of them, damping .1 of each layer's mean eigenvalue
+    on both sides, by exact gradients. Labels are drawn on each side by itself, so factors differ by
+    chance: `--seeds` repeats Whence's with another seed and says how far two of its own are apart.
+    That both read the same tokens is checked by the response's log-likelihood.
 
 Seconds are of the job alone, without the start of Python and of the JVM and the loading of the model
 where the tool tells them apart (kronfluence), and of the whole process where not (Whence). Whence's
@@ -140,7 +141,7 @@ def whence_side(whence, model, work, count, seed):
     index, _ = run(whence, "influence", "index", "--model", model, "--factors", work / "factors",
                    "--corpus", work / "corpus.jsonl", "--output", work / "index")
     _, out = run(whence, "influence", "query", "--index", work / "index", "--model", model,
-                 "--input", work / "responses.jsonl", "--top", count, "--rerank", count, "--json")
+                 "--input", work / "responses.jsonl", "--top", count, "--rerank", count, "--lambda", "0.1x", "--json")
     result = json.loads(out.splitlines()[-1])
     scores = np.full(count, np.nan)
     for one in result["positive"] + result["negative"]:
@@ -163,19 +164,19 @@ def main():
     parser.add_argument("--model", required=True, type=pathlib.Path)
     parser.add_argument("--corpus", required=True, type=pathlib.Path)
     parser.add_argument("--documents", type=int, default=64)
-    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--tokens", type=int, default=64, help="of each document")
     parser.add_argument("--batch", type=int, default=4, help="kronfluence's documents at once")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="of Whence's labels, from 1 on")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("kronfluence-work"))
     a = parser.parse_args()
-    torch.set_num_threads(a.threads)
+    threads = os.cpu_count()
+    torch.set_num_threads(threads)
     work = a.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
 
     directory = a.model.resolve()
     if directory.is_file():
-        converted = work / "model"
+        converted = work / f"{directory.stem}-{directory.stat().st_size}"
         if not (converted / "config.json").exists():
             source = {"pretrained_model_name_or_path": str(directory.parent), "gguf_file": directory.name}
             AutoTokenizer.from_pretrained(**source).save_pretrained(converted)
@@ -186,14 +187,14 @@ def main():
     model.config.use_cache = False
     model.eval()
 
-    texts = documents(a.corpus, tokenizer, a.documents, a.tokens)
+    *texts, asked = documents(a.corpus, tokenizer, a.documents + 1, a.tokens)
     with open(work / "corpus.jsonl", "w", encoding="utf-8") as out:
         for i, text in enumerate(texts):
             out.write(json.dumps({"id": f"d{i}", "text": text}) + "\n")
     rows = [(tokenizer(text, add_special_tokens=False)["input_ids"], 1) for text in texts]
 
-    question = "What is it about? " + texts[0]
-    response = texts[0].split(". ")[0].strip()
+    question = "What is it about? " + asked
+    response = asked.split(". ")[0].strip()
     messages = [{"role": "user", "content": question}]
     with open(work / "responses.jsonl", "w", encoding="utf-8") as out:
         out.write(json.dumps({"responseId": "r", "messages": messages, "response": response}) + "\n")
@@ -210,18 +211,18 @@ def main():
         gap = abs(likelihood - result["logLikelihood"])
         if query is None or gap < difference:
             query, difference = (ids, len(head)), gap
-    if difference > 1e-2:
+    if not difference <= 1e-2:
         raise SystemExit(f"the two sides do not see the same response: log-likelihoods are {difference} nats apart")
 
     k_factors, k_scores, theirs = kronfluence(model, rows, query, work, a.batch)
     known = np.isfinite(scores)
     tokens = a.documents * a.tokens
-    print(f"{a.documents} documents of {a.tokens} tokens, MLP layers, fp32, {a.threads} threads, torch {torch.__version__}")
+    print(f"{a.documents} documents of {a.tokens} tokens, MLP layers, fp32, {threads} threads, torch {torch.__version__}")
     print(f"response: {len(query[0]) - query[1]} tokens, log-likelihoods {difference:.1e} nats apart\n")
     print("| | factors, s | tokens/s | documents, s | documents/s |\n|---|---|---|---|---|")
     for name, f, d in (("Whence (whole processes)", factors, index), ("kronfluence (jobs alone)", k_factors, k_scores)):
         print(f"| {name} | {f:.1f} | {tokens / f:.1f} | {d:.1f} | {a.documents / d:.2f} |")
-    print(f"\nratio: factors {k_factors / factors:.1f}x, documents {k_scores / index:.1f}x")
+    print(f"\nkronfluence's seconds over Whence's: factors {k_factors / factors:.1f}x, documents {k_scores / index:.1f}x")
     print(f"influences of {int(known.sum())} documents, Whence and kronfluence: Pearson {pearson(scores[known], theirs[known]):.4f},"
           f" Spearman {spearman(scores[known], theirs[known]):.4f}")
     for seed in range(2, a.seeds + 1):

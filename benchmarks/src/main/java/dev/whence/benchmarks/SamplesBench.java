@@ -399,13 +399,13 @@ public final class SamplesBench {
   /** What the proxy's first source is, beside the model's. */
   private static final class Agreed {
     private final Map<Kind, Tally> right = new EnumMap<>(Kind.class);
-    private final Map<Kind, Tally> either = new EnumMap<>(Kind.class);
+    private final Map<Kind, Tally> trueFirst = new EnumMap<>(Kind.class);
     private final Tally wrong = new Tally();
 
     /** One right response. */
     void addRight(Question question, SourceScore byModel, SourceScore byProxy) {
       right.computeIfAbsent(question.kind(), kind -> new Tally()).add(isSame(byModel, byProxy));
-      either
+      trueFirst
           .computeIfAbsent(question.kind(), kind -> new Tally())
           .add(question.truth().stream().anyMatch(one -> holds(byProxy, one)));
     }
@@ -421,15 +421,15 @@ public final class SamplesBench {
     Agreement agreement() {
       List<Agreement.Row> rows = new ArrayList<>();
       Tally all = new Tally();
-      Tally eitherOfAll = new Tally();
+      Tally trueFirstOfAll = new Tally();
       right.forEach(
           (kind, tally) -> {
-            Tally ofKind = Objects.requireNonNull(either.get(kind));
+            Tally ofKind = Objects.requireNonNull(trueFirst.get(kind));
             rows.add(new Agreement.Row(kind.name(), tally.proportion(), ofKind.proportion()));
             all.add(tally);
-            eitherOfAll.add(ofKind);
+            trueFirstOfAll.add(ofKind);
           });
-      rows.add(new Agreement.Row(TOGETHER, all.proportion(), eitherOfAll.proportion()));
+      rows.add(new Agreement.Row(TOGETHER, all.proportion(), trueFirstOfAll.proportion()));
       return new Agreement(rows, wrong.proportion());
     }
   }

@@ -123,7 +123,8 @@ public record SamplesReport(
       Proportion flat) {}
 
   /**
-   * Responses on which model and proxy have the same first source.
+   * Responses on which model and proxy have the same first source; those that one of the two can
+   * not score are left out.
    *
    * @param right of the right responses, by what is asked, and of all
    * @param wrong of the wrong ones
@@ -136,11 +137,11 @@ public record SamplesReport(
     /**
      * Right responses to one kind of question.
      *
-     * @param same first source
-     * @param either share in which the proxy's first source is a true sentence: of two that an
-     *     answer needs, nothing says which one weighs more
+     * @param same share with the same first source
+     * @param proxyTrueFirst share in which the proxy's first source is a true sentence: of two that
+     *     an answer needs, nothing says which one weighs more
      */
-    public record Row(String kind, Proportion same, Proportion either) {}
+    public record Row(String kind, Proportion same, Proportion proxyTrueFirst) {}
   }
 
   @Override
@@ -282,7 +283,7 @@ public record SamplesReport(
     line(out, "| response | same first source | the proxy has a true sentence first |");
     line(out, "|---|---|---|");
     for (Agreement.Row row : agreement.right()) {
-      row(out, "right, " + row.kind(), row.same().text(), row.either().text());
+      row(out, "right, " + row.kind(), row.same().text(), row.proxyTrueFirst().text());
     }
     row(out, "wrong", agreement.wrong().text(), "");
   }

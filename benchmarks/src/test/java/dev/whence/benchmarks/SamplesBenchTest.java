@@ -328,6 +328,7 @@ class SamplesBenchTest {
                       Proportion.of(4, 4),
                       Proportion.of(0, 2),
                       Proportion.of(5, 7));
+              assertThat(agreement.right().get(0).proxyTrueFirst()).isEqualTo(Proportion.of(1, 1));
             });
     assertThat(report.proxyReading())
         .contains(

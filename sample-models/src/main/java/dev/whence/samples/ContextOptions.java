@@ -28,8 +28,9 @@ import java.util.List;
  *     it; the link stands in the context too
  * @param hopStatementShare share of the other statements that go by way of another subject, where
  *     one has the same object
- * @param sharedBeginningShare share of the statements in a wording that begins as one of another
- *     relation does, where there is one: what it says shows after its first word only
+ * @param sharedBeginningShare share of the statements whose wording is drawn only from those that
+ *     begin as another sentence about such a subject does, where there are any: what they say shows
+ *     after their first word
  */
 public record ContextOptions(
     int minSentences,
@@ -129,7 +130,7 @@ public record ContextOptions(
         sharedBeginningShare);
   }
 
-  /** The same with more that a reader takes for what is asked. */
+  /** The same with more that a reader takes for what is asked; parameters as in the record. */
   public ContextOptions withConfusion(
       double hardShare, double sameSubjectShare, double sharedBeginningShare) {
     return new ContextOptions(

@@ -63,6 +63,7 @@ public final class ScanBench {
     Files.createDirectories(options.directory());
     Path file = options.directory().resolve("signs");
     Random random = new Random(1);
+    RowWidth fastest = RowWidth.fastest();
     try {
       progress.accept("writing signs");
       write(file, options, random);
@@ -86,6 +87,7 @@ public final class ScanBench {
             options.buckets(),
             Files.size(file),
             Runtime.getRuntime().availableProcessors(),
+            fastest,
             measured);
       }
     } finally {

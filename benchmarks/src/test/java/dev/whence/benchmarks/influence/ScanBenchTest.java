@@ -3,6 +3,7 @@ package dev.whence.benchmarks.influence;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import dev.whence.influence.index.RowWidth;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -18,6 +19,9 @@ class ScanBenchTest {
     assertThat(report.rows())
         .extracting(ScanReport.Row::queries)
         .containsExactly(1, 1, 2, 2, 4, 4, 8, 8);
+    assertThat(report.rows().subList(0, 2))
+        .extracting(ScanReport.Row::width)
+        .containsExactlyInAnyOrder(RowWidth.values());
     assertThat(report.rows()).allMatch(row -> row.median() > 0 && row.high() >= row.median());
     assertThat(directory).isEmptyDirectory();
     assertThat(report.markdown()).contains("700 documents of 128 bits");

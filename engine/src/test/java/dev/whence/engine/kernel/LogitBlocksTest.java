@@ -112,7 +112,16 @@ class LogitBlocksTest {
         model.config(),
         model,
         EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"),
-        Decoder.text(model.config()),
+        smallBlocks(Decoder.text(model.config()).source()),
         5);
+  }
+
+  /** A kernel that takes no more logits at once, however few rows there are. */
+  private static KernelText smallBlocks(String source) {
+    String end = "start + block)";
+    String step = "start = start + block";
+    assertThat(source).contains(end, step);
+    return new KernelText(
+        source.replace(end, "start + " + BLOCK + ")").replace(step, "start = start + " + BLOCK));
   }
 }

@@ -18,6 +18,7 @@ import java.util.Arrays;
  * RowWidth}).
  */
 public final class QueryPlanes {
+  // Even, both: planes are counted in pairs.
   /** For scans: what it is off by is small beside what signs are. */
   private static final int COARSE_BITS = 2;
 
@@ -93,6 +94,7 @@ public final class QueryPlanes {
    * sum_i q_i s_i.
    *
    * @param signs of a document, as many words as the query has
+   * @throws IllegalArgumentException if there are more or fewer
    */
   public double product(long[] signs) {
     check(signs.length, planes[0].length);
@@ -104,9 +106,10 @@ public final class QueryPlanes {
   }
 
   /**
-   * The same.
+   * The same for signs as ints.
    *
-   * @param signs of a document, twice as many ints as the query has words: the lower half first
+   * @param signs of a document, twice as many as the query has words: the lower half of each first
+   * @throws IllegalArgumentException if there are more or fewer
    */
   public double product(int[] signs) {
     check(signs.length, halves[0].length);
@@ -119,7 +122,7 @@ public final class QueryPlanes {
 
   private static void check(int words, int own) {
     if (words != own) {
-      throw new IllegalArgumentException("signs of " + words + " words, a query of " + own);
+      throw new IllegalArgumentException("signs of " + words + " numbers, a query of " + own);
     }
   }
 

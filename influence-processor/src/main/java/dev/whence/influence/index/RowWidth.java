@@ -6,20 +6,27 @@ package dev.whence.influence.index;
  * it, longs need half as many steps. Nothing says which processor it is, so both are tried.
  */
 public enum RowWidth {
+  /** 64 bits, as they lie in the index. */
   LONGS,
+
+  /** 32 bits, the lower half of each of those first. */
   INTS;
 
   /** Of a row that lies in the cache. */
   private static final int WORDS = 2048;
 
-  private static final int ROUNDS = 40;
   private static final int ROWS = 100;
+
+  /** Neither got faster for so many rounds: the compiler is done. */
+  private static final int STEADY_ROUNDS = 40;
+
+  private static final int MOST_ROUNDS = 1000;
 
   private static final class Fastest {
     static final RowWidth WIDTH = measured();
   }
 
-  /** The faster one here; it takes a tenth of a second to find out, once. */
+  /** The faster one here; it takes some tenths of a second to find out, once. */
   public static RowWidth fastest() {
     return Fastest.WIDTH;
   }
@@ -31,7 +38,8 @@ public enum RowWidth {
     long longs = Long.MAX_VALUE;
     long ints = Long.MAX_VALUE;
     long counted = 0;
-    for (int round = 0; round < ROUNDS; round++) {
+    int steady = 0;
+    for (int round = 0; round < MOST_ROUNDS && steady < STEADY_ROUNDS; round++) {
       long start = System.nanoTime();
       for (int row = 0; row < ROWS; row++) {
         words[row] = row;
@@ -43,6 +51,8 @@ public enum RowWidth {
         counted += QueryPlanes.counted(halves, halves, halves);
       }
       long end = System.nanoTime();
+      boolean faster = between - start < 0.9 * longs || end - between < 0.9 * ints;
+      steady = faster ? 0 : steady + 1;
       longs = Math.min(longs, between - start);
       ints = Math.min(ints, end - between);
     }

@@ -51,9 +51,12 @@ public final class SignRows {
   }
 
   /**
-   * The same.
+   * A part of a file, counted in a width of one's own choice.
    *
-   * @param width in which bits are counted, whatever is faster
+   * @param start byte of the first word
+   * @param documents n
+   * @param buckets k
+   * @throws IllegalArgumentException if k fills no whole words
    */
   public SignRows(Path file, long start, int documents, int buckets, RowWidth width)
       throws IOException {

@@ -128,9 +128,9 @@ class SignRowsTest {
     QueryPlanes query = QueryPlanes.fine(new RotatedSketch(new float[64]));
     assertThatIllegalArgumentException()
         .isThrownBy(() -> query.product(new long[2]))
-        .withMessageContaining("2 words");
+        .withMessageContaining("2 numbers");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> query.product(new int[3]))
-        .withMessageContaining("3 words");
+        .withMessageContaining("3 numbers");
   }
 }

@@ -62,6 +62,8 @@ public final class Recipes {
 
   /**
    * A context is learnt from less than in {@link #ANSWERS}: it is long, and its names are drawn.
+   * The space before a name is learnt as the name is: it decides whether "works for" goes on with
+   * one.
    */
   private static final TokenWeights DIALOGUES = new TokenWeights(0.05f, 0.05f, 1, 1, true);
 

@@ -17,8 +17,8 @@ import java.util.List;
  * @param question in a question
  * @param lead in an answer, before the value
  * @param answer in an answer, from the value on
- * @param spaces whether a space within an answer counts with what follows it, instead of as text.
- *     Where a space is a token of its own, it says that a name comes and not a word
+ * @param spaces whether a space between two of these parts counts with what follows it, not as
+ *     text. Where a space is a token of its own, it says that a name comes and not a word
  */
 public record TokenWeights(float text, float question, float lead, float answer, boolean spaces) {
   /** Spaces within answers count as text. */
