@@ -31,7 +31,6 @@ import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -396,41 +395,46 @@ public final class SamplesBench {
     }
   }
 
-  /** What the proxy's first source is, beside the model's. */
+  /** What the proxy's first source is, beside the model's, on some responses. */
+  private static final class Firsts {
+    private final Tally same = new Tally();
+    private final Tally proxyTrue = new Tally();
+
+    void add(Question question, SourceScore byModel, SourceScore byProxy) {
+      same.add(
+          byModel.segment().equals(byProxy.segment()) && byModel.span().equals(byProxy.span()));
+      proxyTrue.add(question.truth().stream().anyMatch(one -> holds(byProxy, one)));
+    }
+
+    void add(Firsts other) {
+      same.add(other.same);
+      proxyTrue.add(other.proxyTrue);
+    }
+
+    Agreement.Row row(String kind) {
+      return new Agreement.Row(kind, same.proportion(), proxyTrue.proportion());
+    }
+  }
+
+  /** The same on right responses, by kind, and on wrong ones. */
   private static final class Agreed {
-    private final Map<Kind, Tally> right = new EnumMap<>(Kind.class);
-    private final Map<Kind, Tally> trueFirst = new EnumMap<>(Kind.class);
-    private final Tally wrong = new Tally();
+    private final Map<Kind, Firsts> right = new EnumMap<>(Kind.class);
+    private final Firsts wrong = new Firsts();
 
-    /** One right response. */
-    void addRight(Question question, SourceScore byModel, SourceScore byProxy) {
-      right.computeIfAbsent(question.kind(), kind -> new Tally()).add(isSame(byModel, byProxy));
-      trueFirst
-          .computeIfAbsent(question.kind(), kind -> new Tally())
-          .add(question.truth().stream().anyMatch(one -> holds(byProxy, one)));
-    }
-
-    void addWrong(SourceScore byModel, SourceScore byProxy) {
-      wrong.add(isSame(byModel, byProxy));
-    }
-
-    private static boolean isSame(SourceScore one, SourceScore other) {
-      return one.segment().equals(other.segment()) && one.span().equals(other.span());
+    Firsts of(Kind kind, boolean isRight) {
+      return isRight ? right.computeIfAbsent(kind, any -> new Firsts()) : wrong;
     }
 
     Agreement agreement() {
       List<Agreement.Row> rows = new ArrayList<>();
-      Tally all = new Tally();
-      Tally trueFirstOfAll = new Tally();
+      Firsts all = new Firsts();
       right.forEach(
-          (kind, tally) -> {
-            Tally ofKind = Objects.requireNonNull(trueFirst.get(kind));
-            rows.add(new Agreement.Row(kind.name(), tally.proportion(), ofKind.proportion()));
-            all.add(tally);
-            trueFirstOfAll.add(ofKind);
+          (kind, firsts) -> {
+            rows.add(firsts.row(kind.name()));
+            all.add(firsts);
           });
-      rows.add(new Agreement.Row(TOGETHER, all.proportion(), trueFirstOfAll.proportion()));
-      return new Agreement(rows, wrong.proportion());
+      rows.add(all.row(TOGETHER));
+      return new Agreement(rows, wrong.same.proportion());
     }
   }
 
@@ -507,7 +511,7 @@ public final class SamplesBench {
           together.add(question, attributed.get());
         }
         if (compared && attributed.isPresent()) {
-          compare(question, answered, right, attributed.get(), agreed);
+          compare(question, answered, attributed.get(), agreed.of(kind, right));
         }
       }
     }
@@ -522,24 +526,15 @@ public final class SamplesBench {
   }
 
   private void compare(
-      Question question,
-      Conversation answered,
-      boolean right,
-      Attributed attributed,
-      Agreed agreed) {
+      Question question, Conversation answered, Attributed attributed, Firsts firsts) {
     List<SourceScore> byModel = ranking(attributed);
     List<SourceScore> byProxy =
         proxy
             .flatMap(model -> model.attribute(answered))
             .map(SamplesBench::ranking)
             .orElse(List.of());
-    if (byModel.isEmpty() || byProxy.isEmpty()) {
-      return;
-    }
-    if (right) {
-      agreed.addRight(question, byModel.get(0), byProxy.get(0));
-    } else {
-      agreed.addWrong(byModel.get(0), byProxy.get(0));
+    if (!byModel.isEmpty() && !byProxy.isEmpty()) {
+      firsts.add(question, byModel.get(0), byProxy.get(0));
     }
   }
 

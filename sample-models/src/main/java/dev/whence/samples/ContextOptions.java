@@ -110,69 +110,40 @@ public record ContextOptions(
 
   /** The same with larger worlds: more subjects of each relation, more answers to guess from. */
   public ContextOptions withEntities(Sizes least) {
-    return new ContextOptions(
-        minSentences,
-        maxSentences,
-        lengthPower,
-        maxSentencesPerDocument,
-        least,
-        entitiesPerHundredSentences,
-        densities,
-        relations,
-        distinctObjects,
-        aliasShare,
-        outsideShare,
-        hardShare,
-        sameSubjectShare,
-        fillerShare,
-        aliasStatementShare,
-        hopStatementShare,
-        sharedBeginningShare);
+    return with(
+        minSentences, maxSentences, least, hardShare, sameSubjectShare, sharedBeginningShare);
   }
 
   /** The same with more that a reader takes for what is asked; parameters as in the record. */
-  public ContextOptions withConfusion(
-      double hardShare, double sameSubjectShare, double sharedBeginningShare) {
-    return new ContextOptions(
-        minSentences,
-        maxSentences,
-        lengthPower,
-        maxSentencesPerDocument,
-        leastEntities,
-        entitiesPerHundredSentences,
-        densities,
-        relations,
-        distinctObjects,
-        aliasShare,
-        outsideShare,
-        hardShare,
-        sameSubjectShare,
-        fillerShare,
-        aliasStatementShare,
-        hopStatementShare,
-        sharedBeginningShare);
+  public ContextOptions withConfusion(double hard, double sameSubject, double sharedBeginning) {
+    return with(minSentences, maxSentences, leastEntities, hard, sameSubject, sharedBeginning);
   }
 
   /** The same with other lengths. */
   public ContextOptions withSentences(int least, int most) {
+    return with(least, most, leastEntities, hardShare, sameSubjectShare, sharedBeginningShare);
+  }
+
+  private ContextOptions with(
+      int least, int most, Sizes entities, double hard, double sameSubject, double beginning) {
     return new ContextOptions(
         least,
         most,
         lengthPower,
         maxSentencesPerDocument,
-        leastEntities,
+        entities,
         entitiesPerHundredSentences,
         densities,
         relations,
         distinctObjects,
         aliasShare,
         outsideShare,
-        hardShare,
-        sameSubjectShare,
+        hard,
+        sameSubject,
         fillerShare,
         aliasStatementShare,
         hopStatementShare,
-        sharedBeginningShare);
+        beginning);
   }
 
   /** How many sentences a context has that needs {@code needed} of them. */

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,6 +33,7 @@ public final class Lexicon {
   private final List<String> injections;
   private final List<String> filler;
   private final Set<String> words;
+  private final Map<String, List<String>> sharing = new HashMap<>();
 
   private Lexicon(
       List<String> syllables,
@@ -49,6 +51,7 @@ public final class Lexicon {
       if (relation.range() instanceof Range.Words list) {
         words.addAll(list.words());
       }
+      sharing.put(relation.name(), foundSharing(relation));
     }
   }
 
@@ -239,6 +242,10 @@ public final class Lexicon {
    * Statements of a relation whose first word after the subject another sentence about it has too.
    */
   List<String> sharingBeginnings(Relation relation) {
+    return sharing.getOrDefault(relation.name(), List.of());
+  }
+
+  private List<String> foundSharing(Relation relation) {
     Set<String> others = new HashSet<>();
     for (Relation other : relations) {
       if (other.subject() == relation.subject()) {

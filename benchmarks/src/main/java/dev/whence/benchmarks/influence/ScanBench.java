@@ -16,10 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
@@ -68,9 +65,11 @@ public final class ScanBench {
       progress.accept("writing signs");
       write(file, options, random);
       try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-        Map<RowWidth, SignRows> rows = new EnumMap<>(RowWidth.class);
+        List<Scanned> widths = new ArrayList<>();
         for (RowWidth width : RowWidth.values()) {
-          rows.put(width, new SignRows(file, 0, options.documents(), options.buckets(), width));
+          widths.add(
+              new Scanned(
+                  width, new SignRows(file, 0, options.documents(), options.buckets(), width)));
         }
         float[] scales = new float[options.documents()];
         Arrays.fill(scales, 1);
@@ -78,7 +77,7 @@ public final class ScanBench {
         List<ScanReport.Row> measured = new ArrayList<>();
         for (int q : QUERIES) {
           progress.accept("queries at once: " + q);
-          measured.addAll(measure(rows, scales, queries(q, options.buckets(), random), maps));
+          measured.addAll(measure(widths, scales, queries(q, options.buckets(), random), maps));
         }
         return new ScanReport(
             started,
@@ -128,28 +127,32 @@ public final class ScanBench {
     return queries;
   }
 
+  /** The signs, counted in a width. */
+  private record Scanned(RowWidth width, SignRows rows) {
+    double seconds(float[] scales, List<QueryPlanes> queries) throws IOException {
+      long began = System.nanoTime();
+      float[][] scores = rows.scan(queries, scales);
+      double seconds = (System.nanoTime() - began) / 1e9;
+      if (scores.length != queries.size()) {
+        throw new IllegalStateException("a scan lost a query");
+      }
+      return seconds;
+    }
+  }
+
   /** Scans in each width, and reading alone, in turn. */
   private static List<ScanReport.Row> measure(
-      Map<RowWidth, SignRows> rows,
-      float[] scales,
-      List<QueryPlanes> queries,
-      List<LongBuffer> maps)
+      List<Scanned> widths, float[] scales, List<QueryPlanes> queries, List<LongBuffer> maps)
       throws IOException {
-    Map<RowWidth, double[]> scans = new EnumMap<>(RowWidth.class);
-    for (Map.Entry<RowWidth, SignRows> of : rows.entrySet()) {
-      scans.put(of.getKey(), new double[ROUNDS]);
-      of.getValue().scan(queries, scales); // compiled, and in the page cache
-    }
+    double[][] scans = new double[widths.size()][ROUNDS];
     double[] reads = new double[ROUNDS];
+    for (Scanned one : widths) {
+      one.seconds(scales, queries); // compiled, and in the page cache
+    }
     read(maps);
     for (int round = 0; round < ROUNDS; round++) {
-      for (Map.Entry<RowWidth, double[]> of : scans.entrySet()) {
-        long began = System.nanoTime();
-        float[][] scores = Objects.requireNonNull(rows.get(of.getKey())).scan(queries, scales);
-        of.getValue()[round] = (System.nanoTime() - began) / 1e9;
-        if (scores.length != queries.size()) {
-          throw new IllegalStateException("a scan lost a query");
-        }
+      for (int w = 0; w < scans.length; w++) {
+        scans[w][round] = widths.get(w).seconds(scales, queries);
       }
       long began = System.nanoTime();
       read(maps);
@@ -157,17 +160,16 @@ public final class ScanBench {
     }
     Arrays.sort(reads);
     List<ScanReport.Row> measured = new ArrayList<>();
-    scans.forEach(
-        (width, seconds) -> {
-          Arrays.sort(seconds);
-          measured.add(
-              new ScanReport.Row(
-                  queries.size(),
-                  width,
-                  seconds[ROUNDS / 2],
-                  seconds[ROUNDS - 2], // the 95th percentile of 20
-                  reads[ROUNDS / 2]));
-        });
+    for (int w = 0; w < scans.length; w++) {
+      Arrays.sort(scans[w]);
+      measured.add(
+          new ScanReport.Row(
+              queries.size(),
+              widths.get(w).width(),
+              scans[w][ROUNDS / 2],
+              scans[w][ROUNDS - 2], // the 95th percentile of 20
+              reads[ROUNDS / 2]));
+    }
     return measured;
   }
 

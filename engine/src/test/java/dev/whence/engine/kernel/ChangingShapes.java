@@ -64,8 +64,7 @@ final class ChangingShapes {
   }
 
   private static ModelConfig config() {
-    return new ModelConfig(
-        "llama",
+    return RandomModel.plainLlama(
         300,
         64,
         2,
@@ -73,19 +72,9 @@ final class ChangingShapes {
         2,
         16,
         160,
-        1e-5,
-        "silu",
         new Rotary(16, List.of(1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01), 1, false),
         1024,
-        0,
-        true,
-        false,
-        false,
-        false,
-        false,
-        false,
-        -1,
-        List.of());
+        true);
   }
 
   /**

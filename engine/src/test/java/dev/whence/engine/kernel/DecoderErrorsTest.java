@@ -12,7 +12,6 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.View;
 import dev.whence.engine.weights.ElementType;
-import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelConfig.Rotary;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -247,28 +246,8 @@ class DecoderErrorsTest {
 
   private static RandomModel model(boolean lengthDependent) {
     return RandomModel.llama(
-        new ModelConfig(
-            "llama",
-            20,
-            8,
-            2,
-            2,
-            1,
-            4,
-            12,
-            1e-5,
-            "silu",
-            new Rotary(4, List.of(1.0, 0.1), 1, lengthDependent),
-            64,
-            0,
-            true,
-            false,
-            false,
-            false,
-            false,
-            false,
-            -1,
-            List.of()),
+        RandomModel.plainLlama(
+            20, 8, 2, 2, 1, 4, 12, new Rotary(4, List.of(1.0, 0.1), 1, lengthDependent), 64, true),
         7);
   }
 

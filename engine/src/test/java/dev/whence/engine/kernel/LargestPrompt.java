@@ -42,8 +42,7 @@ final class LargestPrompt {
 
   /** 4,096 positions, 16 heads, 32,000 words: what grows with those is far above the weights. */
   private static ModelConfig config() {
-    return new ModelConfig(
-        "llama",
+    return RandomModel.plainLlama(
         32_000,
         64,
         2,
@@ -51,19 +50,9 @@ final class LargestPrompt {
         4,
         8,
         96,
-        1e-5,
-        "silu",
         new Rotary(8, List.of(1.0, 0.3, 0.1, 0.01), 1, false),
         4096,
-        0,
-        true,
-        false,
-        false,
-        false,
-        false,
-        false,
-        -1,
-        List.of());
+        true);
   }
 
   private static void score(ModelConfig config, WeightSource source, int count) {

@@ -82,8 +82,7 @@ class LogitBlocksTest {
 
   private static RandomModel model() {
     ModelConfig config =
-        new ModelConfig(
-            "llama",
+        RandomModel.plainLlama(
             VOCABULARY,
             HIDDEN,
             2,
@@ -91,19 +90,9 @@ class LogitBlocksTest {
             1,
             4,
             12,
-            1e-5,
-            "silu",
             new Rotary(4, List.of(1.0, 0.1), 1, false),
             64,
-            0,
-            false,
-            false,
-            false,
-            false,
-            false,
-            false,
-            -1,
-            List.of());
+            false);
     return RandomModel.llama(config, 7);
   }
 

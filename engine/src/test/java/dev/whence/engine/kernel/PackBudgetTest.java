@@ -7,7 +7,6 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelConfig.Rotary;
 import java.util.Collections;
-import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class PackBudgetTest {
@@ -80,8 +79,7 @@ class PackBudgetTest {
 
   private static ModelConfig model(
       int hidden, int layers, int heads, int kv, int headDim, int inner, int positions) {
-    return new ModelConfig(
-        "llama",
+    return RandomModel.plainLlama(
         128_256,
         hidden,
         layers,
@@ -89,18 +87,8 @@ class PackBudgetTest {
         kv,
         headDim,
         inner,
-        1e-5,
-        "silu",
         new Rotary(headDim, Collections.nCopies(headDim / 2, 1.0), 1, false),
         positions,
-        0,
-        false,
-        false,
-        false,
-        false,
-        false,
-        false,
-        1,
-        List.of(2));
+        false);
   }
 }

@@ -2,6 +2,7 @@ package dev.whence.engine.kernel;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.ModelConfig.Rotary;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
 import java.nio.ByteBuffer;
@@ -21,6 +22,42 @@ final class RandomModel implements WeightSource {
   private RandomModel(ModelConfig config, long seed) {
     this.config = config;
     this.random = new Random(seed);
+  }
+
+  /** A Llama without biases, norms over heads and sliding window. */
+  static ModelConfig plainLlama(
+      int vocabulary,
+      int hidden,
+      int layers,
+      int heads,
+      int keyValueHeads,
+      int headDim,
+      int intermediate,
+      Rotary rotary,
+      int positions,
+      boolean tied) {
+    return new ModelConfig(
+        "llama",
+        vocabulary,
+        hidden,
+        layers,
+        heads,
+        keyValueHeads,
+        headDim,
+        intermediate,
+        1e-5,
+        "silu",
+        rotary,
+        positions,
+        0,
+        tied,
+        false,
+        false,
+        false,
+        false,
+        false,
+        -1,
+        List.of());
   }
 
   static RandomModel llama(ModelConfig c, long seed) {
