@@ -194,6 +194,9 @@ public final class BucketUpload {
         }
         throw bucket.failed(key, e);
       }
+      if (size <= partBytes) {
+        sent.accept(size); // parts have been told as they went
+      }
     } catch (SdkException e) {
       throw bucket.failed(key, e);
     }

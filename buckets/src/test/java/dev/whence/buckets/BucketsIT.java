@@ -13,8 +13,13 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.ReadOnlyFileSystemException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -25,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class BucketsIT {
   private static final long SMALLEST_PART = 5 << 20;
+  private static final int RACERS = 8;
 
   private Path directory;
   private ObjectStore store;
@@ -151,6 +157,36 @@ class BucketsIT {
     Object time = Files.getLastModifiedTime(store.path("stopped/a"));
     again.put("a", file);
     assertThat(Files.getLastModifiedTime(store.path("stopped/a"))).isEqualTo(time);
+  }
+
+  @Test
+  void allUploadsOfAnOwnerThatRaceAreToldWhatIsThere() throws Exception {
+    Path file = file("raced", random(1000, 11));
+    ExecutorService threads = Executors.newFixedThreadPool(RACERS);
+    try {
+      for (int round = 0; round < 10; round++) {
+        Path prefix = store.path("raced-" + round);
+        CyclicBarrier together = new CyclicBarrier(RACERS);
+        List<Future<Long>> sums = new ArrayList<>();
+        for (int i = 0; i < RACERS; i++) {
+          sums.add(
+              threads.submit(
+                  () -> {
+                    AtomicLong sent = new AtomicLong();
+                    BucketUpload upload =
+                        new BucketUpload(prefix, "p", SMALLEST_PART, sent::addAndGet);
+                    together.await();
+                    upload.put("a", file);
+                    return sent.get();
+                  }));
+        }
+        for (Future<Long> sum : sums) {
+          assertThat(sum.get()).isEqualTo(1000);
+        }
+      }
+    } finally {
+      threads.shutdownNow();
+    }
   }
 
   @Test

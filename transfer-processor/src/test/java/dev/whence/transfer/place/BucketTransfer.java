@@ -29,6 +29,11 @@ final class BucketTransfer {
         (moved, total) -> System.out.println("sent " + moved));
   }
 
+  /** What processes with this work directory said last, beside it. */
+  static Path errors(Path work) {
+    return work.resolveSibling("errors.txt");
+  }
+
   /** Starts the process; models may be on disk or in the store. */
   static Process start(ObjectStore store, TransferRequest request, String key, Path work)
       throws IOException {
@@ -46,7 +51,7 @@ final class BucketTransfer {
             request.target().directory().toString(),
             store.path(key).toString(),
             work.toString()));
-    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+    return new ProcessBuilder(command).redirectError(errors(work).toFile()).start();
   }
 
   static Published run(TransferRequest request, Destination to, MergeProgress sent) {

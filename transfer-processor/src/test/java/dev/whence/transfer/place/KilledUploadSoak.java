@@ -1,6 +1,7 @@
 package dev.whence.transfer.place;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.fail;
 
 import dev.whence.buckets.ObjectStore;
 import dev.whence.engine.weights.ElementType;
@@ -16,6 +17,7 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
@@ -46,6 +48,10 @@ class KilledUploadSoak {
   private static BufferedReader lines(Process process) {
     return new BufferedReader(
         new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+  }
+
+  private static String said(Path work) throws IOException {
+    return Files.readString(BucketTransfer.errors(work));
   }
 
   private static int finish(Process process) throws Exception {
@@ -80,7 +86,11 @@ class KilledUploadSoak {
         Process killed = BucketTransfer.start(store, request, key, work);
         try (BufferedReader out = lines(killed)) {
           for (int step = 0; step <= point * steps / POINTS; step++) {
-            assertThat(out.readLine()).startsWith("sent ");
+            String line = out.readLine();
+            if (line == null) {
+              fail("point %d ended after %d of %d steps: %s", point, step, steps, said(work));
+            }
+            assertThat(line).startsWith("sent ");
           }
           TimeUnit.MILLISECONDS.sleep(random.nextInt(LONGEST_MILLIS));
           killed.destroyForcibly().waitFor();
