@@ -170,8 +170,9 @@ public final class BucketUpload {
       sent.accept(size);
       return;
     }
+    boolean whole = size <= partBytes;
     try {
-      if (size <= partBytes) {
+      if (whole) {
         bucket
             .client()
             .putObject(
@@ -182,7 +183,6 @@ public final class BucketUpload {
                         .ifNoneMatch("*")
                         .metadata(Map.of(OWNER, owner)),
                 RequestBody.fromFile(file));
-        sent.accept(size);
       } else {
         inParts(key, file, size);
       }
@@ -194,11 +194,11 @@ public final class BucketUpload {
         }
         throw bucket.failed(key, e);
       }
-      if (size <= partBytes) {
-        sent.accept(size); // parts have been told as they went
-      }
     } catch (SdkException e) {
       throw bucket.failed(key, e);
+    }
+    if (whole) {
+      sent.accept(size); // parts are told as they go
     }
   }
 
