@@ -2,6 +2,7 @@ package dev.whence.influence.corpus;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.influence.InfluenceException;
@@ -18,12 +19,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -65,9 +69,23 @@ class TopicCorpusIT {
     create();
   }
 
+  /** A broker says that a topic is made before it can describe it. */
   private void create() throws Exception {
     try (Admin admin = clients.admin()) {
-      admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1))).all().get();
+      Uuid made =
+          admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1))).topicId(topic).get();
+      await().atMost(Duration.ofSeconds(30)).until(() -> made.equals(described(admin)));
+    }
+  }
+
+  private @Nullable Uuid described(Admin admin) throws Exception {
+    try {
+      return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).topicId();
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof UnknownTopicOrPartitionException) {
+        return null;
+      }
+      throw e;
     }
   }
 
