@@ -1,5 +1,6 @@
 package dev.whence.benchmarks.influence;
 
+import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
@@ -106,17 +107,15 @@ final class WholeGradients implements AutoCloseable {
     gradients.forEach(
         documents,
         packTokens,
-        (document, layer, values) -> {
-          long first = Objects.requireNonNull(firsts.get(layer.name()));
-          for (int s = 0; s < sketches.size(); s++) {
-            sketches.get(s).add(values, first, sums.get(document).get(s));
-          }
-          for (int q = 0; q < whole.size(); q++) {
-            products[document][q] +=
-                SketchedCorpus.product(
-                    values, Objects.requireNonNull(whole.get(q).get(layer.name())));
-          }
-        });
+        (layer, found, values) ->
+            values.read(
+                elements -> {
+                  float[] part = new float[Math.toIntExact(layer.elements())];
+                  for (int document : found) {
+                    elements.get(part);
+                    add(layer, part, products[document], sums.get(document));
+                  }
+                }));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < documents.size(); i++) {
       vectors.add(
@@ -126,6 +125,18 @@ final class WholeGradients implements AutoCloseable {
               sums.get(i).stream().map(RotatedSketch::of).map(SignCodes::of).toList()));
     }
     return vectors;
+  }
+
+  /** Adds a document's part in a layer to its products and sketches. */
+  private void add(LinearLayer layer, float[] part, double[] products, List<float[]> sums) {
+    long first = Objects.requireNonNull(firsts.get(layer.name()));
+    for (int s = 0; s < sketches.size(); s++) {
+      sketches.get(s).add(part, first, sums.get(s));
+    }
+    for (int q = 0; q < whole.size(); q++) {
+      products[q] +=
+          SketchedCorpus.product(part, Objects.requireNonNull(whole.get(q).get(layer.name())));
+    }
   }
 
   @Override

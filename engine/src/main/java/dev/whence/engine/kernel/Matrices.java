@@ -34,6 +34,11 @@ public final class Matrices implements AutoCloseable {
     }
   }
 
+  /** A matrix in fp32 whose elements are not set yet. */
+  public Matrix room(int rows, int columns) {
+    return kernel.matrix(kernel.allocate(Precision.FP32, rows, columns));
+  }
+
   /** A matrix in fp64 of values row by row. */
   public Matrix of(int rows, int columns, double[] values) {
     check(rows, columns, values.length);

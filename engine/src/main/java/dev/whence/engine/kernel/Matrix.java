@@ -1,10 +1,16 @@
 package dev.whence.engine.kernel;
 
+import ai.djl.Device;
+import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.IValue;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.LongStream;
 
 /**
  * A matrix on the device, in fp32 or fp64, with the few operations that curvature needs. Results
@@ -37,6 +43,18 @@ public final class Matrix implements AutoCloseable {
     return (int) array.getShape().get(1);
   }
 
+  /**
+   * Overwrites elements, row by row.
+   *
+   * @param first number of the first one
+   * @param doubles little-endian float64 from position to limit, whatever the matrix keeps; direct
+   */
+  public void fill(int first, ByteBuffer doubles) {
+    try (IValue self = IValue.from(array)) {
+      kernel.fill(self, first, doubles, Precision.FP64.code());
+    }
+  }
+
   /** this += x' x. */
   public void addGram(Matrix x) {
     run("add_gram", x);
@@ -58,17 +76,17 @@ public final class Matrix implements AutoCloseable {
    * @param runs of the rows of x and of y
    */
   public void addSquaredProducts(Matrix x, Matrix y, List<Taps.Run> runs) {
-    long[] bounds = new long[2 * runs.size()];
-    for (int i = 0; i < runs.size(); i++) {
-      bounds[2 * i] = runs.get(i).from();
-      bounds[2 * i + 1] = runs.get(i).to();
-    }
     try (IValue sum = IValue.from(array);
         IValue left = IValue.from(x.array);
         IValue right = IValue.from(y.array);
-        IValue list = IValue.listFrom(bounds)) {
+        IValue list = IValue.listFrom(bounds(runs))) {
       kernel.call("add_squared_products", sum, left, right, list).close();
     }
+  }
+
+  /** First row and the one after the last, of each run. */
+  private static long[] bounds(List<Taps.Run> runs) {
+    return runs.stream().flatMapToLong(run -> LongStream.of(run.from(), run.to())).toArray();
   }
 
   /** this += (x^2)' (y^2), squared element by element. */
@@ -100,14 +118,21 @@ public final class Matrix implements AutoCloseable {
     return result("row_products", x);
   }
 
-  /** (this' x) * w over the rows of a run, the last product element by element. */
-  public Matrix scaledProduct(Matrix x, Taps.Run run, Matrix w) {
+  /**
+   * (this' x) * w for each run of rows, the last product element by element: a row of the result
+   * for each run, in it [columns of this, columns of x] row by row.
+   *
+   * @param w [columns of this, columns of x]
+   * @param room gets them, from its beginning on; the result is a view of it, valid until it is
+   *     written again
+   */
+  public Matrix scaledProducts(Matrix x, List<Taps.Run> runs, Matrix w, Matrix room) {
     try (IValue self = IValue.from(array);
         IValue other = IValue.from(x.array);
-        IValue from = IValue.from((long) run.from());
-        IValue n = IValue.from((long) run.length());
-        IValue scale = IValue.from(w.array)) {
-      return kernel.matrix(kernel.call("scaled_product", self, other, from, n, scale));
+        IValue list = IValue.listFrom(bounds(runs));
+        IValue scale = IValue.from(w.array);
+        IValue place = IValue.from(room.array)) {
+      return kernel.matrix(kernel.call("scaled_products", self, other, list, scale, place));
     }
   }
 
@@ -117,6 +142,13 @@ public final class Matrix implements AutoCloseable {
         IValue from = IValue.from((long) run.from());
         IValue n = IValue.from((long) run.length())) {
       return kernel.matrix(kernel.call("rows", self, from, n));
+    }
+  }
+
+  /** A copy of its own. */
+  public Matrix copy() {
+    try (IValue self = IValue.from(array)) {
+      return kernel.matrix(kernel.call("copy", self));
     }
   }
 
@@ -154,6 +186,24 @@ public final class Matrix implements AutoCloseable {
       return array.toFloatArray();
     }
     throw new IllegalStateException("the matrix is in fp64");
+  }
+
+  /**
+   * Lends all elements of a matrix in fp32, row by row: where they lie, or, of a GPU, copied.
+   *
+   * @param reader may read them, by several threads, until it returns
+   */
+  public void read(Consumer<FloatBuffer> reader) {
+    if (array.getDataType() != DataType.FLOAT32) {
+      throw new IllegalStateException("the matrix is in fp64");
+    }
+    if (!kernel.onGpu()) {
+      reader.accept(array.toByteBuffer(true).asFloatBuffer());
+      return;
+    }
+    try (NDArray copy = array.toDevice(Device.cpu(), true)) {
+      reader.accept(copy.toByteBuffer(true).asFloatBuffer());
+    }
   }
 
   /** All elements, row by row. */

@@ -13,6 +13,8 @@ import dev.whence.engine.kernel.PackedDocuments;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.kernel.TrainableDecoder;
 import dev.whence.engine.weights.ModelFiles;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -230,6 +232,51 @@ class TapsTest {
       assertThat(sum.doubles()).containsExactly(4 + 100, 4 + 144);
       squares.addProductOfSquares(x, y);
       assertThat(squares.doubles()).containsExactly(1 + 9 + 25 * 4, 4 + 16 + 36 * 4);
+    }
+  }
+
+  @Test
+  void scaledProductsOfRunsStandOneAfterTheOtherInTheRoomThatIsGiven() {
+    try (Matrices matrices = Matrices.open(CPU);
+        Matrix x = matrices.of(3, 2, new float[] {1, 2, 3, 4, 5, 6});
+        Matrix y = matrices.of(3, 1, new float[] {1, -1, 2});
+        Matrix scale = matrices.of(2, 1, new float[] {10, 100});
+        Matrix room = matrices.room(1, 5)) {
+      List<Taps.Run> runs = List.of(new Taps.Run(0, 0, 2), new Taps.Run(1, 2, 3));
+      try (Matrix products = x.scaledProducts(y, runs, scale, room);
+          Matrix copy = products.copy()) {
+        // rows 0 and 1: (1 - 3, 2 - 4); row 2: (10, 12)
+        float[] expected = {-20, -200, 100, 1200};
+        assertThat(products.rows()).isEqualTo(2);
+        assertThat(products.floats()).containsExactly(expected);
+        assertThat(room.floats()).startsWith(expected);
+        float[] lent = new float[4];
+        products.read(elements -> elements.get(lent));
+        assertThat(lent).containsExactly(expected);
+        x.scaledProducts(y, List.of(new Taps.Run(0, 2, 3)), scale, room).close();
+        assertThat(products.floats()).startsWith(100, 1200);
+        assertThat(copy.floats()).containsExactly(expected);
+      }
+    }
+  }
+
+  @Test
+  void elementsOfEitherPrecisionAreFilledWithDoublesPieceByPiece() {
+    double[] values = {1, 0.1, -3, 1e-7, 5, 1 / 3.0};
+    try (Matrices matrices = Matrices.open(CPU);
+        Matrix single = matrices.room(2, 3);
+        Matrix whole = matrices.zeros(2, 3)) {
+      for (int first = 0; first < values.length; first += 4) {
+        int n = Math.min(4, values.length - first);
+        ByteBuffer piece =
+            ByteBuffer.allocateDirect(n * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        piece.asDoubleBuffer().put(values, first, n);
+        single.fill(first, piece);
+        whole.fill(first, piece);
+      }
+      assertThat(whole.doubles()).containsExactly(values);
+      assertThat(single.doubles())
+          .containsExactly(Arrays.stream(values).map(value -> (float) value).toArray());
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.whence.influence.index;
 
 import java.util.Locale;
+import java.util.stream.IntStream;
 
 /**
  * A fixed random projection of long vectors to k numbers: each coordinate is added, with a random
@@ -15,6 +16,9 @@ import java.util.Locale;
  */
 public record CountSketch(int buckets, long seed) {
   private static final int MAX_BUCKETS = 1 << 20;
+
+  /** Coordinates that a thread hashes at once. */
+  private static final int PIECE = 1 << 16;
 
   public CountSketch {
     if (buckets < 1 || buckets > MAX_BUCKETS) {
@@ -36,24 +40,35 @@ public record CountSketch(int buckets, long seed) {
   }
 
   /**
-   * Where coordinates go, for vectors of which many are sketched: the hash is the larger part of
-   * the work.
+   * Where coordinates go, for several vectors that are sketched: the hash is the larger part of the
+   * work. By all processors.
    *
    * @param first number of the first one
    * @param n how many
    */
   int[] places(long first, int n) {
     int[] places = new int[n];
-    for (int i = 0; i < n; i++) {
-      places[i] = place(first + i);
-    }
+    IntStream.range(0, (n + PIECE - 1) / PIECE)
+        .parallel()
+        .forEach(
+            piece -> {
+              int end = Math.min(n, (piece + 1) * PIECE);
+              for (int i = piece * PIECE; i < end; i++) {
+                places[i] = place(first + i);
+              }
+            });
     return places;
   }
 
-  /** Adds coordinates whose {@link #places} are known. */
-  static void add(float[] values, int[] places, float[] sketch) {
-    for (int i = 0; i < values.length; i++) {
-      addTo(sketch, places[i], values[i]);
+  /**
+   * Adds coordinates whose {@link #places} are known.
+   *
+   * @param values the first n of them count
+   * @param from index of the first one's place
+   */
+  static void add(float[] values, int n, int[] places, int from, float[] sketch) {
+    for (int i = 0; i < n; i++) {
+      addTo(sketch, places[from + i], values[i]);
     }
   }
 

@@ -7,13 +7,13 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.IntStream;
 
 /**
  * Whitened gradients of documents, sketched:
@@ -37,20 +37,15 @@ public final class SketchedGradients implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
 
-  /** Places of coordinates are kept up to so many, of four bytes each. */
-  private static final long MOST_PLACES = 1 << 24;
+  /** Coordinates whose places are worked out together: 4 MiB. */
+  private static final int BLOCK = 1 << 20;
 
-  /** Of gradients that wait for being sketched, about. */
-  private static final long WAITING_BYTES = 64 << 20;
-
-  /** A layer's part of a document's gradient, [O, I]. */
-  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-  private record Waiting(int document, LinearLayer layer, float[] values) {}
+  /** Coordinates that a thread reads at once: they stay in the cache next to it. */
+  private static final int PIECE = 1 << 13;
 
   private final CountSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
-  private final Map<String, int[]> places;
 
   /**
    * @param model stays the caller's to close; its layers are those of the factors
@@ -65,19 +60,6 @@ public final class SketchedGradients implements AutoCloseable {
     this.sketch = sketch;
     this.gradients = new WhitenedGradients(model, factors, damping, measure);
     this.firsts = firsts(factors.layers());
-    this.places = places(factors.layers());
-  }
-
-  private Map<String, int[]> places(List<LinearLayer> layers) {
-    if (layers.stream().mapToLong(LinearLayer::elements).sum() > MOST_PLACES) {
-      return Map.of();
-    }
-    Map<String, int[]> known = new HashMap<>();
-    for (LinearLayer layer : layers) {
-      long first = Objects.requireNonNull(firsts.get(layer.name()));
-      known.put(layer.name(), sketch.places(first, Math.toIntExact(layer.elements())));
-    }
-    return known;
   }
 
   /** Number of each layer's first coordinate. */
@@ -99,21 +81,18 @@ public final class SketchedGradients implements AutoCloseable {
   public List<Vector> of(List<CorpusDocument> documents, int packTokens) {
     float[][] sketches = new float[documents.size()][sketch.buckets()];
     double[] squares = new double[documents.size()];
-    List<Waiting> waiting = new ArrayList<>();
-    long[] bytes = {0};
     gradients.forEach(
         documents,
         packTokens,
-        (document, layer, values) -> {
-          squares[document] += squared(values);
-          waiting.add(new Waiting(document, layer, values));
-          bytes[0] += (long) values.length * Float.BYTES;
-          if (bytes[0] > WAITING_BYTES) {
-            add(waiting, sketches);
-            bytes[0] = 0;
-          }
-        });
-    add(waiting, sketches);
+        (layer, found, values) ->
+            values.read(
+                elements ->
+                    add(
+                        elements,
+                        Objects.requireNonNull(firsts.get(layer.name())),
+                        found,
+                        sketches,
+                        squares)));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
       if (!Double.isFinite(squares[i])) {
@@ -128,33 +107,53 @@ public final class SketchedGradients implements AutoCloseable {
   }
 
   /**
-   * Document by document: gradients come layer by layer, and sketches that take turns are all out
-   * of the cache.
+   * Adds a layer's part to sketches and squared norms, by all processors (the common pool, whatever
+   * the engine's threads are), each of them at another document. Places are worked out once for all
+   * documents: that is most of the work.
+   *
+   * @param values [found, elements of the layer]
+   * @param first number of the layer's first coordinate
+   * @param found whose they are
    */
-  private void add(List<Waiting> waiting, float[][] sketches) {
-    waiting.sort(Comparator.comparingInt(Waiting::document));
-    for (Waiting one : waiting) {
-      int[] known = places.get(one.layer().name());
-      if (known == null) {
-        long first = Objects.requireNonNull(firsts.get(one.layer().name()));
-        sketch.add(one.values(), first, sketches[one.document()]);
-      } else {
-        CountSketch.add(one.values(), known, sketches[one.document()]);
-      }
+  private void add(
+      FloatBuffer values, long first, List<Integer> found, float[][] sketches, double[] squares) {
+    int elements = values.remaining() / found.size();
+    for (int from = 0; from < elements; from += BLOCK) {
+      int start = from;
+      int[] places = sketch.places(first + start, Math.min(BLOCK, elements - start));
+      IntStream.range(0, found.size())
+          .parallel()
+          .forEach(
+              i -> {
+                int document = found.get(i);
+                squares[document] += add(values, i * elements + start, places, sketches[document]);
+              });
     }
-    waiting.clear();
   }
 
-  private static double squared(float[] values) {
+  /** Adds values from an index on, as many as there are places; the sum of their squares. */
+  private static double add(FloatBuffer values, int index, int[] places, float[] sketch) {
+    float[] piece = new float[PIECE];
+    double squares = 0;
+    for (int at = 0; at < places.length; at += PIECE) {
+      int n = Math.min(PIECE, places.length - at);
+      values.get(index + at, piece, 0, n);
+      CountSketch.add(piece, n, places, at, sketch);
+      squares += squared(piece, n);
+    }
+    return squares;
+  }
+
+  private static double squared(float[] values, int n) {
     double[] lanes = new double[4]; // sums side by side: one alone waits for itself
-    int whole = values.length / lanes.length * lanes.length;
+    int whole = n / lanes.length * lanes.length;
     for (int i = 0; i < whole; i += lanes.length) {
       lanes[0] += (double) values[i] * values[i];
       lanes[1] += (double) values[i + 1] * values[i + 1];
       lanes[2] += (double) values[i + 2] * values[i + 2];
       lanes[3] += (double) values[i + 3] * values[i + 3];
     }
-    for (int i = whole; i < values.length; i++) {
+    for (int i = whole; i < n; i++) {
       lanes[0] += (double) values[i] * values[i];
     }
     return lanes[0] + lanes[1] + lanes[2] + lanes[3];

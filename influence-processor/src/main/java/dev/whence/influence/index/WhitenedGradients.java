@@ -17,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.BiFunction;
 
 /**
  * Gradients of documents in the eigenbasis, divided by the root of the damped eigenvalues:
@@ -30,21 +31,24 @@ import java.util.Objects;
  * Cost: one forward and backward of the documents.
  */
 public final class WhitenedGradients implements AutoCloseable {
-  /** What is done with a document's vector, layer by layer. */
+  /** What is done with documents' vectors, layer by layer. */
   public interface Sink {
     /**
-     * A document's part in a layer.
+     * Parts of some documents in a layer; a document has one part in each layer.
      *
-     * @param document its place in the list
-     * @param values [O, I], row by row
+     * @param documents their places in the list
+     * @param values [documents, O I], each row by row of [O, I], fp32; valid until this returns
      */
-    void layer(int document, LinearLayer layer, float[] values);
+    void layer(LinearLayer layer, List<Integer> documents, Matrix values);
   }
+
+  /** Elements of the vectors that are computed together: 64 MiB. */
+  private static final int ROOM = 1 << 24;
 
   private final TappedModel model;
   private final Measure measure;
   private final TokenRotation rotation;
-  private final Map<String, LinearLayer> layers = new LinkedHashMap<>();
+  private final Matrix room;
   private final Map<String, Matrix> whitening = new LinkedHashMap<>();
 
   /**
@@ -58,15 +62,23 @@ public final class WhitenedGradients implements AutoCloseable {
     this.measure = measure;
     this.rotation = new TokenRotation(factors);
     for (LinearLayer layer : factors.layers()) {
-      double[] lambda = factors.lambda(layer);
-      double damping = lambda0.of(factors, layer);
-      float[] scale = new float[lambda.length];
-      for (int i = 0; i < scale.length; i++) {
-        scale[i] = (float) (1 / Math.sqrt(lambda[i] + damping));
-      }
-      layers.put(layer.name(), layer);
-      whitening.put(layer.name(), model.matrices().of(layer.outputs(), layer.inputs(), scale));
+      whitening.put(
+          layer.name(),
+          model.matrices().of(layer.outputs(), layer.inputs(), scale(factors, layer, lambda0)));
     }
+    long largest = factors.layers().stream().mapToLong(LinearLayer::elements).max().orElse(0);
+    this.room = model.matrices().room(1, Math.toIntExact(Math.max(ROOM, largest)));
+  }
+
+  /** 1 / sqrt(Lambda + lambda0), [O, I]. */
+  private static float[] scale(EkfacFactors factors, LinearLayer layer, Damping lambda0) {
+    double[] lambda = factors.lambda(layer);
+    double damping = lambda0.of(factors, layer);
+    float[] scale = new float[lambda.length];
+    for (int i = 0; i < scale.length; i++) {
+      scale[i] = (float) (1 / Math.sqrt(lambda[i] + damping));
+    }
+    return scale;
   }
 
   /**
@@ -84,55 +96,72 @@ public final class WhitenedGradients implements AutoCloseable {
         owners.add(i);
       }
     }
-    run(
-        examples,
-        packTokens,
-        (example, layer, values) -> sink.layer(owners.get(example), layer, values));
+    for (RowPacker.Packed pack : packs(examples, packTokens)) {
+      each(
+          pack,
+          Taps::runs,
+          (layer, found, values) ->
+              sink.layer(layer, found.stream().map(owners::get).toList(), values));
+    }
     for (int i = 0; i < documents.size(); i++) {
       List<Example> pieces = documents.get(i).examples();
       if (pieces.size() > 1) {
-        Map<String, float[]> sums = new LinkedHashMap<>();
-        run(pieces, packTokens, (piece, layer, values) -> addTo(sums, layer, values));
-        int owner = i;
-        sums.forEach(
-            (name, values) -> sink.layer(owner, Objects.requireNonNull(layers.get(name)), values));
+        forPieces(i, packs(pieces, packTokens), sink);
       }
     }
   }
 
-  /** The sink's first argument is the example's place in the list. */
-  private void run(List<Example> examples, int packTokens, Sink sink) {
-    List<Example> sloped = model.sloped(examples, measure, packTokens);
-    for (RowPacker.Packed pack : model.pack(sloped, packTokens)) {
-      try (Taps taps = model.tap(pack, new Labels.Given())) {
-        rotation.forEach(
-            taps,
-            (layer, gradients, inputs) -> {
-              for (Taps.Run run : taps.runs(layer)) {
-                sink.layer(run.document(), layer, whitened(layer, gradients, inputs, run));
+  /** All rows of a pack are the one document's: its part is one product of them. */
+  private void forPieces(int document, List<RowPacker.Packed> packs, Sink sink) {
+    Map<LinearLayer, Matrix> sums = new LinkedHashMap<>();
+    try {
+      for (RowPacker.Packed pack : packs) {
+        each(
+            pack,
+            (taps, layer) -> List.of(new Taps.Run(0, 0, taps.gradient(layer).rows())),
+            (layer, found, values) -> {
+              Matrix sum = sums.get(layer);
+              if (sum == null) {
+                sums.put(layer, values.copy());
+              } else {
+                sum.add(values);
               }
             });
       }
+      sums.forEach((layer, sum) -> sink.layer(layer, List.of(document), sum));
+    } finally {
+      sums.values().forEach(Matrix::close);
     }
   }
 
-  private static void addTo(Map<String, float[]> sums, LinearLayer layer, float[] values) {
-    float[] sum = sums.computeIfAbsent(layer.name(), name -> new float[values.length]);
-    for (int i = 0; i < sum.length; i++) {
-      sum[i] += values[i];
-    }
+  private List<RowPacker.Packed> packs(List<Example> examples, int packTokens) {
+    return model.pack(model.sloped(examples, measure, packTokens), packTokens);
   }
 
-  private float[] whitened(LinearLayer layer, Matrix gradients, Matrix inputs, Taps.Run run) {
-    try (Matrix product =
-        gradients.scaledProduct(inputs, run, Objects.requireNonNull(whitening.get(layer.name())))) {
-      return product.floats();
+  /** The sink gets the numbers that runs have. */
+  private void each(
+      RowPacker.Packed pack, BiFunction<Taps, LinearLayer, List<Taps.Run>> runs, Sink sink) {
+    try (Taps taps = model.tap(pack, new Labels.Given())) {
+      rotation.forEach(
+          taps,
+          (layer, gradients, inputs) -> {
+            Matrix scale = Objects.requireNonNull(whitening.get(layer.name()));
+            List<Taps.Run> all = runs.apply(taps, layer);
+            int atOnce = (int) Math.max(1, ROOM / layer.elements());
+            for (int from = 0; from < all.size(); from += atOnce) {
+              List<Taps.Run> some = all.subList(from, Math.min(from + atOnce, all.size()));
+              try (Matrix values = gradients.scaledProducts(inputs, some, scale, room)) {
+                sink.layer(layer, some.stream().map(Taps.Run::document).toList(), values);
+              }
+            }
+          });
     }
   }
 
   @Override
   public void close() {
     rotation.close();
+    room.close();
     whitening.values().forEach(Matrix::close);
   }
 }

@@ -67,4 +67,19 @@ class CountSketchTest {
     sketch.add(java.util.Arrays.copyOfRange(x, cut, 300), 5 + cut, pieces);
     assertThat(pieces).isEqualTo(whole);
   }
+
+  /** More coordinates than a thread hashes at once. */
+  @Test
+  void coordinatesGoToThePlacesThatAreWorkedOutBefore() {
+    int n = 150_000;
+    float[] x = random(new Random(3), n);
+    CountSketch sketch = new CountSketch(1000, 7);
+    float[] whole = new float[1000];
+    sketch.add(x, 5, whole);
+    int[] places = sketch.places(5, n);
+    float[] pieces = new float[1000];
+    CountSketch.add(x, 100, places, 0, pieces);
+    CountSketch.add(java.util.Arrays.copyOfRange(x, 100, n), n - 100, places, 100, pieces);
+    assertThat(pieces).isEqualTo(whole);
+  }
 }

@@ -435,7 +435,7 @@ class InfluenceSearchTest {
                   gradients.forEach(
                       List.of(first, impossible),
                       256,
-                      (document, layer, values) -> given.add(document + " " + layer.name())))
+                      (layer, found, values) -> given.add(found.get(0) + " " + layer.name())))
           .hasMessageContaining("vocabulary");
     }
     assertThat(given)
