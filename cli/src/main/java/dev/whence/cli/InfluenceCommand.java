@@ -273,7 +273,7 @@ final class InfluenceCommand implements Runnable {
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
       try (TappedModel opened = TappedModel.open(path, selection, engine(device));
-          EkfacFactors read = EkfacFactors.read(factors, opened.matrices())) {
+          EkfacFactors read = EkfacFactors.readInSingle(factors, opened.matrices())) {
         opened.workAloneIfSmall();
         int k = buckets == 0 ? IndexJob.defaultBuckets(read) : buckets;
         IndexJob.Options options =

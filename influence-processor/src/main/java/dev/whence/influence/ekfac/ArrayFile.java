@@ -237,12 +237,24 @@ final class ArrayFile implements AutoCloseable {
     return checksum;
   }
 
+  /** What is done with a piece of an array. */
+  interface Each {
+    /**
+     * A piece.
+     *
+     * @param first number of its first element
+     * @param doubles little-endian float64, from position to limit; direct, and written again after
+     *     this returns
+     */
+    void piece(int first, ByteBuffer doubles);
+  }
+
   /**
-   * Reads an array.
+   * Reads an array piece by piece.
    *
    * @throws InfluenceException if the file has none of that name and length
    */
-  double[] array(String name, long length) {
+  void forEach(String name, long length, Each each) {
     Place place = places.get(name);
     if (place == null || place.length() != length) {
       throw new InfluenceException(
@@ -253,19 +265,32 @@ final class ArrayFile implements AutoCloseable {
               + length
               + " numbers: it is of other layers.");
     }
-    double[] values = new double[place.length()];
-    ByteBuffer piece = ByteBuffer.allocate(PIECE).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
     try {
-      for (int at = 0; at < values.length; ) {
-        int n = Math.min(PIECE / Double.BYTES, values.length - at);
+      for (int at = 0; at < place.length(); ) {
+        int n = Math.min(PIECE / Double.BYTES, place.length() - at);
         piece.clear().limit(n * Double.BYTES);
         readFully(channel, piece, place.offset() + (long) at * Double.BYTES);
-        piece.flip().asDoubleBuffer().get(values, at, n);
+        each.piece(at, piece.flip());
         at += n;
       }
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
     }
+  }
+
+  /**
+   * Reads an array.
+   *
+   * @throws InfluenceException if the file has none of that name and length
+   */
+  double[] array(String name, long length) {
+    double[] values = new double[Math.toIntExact(length)];
+    forEach(
+        name,
+        length,
+        (first, doubles) ->
+            doubles.asDoubleBuffer().get(values, first, doubles.remaining() / Double.BYTES));
     return values;
   }
 

@@ -2,7 +2,6 @@ package dev.whence.influence.ekfac;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.kernel.LinearLayer;
-import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
 import java.nio.file.Path;
@@ -10,11 +9,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.IntFunction;
 
 /**
- * Eigenvectors of A and S of each layer, one per column, computed and kept in fp64: Q_A [I, I] and
- * Q_S [O, O]. In this basis K-FAC's Fisher information is diagonal (George et al. 2018, section 3).
- * Layers that read the same inputs share Q_A.
+ * Eigenvectors of A and S of each layer, one per column, computed in fp64: Q_A [I, I] and Q_S [O,
+ * O]. In this basis K-FAC's Fisher information is diagonal (George et al. 2018, section 3). Layers
+ * that read the same inputs share Q_A.
  */
 final class Eigenbases implements AutoCloseable {
   private final Map<Integer, Matrix> inputs = new LinkedHashMap<>();
@@ -47,20 +47,38 @@ final class Eigenbases implements AutoCloseable {
     return eigen.vectors();
   }
 
-  /** Reads what {@link #save} wrote. */
-  static Eigenbases read(List<LinearLayer> layers, ArrayFile file, Matrices matrices) {
+  /**
+   * Reads what {@link #save} wrote.
+   *
+   * @param room makes the matrix [n, n] that takes eigenvectors, in the precision that they are
+   *     wanted in
+   */
+  static Eigenbases read(List<LinearLayer> layers, ArrayFile file, IntFunction<Matrix> room) {
     Eigenbases bases = new Eigenbases();
-    for (LinearLayer layer : layers) {
-      bases.inputs.computeIfAbsent(
-          layer.product(), product -> square(file, "Q_A" + product, layer.inputs(), matrices));
-      bases.gradients.put(
-          layer.name(), square(file, "Q_S " + layer.name(), layer.outputs(), matrices));
+    boolean complete = false;
+    try {
+      for (LinearLayer layer : layers) {
+        int product = layer.product();
+        if (!bases.inputs.containsKey(product)) {
+          Matrix q = room.apply(layer.inputs());
+          bases.inputs.put(product, q);
+          fill(q, file, "Q_A" + product);
+        }
+        Matrix q = room.apply(layer.outputs());
+        bases.gradients.put(layer.name(), q);
+        fill(q, file, "Q_S " + layer.name());
+      }
+      complete = true;
+      return bases;
+    } finally {
+      if (!complete) {
+        bases.close();
+      }
     }
-    return bases;
   }
 
-  private static Matrix square(ArrayFile file, String name, int n, Matrices matrices) {
-    return matrices.of(n, n, file.array(name, (long) n * n));
+  private static void fill(Matrix q, ArrayFile file, String name) {
+    file.forEach(name, (long) q.rows() * q.columns(), q::fill);
   }
 
   String save(Path path, ObjectNode header) {

@@ -1,6 +1,5 @@
 package dev.whence.influence.ekfac;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
@@ -8,10 +7,12 @@ import dev.whence.influence.InfluenceException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.IntFunction;
 
 /**
  * The EK-FAC approximation of the Fisher information H of a training stage's loss J = (1/N) sum of
@@ -81,42 +82,43 @@ public final class EkfacFactors implements AutoCloseable {
    *     the other's making
    */
   public static EkfacFactors read(Path directory, Matrices matrices) {
+    return read(directory, n -> matrices.zeros(n, n));
+  }
+
+  /**
+   * As {@link #read}, but with eigenvectors in fp32, as {@link TokenRotation} takes them: half the
+   * memory. {@link #rotate} and {@link #rotateBack} want them in fp64.
+   */
+  public static EkfacFactors readInSingle(Path directory, Matrices matrices) {
+    return read(directory, n -> matrices.room(n, n));
+  }
+
+  /** Both files are large, and are read and checked side by side. */
+  private static EkfacFactors read(Path directory, IntFunction<Matrix> room) {
     Path lambdaPath = complete(directory);
-    try (ArrayFile lambdaFile = ArrayFile.open(lambdaPath);
-        ArrayFile eigenFile = ArrayFile.open(directory.resolve(EIGEN_FILE))) {
-      JsonNode header = lambdaFile.header();
-      if (!header.path("eigenvectors").asText().equals(eigenFile.checksum())) {
-        throw new InfluenceException(
-            lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
-      }
-      List<LinearLayer> layers = FactorHeader.layers(header, lambdaPath);
-      double tokens = header.path("weight").asDouble();
-      if (!(tokens > 0)) {
-        throw new InfluenceException(lambdaPath + " counts no token.");
-      }
-      Map<String, double[]> lambda = new LinkedHashMap<>();
-      for (LinearLayer layer : layers) {
-        double[] values = lambdaFile.array("Lambda " + layer.name(), layer.elements());
-        for (int i = 0; i < values.length; i++) {
-          values[i] /= tokens;
-          if (!(values[i] >= 0) || Double.isInfinite(values[i])) {
-            throw new InfluenceException(
-                lambdaPath
-                    + ": Lambda of "
-                    + layer.name()
-                    + " has the value "
-                    + values[i]
-                    + ", where squares are summed.");
-          }
+    CompletableFuture<Eigenvalues> eigenvalues =
+        CompletableFuture.supplyAsync(() -> Eigenvalues.read(lambdaPath));
+    Path eigenPath = directory.resolve(EIGEN_FILE);
+    try (ArrayFile eigenFile = ArrayFile.open(eigenPath)) {
+      List<LinearLayer> layers = FactorHeader.layers(eigenFile.header(), eigenPath);
+      Eigenbases bases = Eigenbases.read(layers, eigenFile, room);
+      boolean complete = false;
+      try {
+        Eigenvalues values = eigenvalues.join();
+        if (!values.eigenvectors().equals(eigenFile.checksum())
+            || !values.layers().equals(layers)) {
+          throw new InfluenceException(
+              lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
         }
-        lambda.put(layer.name(), values);
+        complete = true;
+        return new EkfacFactors(layers, bases, values.lambda(), values.checksum(), values.stage());
+      } finally {
+        if (!complete) {
+          bases.close();
+        }
       }
-      return new EkfacFactors(
-          layers,
-          Eigenbases.read(layers, eigenFile, matrices),
-          lambda,
-          lambdaFile.checksum(),
-          FactorHeader.stage(header));
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof InfluenceException known ? known : e;
     }
   }
 
@@ -196,12 +198,12 @@ public final class EkfacFactors implements AutoCloseable {
     return sum / values.length;
   }
 
-  /** Q_A [I, I] in fp64; belongs to the factors. */
+  /** Q_A [I, I]; belongs to the factors. */
   public Matrix inputVectors(LinearLayer layer) {
     return bases.inputs(layer);
   }
 
-  /** Q_S [O, O] in fp64; belongs to the factors. */
+  /** Q_S [O, O]; belongs to the factors. */
   public Matrix gradientVectors(LinearLayer layer) {
     return bases.gradients(layer);
   }

@@ -254,7 +254,7 @@ public final class FactorsJob {
 
   private void lambda(Path path, ObjectNode header, Listener listener) {
     try (ArrayFile file = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
-        Eigenbases bases = Eigenbases.read(model.layers(), file, model.matrices());
+        Eigenbases bases = Eigenbases.read(model.layers(), file, this::square);
         LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
       pass(
           "Lambda",
@@ -266,6 +266,11 @@ public final class FactorsJob {
           sums::save,
           listener);
     }
+  }
+
+  /** For eigenvectors, in the precision in which tokens are turned. */
+  private Matrix square(int n) {
+    return model.matrices().room(n, n);
   }
 
   private interface Save {
@@ -495,7 +500,7 @@ public final class FactorsJob {
       return false;
     }
     try (ArrayFile eigen = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
-        Eigenbases bases = Eigenbases.read(model.layers(), eigen, model.matrices());
+        Eigenbases bases = Eigenbases.read(model.layers(), eigen, this::square);
         LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
       Progress all = Progress.NONE;
       for (int part = 1; part <= options.share().parts(); part++) {

@@ -516,6 +516,43 @@ class FactorsJobTest {
   }
 
   @Test
+  void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
+    for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
+      Files.copy(whole.resolve(name), directory.resolve(name));
+    }
+    Path file = directory.resolve("lambda.factors");
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[bytes.length / 2] ^= 1;
+    Files.write(file, bytes);
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("lambda.factors is cut short or altered");
+  }
+
+  @Test
+  void eigenvectorsInSinglePrecisionAreThoseInDoubleRounded() {
+    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
+        EkfacFactors single = EkfacFactors.readInSingle(whole, model.matrices())) {
+      assertThat(single.digest()).isEqualTo(factors.digest());
+      for (LinearLayer layer : factors.layers()) {
+        assertThat(single.inputVectors(layer).floats())
+            .containsExactly(rounded(factors.inputVectors(layer).doubles()));
+        assertThat(single.gradientVectors(layer).floats())
+            .containsExactly(rounded(factors.gradientVectors(layer).doubles()));
+        assertThat(single.lambda(layer)).containsExactly(factors.lambda(layer));
+      }
+    }
+  }
+
+  private static float[] rounded(double[] values) {
+    float[] rounded = new float[values.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = (float) values[i];
+    }
+    return rounded;
+  }
+
+  @Test
   void aSelectionThatMatchesNothingSaysWhatNamesLookLike() {
     assertThatThrownBy(() -> new LayerSelection("conv").of(model.config()))
         .isInstanceOf(InfluenceException.class)
