@@ -78,7 +78,7 @@ record TrainingDataIndex(
       factors(model, base, listener, at);
       at.accept("the index of what " + base.name() + " read is being built");
       Path documents = text("documents.jsonl", new RecipeTexts(base)::writeDocuments);
-      try (EkfacFactors factors = EkfacFactors.read(factorsOf(base), model.matrices())) {
+      try (EkfacFactors factors = EkfacFactors.readInSingle(factorsOf(base), model.matrices())) {
         new IndexJob(
                 model,
                 baseModel,

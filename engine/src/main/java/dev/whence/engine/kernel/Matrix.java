@@ -145,6 +145,11 @@ public final class Matrix implements AutoCloseable {
     }
   }
 
+  /** Whether its elements are in fp64; else they are in fp32. */
+  public boolean isDouble() {
+    return array.getDataType() == DataType.FLOAT64;
+  }
+
   /** A copy of its own. */
   public Matrix copy() {
     try (IValue self = IValue.from(array)) {
@@ -152,12 +157,12 @@ public final class Matrix implements AutoCloseable {
     }
   }
 
-  /** A copy in fp64. */
+  /** In fp64: a copy, or the same elements if they are so already. */
   public Matrix inDouble() {
     return as(Precision.FP64);
   }
 
-  /** A copy in fp32. */
+  /** In fp32: a copy, or the same elements if they are so already. */
   public Matrix inSingle() {
     return as(Precision.FP32);
   }
@@ -194,7 +199,7 @@ public final class Matrix implements AutoCloseable {
    * @param reader may read them, by several threads, until it returns
    */
   public void read(Consumer<FloatBuffer> reader) {
-    if (array.getDataType() != DataType.FLOAT32) {
+    if (isDouble()) {
       throw new IllegalStateException("the matrix is in fp64");
     }
     if (!kernel.onGpu()) {

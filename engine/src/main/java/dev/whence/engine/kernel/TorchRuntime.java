@@ -101,6 +101,12 @@ public final class TorchRuntime {
     JniUtils.setNumThreads(threads);
   }
 
+  /** How many threads share the native work of the calling thread. */
+  public static int threads() {
+    Engine unused = start(EngineOptions.defaults());
+    return JniUtils.getNumThreads();
+  }
+
   /**
    * The device that the options name.
    *

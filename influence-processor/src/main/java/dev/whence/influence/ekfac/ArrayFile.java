@@ -237,6 +237,9 @@ final class ArrayFile implements AutoCloseable {
     return checksum;
   }
 
+  /** What is read lies here, direct: one for all arrays. One thread reads. */
+  private final ByteBuffer piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
+
   /** What is done with a piece of an array. */
   interface Each {
     /**
@@ -265,7 +268,6 @@ final class ArrayFile implements AutoCloseable {
               + length
               + " numbers: it is of other layers.");
     }
-    ByteBuffer piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
     try {
       for (int at = 0; at < place.length(); ) {
         int n = Math.min(PIECE / Double.BYTES, place.length() - at);

@@ -10,8 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.IntFunction;
 
 /**
@@ -87,38 +85,23 @@ public final class EkfacFactors implements AutoCloseable {
 
   /**
    * As {@link #read}, but with eigenvectors in fp32, as {@link TokenRotation} takes them: half the
-   * memory. {@link #rotate} and {@link #rotateBack} want them in fp64.
+   * memory. Without {@link #rotate} and {@link #rotateBack}, which want them in fp64.
    */
   public static EkfacFactors readInSingle(Path directory, Matrices matrices) {
     return read(directory, n -> matrices.room(n, n));
   }
 
-  /** Both files are large, and are read and checked side by side. */
   private static EkfacFactors read(Path directory, IntFunction<Matrix> room) {
     Path lambdaPath = complete(directory);
-    CompletableFuture<Eigenvalues> eigenvalues =
-        CompletableFuture.supplyAsync(() -> Eigenvalues.read(lambdaPath));
-    Path eigenPath = directory.resolve(EIGEN_FILE);
-    try (ArrayFile eigenFile = ArrayFile.open(eigenPath)) {
-      List<LinearLayer> layers = FactorHeader.layers(eigenFile.header(), eigenPath);
-      Eigenbases bases = Eigenbases.read(layers, eigenFile, room);
-      boolean complete = false;
-      try {
-        Eigenvalues values = eigenvalues.join();
-        if (!values.eigenvectors().equals(eigenFile.checksum())
-            || !values.layers().equals(layers)) {
-          throw new InfluenceException(
-              lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
-        }
-        complete = true;
-        return new EkfacFactors(layers, bases, values.lambda(), values.checksum(), values.stage());
-      } finally {
-        if (!complete) {
-          bases.close();
-        }
+    Eigenvalues values = Eigenvalues.read(lambdaPath);
+    try (ArrayFile eigenFile = ArrayFile.open(directory.resolve(EIGEN_FILE))) {
+      if (!values.eigenvectors().equals(eigenFile.checksum())) {
+        throw new InfluenceException(
+            lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
       }
-    } catch (CompletionException e) {
-      throw e.getCause() instanceof InfluenceException known ? known : e;
+      Eigenbases bases = Eigenbases.read(values.layers(), eigenFile, room);
+      return new EkfacFactors(
+          values.layers(), bases, values.lambda(), values.checksum(), values.stage());
     }
   }
 
@@ -208,22 +191,37 @@ public final class EkfacFactors implements AutoCloseable {
     return bases.gradients(layer);
   }
 
-  /** Into the eigenbasis: Q_S' G Q_A. */
+  /**
+   * Into the eigenbasis: Q_S' G Q_A.
+   *
+   * @throws IllegalStateException if the eigenvectors are {@linkplain #readInSingle in fp32}
+   */
   public double[] rotate(LinearLayer layer, double[] gradient, Matrices matrices) {
     try (Matrix g = matrices.of(layer.outputs(), layer.inputs(), gradient);
-        Matrix left = gradientVectors(layer).transposedTimes(g);
-        Matrix both = left.times(inputVectors(layer))) {
+        Matrix left = inDouble(gradientVectors(layer)).transposedTimes(g);
+        Matrix both = left.times(inDouble(inputVectors(layer)))) {
       return both.doubles();
     }
   }
 
-  /** Back from the eigenbasis: Q_S G Q_A'. */
+  /**
+   * Back from the eigenbasis: Q_S G Q_A'.
+   *
+   * @throws IllegalStateException as {@link #rotate}
+   */
   public double[] rotateBack(LinearLayer layer, double[] rotated, Matrices matrices) {
     try (Matrix g = matrices.of(layer.outputs(), layer.inputs(), rotated);
-        Matrix left = gradientVectors(layer).times(g);
-        Matrix both = left.timesTransposed(inputVectors(layer))) {
+        Matrix left = inDouble(gradientVectors(layer)).times(g);
+        Matrix both = left.timesTransposed(inDouble(inputVectors(layer)))) {
       return both.doubles();
     }
+  }
+
+  private static Matrix inDouble(Matrix vectors) {
+    if (!vectors.isDouble()) {
+      throw new IllegalStateException("the eigenvectors were read in fp32");
+    }
+    return vectors;
   }
 
   /**

@@ -33,9 +33,18 @@ public final class TokenRotation implements AutoCloseable {
       Function<LinearLayer, Matrix> inputVectors,
       Function<LinearLayer, Matrix> gradientVectors) {
     this.layers = layers;
-    for (LinearLayer layer : layers) {
-      inputBases.computeIfAbsent(layer.product(), product -> inputVectors.apply(layer).inSingle());
-      gradientBases.put(layer.name(), gradientVectors.apply(layer).inSingle());
+    boolean complete = false;
+    try {
+      for (LinearLayer layer : layers) {
+        inputBases.computeIfAbsent(
+            layer.product(), product -> inputVectors.apply(layer).inSingle());
+        gradientBases.put(layer.name(), gradientVectors.apply(layer).inSingle());
+      }
+      complete = true;
+    } finally {
+      if (!complete) {
+        close();
+      }
     }
   }
 

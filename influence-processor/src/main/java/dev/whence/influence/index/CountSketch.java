@@ -1,7 +1,6 @@
 package dev.whence.influence.index;
 
 import java.util.Locale;
-import java.util.stream.IntStream;
 
 /**
  * A fixed random projection of long vectors to k numbers: each coordinate is added, with a random
@@ -41,22 +40,21 @@ public record CountSketch(int buckets, long seed) {
 
   /**
    * Where coordinates go, for several vectors that are sketched: the hash is the larger part of the
-   * work. By all processors.
+   * work. {@linkplain Shares Side by side}.
    *
    * @param first number of the first one
    * @param n how many
    */
   int[] places(long first, int n) {
     int[] places = new int[n];
-    IntStream.range(0, (n + PIECE - 1) / PIECE)
-        .parallel()
-        .forEach(
-            piece -> {
-              int end = Math.min(n, (piece + 1) * PIECE);
-              for (int i = piece * PIECE; i < end; i++) {
-                places[i] = place(first + i);
-              }
-            });
+    Shares.forEach(
+        (n + PIECE - 1) / PIECE,
+        piece -> {
+          int end = Math.min(n, (piece + 1) * PIECE);
+          for (int i = piece * PIECE; i < end; i++) {
+            places[i] = place(first + i);
+          }
+        });
     return places;
   }
 

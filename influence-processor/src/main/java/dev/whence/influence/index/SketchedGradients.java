@@ -9,11 +9,11 @@ import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.stream.IntStream;
 
 /**
  * Whitened gradients of documents, sketched:
@@ -37,7 +37,10 @@ public final class SketchedGradients implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
 
-  /** Coordinates whose places are worked out together: 4 MiB. */
+  /** Places of coordinates are kept up to so many, of four bytes each. */
+  private static final long MOST_PLACES = 1 << 24;
+
+  /** Coordinates whose places are worked out together where they are not kept: 4 MiB. */
   private static final int BLOCK = 1 << 20;
 
   /** Coordinates that a thread reads at once: they stay in the cache next to it. */
@@ -46,6 +49,7 @@ public final class SketchedGradients implements AutoCloseable {
   private final CountSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
+  private final Map<String, int[]> places;
 
   /**
    * @param model stays the caller's to close; its layers are those of the factors
@@ -58,8 +62,24 @@ public final class SketchedGradients implements AutoCloseable {
       CountSketch sketch,
       Measure measure) {
     this.sketch = sketch;
-    this.gradients = new WhitenedGradients(model, factors, damping, measure);
     this.firsts = firsts(factors.layers());
+    this.places = places(factors.layers());
+    this.gradients = new WhitenedGradients(model, factors, damping, measure);
+  }
+
+  private Map<String, int[]> places(List<LinearLayer> layers) {
+    if (layers.stream().mapToLong(LinearLayer::elements).sum() > MOST_PLACES) {
+      return Map.of();
+    }
+    Map<String, int[]> known = new HashMap<>();
+    for (LinearLayer layer : layers) {
+      known.put(layer.name(), sketch.places(first(layer), Math.toIntExact(layer.elements())));
+    }
+    return known;
+  }
+
+  private long first(LinearLayer layer) {
+    return Objects.requireNonNull(firsts.get(layer.name()));
   }
 
   /** Number of each layer's first coordinate. */
@@ -85,14 +105,7 @@ public final class SketchedGradients implements AutoCloseable {
         documents,
         packTokens,
         (layer, found, values) ->
-            values.read(
-                elements ->
-                    add(
-                        elements,
-                        Objects.requireNonNull(firsts.get(layer.name())),
-                        found,
-                        sketches,
-                        squares)));
+            values.read(elements -> add(layer, elements, found, sketches, squares)));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
       if (!Double.isFinite(squares[i])) {
@@ -107,27 +120,33 @@ public final class SketchedGradients implements AutoCloseable {
   }
 
   /**
-   * Adds a layer's part to sketches and squared norms, by all processors (the common pool, whatever
-   * the engine's threads are), each of them at another document. Places are worked out once for all
+   * Adds a layer's part to sketches and squared norms. Places are worked out once for all
    * documents: that is most of the work.
    *
    * @param values [found, elements of the layer]
-   * @param first number of the layer's first coordinate
    * @param found whose they are
    */
   private void add(
-      FloatBuffer values, long first, List<Integer> found, float[][] sketches, double[] squares) {
+      LinearLayer layer,
+      FloatBuffer values,
+      List<Integer> found,
+      float[][] sketches,
+      double[] squares) {
     int elements = values.remaining() / found.size();
-    for (int from = 0; from < elements; from += BLOCK) {
+    int[] known = places.get(layer.name());
+    int block = known == null ? BLOCK : elements;
+    for (int from = 0; from < elements; from += block) {
       int start = from;
-      int[] places = sketch.places(first + start, Math.min(BLOCK, elements - start));
-      IntStream.range(0, found.size())
-          .parallel()
-          .forEach(
-              i -> {
-                int document = found.get(i);
-                squares[document] += add(values, i * elements + start, places, sketches[document]);
-              });
+      int[] here =
+          known == null
+              ? sketch.places(first(layer) + start, Math.min(BLOCK, elements - start))
+              : known;
+      Shares.forEach(
+          found.size(),
+          i -> {
+            int document = found.get(i);
+            squares[document] += add(values, i * elements + start, here, sketches[document]);
+          });
     }
   }
 

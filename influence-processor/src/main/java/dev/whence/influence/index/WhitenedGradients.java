@@ -58,16 +58,33 @@ public final class WhitenedGradients implements AutoCloseable {
    */
   public WhitenedGradients(
       TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure) {
+    this(model, factors, lambda0, measure, ROOM);
+  }
+
+  /**
+   * @param elements of vectors that are computed together; of one document if it has more
+   */
+  WhitenedGradients(
+      TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure, int elements) {
     this.model = model;
     this.measure = measure;
-    this.rotation = new TokenRotation(factors);
-    for (LinearLayer layer : factors.layers()) {
-      whitening.put(
-          layer.name(),
-          model.matrices().of(layer.outputs(), layer.inputs(), scale(factors, layer, lambda0)));
-    }
     long largest = factors.layers().stream().mapToLong(LinearLayer::elements).max().orElse(0);
-    this.room = model.matrices().room(1, Math.toIntExact(Math.max(ROOM, largest)));
+    this.room = model.matrices().room(1, Math.toIntExact(Math.max(elements, largest)));
+    boolean complete = false;
+    try {
+      for (LinearLayer layer : factors.layers()) {
+        whitening.put(
+            layer.name(),
+            model.matrices().of(layer.outputs(), layer.inputs(), scale(factors, layer, lambda0)));
+      }
+      this.rotation = new TokenRotation(factors);
+      complete = true;
+    } finally {
+      if (!complete) {
+        room.close();
+        whitening.values().forEach(Matrix::close);
+      }
+    }
   }
 
   /** 1 / sqrt(Lambda + lambda0), [O, I]. */
@@ -147,7 +164,7 @@ public final class WhitenedGradients implements AutoCloseable {
           (layer, gradients, inputs) -> {
             Matrix scale = Objects.requireNonNull(whitening.get(layer.name()));
             List<Taps.Run> all = runs.apply(taps, layer);
-            int atOnce = (int) Math.max(1, ROOM / layer.elements());
+            int atOnce = (int) Math.max(1, room.columns() / layer.elements());
             for (int from = 0; from < all.size(); from += atOnce) {
               List<Taps.Run> some = all.subList(from, Math.min(from + atOnce, all.size()));
               try (Matrix values = gradients.scaledProducts(inputs, some, scale, room)) {

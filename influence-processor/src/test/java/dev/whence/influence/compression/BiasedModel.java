@@ -15,10 +15,10 @@ import java.util.Map;
 import java.util.Random;
 
 /** Tiny-base made a Qwen2: without norms of queries and keys, with Gaussian biases. */
-final class BiasedModel {
+public final class BiasedModel {
   private BiasedModel() {}
 
-  static Path write(Path directory, double deviation) throws IOException {
+  public static Path write(Path directory, double deviation) throws IOException {
     Path model = BundledModels.unpack("tiny-base");
     Files.createDirectories(directory);
     for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {

@@ -516,6 +516,29 @@ class FactorsJobTest {
   }
 
   @Test
+  void eigenvectorsThatAreMissingOrOfAnotherJobAreNamed(@TempDir Path directory)
+      throws IOException {
+    Files.copy(whole.resolve("lambda.factors"), directory.resolve("lambda.factors"));
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("eigenvectors.factors could not be read");
+    Path other =
+        TinyFactors.compute(
+            model, corpus, directory.resolve("other"), TinyFactors.OPTIONS.withSeed(9));
+    Files.copy(other.resolve("eigenvectors.factors"), directory.resolve("eigenvectors.factors"));
+    for (boolean single : new boolean[] {false, true}) {
+      assertThatThrownBy(
+              () ->
+                  (single
+                          ? EkfacFactors.readInSingle(directory, model.matrices())
+                          : EkfacFactors.read(directory, model.matrices()))
+                      .close())
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("is of other eigenvectors than eigenvectors.factors");
+    }
+  }
+
+  @Test
   void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
     for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
       Files.copy(whole.resolve(name), directory.resolve(name));
@@ -541,6 +564,12 @@ class FactorsJobTest {
             .containsExactly(rounded(factors.gradientVectors(layer).doubles()));
         assertThat(single.lambda(layer)).containsExactly(factors.lambda(layer));
       }
+      LinearLayer layer = factors.layers().get(0);
+      double[] gradient = new double[Math.toIntExact(layer.elements())];
+      assertThatThrownBy(() -> single.rotate(layer, gradient, model.matrices()))
+          .isInstanceOf(IllegalStateException.class);
+      assertThatThrownBy(() -> single.rotateBack(layer, gradient, model.matrices()))
+          .isInstanceOf(IllegalStateException.class);
     }
   }
 

@@ -1,0 +1,240 @@
+package dev.whence.influence.index;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.whence.engine.kernel.Labels;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.engine.training.Example;
+import dev.whence.influence.SampleCorpus;
+import dev.whence.influence.TinyFactors;
+import dev.whence.influence.compression.BiasedModel;
+import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.model.Measure;
+import dev.whence.influence.model.TappedModel;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Whitened gradients and their sketches, against each document's whole gradient turned in fp64: of
+ * a model whose queries, keys and values have biases.
+ */
+class SketchedGradientsTest {
+  private static final int PACK_TOKENS = 64;
+  private static final CountSketch SKETCH = new CountSketch(512, 7);
+
+  @TempDir private static Path shared;
+
+  private static TappedModel model;
+  private static Path factorsPath;
+  private static EkfacFactors factors;
+
+  /** Short ones, one of several pieces and packs, one of one piece in the midst, a long one. */
+  private static final List<CorpusDocument> DOCUMENTS =
+      List.of(
+          document(1, 12),
+          document(2, 40, 50, 30, 9),
+          document(3, 5),
+          document(4, 30),
+          document(5, 60),
+          document(6, 20, 3),
+          document(7, 17));
+
+  @BeforeAll
+  static void compute() throws Exception {
+    Path biased = BiasedModel.write(shared.resolve("qwen2"), 0.5);
+    model = TappedModel.open(biased, TinyFactors.LAYERS, TinyFactors.CPU);
+    Path corpus =
+        SampleCorpus.write(shared.resolve("corpus.jsonl"), TinyFactors.documents().subList(0, 10));
+    factorsPath =
+        TinyFactors.compute(model, corpus, shared.resolve("factors"), TinyFactors.OPTIONS);
+    factors = EkfacFactors.read(factorsPath, model.matrices());
+  }
+
+  @AfterAll
+  static void close() {
+    factors.close();
+    model.close();
+  }
+
+  @AfterEach
+  void together() {
+    TorchRuntime.workTogether(2);
+  }
+
+  private static CorpusDocument document(int line, int... lengths) {
+    List<Example> pieces = new ArrayList<>();
+    for (int length : lengths) {
+      int[] tokens = new int[length];
+      float[] weights = new float[length];
+      for (int i = 0; i < length; i++) {
+        tokens[i] = 10 + (i * 7 + line * 13 + pieces.size()) % 50;
+        weights[i] = i == 0 ? 0 : 1;
+      }
+      pieces.add(new Example(tokens, weights));
+    }
+    return new CorpusDocument(new CorpusDocument.Reference(line, 0, 0), "line-" + line, "", pieces);
+  }
+
+  /** By layer: Q_S' g Q_A / sqrt(Lambda + lambda0), the gradient summed over the pieces. */
+  private static Map<String, double[]> expected(CorpusDocument document) {
+    Map<String, double[]> sums = new LinkedHashMap<>();
+    for (Example piece : document.examples()) {
+      List<Example> sloped =
+          model.sloped(List.of(piece), Measure.LOG_LIKELIHOOD, piece.tokens().length);
+      try (Taps taps =
+          model.tap(model.pack(sloped, piece.tokens().length).get(0), new Labels.Given())) {
+        for (LinearLayer layer : factors.layers()) {
+          try (Matrix g = taps.gradient(layer).transposedTimes(taps.input(layer))) {
+            add(sums.computeIfAbsent(layer.name(), name -> new double[size(layer)]), g.doubles());
+          }
+        }
+      }
+    }
+    Map<String, double[]> whitened = new LinkedHashMap<>();
+    for (LinearLayer layer : factors.layers()) {
+      double[] turned =
+          factors.rotate(layer, Objects.requireNonNull(sums.get(layer.name())), model.matrices());
+      double damping = Damping.DEFAULT.of(factors, layer);
+      for (int i = 0; i < turned.length; i++) {
+        turned[i] /= Math.sqrt(factors.lambda(layer)[i] + damping);
+      }
+      whitened.put(layer.name(), turned);
+    }
+    return whitened;
+  }
+
+  private static int size(LinearLayer layer) {
+    return Math.toIntExact(layer.elements());
+  }
+
+  private static void add(double[] sum, double[] values) {
+    for (int i = 0; i < sum.length; i++) {
+      sum[i] += values[i];
+    }
+  }
+
+  private static double norm(Map<String, double[]> vector) {
+    double squares = 0;
+    for (double[] values : vector.values()) {
+      for (double value : values) {
+        squares += value * value;
+      }
+    }
+    return Math.sqrt(squares);
+  }
+
+  /** One document at a time, two, and all of a pack. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 100})
+  void partsAreTheWholeGradientsTurnedAndDividedHoweverManyAreComputedTogether(int atOnce) {
+    assertThat(factors.layers()).anyMatch(LinearLayer::bias);
+    List<Map<String, float[]>> found = new ArrayList<>();
+    DOCUMENTS.forEach(document -> found.add(new LinkedHashMap<>()));
+    int[] most = {0};
+    long largest = factors.layers().stream().mapToLong(LinearLayer::elements).max().orElseThrow();
+    int room = Math.toIntExact(atOnce * largest);
+    try (WhitenedGradients gradients =
+        new WhitenedGradients(model, factors, Damping.DEFAULT, Measure.LOG_LIKELIHOOD, room)) {
+      gradients.forEach(
+          DOCUMENTS,
+          PACK_TOKENS,
+          (layer, documents, values) -> {
+            if (layer.elements() == largest) {
+              most[0] = Math.max(most[0], documents.size());
+            }
+            assertThat(values.rows()).isEqualTo(documents.size());
+            float[] parts = values.floats();
+            for (int i = 0; i < documents.size(); i++) {
+              float[] part =
+                  java.util.Arrays.copyOfRange(parts, i * size(layer), (i + 1) * size(layer));
+              assertThat(found.get(documents.get(i)).put(layer.name(), part))
+                  .as("a document has one part in a layer")
+                  .isNull();
+            }
+          });
+    }
+    if (atOnce < 100) {
+      assertThat(most[0]).isEqualTo(atOnce);
+    } else {
+      assertThat(most[0]).isGreaterThan(2);
+    }
+    for (int d = 0; d < DOCUMENTS.size(); d++) {
+      Map<String, double[]> expected = expected(DOCUMENTS.get(d));
+      double tolerance = 1e-5 * norm(expected);
+      assertThat(found.get(d).keySet()).isEqualTo(expected.keySet());
+      for (LinearLayer layer : factors.layers()) {
+        double[] wanted = Objects.requireNonNull(expected.get(layer.name()));
+        float[] part = Objects.requireNonNull(found.get(d).get(layer.name()));
+        for (int i = 0; i < wanted.length; i++) {
+          assertThat((double) part[i])
+              .as("document %d, %s, element %d", d, layer.name(), i)
+              .isCloseTo(wanted[i], within(tolerance));
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2})
+  void sketchesAreThoseOfTheWholeVectorsWhetherThreadsShareThemOrNot(int threads) {
+    TorchRuntime.workTogether(threads);
+    try (SketchedGradients gradients = gradients(factors)) {
+      List<SketchedGradients.Vector> vectors = gradients.of(DOCUMENTS, PACK_TOKENS);
+      assertThat(vectors).hasSameSizeAs(DOCUMENTS);
+      for (int d = 0; d < vectors.size(); d++) {
+        Map<String, double[]> expected = expected(DOCUMENTS.get(d));
+        float[] sketch = new float[SKETCH.buckets()];
+        long first = 0;
+        for (LinearLayer layer : factors.layers()) {
+          double[] values = Objects.requireNonNull(expected.get(layer.name()));
+          float[] rounded = new float[values.length];
+          for (int i = 0; i < values.length; i++) {
+            rounded[i] = (float) values[i];
+          }
+          SKETCH.add(rounded, first, sketch);
+          first += layer.elements();
+        }
+        double norm = norm(expected);
+        assertThat(vectors.get(d).norm()).isCloseTo(norm, within(1e-5 * norm));
+        for (int i = 0; i < sketch.length; i++) {
+          assertThat((double) vectors.get(d).sketch()[i]).isCloseTo(sketch[i], within(1e-4 * norm));
+        }
+      }
+    }
+  }
+
+  @Test
+  void anIndexIsTheSameWithEigenvectorsReadInSinglePrecision() {
+    try (EkfacFactors single = EkfacFactors.readInSingle(factorsPath, model.matrices());
+        SketchedGradients of = gradients(factors);
+        SketchedGradients ofSingle = gradients(single)) {
+      List<SketchedGradients.Vector> expected = of.of(DOCUMENTS, PACK_TOKENS);
+      List<SketchedGradients.Vector> found = ofSingle.of(DOCUMENTS, PACK_TOKENS);
+      for (int d = 0; d < expected.size(); d++) {
+        assertThat(found.get(d).sketch()).containsExactly(expected.get(d).sketch());
+        assertThat(found.get(d).norm()).isEqualTo(expected.get(d).norm());
+      }
+    }
+  }
+
+  private static SketchedGradients gradients(EkfacFactors of) {
+    return new SketchedGradients(model, of, Damping.DEFAULT, SKETCH, Measure.LOG_LIKELIHOOD);
+  }
+}
