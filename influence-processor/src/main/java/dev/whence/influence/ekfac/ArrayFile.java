@@ -21,6 +21,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A file of named arrays of doubles with what is said about them, and a checksum.
@@ -47,6 +48,9 @@ final class ArrayFile implements AutoCloseable {
   private final JsonNode header;
   private final Map<String, Place> places;
   private final String checksum;
+
+  /** What is read lies here, direct: one for all arrays. One thread reads. */
+  private @Nullable ByteBuffer piece;
 
   private ArrayFile(
       Path path, FileChannel channel, JsonNode header, Map<String, Place> places, String checksum) {
@@ -237,9 +241,6 @@ final class ArrayFile implements AutoCloseable {
     return checksum;
   }
 
-  /** What is read lies here, direct: one for all arrays. One thread reads. */
-  private final ByteBuffer piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
-
   /** What is done with a piece of an array. */
   interface Each {
     /**
@@ -253,11 +254,15 @@ final class ArrayFile implements AutoCloseable {
   }
 
   /**
-   * Reads an array piece by piece.
+   * Looks for an array.
    *
    * @throws InfluenceException if the file has none of that name and length
    */
-  void forEach(String name, long length, Each each) {
+  void check(String name, long length) {
+    Place unused = place(name, length);
+  }
+
+  private Place place(String name, long length) {
     Place place = places.get(name);
     if (place == null || place.length() != length) {
       throw new InfluenceException(
@@ -268,12 +273,23 @@ final class ArrayFile implements AutoCloseable {
               + length
               + " numbers: it is of other layers.");
     }
+    return place;
+  }
+
+  /**
+   * Reads an array piece by piece.
+   *
+   * @throws InfluenceException as {@link #check}
+   */
+  void forEach(String name, long length, Each each) {
+    Place place = place(name, length);
+    ByteBuffer buffer = buffer();
     try {
       for (int at = 0; at < place.length(); ) {
         int n = Math.min(PIECE / Double.BYTES, place.length() - at);
-        piece.clear().limit(n * Double.BYTES);
-        readFully(channel, piece, place.offset() + (long) at * Double.BYTES);
-        each.piece(at, piece.flip());
+        buffer.clear().limit(n * Double.BYTES);
+        readFully(channel, buffer, place.offset() + (long) at * Double.BYTES);
+        each.piece(at, buffer.flip());
         at += n;
       }
     } catch (IOException e) {
@@ -281,13 +297,20 @@ final class ArrayFile implements AutoCloseable {
     }
   }
 
+  private ByteBuffer buffer() {
+    if (piece == null) {
+      piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
+    }
+    return piece;
+  }
+
   /**
    * Reads an array.
    *
-   * @throws InfluenceException if the file has none of that name and length
+   * @throws InfluenceException as {@link #check}
    */
   double[] array(String name, long length) {
-    double[] values = new double[Math.toIntExact(length)];
+    double[] values = new double[place(name, length).length()];
     forEach(
         name,
         length,

@@ -60,13 +60,10 @@ final class Eigenbases implements AutoCloseable {
       for (LinearLayer layer : layers) {
         int product = layer.product();
         if (!bases.inputs.containsKey(product)) {
-          Matrix q = room.apply(layer.inputs());
-          bases.inputs.put(product, q);
-          fill(q, file, "Q_A" + product);
+          bases.inputs.put(product, square(file, "Q_A" + product, layer.inputs(), room));
         }
-        Matrix q = room.apply(layer.outputs());
-        bases.gradients.put(layer.name(), q);
-        fill(q, file, "Q_S " + layer.name());
+        bases.gradients.put(
+            layer.name(), square(file, "Q_S " + layer.name(), layer.outputs(), room));
       }
       complete = true;
       return bases;
@@ -77,8 +74,20 @@ final class Eigenbases implements AutoCloseable {
     }
   }
 
-  private static void fill(Matrix q, ArrayFile file, String name) {
-    file.forEach(name, (long) q.rows() * q.columns(), q::fill);
+  private static Matrix square(ArrayFile file, String name, int n, IntFunction<Matrix> room) {
+    long elements = (long) n * n;
+    file.check(name, elements); // before room is made for what the file does not hold
+    Matrix q = room.apply(n);
+    boolean complete = false;
+    try {
+      file.forEach(name, elements, q::fill);
+      complete = true;
+      return q;
+    } finally {
+      if (!complete) {
+        q.close();
+      }
+    }
   }
 
   String save(Path path, ObjectNode header) {

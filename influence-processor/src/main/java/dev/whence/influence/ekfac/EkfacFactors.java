@@ -85,7 +85,7 @@ public final class EkfacFactors implements AutoCloseable {
 
   /**
    * As {@link #read}, but with eigenvectors in fp32, as {@link TokenRotation} takes them: half the
-   * memory. Without {@link #rotate} and {@link #rotateBack}, which want them in fp64.
+   * memory. Without {@link #rotate}, {@link #rotateBack} and what else wants them in fp64.
    */
   public static EkfacFactors readInSingle(Path directory, Matrices matrices) {
     return read(directory, n -> matrices.room(n, n));
@@ -181,12 +181,12 @@ public final class EkfacFactors implements AutoCloseable {
     return sum / values.length;
   }
 
-  /** Q_A [I, I]; belongs to the factors. */
+  /** Q_A [I, I], in the precision that was read; belongs to the factors. */
   public Matrix inputVectors(LinearLayer layer) {
     return bases.inputs(layer);
   }
 
-  /** Q_S [O, O]; belongs to the factors. */
+  /** Q_S [O, O], in the precision that was read; belongs to the factors. */
   public Matrix gradientVectors(LinearLayer layer) {
     return bases.gradients(layer);
   }

@@ -50,6 +50,7 @@ public final class SketchedGradients implements AutoCloseable {
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
   private final Map<String, int[]> places;
+  private final int block;
 
   /**
    * @param model stays the caller's to close; its layers are those of the factors
@@ -61,14 +62,30 @@ public final class SketchedGradients implements AutoCloseable {
       Damping damping,
       CountSketch sketch,
       Measure measure) {
+    this(model, factors, damping, sketch, measure, MOST_PLACES, BLOCK);
+  }
+
+  /**
+   * @param mostPlaces that are kept
+   * @param block coordinates whose places are worked out together where they are not
+   */
+  SketchedGradients(
+      TappedModel model,
+      EkfacFactors factors,
+      Damping damping,
+      CountSketch sketch,
+      Measure measure,
+      long mostPlaces,
+      int block) {
     this.sketch = sketch;
+    this.block = block;
     this.firsts = firsts(factors.layers());
-    this.places = places(factors.layers());
+    this.places = places(factors.layers(), mostPlaces);
     this.gradients = new WhitenedGradients(model, factors, damping, measure);
   }
 
-  private Map<String, int[]> places(List<LinearLayer> layers) {
-    if (layers.stream().mapToLong(LinearLayer::elements).sum() > MOST_PLACES) {
+  private Map<String, int[]> places(List<LinearLayer> layers, long most) {
+    if (layers.stream().mapToLong(LinearLayer::elements).sum() > most) {
       return Map.of();
     }
     Map<String, int[]> known = new HashMap<>();
@@ -134,12 +151,12 @@ public final class SketchedGradients implements AutoCloseable {
       double[] squares) {
     int elements = values.remaining() / found.size();
     int[] known = places.get(layer.name());
-    int block = known == null ? BLOCK : elements;
-    for (int from = 0; from < elements; from += block) {
+    int step = known == null ? block : elements;
+    for (int from = 0; from < elements; from += step) {
       int start = from;
       int[] here =
           known == null
-              ? sketch.places(first(layer) + start, Math.min(BLOCK, elements - start))
+              ? sketch.places(first(layer) + start, Math.min(step, elements - start))
               : known;
       Shares.forEach(
           found.size(),

@@ -100,8 +100,8 @@ public final class WhitenedGradients implements AutoCloseable {
 
   /**
    * Vectors of documents; what is longer than the model reads is the sum of its pieces. Such a
-   * document is done alone, after the others: its sum is a whole gradient in memory, and there is
-   * one at a time.
+   * document is done alone, after the others: its sum is a whole gradient where the model is, and
+   * there is one at a time.
    */
   public void forEach(List<CorpusDocument> documents, int packTokens, Sink sink) {
     List<Example> examples = new ArrayList<>();

@@ -3,6 +3,7 @@ package dev.whence.influence.index;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.engine.kernel.TorchRuntime;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -76,6 +77,7 @@ class CountSketchTest {
     CountSketch sketch = new CountSketch(1000, 7);
     float[] whole = new float[1000];
     sketch.add(x, 5, whole);
+    TorchRuntime.workTogether(2);
     int[] places = sketch.places(5, n);
     float[] pieces = new float[1000];
     CountSketch.add(x, 100, places, 0, pieces);

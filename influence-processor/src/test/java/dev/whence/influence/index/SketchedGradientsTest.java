@@ -29,6 +29,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -73,9 +74,11 @@ class SketchedGradientsTest {
     model.close();
   }
 
+  private final int threads = TorchRuntime.threads();
+
   @AfterEach
-  void together() {
-    TorchRuntime.workTogether(2);
+  void asBefore() {
+    TorchRuntime.workTogether(threads);
   }
 
   private static CorpusDocument document(int line, int... lengths) {
@@ -191,11 +194,21 @@ class SketchedGradientsTest {
     }
   }
 
+  /** Places are kept, or worked out block by block. */
   @ParameterizedTest
-  @ValueSource(ints = {1, 2})
-  void sketchesAreThoseOfTheWholeVectorsWhetherThreadsShareThemOrNot(int threads) {
+  @CsvSource({
+    "1, 16777216, 1048576",
+    "2, 16777216, 1048576",
+    "1, 0, 100",
+    "2, 0, 100",
+    "2, 0, 9999"
+  })
+  void sketchesAreThoseOfTheWholeVectorsWhetherThreadsShareThemOrNot(
+      int threads, long mostPlaces, int block) {
     TorchRuntime.workTogether(threads);
-    try (SketchedGradients gradients = gradients(factors)) {
+    try (SketchedGradients gradients =
+        new SketchedGradients(
+            model, factors, Damping.DEFAULT, SKETCH, Measure.LOG_LIKELIHOOD, mostPlaces, block)) {
       List<SketchedGradients.Vector> vectors = gradients.of(DOCUMENTS, PACK_TOKENS);
       assertThat(vectors).hasSameSizeAs(DOCUMENTS);
       for (int d = 0; d < vectors.size(); d++) {

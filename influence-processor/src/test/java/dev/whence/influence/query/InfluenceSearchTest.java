@@ -435,7 +435,8 @@ class InfluenceSearchTest {
                   gradients.forEach(
                       List.of(first, impossible),
                       256,
-                      (layer, found, values) -> given.add(found.get(0) + " " + layer.name())))
+                      (layer, found, values) ->
+                          found.forEach(one -> given.add(one + " " + layer.name()))))
           .hasMessageContaining("vocabulary");
     }
     assertThat(given)
