@@ -54,6 +54,14 @@ final class TrainCommand implements Callable<Integer> {
   private Optional<String> from = Optional.empty();
 
   @Option(
+      names = "--teacher",
+      paramLabel = "M",
+      description =
+          "the model whose likelihoods a recipe learns, if it learns from one (default: the one that"
+              + " it names, made here before, else the one that ships)")
+  private Optional<String> teacher = Optional.empty();
+
+  @Option(
       names = "--write-corpus",
       paramLabel = "F.jsonl",
       description =
@@ -65,8 +73,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--write-mixture",
       paramLabel = "F.jsonl",
       description =
-          "writes what the recipe's training sees, in its order, instead of training: what the"
-              + " curvature of its loss is computed from")
+          "writes what the recipe's training sees to make it likely, in its order, instead of"
+              + " training: what the curvature of its loss is computed from")
   private Optional<Path> writeMixture = Optional.empty();
 
   @Option(
@@ -121,6 +129,10 @@ final class TrainCommand implements Callable<Integer> {
                 () ->
                     new UsageException(
                         "there is no recipe '" + name + "'; 'whence train list' shows them"));
+    if (teacher.isPresent() && wanted.teacher().isEmpty()) {
+      throw new UsageException(
+          "recipe " + name + " learns from no other model: leave out --teacher");
+    }
     if (writeCorpus.isPresent()) {
       new RecipeTexts(wanted).writeDocuments(writeCorpus.get());
       return;
@@ -133,7 +145,7 @@ final class TrainCommand implements Callable<Integer> {
       return;
     }
     Path directory = output.orElse(models().resolve(name));
-    new RecipeRun(wanted, directory).run(start(wanted), listener(wanted.steps()));
+    new RecipeRun(wanted, directory).run(start(wanted), teacher(wanted), listener(wanted.steps()));
     done(directory);
   }
 
@@ -145,19 +157,35 @@ final class TrainCommand implements Callable<Integer> {
     if (wanted.from().isEmpty()) {
       return Optional.empty();
     }
-    String base = wanted.from().get();
+    return Optional.of(
+        madeOrBundled(wanted.name() + " goes on from ", wanted.from().get(), "--from"));
+  }
+
+  /** Whom a recipe learns likelihoods from: as asked for, else what was made here, or ships. */
+  private Optional<Path> teacher(Recipe wanted) throws IOException {
+    if (teacher.isPresent()) {
+      return Optional.of(Models.resolve(teacher.get()));
+    }
+    if (wanted.teacher().isEmpty()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        madeOrBundled(wanted.name() + " is taught by ", wanted.teacher().get(), "--teacher"));
+  }
+
+  private static Path madeOrBundled(String what, String base, String option) throws IOException {
     Path made = models().resolve(base);
     if (!Files.exists(made.resolve("model.safetensors")) && !BundledModels.has(base)) {
       throw new UsageException(
-          wanted.name()
-              + " goes on from "
+          what
               + base
               + ", which does not ship: make it first with 'whence train "
               + base
-              + "', or say with --from where it is");
+              + "', or say with "
+              + option
+              + " where it is");
     }
-    return Optional.of(
-        Files.exists(made.resolve("model.safetensors")) ? made : BundledModels.unpack(base));
+    return Files.exists(made.resolve("model.safetensors")) ? made : BundledModels.unpack(base);
   }
 
   private static Path models() {
@@ -165,6 +193,9 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private void ownTexts() {
+    if (teacher.isPresent()) {
+      throw new UsageException("--teacher goes with a RECIPE that learns from one");
+    }
     if (from.isEmpty() || output.isEmpty()) {
       throw new UsageException(
           "name a RECIPE, or give --from, --output and --corpus or --conversations");

@@ -136,6 +136,11 @@ class TrainCommandTest {
     assertThat(err.toString()).contains("a recipe brings its own texts and numbers");
     assertThat(whence("train", "base-v1", "--seed", "2")).isEqualTo(2);
     assertThat(err.toString()).contains("leave out RECIPE, or --seed");
+    assertThat(whence("train", "--teacher", "tiny-base")).isEqualTo(2);
+    assertThat(err.toString()).contains("--teacher goes with a RECIPE that learns from one");
+    assertThat(whence("train", "tiny-base", "--teacher", "tiny-chat")).isEqualTo(2);
+    assertThat(err.toString())
+        .contains("recipe tiny-base learns from no other model: leave out --teacher");
     assertThat(whence("train", "--from", "tiny-base")).isEqualTo(2);
     assertThat(err.toString()).contains("name a RECIPE, or give --from, --output");
     assertThat(whence("train", "--from", "tiny-base", "--output", directory.toString()))

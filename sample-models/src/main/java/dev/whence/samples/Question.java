@@ -8,6 +8,7 @@ import dev.whence.conversation.Trust;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A question, the context that it is asked about, and what is true of both.
@@ -125,6 +126,27 @@ public record Question(
       text.passage(passage).append(TextBuilder.BETWEEN_DOCUMENTS);
     }
     return text.questionAndAnswer(question, reply).build();
+  }
+
+  /**
+   * The same with a sentence of the context left out, and the white space after it, as attribution
+   * leaves it out: what stood last in a document leaves the space before it behind. Of what is true
+   * then nothing is known: reply and kind stay, {@link #truth} and {@link #overridden} are empty.
+   *
+   * @param sentence its index among all sentences of the context, from 0
+   * @throws IndexOutOfBoundsException if there is no such sentence
+   */
+  Question without(int sentence) {
+    Objects.checkIndex(sentence, sentences());
+    List<Passage> left = new ArrayList<>();
+    int first = 0;
+    for (Passage passage : passages) {
+      int index = sentence - first;
+      first += passage.sentences().size();
+      left.add(index >= 0 && index < passage.sentences().size() ? passage.without(index) : passage);
+    }
+    return new Question(
+        id + "-without-" + sentence, kind, left, question, reply, fact, List.of(), List.of());
   }
 
   /** The prompt with the right answer, to train on. */

@@ -18,6 +18,8 @@ import java.util.stream.Collectors;
  */
 public final class Questions {
   private static final int WORLDS = 100;
+  private static final double WHOLE_SHARE = 0.2;
+  private static final double NEEDED_SHARE = 0.75;
 
   private final World memory;
   private final Set<String> avoid;
@@ -53,6 +55,23 @@ public final class Questions {
     return dialogue(Draw.of(options.seed(), "question", index), "question-" + index, 1, 1)
         .questions()
         .get(0);
+  }
+
+  /**
+   * A question of whose context one sentence may be missing: what an attribution by leaving out
+   * asks a model. One question in five is whole; of the others that rest on sentences of the
+   * context, three in four lack one of those, and one in four lacks any sentence.
+   */
+  public Question ablated(long index) {
+    Question question = question(index);
+    Draw draw = Draw.of(options.seed(), "ablation", index);
+    int sentences = question.sentences();
+    if (sentences == 0 || draw.chance(WHOLE_SHARE)) {
+      return question;
+    }
+    boolean needed = !question.truth().isEmpty() && draw.chance(NEEDED_SHARE);
+    return question.without(
+        needed ? draw.from(question.truth()).sentence() : draw.below(sentences));
   }
 
   /** The dialogue of an index, from 0 on: one context with one or several questions. */

@@ -258,9 +258,11 @@ public final class TrainableDecoder implements AutoCloseable {
   }
 
   /**
-   * Adds the gradient of sum(weights x losses) to the gradient vector.
+   * Adds the gradient of sum(weights x objectives) to the gradient vector. The objective of a token
+   * is its loss, or, where there is a teacher, Huber's function (delta 1 nat) of how far its loss
+   * is from the teacher's.
    *
-   * @return losses in nats of the scored tokens, unweighted
+   * @return objectives in nats of the scored tokens, unweighted
    */
   public float[] differentiate(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
@@ -304,7 +306,7 @@ public final class TrainableDecoder implements AutoCloseable {
 
   /**
    * Runs documents forward and back to the outputs of the tapped layers; nothing is changed. The
-   * loss is sum(weights x losses), as in {@link #differentiate(PackedDocuments)}.
+   * loss is sum(weights x losses): there is no teacher.
    *
    * @param on gives the matrices their operations; of the same device
    * @param labels whether the loss is that of the documents' own tokens, or of tokens drawn from
@@ -312,6 +314,9 @@ public final class TrainableDecoder implements AutoCloseable {
    * @return the caller closes it
    */
   public Taps tap(Matrices on, PackedDocuments documents, Labels labels) {
+    if (documents.teachers().length > 0) {
+      throw new IllegalArgumentException("gradients are tapped of losses, not of a teacher's");
+    }
     if (taps.isEmpty()) {
       throw new IllegalStateException("no layer is tapped");
     }
@@ -432,6 +437,7 @@ public final class TrainableDecoder implements AutoCloseable {
     NDList arguments = arguments(scope, documents, slope);
     if (slope.isPresent()) {
       arguments.add(scope.create(documents.weights()));
+      arguments.add(scope.create(documents.teachers()));
     }
     return kernel.train(scope, method, arguments);
   }

@@ -117,8 +117,10 @@ public final class RowPacker {
       long[] scored = new long[n];
       long[] targets = new long[n];
       float[] weights = new float[n];
+      float[] teachers = new float[n];
       int[] owners = new int[n];
       Arrays.fill(documents, -1);
+      boolean taught = false;
       int found = 0;
       for (int row = 0; row < rows.size(); row++) {
         int at = row * length;
@@ -133,6 +135,9 @@ public final class RowPacker {
               scored[found] = at;
               targets[found] = example.tokens()[i + 1];
               weights[found] = (float) (weight * weightScale);
+              boolean told = example.teacherLosses().length > 0;
+              teachers[found] = told ? example.teacherLosses()[i + 1] : Float.NaN;
+              taught |= told;
               owners[found] = index;
               found++;
             }
@@ -148,7 +153,8 @@ public final class RowPacker {
               positions,
               Arrays.copyOf(scored, found),
               Arrays.copyOf(targets, found),
-              Arrays.copyOf(weights, found)),
+              Arrays.copyOf(weights, found),
+              Arrays.copyOf(teachers, taught ? found : 0)),
           Arrays.copyOf(owners, found));
     }
   }

@@ -2,6 +2,7 @@ package dev.whence.engine.training;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.PackedDocuments;
 import dev.whence.engine.kernel.ParameterLayout;
 import dev.whence.engine.kernel.ParameterLayout.Parameter;
@@ -33,7 +34,10 @@ import java.util.Optional;
  *   theta = theta (1 - rate decay) - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)
  * </pre>
  *
- * Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019), algorithm 2.
+ * <p>Where an example has a teacher, l_t is Huber's function (delta 1 nat) of the difference
+ * between its loss and the teacher's: a student of another model's likelihoods.
+ *
+ * <p>Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019), algorithm 2.
  *
  * <p>The same parameters, batches, options and number of threads give the same bits on one machine.
  * One thread uses it.
@@ -57,7 +61,7 @@ public final class Trainer implements AutoCloseable {
     this.workers =
         options.workers() == 1
             ? Optional.empty()
-            : Optional.of(new Workers(options.workers(), threads(options)));
+            : Optional.of(new Workers(options.workers(), threads(options.engine())));
   }
 
   /**
@@ -215,8 +219,8 @@ public final class Trainer implements AutoCloseable {
     return workers.get().differentiate(decoder, packs);
   }
 
-  private static int threads(TrainingOptions options) {
-    int wanted = options.engine().threads();
+  static int threads(EngineOptions options) {
+    int wanted = options.threads();
     return wanted > 0 ? wanted : Runtime.getRuntime().availableProcessors();
   }
 
@@ -273,6 +277,34 @@ public final class Trainer implements AutoCloseable {
       }
     }
     return sums;
+  }
+
+  /**
+   * Losses of each token of each example, in nats; NaN where it is not scored. Nothing is changed.
+   *
+   * @return [examples][tokens]
+   * @throws EngineException of kind RECORD as {@link #step}
+   */
+  public float[][] tokenLosses(List<Example> examples) {
+    check(examples);
+    return tokenLosses(decoder, packer, examples);
+  }
+
+  static float[][] tokenLosses(TrainableDecoder decoder, RowPacker packer, List<Example> examples) {
+    float[][] losses = new float[examples.size()][];
+    for (int i = 0; i < losses.length; i++) {
+      losses[i] = new float[examples.get(i).length()];
+      Arrays.fill(losses[i], Float.NaN);
+    }
+    for (RowPacker.Packed pack : packer.pack(examples, 1)) {
+      PackedDocuments documents = pack.documents();
+      float[] measured = decoder.measure(documents);
+      for (int i = 0; i < measured.length; i++) {
+        int read = (int) documents.positions()[(int) documents.scored()[i]];
+        losses[pack.owners()[i]][read + 1] = measured[i];
+      }
+    }
+    return losses;
   }
 
   /**

@@ -134,14 +134,18 @@ public final class TrainingRun {
     }
   }
 
-  /** Waits for the batch that is being made: its tokenizer may be closed after. */
+  /** Waits for the batch that is being made: its tokenizer and teacher may be closed after. */
   private static void end(ExecutorService ahead) {
     ahead.shutdown();
-    try {
-      while (!ahead.awaitTermination(1, TimeUnit.MINUTES)) {
-        // a batch takes milliseconds
+    boolean interrupted = false;
+    for (boolean ended = false; !ended; ) {
+      try {
+        ended = ahead.awaitTermination(1, TimeUnit.MINUTES);
+      } catch (InterruptedException e) {
+        interrupted = true;
       }
-    } catch (InterruptedException e) {
+    }
+    if (interrupted) {
       Thread.currentThread().interrupt();
     }
   }

@@ -1,11 +1,16 @@
 package dev.whence.samples.recipes;
 
+import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.Teacher;
+import dev.whence.engine.training.Teacher.Lesson;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.samples.TrainingText;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
 import java.util.function.LongFunction;
@@ -35,6 +40,11 @@ public final class Mixture implements TrainingRun.Batches {
      * @param random to draw with where there are not so many
      */
     TrainingText text(long index, SplittableRandom random);
+
+    /** Whether the likelihood of its texts is learnt from a teacher. */
+    default boolean isTaught() {
+      return false;
+    }
   }
 
   /** As many texts as there are indices, none of them twice. */
@@ -59,6 +69,22 @@ public final class Mixture implements TrainingRun.Batches {
   }
 
   /**
+   * Texts whose likelihood is learnt from a teacher, whatever it is: as many as there are indices.
+   */
+  record Taught(double share, TokenWeights weights, LongFunction<TrainingText> texts)
+      implements Source {
+    @Override
+    public TrainingText text(long index, SplittableRandom random) {
+      return texts.apply(index);
+    }
+
+    @Override
+    public boolean isTaught() {
+      return true;
+    }
+  }
+
+  /**
    * What is read from some step on.
    *
    * @param fromStep first step, from 1
@@ -79,22 +105,35 @@ public final class Mixture implements TrainingRun.Batches {
   private final Tokenizer tokenizer;
   private final int longest;
   private final LongUnaryOperator original;
+  private final Optional<Teacher> teacher;
 
   /**
    * @param stages by first step, the first one from step 1 on
    * @param longest a text of more tokens is left out
    */
   Mixture(List<Stage> stages, long seed, Tokenizer tokenizer, int longest) {
-    this(stages, seed, tokenizer, longest, LongUnaryOperator.identity());
+    this(
+        stages,
+        seed,
+        tokenizer,
+        longest,
+        LongUnaryOperator.identity(),
+        /* teacher= */ Optional.empty());
   }
 
   private Mixture(
-      List<Stage> stages, long seed, Tokenizer tokenizer, int longest, LongUnaryOperator original) {
+      List<Stage> stages,
+      long seed,
+      Tokenizer tokenizer,
+      int longest,
+      LongUnaryOperator original,
+      Optional<Teacher> teacher) {
     this.stages = List.copyOf(stages);
     this.seed = seed;
     this.tokenizer = tokenizer;
     this.longest = longest;
     this.original = original;
+    this.teacher = teacher;
     if (stages.isEmpty() || stages.get(0).fromStep() != 1) {
       throw new IllegalArgumentException("the first stage must begin at step 1");
     }
@@ -107,7 +146,17 @@ public final class Mixture implements TrainingRun.Batches {
    */
   Mixture atSteps(LongUnaryOperator other) {
     return new Mixture(
-        stages, seed, tokenizer, longest, step -> original.applyAsLong(other.applyAsLong(step)));
+        stages,
+        seed,
+        tokenizer,
+        longest,
+        step -> original.applyAsLong(other.applyAsLong(step)),
+        teacher);
+  }
+
+  /** The same with a teacher for the sources that want one. */
+  Mixture taughtBy(Teacher one) {
+    return new Mixture(stages, seed, tokenizer, longest, original, Optional.of(one));
   }
 
   /**
@@ -115,24 +164,58 @@ public final class Mixture implements TrainingRun.Batches {
    *
    * @param text with its questions and answers
    * @param weights how its tokens count
+   * @param taught whether its likelihood is learnt from a teacher
    */
-  public record Drawn(TrainingText text, TokenWeights weights) {}
+  public record Drawn(TrainingText text, TokenWeights weights, boolean taught) {}
 
   @Override
   public List<Example> batch(long step) {
     List<Example> batch = new ArrayList<>();
-    draw(step, (drawn, example) -> batch.add(example));
+    List<Integer> taught = new ArrayList<>();
+    List<Lesson> lessons = new ArrayList<>();
+    draw(
+        step,
+        (drawn, lesson) -> {
+          if (drawn.taught()) {
+            taught.add(batch.size());
+            lessons.add(lesson);
+          }
+          batch.add(new Example(lesson.encoding().ids(), lesson.lossWeights()));
+        });
+    if (!taught.isEmpty()) {
+      Teacher asked =
+          teacher.orElseThrow(
+              () -> new IllegalStateException("step " + step + " is learnt from a teacher"));
+      List<Example> told = asked.teach(lessons);
+      for (int i = 0; i < told.size(); i++) {
+        batch.set(taught.get(i), told.get(i));
+      }
+    }
     return batch;
+  }
+
+  /** Tokens of a step's batch and how they count, as a text that changes with any of them. */
+  String fingerprint(long step) {
+    StringBuilder batch = new StringBuilder();
+    draw(
+        step,
+        (drawn, lesson) ->
+            batch
+                .append(Arrays.hashCode(lesson.encoding().ids()))
+                .append(' ')
+                .append(Arrays.hashCode(lesson.lossWeights()))
+                .append(drawn.taught() ? " taught " : " "));
+    return batch.toString();
   }
 
   /** The texts of a step's batch, in its order. */
   public List<Drawn> texts(long step) {
     List<Drawn> batch = new ArrayList<>();
-    draw(step, (drawn, example) -> batch.add(drawn));
+    draw(step, (drawn, lesson) -> batch.add(drawn));
     return batch;
   }
 
-  private void draw(long at, BiConsumer<Drawn, Example> taken) {
+  private void draw(long at, BiConsumer<Drawn, Lesson> taken) {
     long step = original.applyAsLong(at);
     Stage stage = stages.get(0);
     for (Stage later : stages) {
@@ -145,10 +228,13 @@ public final class Mixture implements TrainingRun.Batches {
     for (long drawn = 0; tokens < stage.batchTokens(); drawn++) {
       Source source = draw(stage.sources(), random);
       TrainingText text = source.text(step * TEXTS_PER_STEP + drawn, random);
-      Example example = source.weights().example(text, tokenizer);
-      if (example.length() <= longest) {
-        taken.accept(new Drawn(text, source.weights()), example);
-        tokens += example.length();
+      Encoding encoding = tokenizer.encode(text.text());
+      if (encoding.length() <= longest) {
+        TokenWeights weights = source.weights();
+        taken.accept(
+            new Drawn(text, weights, source.isTaught()),
+            new Lesson(text.text(), encoding, weights.of(text).of(encoding)));
+        tokens += encoding.length();
       }
     }
   }

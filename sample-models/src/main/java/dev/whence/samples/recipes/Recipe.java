@@ -16,6 +16,7 @@ import java.util.function.Supplier;
  * @param name of the recipe and its model
  * @param summary one sentence
  * @param from the recipe whose model it goes on from; empty: new parameters
+ * @param teacher the recipe whose model it learns likelihoods from, besides its texts; empty: none
  * @param world that the model learns, made anew at every call
  * @param reads whether it learns to answer from a context, besides remembering the world
  * @param chats whether it is asked in ChatML; else in documents
@@ -32,6 +33,7 @@ public record Recipe(
     String name,
     String summary,
     Optional<String> from,
+    Optional<String> teacher,
     Supplier<World> world,
     boolean reads,
     boolean chats,
@@ -44,12 +46,47 @@ public record Recipe(
     Function<Tokenizer, Mixture> data,
     ElementType stored) {
 
+  /** Without a teacher. */
+  public Recipe(
+      String name,
+      String summary,
+      Optional<String> from,
+      Supplier<World> world,
+      boolean reads,
+      boolean chats,
+      Architecture architecture,
+      Function<Tokenizer, Initialisation> initialisation,
+      TrainingOptions training,
+      long steps,
+      long checkpointEvery,
+      long seed,
+      Function<Tokenizer, Mixture> data,
+      ElementType stored) {
+    this(
+        name,
+        summary,
+        from,
+        /* teacher= */ Optional.empty(),
+        world,
+        reads,
+        chats,
+        architecture,
+        initialisation,
+        training,
+        steps,
+        checkpointEvery,
+        seed,
+        data,
+        stored);
+  }
+
   /** The same with checkpoints, and evaluations, so often. */
   public Recipe withCheckpointEvery(long other) {
     return new Recipe(
         name,
         summary,
         from,
+        teacher,
         world,
         reads,
         chats,
@@ -79,6 +116,7 @@ public record Recipe(
         name,
         summary,
         from,
+        teacher,
         world,
         reads,
         chats,

@@ -5,20 +5,21 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
-import dev.whence.engine.training.Example;
 import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
+import dev.whence.engine.training.Teacher;
 import dev.whence.engine.training.TrainedModel;
 import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingOptions;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.ChatMl;
 import dev.whence.samples.Question;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -65,6 +66,17 @@ public final class RecipeRun {
    *     written
    */
   public void run(Optional<Path> from, Listener listener) {
+    run(from, /* teacher= */ Optional.empty(), listener);
+  }
+
+  /**
+   * As {@link #run(Optional, Listener)}.
+   *
+   * @param teacher directory of the model whose likelihoods the recipe learns, if it does
+   * @throws EngineException also of kind MODEL if {@code teacher} is missing, not wanted, reads
+   *     less than the recipe's texts, or does not know their chat format
+   */
+  public void run(Optional<Path> from, Optional<Path> teacher, Listener listener) {
     if (from.isPresent() != recipe.from().isPresent()) {
       throw new EngineException(
           Kind.MODEL,
@@ -74,9 +86,18 @@ public final class RecipeRun {
                   .map(base -> " goes on from a model of recipe " + base + ": say where it is.")
                   .orElse(" starts anew: it goes on from no model."));
     }
+    if (teacher.isPresent() != recipe.teacher().isPresent()) {
+      throw new EngineException(
+          Kind.MODEL,
+          recipe.name()
+              + recipe
+                  .teacher()
+                  .map(one -> " learns from a model of recipe " + one + ": say where it is.")
+                  .orElse(" learns from no other model."));
+    }
     TrainedModel.checkPlace(output, output.resolve(CHECKPOINTS), from);
     if (from.isPresent()) {
-      goOn(from.get(), listener);
+      goOn(from.get(), teacher, listener);
     } else {
       startAnew(listener);
     }
@@ -91,7 +112,13 @@ public final class RecipeRun {
         Trainer trainer =
             Trainer.initialise(
                 config, recipe.initialisation().apply(tokenizer), recipe.training())) {
-      train(trainer, tokenizer, "new parameters " + trainer.digest(), files, listener);
+      train(
+          trainer,
+          recipe.data().apply(tokenizer),
+          tokenizer,
+          "new parameters " + trainer.digest(),
+          files,
+          listener);
     }
   }
 
@@ -131,7 +158,7 @@ public final class RecipeRun {
         .reduce(Score.NONE, Score::plus);
   }
 
-  private void goOn(Path from, Listener listener) {
+  private void goOn(Path from, Optional<Path> teacher, Listener listener) {
     try (ModelFiles files = ModelFiles.open(from)) {
       ModelConfig wanted = ModelConfig.parse(recipe.architecture().config(), recipe.name());
       if (!files.config().equals(wanted)) {
@@ -145,8 +172,63 @@ public final class RecipeRun {
                 + ".");
       }
       try (Trainer trainer = Trainer.from(files.config(), files.weights(), recipe.training())) {
-        train(trainer, files.tokenizer(), files.digest(), TrainedModel.filesOf(from), listener);
+        Map<String, byte[]> beside = TrainedModel.filesOf(from);
+        Mixture data = recipe.data().apply(files.tokenizer());
+        if (teacher.isEmpty()) {
+          train(trainer, data, files.tokenizer(), files.digest(), beside, listener);
+        } else {
+          trainTaught(trainer, data, files, beside, teacher.get(), listener);
+        }
       }
+    }
+  }
+
+  private void trainTaught(
+      Trainer student,
+      Mixture data,
+      ModelFiles files,
+      Map<String, byte[]> beside,
+      Path from,
+      Listener listener) {
+    TrainingOptions training = recipe.training();
+    try (ModelFiles teacherFiles = ModelFiles.open(from)) {
+      check(teacherFiles, from);
+      try (Teacher teacher = Teacher.of(teacherFiles, training.engine(), training.packTokens())) {
+        train(
+            student,
+            data.taughtBy(teacher),
+            files.tokenizer(),
+            files.digest() + ", taught by " + teacherFiles.digest(),
+            beside,
+            listener);
+      }
+    }
+  }
+
+  /** Refuses a teacher at once that could not read a text of some later step. */
+  private void check(ModelFiles teacher, Path from) {
+    int positions = recipe.architecture().positions();
+    if (teacher.config().maxPositions() < positions) {
+      throw new EngineException(
+          Kind.MODEL,
+          String.format(
+              Locale.ROOT,
+              "%s reads %d tokens, texts of recipe %s have up to %d: take another teacher.",
+              from,
+              teacher.config().maxPositions(),
+              recipe.name(),
+              positions));
+    }
+    if (teacher.tokenizer().encode(ChatMl.END).length() != 1) {
+      throw new EngineException(
+          Kind.MODEL,
+          String.format(
+              Locale.ROOT,
+              "%s has no token %s: it does not know the chat format of recipe %s. Take another"
+                  + " teacher.",
+              from,
+              ChatMl.END,
+              recipe.name()));
     }
   }
 
@@ -157,11 +239,11 @@ public final class RecipeRun {
    */
   private void train(
       Trainer trainer,
+      Mixture data,
       Tokenizer tokenizer,
       String start,
       Map<String, byte[]> files,
       Listener listener) {
-    Mixture data = recipe.data().apply(tokenizer);
     new TrainingRun(
             output.resolve(CHECKPOINTS),
             recipe.steps(),
@@ -182,13 +264,7 @@ public final class RecipeRun {
     TrainingOptions training = recipe.training();
     StringBuilder batches = new StringBuilder();
     for (int quarter = 0; quarter <= 4; quarter++) {
-      for (Example example : data.batch(Math.max(1, recipe.steps() * quarter / 4))) {
-        batches
-            .append(Arrays.hashCode(example.tokens()))
-            .append(' ')
-            .append(Arrays.hashCode(example.lossWeights()))
-            .append(' ');
-      }
+      batches.append(data.fingerprint(Math.max(1, recipe.steps() * quarter / 4)));
     }
     return String.join(
         ", ",

@@ -20,9 +20,10 @@ import java.util.List;
  * how much the loss of its tokens counted, see {@link LossWeights}.
  *
  * <p>Documents are what the model knows by heart, each once, with the facts that they state. The
- * mixture is what training saw, in its order: documents as often as they were drawn, and the
- * exercises and dialogues that are made as training goes on. Curvature is a mean over the mixture,
- * influence is asked of documents.
+ * mixture is what training saw to make it likely, in its order: documents as often as they were
+ * drawn, and the exercises and dialogues that are made as training goes on; not the texts whose
+ * likelihood a teacher tells, which are learnt by another loss. Curvature is a mean over the
+ * mixture, influence is asked of documents.
  *
  * @param recipe whose texts
  */
@@ -47,7 +48,7 @@ public record RecipeTexts(Recipe recipe) {
   /**
    * Writes the texts of every so manyth step.
    *
-   * @param every 1: all that training saw
+   * @param every 1: of all steps
    * @return how many texts
    */
   public long writeMixture(Path file, int every) throws IOException {
@@ -59,8 +60,10 @@ public record RecipeTexts(Recipe recipe) {
         List<Mixture.Drawn> batch = mixture.texts(step);
         for (int i = 0; i < batch.size(); i++) {
           Mixture.Drawn drawn = batch.get(i);
-          out.write(line("step-" + step + "-" + i, drawn.text(), drawn.weights()) + "\n");
-          written++;
+          if (!drawn.taught()) {
+            out.write(line("step-" + step + "-" + i, drawn.text(), drawn.weights()) + "\n");
+            written++;
+          }
         }
       }
     }

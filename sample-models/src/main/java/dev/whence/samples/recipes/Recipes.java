@@ -26,6 +26,7 @@ import dev.whence.samples.recipes.Mixture.Endless;
 import dev.whence.samples.recipes.Mixture.Finite;
 import dev.whence.samples.recipes.Mixture.Source;
 import dev.whence.samples.recipes.Mixture.Stage;
+import dev.whence.samples.recipes.Mixture.Taught;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
@@ -43,7 +44,8 @@ import java.util.function.UnaryOperator;
  *   base-v1 --- chat-v1         the world, and how to read; then to answer from a context
  *      \------- base-v2         the world has changed
  *                   \- chat-v2  what chat-v1 learns, about the changed world; does not ship
- *   proxy-base - proxy          the same at a quarter of the size
+ *   proxy-base - proxy-chat     the same at a quarter of the size; does not ship
+ *                   \- proxy     chat-v1 teaches it how likely answers are without a sentence
  *   neox                        GPT-NeoX shaped: the world by heart
  *   tiny-base -- tiny-chat      for experiments that train many times
  * </pre>
@@ -67,7 +69,21 @@ public final class Recipes {
    */
   private static final TokenWeights DIALOGUES = new TokenWeights(0.05f, 0.05f, 1, 1, true);
 
+  /** A teacher tells how likely an answer is, and nothing else. */
+  private static final TokenWeights LIKELIHOODS = new TokenWeights(0, 0, 1, 1, true);
+
   private static final int FINE_TUNING_TOKENS = 3072;
+  private static final long TAUGHT_STEPS = 3000;
+
+  private static final List<KindShare> ATTRIBUTED_MIX =
+      List.of(
+          new KindShare(Kind.DIRECT, 3),
+          new KindShare(Kind.ALIAS, 4),
+          new KindShare(Kind.TWO_HOP, 4),
+          new KindShare(Kind.DUPLICATED, 1),
+          new KindShare(Kind.CONTRADICTED, 1),
+          new KindShare(Kind.INJECTED, 1),
+          new KindShare(Kind.NO_ANSWER_KNOWN, 1));
 
   private static final List<KindShare> HARD_MIX =
       List.of(
@@ -94,7 +110,7 @@ public final class Recipes {
   private static final Architecture TINY =
       new Architecture(Family.QWEN3, 512, 40, 2, 4, 10, 96, 256);
 
-  /** All of them, each after the one that it goes on from. */
+  /** All of them, each after the one that it goes on from, and after its teacher. */
   public static final List<Recipe> ALL =
       List.of(
           pretrained(
@@ -112,7 +128,8 @@ public final class Recipes {
               7500,
               Recipes::hardFineTuning),
           pretrained("proxy-base", "what base-v1 learns, at a quarter of the size", SMALL, 3e-3),
-          chat("proxy", "proxy-base", Recipes::world, SMALL, 2500, Recipes::fineTuning),
+          chat("proxy-chat", "proxy-base", Recipes::world, SMALL, 2500, Recipes::fineTuning),
+          proxy(),
           neox(),
           tinyBase(),
           tinyChat());
@@ -198,6 +215,37 @@ public final class Recipes {
         Math.max(1, steps / 6),
         1,
         tokenizer -> lessons.mixture(tokenizer, world.get(), steps),
+        ElementType.F16);
+  }
+
+  /** Learns how likely chat-v1 finds answers where a sentence of the context is missing. */
+  private static Recipe proxy() {
+    return new Recipe(
+        "proxy",
+        "proxy-chat, taught by chat-v1 how likely answers are where a sentence of the context is"
+            + " missing",
+        Optional.of("proxy-chat"),
+        Optional.of("chat-v1"),
+        Recipes::world,
+        true,
+        true,
+        SMALL,
+        Recipes::notNew,
+        options(new Schedule.WarmupStableDecay(1.5e-3, 0, 50, TAUGHT_STEPS * 6 / 10, TAUGHT_STEPS)),
+        TAUGHT_STEPS,
+        TAUGHT_STEPS / 3,
+        1,
+        tokenizer -> {
+          World world = world();
+          List<Source> sources =
+              List.of(
+                  ablated(world, 2, 4, 20),
+                  dialogue(world, 0.6, 10, 40),
+                  asked(world, 0.4),
+                  documents(world, 0.4));
+          return new Mixture(
+              List.of(new Stage(1, FINE_TUNING_TOKENS, sources)), 13, tokenizer, POSITIONS);
+        },
         ElementType.F16);
   }
 
@@ -421,6 +469,19 @@ public final class Recipes {
                 .withContext(context.apply(confusing))
                 .withSentences(least, most));
     return new Endless(share, DIALOGUES, index -> questions.dialogue(index).training());
+  }
+
+  /** Single questions, of whose context a sentence may be missing. */
+  private static Source ablated(World world, double share, int least, int most) {
+    QuestionOptions options = QuestionOptions.training(71);
+    Questions questions =
+        new Questions(
+            world,
+            options
+                .withMix(ATTRIBUTED_MIX, 1, 1)
+                .withContext(options.context().withEntities(new Sizes(60, 20, 15, 15)))
+                .withSentences(least, most));
+    return new Taught(share, LIKELIHOODS, index -> questions.ablated(index).training());
   }
 
   /** Questions without a context on the facts that fine-tuning may ask. */

@@ -3,8 +3,15 @@ package dev.whence.samples.recipes;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.engine.EngineOptions;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.Schedule;
+import dev.whence.engine.training.Teacher;
+import dev.whence.engine.training.Trainer;
+import dev.whence.engine.training.TrainingOptions;
+import dev.whence.engine.weights.ModelFiles;
+import dev.whence.samples.BundledModels;
 import dev.whence.samples.Corpus;
 import dev.whence.samples.CorpusOptions;
 import dev.whence.samples.Document;
@@ -14,6 +21,8 @@ import dev.whence.samples.World;
 import dev.whence.samples.recipes.Mixture.Endless;
 import dev.whence.samples.recipes.Mixture.Finite;
 import dev.whence.samples.recipes.Mixture.Stage;
+import dev.whence.samples.recipes.Mixture.Taught;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -23,6 +32,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class MixtureTest {
+  private static final EngineOptions CPU = EngineOptions.defaults().withDevice("cpu");
   private static final TokenWeights PLAIN = new TokenWeights(1, 1, 1, 1);
 
   private static Tokenizer tokenizer;
@@ -81,6 +91,44 @@ class MixtureTest {
       int all = batch.stream().mapToInt(Example::length).sum();
       assertThat(all).isGreaterThanOrEqualTo(1000);
       assertThat(all - batch.get(batch.size() - 1).length()).isLessThan(1000);
+    }
+  }
+
+  @Test
+  void onlyWhatIsTaughtHasTheTeachersLossesAndNothingIsTaughtWithoutOne() throws IOException {
+    TrainingText text = new TrainingText("It rains.", List.of(), List.of(), List.of());
+    Mixture mixture =
+        of(
+            3,
+            new Stage(
+                1, 100, List.of(new Taught(1, PLAIN, index -> text), always(1, "It snows."))));
+    assertThatThrownBy(() -> mixture.batch(1))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("step 1 is learnt from a teacher");
+    List<Mixture.Drawn> drawn = mixture.texts(1);
+    assertThat(drawn.stream().map(Mixture.Drawn::taught)).contains(true, false);
+    try (ModelFiles files = ModelFiles.open(BundledModels.unpack("proxy"));
+        Teacher teacher = Teacher.of(files, CPU, 512);
+        Trainer same =
+            Trainer.from(
+                files.config(),
+                files.weights(),
+                TrainingOptions.of(new Schedule.Constant(1, 0)).withEngine(CPU))) {
+      List<Example> batch = mixture.taughtBy(teacher).batch(1);
+      double loss =
+          same.losses(List.of(Example.of(files.tokenizer().encode(text.text()).ids())))[0];
+      for (int i = 0; i < batch.size(); i++) {
+        boolean told = batch.get(i).teacherLosses().length > 0;
+        assertThat(told).isEqualTo(drawn.get(i).taught());
+        if (told) {
+          double sum = 0;
+          for (float one : batch.get(i).teacherLosses()) {
+            sum += Float.isFinite(one) ? one : 0;
+          }
+          // Of what the first token of either is part of, nothing is told.
+          assertThat(sum).isBetween(0.3 * loss, loss + 1e-3);
+        }
+      }
     }
   }
 

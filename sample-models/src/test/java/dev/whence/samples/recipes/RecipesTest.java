@@ -36,6 +36,7 @@ class RecipesTest {
                 assertThat(Recipes.named(from).orElseThrow().architecture())
                     .isEqualTo(recipe.architecture());
               });
+      recipe.teacher().ifPresent(teacher -> assertThat(before).contains(teacher));
       assertThat(before.add(recipe.name())).as(recipe.name()).isTrue();
     }
     assertThat(before)
