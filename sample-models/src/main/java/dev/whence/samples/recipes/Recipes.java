@@ -73,7 +73,7 @@ public final class Recipes {
   private static final TokenWeights LIKELIHOODS = new TokenWeights(0, 0, 1, 1, true);
 
   private static final int FINE_TUNING_TOKENS = 3072;
-  private static final long TAUGHT_STEPS = 3000;
+  private static final long TAUGHT_STEPS = 5000;
 
   private static final List<KindShare> ATTRIBUTED_MIX =
       List.of(
@@ -239,7 +239,8 @@ public final class Recipes {
           World world = world();
           List<Source> sources =
               List.of(
-                  ablated(world, 2, 4, 20),
+                  ablated(world, 1.4, 4, 16),
+                  ablated(world, 1.2, 12, 40),
                   dialogue(world, 0.6, 10, 40),
                   asked(world, 0.4),
                   documents(world, 0.4));

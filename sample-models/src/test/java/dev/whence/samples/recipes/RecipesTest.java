@@ -46,6 +46,7 @@ class RecipesTest {
             "base-v2",
             "chat-v2",
             "proxy-base",
+            "proxy-chat",
             "proxy",
             "neox",
             "tiny-base",
