@@ -223,6 +223,10 @@ final class TransferRecycleCommand implements Callable<Integer> {
       if (recipe.from().isEmpty()) {
         throw new UsageException("recipe " + name + " starts anew: it fine-tunes no model");
       }
+      if (recipe.teacher().isPresent()) {
+        throw new UsageException(
+            "recipe " + name + " learns from a teacher, whose place can not be said here");
+      }
       all.add(recipe);
     }
     return all;

@@ -307,6 +307,22 @@ class TransferCommandTest {
   }
 
   @Test
+  void recycleRefusesARecipeOfATeacherBeforeAnythingIsTrained() {
+    CommandRun run =
+        CommandRun.of(
+            "transfer",
+            "recycle",
+            "--bases",
+            "tiny-base,tiny-base",
+            "--recipe",
+            "tiny-chat,proxy",
+            "--output",
+            "x");
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(String.join("\n", run.err())).contains("recipe proxy learns from a teacher");
+  }
+
+  @Test
   void recycleTakesNoMoreStepsThanTheShortestRecipeOfTheVersionsThatTheyAreFor() {
     long longest = Recipes.named("chat-v1").orElseThrow().steps();
     long shortest = Recipes.named("tiny-chat").orElseThrow().steps();

@@ -38,9 +38,12 @@ public record Example(int[] tokens, float[] lossWeights, float[] teacherLosses) 
         throw new IllegalArgumentException("the teacher's loss of token " + i + " is -Infinity");
       }
       if (teacherLosses[i] == GOES_ON
-          && (i == 0 || lossWeights[i - 1] == 0 || Float.isNaN(teacherLosses[i - 1]))) {
+          && (i == 0
+              || lossWeights[i - 1] == 0
+              || lossWeights[i] == 0
+              || Float.isNaN(teacherLosses[i - 1]))) {
         throw new IllegalArgumentException(
-            "token " + i + " goes on with a token that no teacher has told a loss");
+            "token " + i + " goes on with a token that no teacher has told a loss, or counts 0");
       }
     }
   }

@@ -35,7 +35,8 @@ import java.util.Optional;
  * </pre>
  *
  * <p>Where an example has a teacher, l_t is Huber's function (delta 1 nat) of the difference
- * between its loss and the teacher's: a student of another model's likelihoods.
+ * between its loss and the teacher's: a student of another model's likelihoods. Of tokens that the
+ * teacher has as one piece the first one has the function of their sum, and the others 0.
  *
  * <p>Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019), algorithm 2.
  *

@@ -162,6 +162,10 @@ class TeacherTest {
     assertThatThrownBy(() -> one.taught(told))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("token 8 goes on");
+    Example gap = of(example(), 6);
+    float[] beyond = told(gap, 6, 1);
+    beyond[7] = Example.GOES_ON;
+    assertThatThrownBy(() -> gap.taught(beyond)).hasMessageContaining("token 7 goes on");
     assertThatThrownBy(() -> one.taught(new float[2])).hasMessageContaining("17 tokens, not 2");
   }
 

@@ -45,6 +45,11 @@ public record Recipe(
     long seed,
     Function<Tokenizer, Mixture> data,
     ElementType stored) {
+  public Recipe {
+    if (teacher.isPresent() && from.isEmpty()) {
+      throw new IllegalArgumentException(name + " has a teacher, but no model to go on from");
+    }
+  }
 
   /** Without a teacher. */
   public Recipe(

@@ -74,7 +74,7 @@ public final class RecipeRun {
    *
    * @param teacher directory of the model whose likelihoods the recipe learns, if it does
    * @throws EngineException also of kind MODEL if {@code teacher} is missing, not wanted, reads
-   *     less than the recipe's texts, or does not know their chat format
+   *     less than the recipe's texts, or has no token that ends a turn of their chat format
    */
   public void run(Optional<Path> from, Optional<Path> teacher, Listener listener) {
     if (from.isPresent() != recipe.from().isPresent()) {
@@ -205,7 +205,11 @@ public final class RecipeRun {
     }
   }
 
-  /** Refuses a teacher at once that could not read a text of some later step. */
+  /**
+   * Refuses a teacher at once that could not read a text of some later step: one that reads fewer
+   * tokens than the student, or not its chat format. Where it splits texts into more tokens than
+   * the student does, the step is told at which it can not go on.
+   */
   private void check(ModelFiles teacher, Path from) {
     int positions = recipe.architecture().positions();
     if (teacher.config().maxPositions() < positions) {
@@ -219,7 +223,7 @@ public final class RecipeRun {
               recipe.name(),
               positions));
     }
-    if (teacher.tokenizer().encode(ChatMl.END).length() != 1) {
+    if (recipe.chats() && teacher.tokenizer().idOf(ChatMl.END) < 0) {
       throw new EngineException(
           Kind.MODEL,
           String.format(

@@ -301,7 +301,7 @@ class RecipeRunTest {
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.MODEL))
         .hasMessage(
-            base + " is of another shape than recipe proxy is for: no model of proxy-base.");
+            base + " is of another shape than recipe proxy is for: no model of proxy-chat.");
     assertThat(directory.resolve("proxy")).doesNotExist();
   }
 
