@@ -60,10 +60,9 @@ final class Eigenbases implements AutoCloseable {
       for (LinearLayer layer : layers) {
         int product = layer.product();
         if (!bases.inputs.containsKey(product)) {
-          bases.inputs.put(product, square(file, "Q_A" + product, layer.inputs(), room));
+          read(bases.inputs, product, file, "Q_A" + product, layer.inputs(), room);
         }
-        bases.gradients.put(
-            layer.name(), square(file, "Q_S " + layer.name(), layer.outputs(), room));
+        read(bases.gradients, layer.name(), file, "Q_S " + layer.name(), layer.outputs(), room);
       }
       complete = true;
       return bases;
@@ -74,20 +73,13 @@ final class Eigenbases implements AutoCloseable {
     }
   }
 
-  private static Matrix square(ArrayFile file, String name, int n, IntFunction<Matrix> room) {
+  private static <K> void read(
+      Map<K, Matrix> into, K key, ArrayFile file, String name, int n, IntFunction<Matrix> room) {
     long elements = (long) n * n;
     file.check(name, elements); // before room is made for what the file does not hold
     Matrix q = room.apply(n);
-    boolean complete = false;
-    try {
-      file.forEach(name, elements, q::fill);
-      complete = true;
-      return q;
-    } finally {
-      if (!complete) {
-        q.close();
-      }
-    }
+    into.put(key, q); // is closed with the others if the file can not be read
+    file.forEach(name, elements, q::fill);
   }
 
   String save(Path path, ObjectNode header) {

@@ -498,18 +498,27 @@ class FactorsJobTest {
         .hasMessageContaining("covariances-1-of-1.factors was made for another job: its seed");
   }
 
-  @Test
-  void aFileThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws IOException {
+  private static void copyTo(Path directory) throws IOException {
     for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
       Files.copy(whole.resolve(name), directory.resolve(name));
     }
-    Path file = directory.resolve("eigenvectors.factors");
+  }
+
+  private static void flipAByteOf(Path file) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
     bytes[bytes.length / 2] ^= 1;
     Files.write(file, bytes);
+  }
+
+  @Test
+  void aFileThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws IOException {
+    copyTo(directory);
+    Path file = directory.resolve("eigenvectors.factors");
+    flipAByteOf(file);
     assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("eigenvectors.factors is cut short or altered");
+    byte[] bytes = Files.readAllBytes(file);
     Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 8));
     assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
         .hasMessageContaining("eigenvectors.factors is cut short or altered");
@@ -540,13 +549,9 @@ class FactorsJobTest {
 
   @Test
   void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
-    for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
-      Files.copy(whole.resolve(name), directory.resolve(name));
-    }
+    copyTo(directory);
     Path file = directory.resolve("lambda.factors");
-    byte[] bytes = Files.readAllBytes(file);
-    bytes[bytes.length / 2] ^= 1;
-    Files.write(file, bytes);
+    flipAByteOf(file);
     assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("lambda.factors is cut short or altered");
