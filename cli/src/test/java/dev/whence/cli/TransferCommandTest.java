@@ -306,18 +306,17 @@ class TransferCommandTest {
         .isEqualTo(2);
   }
 
+  /** Two versions of tiny-base. */
+  private static CommandRun recycle(String... options) {
+    List<String> command =
+        new ArrayList<>(List.of("transfer", "recycle", "--bases", "tiny-base,tiny-base"));
+    command.addAll(List.of(options));
+    return CommandRun.of(command.toArray(String[]::new));
+  }
+
   @Test
   void recycleRefusesARecipeOfATeacherBeforeAnythingIsTrained() {
-    CommandRun run =
-        CommandRun.of(
-            "transfer",
-            "recycle",
-            "--bases",
-            "tiny-base,tiny-base",
-            "--recipe",
-            "tiny-chat,proxy",
-            "--output",
-            "x");
+    CommandRun run = recycle("--recipe", "tiny-chat,proxy", "--output", "x");
     assertThat(run.exit()).isEqualTo(2);
     assertThat(String.join("\n", run.err())).contains("recipe proxy learns from a teacher");
   }
@@ -329,11 +328,7 @@ class TransferCommandTest {
     assertThat(longest).isGreaterThan(shortest);
     for (String option : List.of("--steps", "--direct")) {
       CommandRun run =
-          CommandRun.of(
-              "transfer",
-              "recycle",
-              "--bases",
-              "tiny-base,tiny-base",
+          recycle(
               "--recipe",
               "chat-v1,tiny-chat",
               option,
