@@ -29,6 +29,8 @@ import java.util.function.Predicate;
  */
 public record ParameterLayout(
     List<Optional<Parameter>> slots, long decayed, long trained, long total) {
+  /** Projections that one product computes together with the one before. */
+  private static final List<String> JOINED = List.of(".k_proj.", ".v_proj.", ".up_proj.");
 
   /**
    * One parameter, named and shaped as Hugging Face has it.
@@ -131,16 +133,34 @@ public record ParameterLayout(
 
   /**
    * Per slot: offset, rows, columns (0: a vector), 1 if trained; what places() of the kernel says.
+   * Parameters that a layer reads as one, and that lie one behind the other, have the place of the
+   * first.
    */
   List<Long> places() {
     List<Long> places = new ArrayList<>();
-    for (Optional<Parameter> slot : slots) {
+    for (int i = 0; i < slots.size(); i++) {
+      Optional<Parameter> slot = goesOn(i) ? Optional.empty() : slots.get(i);
+      long rows = slot.map(p -> p.shape().get(0)).orElse(0L);
+      for (int next = i + 1; slot.isPresent() && next < slots.size() && goesOn(next); next++) {
+        rows += slots.get(next).orElseThrow().shape().get(0);
+      }
       places.add(slot.map(Parameter::offset).orElse(0L));
-      places.add(slot.map(p -> p.shape().get(0)).orElse(0L));
+      places.add(rows);
       places.add(slot.filter(p -> p.shape().size() == 2).map(p -> p.shape().get(1)).orElse(0L));
       places.add(slot.filter(Parameter::isTrained).isPresent() ? 1L : 0L);
     }
     return places;
+  }
+
+  /** Whether a layer reads the slot as one with the slot before, behind which it lies in theta. */
+  private boolean goesOn(int slot) {
+    Optional<Parameter> parameter = slots.get(slot);
+    if (parameter.isEmpty() || JOINED.stream().noneMatch(parameter.get().name()::contains)) {
+      return false;
+    }
+    Parameter before = slots.get(slot - 1).orElseThrow();
+    return before.offset() + before.elements() == parameter.get().offset()
+        && before.isTrained() == parameter.get().isTrained();
   }
 
   private static List<String> llama(ModelConfig config) {

@@ -6,6 +6,7 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.PackedDocuments;
 import dev.whence.engine.kernel.ParameterLayout;
 import dev.whence.engine.kernel.ParameterLayout.Parameter;
+import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.kernel.TrainableDecoder;
 import dev.whence.engine.kernel.TrainableDecoder.Vector;
 import dev.whence.engine.weights.ElementType;
@@ -48,6 +49,12 @@ public final class Trainer implements AutoCloseable {
 
   /** Tokens of a part below which matrix products get slow. */
   private static final int LEAST_PART = 512;
+
+  /**
+   * Trained parameters below which a step is not shared by threads of the native library: they wait
+   * for each other longer than they work.
+   */
+  private static final long LEAST_SHARED = 1 << 18;
 
   private final TrainableDecoder decoder;
   private final TrainingOptions options;
@@ -152,6 +159,19 @@ public final class Trainer implements AutoCloseable {
    *     is longer than the model's positions, nothing is scored, or memory does not suffice
    */
   public StepReport step(List<Example> batch) {
+    if (layout().trained() >= LEAST_SHARED) {
+      return update(batch);
+    }
+    int threads = TorchRuntime.threads();
+    TorchRuntime.workAlone();
+    try {
+      return update(batch);
+    } finally {
+      TorchRuntime.workTogether(threads);
+    }
+  }
+
+  private StepReport update(List<Example> batch) {
     double loss = gradient(batch);
     double norm = decoder.gradientNorm();
     if (!Double.isFinite(loss) || !Double.isFinite(norm)) {

@@ -373,9 +373,9 @@ public final class Recipes {
         false,
         TINY,
         tokenizer -> new NormalInitialisation(0.05, true, 7),
-        options(new Schedule.WarmupStableDecay(1.2e-2, 0, 20, 200, 360)).withWorkers(1),
-        360,
-        360,
+        options(new Schedule.WarmupStableDecay(1e-2, 0, 10, 160, 240)).withWorkers(1),
+        240,
+        240,
         4,
         tokenizer ->
             new Mixture(List.of(new Stage(1, 256, List.of(tinyDocuments(1)))), 23, tokenizer, 256),
