@@ -546,8 +546,8 @@ public final class Recipes {
     return List.of(
         tiny(
             tinyBase(),
-            0.012,
-            360,
+            0.01,
+            240,
             tokenizer ->
                 new Mixture(
                     List.of(new Stage(1, 256, List.of(new Finite(1, TINY_DOCUMENTS, texts)))),
