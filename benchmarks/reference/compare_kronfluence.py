@@ -11,6 +11,10 @@ the file says, and both sides are to see the same tokens.
     eigenvectors, eigenvalues corrected, for the MLP layers, fp32; tokens a second
   * documents: Whence builds its index (whitened gradients, sketched and kept), kronfluence scores
     one response against all documents and keeps nothing; documents a second
+  * self-influences: an index keeps each document's own gradient, whitened. What comes nearest in
+    kronfluence is its self-influence, which turns each gradient into the eigenbasis and back (an
+    index does not turn back, about half of these products). The first --self-documents (0: none),
+    one at a time since it takes seconds for each; the loading of the factors is included
   * agreement: Pearson's and Spearman's correlation of the influences of all documents on that
     response, which quotes a text that is none of them, damping .1 of each layer's mean eigenvalue
     on both sides, by exact gradients. Labels are drawn on each side by itself, so factors differ by
@@ -108,7 +112,7 @@ class NextToken(Task):
         return batch["attention_mask"]
 
 
-def kronfluence(model, rows, query, work, batch):
+def kronfluence(model, rows, query, work, batch, own):
     names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and ".mlp." in name]
     task = NextToken(names)
     analyzer = Analyzer("k", prepare_model(model, task), task, cpu=True, disable_tqdm=True, output_dir=str(work / "k"))
@@ -122,7 +126,13 @@ def kronfluence(model, rows, query, work, batch):
         "s", "f", query_dataset=Ids([query]), train_dataset=train, per_device_query_batch_size=1,
         per_device_train_batch_size=batch, score_args=ScoreArguments(damping_factor=None), overwrite_output_dir=True)
     scores = time.perf_counter() - start
-    return factors, scores, analyzer.load_pairwise_scores("s")["all_modules"][0].double().numpy()
+    start = time.perf_counter()
+    if own > 0:
+        analyzer.compute_self_scores(
+            "own", "f", train_dataset=Ids(rows[:own]), per_device_train_batch_size=1,
+            score_args=ScoreArguments(damping_factor=None), overwrite_output_dir=True)
+    selves = time.perf_counter() - start
+    return factors, scores, selves, analyzer.load_pairwise_scores("s")["all_modules"][0].double().numpy()
 
 
 def run(whence, *arguments):
@@ -166,6 +176,7 @@ def main():
     parser.add_argument("--documents", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=64, help="of each document")
     parser.add_argument("--batch", type=int, default=4, help="kronfluence's documents at once")
+    parser.add_argument("--self-documents", type=int, default=8, help="whose self-influence kronfluence computes")
     parser.add_argument("--seeds", type=int, default=1, help="of Whence's labels, from 1 on")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("kronfluence-work"))
     a = parser.parse_args()
@@ -214,7 +225,8 @@ def main():
     if not difference <= 1e-2:
         raise SystemExit(f"the two sides do not see the same response: log-likelihoods are {difference} nats apart")
 
-    k_factors, k_scores, theirs = kronfluence(model, rows, query, work, a.batch)
+    own = min(a.self_documents, a.documents)
+    k_factors, k_scores, k_selves, theirs = kronfluence(model, rows, query, work, a.batch, own)
     known = np.isfinite(scores)
     tokens = a.documents * a.tokens
     print(f"{a.documents} documents of {a.tokens} tokens, MLP layers, fp32, {threads} threads, torch {torch.__version__}")
@@ -223,6 +235,8 @@ def main():
     for name, f, d in (("Whence (whole processes)", factors, index), ("kronfluence (jobs alone)", k_factors, k_scores)):
         print(f"| {name} | {f:.1f} | {tokens / f:.1f} | {d:.1f} | {a.documents / d:.2f} |")
     print(f"\nkronfluence's seconds over Whence's: factors {k_factors / factors:.1f}x, documents {k_scores / index:.1f}x")
+    if own > 0:
+        print(f"kronfluence's self-influences of {own} documents: {k_selves:.1f} s, {own / k_selves:.2f} documents/s")
     print(f"influences of {int(known.sum())} documents, Whence and kronfluence: Pearson {pearson(scores[known], theirs[known]):.4f},"
           f" Spearman {spearman(scores[known], theirs[known]):.4f}")
     for seed in range(2, a.seeds + 1):

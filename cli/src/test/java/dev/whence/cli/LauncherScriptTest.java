@@ -104,6 +104,18 @@ class LauncherScriptTest {
   }
 
   @Test
+  void theQuickstartLeavesTheOptimisingCompilerOutUnlessTheOptionsSayOtherwise() throws Exception {
+    Path jre = java("jre", "21.0.1", false);
+    Files.createDirectories(root.resolve("target/whence/0123456789abcdef"));
+    String all = "-XX:TieredStopAtLevel=4";
+    Map<String, String> environment =
+        Map.of("JAVA_HOME", jre.toString(), "WHENCE_SKIP_BUILD", "1", "WHENCE_JAVA_OPTS", all);
+    assertThat(whence(environment, "quickstart").out())
+        .containsSubsequence("-XX:TieredStopAtLevel=1", all, "quickstart");
+    assertThat(whence(environment, "replay").out()).doesNotContain("-XX:TieredStopAtLevel=1");
+  }
+
+  @Test
   void whatIsMissingIsBuiltOnceAndWhatChangedIsBuiltAnew() throws Exception {
     Path jdk = java("jdk", "17.0.9", true);
     Path bin = Files.createDirectories(directory.resolve("linked"));

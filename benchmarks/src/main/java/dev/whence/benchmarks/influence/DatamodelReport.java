@@ -56,8 +56,8 @@ public record DatamodelReport(
     out.append(
         String.format(
             Locale.ROOT,
-            "%d documents, %d responses, %d trainings on halves (%.1f s each). Means over responses"
-                + " with 95 %% bootstrap intervals.%n%n"
+            "%d documents, %d responses, %d trainings on halves. Both stages on all documents: %.1f s."
+                + " Means over responses with 95 %% bootstrap intervals.%n%n"
                 + "| method | linear datamodeling score |%n|---|---|%n",
             documents,
             queries,

@@ -51,8 +51,8 @@ public final class Trainer implements AutoCloseable {
   private static final int LEAST_PART = 512;
 
   /**
-   * Trained parameters below which a step is not shared by threads of the native library: they wait
-   * for each other longer than they work.
+   * Parameters of a model below which a step is not shared by threads of the native library: they
+   * wait for each other longer than they work.
    */
   private static final long LEAST_SHARED = 1 << 18;
 
@@ -152,14 +152,15 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Learns from a batch: one update, whatever its size.
+   * Learns from a batch: one update, whatever its size. A small model's step uses one native
+   * thread: meanwhile that is also what a thread gets that calls the library for the first time.
    *
    * @throws EngineException of kind MODEL if loss or gradient is not finite (parameters and moments
    *     are as they were before the step), RECORD if a token is not in the vocabulary, an example
    *     is longer than the model's positions, nothing is scored, or memory does not suffice
    */
   public StepReport step(List<Example> batch) {
-    if (layout().trained() >= LEAST_SHARED) {
+    if (layout().total() >= LEAST_SHARED) {
       return update(batch);
     }
     int threads = TorchRuntime.threads();

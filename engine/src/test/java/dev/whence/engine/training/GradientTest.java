@@ -12,8 +12,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Losses and gradients of every family. */
@@ -140,6 +142,35 @@ class GradientTest {
       assertThat(second[0]).isEqualTo(first[0]);
       assertThat(second[2]).isEqualTo(first[2]);
       assertThat(second[1]).isNotEqualTo(first[1]);
+    }
+  }
+
+  /** Those of them that one product reads as one lie apart in theta if only some are trained. */
+  @ParameterizedTest
+  @CsvSource({
+    "qwen3, q_proj.weight",
+    "qwen3, k_proj.weight",
+    "qwen3, v_proj.weight",
+    "qwen3, (k_proj|v_proj).weight",
+    "qwen3, (q_proj|v_proj).weight",
+    "qwen3, (q_norm|up_proj).*",
+    "qwen2, bias",
+    "qwen2, (q_proj.bias|k_proj.weight|gate_proj.*)",
+    "qwen2, (k_proj.bias|v_proj.bias)",
+    "pythia, query_key_value.bias"
+  })
+  void gradientsOfSomeParametersAreThoseThatTheyHaveAmongAll(String family, String trained) {
+    GradientFixture fixture = GradientFixture.read(family);
+    Pattern wanted = Pattern.compile(trained);
+    TrainingOptions options = OPTIONS.withTrained(name -> wanted.matcher(name).find());
+    try (Trainer whole = fixture.trainer(OPTIONS);
+        Trainer part = fixture.trainer(options)) {
+      Map<String, float[]> all = whole.gradients(fixture.examples());
+      Map<String, float[]> some = part.gradients(fixture.examples());
+      assertThat(some).isNotEmpty().hasSizeLessThan(all.size());
+      some.forEach(
+          (name, gradient) ->
+              assertThat(gradient).as(name).containsExactly(all.get(name), within(1e-5f)));
     }
   }
 

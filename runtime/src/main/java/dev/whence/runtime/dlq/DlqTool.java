@@ -88,10 +88,11 @@ public final class DlqTool {
   }
 
   /**
-   * Writes records back to the topics they came from: the original bytes and headers, and how often
-   * that was done ({@link Replays}). Each record of the queue is replayed once, however often and
-   * whenever this is called or interrupted, since what was replayed is written to the queue in the
-   * same transaction. It stays in the queue until retention removes it.
+   * Writes records back to the topics and partitions they came from (a partition may say how urgent
+   * its records are; where the topic has it no more, the key decides): the original bytes and
+   * headers, and how often that was done ({@link Replays}). Each record of the queue is replayed
+   * once, however often and whenever this is called or interrupted, since what was replayed is
+   * written to the queue in the same transaction. It stays in the queue until retention removes it.
    *
    * @throws KafkaException if the cluster does not answer, there is no such topic, another replay
    *     of the queue started meanwhile, or somebody's transaction on the queue does not end
@@ -120,7 +121,7 @@ public final class DlqTool {
             } else if (entry.omitted() || entry.topic().isEmpty()) {
               counts[0]++;
             } else {
-              batches.add(record, entry.topic());
+              batches.add(record, entry);
             }
           });
       batches.write();
@@ -199,19 +200,26 @@ public final class DlqTool {
       this.producer = producer;
     }
 
-    void add(ConsumerRecord<byte[], byte[]> record, String topic) {
+    void add(ConsumerRecord<byte[], byte[]> record, DeadLetterEntry entry) {
       long size = length(record.key()) + length(record.value());
       if (originals.size() == RECORDS_PER_TRANSACTION || bytes + size > BYTES_PER_TRANSACTION) {
         write();
       }
       ProducerRecord<byte[], byte[]> original =
-          new ProducerRecord<>(topic, record.key(), record.value());
+          new ProducerRecord<>(entry.topic(), partition(entry), record.key(), record.value());
       for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers(record)))) {
         original.headers().add(new RecordHeader(header.name(), header.value()));
       }
       originals.add(original);
       offsets.add(record.offset());
       bytes += size;
+    }
+
+    private @Nullable Integer partition(DeadLetterEntry entry) {
+      boolean there =
+          entry.partition() >= 0
+              && entry.partition() < producer.partitionsFor(entry.topic()).size();
+      return there ? entry.partition() : null;
     }
 
     void write() {

@@ -180,6 +180,9 @@ class DlqToolIT {
         .extracting(record -> text(record.key()) + text(record.value()))
         .containsExactlyInAnyOrder(
             "k0secret0", "k1secret1", "k2secret2", "k3secret3", "k4secret4", "k5secret5");
+    assertThat(replayed.stream().filter(record -> !text(record.key()).equals("k5")))
+        .allSatisfy(
+            record -> assertThat(record.partition()).isEqualTo(text(record.key()).charAt(1) % 2));
     assertThat(replayed)
         .allSatisfy(
             record -> {
@@ -261,12 +264,15 @@ class DlqToolIT {
     return new RawRecords(broker.bootstrapServers()).producer();
   }
 
-  /** The i-th dead letter of a topic; the first four have code A, the others B. */
+  /**
+   * The i-th dead letter of a topic; the first four have code A, the others B, the sixth comes from
+   * a partition that is not there.
+   */
   private static ProducerRecord<byte[], byte[]> dead(Topics of, int i, byte[] value) {
     SourceRecord source =
         new SourceRecord(
             of.responses().name(),
-            i % 2,
+            i == 5 ? 1000 : i % 2,
             100 + i,
             1,
             bytes("k" + i),
