@@ -23,7 +23,7 @@ the file says, and both sides are to see the same tokens.
 
 Seconds are of the job alone, without the start of Python and of the JVM and the loading of the model
 where the tool tells them apart (kronfluence), and of the whole process where not (Whence). Whence's
-buffers of a model of this size want more than its default heap: WHENCE_JAVA_OPTS=-Xmx8g.
+buffers of a model of this size want more than its default heap: WHENCE_JAVA_OPTS=-Xmx6g.
 Never needed to build, test or run Whence. Versions: requirements-kronfluence.txt.
 """
 import argparse

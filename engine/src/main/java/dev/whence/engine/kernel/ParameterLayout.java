@@ -140,16 +140,23 @@ public record ParameterLayout(
     List<Long> places = new ArrayList<>();
     for (int i = 0; i < slots.size(); i++) {
       Optional<Parameter> slot = goesOn(i) ? Optional.empty() : slots.get(i);
-      long rows = slot.map(p -> p.shape().get(0)).orElse(0L);
-      for (int next = i + 1; slot.isPresent() && next < slots.size() && goesOn(next); next++) {
-        rows += slots.get(next).orElseThrow().shape().get(0);
-      }
       places.add(slot.map(Parameter::offset).orElse(0L));
-      places.add(rows);
+      places.add(slot.isPresent() ? rowsFrom(i) : 0L);
       places.add(slot.filter(p -> p.shape().size() == 2).map(p -> p.shape().get(1)).orElse(0L));
       places.add(slot.filter(Parameter::isTrained).isPresent() ? 1L : 0L);
     }
     return places;
+  }
+
+  /** Of a parameter and those behind it that are read as one with it. */
+  private long rowsFrom(int slot) {
+    long rows = 0;
+    int next = slot;
+    do {
+      rows += slots.get(next).orElseThrow().shape().get(0);
+      next++;
+    } while (next < slots.size() && goesOn(next));
+    return rows;
   }
 
   /** Whether a layer reads the slot as one with the slot before, behind which it lies in theta. */
