@@ -94,8 +94,8 @@ final class TransferPlanCommand implements Callable<Integer> {
     if (Candidate.isLeft(to.directory())) {
       out.println(
           to.place()
-              + ": a run with gates was cut off, the same run with gates goes on with it, one"
-              + " without removes it");
+              + ": a run with gates was cut off, the same run or 'resume' goes on with it, a run"
+              + " without gates removes it");
     }
     if (state.found() != OutputState.Found.THIS_TRANSFER) {
       out.println(

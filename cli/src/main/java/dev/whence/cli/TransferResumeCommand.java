@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.Candidate;
+import dev.whence.transfer.gate.GatesFile;
 import dev.whence.transfer.merge.Expectation;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.Published;
@@ -9,6 +10,8 @@ import dev.whence.transfer.merge.RequestFile;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.place.Destination;
+import java.io.IOException;
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -34,7 +37,7 @@ final class TransferResumeCommand implements Callable<Integer> {
   TransferResumeCommand() {}
 
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
     ProgressBar bar = ProgressBar.on(spec.commandLine().getErr());
     Destination destination = output.destination();
     Expectation expectation = expected.expectation();
@@ -52,10 +55,18 @@ final class TransferResumeCommand implements Callable<Integer> {
       }
       return Whence.DONE;
     }
+    Path directory = destination.directory();
+    Optional<GatesFile> gated = GatesFile.find(directory);
     TransferRequest request =
-        RequestFile.find(destination.directory())
-            .orElseThrow(() -> nothingToResume(destination.directory()));
+        gated
+            .map(GatesFile::request)
+            .or(() -> RequestFile.find(directory))
+            .orElseThrow(() -> nothingToResume(directory));
     TransferException.refuse(expectation.differences(destination.place(), request));
+    if (gated.isPresent()) {
+      PrintWriter out = spec.commandLine().getOut();
+      return new GatedRun(gated.get(), Optional.empty(), out, bar).to(destination);
+    }
     try (TransferPlan plan = TransferPlan.of(request)) {
       TransferProgress.say(
           spec.commandLine().getOut(), TransferProgress.run(plan, destination, bar));
@@ -68,8 +79,8 @@ final class TransferResumeCommand implements Callable<Integer> {
         Candidate.isLeft(output)
             ? "the transfer to "
                 + output
-                + " was cut off in a run with gates, whose sets and limits are not kept: give the"
-                + " same 'transfer run --gates' command again, and it goes on where it was"
+                + " was cut off in a run with gates and a judge of its own, which no file starts: give"
+                + " the same 'transfer run --gates' command again, and it goes on where it was"
             : "there is no unfinished transfer to " + output + ": nothing to resume");
   }
 }

@@ -1,26 +1,14 @@
 package dev.whence.cli;
 
-import dev.whence.engine.EngineOptions;
 import dev.whence.transfer.gate.CommandJudge;
-import dev.whence.transfer.gate.EngineJudge;
 import dev.whence.transfer.gate.GateOptions;
-import dev.whence.transfer.gate.GateReport;
-import dev.whence.transfer.gate.GatedTransfer;
-import dev.whence.transfer.gate.Gates;
-import dev.whence.transfer.merge.Manifest;
-import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.gate.GatesFile;
 import dev.whence.transfer.merge.TransferPlan;
-import dev.whence.transfer.place.Destination;
-import dev.whence.transfer.report.TransferReport;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -160,43 +148,12 @@ final class TransferRunCommand implements Callable<Integer> {
     InputFile.check("--task-set", taskSet.get());
     InputFile.check("--general-set", generalSet.get());
     GateOptions limits = limits(taskSet.get(), generalSet.get());
-    EngineOptions engine = engine();
     Duration timeout = timeout();
-    report.ifPresent(TransferRunCommand::checkWritable);
-    NativeEnd.prepare();
-    Gates gates =
-        new Gates(
-            judge.isEmpty() ? new EngineJudge(engine) : new CommandJudge(judge, timeout),
-            limits,
-            MergeOptions.defaults(),
-            bar::note);
-    Destination destination = output.destination();
-    List<IOException> unwritten = new ArrayList<>();
-    GatedTransfer.Outcome outcome =
-        new GatedTransfer(MergeOptions.defaults(), TransferProgress.on(bar), gates)
-            .run(
-                request.request(),
-                destination,
-                (manifest, measured) -> {
-                  try {
-                    write(manifest, measured, limits);
-                  } catch (IOException e) {
-                    unwritten.add(e);
-                  }
-                });
-    bar.finish();
-    verdicts(out, outcome.report());
-    out.println(
-        outcome.published()
-            ? destination.place()
-                + " holds the transferred model, digest "
-                + outcome.manifest().digest()
-            : "rejected: nothing was published");
-    out.flush();
-    if (!unwritten.isEmpty()) {
-      throw unwritten.get(0);
-    }
-    return outcome.published() ? Whence.DONE : Whence.FAILED;
+    Optional<CommandJudge> command =
+        judge.isEmpty() ? Optional.empty() : Optional.of(new CommandJudge(judge, timeout));
+    GatedRun.check(dtype, report);
+    GatesFile asked = new GatesFile(request.request(), limits, dtype, report);
+    return new GatedRun(asked, command, out, bar).to(output.destination());
   }
 
   private GateOptions limits(Path task, Path general) {
@@ -216,55 +173,5 @@ final class TransferRunCommand implements Callable<Integer> {
               + LONGEST_JUDGE.toSeconds());
     }
     return Duration.ofSeconds(judgeTimeout);
-  }
-
-  /** Before anything is merged: a model that is published has to have its page. */
-  private static void checkWritable(Path file) {
-    Path parent = Objects.requireNonNull(file.toAbsolutePath().normalize().getParent());
-    boolean writable =
-        Files.exists(file)
-            ? Files.isRegularFile(file) && Files.isWritable(file)
-            : Files.isDirectory(parent) && Files.isWritable(parent);
-    if (!writable) {
-      throw new UsageException(
-          "--report '" + file + "' can not be written: give a file in a directory that exists");
-    }
-  }
-
-  private EngineOptions engine() {
-    try {
-      return EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(String.valueOf(e.getMessage()));
-    }
-  }
-
-  private void write(Manifest manifest, GateReport measured, GateOptions limits)
-      throws IOException {
-    if (report.isPresent()) {
-      Files.writeString(report.get(), TransferReport.html(manifest, measured, limits));
-    }
-  }
-
-  private static void verdicts(PrintWriter out, GateReport measured) {
-    for (GateReport.Gate gate : measured.gates()) {
-      out.println((gate.passed() ? "passed  " : "failed  ") + gate.name() + ": " + gate.detail());
-    }
-    for (GateReport.ModelLoss loss : measured.losses()) {
-      out.printf(
-          Locale.ROOT,
-          "loss    %-12s task %.4f, general %.4f nats per token%n",
-          loss.model(),
-          loss.task(),
-          loss.general());
-    }
-    for (GateReport.Point point : measured.sweep()) {
-      out.printf(
-          Locale.ROOT,
-          "lambda  %-12s task %.4f, general %.4f nats per token%n",
-          point.at(),
-          point.task(),
-          point.general());
-    }
   }
 }

@@ -8,8 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * What a gated run leaves beside its output when it is cut off: the candidate, finished or not, and
- * the models that were only measured. The same gated run goes on with it; nothing else does.
+ * What a gated run leaves beside its output when it is cut off: the candidate, finished or not, the
+ * models that were only measured, and what was asked. The same gated run goes on with it; nothing
+ * else does.
  */
 public final class Candidate {
   private Candidate() {}
@@ -19,6 +20,7 @@ public final class Candidate {
     Path candidate = GatedTransfer.candidate(output);
     return Files.exists(candidate)
         || Files.exists(GatedTransfer.scratch(candidate))
+        || Files.exists(GatesFile.path(output))
         || MergeRun.isUnfinished(candidate);
   }
 
@@ -34,6 +36,7 @@ public final class Candidate {
       MergeRun.discardUnfinished(candidate);
       Directories.delete(candidate);
       Directories.delete(GatedTransfer.scratch(candidate));
+      GatesFile.remove(output);
     } finally {
       held.close();
     }

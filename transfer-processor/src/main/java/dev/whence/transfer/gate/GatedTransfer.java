@@ -30,6 +30,7 @@ public final class GatedTransfer {
   private final MergeOptions options;
   private final MergeProgress progress;
   private final Gates gates;
+  private final Optional<GatesFile> asked;
 
   /** What was measured of the plan's three models, for a step that is tried again. */
   private Optional<Known> known = Optional.empty();
@@ -45,9 +46,18 @@ public final class GatedTransfer {
   public record Outcome(Manifest manifest, GateReport report, boolean published) {}
 
   public GatedTransfer(MergeOptions options, MergeProgress progress, Gates gates) {
+    this(options, progress, gates, Optional.empty());
+  }
+
+  /**
+   * @param asked is kept beside the candidate until the run has ended
+   */
+  public GatedTransfer(
+      MergeOptions options, MergeProgress progress, Gates gates, Optional<GatesFile> asked) {
     this.options = options;
     this.progress = progress;
     this.gates = gates;
+    this.asked = asked;
   }
 
   /** Where a transfer lies before it has passed. */
@@ -91,7 +101,14 @@ public final class GatedTransfer {
     try {
       OutputLock held = OutputLock.of(output);
       try {
-        return locked(request, to, measured);
+        Outcome outcome = locked(request, to, measured);
+        GatesFile.remove(output);
+        return outcome;
+      } catch (TransferException e) {
+        if (!e.mayPass() && !TransferException.isOfEnvironment(e)) {
+          GatesFile.remove(output); // the same run would fail alike
+        }
+        throw e;
       } finally {
         held.close();
       }
@@ -142,6 +159,10 @@ public final class GatedTransfer {
       Optional<Manifest> old = Manifest.read(candidate);
       if (!old.map(Manifest::plan).equals(Optional.of(plan.id()))) {
         delete(candidate); // of another transfer, or half removed, by a run that was cut off
+      }
+      GatesFile.remove(output); // of another run
+      if (asked.isPresent()) {
+        asked.get().write(output);
       }
       losses = losses(plan);
       Published merged = MergeRun.run(plan, candidate, options, progress);

@@ -19,6 +19,11 @@ public final class RequestFile {
   private RequestFile() {}
 
   static byte[] bytes(TransferRequest request) {
+    return ReleaseTexts.bytes(json(request));
+  }
+
+  /** A request, to be read by {@link #request}. */
+  public static ObjectNode json(TransferRequest request) {
     ObjectNode root = UntrustedJson.mapper().createObjectNode();
     input(root.putObject("base"), request.base());
     input(root.putObject("fine-tuned"), request.fineTuned());
@@ -26,7 +31,7 @@ public final class RequestFile {
     request.lambdas().forEach(root.putArray("lambdas")::add);
     ObjectNode policies = root.putObject("policies");
     new TreeMap<>(request.policies().named()).forEach(policies::put);
-    return ReleaseTexts.bytes(root);
+    return root;
   }
 
   private static void input(ObjectNode to, TransferRequest.Input input) {
@@ -47,22 +52,26 @@ public final class RequestFile {
       JsonNode root =
           UntrustedJson.object(
               UntrustedJson.bytes(staging.request()), staging.request().toString());
-      List<Double> lambdas = new ArrayList<>();
-      root.path("lambdas").forEach(value -> lambdas.add(value.asDouble(Double.NaN)));
-      Map<String, String> policies = new TreeMap<>();
-      root.path("policies")
-          .properties()
-          .forEach(entry -> policies.put(entry.getKey(), entry.getValue().asText()));
-      return Optional.of(
-          new TransferRequest(
-              input(root.path("base")),
-              input(root.path("fine-tuned")),
-              input(root.path("target")),
-              lambdas,
-              Policies.of(policies)));
+      return Optional.of(request(root));
     } catch (IOException e) {
       throw new TransferException("the unfinished transfer to " + output + " can not be read", e);
     }
+  }
+
+  /** What {@link #json} wrote. */
+  public static TransferRequest request(JsonNode root) {
+    List<Double> lambdas = new ArrayList<>();
+    root.path("lambdas").forEach(value -> lambdas.add(value.asDouble(Double.NaN)));
+    Map<String, String> policies = new TreeMap<>();
+    root.path("policies")
+        .properties()
+        .forEach(entry -> policies.put(entry.getKey(), entry.getValue().asText()));
+    return new TransferRequest(
+        input(root.path("base")),
+        input(root.path("fine-tuned")),
+        input(root.path("target")),
+        lambdas,
+        Policies.of(policies));
   }
 
   private static TransferRequest.Input input(JsonNode node) {
