@@ -12,7 +12,7 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.LambdaForm;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
@@ -282,7 +282,7 @@ final class InfluenceCommand implements Runnable {
                     new IndexJob.Options(
                         Measure.of(measure),
                         damping,
-                        new CountSketch(k, 1),
+                        new BlockSketch(k, 1),
                         shards,
                         shard.map(OptionalInt::of).orElse(OptionalInt.empty()),
                         packTokens,

@@ -39,6 +39,7 @@ final class TransferProgress {
         discardCandidate(to, bar);
         return there.get();
       }
+      forgetGatedRun(to, bar);
       Published merged =
           MergeRun.run(plan, to.directory(), MergeOptions.defaults(), TransferProgress.on(bar));
       Published published = to.publish(merged, TransferProgress.on(bar), () -> false);
@@ -49,8 +50,22 @@ final class TransferProgress {
     }
   }
 
+  /** What is begun now is what {@code resume} is to go on with. */
+  private static void forgetGatedRun(Destination to, ProgressBar bar) {
+    if (!Candidate.isLeft(to.directory())) {
+      return;
+    }
+    try {
+      Candidate.forget(to.directory());
+    } catch (BusyException e) {
+      bar.note(e.getMessage() + "; what gated runs left is that run's to remove");
+    } catch (IOException e) {
+      bar.note("what a gated run left beside " + to.place() + " could not be removed: " + e);
+    }
+  }
+
   /** The output is taken: nobody goes on with what a gated run to it has left. */
-  private static void discardCandidate(Destination to, ProgressBar bar) {
+  static void discardCandidate(Destination to, ProgressBar bar) {
     if (!Candidate.isLeft(to.directory())) {
       return;
     }

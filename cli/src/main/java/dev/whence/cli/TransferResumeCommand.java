@@ -50,6 +50,7 @@ final class TransferResumeCommand implements Callable<Integer> {
         TransferProgress.say(
             spec.commandLine().getOut(),
             destination.publish(finished.get(), TransferProgress.on(bar), () -> false));
+        TransferProgress.discardCandidate(destination, bar);
       } finally {
         bar.finish();
       }
@@ -64,6 +65,7 @@ final class TransferResumeCommand implements Callable<Integer> {
             .orElseThrow(() -> nothingToResume(directory));
     TransferException.refuse(expectation.differences(destination.place(), request));
     if (gated.isPresent()) {
+      check(directory, gated.get());
       PrintWriter out = spec.commandLine().getOut();
       return new GatedRun(gated.get(), Optional.empty(), out, bar).to(destination);
     }
@@ -74,13 +76,31 @@ final class TransferResumeCommand implements Callable<Integer> {
     return Whence.DONE;
   }
 
+  /** Whether what it was asked is there still. */
+  private static void check(Path output, GatesFile asked) {
+    try {
+      InputFile.check("--task-set", asked.limits().taskSet());
+      InputFile.check("--general-set", asked.limits().generalSet());
+      GatedRun.check(asked.dtype(), asked.report());
+    } catch (UsageException e) {
+      throw new TransferException(
+          "the transfer to "
+              + output
+              + " can not go on as it was asked ("
+              + e.getMessage()
+              + "): give the 'transfer run --gates' command again, with what is there",
+          e);
+    }
+  }
+
   private static TransferException nothingToResume(Path output) {
     return new TransferException(
         Candidate.isLeft(output)
             ? "the transfer to "
                 + output
-                + " was cut off in a run with gates and a judge of its own, which no file starts: give"
-                + " the same 'transfer run --gates' command again, and it goes on where it was"
+                + " was cut off in a run with gates, and what it was asked is not kept (it had a"
+                + " --judge, or another program or version began it): give the same 'transfer run"
+                + " --gates' command again, and it goes on where it was"
             : "there is no unfinished transfer to " + output + ": nothing to resume");
   }
 }

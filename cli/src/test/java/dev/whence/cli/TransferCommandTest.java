@@ -251,7 +251,30 @@ class TransferCommandTest {
     CommandRun other =
         CommandRun.of("transfer", "resume", "--output", output.toString(), "--lambda", "2");
     assertThat(other.exit()).isEqualTo(1);
-    assertThat(output).doesNotExist();
+    assertThat(other.err()).singleElement().asString().contains("lambda");
+    Files.move(set, directory.resolve("away"));
+    CommandRun without = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(without.exit()).isEqualTo(1);
+    assertThat(without.err())
+        .singleElement()
+        .asString()
+        .contains("can not go on as it was asked", "--task-set");
+    Files.move(directory.resolve("away"), set);
+    Path others = Files.createDirectory(output).resolve("of-somebody-else");
+    Files.createFile(others);
+    CommandRun occupied = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(occupied.exit()).isEqualTo(1);
+    Files.delete(others);
+    Files.delete(output);
+    Path kept = directory.resolve(".resumed.whence-candidate.gates.json");
+    String text = Files.readString(kept);
+    for (String damaged : List.of("", "{}", text.substring(0, text.length() / 2))) {
+      Files.writeString(kept, damaged);
+      CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
+      assertThat(refused.exit()).isEqualTo(1);
+      assertThat(refused.err()).singleElement().asString().contains("is not what a run wrote");
+    }
+    Files.writeString(kept, text);
     CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
     assertThat(resumed.exit()).isZero();
     assertThat(resumed.out())

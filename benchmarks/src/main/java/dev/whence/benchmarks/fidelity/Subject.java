@@ -51,7 +51,10 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
       all.add(ours("splice, w = " + heal, MethodOptions.of("splice").withHeal(heal)));
     }
     all.add(ours("cascade: splice, exact on the top 6", MethodOptions.of("cascade")));
-    all.add(ours("paragraph-first splice, K = 3", MethodOptions.of("paragraph-splice")));
+    for (int keep : new int[] {3, 2}) {
+      MethodOptions options = MethodOptions.of("paragraph-splice").withKeepParagraphs(keep);
+      all.add(ours("paragraph-first splice, K = " + keep, options));
+    }
     all.add(theirs("hierarchical, K = 3", MethodOptions.of("hierarchical"), true));
     if (hasProxy) {
       all.add(theirs("proxy: exact LOO", MethodOptions.of("proxy"), true));

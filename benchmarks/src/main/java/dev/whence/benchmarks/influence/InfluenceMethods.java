@@ -3,7 +3,7 @@ package dev.whence.benchmarks.influence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
@@ -28,7 +28,7 @@ final class InfluenceMethods {
   private final EkfacFactors pretraining;
   private final EkfacFactors fineTuning;
   private final List<CorpusDocument> corpus;
-  private final CountSketch sketch;
+  private final BlockSketch sketch;
   private final Map<String, ResponseGradient> gradients = new HashMap<>();
 
   /** All arguments stay the caller's. */
@@ -38,7 +38,7 @@ final class InfluenceMethods {
       EkfacFactors pretraining,
       EkfacFactors fineTuning,
       List<CorpusDocument> corpus,
-      CountSketch sketch) {
+      BlockSketch sketch) {
     this.base = base;
     this.chat = chat;
     this.pretraining = pretraining;

@@ -6,7 +6,7 @@ import dev.whence.benchmarks.fidelity.Ranking;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.influence.ekfac.Damping;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.SignCodes;
 import dev.whence.influence.model.Measure;
@@ -82,9 +82,9 @@ public final class RecallBench {
             options.every(),
             progress)) {
       long elements = stages.layers().stream().mapToLong(LinearLayer::elements).sum();
-      List<CountSketch> sketches =
+      List<BlockSketch> sketches =
           SHARES.stream()
-              .map(share -> new CountSketch((int) IndexJob.buckets(elements, share), 1))
+              .map(share -> new BlockSketch((int) IndexJob.buckets(elements, share), 1))
               .toList();
       List<RecallReport.Row> rows = new ArrayList<>();
       int counted = 0;
@@ -113,7 +113,7 @@ public final class RecallBench {
       TrainedStages stages,
       Options options,
       List<TruthQuery> queries,
-      List<CountSketch> sketches,
+      List<BlockSketch> sketches,
       Measure measure,
       Consumer<String> progress) {
     WholeGradients whole =

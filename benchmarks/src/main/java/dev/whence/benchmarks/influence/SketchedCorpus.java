@@ -3,7 +3,7 @@ package dev.whence.benchmarks.influence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.SketchedGradients;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
@@ -18,7 +18,7 @@ import java.util.List;
  * @param norms before sketching
  */
 @SuppressWarnings("ArrayRecordComponent") // compared nowhere
-record SketchedCorpus(Damping damping, CountSketch sketch, float[][] vectors, double[] norms) {
+record SketchedCorpus(Damping damping, BlockSketch sketch, float[][] vectors, double[] norms) {
   private static final int DOCUMENTS_AT_ONCE = 256;
   private static final int PACK_TOKENS = 1024;
 
@@ -26,7 +26,7 @@ record SketchedCorpus(Damping damping, CountSketch sketch, float[][] vectors, do
       TappedModel model,
       EkfacFactors factors,
       Damping damping,
-      CountSketch sketch,
+      BlockSketch sketch,
       dev.whence.influence.model.Measure measure,
       List<CorpusDocument> documents) {
     List<SketchedGradients.Vector> all = new ArrayList<>();

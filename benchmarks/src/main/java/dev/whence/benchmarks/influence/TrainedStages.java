@@ -7,7 +7,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -99,7 +99,7 @@ final class TrainedStages implements AutoCloseable {
 
   InfluenceMethods methods(int buckets) {
     return new InfluenceMethods(
-        base, chat, pretraining, fineTuning, corpus, new CountSketch(buckets, 1));
+        base, chat, pretraining, fineTuning, corpus, new BlockSketch(buckets, 1));
   }
 
   /** Layers whose gradients count. */

@@ -4,7 +4,7 @@ import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.QueryPlanes;
 import dev.whence.influence.index.RotatedSketch;
 import dev.whence.influence.index.SignCodes;
@@ -31,7 +31,7 @@ final class WholeGradients implements AutoCloseable {
   private final List<CorpusDocument> corpus;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts = new LinkedHashMap<>();
-  private List<CountSketch> sketches = List.of();
+  private List<BlockSketch> sketches = List.of();
   private final List<Map<String, float[]>> whole = new ArrayList<>();
   private final List<List<QueryPlanes>> sketched = new ArrayList<>();
 
@@ -67,7 +67,7 @@ final class WholeGradients implements AutoCloseable {
   }
 
   /** Takes queries and the sizes that are compared. */
-  void ask(List<TruthQuery> queries, List<CountSketch> sizes) {
+  void ask(List<TruthQuery> queries, List<BlockSketch> sizes) {
     sketches = List.copyOf(sizes);
     for (TruthQuery asked : queries) {
       ResponseGradient gradient =

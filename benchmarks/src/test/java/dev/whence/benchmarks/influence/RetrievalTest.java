@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.influence.ekfac.Damping;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.samples.Document;
 import dev.whence.samples.StatedFact.Form;
 import dev.whence.samples.recipes.Recipe;
@@ -87,7 +87,7 @@ class RetrievalTest {
       query[j] = (float) random.nextGaussian();
     }
     SketchedCorpus corpus =
-        new SketchedCorpus(Damping.DEFAULT, new CountSketch(k, 1), vectors, norms);
+        new SketchedCorpus(Damping.DEFAULT, new BlockSketch(k, 1), vectors, norms);
     double[] x = new TrakScores(corpus, asked -> query).of(QUERIES.get(0));
     double[] right = corpus.products(query);
     for (int i = 0; i < n; i++) {

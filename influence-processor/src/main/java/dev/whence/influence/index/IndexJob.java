@@ -41,7 +41,7 @@ public final class IndexJob {
   public record Options(
       Measure measure,
       Damping damping,
-      CountSketch sketch,
+      BlockSketch sketch,
       int shards,
       OptionalInt only,
       int packTokens,
@@ -65,7 +65,7 @@ public final class IndexJob {
       return new Options(
           Measure.LOG_LIKELIHOOD,
           Damping.DEFAULT,
-          new CountSketch(buckets, 1),
+          new BlockSketch(buckets, 1),
           1,
           OptionalInt.empty(),
           1024,

@@ -58,6 +58,12 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
     }
     try {
       JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(path));
+      if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
+        throw new InfluenceException(
+            path
+                + " is of another version, which sketched documents in another way: remove the"
+                + " index, and run 'whence influence index' again.");
+      }
       List<Shard> shards = new ArrayList<>();
       for (JsonNode shard : json.path("checksums")) {
         shards.add(new Shard(shard.path("checksum").asText(), shard.path("documents").asLong()));
@@ -112,6 +118,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
 
   private void write(Path directory) {
     ObjectNode json = JsonMapper.builder().build().createObjectNode();
+    json.put("format", ShardFile.FORMAT);
     settings.write(json);
     ArrayNode list = json.putArray("checksums");
     for (Shard shard : shards) {

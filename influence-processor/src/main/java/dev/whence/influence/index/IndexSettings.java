@@ -28,7 +28,7 @@ public record IndexSettings(
     String factorsDigest,
     Measure measure,
     Damping damping,
-    CountSketch sketch,
+    BlockSketch sketch,
     String corpusPath,
     String corpusDigest,
     int shards) {
@@ -64,7 +64,7 @@ public record IndexSettings(
         json.path("factors").asText(),
         Measure.of(json.path("measure").asText()),
         Damping.parse(json.path("lambda0").asText()),
-        new CountSketch(buckets, json.path("sketchSeed").asLong()),
+        new BlockSketch(buckets, json.path("sketchSeed").asLong()),
         json.path("corpusPath").asText(),
         json.path("corpus").asText(),
         json.path("shards").asInt());

@@ -49,8 +49,8 @@ final class ShardBuilder implements AutoCloseable {
         if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
           throw new InfluenceException(
               directory
-                  + " was begun by another version, which kept other codes of documents. Remove it to"
-                  + " begin the shard again.");
+                  + " was begun by another version, which sketched documents in another way. Remove it"
+                  + " to begin the shard again.");
         }
         if (!IndexSettings.read(json).isLike(settings)) {
           throw new InfluenceException(

@@ -23,13 +23,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 
 /**
  * One shard of an index: the vectors of n documents as {@link SignCodes}, k bits and a scale each,
  * their norms, and what the documents are.
  *
  * <pre>
- *   "WHENCEI2" | length of the header (int64) | header (JSON, padded: codes begin at a multiple of 64)
+ *   "WHENCEI3" | length of the header (int64) | header (JSON, padded: codes begin at a multiple of 64)
  *   | signs [n, k / 64] int64 | n x (scale float32, norm float32) | n + 1 offsets of entries (int64)
  *   | entries (JSON) | SHA-256 of all before
  * </pre>
@@ -39,10 +40,10 @@ import java.util.List;
  */
 public final class ShardFile {
   /** What a shard begins with, another in each version whose files are not read by others. */
-  public static final String FORMAT = "WHENCEI2";
+  public static final String FORMAT = "WHENCEI3";
 
   private static final byte[] MAGIC = FORMAT.getBytes(StandardCharsets.US_ASCII);
-  private static final byte[] FORMER = "WHENCEI1".getBytes(StandardCharsets.US_ASCII);
+  private static final Set<String> FORMER = Set.of("WHENCEI1", "WHENCEI2");
   private static final int ALIGNMENT = 64;
   private static final int MAX_HEADER_BYTES = 1 << 20;
   private static final int CHECKSUM_BYTES = 32;
@@ -167,10 +168,10 @@ public final class ShardFile {
       byte[] magic = new byte[MAGIC.length];
       head.get(magic);
       long headerBytes = head.getLong();
-      if (Arrays.equals(magic, FORMER)) {
+      if (FORMER.contains(new String(magic, StandardCharsets.US_ASCII))) {
         throw new InfluenceException(
             path
-                + " was built by an earlier version, which kept bytes where this one keeps signs."
+                + " was built by an earlier version, which sketched documents in another way."
                 + " Remove it, and build the index anew.");
       }
       if (!Arrays.equals(magic, MAGIC)) {

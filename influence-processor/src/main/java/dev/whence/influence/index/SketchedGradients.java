@@ -9,7 +9,6 @@ import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,7 +22,7 @@ import java.util.Objects;
  * </pre>
  *
  * with G [O, I] the gradient of the document's training loss (a sum over its tokens, nats) by each
- * layer's weight, all layers one after the other, and P a {@link CountSketch}. Scalar products of
+ * layer's weight, all layers one after the other, and P a {@link BlockSketch}. Scalar products of
  * such vectors are those that the inverse of H + lambda0 gives. Cost: one forward and backward of
  * the document, and one addition for each element of the layers' weights.
  */
@@ -37,20 +36,12 @@ public final class SketchedGradients implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
 
-  /** Places of coordinates are kept up to so many, of four bytes each. */
-  private static final long MOST_PLACES = 1 << 24;
-
-  /** Coordinates whose places are worked out together where they are not kept: 4 MiB. */
-  private static final int BLOCK = 1 << 20;
-
   /** Coordinates that a thread reads at once: they stay in the cache next to it. */
   private static final int PIECE = 1 << 13;
 
-  private final CountSketch sketch;
+  private final BlockSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
-  private final Map<String, int[]> places;
-  private final int block;
 
   /**
    * @param model stays the caller's to close; its layers are those of the factors
@@ -60,39 +51,11 @@ public final class SketchedGradients implements AutoCloseable {
       TappedModel model,
       EkfacFactors factors,
       Damping damping,
-      CountSketch sketch,
+      BlockSketch sketch,
       Measure measure) {
-    this(model, factors, damping, sketch, measure, MOST_PLACES, BLOCK);
-  }
-
-  /**
-   * @param mostPlaces that are kept
-   * @param block coordinates whose places are worked out together where they are not
-   */
-  SketchedGradients(
-      TappedModel model,
-      EkfacFactors factors,
-      Damping damping,
-      CountSketch sketch,
-      Measure measure,
-      long mostPlaces,
-      int block) {
     this.sketch = sketch;
-    this.block = block;
     this.firsts = firsts(factors.layers());
-    this.places = places(factors.layers(), mostPlaces);
     this.gradients = new WhitenedGradients(model, factors, damping, measure);
-  }
-
-  private Map<String, int[]> places(List<LinearLayer> layers, long most) {
-    if (layers.stream().mapToLong(LinearLayer::elements).sum() > most) {
-      return Map.of();
-    }
-    Map<String, int[]> known = new HashMap<>();
-    for (LinearLayer layer : layers) {
-      known.put(layer.name(), sketch.places(first(layer), Math.toIntExact(layer.elements())));
-    }
-    return known;
   }
 
   private long first(LinearLayer layer) {
@@ -137,8 +100,7 @@ public final class SketchedGradients implements AutoCloseable {
   }
 
   /**
-   * Adds a layer's part to sketches and squared norms. Places are worked out once for all
-   * documents: that is most of the work.
+   * Adds a layer's part to sketches and squared norms.
    *
    * @param values [found, elements of the layer]
    * @param found whose they are
@@ -150,32 +112,24 @@ public final class SketchedGradients implements AutoCloseable {
       float[][] sketches,
       double[] squares) {
     int elements = values.remaining() / found.size();
-    int[] known = places.get(layer.name());
-    int step = known == null ? block : elements;
-    for (int from = 0; from < elements; from += step) {
-      int start = from;
-      int[] here =
-          known == null
-              ? sketch.places(first(layer) + start, Math.min(step, elements - start))
-              : known;
-      Shares.forEach(
-          found.size(),
-          i -> {
-            int document = found.get(i);
-            squares[document] += add(values, i * elements + start, here, sketches[document]);
-          });
-    }
+    Shares.forEach(
+        found.size(),
+        i -> {
+          int document = found.get(i);
+          squares[document] +=
+              add(values, i * elements, elements, first(layer), sketches[document]);
+        });
   }
 
-  /** Adds values from an index on, as many as there are places; the sum of their squares. */
-  private static double add(FloatBuffer values, int index, int[] places, float[] sketch) {
+  /** Adds n values from an index on; the sum of their squares. */
+  private double add(FloatBuffer values, int index, int n, long first, float[] into) {
     float[] piece = new float[PIECE];
     double squares = 0;
-    for (int at = 0; at < places.length; at += PIECE) {
-      int n = Math.min(PIECE, places.length - at);
-      values.get(index + at, piece, 0, n);
-      CountSketch.add(piece, n, places, at, sketch);
-      squares += squared(piece, n);
+    for (int at = 0; at < n; at += PIECE) {
+      int here = Math.min(PIECE, n - at);
+      values.get(index + at, piece, 0, here);
+      sketch.add(piece, here, first + at, into);
+      squares += squared(piece, here);
     }
     return squares;
   }

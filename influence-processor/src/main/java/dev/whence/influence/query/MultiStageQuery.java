@@ -6,7 +6,7 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.SampledFisher;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexSettings;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -95,7 +95,7 @@ public final class MultiStageQuery {
       Damping alpha,
       Damping lambda,
       Damping lambda0,
-      CountSketch projection) {
+      BlockSketch projection) {
     return sketched(whitened(gradient, alpha, lambda, lambda0), projection);
   }
 
@@ -110,7 +110,7 @@ public final class MultiStageQuery {
   public record Whitened(
       Map<String, double[]> direction, Map<String, float[]> vector, double norm) {
     /** q^, k numbers. */
-    public float[] sketch(CountSketch projection) {
+    public float[] sketch(BlockSketch projection) {
       float[] sketch = new float[projection.buckets()];
       long first = 0;
       for (float[] layer : vector.values()) {
@@ -167,7 +167,7 @@ public final class MultiStageQuery {
   }
 
   /** Sketches a query that was whitened. */
-  public Preconditioned sketched(Whitened whitened, CountSketch projection) {
+  public Preconditioned sketched(Whitened whitened, BlockSketch projection) {
     return new Preconditioned(
         whitened.direction(),
         whitened.sketch(projection),

@@ -14,7 +14,7 @@ import dev.whence.influence.correction.CorrectionSet.Example;
 import dev.whence.influence.correction.FlaggedAnswer.Part;
 import dev.whence.influence.correction.FlaggedAnswer.Terms;
 import dev.whence.influence.ekfac.Damping;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.Measure;
@@ -60,7 +60,7 @@ class CorrectionSetTest {
             "factors-digest",
             Measure.LOG_LIKELIHOOD,
             Damping.DEFAULT,
-            new CountSketch(64, 1),
+            new BlockSketch(64, 1),
             "",
             corpusDigest,
             1),

@@ -29,6 +29,8 @@ import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ShardFileTest {
   private static final int K = 128;
@@ -43,7 +45,7 @@ class ShardFileTest {
           "1".repeat(64),
           Measure.LOG_ODDS,
           Damping.DEFAULT,
-          new CountSketch(K, 1),
+          new BlockSketch(K, 1),
           "/corpus.jsonl",
           "2".repeat(64),
           1);
@@ -159,10 +161,11 @@ class ShardFileTest {
     }
   }
 
-  @Test
-  void aShardOfAnEarlierVersionSaysSo() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"WHENCEI1", "WHENCEI2"})
+  void aShardOfAnEarlierVersionSaysSo(String format) throws IOException {
     built();
-    altered(bytes -> bytes.put(0, "WHENCEI1".getBytes(StandardCharsets.US_ASCII)));
+    altered(bytes -> bytes.put(0, format.getBytes(StandardCharsets.US_ASCII)));
     assertThatThrownBy(() -> ShardFile.open(path()))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("earlier version")
@@ -215,7 +218,8 @@ class ShardFileTest {
       builder.save(read());
     }
     Path state = path().resolveSibling("shard-1-of-1.index.unfinished").resolve("state.json");
-    Files.writeString(state, Files.readString(state).replace("\"format\":\"WHENCEI2\",", ""));
+    Files.writeString(
+        state, Files.readString(state).replace("\"format\":\"" + ShardFile.FORMAT + "\",", ""));
     assertThatThrownBy(() -> new ShardBuilder(path(), SETTINGS, 1))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("begun by another version");

@@ -157,7 +157,7 @@ class SignCodesTest {
     double squares = 0;
     double sum = 0;
     for (int seed = 0; seed < tries; seed++) {
-      CountSketch sketch = new CountSketch(k, seed);
+      BlockSketch sketch = new BlockSketch(k, seed);
       float[] ofX = new float[k];
       float[] ofQ = new float[k];
       sketch.add(x, 0, ofX);

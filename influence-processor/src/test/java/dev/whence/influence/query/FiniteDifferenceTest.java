@@ -20,7 +20,7 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.Solve;
-import dev.whence.influence.index.CountSketch;
+import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
@@ -198,7 +198,7 @@ class FiniteDifferenceTest {
                 "",
                 Measure.LOG_LIKELIHOOD,
                 Damping.DEFAULT,
-                new CountSketch(256, 1),
+                new BlockSketch(256, 1),
                 "",
                 "",
                 1);

@@ -105,8 +105,8 @@ public final class GatedTransfer {
         GatesFile.remove(output);
         return outcome;
       } catch (TransferException e) {
-        if (!e.mayPass() && !TransferException.isOfEnvironment(e)) {
-          GatesFile.remove(output); // the same run would fail alike
+        if (!Candidate.isMerged(output)) {
+          GatesFile.remove(output); // nothing is left to go on with
         }
         throw e;
       } finally {
@@ -156,13 +156,14 @@ public final class GatedTransfer {
               reason -> {
                 throw new TransferException(reason);
               });
+      if (asked.isPresent()) {
+        asked.get().write(output);
+      } else {
+        GatesFile.remove(output); // of another run
+      }
       Optional<Manifest> old = Manifest.read(candidate);
       if (!old.map(Manifest::plan).equals(Optional.of(plan.id()))) {
         delete(candidate); // of another transfer, or half removed, by a run that was cut off
-      }
-      GatesFile.remove(output); // of another run
-      if (asked.isPresent()) {
-        asked.get().write(output);
       }
       losses = losses(plan);
       Published merged = MergeRun.run(plan, candidate, options, progress);

@@ -2,15 +2,18 @@ package dev.whence.transfer.gate;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Directories;
+import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.RequestFile;
 import dev.whence.transfer.merge.TransferRequest;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -45,8 +48,9 @@ public record GatesFile(
     report.ifPresent(file -> gates.put("report", file.toAbsolutePath().toString()));
     Path path = path(output);
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
-    Files.writeString(beside, root.toPrettyString() + "\n");
-    Files.move(beside, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    Files.deleteIfExists(beside); // a link would be followed
+    MergeRun.writeForced(beside, root.toPrettyString().getBytes(StandardCharsets.UTF_8));
+    Directories.move(beside, path);
   }
 
   static void remove(Path output) throws IOException {
@@ -85,7 +89,7 @@ public record GatesFile(
               report.isTextual()
                   ? Optional.of(ModelLocation.path(report.textValue()))
                   : Optional.empty()));
-    } catch (IllegalArgumentException e) {
+    } catch (IllegalArgumentException | EngineException | TransferException e) {
       throw new TransferException(
           path
               + " is not what a run wrote ("

@@ -570,7 +570,8 @@ public final class MergeRun {
     }
   }
 
-  static void writeForced(Path file, byte[] bytes) throws IOException {
+  /** Writes a file that survives a power cut as soon as its name does. */
+  public static void writeForced(Path file, byte[] bytes) throws IOException {
     try (FileChannel channel =
         FileChannel.open(
             file,

@@ -1,7 +1,6 @@
 package dev.whence.transfer.place;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.fail;
 
 import dev.whence.buckets.ObjectStore;
 import dev.whence.engine.weights.ElementType;
@@ -87,8 +86,10 @@ class KilledUploadSoak {
         try (BufferedReader out = lines(killed)) {
           for (int step = 0; step <= point * steps / POINTS; step++) {
             String line = out.readLine();
-            if (line == null) {
-              fail("point %d ended after %d of %d steps: %s", point, step, steps, said(work));
+            if (line == null) { // parts are sent side by side: not all runs say as many steps
+              assertThat(killed.waitFor()).as("point %d: %s", point, said(work)).isZero();
+              assertThat(store.keys(key + "/")).contains(key + "/" + Manifest.FILE);
+              break;
             }
             assertThat(line).startsWith("sent ");
           }
