@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import dev.whence.influence.index.ShardFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -21,10 +22,11 @@ class ConfiguredFilesTest {
     Files.writeString(
         index.resolve("index.json"),
         """
-        {"modelName": "m", "model": "m", "factors": "f", "measure": "log-likelihood",
+        {"format": "%s", "modelName": "m", "model": "m", "factors": "f", "measure": "log-likelihood",
          "lambda0": "0.1x", "buckets": 64, "sketchSeed": 1, "corpus": "c", "shards": 1,
          "checksums": [{"checksum": "1", "documents": 1}]}
-        """);
+        """
+            .formatted(ShardFile.FORMAT));
     Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("---------"));
     try {
       assumeFalse(Files.isReadable(closed), "root may read it");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.ShardFile;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -39,11 +40,11 @@ class ModelChoiceTest {
         Files.writeString(
             directory.resolve("index.json"),
             """
-            {"modelName": "%s", "model": "%s", "factors": "f", "measure": "log-likelihood",
+            {"format": "%s", "modelName": "%s", "model": "%s", "factors": "f", "measure": "log-likelihood",
              "lambda0": "0.1x", "buckets": 64, "sketchSeed": 1, "corpus": "c-%s", "shards": 1,
              "checksums": [{"checksum": "%s", "documents": 1}]}
             """
-                .formatted(model, model, name, name));
+                .formatted(ShardFile.FORMAT, model, model, name, name));
     Files.setLastModifiedTime(manifest, FileTime.from(made));
   }
 

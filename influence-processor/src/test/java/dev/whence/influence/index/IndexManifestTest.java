@@ -1,0 +1,45 @@
+package dev.whence.influence.index;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.influence.InfluenceException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class IndexManifestTest {
+  private static final String REST =
+      """
+      "modelName": "m", "model": "m", "factors": "f", "measure": "log-likelihood",
+      "lambda0": "0.1x", "buckets": 64, "sketchSeed": 1, "corpus": "c", "shards": 1,
+      "checksums": [{"checksum": "1", "documents": 1}]}
+      """;
+
+  @TempDir private Path directory;
+
+  private void write(String format) throws IOException {
+    Files.writeString(directory.resolve(IndexManifest.FILE), "{" + format + REST);
+  }
+
+  /** A query that is sketched in one way must not be asked of documents sketched in another. */
+  @ParameterizedTest
+  @ValueSource(strings = {"", "\"format\": \"WHENCEI2\",", "\"format\": \"WHENCEI9\","})
+  void anIndexOfAnotherVersionIsRefused(String format) throws IOException {
+    write(format);
+    assertThatThrownBy(() -> IndexManifest.read(directory))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("index.json is of another version")
+        .hasMessageContaining("run 'whence influence index' again");
+  }
+
+  @Test
+  void anIndexOfThisVersionIsRead() throws IOException {
+    write("\"format\": \"" + ShardFile.FORMAT + "\",");
+    assertThat(IndexManifest.read(directory).documents()).isEqualTo(1);
+  }
+}
