@@ -37,13 +37,8 @@ record GatedRun(GatesFile asked, Optional<CommandJudge> command, PrintWriter out
     report.ifPresent(GatedRun::checkWritable);
   }
 
-  /**
-   * Runs it; the exit status.
-   *
-   * @throws UsageException as {@link #check}
-   */
+  /** Runs what was {@linkplain #check checked}; the exit status. */
   int to(Destination destination) throws IOException {
-    check(asked.dtype(), asked.report());
     NativeEnd.prepare();
     Gates gates =
         new Gates(

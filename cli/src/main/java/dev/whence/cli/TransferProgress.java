@@ -10,6 +10,7 @@ import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.place.Destination;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -52,25 +53,24 @@ final class TransferProgress {
 
   /** What is begun now is what {@code resume} is to go on with. */
   private static void forgetGatedRun(Destination to, ProgressBar bar) {
-    if (!Candidate.isLeft(to.directory())) {
-      return;
-    }
-    try {
-      Candidate.forget(to.directory());
-    } catch (BusyException e) {
-      bar.note(e.getMessage() + "; what gated runs left is that run's to remove");
-    } catch (IOException e) {
-      bar.note("what a gated run left beside " + to.place() + " could not be removed: " + e);
-    }
+    clear(to, bar, Candidate::forget);
   }
 
   /** The output is taken: nobody goes on with what a gated run to it has left. */
   static void discardCandidate(Destination to, ProgressBar bar) {
+    clear(to, bar, Candidate::discard);
+  }
+
+  private interface Clearing {
+    void of(Path output) throws IOException;
+  }
+
+  private static void clear(Destination to, ProgressBar bar, Clearing clearing) {
     if (!Candidate.isLeft(to.directory())) {
       return;
     }
     try {
-      Candidate.discard(to.directory());
+      clearing.of(to.directory());
     } catch (BusyException e) {
       bar.note(e.getMessage() + "; what gated runs left is that run's to remove");
     } catch (IOException e) {
