@@ -140,10 +140,14 @@ public final class TokenizedPrompt {
 
   /**
    * Whether the tokens from the reasoning on are shared, and so stand for the same text, and the
-   * first of them still follows from something.
+   * first of them still follows from something. Where the prompt's first token has a character of
+   * the reasoning they say nothing of it: other tokens can stand for that text after the cut.
    */
   private boolean keepsReasoning(AblatedPrompt ablated) {
-    return ablated.sharedSuffix() >= length() - reasoningTokens.from()
+    boolean firstIsReasoning =
+        reasoning.isPresent() && encoding.ends()[0] > reasoning.get().start();
+    return !firstIsReasoning
+        && ablated.sharedSuffix() >= length() - reasoningTokens.from()
         && ablated.ids().length - length() + reasoningTokens.from() > 0;
   }
 

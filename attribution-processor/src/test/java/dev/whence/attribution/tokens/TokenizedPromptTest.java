@@ -85,14 +85,23 @@ class TokenizedPromptTest {
         .hasMessageContaining("not before the reasoning");
   }
 
+  /** " capital" is one token, and without the space several; the others stay as they are. */
+  @Test
+  void theReasoningIsFoundWhereItsFirstWordIsTheFirstTokenOfThePrompt() {
+    String thought = "capital of" + "The cat".repeat(10) + " on the mat \u0800\u0800";
+    checkReasoningAfterCut(" ", new Span(0, 1), thought);
+  }
+
   /** Also where the cut changes tokens inside the reasoning, as it can without words. */
   @Property(tries = 300)
   void theReasoningIsFoundInWhatACutLeaves(
       @ForAll("texts") String text, @ForAll int a, @ForAll int b, @ForAll("texts") String thought) {
-    if (thought.isEmpty()) {
-      return;
+    if (!thought.isEmpty()) {
+      checkReasoningAfterCut(text, span(text, a, b), thought);
     }
-    Span cut = span(text, a, b);
+  }
+
+  private static void checkReasoningAfterCut(String text, Span cut, String thought) {
     String whole = text + thought + "\n\n";
     Span reasoning = new Span(text.length(), text.length() + thought.length());
     for (Tokenizer tokenizer : List.of(LLAMA3, NONE)) {
