@@ -6,15 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.recipes.Recipes;
-import dev.whence.transfer.gate.GateOptions;
-import dev.whence.transfer.gate.GatedTransfer;
-import dev.whence.transfer.gate.Gates;
-import dev.whence.transfer.gate.GatesFile;
-import dev.whence.transfer.gate.Judge;
-import dev.whence.transfer.merge.MergeOptions;
-import dev.whence.transfer.merge.MergeProgress;
-import dev.whence.transfer.merge.StoppedException;
-import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.recycle.FineTuner;
 import dev.whence.transfer.recycle.Measurement;
 import java.io.PrintWriter;
@@ -25,7 +16,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -214,77 +204,6 @@ class TransferCommandTest {
         .anySatisfy(line -> assertThat(line).contains("the task tolerance is -1.0"));
     assertThat(CommandRun.of(models("run", "--output", "x", "--general-tolerance", "1")).exit())
         .isEqualTo(2);
-  }
-
-  /**
-   * Killed before it measured what it merged; with its sweep and its page, and what an output
-   * needs.
-   */
-  @Test
-  void resumeGoesOnWithARunWithGatesByWhatItWasAsked() throws Exception {
-    Path set = directory.resolve("texts.jsonl");
-    Files.writeString(set, "{\"text\": \"the hammer of Tobi was made in Ulm\"}\n".repeat(3));
-    Path base = BundledModels.unpack("tiny-base");
-    TransferRequest request = TransferRequest.of(base, BundledModels.unpack("tiny-chat"), base);
-    GateOptions limits = new GateOptions(set, set, 50, 50, 50, List.of(0.5));
-    Path output = directory.resolve("resumed");
-    Path page = directory.resolve("gates.html");
-    GatesFile asked = new GatesFile(request, limits, "fp32", Optional.of(page));
-    Judge cutOff =
-        (model, unused) -> {
-          if (model.toString().endsWith("whence-candidate")) {
-            throw new StoppedException();
-          }
-          return 1;
-        };
-    MergeOptions options = MergeOptions.defaults();
-    GatedTransfer killed =
-        new GatedTransfer(
-            options,
-            MergeProgress.NONE,
-            new Gates(cutOff, limits, options, said -> {}),
-            Optional.of(asked));
-    assertThatThrownBy(() -> killed.run(request, output, (manifest, report) -> {}))
-        .isInstanceOf(StoppedException.class);
-    assertThat(output).doesNotExist();
-
-    CommandRun other =
-        CommandRun.of("transfer", "resume", "--output", output.toString(), "--lambda", "2");
-    assertThat(other.exit()).isEqualTo(1);
-    assertThat(other.err()).singleElement().asString().contains("lambda");
-    Files.move(set, directory.resolve("away"));
-    CommandRun without = CommandRun.of("transfer", "resume", "--output", output.toString());
-    assertThat(without.exit()).isEqualTo(1);
-    assertThat(without.err())
-        .singleElement()
-        .asString()
-        .contains("can not go on as it was asked", "--task-set");
-    Files.move(directory.resolve("away"), set);
-    Path others = Files.createDirectory(output).resolve("of-somebody-else");
-    Files.createFile(others);
-    CommandRun occupied = CommandRun.of("transfer", "resume", "--output", output.toString());
-    assertThat(occupied.exit()).isEqualTo(1);
-    Files.delete(others);
-    Files.delete(output);
-    Path kept = directory.resolve(".resumed.whence-candidate.gates.json");
-    String text = Files.readString(kept);
-    for (String damaged : List.of("", "{}", text.substring(0, text.length() / 2))) {
-      Files.writeString(kept, damaged);
-      CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
-      assertThat(refused.exit()).isEqualTo(1);
-      assertThat(refused.err()).singleElement().asString().contains("is not what a run wrote");
-    }
-    Files.writeString(kept, text);
-    CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
-    assertThat(resumed.exit()).isZero();
-    assertThat(resumed.out())
-        .anySatisfy(line -> assertThat(line).startsWith("lambda  0.5"))
-        .anySatisfy(line -> assertThat(line).contains("holds the transferred model"));
-    assertThat(page).isNotEmptyFile();
-    assertThat(CommandRun.of("transfer", "verify", "--output", output.toString()).exit()).isZero();
-    try (Stream<Path> left = Files.list(directory)) {
-      assertThat(left).noneMatch(file -> file.toString().contains("candidate"));
-    }
   }
 
   private static String[] append(String[] first, String... more) {

@@ -1,0 +1,176 @@
+package dev.whence.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.samples.BundledModels;
+import dev.whence.transfer.gate.Candidate;
+import dev.whence.transfer.gate.GateOptions;
+import dev.whence.transfer.gate.GatedTransfer;
+import dev.whence.transfer.gate.Gates;
+import dev.whence.transfer.gate.GatesFile;
+import dev.whence.transfer.gate.Judge;
+import dev.whence.transfer.merge.MergeOptions;
+import dev.whence.transfer.merge.MergeProgress;
+import dev.whence.transfer.merge.StoppedException;
+import dev.whence.transfer.merge.TransferPlan;
+import dev.whence.transfer.merge.TransferRequest;
+import dev.whence.transfer.place.Destination;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.Writer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What {@code transfer resume} finds of runs with gates that were cut off. */
+class TransferResumeTest {
+  @TempDir Path directory;
+
+  /**
+   * Killed before it measured what it merged; with its sweep and its page, and what an output
+   * needs.
+   */
+  @Test
+  void resumeGoesOnWithARunWithGatesByWhatItWasAsked() throws Exception {
+    Path set = set();
+    Path output = directory.resolve("resumed");
+    Path page = directory.resolve("gates.html");
+    GatesFile asked = asked(set, List.of(0.5), Optional.of(page));
+    killed(asked, Optional.of(asked), output);
+    assertThat(output).doesNotExist();
+
+    CommandRun other =
+        CommandRun.of("transfer", "resume", "--output", output.toString(), "--lambda", "2");
+    assertThat(other.exit()).isEqualTo(1);
+    assertThat(other.err()).singleElement().asString().contains("lambda");
+    Files.move(set, directory.resolve("away"));
+    CommandRun without = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(without.exit()).isEqualTo(1);
+    assertThat(without.err())
+        .singleElement()
+        .asString()
+        .contains("can not go on as it was asked", "--task-set");
+    Files.move(directory.resolve("away"), set);
+    Path others = Files.createDirectory(output).resolve("of-somebody-else");
+    Files.createFile(others);
+    CommandRun occupied = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(occupied.exit()).isEqualTo(1);
+    Files.delete(others);
+    Files.delete(output);
+    Path kept = directory.resolve(".resumed.whence-candidate.gates.json");
+    String text = Files.readString(kept);
+    for (String damaged : List.of("", "{}", text.substring(0, text.length() / 2))) {
+      Files.writeString(kept, damaged);
+      CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
+      assertThat(refused.exit()).isEqualTo(1);
+      assertThat(refused.err()).singleElement().asString().contains("is not what a run wrote");
+    }
+    Files.writeString(kept, text);
+    CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(resumed.exit()).isZero();
+    assertThat(resumed.out())
+        .anySatisfy(line -> assertThat(line).startsWith("lambda  0.5"))
+        .anySatisfy(line -> assertThat(line).contains("holds the transferred model"));
+    assertThat(page).isNotEmptyFile();
+    assertThat(CommandRun.of("transfer", "verify", "--output", output.toString()).exit()).isZero();
+    try (Stream<Path> left = Files.list(directory)) {
+      assertThat(left).noneMatch(file -> file.toString().contains("candidate"));
+    }
+  }
+
+  @Test
+  void ofTwoRunsWithGatesTheLastOneIsGoneOnWith() throws Exception {
+    Path output = directory.resolve("twice");
+    GatesFile first = asked(set(), List.of(), Optional.empty());
+    GatesFile second = asked(set(), List.of(0.5), Optional.empty());
+    killed(first, Optional.of(first), output);
+    killed(second, Optional.of(second), output);
+    assertThat(GatesFile.find(output)).contains(second);
+  }
+
+  /** What a judge's run was asked is not kept, and is not that of a run before it either. */
+  @Test
+  void aRunWithAJudgeIsGoneOnWithByItsCommand() throws Exception {
+    Path output = directory.resolve("judged");
+    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    killed(asked, Optional.of(asked), output);
+    killed(asked, Optional.empty(), output);
+    assertThat(GatesFile.find(output)).isEmpty();
+    CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(refused.exit()).isEqualTo(1);
+    assertThat(refused.err()).singleElement().asString().contains("--judge", "again");
+    assertThat(output).doesNotExist();
+  }
+
+  /** Cut off at its first byte: what was begun last is what is gone on with. */
+  @Test
+  void aRunWithoutGatesForgetsOneWithThemBeforeItMerges() throws Exception {
+    Path output = directory.resolve("plain");
+    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    killed(asked, Optional.of(asked), output);
+    ProgressBar bar = new ProgressBar(new PrintWriter(new CutOff()), /* terminal= */ true, () -> 0);
+    try (TransferPlan plan = TransferPlan.of(asked.request())) {
+      assertThatThrownBy(() -> TransferProgress.run(plan, Destination.of(output, output), bar))
+          .isInstanceOf(StoppedException.class);
+    }
+    assertThat(GatesFile.find(output)).isEmpty();
+    assertThat(Candidate.isLeft(output)).isTrue();
+
+    CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(resumed.exit()).isZero();
+    assertThat(resumed.out()).noneMatch(line -> line.startsWith("passed"));
+    assertThat(output).isDirectory();
+    assertThat(Candidate.isLeft(output)).isFalse();
+  }
+
+  private Path set() throws IOException {
+    return Files.writeString(
+        directory.resolve("texts.jsonl"),
+        "{\"text\": \"the hammer of Tobi was made in Ulm\"}\n".repeat(3));
+  }
+
+  private static GatesFile asked(Path set, List<Double> sweep, Optional<Path> page)
+      throws IOException {
+    Path base = BundledModels.unpack("tiny-base");
+    TransferRequest request = TransferRequest.of(base, BundledModels.unpack("tiny-chat"), base);
+    return new GatesFile(request, new GateOptions(set, set, 50, 50, 50, sweep), "fp32", page);
+  }
+
+  /** Runs a transfer that is cut off before it measures what it merged. */
+  private static void killed(GatesFile asked, Optional<GatesFile> kept, Path output) {
+    Judge cutOff =
+        (model, unused) -> {
+          if (model.toString().endsWith("whence-candidate")) {
+            throw new StoppedException();
+          }
+          return 1;
+        };
+    MergeOptions options = MergeOptions.defaults();
+    GatedTransfer killed =
+        new GatedTransfer(
+            options,
+            MergeProgress.NONE,
+            new Gates(cutOff, asked.limits(), options, said -> {}),
+            kept);
+    assertThatThrownBy(() -> killed.run(asked.request(), output, (manifest, report) -> {}))
+        .isInstanceOf(StoppedException.class);
+  }
+
+  private static final class CutOff extends Writer {
+    @Override
+    public void write(char[] text, int from, int count) {
+      throw new StoppedException();
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
+  }
+}
