@@ -257,9 +257,7 @@ public record CorpusFile(Path path) {
               + " are 0");
     }
     String id = json.path("id").asText("");
-    if (id.length() > LONGEST_ID) {
-      throw new Refused("the id has " + id.length() + " characters, more than " + LONGEST_ID);
-    }
+    checkId(id);
     return new CorpusDocument(
         reference,
         id.isEmpty() ? "line-" + reference.line() : id,
@@ -267,10 +265,17 @@ public record CorpusFile(Path path) {
         examples);
   }
 
+  private static void checkId(String id) throws Refused {
+    if (id.length() > LONGEST_ID) {
+      throw new Refused("the id has " + id.length() + " characters, more than " + LONGEST_ID);
+    }
+  }
+
   private static CorpusDocument conversation(TrainingTexts texts, Reference reference, String line)
       throws Refused {
     try {
       var conversation = ConversationCodec.read(line);
+      checkId(conversation.responseId());
       Example example = texts.conversation(conversation);
       if (example.length() - 1 > texts.longest()) {
         throw new Refused(
@@ -385,6 +390,21 @@ public record CorpusFile(Path path) {
       return HexFormat.of().formatHex(sha256.digest());
     } catch (IOException e) {
       throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    }
+  }
+
+  /**
+   * That it is what was indexed; it is read for that.
+   *
+   * @param digest of what was
+   * @throws InfluenceException if it is not
+   */
+  public void check(String digest) {
+    if (!digest().equals(digest)) {
+      throw new InfluenceException(
+          path
+              + " is not the corpus that was indexed: its SHA-256 is another. Give back the file that"
+              + " the index was built of (--corpus), or build the index anew.");
     }
   }
 

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.TopicPlan.Range;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.PartitionRange;
@@ -182,12 +183,12 @@ public final class TopicCorpus {
   }
 
   private Collected collectAlone(Listener listener) throws IOException {
-    if (Files.exists(output)) {
+    if (Presence.isThere(output)) {
       return collectedBefore();
     }
     try (Consumer<byte[], byte[]> consumer = clients.reader("whence-corpus")) {
       String id = described().topicId().toString();
-      TopicPlan state = Files.exists(plan) ? resumed(id) : begun(consumer);
+      TopicPlan state = Presence.isThere(plan) ? resumed(id) : begun(consumer);
       try (FileChannel file =
           FileChannel.open(unfinished, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
         if (file.size() < state.bytes()) {
@@ -220,7 +221,7 @@ public final class TopicCorpus {
 
   /** A run that was killed when its file was in place already, and nothing else. */
   private Collected collectedBefore() throws IOException {
-    if (Files.exists(plan) && !Files.exists(unfinished)) {
+    if (Presence.isThere(plan) && !Presence.isThere(unfinished)) {
       TopicPlan state = TopicPlan.read(plan);
       if (state.topic().equals(topic) && state.isDone() && state.bytes() == Files.size(output)) {
         Files.delete(plan);

@@ -116,7 +116,7 @@ public final class CorrectionSet {
       throw new InfluenceException("top " + top + " is too small: at least 1 is possible.");
     }
     check(answers, index);
-    checkCorpus(index, corpus);
+    corpus.check(index.settings().corpusDigest());
     Map<Long, String> ids = new TreeMap<>();
     for (FlaggedAnswer answer : answers) {
       answer.parts().forEach(part -> ids.putIfAbsent(part.line(), part.id()));
@@ -148,20 +148,6 @@ public final class CorrectionSet {
           "The flagged answers list no document with an influence: nothing to export.");
     }
     return new CorrectionSet(index, corpus, List.copyOf(answers), List.copyOf(chosen));
-  }
-
-  /**
-   * That the corpus is what was indexed; it is read for that.
-   *
-   * @throws InfluenceException if it is not
-   */
-  public static void checkCorpus(IndexManifest index, CorpusFile corpus) {
-    if (!corpus.digest().equals(index.settings().corpusDigest())) {
-      throw new InfluenceException(
-          corpus.path()
-              + " is not the corpus that was indexed: its SHA-256 is another. Give back the file that"
-              + " the index was built of (--corpus), or build the index anew.");
-    }
   }
 
   /** As the corpus' reader names it. */

@@ -4,7 +4,7 @@ import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
-import java.nio.file.Files;
+import dev.whence.influence.Presence;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -137,12 +137,12 @@ public final class EkfacFactors implements AutoCloseable {
 
   /** Whether a directory holds complete factors. */
   public static boolean isIn(Path directory) {
-    return Files.exists(directory.resolve(LAMBDA_FILE));
+    return Presence.isThere(directory.resolve(LAMBDA_FILE));
   }
 
   private static Path complete(Path directory) {
     Path path = directory.resolve(LAMBDA_FILE);
-    if (!Files.exists(path)) {
+    if (!Presence.isThere(path)) {
       throw new InfluenceException(
           directory
               + " holds no "

@@ -7,6 +7,7 @@ import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
@@ -229,7 +230,7 @@ public final class FactorsJob {
   }
 
   private static boolean isComplete(Path path, ObjectNode wanted) {
-    if (!Files.exists(path)) {
+    if (!Presence.isThere(path)) {
       return false;
     }
     try (ArrayFile file = ArrayFile.open(path)) {
@@ -289,7 +290,7 @@ public final class FactorsJob {
       Listener listener) {
     Path unfinished = unfinished(path);
     Progress start = Progress.NONE;
-    if (Files.exists(unfinished)) {
+    if (Presence.isThere(unfinished)) {
       try (ArrayFile file = ArrayFile.open(unfinished)) {
         FactorHeader.check(file.header(), header, unfinished);
         load.accept(file);
@@ -442,7 +443,7 @@ public final class FactorsJob {
   private String eigenvectors(Settings settings, Listener listener) {
     Path path = output.resolve(EkfacFactors.EIGEN_FILE);
     ObjectNode header = FactorHeader.of("eigenvectors", settings, model.layers());
-    if (Files.exists(path)) {
+    if (Presence.isThere(path)) {
       try (ArrayFile file = ArrayFile.open(path)) {
         FactorHeader.check(file.header(), header, path);
         return file.checksum();
@@ -480,7 +481,7 @@ public final class FactorsJob {
   private boolean allThere(String what, Listener listener) {
     List<Integer> missing = new ArrayList<>();
     for (int part = 1; part <= options.share().parts(); part++) {
-      if (!Files.exists(part(what, part))) {
+      if (!Presence.isThere(part(what, part))) {
         missing.add(part);
       }
     }

@@ -1,6 +1,7 @@
 package dev.whence.influence.index;
 
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -38,21 +39,29 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
           directory + " holds no shard of an index; build one with 'whence influence index'.");
     }
     IndexSettings settings = ShardFile.open(files.get(0)).settings();
+    for (Path file : files) {
+      if (!ShardFile.isOf(file, settings.shards())) {
+        throw ofAnotherIndex(file, files.get(0));
+      }
+    }
     List<ShardFile> shards = new ArrayList<>();
     for (int number = 1; number <= settings.shards(); number++) {
       Path path = ShardFile.path(directory, number, settings.shards());
-      if (!Files.exists(path)) {
+      if (!Presence.isThere(path)) {
         throw new InfluenceException(
             path + " is missing: build shard " + number + " of " + settings.shards() + ".");
       }
       ShardFile shard = ShardFile.open(path);
       if (!shard.settings().isLike(settings) || shard.number() != number) {
-        throw new InfluenceException(
-            path + " is of another index than " + files.get(0).getFileName() + ".");
+        throw ofAnotherIndex(path, files.get(0));
       }
       shards.add(shard);
     }
     return new GradientIndex(settings, shards);
+  }
+
+  private static InfluenceException ofAnotherIndex(Path file, Path first) {
+    return new InfluenceException(file + " is of another index than " + first.getFileName() + ".");
   }
 
   /** The shards of a directory, by name. */

@@ -2,6 +2,7 @@ package dev.whence.influence.index;
 
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
@@ -174,6 +175,7 @@ public final class IndexJob {
     } catch (IOException e) {
       throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
     }
+    checkShards();
     try (SketchedGradients gradients =
         new SketchedGradients(
             model, factors, options.damping(), options.sketch(), options.measure())) {
@@ -200,13 +202,26 @@ public final class IndexJob {
         });
   }
 
+  /** Shards of another number of shards would be asked in the place of those built here. */
+  private void checkShards() {
+    for (Path there : GradientIndex.files(output)) {
+      if (!ShardFile.isOf(there, options.shards())) {
+        throw ofAnotherIndex(there);
+      }
+    }
+  }
+
+  private static InfluenceException ofAnotherIndex(Path path) {
+    return new InfluenceException(
+        path + " is of another index. Give another --output, or remove it.");
+  }
+
   private boolean isThere(Path path) {
-    if (!Files.exists(path)) {
+    if (!Presence.isThere(path)) {
       return false;
     }
     if (!ShardFile.open(path).settings().isLike(settings)) {
-      throw new InfluenceException(
-          path + " is of another index. Give another --output, or remove it.");
+      throw ofAnotherIndex(path);
     }
     return true;
   }

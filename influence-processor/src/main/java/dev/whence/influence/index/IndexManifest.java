@@ -6,8 +6,10 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
@@ -53,7 +55,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
    */
   public static IndexManifest read(Path directory) {
     Path path = directory.resolve(FILE);
-    if (!Files.exists(path)) {
+    if (!Presence.isThere(path)) {
       return of(GradientIndex.open(directory));
     }
     try {
@@ -95,12 +97,16 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
    */
   public static FileTime made(Path directory) throws IOException {
     Path path = directory.resolve(FILE);
-    return Files.getLastModifiedTime(Files.exists(path) ? path : directory);
+    try {
+      return Files.getLastModifiedTime(path);
+    } catch (NoSuchFileException e) {
+      return Files.getLastModifiedTime(directory);
+    }
   }
 
   /** Whether a directory holds an index or a part of one. */
   public static boolean isIn(Path directory) {
-    return Files.exists(directory.resolve(FILE)) || !GradientIndex.files(directory).isEmpty();
+    return Presence.isThere(directory.resolve(FILE)) || !GradientIndex.files(directory).isEmpty();
   }
 
   /**
@@ -109,7 +115,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
    */
   static void writeIfComplete(Path directory, int shards) {
     for (int number = 1; number <= shards; number++) {
-      if (!Files.exists(ShardFile.path(directory, number, shards))) {
+      if (!Presence.isThere(ShardFile.path(directory, number, shards))) {
         return;
       }
     }
@@ -126,7 +132,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
     }
     String text = json.toPrettyString() + "\n";
     try {
-      if (Files.exists(directory.resolve(FILE))
+      if (Presence.isThere(directory.resolve(FILE))
           && Files.readString(directory.resolve(FILE)).equals(text)) {
         return; // its time says when the index was made, not when it was last looked at
       }

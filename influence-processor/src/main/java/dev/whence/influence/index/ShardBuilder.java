@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.Progress;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -44,7 +45,7 @@ final class ShardBuilder implements AutoCloseable {
       Files.createDirectories(directory);
       Path state = directory.resolve("state.json");
       long entryBytes = 0;
-      if (Files.exists(state)) {
+      if (Presence.isThere(state)) {
         JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(state));
         if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
           throw new InfluenceException(

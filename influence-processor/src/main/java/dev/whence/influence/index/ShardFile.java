@@ -90,6 +90,11 @@ public final class ShardFile {
     return directory.resolve("shard-" + number + "-of-" + shards + ".index");
   }
 
+  /** Whether a file is named as a shard of an index of so many. */
+  static boolean isOf(Path path, int shards) {
+    return String.valueOf(path.getFileName()).endsWith("-of-" + shards + ".index");
+  }
+
   /** A header, padded. */
   static byte[] header(IndexSettings settings, int number, Progress progress, long entryBytes) {
     ObjectNode json = JsonMapper.builder().build().createObjectNode();
@@ -155,10 +160,19 @@ public final class ShardFile {
   /**
    * Opens a shard and checks all of it.
    *
-   * @throws InfluenceException that names the file if it is missing, cut short or altered
+   * @throws InfluenceException that names the file if it is missing, cut short or altered, or is
+   *     replaced meanwhile
    */
   public static ShardFile open(Path path) {
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+    try {
+      return open(path, FileIdentity.of(path));
+    } catch (IOException e) {
+      throw unreadable(path, e);
+    }
+  }
+
+  private static ShardFile open(Path path, FileIdentity identity) throws IOException {
+    try (FileChannel channel = identity.open(path)) {
       long size = channel.size();
       int before = MAGIC.length + Long.BYTES;
       if (size < before + CHECKSUM_BYTES) {
@@ -220,7 +234,7 @@ public final class ShardFile {
           header.path("shard").asInt(),
           progress,
           checksum,
-          new SignRows(path, signsStart, n, k),
+          new SignRows(path, identity, signsStart, n, k, RowWidth.fastest()),
           scales,
           norms,
           entries,
@@ -229,9 +243,11 @@ public final class ShardFile {
       throw damaged(path, "its header is no JSON");
     } catch (IllegalArgumentException | ArithmeticException | NegativeArraySizeException e) {
       throw damaged(path, "its header holds a number that can not be: " + e.getMessage());
-    } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
     }
+  }
+
+  private static InfluenceException unreadable(Path path, IOException e) {
+    return new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
   }
 
   private static boolean isLength(float value) {
@@ -356,10 +372,14 @@ public final class ShardFile {
     return signs.bytes();
   }
 
-  /** What documents are; read from disk. */
+  /**
+   * What documents are; read from disk.
+   *
+   * @throws InfluenceException if the file was changed since it was opened, or can not be read
+   */
   public List<IndexedDocument> entries(List<Integer> numbers) {
     List<IndexedDocument> found = new ArrayList<>();
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+    try (FileChannel channel = signs.open()) {
       for (int document : numbers) {
         long length = entries[document + 1] - entries[document];
         if (length < 0 || length > MAX_ENTRY_BYTES) {
@@ -370,8 +390,10 @@ public final class ShardFile {
                 read(channel, entriesStart + entries[document], (int) length).array()));
       }
       return found;
+    } catch (JacksonException e) {
+      throw damaged(path, "an entry is no JSON");
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw changed(e);
     }
   }
 }

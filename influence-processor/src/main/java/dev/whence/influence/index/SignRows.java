@@ -6,12 +6,8 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 
@@ -34,8 +30,7 @@ public final class SignRows {
   private final long start;
   private final int documents;
   private final int words;
-  private final long size;
-  private final Object identity;
+  private final FileIdentity identity;
   private final RowWidth width;
 
   /**
@@ -60,30 +55,27 @@ public final class SignRows {
    */
   public SignRows(Path file, long start, int documents, int buckets, RowWidth width)
       throws IOException {
+    this(file, FileIdentity.of(file), start, documents, buckets, width);
+  }
+
+  /** A part of a file that has been looked at before. */
+  SignRows(
+      Path file, FileIdentity identity, long start, int documents, int buckets, RowWidth width) {
     this.width = width;
     this.file = file;
     this.start = start;
     this.documents = documents;
     this.words = SignCodes.words(buckets);
-    BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
-    this.size = now.size();
-    this.identity = identity(now);
+    this.identity = identity;
   }
 
-  /** What differs where another file has the name, or the content was changed. */
-  private static Object identity(BasicFileAttributes attributes) {
-    return List.of(
-        Objects.requireNonNullElse(attributes.fileKey(), ""), attributes.lastModifiedTime());
-  }
-
-  private FileChannel open() throws IOException {
-    FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
-    BasicFileAttributes now = Files.readAttributes(file, BasicFileAttributes.class);
-    if (now.size() != size || !identity(now).equals(identity)) {
-      channel.close();
-      throw new IOException("the file is not what it was when it was opened");
-    }
-    return channel;
+  /**
+   * The file, to be closed.
+   *
+   * @throws IOException if it was changed since
+   */
+  FileChannel open() throws IOException {
+    return identity.open(file);
   }
 
   /**

@@ -37,6 +37,8 @@ public final class InfluenceSearch {
   private final TappedModel indexed;
   private @Nullable SampledFisher fisher;
   private int fisherOf;
+  private final CorpusFile corpus;
+  private boolean corpusChecked;
 
   /**
    * All arguments stay the caller's.
@@ -71,6 +73,7 @@ public final class InfluenceSearch {
     }
     this.answering = answering;
     this.index = index;
+    this.corpus = corpus;
     this.ranking = new CandidateRanking(indexed, corpus, index.settings().measure());
     this.query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
     this.multiStage = fineTuning.isPresent();
@@ -122,7 +125,7 @@ public final class InfluenceSearch {
           CandidateRanking.toRank(candidates.get(q), options.rerank(), preselected);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
-              ? ranking.exact(queries.get(q), all, toRank, RankingBudget.unbounded())
+              ? ranking().exact(queries.get(q), all, toRank, RankingBudget.unbounded())
               : CandidateRanking.estimated(all, queries.get(q).tokens());
       results.add(
           new InfluenceResult(
@@ -153,6 +156,18 @@ public final class InfluenceSearch {
               (System.nanoTime() - started) / 1e9 / queries.size()));
     }
     return results;
+  }
+
+  /**
+   * Looks at the corpus when documents are first read: one that was changed where neither length
+   * nor excerpt shows it would give exact influences of what is not indexed.
+   */
+  private CandidateRanking ranking() {
+    if (!corpusChecked) {
+      corpus.check(index.settings().corpusDigest());
+      corpusChecked = true;
+    }
+    return ranking;
   }
 
   private MultiStageQuery.Refined preconditioned(ResponseGradient gradient, QueryOptions options) {
@@ -186,7 +201,7 @@ public final class InfluenceSearch {
         sample.addAll(shard.entries(chosen));
         before += shard.size();
       }
-      fisher = new SampledFisher(indexed, ranking.documents(sample), FISHER_SEED, PACK_TOKENS);
+      fisher = new SampledFisher(indexed, ranking().documents(sample), FISHER_SEED, PACK_TOKENS);
       fisherOf = documents;
     }
     return fisher;

@@ -117,7 +117,9 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
   Optional<Path> factors(Optional<Path> first, Predicate<EkfacFactors.Identity> wanted) {
     List<String> unread = new ArrayList<>();
     LinkedHashSet<Path> candidates = new LinkedHashSet<>();
-    first.filter(EkfacFactors::isIn).ifPresent(candidates::add);
+    first
+        .filter(directory -> holds(directory, EkfacFactors::isIn, unread))
+        .ifPresent(candidates::add);
     candidates.addAll(directories(factors, EkfacFactors::isIn, unread));
     for (Path directory : candidates) {
       try {

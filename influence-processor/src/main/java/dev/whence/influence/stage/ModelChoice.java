@@ -1,6 +1,7 @@
 package dev.whence.influence.stage;
 
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
@@ -12,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -143,23 +145,32 @@ record ModelChoice(
   }
 
   /**
-   * Factors of its fine-tuning.
+   * Factors of its fine-tuning, of the indexed stage's layers if there are such.
    *
    * @param modelDigest its own
+   * @param pretraining factors of the indexed stage
    * @return empty if a query is single-stage: it is to be, or what is asked about is the stage of
    *     this very model, and nothing came after it
    * @throws ModelLoadException if there are none
    */
-  Optional<Path> fineTuning(InfluenceConfig config, String modelDigest, IndexManifest index)
+  Optional<Path> fineTuning(
+      InfluenceConfig config, String modelDigest, IndexManifest index, Path pretraining)
       throws ModelLoadException {
     if (!config.query().multiStage() || modelDigest.equals(index.settings().modelDigest())) {
       return Optional.empty();
     }
+    String layers = EkfacFactors.stage(pretraining).layerSelection();
+    Predicate<EkfacFactors.Identity> ofModel =
+        identity -> identity.stage().modelDigest().equals(modelDigest);
     Optional<Path> found =
         config
             .files()
             .factors(
-                Optional.empty(), identity -> identity.stage().modelDigest().equals(modelDigest));
+                Optional.empty(),
+                ofModel.and(identity -> identity.stage().layerSelection().equals(layers)));
+    if (found.isEmpty()) { // the same layers may be named in another way
+      found = config.files().factors(Optional.empty(), ofModel);
+    }
     if (found.isEmpty()) {
       throw new ModelLoadException(
           "no factors in the directories of 'factors' are of the model at "

@@ -1,12 +1,12 @@
 package dev.whence.influence.stage;
 
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.Presence;
+import dev.whence.influence.index.FileIdentity;
 import dev.whence.influence.index.ShardFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.HashMap;
@@ -56,10 +56,10 @@ final class OpenShards {
     record Missing(String reason) implements Found {}
   }
 
-  /** A file as it was when it was opened, and when it was last looked for. */
-  private record Seen(long bytes, FileTime modified, Found found, Instant lastWanted) {
+  /** What a file was when it was opened, and when it was last looked for. */
+  private record Seen(FileIdentity file, Found found, Instant lastWanted) {
     Seen wanted(Instant now) {
-      return new Seen(bytes, modified, found, now);
+      return new Seen(file, found, now);
     }
 
     Optional<ShardFile> shard() {
@@ -99,10 +99,15 @@ final class OpenShards {
     Optional<String> other = Optional.empty();
     for (Path directory : files.indexDirectories()) {
       Path path = ShardFile.path(directory, number, shards);
-      if (!Files.exists(path)) {
-        continue;
+      Found found;
+      try {
+        if (!Presence.isThere(path)) {
+          continue;
+        }
+        found = open(path);
+      } catch (InfluenceException e) {
+        found = new Found.Missing(String.valueOf(e.getMessage()));
       }
-      Found found = open(path);
       if (found instanceof Found.Missing missing) {
         other = Optional.of(missing.reason());
       } else if (found instanceof Found.Here here) {
@@ -127,11 +132,9 @@ final class OpenShards {
   private Found open(Path path) {
     seen.keySet().removeIf(before -> !Files.exists(before));
     try {
-      BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
+      FileIdentity now = FileIdentity.of(path);
       Seen before = seen.get(path);
-      if (before != null
-          && before.bytes() == now.size()
-          && before.modified().equals(now.lastModifiedTime())) {
+      if (before != null && before.file().equals(now)) {
         seen.put(path, before.wanted(clock.instant()));
         return before.found();
       }
@@ -147,7 +150,7 @@ final class OpenShards {
           return found;
         }
       }
-      seen.put(path, new Seen(now.size(), now.lastModifiedTime(), found, clock.instant()));
+      seen.put(path, new Seen(now, found, clock.instant()));
       return found;
     } catch (IOException e) {
       return new Found.Missing(path + " can not be read (" + e.getClass().getSimpleName() + ").");

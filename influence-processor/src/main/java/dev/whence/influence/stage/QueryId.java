@@ -6,13 +6,17 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.List;
 
-/** Names queries: who asks the same of the same index by the same factors has the same name. */
+/**
+ * Names queries: who asks the same of the same index by the same model and factors has the same
+ * name.
+ */
 final class QueryId {
   private QueryId() {}
 
   /** SHA-256 over its parts, each ended by a zero byte, in hex. */
   static String of(
       String responseId,
+      String modelDigest,
       String indexDigest,
       String pretrainingFactors,
       String fineTuningFactors,
@@ -27,6 +31,7 @@ final class QueryId {
     for (String part :
         List.of(
             responseId,
+            modelDigest,
             indexDigest,
             pretrainingFactors,
             fineTuningFactors,

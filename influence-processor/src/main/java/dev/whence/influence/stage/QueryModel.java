@@ -195,7 +195,7 @@ final class QueryModel implements AutoCloseable {
   private interface BeforeWeights {
     BeforeWeights NOTHING = index -> {};
 
-    void run(IndexManifest index) throws ModelLoadException;
+    void run(ConfiguredFiles.LocatedIndex index) throws ModelLoadException;
   }
 
   private void loadAgain(ModelChoice before) {
@@ -247,21 +247,7 @@ final class QueryModel implements AutoCloseable {
     boolean complete = false;
     try {
       ConfiguredFiles.LocatedIndex index = choice.index(config);
-      String wanted = index.manifest().settings().factorsDigest();
-      Path factors =
-          config
-              .files()
-              .factors(
-                  Optional.of(Path.of(index.manifest().settings().factorsPath())),
-                  identity -> identity.digest().equals(wanted))
-              .orElseThrow(
-                  () ->
-                      new ModelLoadException(
-                          "the factors that the index in "
-                              + index.directory()
-                              + " was built with, digest "
-                              + wanted
-                              + ", are in none of the directories of 'factors'"));
+      Path factors = pretraining(index);
       if (index.manifest().shards().size() > AskedShards.MOST) {
         throw new ModelLoadException(
             "the index in "
@@ -273,7 +259,7 @@ final class QueryModel implements AutoCloseable {
                 + " that can be asked on topics");
       }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
-      beforeWeights.run(index.manifest());
+      beforeWeights.run(index);
       TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
       opened.push(model);
       verify(choice, model.digest());
@@ -281,7 +267,7 @@ final class QueryModel implements AutoCloseable {
       opened.push(pretraining);
       Optional<EkfacFactors> fineTuning =
           choice
-              .fineTuning(config, model.digest(), index.manifest())
+              .fineTuning(config, model.digest(), index.manifest(), factors)
               .map(path -> EkfacFactors.read(path, model.matrices()));
       fineTuning.ifPresent(opened::push);
       MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, model.matrices());
@@ -315,11 +301,30 @@ final class QueryModel implements AutoCloseable {
   }
 
   /** Reads the files for their digest, without loading them, and looks for factors. */
-  private void verify(ModelChoice choice, IndexManifest index) throws ModelLoadException {
+  private void verify(ModelChoice choice, ConfiguredFiles.LocatedIndex index)
+      throws ModelLoadException {
     try (ModelFiles files = ModelFiles.open(choice.path())) {
       verify(choice, files.digest());
-      var unused = choice.fineTuning(config, files.digest(), index);
+      var unused = choice.fineTuning(config, files.digest(), index.manifest(), pretraining(index));
     }
+  }
+
+  /** The factors that an index was built with. */
+  private Path pretraining(ConfiguredFiles.LocatedIndex index) throws ModelLoadException {
+    String wanted = index.manifest().settings().factorsDigest();
+    return config
+        .files()
+        .factors(
+            Optional.of(Path.of(index.manifest().settings().factorsPath())),
+            identity -> identity.digest().equals(wanted))
+        .orElseThrow(
+            () ->
+                new ModelLoadException(
+                    "the factors that the index in "
+                        + index.directory()
+                        + " was built with, digest "
+                        + wanted
+                        + ", are in none of the directories of 'factors'"));
   }
 
   private static void verify(ModelChoice choice, String digest) throws ModelLoadException {

@@ -269,6 +269,7 @@ final class QueryStage implements Stage {
       String queryId =
           QueryId.of(
               read.conversation().responseId(),
+              query.fineTuning().getModelDigest(),
               query.indexDigest(),
               query.pretraining().getFactorsDigest(),
               query.fineTuning().getFactorsDigest(),

@@ -157,7 +157,7 @@ final class RankedAnswers implements AutoCloseable {
   Answered answer(ComingQuery one) {
     long began = System.nanoTime();
     ComingQuery.Scanned scanned = one.scanned.orElseThrow();
-    List<IndexScan.Candidate> preselected = preselected(one);
+    List<IndexScan.Candidate> preselected = readable(one, scanned.candidates(), preselected(one));
     IndexScan.Candidates found = scanned.candidates().of(one.here());
     List<IndexScan.Candidate> candidates = CandidateRanking.unique(found, preselected);
     List<IndexScan.Candidate> toRank =
@@ -243,10 +243,39 @@ final class RankedAnswers implements AutoCloseable {
         one.missing(shard, e);
       }
     }
-    if (one.here().isEmpty()) {
-      return List.of();
+    List<IndexScan.Candidate> preselected = new ArrayList<>();
+    for (LexicalIndex.Hit hit : LexicalIndex.best(hits, one.query.preselect().documents())) {
+      try {
+        preselected.addAll(one.asked().estimates(hit.shard(), List.of(hit.document())));
+      } catch (InfluenceException e) {
+        one.missing(hit.shard(), e);
+      }
     }
-    return CandidateRanking.preselected(hits, one.asked(), one.query.preselect());
+    return preselected;
+  }
+
+  /**
+   * Those of the documents preselected whose shard is not missing, after a look at what all
+   * candidates are: a shard whose entries can not be read, or that was replaced since it was
+   * scanned, is missing from here on, and the others answer.
+   */
+  private static List<IndexScan.Candidate> readable(
+      ComingQuery one, IndexScan.Candidates scanned, List<IndexScan.Candidate> preselected) {
+    List<IndexScan.Candidate> all = CandidateRanking.unique(scanned.of(one.here()), preselected);
+    for (ShardFile shard : one.here()) {
+      List<Integer> documents =
+          all.stream()
+              .filter(candidate -> candidate.shard().equals(shard))
+              .map(IndexScan.Candidate::document)
+              .toList();
+      try {
+        shard.entries(documents);
+      } catch (InfluenceException e) {
+        one.missing(shard, e);
+      }
+    }
+    List<ShardFile> here = one.here();
+    return preselected.stream().filter(candidate -> here.contains(candidate.shard())).toList();
   }
 
   @Override

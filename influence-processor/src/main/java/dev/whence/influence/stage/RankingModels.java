@@ -121,7 +121,14 @@ final class RankingModels implements AutoCloseable {
       ModelChoice wanted = choice.get();
       String digest = digest(wanted.path());
       IndexManifest index = wanted.index(config).manifest();
-      Optional<Path> fineTuning = wanted.fineTuning(config, digest, index);
+      Optional<Path> fineTuning =
+          wanted.fineTuning(
+              config,
+              digest,
+              index,
+              factors(
+                  Optional.of(Path.of(index.settings().factorsPath())),
+                  index.settings().factorsDigest()));
       Optional<String> reason =
           prepare(
               Key.of(

@@ -547,6 +547,18 @@ class FactorsJobTest {
     }
   }
 
+  /** A link to itself says nothing of what is there: computed anew, Lambda would be of others. */
+  @Test
+  void eigenvectorsThatCanNotBeLookedAtAreNotComputedAnew(@TempDir Path directory)
+      throws IOException {
+    Path file = directory.resolve("eigenvectors.factors");
+    Files.createSymbolicLink(file, file);
+    assertThatThrownBy(() -> TinyFactors.compute(model, corpus, directory, TinyFactors.OPTIONS))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("eigenvectors.factors could not be read");
+    assertThat(Files.isSymbolicLink(file)).isTrue();
+  }
+
   @Test
   void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
     copyTo(directory);

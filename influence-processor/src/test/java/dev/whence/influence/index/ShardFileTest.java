@@ -19,6 +19,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -210,6 +211,27 @@ class ShardFileTest {
     assertThatThrownBy(() -> shard.scan(List.of(query)))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("shard-1-of-1.index could not be searched");
+  }
+
+  @Test
+  void whatDocumentsAreIsNotReadOutOfAnotherFileThatHasTheName() throws IOException {
+    ShardFile shard = built();
+    assertThat(shard.entries(List.of(0))).hasSize(1);
+    Path other = Files.copy(path(), directory.resolve("other"));
+    Files.move(other, path(), StandardCopyOption.REPLACE_EXISTING);
+    assertThatThrownBy(() -> shard.entries(List.of(0)))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("is not what it was");
+  }
+
+  @Test
+  void anEntryThatIsNoJsonIsRefused() throws IOException {
+    built();
+    altered(content -> content.put(content.limit() - 1, (byte) 0));
+    ShardFile shard = ShardFile.open(path());
+    assertThatThrownBy(() -> shard.entries(List.of(DOCUMENTS - 1)))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("an entry is no JSON");
   }
 
   @Test

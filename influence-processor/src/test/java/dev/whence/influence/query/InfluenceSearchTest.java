@@ -535,7 +535,56 @@ class InfluenceSearchTest {
             chat, base, pretraining, Optional.empty(), index, new CorpusFile(changed));
     assertThatThrownBy(() -> search.search(answered(0), QueryOptions.DEFAULT))
         .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("is not the corpus that was indexed: its SHA-256 is another");
+    CandidateRanking ranking =
+        new CandidateRanking(base, new CorpusFile(changed), index.settings().measure());
+    assertThatThrownBy(() -> ranking.documents(index.shards().get(0).entries(List.of(0))))
+        .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("is not the document that was indexed");
+  }
+
+  /** Neither length nor excerpt show it. */
+  @Test
+  void aCorpusWhoseLossWeightsWereChangedIsRefused(@TempDir Path directory) throws Exception {
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus));
+    Path weighted = directory.resolve("weighted.jsonl");
+    lines.replaceAll(line -> line.replaceFirst("^\\{", "{\"lossWeight\": 0.3, "));
+    Files.write(weighted, lines);
+    new IndexJob(
+            base,
+            BundledModels.unpack("tiny-base"),
+            pretraining,
+            factorsPath,
+            new CorpusFile(weighted),
+            directory.resolve("index"),
+            IndexJob.Options.of(256))
+        .run(FactorsJob.Listener.NONE);
+    InfluenceSearch search =
+        new InfluenceSearch(
+            chat,
+            base,
+            pretraining,
+            Optional.empty(),
+            GradientIndex.open(directory.resolve("index")),
+            new CorpusFile(weighted));
+    lines.replaceAll(line -> line.replaceFirst("0\\.3", "0.5"));
+    Files.write(weighted, lines);
+    assertThatThrownBy(() -> search.search(answered(0), QueryOptions.DEFAULT))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("its SHA-256 is another");
+  }
+
+  @Test
+  void anIndexOfAnotherNumberOfShardsIsNotBuiltBesideOne(@TempDir Path directory) throws Exception {
+    build(directory, IndexJob.Options.of(256));
+    IndexJob.Options two = IndexJob.Options.of(256).withShards(2, OptionalInt.empty());
+    assertThatThrownBy(() -> build(directory, two))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("shard-1-of-1.index is of another index");
+    Files.createFile(ShardFile.path(directory, 1, 2));
+    assertThatThrownBy(() -> GradientIndex.open(directory))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("shard-1-of-2.index is of another index");
   }
 
   @Test

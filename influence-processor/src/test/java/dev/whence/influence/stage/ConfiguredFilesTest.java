@@ -1,13 +1,16 @@
 package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import dev.whence.influence.index.ShardFile;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -54,5 +57,25 @@ class ConfiguredFilesTest {
                 assertThat(sentence)
                     .startsWith(link + " could not be read (")
                     .containsIgnoringCase("symbolic links"));
+  }
+
+  /** Else an older index or older factors would be taken. */
+  @Test
+  void aFileThatCanNotBeLookedAtIsNotOneThatIsNotThere() throws Exception {
+    for (String name : List.of("index.json", "lambda.factors")) {
+      Path file = Files.createDirectory(indexes.resolve("of-" + name)).resolve(name);
+      Files.createSymbolicLink(file, file);
+    }
+    ConfiguredFiles files = new ConfiguredFiles(List.of(indexes), List.of(indexes));
+    assertThat(files.allIndexes().unread())
+        .singleElement()
+        .asString()
+        .startsWith(indexes + "/of-index.json/index.json could not be read (");
+    for (Optional<Path> first :
+        List.of(Optional.<Path>empty(), Optional.of(indexes.resolve("of-lambda.factors")))) {
+      assertThatThrownBy(() -> files.factors(first, identity -> true))
+          .isInstanceOf(EnvironmentException.class)
+          .hasMessageContaining("lambda.factors could not be read (");
+    }
   }
 }

@@ -187,24 +187,25 @@ class InfluenceConfigTest {
 
   @Test
   void aQueryIsNamedByAllThatItsResultDependsOn() {
-    String id = QueryId.of("r", "i", "p", "f", "a", "l", "m", "x", 10, 50, true);
+    String id = QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x", 10, 50, true);
     assertThat(id)
         .hasSize(64)
-        .isEqualTo(QueryId.of("r", "i", "p", "f", "a", "l", "m", "x", 10, 50, true));
+        .isEqualTo(QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x", 10, 50, true));
     assertThat(
             List.of(
-                QueryId.of("r2", "i", "p", "f", "a", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i2", "p", "f", "a", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p2", "f", "a", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p", "f2", "a", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p", "f", "a2", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p", "f", "a", "l2", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p", "f", "a", "l", "m2", "x", 10, 50, true),
-                QueryId.of("ri", "", "p", "f", "a", "l", "m", "x", 10, 50, true),
-                QueryId.of("r", "i", "p", "f", "a", "l", "m", "x2", 10, 50, true),
-                QueryId.of("r", "i", "p", "f", "a", "l", "m", "x", 11, 50, true),
-                QueryId.of("r", "i", "p", "f", "a", "l", "m", "x", 10, 51, true),
-                QueryId.of("r", "i", "p", "f", "a", "l", "m", "x", 10, 50, false)))
+                QueryId.of("r2", "d", "i", "p", "f", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d2", "i", "p", "f", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i2", "p", "f", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p2", "f", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f2", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a2", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l2", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l", "m2", "x", 10, 50, true),
+                QueryId.of("rd", "", "i", "p", "f", "a", "l", "m", "x", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x2", 10, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x", 11, 50, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x", 10, 51, true),
+                QueryId.of("r", "d", "i", "p", "f", "a", "l", "m", "x", 10, 50, false)))
         .doesNotContain(id)
         .doesNotHaveDuplicates();
   }

@@ -9,8 +9,10 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -51,5 +53,27 @@ class OpenShardsTest {
             "damaged")) {
       assertThat(shards.find(1, 1, "checksum")).isEqualTo(new OpenShards.Found.Missing(reason));
     }
+  }
+
+  /** As one that was restored, or moved to another disk, with its time. */
+  @Test
+  void aShardThatIsAnotherFileOfTheSameSizeAndTimeIsOpenedAgain() throws Exception {
+    Path shard = Files.write(indexes.resolve("shard-1-of-1.index"), new byte[9]);
+    List<Path> opened = new ArrayList<>();
+    OpenShards shards =
+        new OpenShards(
+            new ConfiguredFiles(List.of(indexes), List.of()),
+            InstantSource.system(),
+            path -> {
+              opened.add(path);
+              throw new InfluenceException("damaged");
+            });
+    shards.find(1, 1, "checksum");
+    shards.find(1, 1, "checksum");
+    assertThat(opened).hasSize(1);
+    Path copy = Files.copy(shard, indexes.resolve("copy"), StandardCopyOption.COPY_ATTRIBUTES);
+    Files.move(copy, shard, StandardCopyOption.REPLACE_EXISTING);
+    shards.find(1, 1, "checksum");
+    assertThat(opened).hasSize(2);
   }
 }

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.TinyFactors;
+import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
@@ -48,6 +49,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
@@ -351,6 +353,35 @@ class ShardStageIT {
     } finally {
       stage.close();
     }
+  }
+
+  /** The scan does not read what documents are. */
+  @Test
+  void aShardWhoseEntriesCanNotBeReadIsMissingAndTheOthersAnswer() throws Exception {
+    Path index = data.resolve("indexes/entries");
+    bench.build(index, 2);
+    Path shard = ShardFile.path(index, 1, 2);
+    byte[] bytes = Files.readAllBytes(shard);
+    int end = bytes.length - 32; // of the entries; whoever made the file gave the checksum
+    bytes[end - 1] = 0;
+    byte[] sum = Checksums.sha256().digest(Arrays.copyOf(bytes, end));
+    System.arraycopy(sum, 0, bytes, end, 32);
+    Files.write(shard, bytes);
+    Files.delete(index.resolve("index.json"));
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "indexes",
+            index.toString(),
+            "query.top",
+            "40",
+            "query.rerank",
+            "40");
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("entries", 0), 2);
+    assertThat(answers(records, new ArrayList<>(), config))
+        .flatExtracting(InfluencePartial::getShards)
+        .extracting(answer -> answer.getShard() + " " + answer.getStatus())
+        .contains("1 MISSING", "2 SCANNED");
   }
 
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
