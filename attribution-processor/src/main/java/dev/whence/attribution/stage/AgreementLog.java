@@ -6,6 +6,7 @@ import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.PartitionFollower;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.avro.Agreement;
 import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
@@ -35,10 +36,10 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   /** Records left out since the log said so. */
   private long leftOut;
 
-  AgreementLog(Clients clients, String topic, Calibrator calibrator) {
+  AgreementLog(Clients clients, String topic, Calibrator calibrator, Halt halt) {
     this.calibrator = calibrator;
     this.values = new AvroValues(clients.connection());
-    this.follower = new PartitionFollower(clients, topic, "agreements", this);
+    this.follower = new PartitionFollower(clients, topic, "agreements", this, halt);
   }
 
   void start() {

@@ -183,7 +183,7 @@ public final class AttributionProcessor implements AutoCloseable {
     Optional<HealthServer> http = openHttp(config, health, meters);
     Role role = config.role();
     ModelReleases releases =
-        new ModelReleases(clients, topics.models().name(), role.releases(), health, meters);
+        new ModelReleases(clients, topics.models().name(), role.releases(), health, meters, halt);
     Optional<Calibrator> calibrator =
         config
             .escalation()
@@ -191,7 +191,7 @@ public final class AttributionProcessor implements AutoCloseable {
                 options ->
                     new Calibrator(options.window(), options.leastPairs(), options.agreement()));
     Optional<AgreementLog> agreements =
-        calibrator.map(known -> new AgreementLog(clients, topics.agreements().name(), known));
+        calibrator.map(known -> new AgreementLog(clients, topics.agreements().name(), known, halt));
     Parts parts =
         new Parts(
             config,

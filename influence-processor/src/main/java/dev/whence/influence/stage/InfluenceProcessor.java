@@ -227,7 +227,7 @@ public final class InfluenceProcessor implements AutoCloseable {
           releases.orElseGet(
               () ->
                   new ModelReleases(
-                      clients, topics.models().name(), ModelRole.INFLUENCE, health, meters));
+                      clients, topics.models().name(), ModelRole.INFLUENCE, health, meters, halt));
       releases = Optional.of(followed);
       return followed;
     }

@@ -2,11 +2,13 @@ package dev.whence.runtime.kafka;
 
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Halt;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.KafkaException;
@@ -17,7 +19,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Reads all of a topic's one partition from its begin and then what comes, read_committed and in no
- * group, on a thread of its own. After trouble with the brokers it begins anew.
+ * group, on a thread of its own. After trouble with the brokers it begins anew. An {@link Error},
+ * out of memory above all, halts the process: its thread ends by it, and a process that goes on
+ * without would say that it is live and ready, and never hear of a record again.
  */
 public final class PartitionFollower implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(PartitionFollower.class);
@@ -25,10 +29,11 @@ public final class PartitionFollower implements AutoCloseable {
   private static final Duration AGAIN = Duration.ofSeconds(2);
   private static final Duration CLIENT_TIMEOUT = Duration.ofSeconds(10);
 
-  private final Clients clients;
+  private final Supplier<Consumer<byte[], byte[]>> consumers;
   private final TopicPartition partition;
   private final String name;
   private final Reader reader;
+  private final Halt halt;
   private final CountDownLatch stop = new CountDownLatch(1);
   private volatile Thread thread = new Thread();
   private volatile Optional<Consumer<byte[], byte[]>> current = Optional.empty();
@@ -57,12 +62,23 @@ public final class PartitionFollower implements AutoCloseable {
    *
    * @param topic with one partition
    * @param name of the thread and the client
+   * @param halt ends the process when its thread can not go on
    */
-  public PartitionFollower(Clients clients, String topic, String name, Reader reader) {
-    this.clients = clients;
+  public PartitionFollower(Clients clients, String topic, String name, Reader reader, Halt halt) {
+    this(() -> clients.reader(name), topic, name, reader, halt);
+  }
+
+  PartitionFollower(
+      Supplier<Consumer<byte[], byte[]>> consumers,
+      String topic,
+      String name,
+      Reader reader,
+      Halt halt) {
+    this.consumers = consumers;
     this.partition = new TopicPartition(topic, 0);
     this.name = name;
     this.reader = reader;
+    this.halt = halt;
   }
 
   /** Starts reading. */
@@ -74,7 +90,7 @@ public final class PartitionFollower implements AutoCloseable {
 
   private void run() {
     while (stop.getCount() > 0) {
-      try (Consumer<byte[], byte[]> consumer = clients.reader(name)) {
+      try (Consumer<byte[], byte[]> consumer = consumers.get()) {
         current = Optional.of(consumer);
         follow(consumer);
       } catch (WakeupException e) {
@@ -88,6 +104,9 @@ public final class PartitionFollower implements AutoCloseable {
         reader.failed();
         LOG.error("{} can not be followed: {}", partition.topic(), Failure.describe(e));
         pause();
+      } catch (Error e) {
+        halt.halt("the reading of " + partition.topic() + " ended: " + Failure.describe(e));
+        throw e;
       } finally {
         current = Optional.empty();
       }

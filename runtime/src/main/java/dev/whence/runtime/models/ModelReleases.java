@@ -6,6 +6,7 @@ import dev.whence.runtime.kafka.PartitionFollower;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import io.micrometer.core.instrument.Counter;
@@ -35,6 +36,7 @@ public final class ModelReleases implements AutoCloseable {
   private final Health health;
   private final Counter unreadable;
   private final AvroValues values;
+  private final Halt halt;
   private final CountDownLatch caughtUp = new CountDownLatch(1);
   private volatile Optional<PartitionFollower> follower = Optional.empty();
   private volatile List<ModelRelease> releases = List.of();
@@ -58,14 +60,21 @@ public final class ModelReleases implements AutoCloseable {
    * @param role whose live release is followed
    * @param health is told when the reader has caught up
    * @param meters counts unreadable releases
+   * @param halt ends the process when its thread can not go on
    */
   public ModelReleases(
-      Clients clients, String topic, ModelRole role, Health health, MeterRegistry meters) {
+      Clients clients,
+      String topic,
+      ModelRole role,
+      Health health,
+      MeterRegistry meters,
+      Halt halt) {
     this.clients = clients;
     this.partition = new TopicPartition(topic, 0);
     this.role = role;
     this.values = new AvroValues(clients.connection());
     this.health = health;
+    this.halt = halt;
     this.unreadable =
         Counter.builder("whence.model.releases.unreadable")
             .description("records of the model topic that are no model releases")
@@ -80,7 +89,7 @@ public final class ModelReleases implements AutoCloseable {
    */
   public void start(Listener listener) {
     PartitionFollower started =
-        new PartitionFollower(clients, partition.topic(), PART, new Following(listener));
+        new PartitionFollower(clients, partition.topic(), PART, new Following(listener), halt);
     follower = Optional.of(started);
     started.start();
   }

@@ -20,8 +20,11 @@ public interface Halt {
   static Halt process() {
     Logger log = LoggerFactory.getLogger(Halt.class);
     return why -> {
-      log.error("{}; the process halts", why);
-      Runtime.getRuntime().halt(STATUS);
+      try {
+        log.error("{}; the process halts", why);
+      } finally { // where memory is out, nothing may be left even for a line
+        Runtime.getRuntime().halt(STATUS);
+      }
     };
   }
 }

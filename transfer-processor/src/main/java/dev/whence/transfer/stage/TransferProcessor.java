@@ -8,6 +8,7 @@ import dev.whence.runtime.health.Health;
 import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
@@ -109,7 +110,8 @@ public final class TransferProcessor implements AutoCloseable {
             new Topics(config.runtime().topicPrefix()),
             instance,
             health,
-            meters);
+            meters,
+            Halt.process());
     LOG.info("instance {} of group {}", instance, config.runtime().group());
     stage.start();
     return new TransferProcessor(health, meters, new ProcessMetrics(meters), http, stage);

@@ -7,6 +7,7 @@ import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
@@ -34,6 +35,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -73,11 +75,14 @@ final class TransferStage implements AutoCloseable {
 
   private final TransferConfig config;
   private final Clients clients;
+  private final Supplier<Consumer<byte[], byte[]>> consumers;
+  private final Supplier<Producer<byte[], byte[]>> producers;
   private final Topics topics;
   private final String instance;
   private final Health health;
   private final Counter unreadable;
   private final MeterRegistry meters;
+  private final Halt halt;
   private final TopicPartition partition;
   private final ConcurrentLinkedQueue<Said> outbox = new ConcurrentLinkedQueue<>();
   private final CountDownLatch stop = new CountDownLatch(1);
@@ -97,13 +102,44 @@ final class TransferStage implements AutoCloseable {
       Topics topics,
       String instance,
       Health health,
-      MeterRegistry meters) {
+      MeterRegistry meters,
+      Halt halt) {
+    this(
+        config,
+        clients,
+        () ->
+            clients.groupConsumer(
+                config.runtime().group(),
+                config.runtime().groupProtocol(),
+                NAME + "-" + instance,
+                MOST_RECORDS),
+        () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
+        topics,
+        instance,
+        health,
+        meters,
+        halt);
+  }
+
+  TransferStage(
+      TransferConfig config,
+      Clients clients,
+      Supplier<Consumer<byte[], byte[]>> consumers,
+      Supplier<Producer<byte[], byte[]>> producers,
+      Topics topics,
+      String instance,
+      Health health,
+      MeterRegistry meters,
+      Halt halt) {
     this.config = config;
     this.clients = clients;
+    this.consumers = consumers;
+    this.producers = producers;
     this.topics = topics;
     this.instance = instance;
     this.health = health;
     this.meters = meters;
+    this.halt = halt;
     this.partition = new TopicPartition(topics.transfers().name(), 0);
     this.unreadable =
         Counter.builder("whence.transfers.unreadable")
@@ -122,14 +158,8 @@ final class TransferStage implements AutoCloseable {
 
   private void run() {
     while (stop.getCount() > 0) {
-      try (Consumer<byte[], byte[]> consumer =
-              clients.groupConsumer(
-                  config.runtime().group(),
-                  config.runtime().groupProtocol(),
-                  NAME + "-" + instance,
-                  MOST_RECORDS);
-          Producer<byte[], byte[]> producer =
-              clients.transactionalProducer(config.runtime().group() + "-" + instance);
+      try (Consumer<byte[], byte[]> consumer = consumers.get();
+          Producer<byte[], byte[]> producer = producers.get();
           AvroValues values = new AvroValues(clients.connection())) {
         producer.initTransactions();
         new Session(consumer, producer, values).run();
@@ -143,6 +173,15 @@ final class TransferStage implements AutoCloseable {
         health.dead("the transfer stage broke: " + e.getClass().getSimpleName());
         ended.completeExceptionally(e);
         return;
+      } catch (Error e) {
+        // Out of memory above all: nobody else would notice that this thread has ended.
+        try {
+          halt.halt("the transfer stage broke: " + Failure.describe(e));
+        } finally {
+          health.dead("the transfer stage broke: " + e.getClass().getSimpleName());
+          ended.completeExceptionally(e);
+        }
+        throw e;
       }
     }
     ended.complete(null);

@@ -3,13 +3,27 @@ package dev.whence.transfer.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.health.Health;
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.Topics;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class TransferStageTest {
   /** A producer whose first commits time out, after which nothing but a commit is allowed. */
@@ -62,5 +76,73 @@ class TransferStageTest {
         .isInstanceOf(EnvironmentException.class)
         .hasMessageContaining("a commit did not end");
     assertThat(producer.transactionAborted()).isFalse();
+  }
+
+  @Test
+  void an_error_ends_the_stage_and_halts_the_process(@TempDir Path directory) throws Exception {
+    MockConsumer<byte[], byte[]> consumer =
+        new MockConsumer<>("none") {
+          @Override
+          public synchronized ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
+            throw new OutOfMemoryError("CANARY");
+          }
+        };
+    Health health = new Health();
+    CompletableFuture<String> halted = new CompletableFuture<>();
+    TransferConfig config = config(directory);
+    try (TransferStage stage =
+        new TransferStage(
+            config,
+            new Clients(config.runtime().connection()),
+            () -> consumer,
+            TransferStageTest::producer,
+            new Topics(""),
+            "a",
+            health,
+            new SimpleMeterRegistry(),
+            halted::complete)) {
+      stage.start();
+
+      assertThat(stage.ended())
+          .failsWithin(20, TimeUnit.SECONDS)
+          .withThrowableThat()
+          .withCauseInstanceOf(OutOfMemoryError.class);
+      assertThat(halted.getNow(""))
+          .startsWith("the transfer stage broke: java.lang.OutOfMemoryError")
+          .doesNotContain("CANARY");
+      assertThat(health.isAlive()).isFalse();
+    }
+  }
+
+  private static MockProducer<byte[], byte[]> producer() {
+    return new MockProducer<>(
+        /* autoComplete= */ true,
+        /* partitioner= */ null,
+        new ByteArraySerializer(),
+        new ByteArraySerializer());
+  }
+
+  /** Nothing listens on port 1 of the loopback address. */
+  private static TransferConfig config(Path directory) throws IOException {
+    String set = Files.writeString(directory.resolve("set.jsonl"), "{}\n").toString();
+    return TransferConfig.read(
+        Settings.of(
+            Map.of(
+                "kafka.bootstrap.servers",
+                "127.0.0.1:1",
+                "registry.url",
+                "http://127.0.0.1:1",
+                "data.dir",
+                directory.toString(),
+                "models.roots",
+                directory.toString(),
+                "output.root",
+                directory.toString(),
+                "gates.task-set",
+                set,
+                "gates.general-set",
+                set,
+                "gates.judge",
+                "none")));
   }
 }
