@@ -66,7 +66,7 @@ public final class Worker implements AutoCloseable {
   private final Lifecycle lifecycle;
   private final Backoff backoff;
   private final OwnMarks marks = new OwnMarks();
-  private final Map<TopicPartition, Long> stalledBefore = new HashMap<>();
+  private final Map<TopicPartition, StalledPartitions.Rescue> stalledBefore = new HashMap<>();
   private final Thread thread;
   private final ScheduledThreadPoolExecutor timer;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();

@@ -3,6 +3,9 @@ package dev.whence.runtime.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
 import dev.whence.runtime.health.Health;
 import java.time.Duration;
 import java.util.HashMap;
@@ -12,20 +15,38 @@ import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.internals.KafkaFutureImpl;
 import org.junit.jupiter.api.Test;
+import org.slf4j.LoggerFactory;
 
 class StalledPartitionsTest {
   private static final TopicPartition A = new TopicPartition("in", 0);
   private static final TopicPartition B = new TopicPartition("in", 1);
 
-  private final MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("none");
-  private final Map<TopicPartition, Long> before = new HashMap<>();
+  private static final long MINUTE = Duration.ofMinutes(1).toNanos();
+  private static final long UNKNOWN = -1;
+
+  /** One whose position may be unknown, as while it looks for a leader. */
+  private final MockConsumer<byte[], byte[]> consumer =
+      new MockConsumer<>("none") {
+        @Override
+        public synchronized long position(TopicPartition partition, Duration timeout) {
+          if (unknown.contains(partition)) {
+            throw new TimeoutException("no position");
+          }
+          return super.position(partition, timeout);
+        }
+      };
+
+  private final Map<TopicPartition, StalledPartitions.Rescue> before = new HashMap<>();
   private final Health health = new Health();
+  private long now = 7 * MINUTE;
   private final StalledPartitions stalled =
-      new StalledPartitions(consumer, this::ends, Duration.ZERO, before, health);
+      new StalledPartitions(consumer, this::ends, Duration.ZERO, before, health, () -> this.now);
   private long end = 10;
   private Set<TopicPartition> silentFor = Set.of();
+  private Set<TopicPartition> unknown = Set.of();
 
   StalledPartitionsTest() {
     consumer.assign(Set.of(A, B));
@@ -42,13 +63,74 @@ class StalledPartitionsTest {
   }
 
   @Test
-  void whereNewClientsStandStillTooThatIsSaidAndTheyAreKept() {
-    before.put(B, 7L);
+  void whereNewClientsStandStillTooThatIsSaidAndTheyAreKeptUntilAPauseIsOver() {
+    before.put(B, StalledPartitions.Rescue.first(7, now));
     answers(10);
     assertThat(health.reasons()).containsKey("partitions");
+    now += MINUTE;
+    assertThatThrownBy(() -> answers(1)).isInstanceOf(FatalClientException.class);
     consumer.seek(B, 10);
     answers(1);
     assertThat(health.isReady()).isTrue();
+    assertThat(before).isEmpty();
+  }
+
+  @Test
+  void thePausesGrowToAQuarterOfAnHour() {
+    before.put(B, StalledPartitions.Rescue.first(7, now));
+    answers(StalledPartitions.TIMES);
+    for (long minutes : new long[] {1, 2, 4, 8, 15, 15}) {
+      now += minutes * MINUTE - 1;
+      answers(1);
+      now += 1;
+      assertThatThrownBy(() -> answers(1)).isInstanceOf(FatalClientException.class);
+    }
+  }
+
+  @Test
+  void aPartitionThatMovedSinceIsRescuedAtOnce() {
+    before.put(B, StalledPartitions.Rescue.first(UNKNOWN, now));
+    consumer.seek(B, 5);
+    answers(1);
+    assertThat(health.isReady()).isTrue();
+
+    unknown = Set.of(B);
+    assertThatThrownBy(() -> answers(StalledPartitions.TIMES))
+        .isInstanceOf(FatalClientException.class)
+        .hasMessageContaining("it stands at an unknown offset");
+  }
+
+  @Test
+  void newClientsThatHaveNoPartitionsYetDoNotMakeItForgotten() {
+    before.put(B, StalledPartitions.Rescue.first(7, now));
+    consumer.assign(Set.of());
+    answers(1);
+    assertThat(health.isReady()).isTrue();
+
+    consumer.assign(Set.of(A, B));
+    consumer.seek(A, 10);
+    consumer.seek(B, 7);
+    answers(10);
+    assertThat(health.reasons()).containsKey("partitions");
+  }
+
+  @Test
+  void whatTheClientSaysOfItselfIsLoggedOnceAPartitionStands() {
+    ListAppender<ILoggingEvent> log = new ListAppender<>();
+    log.start();
+    Logger logger = (Logger) LoggerFactory.getLogger(StalledPartitions.class);
+    logger.addAppender(log);
+    try {
+      answers(StalledPartitions.TIMES - 1);
+    } finally {
+      logger.detachAppender(log);
+    }
+    assertThat(log.list)
+        .singleElement()
+        .extracting(ILoggingEvent::getFormattedMessage)
+        .asString()
+        .startsWith("in-1 stands at 7 of 10; assigned: [")
+        .endsWith("], paused: [], member 1 in generation 1");
   }
 
   @Test
