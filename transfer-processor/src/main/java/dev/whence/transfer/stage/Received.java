@@ -1,11 +1,13 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.runtime.worker.EnvironmentException;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.common.TopicPartition;
 
 /**
@@ -28,15 +30,36 @@ final class Received {
     this.longest = longest;
   }
 
-  /** Polls, which is due in any case; fetches if nothing waits here and nothing runs. */
+  /**
+   * Polls, which is due in any case; fetches if nothing waits here and nothing runs.
+   *
+   * <p>With the group protocol "consumer" the partition may go between two calls, and a leader may
+   * change while the client collects records: it then throws IllegalStateException, and new clients
+   * go on.
+   *
+   * @throws EnvironmentException if only new clients can go on
+   */
   void poll(boolean running) {
+    try {
+      fetch(running);
+    } catch (IllegalStateException e) {
+      throw new EnvironmentException("the consumer can not go on: " + e.getMessage(), e);
+    }
+  }
+
+  private void fetch(boolean running) {
     if (running || !waiting.isEmpty()) {
       consumer.pause(consumer.assignment());
     } else {
       consumer.resume(consumer.assignment());
     }
     Duration most = running || waiting.isEmpty() ? longest : Duration.ZERO;
-    consumer.poll(most).records(partition).forEach(waiting::add);
+    try {
+      consumer.poll(most).records(partition).forEach(waiting::add);
+    } catch (NoOffsetForPartitionException e) {
+      // Where nothing is committed yet, the client may look for an offset before it tells of it.
+      consumer.seekToBeginning(e.partitions());
+    }
   }
 
   Optional<ConsumerRecord<byte[], byte[]>> next() {

@@ -40,7 +40,6 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -240,7 +239,7 @@ final class TransferStage implements AutoCloseable {
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);
         while (stop.getCount() > 0) {
-          poll();
+          received.poll(worker.isAlive());
           speak();
           if (owner && !recovered) {
             recover();
@@ -257,15 +256,6 @@ final class TransferStage implements AutoCloseable {
       } finally {
         abandon();
         await();
-      }
-    }
-
-    /** Where nothing is committed yet, the client may look for an offset before it tells of it. */
-    private void poll() {
-      try {
-        received.poll(worker.isAlive());
-      } catch (NoOffsetForPartitionException e) {
-        consumer.seekToBeginning(e.partitions());
       }
     }
 

@@ -1,12 +1,16 @@
 package dev.whence.transfer.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.worker.EnvironmentException;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.MockConsumer;
+import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.Test;
 
@@ -43,5 +47,55 @@ class ReceivedTest {
     assertThat(received.next()).contains(first);
     received.poll(/* running= */ false);
     assertThat(received.next()).map(ConsumerRecord::offset).contains(1L);
+  }
+
+  @Test
+  void where_the_partition_goes_between_two_calls_new_clients_go_on() {
+    MockConsumer<byte[], byte[]> losing =
+        new MockConsumer<>("earliest") {
+          @Override
+          public synchronized void pause(Collection<TopicPartition> partitions) {
+            throw new IllegalStateException("No current assignment for partition transfers-0");
+          }
+        };
+    losing.assign(List.of(TRANSFERS));
+    losing.updateBeginningOffsets(Map.of(TRANSFERS, 0L));
+    Received those = new Received(losing, TRANSFERS, Duration.ofMillis(1));
+
+    assertThatThrownBy(() -> those.poll(/* running= */ true))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessage("the consumer can not go on: No current assignment for partition transfers-0");
+  }
+
+  /** As kafka-clients 4.2 throws it now and then where a broker restarts. */
+  @Test
+  void where_the_client_has_lost_its_position_new_clients_go_on() {
+    fails(new IllegalStateException("Cannot set a new position without a valid current position"));
+
+    assertThatThrownBy(() -> received.poll(/* running= */ false))
+        .isInstanceOf(EnvironmentException.class);
+    written(0);
+    received.poll(/* running= */ false);
+    assertThat(received.next()).isPresent();
+  }
+
+  @Test
+  void where_nothing_is_committed_yet_all_is_read_unless_the_partition_has_gone() {
+    written(0);
+    fails(new NoOffsetForPartitionException(TRANSFERS));
+    received.poll(/* running= */ false);
+    received.poll(/* running= */ false);
+    assertThat(received.next()).isPresent();
+
+    fails(new NoOffsetForPartitionException(new TopicPartition("transfers", 1)));
+    assertThatThrownBy(() -> received.poll(/* running= */ false))
+        .isInstanceOf(EnvironmentException.class);
+  }
+
+  private void fails(RuntimeException problem) {
+    consumer.schedulePollTask(
+        () -> {
+          throw problem;
+        });
   }
 }
