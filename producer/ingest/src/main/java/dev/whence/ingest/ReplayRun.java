@@ -132,8 +132,9 @@ final class ReplayRun {
   private String stalled() {
     return "nothing was acknowledged for "
         + options.patience().toSeconds()
-        + " s: check that Kafka and the schema registry can be reached, and that the topic and its"
-        + " schema exist (whence topics --create); the next run goes on where this one stopped";
+        + " s: check that Kafka and the schema registry can be reached, that the topic and its"
+        + " schema exist (whence topics --create), and that the topic may be written to; the next"
+        + " run goes on where this one stopped";
   }
 
   private void refuseToGoOnIfStopped() {

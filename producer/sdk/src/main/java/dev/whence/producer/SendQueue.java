@@ -3,8 +3,10 @@ package dev.whence.producer;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
+import java.util.PriorityQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -28,6 +30,12 @@ final class SendQueue {
   private final Condition room = lock.newCondition();
   private final Condition work = lock.newCondition();
   private final Deque<Pending> waiting = new ArrayDeque<>();
+
+  /** Those that were taken and put back: they come before all that wait for their first turn. */
+  private final PriorityQueue<Pending> returned =
+      new PriorityQueue<>(Comparator.comparingLong((Pending pending) -> pending.place().get()));
+
+  private long accepted;
   private long heldBytes;
   private long unfinished;
   private boolean closed;
@@ -54,6 +62,7 @@ final class SendQueue {
       if (closed) {
         return Offer.CLOSED;
       }
+      pending.place().set(accepted++);
       waiting.add(pending);
       heldBytes += pending.bytes();
       unfinished++;
@@ -69,20 +78,43 @@ final class SendQueue {
     lock.lockInterruptibly();
     try {
       long nanos = nanosOf(atMost);
-      while (waiting.isEmpty() && !closed && nanos > 0) {
+      while (isEmpty() && !closed && nanos > 0) {
         nanos = work.awaitNanos(nanos);
       }
-      return waiting.poll();
+      return returned.isEmpty() ? waiting.poll() : returned.poll();
     } finally {
       lock.unlock();
     }
+  }
+
+  /**
+   * Lets a response that was taken come again, in its old place; it has kept its room.
+   *
+   * @return false if the queue is closed and does not take it
+   */
+  boolean putBack(Pending pending) {
+    lock.lock();
+    try {
+      if (closed) {
+        return false;
+      }
+      returned.add(pending);
+      work.signal();
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private boolean isEmpty() {
+    return waiting.isEmpty() && returned.isEmpty();
   }
 
   /** Whether nothing is accepted any more and nothing waits. */
   boolean isExhausted() {
     lock.lock();
     try {
-      return closed && waiting.isEmpty();
+      return closed && isEmpty();
     } finally {
       lock.unlock();
     }
@@ -130,7 +162,9 @@ final class SendQueue {
   List<Pending> drain() {
     lock.lock();
     try {
-      List<Pending> rest = new ArrayList<>(waiting);
+      List<Pending> rest = new ArrayList<>(returned);
+      rest.addAll(waiting);
+      returned.clear();
       waiting.clear();
       return rest;
     } finally {

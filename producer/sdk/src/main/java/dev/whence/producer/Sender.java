@@ -10,15 +10,19 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 import org.apache.avro.AvroRuntimeException;
 import org.apache.avro.io.BinaryEncoder;
 import org.apache.avro.io.EncoderFactory;
 import org.apache.avro.specific.SpecificDatumWriter;
 import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
@@ -32,6 +36,10 @@ import org.slf4j.LoggerFactory;
  * for metadata, the serializer for the registry. What is the record's fault fails its future; what
  * is the environment's (no broker, no registry, schema not registered yet, no permission yet) is
  * tried again until it works or the SDK is closed.
+ *
+ * <p>That a permission is missing is known only when a broker answers, after Kafka's producer took
+ * the record: then it goes back into the queue. Until one is delivered again, records are sent one
+ * by one, with pauses, each after the answer to the one before.
  */
 final class Sender implements Runnable {
   private static final Logger LOG = LoggerFactory.getLogger(Sender.class);
@@ -47,20 +55,35 @@ final class Sender implements Runnable {
   private final SendQueue queue;
   private final Tally tally;
   private final Losses losses;
+  private final Supplier<Producer<String, Object>> producers;
   private final Thread thread;
   private final CountDownLatch givingUp = new CountDownLatch(1);
 
+  /** What permission was missing, if nothing was delivered since. Set by Kafka's thread. */
+  private volatile @Nullable AuthorizationException refusal;
+
   // Of the sending thread alone.
-  private @Nullable KafkaProducer<String, Object> producer;
+  private @Nullable Producer<String, Object> producer;
+  private long refusalPause = FIRST_PAUSE_MS;
   private boolean troubled;
   private long lastWarning;
   private long lastError = System.nanoTime() - QUIET_NANOS;
 
   Sender(ProducerSettings settings, SendQueue queue, Tally tally, Losses losses) {
+    this(settings, queue, tally, losses, () -> new KafkaProducer<>(settings.producer()));
+  }
+
+  Sender(
+      ProducerSettings settings,
+      SendQueue queue,
+      Tally tally,
+      Losses losses,
+      Supplier<Producer<String, Object>> producers) {
     this.settings = settings;
     this.queue = queue;
     this.tally = tally;
     this.losses = losses;
+    this.producers = producers;
     this.thread = new Thread(this, "whence-sdk");
     thread.setDaemon(true);
   }
@@ -135,7 +158,7 @@ final class Sender implements Runnable {
   private void deliver(Pending pending) throws InterruptedException {
     boolean handedOver = false;
     try {
-      handedOver = handOver(pending);
+      handedOver = mayBeSent() && handOver(pending);
     } catch (Error e) {
       // A stack that overflows over one response, a class that one of them needs and that is not
       // there: no reason to lose all that come after it.
@@ -146,6 +169,19 @@ final class Sender implements Runnable {
         failClosed(pending);
       }
     }
+  }
+
+  /** Waits if a permission is missing; false if the SDK is closed meanwhile. */
+  private boolean mayBeSent() throws InterruptedException {
+    AuthorizationException missing = refusal;
+    if (missing == null) {
+      refusalPause = FIRST_PAUSE_MS;
+      return true;
+    }
+    trouble(missing);
+    long pause = refusalPause;
+    refusalPause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    return !givingUp.await(pause, TimeUnit.MILLISECONDS);
   }
 
   private void error(Error problem) {
@@ -164,9 +200,15 @@ final class Sender implements Runnable {
   /** Tries until Kafka's producer has the response, or it is known to be at fault. */
   private boolean handOver(Pending pending) throws InterruptedException {
     for (long pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      Handover handover = new Handover(pending);
       try {
-        if (attempt(pending)) {
-          recovered();
+        if (attempt(pending, handover)) {
+          if (refusal != null) {
+            handover.awaitAnswer();
+          }
+          if (refusal == null) {
+            recovered();
+          }
           return true;
         }
       } catch (InterruptException e) {
@@ -180,7 +222,11 @@ final class Sender implements Runnable {
       } catch (KafkaException | IllegalStateException e) {
         // The producer is beyond use, or could not be made: the next attempt makes a new one.
         trouble(e);
+        boolean decided = !handover.takeBack();
         abandonProducer();
+        if (decided) {
+          return true;
+        }
       } catch (RuntimeException e) {
         // A record of generated code may hold nulls where its schema has none. What one response
         // makes happen must not end the sending of all others.
@@ -195,12 +241,11 @@ final class Sender implements Runnable {
   }
 
   /** Hands a response to Kafka's producer; false if it is to be tried again. */
-  private boolean attempt(Pending pending) {
+  private boolean attempt(Pending pending, Handover handover) {
     LlmResponse response = pending.response();
     ProducerRecord<String, Object> record =
         new ProducerRecord<>(settings.topic().name(), response.getResponseId(), response);
     headers(response).forEach((name, value) -> record.headers().add(name, value));
-    Handover handover = new Handover(pending);
     Future<RecordMetadata> unused = producer().send(record, handover);
     return handover.done();
   }
@@ -208,11 +253,15 @@ final class Sender implements Runnable {
   /**
    * What comes of one send. A problem that Kafka's producer has before it takes the record is
    * reported by calling back from within send, and is tried again unless it is the record's own
-   * fault; any later problem is final, since the producer has retried it by itself.
+   * fault; any later problem is final, since the producer has retried it by itself, unless a
+   * permission is missing. Where send throws after it took the record, either the sending thread
+   * takes it back or the callback decides, whichever comes first.
    */
   private final class Handover implements Callback {
     private final Pending pending;
     private final Thread caller = Thread.currentThread();
+    private final AtomicBoolean decided = new AtomicBoolean();
+    private final CountDownLatch answered = new CountDownLatch(1);
     private boolean sending = true;
     private boolean again;
 
@@ -222,7 +271,21 @@ final class Sender implements Runnable {
 
     @Override
     public void onCompletion(RecordMetadata metadata, @Nullable Exception problem) {
+      if (problem != null
+          && Thread.currentThread() == caller
+          && sending
+          && !isRecordsFault(problem)) {
+        again = true;
+        trouble(problem);
+      } else if (decided.compareAndSet(false, true)) {
+        decide(metadata, problem);
+        answered.countDown();
+      }
+    }
+
+    private void decide(RecordMetadata metadata, @Nullable Exception problem) {
       if (problem == null) {
+        refusal = null;
         if (pending.finished().compareAndSet(false, true)) {
           tally.delivered.increment();
           queue.finished(pending);
@@ -230,15 +293,30 @@ final class Sender implements Runnable {
               .delivery()
               .complete(new Delivery(metadata.topic(), metadata.partition(), metadata.offset()));
         }
-      } else if (Thread.currentThread() == caller && sending && !isRecordsFault(problem)) {
-        again = true;
-        trouble(problem);
+      } else if (problem instanceof AuthorizationException missing) {
+        refusal = missing;
+        if (!pending.finished().get() && !queue.putBack(pending)) {
+          failClosed(pending);
+        }
       } else {
         fail(
             pending,
             reasonOf(problem),
             "Kafka did not take the response: " + problem.getClass().getSimpleName(),
             problem);
+      }
+    }
+
+    /** Whether the record is the sending thread's again; what is called back later is ignored. */
+    boolean takeBack() {
+      return decided.compareAndSet(false, true);
+    }
+
+    /** Waits until it is decided what became of the record, or the SDK is closed. */
+    void awaitAnswer() throws InterruptedException {
+      while (givingUp.getCount() > 0
+          && !answered.await(LOOK_UP.toMillis(), TimeUnit.MILLISECONDS)) {
+        losses.tellNowAndThen();
       }
     }
 
@@ -272,11 +350,11 @@ final class Sender implements Runnable {
         .toMap();
   }
 
-  private KafkaProducer<String, Object> producer() {
-    KafkaProducer<String, Object> current = producer;
+  private Producer<String, Object> producer() {
+    Producer<String, Object> current = producer;
     if (current == null) {
       try {
-        current = new KafkaProducer<>(settings.producer());
+        current = producers.get();
       } catch (KafkaException e) {
         throw new Trouble.NoClient(e);
       }
