@@ -113,11 +113,7 @@ class TransferResumeTest {
     Path output = directory.resolve("plain");
     GatesFile asked = asked(set(), List.of(), Optional.empty());
     killed(asked, Optional.of(asked), output);
-    ProgressBar bar = new ProgressBar(new PrintWriter(new CutOff()), /* terminal= */ true, () -> 0);
-    try (TransferPlan plan = TransferPlan.of(asked.request())) {
-      assertThatThrownBy(() -> TransferProgress.run(plan, Destination.of(output, output), bar))
-          .isInstanceOf(StoppedException.class);
-    }
+    plainCutOff(asked.request(), output);
     assertThat(GatesFile.find(output)).isEmpty();
     assertThat(Candidate.isLeft(output)).isTrue();
 
@@ -126,6 +122,49 @@ class TransferResumeTest {
     assertThat(resumed.out()).noneMatch(line -> line.startsWith("passed"));
     assertThat(output).isDirectory();
     assertThat(Candidate.isLeft(output)).isFalse();
+  }
+
+  /** The gates came last, so nothing is published without them. */
+  @Test
+  void aRunWithGatesTakesOverWhatOneWithoutThemLeft() throws Exception {
+    Path output = directory.resolve("gated-last");
+    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    plainCutOff(asked.request(), output);
+    killed(asked, Optional.empty(), output);
+    CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
+    assertThat(refused.exit()).isEqualTo(1);
+    assertThat(refused.err()).singleElement().asString().contains("run with gates", "again");
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void whatWasRejectedIsNotPublishedByWhatARunWithoutGatesLeft() throws Exception {
+    Path output = directory.resolve("rejected");
+    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    for (TransferRequest left :
+        List.of(asked.request(), asked.request().withLambdas(List.of(2.)))) {
+      plainCutOff(left, output);
+      GatedTransfer.Outcome outcome =
+          gated(asked, Optional.of(asked), (model, unused) -> isCandidate(model) ? 1_000 : 1)
+              .run(asked.request(), output, (manifest, report) -> {});
+      assertThat(outcome.published()).isFalse();
+      CommandRun nothing = CommandRun.of("transfer", "resume", "--output", output.toString());
+      assertThat(nothing.exit()).isEqualTo(1);
+      assertThat(nothing.err()).singleElement().asString().contains("nothing to resume");
+      assertThat(output).doesNotExist();
+      try (Stream<Path> all = Files.list(directory)) {
+        assertThat(all).noneMatch(file -> file.getFileName().toString().startsWith("."));
+      }
+    }
+  }
+
+  /** Runs a transfer without gates that is cut off at its first byte. */
+  private static void plainCutOff(TransferRequest request, Path output) {
+    ProgressBar bar = new ProgressBar(new PrintWriter(new CutOff()), /* terminal= */ true, () -> 0);
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      assertThatThrownBy(() -> TransferProgress.run(plan, Destination.of(output, output), bar))
+          .isInstanceOf(StoppedException.class);
+    }
   }
 
   private Path set() throws IOException {
@@ -145,20 +184,24 @@ class TransferResumeTest {
   private static void killed(GatesFile asked, Optional<GatesFile> kept, Path output) {
     Judge cutOff =
         (model, unused) -> {
-          if (model.toString().endsWith("whence-candidate")) {
+          if (isCandidate(model)) {
             throw new StoppedException();
           }
           return 1;
         };
-    MergeOptions options = MergeOptions.defaults();
-    GatedTransfer killed =
-        new GatedTransfer(
-            options,
-            MergeProgress.NONE,
-            new Gates(cutOff, asked.limits(), options, said -> {}),
-            kept);
+    GatedTransfer killed = gated(asked, kept, cutOff);
     assertThatThrownBy(() -> killed.run(asked.request(), output, (manifest, report) -> {}))
         .isInstanceOf(StoppedException.class);
+  }
+
+  private static boolean isCandidate(Path model) {
+    return model.toString().endsWith("whence-candidate");
+  }
+
+  private static GatedTransfer gated(GatesFile asked, Optional<GatesFile> kept, Judge judge) {
+    MergeOptions options = MergeOptions.defaults();
+    return new GatedTransfer(
+        options, MergeProgress.NONE, new Gates(judge, asked.limits(), options, said -> {}), kept);
   }
 
   private static final class CutOff extends Writer {

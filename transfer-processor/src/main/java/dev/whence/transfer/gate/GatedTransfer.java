@@ -156,6 +156,7 @@ public final class GatedTransfer {
               reason -> {
                 throw new TransferException(reason);
               });
+      MergeRun.moveUnfinished(plan, output, candidate); // else 'resume' would publish it ungated
       if (asked.isPresent()) {
         asked.get().write(output);
       } else {

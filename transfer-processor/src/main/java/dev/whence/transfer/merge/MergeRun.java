@@ -190,6 +190,25 @@ public final class MergeRun {
     }
   }
 
+  /**
+   * Gives what a run to an output left to another output, if it is of a plan; else removes it. The
+   * caller holds the locks of both, or nobody writes there.
+   */
+  public static void moveUnfinished(TransferPlan plan, Path from, Path to) throws IOException {
+    Path left = Staging.directory(from);
+    if (!Files.exists(left)) {
+      return;
+    }
+    Path there = Staging.directory(to);
+    boolean isOfPlan = Journal.noted(Staging.journal(left), plan.id()).isPresent();
+    if (isOfPlan && !Files.exists(there)) {
+      Directories.move(left, there);
+    } else {
+      Files.deleteIfExists(Staging.request(left)); // first: it is what is gone on with
+      Directories.delete(left);
+    }
+  }
+
   static Optional<Published> published(TransferPlan plan, Path output) {
     List<Published.Model> models = new ArrayList<>();
     for (Path directory : places(plan, output)) {

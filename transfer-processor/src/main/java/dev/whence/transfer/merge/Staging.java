@@ -55,6 +55,10 @@ final class Staging implements AutoCloseable {
 
   /** What the transfer was asked for, so that it can be resumed by its output alone. */
   Path request() {
+    return request(directory);
+  }
+
+  static Path request(Path directory) {
     return directory.resolve("request.json");
   }
 
