@@ -38,7 +38,7 @@ final class TransferProgress {
       Optional<Published> there = to.there(plan);
       if (there.isPresent()) {
         discardCandidate(to, bar);
-        return there.get();
+        return to.publish(there.get(), MergeProgress.NONE, () -> false);
       }
       forgetGatedRun(to, bar);
       Published merged =

@@ -5,6 +5,7 @@ import dev.whence.buckets.LostObjectException;
 import dev.whence.buckets.StoreRefusedException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.BusyException;
 import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeProgress;
@@ -33,6 +34,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A prefix of a bucket. A store has no rename, so the order of the objects is what makes a result
@@ -47,6 +50,7 @@ import java.util.function.LongConsumer;
  * removed: without a manifest it is no release, and with one it may be another run's.
  */
 final class BucketDestination implements Destination {
+  private static final Logger LOG = LoggerFactory.getLogger(BucketDestination.class);
   private static final int NAME_DIGITS = 16;
   private static final int MANIFEST_TURN = 3;
 
@@ -177,6 +181,7 @@ final class BucketDestination implements Destination {
   @Override
   public Published publish(Published merged, MergeProgress progress, BooleanSupplier stop) {
     if (merged.models().stream().noneMatch(model -> model.directory().startsWith(directory))) {
+      forgetCopy();
       return merged; // it is at its place
     }
     try {
@@ -191,8 +196,32 @@ final class BucketDestination implements Destination {
     }
   }
 
+  /** Of a run that was cut off when it had published. */
+  private void forgetCopy() {
+    if (!Files.exists(directory)) {
+      return;
+    }
+    try {
+      OutputLock held = OutputLock.of(directory);
+      try {
+        removeCopy();
+      } finally {
+        held.close();
+      }
+    } catch (BusyException e) {
+      LOG.debug("{} has a writer, which removes it", directory);
+    } catch (IOException e) {
+      LOG.warn("{} could not be removed: {}", directory, e.toString());
+    }
+  }
+
   private Published locked(Published merged, MergeProgress progress, BooleanSupplier stop)
       throws IOException {
+    Published atItsPlace = atItsPlace(merged);
+    if (atItsPlace.models().stream().allMatch(model -> isThere(model, merged.planId()))) {
+      removeCopy(); // a run was cut off while it did
+      return atItsPlace;
+    }
     for (Published.Model model : merged.models()) {
       List<String> problems = Verification.of(model.directory());
       if (!problems.isEmpty()) {
@@ -232,8 +261,27 @@ final class BucketDestination implements Destination {
       }
       throw e;
     }
-    Directories.delete(directory);
-    return atItsPlace(merged);
+    removeCopy();
+    return atItsPlace;
+  }
+
+  private static boolean isThere(Published.Model model, String planId) {
+    return Manifest.read(model.directory())
+        .filter(manifest -> manifest.plan().equals(planId))
+        .isPresent();
+  }
+
+  /** All of it is at its place, so that it can not be removed is no failure. */
+  private void removeCopy() {
+    try {
+      Directories.delete(directory);
+    } catch (IOException e) {
+      LOG.warn(
+          "{} is at its place, its copy {} could not be removed: {}",
+          place,
+          directory,
+          e.toString());
+    }
   }
 
   private Published atItsPlace(Published merged) {

@@ -12,6 +12,9 @@ import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.EngineJudge;
+import dev.whence.transfer.gate.GateOptions;
+import dev.whence.transfer.gate.GatedTransfer;
+import dev.whence.transfer.gate.Gates;
 import dev.whence.transfer.gate.Judge;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeOptions;
@@ -176,6 +179,29 @@ class BucketDestinationIT {
       assertThat(stops).isGreaterThanOrEqualTo(3);
     }
     assertWhole("out/stopped");
+  }
+
+  /** Its manifest goes first, so what is left of the copy is no model that could be verified. */
+  @Test
+  void a_copy_that_was_half_removed_when_its_run_was_killed_is_no_failure() throws IOException {
+    transfer("out/half-removed");
+    Destination to = to("out/half-removed");
+    Files.createDirectories(to.directory());
+    Files.write(to.directory().resolve("a-1.safetensors"), new byte[100]);
+    Path set = Files.writeString(directory.resolve("any.jsonl"), "{\"text\": \"any\"}\n");
+    GateOptions limits = new GateOptions(set, set, 50, 50, 50, List.of());
+    MergeOptions options = MergeOptions.defaults();
+    Gates gates =
+        new Gates((model, unused) -> isTarget(model) ? 2 : 1, limits, options, said -> {});
+    GatedTransfer.Outcome outcome =
+        new GatedTransfer(options, MergeProgress.NONE, gates)
+            .run(request, to, (manifest, report) -> {});
+    assertThat(outcome.published()).isTrue();
+    assertWhole("out/half-removed");
+  }
+
+  private static boolean isTarget(Path model) {
+    return model.endsWith("target");
   }
 
   @Test
