@@ -104,7 +104,7 @@ public final class MergeRun {
    * @return what is there then
    * @throws TransferException if the plan can not be carried out; nothing of it is left then,
    *     unless something outside is broken, the process may open no more files, or the disk has no
-   *     room for the rest of what an earlier run has begun
+   *     room for the rest of what an earlier run has begun, or only the last rename failed
    * @throws StoppedException if the options' stop said so; what was done is kept
    */
   public static Published run(
@@ -121,8 +121,10 @@ public final class MergeRun {
                 throw new TransferException(reason);
               });
       refuseShortOfSpace(plan, staging);
+      MergeRun run = new MergeRun(plan, options, progress);
+      List<Manifest> manifests;
       try {
-        return new MergeRun(plan, options, progress).run(staging);
+        manifests = run.merge(staging);
       } catch (TransferException | IOException | EngineException e) {
         stopIfInterrupted(e);
         if (!TransferException.isOfEnvironment(e) && !isOutOfDescriptors(e)) {
@@ -130,6 +132,7 @@ public final class MergeRun {
         }
         throw e;
       }
+      return run.publish(staging, manifests); // what is merged stays if this fails
     } catch (IOException e) {
       stopIfInterrupted(e);
       throw new TransferException(
@@ -232,7 +235,7 @@ public final class MergeRun {
         : lambdas.stream().map(lambda -> root.resolve("lambda-" + lambda)).toList();
   }
 
-  private Published run(Staging staging) throws IOException {
+  private List<Manifest> merge(Staging staging) throws IOException {
     Optional<Journal> known = Journal.resume(staging.journal(), plan.id());
     staging.create();
     if (known.isEmpty()) {
@@ -259,7 +262,21 @@ public final class MergeRun {
     for (int k = 0; k < directories.size(); k++) {
       manifests.add(finish(directories.get(k), k, digests));
     }
-    staging.publish(options.durable());
+    return manifests;
+  }
+
+  private Published publish(Staging staging, List<Manifest> manifests) throws IOException {
+    try {
+      staging.publish(options.durable());
+    } catch (IOException e) {
+      stopIfInterrupted(e);
+      throw TransferException.passing(
+          staging.output()
+              + " could not be published ("
+              + e
+              + "): what is merged stays, and a run goes on with it",
+          e);
+    }
     staging.discard();
     List<Path> places = places(plan, staging.output());
     List<Published.Model> models = new ArrayList<>();
@@ -459,7 +476,8 @@ public final class MergeRun {
     if (now >= ALONE_BYTES) {
       alone.countDown();
     }
-    progress.moved(Math.min(total(), now), total());
+    // What two tensors are made of is read twice; the end is told once, when it is there.
+    progress.moved(Math.max(0, Math.min(total() - 1, now)), total());
   }
 
   /** Every so many bytes, all that was written is forced and then noted. */

@@ -388,6 +388,54 @@ class MergeRunTest {
   }
 
   @Test
+  void the_end_is_told_once_and_last_though_embeddings_are_read_for_the_head_as_well()
+      throws IOException {
+    Path b = tied(1).write(directory.resolve("b"));
+    Path f = tied(3).write(directory.resolve("f"));
+    Path t =
+        tied(5)
+            .add(ModelFolder.rows("lm_head.weight", 2, 7, 7, 7, 7))
+            .write(directory.resolve("t"));
+    Policies policies = Policies.of(Map.of("tied-head", "embeddings"));
+    List<Boolean> isEnd = Collections.synchronizedList(new ArrayList<>());
+    try (TransferPlan plan = TransferPlan.of(TransferRequest.of(b, f, t).withPolicies(policies))) {
+      MergeRun.run(
+          plan, output, options().withMemoryBytes(1), (moved, total) -> isEnd.add(moved == total));
+    }
+    assertThat(isEnd).hasSizeGreaterThan(1).endsWith(true);
+    assertThat(isEnd.subList(0, isEnd.size() - 1)).containsOnly(false);
+  }
+
+  @Test
+  void what_is_merged_stays_if_only_the_last_rename_fails() throws IOException {
+    Path other = Files.createDirectory(output).resolve("of-somebody-else");
+    try (TransferPlan plan = TransferPlan.of(request())) {
+      MergeProgress putting =
+          (moved, total) -> {
+            try {
+              Files.write(other, new byte[1]);
+            } catch (IOException e) {
+              throw new IllegalStateException(e);
+            }
+          };
+      assertThatThrownBy(() -> MergeRun.run(plan, output, options(), putting))
+          .isInstanceOf(TransferException.class)
+          .hasMessageContaining("could not be published")
+          .hasMessageContaining("what is merged stays");
+      Files.delete(other);
+      assertThat(Journal.noted(Staging.journal(Staging.directory(output)), plan.id()).orElseThrow())
+          .containsAll(
+              plan.shards().stream()
+                  .flatMap(shard -> shard.tensors().stream())
+                  .map(TensorPlan::name)
+                  .toList());
+      assertThat(MergeRun.run(plan, output, options(), MergeProgress.NONE).before()).isFalse();
+    }
+    assertThat(Verification.of(output)).isEmpty();
+    assertNoTraces();
+  }
+
+  @Test
   void the_same_transfer_again_is_a_success_that_writes_nothing() throws IOException {
     Published first = run(request());
     Map<Path, FileTime> times = Map.of(output, Files.getLastModifiedTime(output));
