@@ -199,6 +199,38 @@ class TransferLineTest {
     assertThat(planned.err()).hasSize(1);
   }
 
+  /** A rename would put the result in the link's place, or beside what it leads to. */
+  @Test
+  void aLinkIsNoOutput() throws Exception {
+    Path empty = Files.createDirectory(directory.resolve("empty"));
+    for (Path to : List.of(empty, directory.resolve("nowhere"))) {
+      Files.createSymbolicLink(output, to);
+      for (String verb : List.of("plan", "run")) {
+        CommandRun refused = line(verb);
+        assertThat(refused.exit()).isEqualTo(1);
+        assertThat(refused.err())
+            .containsExactly(
+                "whence: " + output + " is a link: give the directory that it leads to");
+      }
+      CommandRun extracted =
+          CommandRun.of(
+              "transfer",
+              "extract",
+              "--base",
+              "base-v1",
+              "--fine-tuned",
+              "chat-v1",
+              "--output",
+              output.toString());
+      assertThat(extracted.exit()).isEqualTo(1);
+      assertThat(Files.isSymbolicLink(output)).isTrue();
+      assertThat(hidden()).isEmpty();
+      Files.delete(output);
+    }
+    assertThat(empty).isEmptyDirectory();
+    assertThat(directory.resolve("nowhere")).doesNotExist();
+  }
+
   private GatedTransfer gated(MergeOptions options, GateOptions sets) {
     Gates gates =
         new Gates(

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
@@ -63,7 +64,7 @@ public final class DirectoryWriter implements AutoCloseable {
    * @param bytes of all tensors, as far as they are known
    */
   public static List<String> problems(Path output, long bytes) {
-    if (Files.exists(output)) {
+    if (Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
       return List.of(output + " exists: give another output, or remove it");
     }
     try {

@@ -80,6 +80,9 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
 
   /** Why an output can not take a result, other than that it has it. */
   public static Optional<String> occupied(Path output) throws IOException {
+    if (Files.isSymbolicLink(output)) {
+      return Optional.of(output + " is a link: give the directory that it leads to");
+    }
     if (!Files.exists(output)) {
       return Optional.empty();
     }
