@@ -21,6 +21,9 @@ import org.apache.kafka.clients.producer.ProducerRecord;
  * @param instance which of its instances
  */
 record TransferRecords(Topics topics, AvroValues values, String writer, String instance) {
+  /** Bytes of a request; its events have what it says and more, and must fit into the topic. */
+  static final int LARGEST_REQUEST = 256 << 10;
+
   /**
    * Takes a record of the transfers' topic.
    *
@@ -44,8 +47,22 @@ record TransferRecords(Topics topics, AvroValues values, String writer, String i
       throw new UnreadableException(
           "UNKNOWN_STATE", "its state is none that this version knows: update the processor");
     }
+    refuseTooLarge(event.getState(), record.value().length);
     states.apply(record.offset(), event);
     return Optional.of(event);
+  }
+
+  /** What a compressed request has room for in the topic, its events may not have. */
+  static void refuseTooLarge(TransferState state, int bytes) throws UnreadableException {
+    if (state == TransferState.REQUESTED && bytes > LARGEST_REQUEST) {
+      throw new UnreadableException(
+          "TOO_LARGE",
+          "it has "
+              + bytes
+              + " bytes, but a request may have "
+              + LARGEST_REQUEST
+              + ": its events repeat all of it");
+    }
   }
 
   ProducerRecord<byte[], byte[]> of(TransferEvent event) {

@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.TransferState;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -107,7 +109,9 @@ class TransferStageTest {
           .failsWithin(20, TimeUnit.SECONDS)
           .withThrowableThat()
           .withCauseInstanceOf(OutOfMemoryError.class);
-      assertThat(halted.getNow(""))
+      assertThat(halted)
+          .succeedsWithin(20, TimeUnit.SECONDS)
+          .asString()
           .startsWith("the transfer stage broke: java.lang.OutOfMemoryError")
           .doesNotContain("CANARY");
       assertThat(health.isAlive()).isFalse();
@@ -144,5 +148,17 @@ class TransferStageTest {
                 set,
                 "gates.judge",
                 "none")));
+  }
+
+  @Test
+  void a_request_whose_events_might_not_fit_into_the_topic_is_no_request() throws Exception {
+    int most = TransferRecords.LARGEST_REQUEST;
+    TransferRecords.refuseTooLarge(TransferState.REQUESTED, most);
+    TransferRecords.refuseTooLarge(TransferState.FAILED, most + 1);
+    assertThatThrownBy(() -> TransferRecords.refuseTooLarge(TransferState.REQUESTED, most + 1))
+        .isInstanceOf(UnreadableException.class)
+        .hasMessageContaining((most + 1) + " bytes")
+        .extracting(e -> ((UnreadableException) e).code())
+        .isEqualTo("TOO_LARGE");
   }
 }
