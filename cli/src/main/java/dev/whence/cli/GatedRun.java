@@ -25,8 +25,14 @@ import java.util.Optional;
  * A transfer with gates, from the command that asked for it or one that goes on with it.
  *
  * @param command judges in the engine's place; what has one is not kept for {@code resume}
+ * @param report where the page with the curves goes
  */
-record GatedRun(GatesFile asked, Optional<CommandJudge> command, PrintWriter out, ProgressBar bar) {
+record GatedRun(
+    GatesFile asked,
+    Optional<CommandJudge> command,
+    Optional<Path> report,
+    PrintWriter out,
+    ProgressBar bar) {
   /**
    * What can be told before models are looked at.
    *
@@ -88,7 +94,7 @@ record GatedRun(GatesFile asked, Optional<CommandJudge> command, PrintWriter out
   }
 
   /** Before anything is merged: a model that is published has to have its page. */
-  private static void checkWritable(Path file) {
+  static void checkWritable(Path file) {
     Path parent = Objects.requireNonNull(file.toAbsolutePath().normalize().getParent());
     boolean writable =
         Files.exists(file)
@@ -101,9 +107,8 @@ record GatedRun(GatesFile asked, Optional<CommandJudge> command, PrintWriter out
   }
 
   private void write(Manifest manifest, GateReport measured) throws IOException {
-    if (asked.report().isPresent()) {
-      Files.writeString(
-          asked.report().get(), TransferReport.html(manifest, measured, asked.limits()));
+    if (report.isPresent()) {
+      Files.writeString(report.get(), TransferReport.html(manifest, measured, asked.limits()));
     }
   }
 

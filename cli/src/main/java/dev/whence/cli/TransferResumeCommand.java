@@ -20,6 +20,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** Goes on with a run that was cut off. */
@@ -33,6 +34,12 @@ final class TransferResumeCommand implements Callable<Integer> {
   @Mixin private TransferOutputOptions output = new TransferOutputOptions();
   @Mixin private TransferExpectedOptions expected = new TransferExpectedOptions();
 
+  @Option(
+      names = "--report",
+      paramLabel = "F.html",
+      description = "of a run with gates: the gates with their curves, as one page")
+  private Optional<Path> report = Optional.empty();
+
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
   TransferResumeCommand() {}
 
@@ -43,6 +50,7 @@ final class TransferResumeCommand implements Callable<Integer> {
     Expectation expectation = expected.expectation();
     Optional<Published> finished = destination.unpublished();
     if (finished.isPresent()) {
+      refuseReport();
       Map<Path, Manifest> results = new TreeMap<>();
       finished.get().models().forEach(model -> results.put(model.directory(), model.manifest()));
       TransferException.refuse(expectation.differences(destination.place(), results));
@@ -65,10 +73,12 @@ final class TransferResumeCommand implements Callable<Integer> {
             .orElseThrow(() -> nothingToResume(directory));
     TransferException.refuse(expectation.differences(destination.place(), request));
     if (gated.isPresent()) {
+      report.ifPresent(GatedRun::checkWritable);
       check(directory, gated.get());
       PrintWriter out = spec.commandLine().getOut();
-      return new GatedRun(gated.get(), Optional.empty(), out, bar).to(destination);
+      return new GatedRun(gated.get(), Optional.empty(), report, out, bar).to(destination);
     }
+    refuseReport();
     try (TransferPlan plan = TransferPlan.of(request)) {
       TransferProgress.say(
           spec.commandLine().getOut(), TransferProgress.run(plan, destination, bar));
@@ -76,12 +86,18 @@ final class TransferResumeCommand implements Callable<Integer> {
     return Whence.DONE;
   }
 
+  private void refuseReport() {
+    if (report.isPresent()) {
+      throw new UsageException("--report: no gates are measured in what is left of this transfer");
+    }
+  }
+
   /** Whether what it was asked is there still. */
   private static void check(Path output, GatesFile asked) {
     try {
       InputFile.check("--task-set", asked.limits().taskSet());
       InputFile.check("--general-set", asked.limits().generalSet());
-      GatedRun.check(asked.dtype(), asked.report());
+      GatedRun.check(asked.dtype(), Optional.empty());
     } catch (UsageException e) {
       throw new TransferException(
           "the transfer to "

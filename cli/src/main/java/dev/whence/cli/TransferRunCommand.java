@@ -152,8 +152,8 @@ final class TransferRunCommand implements Callable<Integer> {
     Optional<CommandJudge> command =
         judge.isEmpty() ? Optional.empty() : Optional.of(new CommandJudge(judge, timeout));
     GatedRun.check(dtype, report);
-    GatesFile asked = new GatesFile(request.request(), limits, dtype, report);
-    return new GatedRun(asked, command, out, bar).to(output.destination());
+    GatesFile asked = new GatesFile(request.request(), limits, dtype);
+    return new GatedRun(asked, command, report, out, bar).to(output.destination());
   }
 
   private GateOptions limits(Path task, Path general) {

@@ -40,7 +40,7 @@ class TransferResumeTest {
     Path set = set();
     Path output = directory.resolve("resumed");
     Path page = directory.resolve("gates.html");
-    GatesFile asked = asked(set, List.of(0.5), Optional.of(page));
+    GatesFile asked = asked(set, List.of(0.5));
     killed(asked, Optional.of(asked), output);
     assertThat(output).doesNotExist();
 
@@ -70,8 +70,15 @@ class TransferResumeTest {
       assertThat(refused.exit()).isEqualTo(1);
       assertThat(refused.err()).singleElement().asString().contains("is not what a run wrote");
     }
-    Files.writeString(kept, text);
-    CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
+    // As earlier versions wrote it: what lies in a file decides nothing that is written.
+    Path precious = Files.writeString(directory.resolve("precious"), "mine");
+    Files.writeString(
+        kept, text.replace("\"dtype\"", "\"report\" : \"" + precious + "\", \"dtype\""));
+    assertThat(GatesFile.find(output)).contains(asked);
+    CommandRun resumed =
+        CommandRun.of(
+            "transfer", "resume", "--output", output.toString(), "--report", page.toString());
+    assertThat(precious).hasContent("mine");
     assertThat(resumed.exit()).isZero();
     assertThat(resumed.out())
         .anySatisfy(line -> assertThat(line).startsWith("lambda  0.5"))
@@ -86,8 +93,8 @@ class TransferResumeTest {
   @Test
   void ofTwoRunsWithGatesTheLastOneIsGoneOnWith() throws Exception {
     Path output = directory.resolve("twice");
-    GatesFile first = asked(set(), List.of(), Optional.empty());
-    GatesFile second = asked(set(), List.of(0.5), Optional.empty());
+    GatesFile first = asked(set(), List.of());
+    GatesFile second = asked(set(), List.of(0.5));
     killed(first, Optional.of(first), output);
     killed(second, Optional.of(second), output);
     assertThat(GatesFile.find(output)).contains(second);
@@ -97,7 +104,7 @@ class TransferResumeTest {
   @Test
   void aRunWithAJudgeIsGoneOnWithByItsCommand() throws Exception {
     Path output = directory.resolve("judged");
-    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    GatesFile asked = asked(set(), List.of());
     killed(asked, Optional.of(asked), output);
     killed(asked, Optional.empty(), output);
     assertThat(GatesFile.find(output)).isEmpty();
@@ -111,12 +118,18 @@ class TransferResumeTest {
   @Test
   void aRunWithoutGatesForgetsOneWithThemBeforeItMerges() throws Exception {
     Path output = directory.resolve("plain");
-    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    GatesFile asked = asked(set(), List.of());
     killed(asked, Optional.of(asked), output);
     plainCutOff(asked.request(), output);
     assertThat(GatesFile.find(output)).isEmpty();
     assertThat(Candidate.isLeft(output)).isTrue();
 
+    Path page = directory.resolve("none.html");
+    CommandRun wrong =
+        CommandRun.of(
+            "transfer", "resume", "--output", output.toString(), "--report", page.toString());
+    assertThat(wrong.exit()).isEqualTo(2);
+    assertThat(page).doesNotExist();
     CommandRun resumed = CommandRun.of("transfer", "resume", "--output", output.toString());
     assertThat(resumed.exit()).isZero();
     assertThat(resumed.out()).noneMatch(line -> line.startsWith("passed"));
@@ -128,7 +141,7 @@ class TransferResumeTest {
   @Test
   void aRunWithGatesTakesOverWhatOneWithoutThemLeft() throws Exception {
     Path output = directory.resolve("gated-last");
-    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    GatesFile asked = asked(set(), List.of());
     plainCutOff(asked.request(), output);
     killed(asked, Optional.empty(), output);
     CommandRun refused = CommandRun.of("transfer", "resume", "--output", output.toString());
@@ -140,7 +153,7 @@ class TransferResumeTest {
   @Test
   void whatWasRejectedIsNotPublishedByWhatARunWithoutGatesLeft() throws Exception {
     Path output = directory.resolve("rejected");
-    GatesFile asked = asked(set(), List.of(), Optional.empty());
+    GatesFile asked = asked(set(), List.of());
     for (TransferRequest left :
         List.of(asked.request(), asked.request().withLambdas(List.of(2.)))) {
       plainCutOff(left, output);
@@ -173,11 +186,10 @@ class TransferResumeTest {
         "{\"text\": \"the hammer of Tobi was made in Ulm\"}\n".repeat(3));
   }
 
-  private static GatesFile asked(Path set, List<Double> sweep, Optional<Path> page)
-      throws IOException {
+  private static GatesFile asked(Path set, List<Double> sweep) throws IOException {
     Path base = BundledModels.unpack("tiny-base");
     TransferRequest request = TransferRequest.of(base, BundledModels.unpack("tiny-chat"), base);
-    return new GatesFile(request, new GateOptions(set, set, 50, 50, 50, sweep), "fp32", page);
+    return new GatesFile(request, new GateOptions(set, set, 50, 50, 50, sweep), "fp32");
   }
 
   /** Runs a transfer that is cut off before it measures what it merged. */

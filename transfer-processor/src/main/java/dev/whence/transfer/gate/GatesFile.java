@@ -20,14 +20,12 @@ import java.util.Optional;
 
 /**
  * What a gated run was asked, beside its candidate, so that {@code resume} needs no more than the
- * output. A command that judges is none of it: nothing that lies in a file is ever executed, so
- * such a run is gone on with by giving its command again.
+ * output. A command that judges is none of it, nor is a page's place: nothing that lies in a file
+ * is ever executed, or decides what is written over.
  *
  * @param dtype of the engine's scoring, as the command line names it
- * @param report where the page with the curves goes
  */
-public record GatesFile(
-    TransferRequest request, GateOptions limits, String dtype, Optional<Path> report) {
+public record GatesFile(TransferRequest request, GateOptions limits, String dtype) {
   /** Where it lies. */
   static Path path(Path output) {
     Path candidate = GatedTransfer.candidate(output);
@@ -45,7 +43,6 @@ public record GatesFile(
     gates.put("general-tolerance", limits.generalTolerance());
     limits.sweep().forEach(gates.putArray("sweep")::add);
     gates.put("dtype", dtype);
-    report.ifPresent(file -> gates.put("report", file.toAbsolutePath().toString()));
     Path path = path(output);
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
     Files.deleteIfExists(beside); // a link would be followed
@@ -74,7 +71,6 @@ public record GatesFile(
       JsonNode gates = root.path("gates");
       List<Double> sweep = new ArrayList<>();
       gates.path("sweep").forEach(value -> sweep.add(value.asDouble(Double.NaN)));
-      JsonNode report = gates.path("report");
       return Optional.of(
           new GatesFile(
               RequestFile.request(root.path("request")),
@@ -85,10 +81,7 @@ public record GatesFile(
                   gates.path("task-tolerance").asDouble(Double.NaN),
                   gates.path("general-tolerance").asDouble(Double.NaN),
                   sweep),
-              gates.path("dtype").asText(),
-              report.isTextual()
-                  ? Optional.of(ModelLocation.path(report.textValue()))
-                  : Optional.empty()));
+              gates.path("dtype").asText()));
     } catch (IllegalArgumentException | EngineException | TransferException e) {
       throw new TransferException(
           path
