@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.Candidate;
+import dev.whence.transfer.gate.GatesFile;
 import dev.whence.transfer.merge.OutputState;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.place.Destination;
@@ -67,6 +68,15 @@ final class TransferPlanCommand implements Callable<Integer> {
     return Whence.DONE;
   }
 
+  /** Whether 'resume' would go on with gates. */
+  private static boolean isAsked(Path output) {
+    try {
+      return GatesFile.find(output).isPresent();
+    } catch (TransferException e) {
+      return false; // damaged
+    }
+  }
+
   /** Ends as a run would, but for what only the merge finds out. */
   private static void look(PrintWriter out, TransferPlan plan, Destination to) {
     if (to.there(plan).isPresent()) {
@@ -75,27 +85,33 @@ final class TransferPlanCommand implements Callable<Integer> {
       return;
     }
     OutputState state = OutputState.of(plan, to.directory());
+    boolean gated = Candidate.isLeft(to.directory());
+    boolean asked = isAsked(to.directory());
+    String cutOff =
+        "a run with gates was cut off, the same run"
+            + (asked ? " or 'resume'" : "")
+            + " goes on with it, a run without gates removes it";
     boolean local = to.place().equals(to.directory());
     out.println(
         to.place()
             + ": "
             + switch (state.found()) {
-              case NOTHING -> "free";
+              case NOTHING -> gated ? cutOff : "free";
               case THIS_TRANSFER ->
                   local
                       ? "holds this transfer already, a run has nothing to do"
                       : "merged in " + to.directory() + ", a run or 'resume' sends it";
               case UNFINISHED ->
-                  "an unfinished run of this plan, a run or 'resume' goes on with it";
+                  "an unfinished run of this plan, a run"
+                      + (asked ? "" : " or 'resume'")
+                      + " goes on with it";
               case UNFINISHED_OTHER ->
-                  "an unfinished run of another plan, which a run removes and 'resume' goes on with";
+                  "an unfinished run of another plan, which a run removes"
+                      + (asked ? "" : " and 'resume' goes on with");
               case OCCUPIED -> "occupied";
             });
-    if (Candidate.isLeft(to.directory())) {
-      out.println(
-          to.place()
-              + ": a run with gates was cut off, the same run or 'resume' goes on with it, a run"
-              + " without gates removes it");
+    if (gated && state.found() != OutputState.Found.NOTHING) {
+      out.println(to.place() + ": " + cutOff);
     }
     if (state.found() != OutputState.Found.THIS_TRANSFER) {
       out.println(
