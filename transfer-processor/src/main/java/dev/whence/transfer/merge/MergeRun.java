@@ -46,7 +46,8 @@ import org.slf4j.LoggerFactory;
  * noted in the {@link Journal} with its checksum, in groups; a run that finds a journal of its plan
  * verifies what is noted and does the rest. The manifest is written last. Until the rename nothing
  * is under the result's name; after it, all of it is: the end of the process at any point leaves
- * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote.
+ * one or the other. A run that fails, rather than being stopped or killed, removes what it wrote,
+ * unless only the last rename failed.
  *
  * <p>An element that the policies refuse is a failure that is told with the first such element of
  * every other tensor (see {@link UnfitTensors}): from the first one on tensors are only looked at,
