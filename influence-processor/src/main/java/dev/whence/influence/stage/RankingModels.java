@@ -151,6 +151,9 @@ final class RankingModels implements AutoCloseable {
       }
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
     } catch (ModelLoadException e) {
+      if (e.getCause() instanceof EnvironmentException now) {
+        throw now;
+      }
       LOG.warn("nothing is loaded before the first query: {}", e.getMessage());
     }
   }
