@@ -83,7 +83,8 @@ class InfluenceProcessorIT {
     try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
       bench.respond(topics, response);
       Influence influence = await(1).get(0);
-      assertThat(processor.health().isReady()).isTrue();
+      // A result may be out before the worker of requests has its partitions.
+      org.awaitility.Awaitility.await().atMost(SOON).until(processor.health()::isReady);
       assertThat(influence.getResponseId()).isEqualTo("r-1");
       assertThat(influence.getReason()).isEmpty();
       assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
