@@ -84,8 +84,8 @@ final class InfluenceExportCommand implements Callable<Integer> {
     IndexManifest index = IndexManifest.read(search.index());
     CorpusFile corpus =
         new CorpusFile(search.corpus().orElseGet(() -> Path.of(index.settings().corpusPath())));
-    corpus.check(
-        index.settings().corpusDigest()); // before responses are asked, which may take hours
+    // before responses are asked, which may take hours
+    corpus.check(index.settings().corpusDigest());
     List<FlaggedAnswer> answers = answers(options, err);
     CorrectionSet set = CorrectionSet.of(answers, index, corpus, top).only(directions());
     set.write(output);

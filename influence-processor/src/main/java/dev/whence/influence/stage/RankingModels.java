@@ -7,6 +7,7 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.index.FileIdentity;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.LayerSelection;
@@ -26,10 +27,7 @@ import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ModelRelease;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -85,11 +83,7 @@ final class RankingModels implements AutoCloseable {
       Deque<AutoCloseable> opened) {}
 
   /** A corpus as it was when it was read. */
-  private record SeenCorpus(long bytes, FileTime modified, String digest) {
-    boolean is(long size, FileTime time) {
-      return bytes == size && modified.equals(time);
-    }
-  }
+  private record SeenCorpus(FileIdentity file, String digest) {}
 
   /**
    * What could not be loaded.
@@ -289,11 +283,10 @@ final class RankingModels implements AutoCloseable {
   private CorpusFile corpus(IndexSettings settings) throws ModelLoadException {
     CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
     try {
-      BasicFileAttributes now = Files.readAttributes(corpus.path(), BasicFileAttributes.class);
+      FileIdentity now = FileIdentity.of(corpus.path());
       SeenCorpus before = seenCorpora.get(corpus.path());
-      if (before == null || !before.is(now.size(), now.lastModifiedTime())) {
-        seenCorpora.put(
-            corpus.path(), new SeenCorpus(now.size(), now.lastModifiedTime(), corpus.digest()));
+      if (before == null || !before.file().equals(now)) {
+        seenCorpora.put(corpus.path(), new SeenCorpus(now, corpus.digest()));
       }
     } catch (IOException e) {
       throw new ModelLoadException(

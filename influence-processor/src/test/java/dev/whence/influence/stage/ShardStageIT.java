@@ -306,6 +306,19 @@ class ShardStageIT {
             assertThat(alone.get(id)).isNotCloseTo(influence, Offset.offset(1e-3 * largest)));
   }
 
+  /** A configuration by which all documents of an index are ranked. */
+  private InfluenceConfig rankingAll(Path index) throws Exception {
+    String all = Integer.toString(InfluenceBench.DOCUMENTS);
+    return config(
+        InfluenceBench.chatModel(),
+        "indexes",
+        index.toString(),
+        "query.top",
+        all,
+        "query.rerank",
+        all);
+  }
+
   /** As two workers do that see the same files under different names. */
   @Test
   void shardsThatWereBuiltUnderDifferentPathsAreRankedTogether() throws Exception {
@@ -316,15 +329,7 @@ class ShardStageIT {
     List<ShardFile> shards = GradientIndex.open(index).shards();
     assertThat(shards.get(0).settings().corpusPath())
         .isNotEqualTo(shards.get(1).settings().corpusPath());
-    InfluenceConfig config =
-        config(
-            InfluenceBench.chatModel(),
-            "indexes",
-            index.toString(),
-            "query.top",
-            "40",
-            "query.rerank",
-            "40");
+    InfluenceConfig config = rankingAll(index);
     List<SourceRecord> records = asked(config, InfluenceBench.answered("paths", 0), 2);
     assertThat(influences(answers(records, new ArrayList<>(), config), "paths"))
         .hasSize(InfluenceBench.DOCUMENTS);
@@ -368,15 +373,7 @@ class ShardStageIT {
     System.arraycopy(sum, 0, bytes, end, 32);
     Files.write(shard, bytes);
     Files.delete(index.resolve("index.json"));
-    InfluenceConfig config =
-        config(
-            InfluenceBench.chatModel(),
-            "indexes",
-            index.toString(),
-            "query.top",
-            "40",
-            "query.rerank",
-            "40");
+    InfluenceConfig config = rankingAll(index);
     List<SourceRecord> records = asked(config, InfluenceBench.answered("entries", 0), 2);
     assertThat(answers(records, new ArrayList<>(), config))
         .flatExtracting(InfluencePartial::getShards)

@@ -42,6 +42,20 @@ class SenderTest {
     }
   }
 
+  /** Takes a record, and then throws. */
+  private static class Thrower extends Fake {
+    /** What happens in between. */
+    void taken() {}
+
+    @Override
+    public synchronized Future<RecordMetadata> send(
+        ProducerRecord<String, Object> record, Callback callback) {
+      var unused = super.send(record, callback);
+      taken();
+      throw new KafkaException("another request has failed");
+    }
+  }
+
   private final List<Fake> producers = new ArrayList<>(List.of(new Fake()));
   private final SendQueue queue = new SendQueue(1 << 20);
   private final Tally tally = new Tally();
@@ -115,14 +129,7 @@ class SenderTest {
   void aSendThatThrowsAfterItTookTheRecordIsTriedAgainAndFailsNoFuture() throws Exception {
     producers.add(
         0,
-        new Fake() {
-          @Override
-          public synchronized Future<RecordMetadata> send(
-              ProducerRecord<String, Object> record, Callback callback) {
-            var unused = super.send(record, callback);
-            throw new KafkaException("a previous request has failed");
-          }
-
+        new Thrower() {
           @Override
           public void close(Duration timeout) {
             // Kafka's thread aborts what it has.
@@ -147,13 +154,10 @@ class SenderTest {
   void norIsItTriedAgainWhereItWasDeliveredBeforeSendThrew() throws Exception {
     producers.add(
         0,
-        new Fake() {
+        new Thrower() {
           @Override
-          public synchronized Future<RecordMetadata> send(
-              ProducerRecord<String, Object> record, Callback callback) {
-            var unused = super.send(record, callback);
+          void taken() {
             assertThat(completeNext()).isTrue();
-            throw new KafkaException("a later request has failed");
           }
         });
     Fake next = producers.get(1);

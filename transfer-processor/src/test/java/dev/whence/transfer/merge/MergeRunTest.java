@@ -356,30 +356,34 @@ class MergeRunTest {
   @Test
   void a_stored_head_takes_the_diff_of_the_embeddings_it_was_tied_to_if_the_policy_says_so()
       throws IOException {
-    Path b = tied(1).write(directory.resolve("b"));
-    Path f = tied(3).write(directory.resolve("f"));
-    Path t =
-        tied(5)
-            .add(ModelFolder.rows("lm_head.weight", 2, 7, 7, 7, 7))
-            .write(directory.resolve("t"));
-    assertThatThrownBy(() -> run(TransferRequest.of(b, f, t)))
+    TransferRequest request = ofTiedHeads();
+    assertThatThrownBy(() -> run(request))
         .hasMessageContaining("lm_head.weight")
         .hasMessageContaining("tied-head embeddings");
     Policies p = Policies.STRICT;
     run(
-        TransferRequest.of(b, f, t)
-            .withPolicies(
-                new Policies(
-                    p.missing(),
-                    p.shapes(),
-                    Policies.TiedHead.EMBEDDINGS,
-                    p.vocabulary(),
-                    p.addedTokens(),
-                    p.nonFinite(),
-                    p.template(),
-                    Map.of())));
+        request.withPolicies(
+            new Policies(
+                p.missing(),
+                p.shapes(),
+                Policies.TiedHead.EMBEDDINGS,
+                p.vocabulary(),
+                p.addedTokens(),
+                p.nonFinite(),
+                p.template(),
+                Map.of())));
     assertThat(ModelFolder.floats(output, "lm_head.weight")).containsOnly(9f);
     assertThat(ModelFolder.floats(output, "model.embed_tokens.weight")).containsOnly(7f);
+  }
+
+  /** Of a tied base and a tied fine-tune to a target that stores its head. */
+  private TransferRequest ofTiedHeads() throws IOException {
+    return TransferRequest.of(
+        tied(1).write(directory.resolve("b")),
+        tied(3).write(directory.resolve("f")),
+        tied(5)
+            .add(ModelFolder.rows("lm_head.weight", 2, 7, 7, 7, 7))
+            .write(directory.resolve("t")));
   }
 
   private static ModelFolder tied(float value) {
@@ -390,15 +394,10 @@ class MergeRunTest {
   @Test
   void the_end_is_told_once_and_last_though_embeddings_are_read_for_the_head_as_well()
       throws IOException {
-    Path b = tied(1).write(directory.resolve("b"));
-    Path f = tied(3).write(directory.resolve("f"));
-    Path t =
-        tied(5)
-            .add(ModelFolder.rows("lm_head.weight", 2, 7, 7, 7, 7))
-            .write(directory.resolve("t"));
+    TransferRequest request = ofTiedHeads();
     Policies policies = Policies.of(Map.of("tied-head", "embeddings"));
     List<Boolean> isEnd = Collections.synchronizedList(new ArrayList<>());
-    try (TransferPlan plan = TransferPlan.of(TransferRequest.of(b, f, t).withPolicies(policies))) {
+    try (TransferPlan plan = TransferPlan.of(request.withPolicies(policies))) {
       MergeRun.run(
           plan, output, options().withMemoryBytes(1), (moved, total) -> isEnd.add(moved == total));
     }
