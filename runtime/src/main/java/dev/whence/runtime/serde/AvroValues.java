@@ -2,6 +2,7 @@ package dev.whence.runtime.serde;
 
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.AvroLimits;
 import io.confluent.kafka.schemaregistry.ParsedSchema;
 import io.confluent.kafka.schemaregistry.client.SchemaRegistryClient;
@@ -150,8 +151,21 @@ public final class AvroValues implements AutoCloseable {
       if (saysNotAvro(e)) {
         throw new UnreadableException("WRONG_SCHEMA", "schema id " + id + " is not Avro", e);
       }
-      throw e;
+      // A reference of the schema may be cached as it was answered, that is, as nothing.
+      registry.reset();
+      throw noSchema(id, e);
     }
+  }
+
+  /** The answer was one of a gateway, say: status 200, and no schema in it. */
+  private static EnvironmentException noSchema(int id, RuntimeException e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof EnvironmentException environment) {
+        return environment;
+      }
+    }
+    return new EnvironmentException(
+        "the schema registry gave no schema of id " + id + " (" + Failure.describe(e) + ")", e);
   }
 
   /** The client knows no better type for it than a bare exception, in a cache's wrapping or not. */

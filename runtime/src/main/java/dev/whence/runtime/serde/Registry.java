@@ -29,7 +29,8 @@ public final class Registry {
   public static SchemaRegistryClient client(Connection connection) {
     List<String> urls =
         Arrays.stream(connection.registryUrl().split(",", -1)).map(String::trim).toList();
-    return new CachedSchemaRegistryClient(urls, CACHED_SCHEMAS, properties(connection));
+    return new CachedSchemaRegistryClient(
+        urls, CACHED_SCHEMAS, List.of(new RegistryAvro()), properties(connection));
   }
 
   /** Configuration of the serializers: the contract's, and the connection's credentials. */

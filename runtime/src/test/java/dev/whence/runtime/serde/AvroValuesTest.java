@@ -13,13 +13,29 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** Whose fault it is that a value can not be read, by what the registry answers. */
 @Timeout(60)
 class AvroValuesTest {
-  private static final byte[] ID_SEVEN = {0, 0, 0, 0, 7, 0};
+  /** Of schema id 7: the text "a", and one byte that only a longer schema has. */
+  private static final byte[] VALUE = {0, 0, 0, 0, 7, 2, 'a', 0};
+
+  private static final String WRITER =
+      "{'type':'record','name':'LlmResponse','namespace':'dev.whence.schemas.avro','fields':["
+          + "{'name':'responseId','type':'string'}]}";
+
+  private static final String REFERRING =
+      WRITER.replace("}]}", "},{'name':'mark','type':'test.Mark'}]}");
+
+  private static final String REFERRED_TO =
+      "{'type':'fixed','name':'Mark','namespace':'test','size':1}";
+
+  private static final String REFERENCE = "[{'name':'test.Mark','subject':'mark','version':1}]";
 
   @Test
   void aSchemaOfAnotherTypeIsTheRecordsFault() throws Exception {
@@ -46,6 +62,48 @@ class AvroValuesTest {
         .isInstanceOf(EnvironmentException.class);
   }
 
+  /** Of a gateway before it, say. */
+  @Test
+  void anAnswerWithoutASchemaIsTheEnvironmentsAndIsForgotten() throws Exception {
+    for (String nothing :
+        List.of("{}", "null", "{\"message\":\"login\"}", "[]", "\"down\"", "<html/>", "")) {
+      try (Answers answers = new Answers();
+          AvroValues values = answers.values()) {
+        answers.give("/schemas/ids/7", 200, nothing);
+        assertThat(catchThrowableOfType(Exception.class, () -> read(values)))
+            .as(nothing)
+            .isInstanceOf(EnvironmentException.class);
+        answers.give("/schemas/ids/7", 200, schema(WRITER, "[]"));
+        assertThat(read(values).getResponseId()).as(nothing).isEqualTo("a");
+      }
+    }
+  }
+
+  @Test
+  void soIsOneWithoutWhatTheSchemaRefersTo() throws Exception {
+    for (String nothing : List.of("500", "404", "{}", "null", "{\"message\":\"login\"}")) {
+      try (Answers answers = new Answers();
+          AvroValues values = answers.values()) {
+        answers.give("/schemas/ids/7", 200, schema(REFERRING, REFERENCE));
+        answers.give(
+            "/subjects/mark/versions/1",
+            nothing.length() == 3 ? Integer.parseInt(nothing) : 200,
+            nothing);
+        assertThat(catchThrowableOfType(Exception.class, () -> read(values)))
+            .as(nothing)
+            .isInstanceOf(EnvironmentException.class);
+        answers.give("/subjects/mark/versions/1", 200, schema(REFERRED_TO, "[]"));
+        assertThat(read(values).getResponseId()).as(nothing).isEqualTo("a");
+      }
+    }
+  }
+
+  @Test
+  void aSchemaThatIsNoAvroThoughTheRegistrySaysSoIsTheRecordsFault() throws Exception {
+    assertThat(unreadable(200, schema("{'type':'strange'}", "[]")).code())
+        .isEqualTo("WRONG_SCHEMA");
+  }
+
   @Test
   void aRegistryThatSwallowsRequestsIsGivenUpSoon() throws Exception {
     try (ServerSocket silent = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
@@ -66,28 +124,58 @@ class AvroValuesTest {
   }
 
   private static Throwable failure(int status, String body) throws IOException {
-    HttpServer server =
-        HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-    server.createContext(
-        "/",
-        exchange -> {
-          byte[] answer = body.getBytes(StandardCharsets.UTF_8);
-          exchange.getRequestBody().readAllBytes();
-          exchange.sendResponseHeaders(status, answer.length);
-          exchange.getResponseBody().write(answer);
-          exchange.close();
-        });
-    server.start();
-    try (AvroValues values =
-        new AvroValues(
-            Connection.of("unused:1", "http://127.0.0.1:" + server.getAddress().getPort()))) {
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give("/schemas/ids/7", status, body);
       return catchThrowableOfType(Exception.class, () -> read(values));
-    } finally {
+    }
+  }
+
+  private static String schema(String avro, String references) {
+    return "{'version':1,'id':7,'schema':'%s','references':%s}"
+        .replace('\'', '"')
+        .formatted(avro.replace("'", "\\\""), references.replace('\'', '"'));
+  }
+
+  /** A registry, or what stands before it. */
+  private static final class Answers implements AutoCloseable {
+    private final Map<String, Answer> given = new ConcurrentHashMap<>();
+    private final HttpServer server;
+
+    private record Answer(int status, String body) {}
+
+    Answers() throws IOException {
+      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+      server.createContext(
+          "/",
+          exchange -> {
+            Answer answer =
+                given.getOrDefault(exchange.getRequestURI().getPath(), new Answer(500, ""));
+            exchange.getRequestBody().readAllBytes();
+            byte[] body = answer.body.getBytes(StandardCharsets.UTF_8);
+            exchange.sendResponseHeaders(answer.status, body.length == 0 ? -1 : body.length);
+            exchange.getResponseBody().write(body);
+            exchange.close();
+          });
+      server.start();
+    }
+
+    void give(String path, int status, String body) {
+      given.put(path, new Answer(status, body));
+    }
+
+    AvroValues values() {
+      return new AvroValues(
+          Connection.of("unused:1", "http://127.0.0.1:" + server.getAddress().getPort()));
+    }
+
+    @Override
+    public void close() {
       server.stop(0);
     }
   }
 
   private static LlmResponse read(AvroValues values) throws UnreadableException {
-    return values.read(ID_SEVEN, LlmResponse.class, LlmResponse.getClassSchema());
+    return values.read(VALUE, LlmResponse.class, LlmResponse.getClassSchema());
   }
 }
