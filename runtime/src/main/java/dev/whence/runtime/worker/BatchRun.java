@@ -10,7 +10,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -162,9 +164,7 @@ final class BatchRun {
       }
       try {
         if (candidate.unread().isPresent()) {
-          done.add(
-              finisher.unread(
-                  candidate.record(), candidate.attemptsBefore() + 1, candidate.unread().get()));
+          done.add(unread(candidate, candidate.unread().get()));
           continue;
         }
         if (givenUp) {
@@ -250,7 +250,7 @@ final class BatchRun {
                 + why);
     try {
       return Optional.of(
-          finisher.failed(
+          failed(
               candidate.record(),
               candidate.attemptsBefore() + 1,
               failure,
@@ -335,7 +335,7 @@ final class BatchRun {
         watchdog.end();
       }
     }
-    return finisher.failed(candidate.record(), candidate.attemptsBefore(), failure, false, 0);
+    return failed(candidate.record(), candidate.attemptsBefore(), failure, false, 0);
   }
 
   private Work prepare(Candidate candidate) {
@@ -376,15 +376,55 @@ final class BatchRun {
       if (usesModel) {
         trouble.worked(record);
       }
-      return finisher.written(record, attempt, written, nanos);
+      return finished(
+          record,
+          () -> finisher.written(record, attempt, written, nanos),
+          why -> finisher.failed(record, attempt, why, false, nanos));
     }
     if (outcome instanceof Outcome.Rejected rejected) {
-      return finisher.failed(record, attempt, rejected.failure(), false, nanos);
+      return failed(record, attempt, rejected.failure(), false, nanos);
     }
     Failure failure = ((Outcome.ModelFailed) outcome).failure();
     LOG.warn("the model failed on {}: {} {}", record, failure.code(), failure.message());
     trouble.failed(record);
-    return finisher.failed(record, attempt, failure, true, nanos);
+    return failed(record, attempt, failure, true, nanos);
+  }
+
+  private Finished failed(
+      SourceRecord record, int attempt, Failure failure, boolean undecided, long nanos) {
+    Function<Failure, Finished> failing =
+        why -> finisher.failed(record, attempt, why, undecided, nanos);
+    return finished(record, () -> failing.apply(failure), failing);
+  }
+
+  private Finished unread(Candidate candidate, Unread unread) {
+    Function<Failure, Finished> failing =
+        why ->
+            finisher.unread(
+                candidate.record(),
+                candidate.attemptsBefore() + 1,
+                new Unread(why, unread.bytes()));
+    return finished(candidate.record(), () -> failing.apply(unread.failure()), failing);
+  }
+
+  /**
+   * Where what is written for a record can not be made, as where a large result is to be shrunk,
+   * the record has failed. If not even that can be said, what is thrown is nobody's fault here.
+   */
+  private Finished finished(
+      SourceRecord record, Supplier<Finished> finishing, Function<Failure, Finished> failing) {
+    try {
+      try {
+        return finishing.get();
+      } catch (EnvironmentException e) {
+        throw e;
+      } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
+        LOG.warn("the results of {} can not be made: {}", record, Failure.describe(e));
+        return failing.apply(Failure.unexpected("RESULT_FAILED", e));
+      }
+    } catch (OutOfMemoryError e) {
+      throw outOfMemory(e);
+    }
   }
 
   private Duration allowed(Duration predicted) {

@@ -54,19 +54,79 @@ class BatchRunTest {
             record -> {
               throw EnvironmentException.ofProcess("CUDA is gone", new IllegalStateException());
             });
-    BatchRun run =
-        new BatchRun(
-            lost,
-            new Finisher(lost, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
-            trouble,
-            watchdog,
-            halts::add,
-            new BatchLimits(64, 1 << 20, Duration.ofSeconds(2)),
-            WorkerBench.QUICK,
-            candidates(3));
+    BatchRun run = batch(Duration.ofSeconds(2), candidates(3), lost, halts::add);
     assertThatThrownBy(run::run).isInstanceOf(IllegalStateException.class);
     assertThat(halts).containsExactly("CUDA is gone");
     assertThat(trouble.inARow()).isZero();
+  }
+
+  @Test
+  void whereAResultCanNotBeMadeToFitItsRecordHasFailedAndTheOthersGoThrough() {
+    Stage stage =
+        shrinking(
+            () -> {
+              throw new IllegalStateException("the result is bad");
+            });
+    BatchRun.Ended ended = batch(Duration.ofSeconds(2), candidates(3), stage).run();
+    assertThat(ended.environment()).isEmpty();
+    assertThat(ended.finished())
+        .extracting(one -> WorkerBench.text(one.results().get(0).value()))
+        .containsExactly("k0", "FAILED RESULT_FAILED", "k2");
+    assertThat(ended.finished())
+        .extracting(one -> one.deadLetter().map(Finished.DeadLetter::code).orElse(""))
+        .containsExactly("", "RESULT_FAILED", "");
+    assertThat(ended.finished()).noneMatch(Finished::undecided);
+  }
+
+  @Test
+  void whereMemoryRunsOutWhileAResultIsMadeToFitTheProcessHalts() {
+    List<String> halts = new ArrayList<>();
+    Stage stage =
+        shrinking(
+            () -> {
+              throw new OutOfMemoryError("heap");
+            });
+    BatchRun run = batch(Duration.ofSeconds(2), candidates(3), stage, halts::add);
+    assertThatThrownBy(run::run).hasRootCauseInstanceOf(OutOfMemoryError.class);
+    assertThat(halts).containsExactly("out of memory");
+  }
+
+  /** The result of the record k1 does not fit. */
+  private static EchoStage shrinking(Result.Shrink shrink) {
+    return new EchoStage(
+        "out",
+        record -> {
+          if (!WorkerBench.text(record.key()).equals("k1")) {
+            return EchoStage.written("out", record);
+          }
+          return new Outcome.Written(
+              List.of(new Result("out", record.key(), new byte[1 << 20], List.of(), shrink)));
+        });
+  }
+
+  @Test
+  void memoryThatRunsOutWhileAFailureIsSaidHaltsTheProcessToo() {
+    Stage stage =
+        new ForwardingStage(stage(Duration.ofMillis(1), true)) {
+          @Override
+          public Outcome.Written failed(SourceRecord record, Failure failure) {
+            throw new OutOfMemoryError("heap");
+          }
+        };
+    BatchRun.Candidate bad = candidate(0, 0, Optional.empty());
+    BatchRun.Unread tooLarge = new BatchRun.Unread(new Failure("TOO_LARGE", "too large"), 1 << 30);
+    for (BatchRun.Candidate one :
+        List.of(
+            bad,
+            candidate(0, 3, Optional.empty()),
+            candidate(0, 4, Optional.empty()),
+            new BatchRun.Candidate(
+                PARTITION, bad.record(), 0, Optional.empty(), Optional.of(tooLarge)))) {
+      List<String> halts = new ArrayList<>();
+      BatchRun run = batch(Duration.ofSeconds(2), List.of(one), stage, halts::add);
+      assertThatThrownBy(run::run).hasRootCauseInstanceOf(OutOfMemoryError.class);
+      assertThat(halts).containsExactly("out of memory");
+    }
   }
 
   @Test
@@ -367,12 +427,17 @@ class BatchRunTest {
   }
 
   private BatchRun batch(Duration modelTime, List<BatchRun.Candidate> candidates, Stage stage) {
+    return batch(modelTime, candidates, stage, NEVER);
+  }
+
+  private BatchRun batch(
+      Duration modelTime, List<BatchRun.Candidate> candidates, Stage stage, Halt halt) {
     return new BatchRun(
         stage,
         new Finisher(stage, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
         trouble,
         watchdog,
-        NEVER,
+        halt,
         new BatchLimits(64, 1 << 20, modelTime),
         WorkerBench.QUICK,
         candidates);
