@@ -1,10 +1,14 @@
 package dev.whence.runtime.config;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.SecureRandom;
 import java.util.HexFormat;
 import java.util.List;
@@ -57,18 +61,32 @@ public final class InstanceName {
       if (NAME.matcher(name).matches()) {
         return name;
       }
-      throw new ConfigException(List.of(file + " does not hold an instance name; remove it"));
-    } catch (NoSuchFileException e) {
-      byte[] random = new byte[4];
-      new SecureRandom().nextBytes(random);
-      String name = "i-" + HexFormat.of().formatHex(random);
-      if (file.getParent() != null) {
-        Files.createDirectories(file.getParent());
+      if (!name.isEmpty()) {
+        throw new ConfigException(List.of(file + " does not hold an instance name; remove it"));
       }
-      Path whole = file.resolveSibling("instance.id." + name);
-      Files.writeString(whole, name + "\n");
-      Files.move(whole, file, StandardCopyOption.ATOMIC_MOVE);
-      return name;
+    } catch (NoSuchFileException e) {
+      return made(file);
     }
+    return made(file); // empty: what a power cut left of it
+  }
+
+  private static String made(Path file) throws IOException {
+    byte[] random = new byte[4];
+    new SecureRandom().nextBytes(random);
+    String name = "i-" + HexFormat.of().formatHex(random);
+    if (file.getParent() != null) {
+      Files.createDirectories(file.getParent());
+    }
+    Path whole = file.resolveSibling("instance.id." + name);
+    try (FileChannel channel =
+        FileChannel.open(whole, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      ByteBuffer bytes = ByteBuffer.wrap((name + "\n").getBytes(StandardCharsets.UTF_8));
+      while (bytes.hasRemaining()) {
+        channel.write(bytes);
+      }
+      channel.force(true); // else a power cut may leave the file under its name, and nothing in it
+    }
+    Files.move(whole, file, StandardCopyOption.ATOMIC_MOVE);
+    return name;
   }
 }

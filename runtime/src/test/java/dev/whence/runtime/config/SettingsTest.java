@@ -191,6 +191,21 @@ class SettingsTest {
         .isEqualTo(first);
   }
 
+  @Test
+  void anInstanceNameOfWhichAPowerCutLeftNothingIsMadeAnew() throws IOException {
+    Path data = Files.createDirectory(directory.resolve("data"));
+    Path file = Files.createFile(data.resolve("instance.id"));
+    String name = InstanceName.of(config(data), Map.of());
+    assertThat(name).matches("i-[0-9a-f]{8}");
+    assertThat(file).hasContent(name);
+    assertThat(data).isDirectoryContaining(file::equals).isDirectoryNotContaining("glob:**.i-*");
+    assertThat(InstanceName.of(config(data), Map.of())).isEqualTo(name);
+    Files.writeString(file, "not a name\n");
+    assertThatThrownBy(() -> InstanceName.of(config(data), Map.of()))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("does not hold an instance name");
+  }
+
   private static RuntimeConfig config(Path data) {
     return RuntimeConfig.read(
         Settings.of(
