@@ -248,15 +248,14 @@ final class Session {
   /** Returns whether something came. */
   private boolean pollUrgentOnly(Duration longest) {
     long began = System.nanoTime();
-    ConsumerRecords<byte[], byte[]> polled;
     try {
-      polled = poll(longest);
+      ConsumerRecords<byte[], byte[]> polled = poll(longest);
+      partitions.waitedForUrgent(Duration.ofNanos(System.nanoTime() - began), polled.partitions());
+      holding.add(polled);
+      return !polled.isEmpty();
     } catch (OutOfMemoryError e) {
       throw outOfMemory(e);
     }
-    partitions.waitedForUrgent(Duration.ofNanos(System.nanoTime() - began), polled.partitions());
-    holding.add(polled);
-    return !polled.isEmpty();
   }
 
   private void pollForMore() {
