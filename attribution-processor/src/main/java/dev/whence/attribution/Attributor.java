@@ -29,6 +29,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Says which spans of a prompt drove its response: the door of this module.
@@ -315,7 +316,11 @@ public final class Attributor {
     }
     double floor = noise.nats(task.response().length());
     if (chosen.givesNats()) {
-      notes.addAll(CitationCheck.of(conversation, sources, statements, matrix, floor));
+      Set<String> cut =
+          read.leftOut().stream().map(SourcePlace::segment).collect(Collectors.toSet());
+      int[] lengths = task.response().tokensByStatement();
+      notes.addAll(
+          CitationCheck.of(conversation, sources, cut, statements, lengths, matrix, noise));
     } else {
       notes.add(AttributionNote.SCORES_RANK_ONLY);
     }

@@ -14,9 +14,11 @@ import java.util.function.Predicate;
 
 /**
  * Compares what a response cites with what drove it. A citation stands on the sources of its
- * segment and the statements that its span touches: their tau should add up to more than noise.
- * Citing is a claim of the answer, tau is a measurement; a supported answer may still cite the
- * wrong document, and one of two documents that say the same has no tau of its own.
+ * segment and the statements that its span touches: their tau should add up to more than the noise
+ * of these statements. Of a segment that was not read in full, since the prompt is past the model's
+ * window, nothing can be said. Citing is a claim of the answer, tau is a measurement; a supported
+ * answer may still cite the wrong document, and one of two documents that say the same has no tau
+ * of its own.
  *
  * <p>Where the record declares no citation, those of {@link CitationMarks} are checked, and the
  * result says so.
@@ -24,12 +26,19 @@ import java.util.function.Predicate;
 final class CitationCheck {
   private CitationCheck() {}
 
+  /**
+   * @param cut segments of which sources were left out
+   * @param tokens of each statement
+   * @param matrix tau[source][statement], nats
+   */
   static Set<AttributionNote> of(
       Conversation conversation,
       List<SourceScore> sources,
+      Set<String> cut,
       List<Statement> statements,
+      int[] tokens,
       List<List<Double>> matrix,
-      double noiseFloor) {
+      NoiseFloor noise) {
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
     List<Citation> citations = conversation.citations();
     if (citations.isEmpty()) {
@@ -40,11 +49,24 @@ final class CitationCheck {
       notes.add(AttributionNote.CITATIONS_DERIVED);
     }
     Map<String, double[]> upTo = upTo(sources, statements.size(), matrix);
+    int[] tokensUpTo = new int[statements.size() + 1];
+    for (int j = 0; j < statements.size(); j++) {
+      tokensUpTo[j + 1] = tokensUpTo[j] + tokens[j];
+    }
     for (Citation citation : citations) {
+      if (cut.contains(citation.segment())) {
+        continue;
+      }
       double[] ofSegment = upTo.get(citation.segment());
       if (ofSegment == null) {
         notes.add(AttributionNote.CITATION_WITHOUT_SOURCE);
-      } else if (support(ofSegment, statements, citation.span()) <= noiseFloor) {
+        continue;
+      }
+      Span cited = citation.span();
+      int from = first(statements, statement -> statement.end() > cited.start());
+      int beyond = Math.max(cited.end(), cited.start() + 1);
+      int to = first(statements, statement -> statement.start() >= beyond);
+      if (ofSegment[to] - ofSegment[from] <= noise.nats(tokensUpTo[to] - tokensUpTo[from])) {
         notes.add(AttributionNote.CITATION_NOT_SUPPORTED);
       }
     }
@@ -69,12 +91,6 @@ final class CitationCheck {
       }
     }
     return upTo;
-  }
-
-  private static double support(double[] upTo, List<Statement> statements, Span cited) {
-    int from = first(statements, statement -> statement.end() > cited.start());
-    int beyond = Math.max(cited.end(), cited.start() + 1);
-    return upTo[first(statements, statement -> statement.start() >= beyond)] - upTo[from];
   }
 
   /** The first statement that something is true of, which is true of all after it, too. */

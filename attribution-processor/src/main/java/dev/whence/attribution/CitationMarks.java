@@ -2,6 +2,7 @@ package dev.whence.attribution;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
+import dev.whence.attribution.source.WhiteSpace;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
@@ -25,6 +26,11 @@ import java.util.regex.Pattern;
  * title if no other has the same. An id wins over a number, a number over a title. A mark of which
  * any name means no document is none: {@code [0, 1]} is an interval.
  *
+ * <p>A mark may stand before a full stop or behind it ("It rains. [1] It pours. [2]"), where a
+ * sentence's boundary lies before the mark: so what it speaks of is what stands before it in its
+ * paragraph, but in a line that begins with a mark and goes on ("[1] It rains."), where it is what
+ * follows.
+ *
  * <p>Nothing is read from tool calls and JSON, from code (between back quotes, or an index: {@code
  * a[1] = 2}), and from the list of references at the end (the last lines, as far as each begins
  * with a mark).
@@ -42,11 +48,19 @@ final class CitationMarks {
   private static final Pattern REFERENCE =
       Pattern.compile("\\s*(?:[-*]\\s+)?\\[[^\\[\\]\\n]{1,256}\\].*");
 
+  private static final Pattern LINK = Pattern.compile("\\((?:https?:|#|/)");
+
   private static final Pattern SEPARATOR = Pattern.compile("\\s*[,;]\\s*");
 
   private CitationMarks() {}
 
-  /** The citations, in order of the response; each spans its mark. */
+  private static final Pattern BREAK = Pattern.compile("(?>\\R)[^\\S\\r\\n]*+(?>\\R)|\\u2029");
+
+  private static final Pattern LIST_MARKER = Pattern.compile("\\s*(?:[-*\u2022]|\\d{1,3}[.)])\\s+");
+
+  /**
+   * The citations, in order of the response; each touches the statement that its mark speaks of.
+   */
   static List<Citation> in(Conversation conversation) {
     String response = conversation.response();
     if (response.indexOf('[') < 0
@@ -59,16 +73,74 @@ final class CitationMarks {
     }
     String text = withoutCode(response.substring(0, beforeReferences(response)));
     List<Citation> citations = new ArrayList<>();
+    Subjects subjects = new Subjects(response);
     Matcher matcher = MARK.matcher(text);
     while (matcher.find()) {
-      if (!isIndex(text, matcher.start(), matcher.end())) {
-        Span span = new Span(matcher.start(), matcher.end());
-        for (String segment : cited(matcher.group(1), segments)) {
-          citations.add(new Citation(segment, span));
-        }
+      if (isIndex(text, matcher.start(), matcher.end())) {
+        continue;
+      }
+      List<String> cited = cited(matcher.group(1), segments);
+      if (!cited.isEmpty()) {
+        Span subject = subjects.of(new Span(matcher.start(), matcher.end()));
+        cited.forEach(segment -> citations.add(new Citation(segment, subject)));
       }
     }
     return citations;
+  }
+
+  /** What marks speak of; they are asked about in their order, which takes one pass. */
+  private static final class Subjects {
+    private final String text;
+    private int lineEnd = -1;
+    private boolean follows;
+    private int markEnd;
+    private Optional<Span> before = Optional.empty();
+
+    Subjects(String text) {
+      this.text = text;
+    }
+
+    Span of(Span mark) {
+      if (mark.start() > lineEnd) {
+        int start = text.lastIndexOf('\n', mark.start()) + 1;
+        int end = text.indexOf('\n', mark.end());
+        lineEnd = end < 0 ? text.length() : end;
+        follows = beginsLine(start, mark.start()) && goesOn(mark.end(), lineEnd);
+      }
+      Span subject = follows ? mark : behind(mark);
+      before = Optional.of(subject);
+      markEnd = mark.end();
+      return subject;
+    }
+
+    private boolean beginsLine(int start, int mark) {
+      String head = text.substring(start, mark);
+      return head.isBlank() || LIST_MARKER.matcher(head).matches();
+    }
+
+    private boolean goesOn(int from, int to) {
+      return MARK.matcher(text.substring(from, to))
+          .replaceAll("")
+          .chars()
+          .anyMatch(Character::isLetterOrDigit);
+    }
+
+    /** The last character of what stands before a mark, or what the mark beside it speaks of. */
+    private Span behind(Span mark) {
+      int last = mark.start() - 1;
+      while (last >= markEnd && isAround(text.charAt(last))) {
+        last--;
+      }
+      if (BREAK.matcher(text).region(last + 1, mark.start()).find()) {
+        return mark;
+      }
+      return last >= markEnd ? new Span(last, last + 1) : before.orElse(mark);
+    }
+
+    /** White space, and what a mark may be put in: "It rains. ([1])", "It rains. **[1]**". */
+    private static boolean isAround(char c) {
+      return WhiteSpace.isWhite(c) || c == '(' || c == '*' || c == '_';
+    }
   }
 
   /** The segments that a mark names, or none if it names anything else. */
@@ -142,10 +214,10 @@ final class CitationMarks {
     if (start == 0 || !Character.isJavaIdentifierPart(text.charAt(start - 1))) {
       return false;
     }
-    String after = text.substring(end, Math.min(end + 2, text.length()));
-    return after.startsWith("(")
-        || after.matches("\\.[A-Za-z_]")
-        || after.stripLeading().matches("(?s)[=+*].?");
+    String after = text.substring(end, Math.min(end + 3, text.length()));
+    return (after.startsWith("(") && !LINK.matcher(text).region(end, text.length()).lookingAt())
+        || after.matches("(?s)\\.[A-Za-z_].?")
+        || after.stripLeading().matches("(?s)[=+].*|\\*(?:[^*].*)?");
   }
 
   /** Where the list of references at the end begins, if there is text before it. */

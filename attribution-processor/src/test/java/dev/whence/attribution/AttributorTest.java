@@ -11,6 +11,7 @@ import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.FailingScorer;
+import dev.whence.attribution.toy.ForwardingScorer;
 import dev.whence.attribution.toy.TemplatedScorer;
 import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.attribution.toy.ToyTokenizer;
@@ -23,17 +24,22 @@ import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
+import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.Scorer;
+import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.RenderedPrompt;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class AttributorTest {
   private static final String ANSWER = "The cat. It is on the mat.";
@@ -486,6 +492,48 @@ class AttributorTest {
   }
 
   @ParameterizedTest
+  @ValueSource(strings = {"exact-loo", "splice"})
+  void ofManySourcesSomeAreLaidOutAndTheEstimateIsThatOfAll(String method) {
+    AtomicInteger laidOut = new AtomicInteger();
+    Scorer counting =
+        new ForwardingScorer(new ToyTransformer(scorer.tokenizer(), 50_000, 3)) {
+          @Override
+          public WorkEstimate estimate(int trunkTokens, int trunkScored, List<Branch> branches) {
+            laidOut.addAndGet(branches.size());
+            return super.estimate(trunkTokens, trunkScored, branches);
+          }
+        };
+    Attributor attributor = new Attributor(counting, bound(method, 0));
+    // A prompt of n sentences costs a n^2 + b n + c: three small ones say what a large one costs.
+    double[] at = {100, 300, 500};
+    double[] costs = new double[at.length];
+    for (int i = 0; i < at.length; i++) {
+      costs[i] = attributor.estimate(ofSentences((int) at[i])).flops();
+    }
+    laidOut.set(0);
+    double n = 2000;
+    double expected = 0;
+    for (int i = 0; i < at.length; i++) {
+      double weight = 1;
+      for (int j = 0; j < at.length; j++) {
+        weight *= i == j ? 1 : (n - at[j]) / (at[i] - at[j]);
+      }
+      expected += weight * costs[i];
+    }
+    double estimated = attributor.estimate(ofSentences((int) n)).flops();
+    assertThat(estimated / expected).isBetween(0.95, 1.05);
+    assertThat(laidOut.get()).isBetween(500, 600);
+  }
+
+  private static Conversation ofSentences(int n) {
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < n; i++) {
+      text.append("It sat. ");
+    }
+    return Conversations.of("It.", "stop", document("d", text.toString()), question("Where?"));
+  }
+
+  @ParameterizedTest
   @CsvSource({"UNSUPPORTED,UNSUPPORTED", "RECORD,FAILED"})
   void theFaultOfARecordIsItsResult(Kind kind, AttributionStatus status) {
     AttributionResult result =
@@ -596,8 +644,14 @@ class AttributorTest {
                     List.of(new Citation(segment, cited)),
                     CONTEXT,
                     document("e", "It ran.")));
+        int tokens =
+            (int)
+                plain.tokens().stream()
+                    .map(token -> token.span().start())
+                    .filter(at -> at >= statement.start() && at < statement.end())
+                    .count();
         assertThat(result.flags().contains("CITATION_NOT_SUPPORTED"))
-            .isEqualTo(support <= plain.noiseFloor().getAsDouble());
+            .isEqualTo(support <= NoiseFloor.FP32.nats(tokens));
       }
     }
     AttributionResult unknown =

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.Statement;
+import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
@@ -15,6 +16,8 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CitationCheckTest {
   private static final String RESPONSE = "One. Two. Three. Four.";
@@ -24,6 +27,8 @@ class CitationCheckTest {
           new Statement(new Span(5, 10), -1),
           new Statement(new Span(10, 17), -1),
           new Statement(new Span(17, 22), -1));
+
+  private static final int[] TOKENS = {4, 4, 2, 1};
 
   private static SourceScore source(String segment) {
     return new SourceScore(
@@ -37,7 +42,16 @@ class CitationCheckTest {
 
   private static Set<AttributionNote> check(
       List<Citation> citations, List<SourceScore> sources, List<List<Double>> matrix) {
-    return CitationCheck.of(citing(citations), sources, STATEMENTS, matrix, 0.5);
+    return check(citations, sources, Set.of(), matrix);
+  }
+
+  private static Set<AttributionNote> check(
+      List<Citation> citations,
+      List<SourceScore> sources,
+      Set<String> cut,
+      List<List<Double>> matrix) {
+    return CitationCheck.of(
+        citing(citations), sources, cut, STATEMENTS, TOKENS, matrix, new NoiseFloor(0.25));
   }
 
   @Test
@@ -71,5 +85,64 @@ class CitationCheckTest {
                     Collections.nCopies(sources, source("d")),
                     Collections.nCopies(sources, List.of(0.0, 1.0, 0.0, 0.0))));
     assertThat(notes).containsExactly(AttributionNote.CITATION_WITHOUT_SOURCE);
+  }
+
+  @Test
+  void aStatementIsHeldAgainstItsOwnNoiseNotThatOfTheWholeResponse() {
+    // .25 nats per root token: .5 for the four tokens of the first, .35 for the two of the third.
+    List<List<Double>> matrix = List.of(List.of(0.4, 0.0, 0.4, 0.0));
+    List<SourceScore> sources = List.of(source("d"));
+    assertThat(check(List.of(new Citation("d", new Span(12, 13))), sources, matrix)).isEmpty();
+    assertThat(check(List.of(new Citation("d", new Span(1, 2))), sources, matrix))
+        .containsExactly(AttributionNote.CITATION_NOT_SUPPORTED);
+  }
+
+  @Test
+  void ofASegmentThatWasNotReadInFullNothingIsSaid() {
+    List<List<Double>> matrix = List.of(List.of(0.0, 0.0, 0.0, 0.0));
+    List<Citation> citations =
+        List.of(new Citation("d", new Span(0, 4)), new Citation("gone", new Span(0, 4)));
+    assertThat(check(citations, List.of(source("d")), Set.of("d", "gone"), matrix)).isEmpty();
+    assertThat(check(citations, List.of(source("d")), matrix))
+        .containsExactlyInAnyOrder(
+            AttributionNote.CITATION_NOT_SUPPORTED, AttributionNote.CITATION_WITHOUT_SOURCE);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "Leland was born in Ohio. [1] He died in Texas. [2] He was 90.",
+        "- Leland was born in Ohio. [1]\n- He died in Texas. [2]\nThat is all.",
+        "[1] Leland was born in Ohio. [2] He died in Texas.",
+        "Leland was born in Ohio [1]. He died in Texas.[2] He was 90.",
+      })
+  void marksAreHeldAgainstTheStatementThatTheySpeakOf(String response) {
+    Conversation conversation =
+        Conversations.of(
+            response, "stop", Conversations.document("x", "a"), Conversations.document("y", "b"));
+    List<Span> statements = new Partitioner().sentences(response);
+    for (boolean right : new boolean[] {true, false}) {
+      List<List<Double>> matrix =
+          List.of(
+              row(statements, response, right ? "Ohio" : "Texas"),
+              row(statements, response, right ? "Texas" : "Ohio"));
+      Set<AttributionNote> notes =
+          CitationCheck.of(
+              conversation,
+              List.of(source("x"), source("y")),
+              Set.of(),
+              statements.stream().map(span -> new Statement(span, -1)).toList(),
+              statements.stream().mapToInt(span -> 5).toArray(),
+              matrix,
+              new NoiseFloor(0.1));
+      assertThat(notes.contains(AttributionNote.CITATION_NOT_SUPPORTED)).isEqualTo(!right);
+    }
+  }
+
+  /** Four nats for the statement with a word in it. */
+  private static List<Double> row(List<Span> statements, String response, String word) {
+    return statements.stream()
+        .map(statement -> statement.in(response).contains(word) ? 4.0 : 0.0)
+        .toList();
   }
 }

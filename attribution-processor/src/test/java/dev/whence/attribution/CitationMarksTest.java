@@ -6,16 +6,20 @@ import static dev.whence.attribution.toy.Conversations.question;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.toy.Conversations;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
+import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class CitationMarksTest {
@@ -62,12 +66,53 @@ class CitationMarksTest {
     assertThat(CitationMarks.in(conversation)).extracting(Citation::segment).containsExactly("2");
   }
 
+  /** Where the statement is that each mark speaks of. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "First. Second [2]. Third.                   | Second",
+        "First. Second.[2] Third.                    | Second",
+        "First. Second. [2] Third.                   | Second",
+        "First. Second. ([2]) Third.                 | Second",
+        "First. **Second.** **[2]** Third.           | Second",
+        "First. Second. [1][2] [doc-7] Third.        | Second, Second, Second",
+        "First. [1] Second. [2] Third.               | First, Second",
+        "According to [1] First. Second.             | According",
+        "[1] First. [2] Second.                      | [1], [2]",
+        "- [1] First.~- [2] Second.~So.              | [1], [2]",
+        "1. First. [1]~2. Second. [2]~So.            | First, Second",
+        "- First. [1]~- Second. [2]~So.              | First, Second",
+        "- First.~  [1]~- Second. [2]~So.            | First, Second",
+        "[1]~First. [2]                              | [1], First",
+        "First. Second.~~[1]~~So.                    | [1]",
+        "First. Second.~ ~[1] and so on.~So.         | [1]",
+        "First. `code` [1] and so on.                | `code`",
+      })
+  void aMarkSpeaksOfWhatStandsBeforeItButWhereItBeginsALine(String shown, String expected) {
+    String response = shown.replace('~', '\n');
+    List<Span> statements = new Partitioner().sentences(response);
+    List<String> subjects = new ArrayList<>();
+    for (Citation citation : CitationMarks.in(answer(response, "stop"))) {
+      subjects.add(
+          statements.stream()
+              .filter(one -> one.start() <= citation.span().start())
+              .reduce((one, next) -> next)
+              .orElseThrow()
+              .in(response));
+    }
+    String[] each = expected.split(", ", -1);
+    assertThat(subjects).hasSameSizeAs(each);
+    for (int i = 0; i < each.length; i++) {
+      assertThat(subjects.get(i)).contains(each[i]);
+    }
+  }
+
   @Test
-  void aCitationSpansItsMark() {
-    String response = "First. Second [2]. Third.";
-    assertThat(CitationMarks.in(answer(response, "stop")))
-        .extracting(citation -> citation.span().in(response))
-        .containsExactly("[2]");
+  void boldWordsAndLinksAreNoCode() {
+    assertThat(cited("He was **born in Ohio[1]** and in Rome[2](https://a.b).")).hasSize(2);
+    assertThat(cited("In Rome[2](#weather) and **Paris[1] ** too.")).hasSize(2);
+    assertThat(cited("a[1] * 2 and a[1]*b and f[1](x)")).isEmpty();
   }
 
   @ParameterizedTest
@@ -115,7 +160,24 @@ class CitationMarksTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"[", "]", "[1]", "`", "``` ", "[1,", "[a", "\n", "\n[1]", "[[", "` [1]"})
+  @ValueSource(
+      strings = {
+        "[",
+        "]",
+        "[1]",
+        "`",
+        "``` ",
+        "[1,",
+        "[a",
+        "\n",
+        "\n[1]",
+        "[[",
+        "` [1]",
+        ". [1]",
+        "a\n[1] b ",
+        "[1]  ",
+        "*[1]("
+      })
   void aResponseOfAMillionCharactersIsReadOnce(String piece) {
     Conversation conversation = answer("So. " + piece.repeat(1_000_000 / piece.length()), "stop");
     List<Citation> citations =

@@ -133,6 +133,25 @@ class ProxyTest {
   }
 
   @Test
+  void whereNothingIsPrunedTheScoresAreExactAndThePromptIsReadOnce() {
+    AttributionResult exact = alone(target, about(CONTEXT));
+    int sources = exact.sources().size();
+    for (int keep : new int[] {sources, sources + 1}) {
+      MethodOptions method = MethodOptions.of("proxy-pruning").withExactTop(keep);
+      AttributionResult result = attribute(method, about(CONTEXT));
+      assertThat(result.method()).isEqualTo("proxy-pruning");
+      assertThat(result.matrix()).isEqualTo(exact.matrix());
+      assertThat(result.sources())
+          .allMatch(SourceScore::exact)
+          .allMatch(source -> source.context().equals("full"))
+          .allMatch(source -> source.scorer().equals("toy"));
+      AttributionResult pruned = attribute(method.withExactTop(sources - 1), about(CONTEXT));
+      assertThat(result.cost().trunkTokens())
+          .isLessThan(pruned.cost().trunkTokens() - exact.cost().trunkTokens() / 2);
+    }
+  }
+
+  @Test
   void costsAreInPassesOfTheTargetAndTheProxysAreAmongThem() {
     AttributionResult result = attribute(MethodOptions.of("proxy"), about(CONTEXT));
     AttributionResult expected = alone(proxy, about(CONTEXT));

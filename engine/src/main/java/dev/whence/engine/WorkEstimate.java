@@ -16,4 +16,9 @@ public record WorkEstimate(long tokens, double flops, double seconds) {
   public WorkEstimate minus(WorkEstimate other) {
     return new WorkEstimate(tokens - other.tokens, flops - other.flops, seconds - other.seconds);
   }
+
+  /** So many times as much, or so large a part of it. */
+  public WorkEstimate times(double factor) {
+    return new WorkEstimate(Math.round(tokens * factor), flops * factor, seconds * factor);
+  }
 }

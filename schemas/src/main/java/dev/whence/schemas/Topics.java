@@ -68,7 +68,7 @@ public final class Topics {
             1,
             false,
             Cleanup.DELETE,
-            Optional.of(Duration.ofDays(7)),
+            Optional.of(Duration.ofDays(90)),
             MIB,
             Optional.empty());
     influenceRequests =

@@ -26,6 +26,7 @@ import java.util.SplittableRandom;
 public final class ContextCite implements AttributionMethod {
   public static final String NAME = "contextcite";
 
+  private static final double LEAST_DOUBT = 1e-5;
   private static final double ALPHA = 0.01;
   private static final double KEPT = 0.5;
 
@@ -57,7 +58,7 @@ public final class ContextCite implements AttributionMethod {
       for (int j = 0; j < lengths.length; j++) {
         double[] y = new double[masks];
         for (int k = 0; k < masks; k++) {
-          y[k] = logit(likelihoods.get(k)[j]) / Math.max(1, lengths[j]);
+          y[k] = logit(likelihoods.get(k)[j], lengths[j]) / Math.max(1, lengths[j]);
         }
         weights[j] = Lasso.fit(kept, y, ALPHA);
       }
@@ -73,9 +74,13 @@ public final class ContextCite implements AttributionMethod {
     }
   }
 
-  /** log p - log(1 - p) of p = exp(l); l is negative, or 0 by rounding. */
-  private static double logit(double l) {
-    return l - Math.log(-Math.expm1(Math.min(l, -Double.MIN_NORMAL)));
+  /**
+   * log p - log(1 - p) of p = exp(l), where no more than rounding makes l differ from 0, or even
+   * positive: below {@link #LEAST_DOUBT} a token, 1 - p is a matter of rounding in fp32.
+   */
+  static double logit(double l, int tokens) {
+    double known = Math.min(l, -LEAST_DOUBT * Math.max(1, tokens));
+    return known - Math.log(-Math.expm1(known));
   }
 
   private boolean[][] draw(int sources) {

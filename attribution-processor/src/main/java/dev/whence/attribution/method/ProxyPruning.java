@@ -22,7 +22,8 @@ import java.util.TreeSet;
  * <p>Where the FAST role has scored before, its scores take the proxy's place, and it names the k.
  *
  * <p>Scores of the k are the target's, of a pruned context; the others keep the proxy's, never
- * relabelled. L(C) and groundedness are the target's on the full prompt.
+ * relabelled. L(C) and groundedness are the target's on the full prompt. Where nothing is pruned,
+ * since k is no less than the number of sources, C' is C: one reading of it, and exact scores.
  */
 public final class ProxyPruning implements AttributionMethod {
   public static final String NAME = "proxy-pruning";
@@ -47,33 +48,41 @@ public final class ProxyPruning implements AttributionMethod {
     List<SourceTau> taus = new ArrayList<>(prior.taus(meter));
     taus.replaceAll(SourceTau::inexact);
     Set<Integer> kept = new TreeSet<>(prior.candidates(taus, keep));
+    List<Span> removed = others(task, kept);
+    ScoringTask pruned = task.pruned(removed, List.copyOf(kept));
+    boolean whole = removed.isEmpty();
     Reuse exact = new Reuse.Prefix();
     ContextScores full;
+    List<SourceTau> scored;
+    int retokenized;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
+      scored = whole ? readings.taus(exact, TrunkReadings.cuts(pruned), NAME) : List.of();
       full = readings.with(List.of(), exact);
+      retokenized = readings.retokenized();
     }
-    ScoringTask pruned = pruned(task, kept);
-    int retokenized = full.retokenized();
-    try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {
-      List<SourceTau> scored = readings.taus(exact, TrunkReadings.cuts(pruned), NAME);
-      retokenized += readings.retokenized();
-      int next = 0;
-      for (int source : kept) {
-        taus.set(source, scored.get(next++).inPruned());
+    if (!whole) {
+      try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {
+        scored = readings.taus(exact, TrunkReadings.cuts(pruned), NAME);
+        retokenized += readings.retokenized();
       }
+    }
+    int next = 0;
+    for (int source : kept) {
+      SourceTau tau = scored.get(next++);
+      taus.set(source, whole ? tau : tau.inPruned());
     }
     return full.withSources(taus, retokenized);
   }
 
-  private static ScoringTask pruned(ScoringTask task, Set<Integer> kept) {
-    List<Span> removed = new ArrayList<>();
+  private static List<Span> others(ScoringTask task, Set<Integer> kept) {
+    List<Span> others = new ArrayList<>();
     for (int i = 0; i < task.sources().size(); i++) {
       Source source = task.sources().get(i);
       if (!kept.contains(i) && !source.rendered().isEmpty()) {
-        removed.add(source.rendered());
+        others.add(source.rendered());
       }
     }
-    return task.pruned(removed, List.copyOf(kept));
+    return others;
   }
 
   /**
@@ -84,11 +93,17 @@ public final class ProxyPruning implements AttributionMethod {
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Prior prior = task.requirePrior();
-    ScoringTask pruned = pruned(task, new TreeSet<>(prior.expectedCandidates(keep)));
+    Set<Integer> kept = new TreeSet<>(prior.expectedCandidates(keep));
+    List<Span> removed = others(task, kept);
+    ScoringTask pruned = task.pruned(removed, List.copyOf(kept));
     Reuse exact = new Reuse.Prefix();
+    WorkEstimate ofPruned =
+        TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned));
     return TrunkReadings.trunkEstimate(scorer, task, exact)
         .plus(prior.estimate())
-        .plus(scorer.estimate(pruned.length(), pruned.scored(), List.of()))
-        .plus(TrunkReadings.estimate(scorer, pruned, exact, TrunkReadings.cuts(pruned)));
+        .plus(
+            removed.isEmpty()
+                ? ofPruned
+                : ofPruned.plus(scorer.estimate(pruned.length(), pruned.scored(), List.of())));
   }
 }

@@ -9,6 +9,7 @@ import dev.whence.attribution.SourcePlace;
 import dev.whence.attribution.confidence.TopSources;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
+import dev.whence.runtime.dlq.Replays;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.serde.ResponseReader;
@@ -141,11 +142,13 @@ final class TargetStage implements Stage {
       return Work.done(new Outcome.Rejected(e.failure()));
     }
     last = Optional.of(read);
-    if (expired(read.escalation())) {
+    // Who replays a dead letter asks for it now, whatever was meant when it was written.
+    boolean replayed = Replays.of(record.headers()) > 0;
+    if (!replayed && expired(read.escalation())) {
       return Work.done(
           closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
     }
-    if (!budget.allows(read.escalation().getUrgent())) {
+    if (!budget.allows(replayed || read.escalation().getUrgent())) {
       return Work.done(closed(read, OVER_BUDGET, "The target's budget was spent."));
     }
     Optional<EarlierScores> earlier = earlier(read.escalation());
@@ -288,13 +291,15 @@ final class TargetStage implements Stage {
       }
       Optional<Boolean> agreed = agreed(result);
       boolean drawn = FastPath.drawn(read.escalation().getReasonCode());
+      Optional<Boolean> measured =
+          agreed.filter(any -> NO_MEASURE.stream().noneMatch(result.flags()::contains));
       Runnable counted =
           () -> {
             metrics.ended(result.status());
             metrics.closed("refined");
             metrics.scored(result);
             if (drawn) {
-              metrics.compared(agreed.map(String::valueOf).orElse("unknown"));
+              metrics.compared(measured.map(String::valueOf).orElse("unknown"));
             }
           };
       if (agreed.isEmpty()) {
@@ -303,8 +308,8 @@ final class TargetStage implements Stage {
       Attribution compared = event.setAgreed(agreed.get()).build();
       List<Result> results = new ArrayList<>();
       results.add(events.write(compared));
-      if (drawn && NO_MEASURE.stream().noneMatch(result.flags()::contains)) {
-        results.add(agreement(compared, result, agreed.get()));
+      if (drawn && measured.isPresent()) {
+        results.add(agreement(compared, result, measured.get()));
       }
       return new Outcome.Written(results, counted);
     }

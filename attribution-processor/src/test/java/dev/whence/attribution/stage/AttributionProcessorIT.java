@@ -104,7 +104,7 @@ class AttributionProcessorIT {
         AttributionProcessor.start(
             bench.config(topics, Map.of("results.include-text", "true")), Map.of())) {
       awaitAttributions(records.size());
-      assertThat(processor.health().isReady()).isTrue();
+      await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
       assertThat(get(processor, "/health/ready")).isEqualTo("ready\n");
       assertThat(get(processor, "/metrics"))
           .contains("whence_responses_total{status=\"scored\"} 13.0")
@@ -288,7 +288,7 @@ class AttributionProcessorIT {
         AttributionProcessor.start(
             bench.config(topics, Map.of("attribution.over-window", "drop-sources")), Map.of())) {
       awaitAttributions(1);
-      assertThat(processor.health().isReady()).isTrue();
+      await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
     }
     Attribution result = bench.attributions(topics).get(0);
     assertThat(result.getStatus()).isEqualTo(ScoringStatus.SCORED);
@@ -385,7 +385,7 @@ class AttributionProcessorIT {
         AttributionProcessor.start(
             bench.config(topics, Map.of("model", chat.toString())), Map.of())) {
       awaitAttributions(2);
-      assertThat(processor.health().isReady()).isTrue();
+      await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
     }
     Map<String, Attribution> byId =
         bench.attributions(topics).stream()

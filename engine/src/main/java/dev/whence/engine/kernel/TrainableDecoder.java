@@ -175,11 +175,15 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public void load(WeightSource weights) {
     for (ParameterLayout.Parameter parameter : layout.parameters()) {
-      fill(Vector.THETA, parameter.offset(), read(weights, parameter));
+      TensorInfo info = info(weights, parameter);
+      for (long at = 0; at < parameter.elements(); at += CHUNK_ELEMENTS) {
+        int n = (int) Math.min(CHUNK_ELEMENTS, parameter.elements() - at);
+        fill(Vector.THETA, parameter.offset() + at, read(weights, info, at, n));
+      }
     }
   }
 
-  private static float[] read(WeightSource weights, ParameterLayout.Parameter parameter) {
+  private static TensorInfo info(WeightSource weights, ParameterLayout.Parameter parameter) {
     TensorInfo info = weights.tensors().get(parameter.name());
     if (info == null || !info.shape().equals(parameter.shape())) {
       throw new EngineException(
@@ -190,7 +194,11 @@ public final class TrainableDecoder implements AutoCloseable {
               + parameter.shape()
               + ", which the configuration calls for.");
     }
-    float[] values = weights.floats(info.name(), 0, Math.toIntExact(parameter.elements()));
+    return info;
+  }
+
+  private static float[] read(WeightSource weights, TensorInfo info, long offset, int n) {
+    float[] values = weights.floats(info.name(), offset, n);
     for (int i = 0; i < values.length; i++) {
       if (!Float.isFinite(values[i])) {
         throw new EngineException(

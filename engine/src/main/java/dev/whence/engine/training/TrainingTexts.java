@@ -120,11 +120,12 @@ public final class TrainingTexts {
         throw refused(
             file, i, "has nothing to learn: its response is empty, and was cut off before its end");
       }
-      if (example.length() > longest) {
+      int read = example.length() - 1; // the last one is only predicted
+      if (read > longest) {
         throw refused(
             file,
             i,
-            "has " + example.length() + " tokens, the model reads " + longest + ": shorten it");
+            "has " + read + " tokens to read, the model reads " + longest + ": shorten it");
       }
       examples.add(example);
     }
@@ -166,7 +167,8 @@ public final class TrainingTexts {
    * A conversation: prompt and response as they are scored, the prompt's tokens with weight 0, the
    * response's and its end token's with weight 1; a response that was cut off has no end token.
    *
-   * @throws EngineException of kind UNSUPPORTED if the template can not render it
+   * @throws EngineException of kind UNSUPPORTED if the template can not render it, or it has no two
+   *     tokens, so that nothing is predicted from anything
    */
   public Example conversation(Conversation conversation) {
     RenderedPrompt prompt = template.render(conversation);
@@ -175,6 +177,10 @@ public final class TrainingTexts {
     boolean whole = List.of("", "stop").contains(conversation.finishReason());
     int end = whole && !prompt.endToken().isEmpty() ? tokenizer.idOf(prompt.endToken()) : -1;
     int[] tokens = Arrays.copyOf(before, before.length + answer.length + (end < 0 ? 0 : 1));
+    if (tokens.length < 2) {
+      throw new EngineException(
+          Kind.UNSUPPORTED, "Prompt and response together have fewer than two tokens.");
+    }
     System.arraycopy(answer, 0, tokens, before.length, answer.length);
     if (end >= 0) {
       tokens[tokens.length - 1] = end;

@@ -24,6 +24,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Files to learn from, and the order in which they are seen. */
 class TrainingTextsTest {
@@ -160,6 +162,30 @@ class TrainingTextsTest {
   }
 
   @Test
+  void aConversationMayBeAsLongAsTheModelReadsAndATokenThatIsOnlyPredicted() throws IOException {
+    String record =
+        "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+            + "\"response\":\"on the mat.\"}\n";
+    int length = texts.conversation(ConversationCodec.read(record)).length();
+    Path file = write(record);
+    assertThat(of(length - 1).conversations(file)).hasSize(1);
+    assertThatThrownBy(() -> of(length - 2).conversations(file))
+        .hasMessageContaining(", line 1, has " + (length - 1) + " tokens to read");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"'',''", "a,''", "'',a"})
+  void aConversationOfFewerThanTwoTokensIsRefused(String prompt, String response) {
+    String record =
+        "{\"responseId\":\"r\",\"messages\":[{\"role\":\"raw\",\"content\":\"%s\"}],"
+            + "\"response\":\"%s\",\"finishReason\":\"length\"}\n";
+    assertThatThrownBy(() -> texts.conversations(write(record.formatted(prompt, response))))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.RECORD))
+        .hasMessageContaining(", line 1, ");
+  }
+
+  @Test
   void aSecondObjectOnALineIsNotDropped() {
     assertThatThrownBy(() -> texts.documents(write("{\"text\": \"a b\"} {\"text\": \"c d\"}\n")))
         .isInstanceOf(EngineException.class)
@@ -210,6 +236,10 @@ class TrainingTextsTest {
     Epochs again = new Epochs(size, seed);
     assertThat(again.at(2L * size - 1)).isEqualTo(second[size - 1]);
     assertThat(again.at(0)).isEqualTo(first[0]);
+  }
+
+  private TrainingTexts of(int positions) {
+    return new TrainingTexts(files.tokenizer(), files.template(), positions);
   }
 
   private Path write(String text) throws IOException {

@@ -7,15 +7,15 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
+import dev.whence.influence.WholeFile;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.UUID;
 
 /**
  * What an index is of and which shards it has, for whoever asks it without holding the shards. It
@@ -136,14 +136,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
           && Files.readString(directory.resolve(FILE)).equals(text)) {
         return; // its time says when the index was made, not when it was last looked at
       }
-      // a temporary file of the JDK's could be read by its owner only
-      Path beside = directory.resolve(FILE + "." + UUID.randomUUID() + ".writing");
-      Files.writeString(beside, text);
-      Files.move(
-          beside,
-          directory.resolve(FILE),
-          StandardCopyOption.ATOMIC_MOVE,
-          StandardCopyOption.REPLACE_EXISTING);
+      WholeFile.write(directory.resolve(FILE), text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new InfluenceException(
           directory.resolve(FILE) + " could not be written (" + e.getMessage() + ").", e);

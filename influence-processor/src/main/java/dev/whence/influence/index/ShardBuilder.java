@@ -5,17 +5,19 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
+import dev.whence.influence.WholeFile;
 import dev.whence.influence.corpus.Progress;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Writes a shard piece by piece: codes, numbers and entries each into a file of their own beside
@@ -147,13 +149,8 @@ final class ShardBuilder implements AutoCloseable {
       for (FileChannel channel : List.of(codes, numbers, entries)) {
         channel.force(true);
       }
-      Path beside = directory.resolve("state.json.writing");
-      Files.writeString(beside, json.toString());
-      Files.move(
-          beside,
-          directory.resolve("state.json"),
-          StandardCopyOption.ATOMIC_MOVE,
-          StandardCopyOption.REPLACE_EXISTING);
+      WholeFile.write(
+          directory.resolve("state.json"), json.toString().getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw failed(e);
     }
@@ -172,8 +169,12 @@ final class ShardBuilder implements AutoCloseable {
         directory.resolve("entries"));
     close();
     try {
-      for (String name : List.of("codes", "numbers", "entries", "state.json")) {
-        Files.delete(directory.resolve(name));
+      List<Path> pieces;
+      try (Stream<Path> all = Files.list(directory)) {
+        pieces = all.toList(); // a state that a killed run was writing, too
+      }
+      for (Path piece : pieces) {
+        Files.delete(piece);
       }
       Files.delete(directory);
     } catch (IOException e) {

@@ -4,6 +4,7 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.IndexedDocument;
+import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
 import dev.whence.influence.lexical.Preselection;
 import dev.whence.influence.model.Measure;
@@ -11,11 +12,13 @@ import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -167,12 +170,19 @@ public final class CandidateRanking {
     return documents;
   }
 
+  /** In the candidates' order; each shard's file is opened once. */
   private static List<IndexedDocument> entries(List<IndexScan.Candidate> candidates) {
-    List<IndexedDocument> entries = new ArrayList<>();
-    for (IndexScan.Candidate candidate : candidates) {
-      entries.addAll(candidate.shard().entries(List.of(candidate.document())));
-    }
-    return entries;
+    Map<ShardFile, List<Integer>> ofShards =
+        candidates.stream()
+            .collect(
+                Collectors.groupingBy(
+                    IndexScan.Candidate::shard,
+                    Collectors.mapping(IndexScan.Candidate::document, Collectors.toList())));
+    Map<ShardFile, Iterator<IndexedDocument>> read = new HashMap<>();
+    ofShards.forEach((shard, documents) -> read.put(shard, shard.entries(documents).iterator()));
+    return candidates.stream()
+        .map(candidate -> Objects.requireNonNull(read.get(candidate.shard())).next())
+        .toList();
   }
 
   private static List<DocumentInfluence> influences(

@@ -1,20 +1,18 @@
 package dev.whence.influence.stage;
 
+import dev.whence.influence.WholeFile;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
@@ -25,7 +23,6 @@ final class ClaimCheck {
   private static final Duration KEPT = Duration.ofDays(1);
   private static final Duration SWEEP_EVERY = Duration.ofHours(1);
   private static final String SUFFIX = ".sketch";
-  private static final String WRITING = ".writing";
 
   private final Path directory;
   private Instant swept = Instant.EPOCH;
@@ -45,14 +42,7 @@ final class ClaimCheck {
     try {
       Files.createDirectories(directory);
       sweep();
-      // No temporary file of the library's: only its owner could read that.
-      Path beside = directory.resolve(digest + "-" + UUID.randomUUID() + WRITING);
-      Files.write(beside, bytes, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-      Files.move(
-          beside,
-          directory.resolve(digest + SUFFIX),
-          StandardCopyOption.ATOMIC_MOVE,
-          StandardCopyOption.REPLACE_EXISTING);
+      WholeFile.write(directory.resolve(digest + SUFFIX), bytes);
       return digest;
     } catch (IOException e) {
       throw new EnvironmentException(
@@ -118,6 +108,6 @@ final class ClaimCheck {
   }
 
   private static boolean isOurs(Path file) {
-    return file.toString().endsWith(SUFFIX) || file.toString().endsWith(WRITING);
+    return file.toString().endsWith(SUFFIX) || file.toString().endsWith(WholeFile.WRITING);
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.WholeFile;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusDocument.Reference;
 import dev.whence.influence.corpus.Progress;
@@ -245,5 +246,16 @@ class ShardFileTest {
     assertThatThrownBy(() -> new ShardBuilder(path(), SETTINGS, 1))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("begun by another version");
+  }
+
+  @Test
+  void aStateThatAKilledRunWasWritingDoesNotStayBehind() throws IOException {
+    Path unfinished = path().resolveSibling("shard-1-of-1.index.unfinished");
+    try (ShardBuilder builder = begun()) {
+      Files.writeString(unfinished.resolve("state.json-0" + WholeFile.WRITING), "{");
+      builder.finish(read());
+    }
+    assertThat(unfinished).doesNotExist();
+    assertThat(ShardFile.open(path()).size()).isEqualTo(DOCUMENTS);
   }
 }

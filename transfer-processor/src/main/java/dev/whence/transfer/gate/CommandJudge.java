@@ -15,11 +15,11 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A command of the user's: called with the model's directory and the set's file as its last two
- * arguments, it prints one number, the loss in nats per token. Any other output, exit status or
- * number is an error. It is killed with all that it has started when it takes too long, says too
- * much, is interrupted or this process ends, and what it leaves running when it has answered; no
- * more than an answer's length is ever kept.
+ * A command of the user's: called with the model's directory (an {@code s3://} address if it lies
+ * in a bucket) and the set's file as its last two arguments, it prints one number, the loss in nats
+ * per token. Any other output, exit status or number is an error. It is killed with all that it has
+ * started when it takes too long, says too much, is interrupted or this process ends, and what it
+ * leaves running when it has answered; no more than an answer's length is ever kept.
  */
 public final class CommandJudge implements Judge {
   private static final int LONGEST_ANSWER = 1000;

@@ -66,7 +66,7 @@ class TransferProcessorIT {
                           .filter(state -> state == TransferState.PUBLISHED)
                           .count()
                       == 2);
-      assertThat(processor.health().isReady()).isTrue();
+      await().atMost(SOON).until(processor.health()::isReady);
     }
     assertThat(bench.transfers())
         .filteredOn(event -> event.getState() == TransferState.PROGRESS)
@@ -464,7 +464,7 @@ class TransferProcessorIT {
               () ->
                   bench.releases().stream()
                       .anyMatch(one -> one.getModelId().equals("fine-tuned-on-base-3")));
-      assertThat(processor.health().isReady()).isTrue();
+      await().atMost(SOON).until(processor.health()::isReady);
     }
     assertThat(bench.transfers())
         .filteredOn(event -> event.getRequestedBy().equals("subscription"))
