@@ -227,10 +227,8 @@ final class SegmentFinder {
   }
 
   /**
-   * Looks for contents in a text by Knuth, Morris and Pratt, which reads each character a bounded
-   * number of times: {@link String#indexOf(String)} compares a content of half the text anew at
-   * every position, which takes hours on a prompt of one letter over and over. Together the
-   * searches of a prompt may read so many characters for each of its own.
+   * Looks for contents in a text. Together the searches of a prompt may read so many characters for
+   * each of its own.
    */
   private static final class Search {
     private static final long READINGS = 256;
@@ -254,40 +252,13 @@ final class SegmentFinder {
     }
 
     private int find(String wanted, int from, int to, boolean backwards) throws NotFound {
-      int length = wanted.length();
-      if (length > to - from) {
+      if (wanted.length() > to - from) {
         return -1;
       }
-      if (length == 0) {
-        return backwards ? to : from;
-      }
-      spend(length);
-      int[] border = new int[length + 1];
-      border[0] = -1;
-      for (int i = 0, k = -1; i < length; ) {
-        while (k >= 0 && at(wanted, i, backwards) != at(wanted, k, backwards)) {
-          k = border[k];
-        }
-        border[++i] = ++k;
-      }
-      int matched = 0;
-      for (int i = 0; i < to - from; i++) {
-        char c = text.charAt(backwards ? to - 1 - i : from + i);
-        while (matched >= 0 && (matched == length || at(wanted, matched, backwards) != c)) {
-          matched = border[matched];
-        }
-        matched++;
-        if (matched == length) {
-          spend(i);
-          return backwards ? to - 1 - i : from + i + 1 - length;
-        }
-      }
-      spend(to - from);
-      return -1;
-    }
-
-    private static char at(String wanted, int index, boolean backwards) {
-      return wanted.charAt(backwards ? wanted.length() - 1 - index : index);
+      spend(wanted.length());
+      int at = Strings.find(text, wanted, from, to, backwards);
+      spend(at < 0 ? to - from : backwards ? to - at : at + wanted.length() - from);
+      return at;
     }
 
     private void spend(int characters) throws NotFound {

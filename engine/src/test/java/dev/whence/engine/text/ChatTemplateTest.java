@@ -11,6 +11,7 @@ import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.text.jinja.JinjaException;
 import dev.whence.engine.text.jinja.JinjaTemplate;
 import java.io.IOException;
 import java.io.InputStream;
@@ -323,6 +324,25 @@ class ChatTemplateTest {
             + "{% for i in range(99999) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
         "{% set ns = namespace(l=[1]) %}"
             + "{% for i in range(99999) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
+        "{% set ns = namespace(a={}, b={}) %}{% for i in range(60) %}{% set ns.a = {'x': ns.a, 'y':"
+            + " ns.a} %}{% set ns.b = {'x': ns.b, 'y': ns.b} %}{% endfor %}{{ ns.a == ns.b }}",
+        "{{ range(100000) | unique | length }}",
+        "{% set ns = namespace(s='x' * 1048576, l=[]) %}"
+            + "{% for i in range(4) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"
+            + "{% for i in range(250) %}{% set ns.l = ns.l + [ns.s | upper] %}{% endfor %}",
+        "{% set l = range(100000) %}{% for i in l %}{{ i in l }}{% endfor %}",
+        "{% set l = range(100000) %}{% for i in l %}{{ l.index(99999) }}{% endfor %}",
+        "{% set l = range(100000) %}{% for i in l %}{{ l.count(i) }}{% endfor %}",
+        "{% set l = range(100000) %}{% for i in l %}{{ l | select('in', l) | first }}{% endfor %}",
+        "{% set ns = namespace(l=range(100000), m=[]) %}"
+            + "{% for i in range(100000) %}{% set ns.m = ns.m + [ns.l | map('list')] %}{% endfor %}",
+        "{% set s = 'x' * 1048576 %}{% for i in range(99999) %}{{ s.isalpha() }}{% endfor %}",
+        "{% set s = 'x' * 1048576 %}{% for i in range(99999) %}{{ s.find('y') }}{% endfor %}",
+        "{% set s = 'x' * 1048576 %}{% for i in range(99999) %}{{ (s ~ 'y') > s }}{% endfor %}",
+        "{% set s = 'x\u00ff\u0100' * 300000 %}{% for i in range(99999) %}{{ s[-1] + s[899999]"
+            + " }}{% endfor %}",
+        "{% set s = ', ' * 524288 %}{% for i in range(999) %}{{ s.rsplit(',') | length }}"
+            + "{% endfor %}",
         "{{ 'x' * 99999999999 }}",
         "{{ messages[0].__class__.__mro__ }}",
         "{{ messages.getClass().forName('java.lang.Runtime') }}"
@@ -334,6 +354,163 @@ class ChatTemplateTest {
       ChatTemplate template = ChatTemplate.of(source, SPECIAL, tokenizer, "test");
       assertThatThrownBy(() -> template.render(question("Hi"))).isInstanceOf(EngineException.class);
       assertThat(Duration.between(start, Instant.now())).isLessThan(Duration.ofSeconds(20));
+    }
+  }
+
+  @Test
+  void twoHundredThousandEmptyMessagesEndSoonWithQwensTemplate() throws IOException {
+    ChatTemplate template = template("qwen3");
+    List<Message> messages = new ArrayList<>();
+    for (int i = 0; i < 200_000; i++) {
+      messages.add(message("assistant", PartKind.HISTORY, "p" + i, ""));
+    }
+    Conversation conversation = conversation(messages, "", "", Instant.EPOCH);
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(20),
+        () -> {
+          try {
+            template.render(conversation);
+          } catch (EngineException e) {
+            assertThat(e).hasMessageContaining("steps");
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{{ messages[0].content in big ~ big }}",
+        "{{ (big ~ big).find(messages[0].content) }}",
+        "{{ (big ~ big).rfind('b' ~ big) }}",
+        "{{ (big ~ big).split(messages[0].content) | length }}",
+        "{{ (big ~ big).rsplit('b' ~ big) | length }}",
+        "{{ (big ~ big).count(messages[0].content) }}",
+        "{{ (big ~ big) | replace(messages[0].content, '') | length }}",
+        "{{ big.strip(messages[0].content) | length }}",
+        "{{ (big ~ 'c').strip('0123456789' * 50000 ~ 'a') | length }}",
+      })
+  void searchesForALongStringReadATextOnce(String source) {
+    String text = "a".repeat(500_000) + "b";
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(20),
+        () ->
+            JinjaTemplate.parse("{% set big = 'a' * 1000000 %}" + source)
+                .render(Map.of("messages", List.of(Map.of("content", text))), Instant.EPOCH));
+  }
+
+  /** Python 3 and Jinja2 print these. */
+  @Test
+  void whatIsBoundedHasPythonsValuesStill() {
+    Map<String, String> expected = new LinkedHashMap<>();
+    expected.put("{{ 'h\u00e9\\U0001F600llo'[1:4] }}", "\u00e9\uD83D\uDE00l");
+    expected.put("{{ 'h\\U0001F600llo'[::-1] }}", "oll\uD83D\uDE00h");
+    expected.put("{{ 'h\\U0001F600llo'[-4] }}", "\uD83D\uDE00");
+    expected.put("{{ 'abc'[1::9223372036854775807] }}{{ [1, 2][5:] }}", "b[]");
+    expected.put("{{ 'abc'[3] is defined }} {{ 'abc'[-4] is defined }}", "False False");
+    expected.put("{{ {'a': 1, 'b': [1]} == {'b': [1.0], 'a': true} }}", "True");
+    expected.put("{{ {'a': 1} == {'b': 1} }} {{ {'a': none} == {'b': none} }}", "False False");
+    expected.put("{{ 9007199254740993 == 9007199254740992.0 }} {{ -0.0 == 0.0 }}", "False True");
+    expected.put("{{ ['b', 'A', 'a', 'B'] | sort }}", "['A', 'a', 'b', 'B']");
+    expected.put("{{ ['b', 'A', 'a', 'B'] | unique | list }}", "['b', 'A']");
+    expected.put(
+        "{{ '\uff00' < '\\U0001F600' }} {{ 'ab' < 'abc' }} {{ 'b' > 'abc' }}", "True True True");
+    expected.put("{{ 'a,b,c'.rsplit(',', 1) }} {{ 'a,b'.split(',') }}", "['a,b', 'c'] ['a', 'b']");
+    expected.put("{{ 'aaaa'.count('aa') }} {{ 'aXbX'.replace('X', '-', 1) }}", "2 a-bX");
+    expected.put("{{ {'a': 1, 'b': 2} | length }} {{ '\\U0001F600' | length }}", "2 1");
+    expected.put("{{ 'abc' | first }}{{ 'abc' | last }}{{ '' | first is defined }}", "acFalse");
+    expected.put(
+        "{{ ['\\x01\\x1f'] }} {{ '\\x01\\x1f' | tojson }}", "['\\x01\\x1f'] \"\\u0001\\u001f\"");
+    assertThat(expected)
+        .allSatisfy(
+            (source, text) ->
+                assertThat(JinjaTemplate.parse(source).render(Map.of(), Instant.EPOCH))
+                    .as(source)
+                    .isEqualTo(text));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{{ {'user': 'U'}[messages[0].content] + '.' }}",
+        "{{ {'user': 'U'}[messages[0].content]() }}",
+        "{{ {'user': 'U'}[messages[0].content].a }}",
+        "{% for m in messages %}{{ loop[m.content] }}{% endfor %}",
+        "{{ (messages | map(attribute=messages[0].content) | first).a }}",
+        "{{ messages | map(messages[0].content) | list }}",
+        "{{ messages | select(messages[0].content) | list }}",
+        "{{ messages | selectattr('role', messages[0].content) | list }}",
+        "{{ messages[messages[0].content | length].a }}"
+      })
+  void anErrorNamesNoKeyThatTheRecordGave(String source) {
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      ChatTemplate template = ChatTemplate.of(source, SPECIAL, tokenizer, "test");
+      assertThatThrownBy(() -> template.render(question("secret words")))
+          .isInstanceOf(EngineException.class)
+          .message()
+          .contains("line 1")
+          .doesNotContain("secret")
+          .doesNotContain("12");
+    }
+  }
+
+  @Test
+  void anErrorNamesAKeyThatStandsInTheTemplate() {
+    assertThatThrownBy(
+            () -> JinjaTemplate.parse("{{ {}['colour'] + 'x' }}").render(Map.of(), Instant.EPOCH))
+        .hasMessageContaining("'colour' is undefined");
+  }
+
+  /** By its text or by an error of Jinja's; half a million characters or so each. */
+  @Test
+  void aLongTemplateIsReadInOnePass() {
+    int n = 100_000;
+    List<String> sources =
+        List.of(
+            "{{ " + "(".repeat(n) + " }}",
+            "{{ " + "[".repeat(n) + "]".repeat(n) + " }}",
+            "{{ " + "not ".repeat(n) + "1 }}",
+            "{{ " + "1 if 1 else ".repeat(n / 2) + "1 }}",
+            "{{ 1" + " if 1".repeat(n) + " }}",
+            "{{ x" + " is x is".repeat(n / 2) + " x }}",
+            "{{ 'x'" + " | trim".repeat(n) + " }}",
+            "{{ 'x'" + " 'x'".repeat(n) + " }}",
+            "{{ 1" + " < 2".repeat(n) + " }}",
+            "{{ 1" + " ** 1".repeat(n) + " }}",
+            "{{ 1" + " and 1".repeat(n) + " }}",
+            "{{ x" + "[0]".repeat(n) + " }}",
+            "{{ x" + "()".repeat(n) + " }}",
+            "{{ [" + "1, ".repeat(n) + "] }}",
+            "{{ {" + "'a': 1, ".repeat(n) + "} }}",
+            "{{ '" + "\\x41".repeat(n) + "' }}",
+            "{{ '" + "\\\\".repeat(n) + "",
+            "{{ " + "9".repeat(n) + " }}",
+            "{{ 1." + "9".repeat(n) + "e" + "9".repeat(n) + " }}",
+            "{{ " + "x".repeat(n) + " }}",
+            "{% if 1 %}{% endif %}\n".repeat(n / 4),
+            "{% if 1 %}" + "{% elif 1 %}".repeat(n / 2) + "{% endif %}",
+            "{% raw %}{% endraw %}".repeat(n / 4),
+            "{% raw %}" + "{% ".repeat(n),
+            "{% raw %}" + "{%" + " ".repeat(n) + "endraw" + " ".repeat(n),
+            "{%" + " ".repeat(n) + "raw" + " ".repeat(n) + "{%" + " ".repeat(n),
+            "{# #}".repeat(n),
+            "{#".repeat(n),
+            " \n".repeat(n) + "{%- set a = 1 -%}" + " \n".repeat(n) + "{{- 1 }}",
+            "{".repeat(n),
+            "{% set " + "a, ".repeat(n) + "a = 1 %}",
+            "{% macro m(" + "a, ".repeat(n) + "a) %}{% endmacro %}{{ m() }}",
+            "{% for i in range(9999) %}{{ m(" + "a, ".repeat(n) + "a) }}{% endfor %}",
+            "{% for i in x" + " if 1".repeat(n) + " %}{% endfor %}");
+    for (String source : sources) {
+      assertTimeoutPreemptively(
+          Duration.ofSeconds(10),
+          () -> {
+            try {
+              JinjaTemplate.parse(source).render(Map.of(), Instant.EPOCH);
+            } catch (JinjaException e) {
+              assertThat(String.valueOf(e.getMessage()).length()).isLessThan(1000);
+            }
+          },
+          () -> source.substring(0, 40));
     }
   }
 

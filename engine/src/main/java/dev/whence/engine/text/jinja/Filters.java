@@ -3,48 +3,53 @@ package dev.whence.engine.text.jinja;
 import dev.whence.engine.text.jinja.Values.Undefined;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** Jinja2's filters, and tojson as transformers has it. */
 final class Filters {
   private Filters() {}
 
-  static @Nullable Object apply(String name, @Nullable Object value, Parameters given) {
-    Object result = filter(name, value, given);
+  static @Nullable Object apply(
+      String name, @Nullable Object value, Parameters given, Budget budget) {
+    budget.step();
+    Object result = filter(name, value, given, budget);
     given.done();
     return result;
   }
 
-  private static @Nullable Object filter(String name, @Nullable Object value, Parameters given) {
+  private static @Nullable Object filter(
+      String name, @Nullable Object value, Parameters given, Budget budget) {
     return switch (name) {
-      case "trim" -> Methods.stripped(Values.text(value), given.get(0, "chars", null), true, true);
-      case "tojson" -> json(value, given);
-      case "length", "count" -> Values.length(value);
-      case "upper" -> Strings.upper(Values.text(value));
-      case "lower" -> Strings.lower(Values.text(value));
-      case "title" -> Strings.title(Values.text(value));
-      case "capitalize" -> Strings.capitalize(Values.text(value));
-      case "string" -> Values.text(value);
+      case "trim" ->
+          Methods.stripped(read(value, budget), given.get(0, "chars", null), true, true, budget);
+      case "tojson" -> budget.made(json(value, given));
+      case "length", "count" -> Values.length(value, budget);
+      case "upper" -> budget.made(Strings.upper(read(value, budget)));
+      case "lower" -> budget.made(Strings.lower(read(value, budget)));
+      case "title" -> budget.made(Strings.title(read(value, budget)));
+      case "capitalize" -> budget.made(Strings.capitalize(read(value, budget)));
+      case "string" -> Values.text(value, budget);
       case "safe" -> value;
       case "default", "d" -> {
         Object fallback = given.get(0, "default_value", "");
         boolean falsy = Values.truth(given.get(1, "boolean", false));
         yield value instanceof Undefined || (falsy && !Values.truth(value)) ? fallback : value;
       }
-      case "join" -> join(value, given);
-      case "first" -> edge(value, true);
-      case "last" -> edge(value, false);
-      case "list" -> Values.items(value);
-      case "reverse" -> reversed(value);
+      case "join" -> join(value, given, budget);
+      case "first" -> edge(value, true, budget);
+      case "last" -> edge(value, false, budget);
+      case "list" -> Values.copied(value, budget);
+      case "reverse" -> reversed(value, budget);
       case "replace" ->
-          Strings.replace(
-              Values.text(value),
-              Values.string(given.required(0, "old")),
-              Values.string(given.required(1, "new")),
-              count(given.get(2, "count", null)));
+          budget.made(
+              Strings.replace(
+                  read(value, budget),
+                  Values.string(given.required(0, "old")),
+                  Values.string(given.required(1, "new")),
+                  count(given.get(2, "count", null))));
       case "int" -> integer(value, given);
       case "float" -> floating(value, given);
       case "abs" ->
@@ -58,20 +63,16 @@ final class Filters {
         if (!(value instanceof Map<?, ?> map)) {
           throw new JinjaException("'items' of " + Values.kind(value));
         }
-        yield Methods.items(map);
+        yield Methods.items(map, budget);
       }
       case "dictsort" -> {
         if (!(value instanceof Map<?, ?> map)) {
           throw new JinjaException("'dictsort' of " + Values.kind(value));
         }
-        List<Object> items = Methods.items(map);
-        items.sort(
-            Comparator.comparing(pair -> Strings.lower(Values.text(((List<?>) pair).get(0)))));
-        yield items;
+        yield sorted(Methods.items(map, budget), pair -> ((List<?>) pair).get(0), budget);
       }
       case "sort" -> {
-        List<@Nullable Object> items = Values.items(value);
-        items.sort((a, b) -> Values.compare(folded(a), folded(b), "sort"));
+        List<@Nullable Object> items = sorted(Values.items(value, budget), item -> item, budget);
         if (Values.truth(given.get(0, "reverse", false))) {
           Collections.reverse(items);
         }
@@ -79,35 +80,68 @@ final class Filters {
       }
       case "unique" -> {
         List<@Nullable Object> kept = new ArrayList<>();
-        for (Object item : Values.items(value)) {
-          if (kept.stream().noneMatch(other -> Values.equal(folded(other), folded(item)))) {
+        List<@Nullable Object> keys = new ArrayList<>();
+        for (Object item : Values.items(value, budget)) {
+          Object key = folded(item, budget);
+          if (!Values.contains(keys, key, budget)) {
+            keys.add(key);
             kept.add(item);
           }
         }
         yield kept;
       }
-      case "map" -> mapped(value, given);
-      case "select", "reject" -> selected(value, given, "", name.equals("select"));
+      case "map" -> mapped(value, given, budget);
+      case "select", "reject" -> selected(value, given, "", name.equals("select"), budget);
       case "selectattr", "rejectattr" ->
           selected(
               value,
               given,
               Values.string(given.required(0, "attribute")),
-              name.equals("selectattr"));
+              name.equals("selectattr"),
+              budget);
       case "sum" -> {
         Object sum = given.get(1, "start", 0L);
-        for (Object item : Values.items(value)) {
-          sum = Values.arithmetic("+", sum, item);
+        for (Object item : Values.items(value, budget)) {
+          budget.items(1);
+          sum = Values.arithmetic("+", sum, item, budget);
         }
         yield sum;
       }
-      case "indent" -> indent(Values.text(value), given);
-      default -> throw new JinjaException("the filter '" + name + "' is not supported");
+      case "indent" -> budget.made(indent(read(value, budget), given));
+      default -> throw new JinjaException("the filter '" + given.callee() + "' is not supported");
     };
   }
 
-  private static @Nullable Object folded(@Nullable Object value) {
-    return value instanceof String text ? Strings.lower(text) : value;
+  private static String read(@Nullable Object value, Budget budget) {
+    String text = Values.text(value, budget);
+    budget.read(text.length());
+    return text;
+  }
+
+  private static @Nullable Object folded(@Nullable Object value, Budget budget) {
+    budget.items(1);
+    return value instanceof String text ? budget.made(Strings.lower(text)) : value;
+  }
+
+  private record Keyed(@Nullable Object key, @Nullable Object item) {}
+
+  /** By keys without case. */
+  private static List<@Nullable Object> sorted(
+      List<@Nullable Object> items, UnaryOperator<@Nullable Object> key, Budget budget) {
+    List<Keyed> keyed = new ArrayList<>();
+    for (Object item : items) {
+      keyed.add(new Keyed(folded(key.apply(item), budget), item));
+    }
+    keyed.sort((a, b) -> Values.compare(a.key(), b.key(), "sort", budget));
+    List<@Nullable Object> sorted = new ArrayList<>();
+    keyed.forEach(each -> sorted.add(each.item()));
+    return sorted;
+  }
+
+  /** An attribute that a filter's argument names; it may be a value of the record. */
+  private static @Nullable Object attribute(@Nullable Object item, String name, Budget budget) {
+    budget.items(1);
+    return Renderer.attribute(item, name, "an attribute", budget);
   }
 
   private static long count(@Nullable Object value) {
@@ -129,30 +163,33 @@ final class Filters {
     return out.toString();
   }
 
-  private static String join(@Nullable Object value, Parameters given) {
-    String separator = Values.text(given.get(0, "d", ""));
+  private static String join(@Nullable Object value, Parameters given, Budget budget) {
+    String separator = Values.text(given.get(0, "d", ""), budget);
     Object attribute = given.get(1, "attribute", null);
     List<String> texts = new ArrayList<>();
-    for (Object item : Values.items(value)) {
-      texts.add(
-          Values.text(
-              attribute == null ? item : Renderer.attribute(item, Values.string(attribute))));
+    for (Object item : Values.items(value, budget)) {
+      budget.items(1);
+      Object joined = attribute == null ? item : attribute(item, Values.string(attribute), budget);
+      texts.add(Values.text(joined, budget));
     }
-    return Strings.join(separator, texts);
+    return budget.made(Strings.join(separator, texts));
   }
 
-  private static @Nullable Object edge(@Nullable Object value, boolean first) {
-    List<@Nullable Object> items = Values.items(value);
+  private static @Nullable Object edge(@Nullable Object value, boolean first, Budget budget) {
+    if (value instanceof String text && !text.isEmpty()) {
+      return Character.toString(text.codePointAt(Strings.offset(text, first ? 0 : -1)));
+    }
+    List<@Nullable Object> items = Values.items(value, budget);
     return items.isEmpty()
         ? new Undefined(first ? "first of nothing" : "last of nothing")
         : items.get(first ? 0 : items.size() - 1);
   }
 
-  private static Object reversed(@Nullable Object value) {
+  private static Object reversed(@Nullable Object value, Budget budget) {
     if (value instanceof String text) {
-      return new StringBuilder(text).reverse().toString();
+      return budget.made(new StringBuilder(text).reverse().toString());
     }
-    List<@Nullable Object> items = Values.items(value);
+    List<@Nullable Object> items = Values.copied(value, budget);
     Collections.reverse(items);
     return items;
   }
@@ -184,14 +221,14 @@ final class Filters {
     }
   }
 
-  private static Object mapped(@Nullable Object value, Parameters given) {
+  private static Object mapped(@Nullable Object value, Parameters given, Budget budget) {
     List<@Nullable Object> result = new ArrayList<>();
     if (given.has(99, "attribute")) {
       String attribute = Values.string(given.get(99, "attribute", null));
       boolean fallback = given.has(99, "default");
       Object instead = given.get(99, "default", null);
-      for (Object item : Values.items(value)) {
-        Object found = Renderer.attribute(item, attribute);
+      for (Object item : Values.items(value, budget)) {
+        Object found = attribute(item, attribute, budget);
         result.add(found instanceof Undefined && fallback ? instead : found);
       }
       given.get(0, "attribute", null);
@@ -202,23 +239,21 @@ final class Filters {
       throw new JinjaException("'map' lacks a filter or an attribute");
     }
     String filter = Values.string(arguments.get(0));
-    for (Object item : Values.items(value)) {
-      result.add(
-          apply(
-              filter,
-              item,
-              new Parameters(filter, arguments.subList(1, arguments.size()), Map.of())));
+    List<@Nullable Object> rest = arguments.subList(1, arguments.size());
+    for (Object item : Values.items(value, budget)) {
+      result.add(apply(filter, item, new Parameters("given to map", rest, Map.of()), budget));
     }
     return result;
   }
 
   private static Object selected(
-      @Nullable Object value, Parameters given, String attribute, boolean keep) {
+      @Nullable Object value, Parameters given, String attribute, boolean keep, Budget budget) {
     List<@Nullable Object> arguments = given.positional();
     int skip = attribute.isEmpty() ? 0 : 1;
     List<@Nullable Object> result = new ArrayList<>();
-    for (Object item : Values.items(value)) {
-      Object tested = attribute.isEmpty() ? item : Renderer.attribute(item, attribute);
+    for (Object item : Values.items(value, budget)) {
+      budget.items(1);
+      Object tested = attribute.isEmpty() ? item : attribute(item, attribute, budget);
       boolean holds;
       if (arguments.size() == skip) {
         holds = Values.truth(tested);
@@ -228,7 +263,9 @@ final class Filters {
             Tests.apply(
                 test,
                 tested,
-                new Parameters(test, arguments.subList(skip + 1, arguments.size()), Map.of()));
+                new Parameters(
+                    "given to select", arguments.subList(skip + 1, arguments.size()), Map.of()),
+                budget);
       }
       if (holds == keep) {
         result.add(item);

@@ -4,8 +4,11 @@ package dev.whence.engine.text.jinja;
 public final class JinjaException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** A template may call its variables what it likes. */
+  private static final int MAX_MESSAGE = 500;
+
   public JinjaException(String message) {
-    super(message);
+    super(message.length() > MAX_MESSAGE ? message.substring(0, MAX_MESSAGE) + "..." : message);
   }
 
   /** With the line of the template, from 1. */

@@ -48,15 +48,16 @@ public final class JinjaTemplate {
    * @throws JinjaException if it raises, meets something that is not supported, or exceeds a bound
    */
   public String render(Map<String, ? extends @Nullable Object> variables, Instant now) {
+    Budget budget = new Budget();
     Map<String, @Nullable Object> all = new LinkedHashMap<>();
     all.put("raise_exception", (Callable) (positional, named) -> raise());
-    all.put("strftime_now", (Callable) (positional, named) -> time(positional, now));
-    all.put("namespace", (Callable) (positional, named) -> namespace(positional, named));
-    all.put("dict", (Callable) (positional, named) -> dict(positional, named));
-    all.put("range", (Callable) (positional, named) -> range(positional));
+    all.put("strftime_now", (Callable) (positional, named) -> time(positional, now, budget));
+    all.put("namespace", (Callable) (positional, named) -> namespace(positional, named, budget));
+    all.put("dict", (Callable) (positional, named) -> dict(positional, named, budget));
+    all.put("range", (Callable) (positional, named) -> range(positional, budget));
     all.putAll(variables);
     try {
-      return new Renderer().render(statements, all);
+      return new Renderer(budget).render(statements, all);
     } catch (StackOverflowError e) {
       throw new JinjaException("the template is nested too deeply");
     }
@@ -68,31 +69,33 @@ public final class JinjaTemplate {
   }
 
   private static Object namespace(
-      List<@Nullable Object> positional, Map<String, @Nullable Object> named) {
+      List<@Nullable Object> positional, Map<String, @Nullable Object> named, Budget budget) {
     Namespace namespace = new Namespace();
-    fill(namespace, positional);
+    fill(namespace, positional, budget);
     namespace.putAll(named);
     return namespace;
   }
 
   private static Object dict(
-      List<@Nullable Object> positional, Map<String, @Nullable Object> named) {
+      List<@Nullable Object> positional, Map<String, @Nullable Object> named, Budget budget) {
     Map<String, @Nullable Object> map = new LinkedHashMap<>();
-    fill(map, positional);
+    fill(map, positional, budget);
     map.putAll(named);
     return map;
   }
 
-  private static void fill(Map<String, @Nullable Object> map, List<@Nullable Object> positional) {
+  private static void fill(
+      Map<String, @Nullable Object> map, List<@Nullable Object> positional, Budget budget) {
     for (Object from : positional) {
       if (!(from instanceof Map<?, ?> given)) {
         throw new JinjaException("namespace() and dict() are made of mappings and names only");
       }
+      budget.steps(given.size());
       given.forEach((key, value) -> map.put(Values.string(key), value));
     }
   }
 
-  private static Object range(List<@Nullable Object> positional) {
+  private static Object range(List<@Nullable Object> positional, Budget budget) {
     if (positional.isEmpty() || positional.size() > 3) {
       throw new JinjaException("range() takes one to three integers");
     }
@@ -108,17 +111,22 @@ public final class JinjaTemplate {
         throw new JinjaException("range() of more than " + MAX_RANGE + " integers");
       }
       items.add(at);
+      if (step > 0 ? at > Long.MAX_VALUE - step : at < Long.MIN_VALUE - step) {
+        break;
+      }
     }
+    budget.items(items.size());
     return items;
   }
 
   /** strftime of the C locale. */
-  private static String time(List<@Nullable Object> positional, Instant now) {
+  private static String time(List<@Nullable Object> positional, Instant now, Budget budget) {
     if (positional.size() != 1) {
       throw new JinjaException("strftime_now() takes one format");
     }
     String format = Values.string(positional.get(0));
     ZonedDateTime at = now.atZone(ZoneOffset.UTC);
+    budget.read(format.length());
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < format.length(); i++) {
       char c = format.charAt(i);
@@ -126,6 +134,7 @@ public final class JinjaTemplate {
         out.append(c);
         continue;
       }
+      budget.steps(4); // a formatter is made for each
       char directive = format.charAt(++i);
       boolean bare = directive == '-' && i + 1 < format.length();
       if (bare) {
@@ -154,6 +163,6 @@ public final class JinjaTemplate {
           };
       out.append(DateTimeFormatter.ofPattern(pattern, Locale.US).format(at));
     }
-    return out.toString();
+    return budget.made(out.toString());
   }
 }

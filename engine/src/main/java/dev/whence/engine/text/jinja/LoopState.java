@@ -18,7 +18,8 @@ final class LoopState {
     index = newIndex;
   }
 
-  @Nullable Object attribute(String name) {
+  /** An attribute; errors call it by {@code shown}. */
+  @Nullable Object attribute(String name, String shown) {
     long length = items.size();
     return switch (name) {
       case "index" -> index + 1L;
@@ -32,7 +33,7 @@ final class LoopState {
       case "nextitem" ->
           index == length - 1 ? new Undefined("loop.nextitem") : items.get(index + 1);
       case "cycle" -> (Callable) (positional, named) -> cycled(positional);
-      default -> throw new JinjaException("'loop." + name + "' is not supported");
+      default -> throw new JinjaException("'" + shown + "' of 'loop' is not supported");
     };
   }
 

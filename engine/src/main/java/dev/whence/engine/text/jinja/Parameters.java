@@ -14,11 +14,19 @@ final class Parameters {
   private final Set<String> used = new HashSet<>();
   private int highest;
 
+  /**
+   * @param callee for messages: a name that stands in the template, since one that was computed may
+   *     be a value of the record
+   */
   Parameters(
       String callee, List<@Nullable Object> positional, Map<String, @Nullable Object> named) {
     this.callee = callee;
     this.positional = positional;
     this.named = named;
+  }
+
+  String callee() {
+    return callee;
   }
 
   boolean has(int index, String name) {

@@ -14,9 +14,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Runs a syntax tree. Lexical scopes; a loop's body has a new one each time round. */
 final class Renderer {
-  private static final long MAX_STEPS = 5_000_000;
-  private static final int MAX_OUTPUT = 64 << 20;
   private static final int MAX_CALLS = 50;
+
+  /** Blocks, expressions and calls around each other: an end well before that of the stack. */
+  private static final int MAX_DEPTH = 1000;
 
   private enum Signal {
     GO_ON,
@@ -31,9 +32,13 @@ final class Renderer {
     }
   }
 
-  private long steps;
-  private long written;
+  private final Budget budget;
   private int calls;
+  private int depth;
+
+  Renderer(Budget budget) {
+    this.budget = budget;
+  }
 
   /** Renders statements with the given variables. */
   String render(List<Statement> statements, Map<String, @Nullable Object> variables) {
@@ -45,7 +50,9 @@ final class Renderer {
 
   private Signal run(List<Statement> statements, Scope scope, StringBuilder out) {
     for (Statement statement : statements) {
+      deeper();
       Signal signal = located(statement, () -> run(statement, scope, out));
+      depth--;
       if (signal != Signal.GO_ON) {
         return signal;
       }
@@ -54,11 +61,11 @@ final class Renderer {
   }
 
   private Signal run(Statement statement, Scope scope, StringBuilder out) {
-    step();
+    budget.step();
     if (statement instanceof Node.Text text) {
       write(text.text(), out);
     } else if (statement instanceof Node.Output output) {
-      write(Values.text(value(output.value(), scope)), out);
+      write(Values.text(value(output.value(), scope), budget), out);
     } else if (statement instanceof Node.If branches) {
       for (Node.Branch branch : branches.branches()) {
         if (branch.condition().isEmpty() || Values.truth(value(branch.condition().get(), scope))) {
@@ -76,7 +83,7 @@ final class Renderer {
       for (Node.Filter filter : block.filters()) {
         value =
             Filters.apply(
-                filter.name(), value, parameters(filter.name(), filter.arguments(), scope));
+                filter.name(), value, parameters(filter.name(), filter.arguments(), scope), budget);
       }
       scope.variables().put(block.target(), value);
     } else if (statement instanceof Node.Macro macro) {
@@ -90,11 +97,11 @@ final class Renderer {
   }
 
   private void loop(Node.For loop, Scope scope, StringBuilder out) {
-    List<@Nullable Object> items = Values.items(value(loop.items(), scope));
+    List<@Nullable Object> items = Values.items(value(loop.items(), scope), budget);
     if (loop.condition().isPresent()) {
       List<@Nullable Object> kept = new ArrayList<>();
       for (Object item : items) {
-        step();
+        budget.step();
         Scope inner = scope.inner();
         bind(loop.targets(), item, inner);
         if (Values.truth(value(loop.condition().get(), inner))) {
@@ -109,7 +116,7 @@ final class Renderer {
     }
     LoopState state = new LoopState(items);
     for (int i = 0; i < items.size(); i++) {
-      step();
+      budget.step();
       Scope inner = scope.inner();
       state.at(i);
       inner.variables().put("loop", state);
@@ -120,12 +127,13 @@ final class Renderer {
     }
   }
 
-  private static void bind(List<String> targets, @Nullable Object value, Scope scope) {
+  private void bind(List<String> targets, @Nullable Object value, Scope scope) {
     if (targets.size() == 1) {
       scope.variables().put(targets.get(0), value);
       return;
     }
-    List<@Nullable Object> items = Values.items(value);
+    List<@Nullable Object> items = Values.items(value, budget);
+    budget.items(items.size());
     if (items.size() != targets.size()) {
       throw new JinjaException(
           items.size() + " values can not be unpacked into " + targets.size() + " names");
@@ -157,6 +165,7 @@ final class Renderer {
       Scope scope = defined.inner();
       List<Node.Parameter> parameters = macro.parameters();
       for (int i = 0; i < parameters.size(); i++) {
+        budget.step();
         Node.Parameter parameter = parameters.get(i);
         boolean has = given.has(i, parameter.name());
         Object value = given.get(i, parameter.name(), new Undefined(parameter.name()));
@@ -174,17 +183,8 @@ final class Renderer {
   }
 
   private void write(String text, StringBuilder out) {
-    written += text.length();
-    if (written > MAX_OUTPUT) {
-      throw new JinjaException("the output has more than " + MAX_OUTPUT + " characters");
-    }
+    budget.written(text.length());
     out.append(text);
-  }
-
-  private void step() {
-    if (++steps > MAX_STEPS) {
-      throw new JinjaException("rendering takes more than " + MAX_STEPS + " steps");
-    }
   }
 
   private static <T> T located(Node node, java.util.function.Supplier<T> work) {
@@ -199,20 +199,17 @@ final class Renderer {
   }
 
   private @Nullable Object value(Expression expression, Scope scope) {
-    step();
+    budget.step();
+    deeper();
     Object value = evaluated(expression, scope);
-    // Making a list or a string costs as much as it is long: else one step could be any work.
-    boolean made =
-        expression instanceof Node.Call
-            || expression instanceof Node.Filter
-            || expression instanceof Node.Slice
-            || expression instanceof Node.Binary;
-    if (made && value instanceof List<?> items) {
-      steps += items.size() / 4;
-    } else if (made && value instanceof String text) {
-      steps += text.length() / 1024;
-    }
+    depth--;
     return value;
+  }
+
+  private void deeper() {
+    if (++depth > MAX_DEPTH) {
+      throw new JinjaException("the template is nested deeper than " + MAX_DEPTH);
+    }
   }
 
   private @Nullable Object evaluated(Expression expression, Scope scope) {
@@ -223,10 +220,11 @@ final class Renderer {
       return lookup(name.name(), scope);
     }
     if (expression instanceof Node.Attribute attribute) {
-      return attribute(value(attribute.base(), scope), attribute.name());
+      return attribute(value(attribute.base(), scope), attribute.name(), attribute.name(), budget);
     }
     if (expression instanceof Node.Index index) {
-      return index(value(index.base(), scope), value(index.index(), scope));
+      boolean written = index.index() instanceof Node.Literal;
+      return index(value(index.base(), scope), value(index.index(), scope), written);
     }
     if (expression instanceof Node.Slice slice) {
       return slice(
@@ -241,11 +239,14 @@ final class Renderer {
     if (expression instanceof Node.Filter filter) {
       Expression base = filter.base().orElseThrow(() -> new JinjaException("a filter of nothing"));
       return Filters.apply(
-          filter.name(), value(base, scope), parameters(filter.name(), filter.arguments(), scope));
+          filter.name(),
+          value(base, scope),
+          parameters(filter.name(), filter.arguments(), scope),
+          budget);
     }
     if (expression instanceof Node.Test test) {
       Parameters given = parameters(test.name(), test.arguments(), scope);
-      return Tests.apply(test.name(), value(test.base(), scope), given) != test.negated();
+      return Tests.apply(test.name(), value(test.base(), scope), given, budget) != test.negated();
     }
     if (expression instanceof Node.Conditional conditional) {
       if (Values.truth(value(conditional.condition(), scope))) {
@@ -264,11 +265,12 @@ final class Renderer {
       return switch (binary.operator()) {
         case "and" -> Values.truth(left) ? value(binary.right(), scope) : left;
         case "or" -> Values.truth(left) ? left : value(binary.right(), scope);
-        case "~" -> joined(Values.text(left), Values.text(value(binary.right(), scope)));
-        default -> {
-          Object result = Values.arithmetic(binary.operator(), left, value(binary.right(), scope));
-          yield result instanceof String text ? joined(text, "") : result;
-        }
+        case "~" ->
+            Values.joined(
+                Values.text(left, budget),
+                Values.text(value(binary.right(), scope), budget),
+                budget);
+        default -> Values.arithmetic(binary.operator(), left, value(binary.right(), scope), budget);
       };
     }
     if (expression instanceof Node.Compare compare) {
@@ -289,8 +291,8 @@ final class Renderer {
         case "-" ->
             operand instanceof Double number // 0 - 0.0 is 0.0, -0.0 is not
                 ? (Object) (-number)
-                : Values.arithmetic("-", 0L, operand);
-        default -> Values.arithmetic("+", 0L, operand);
+                : Values.arithmetic("-", 0L, operand, budget);
+        default -> Values.arithmetic("+", 0L, operand, budget);
       };
     }
     if (expression instanceof Node.ListLiteral list) {
@@ -307,26 +309,16 @@ final class Renderer {
     return map;
   }
 
-  /** Every string that is made counts as output: doubling in a loop ends at the same bound. */
-  private String joined(String left, String right) {
-    Strings.bounded(left.length() + (long) right.length());
-    written += left.length() + (long) right.length();
-    if (written > 8L * MAX_OUTPUT) {
-      throw new JinjaException("the template builds more than " + 8L * MAX_OUTPUT + " characters");
-    }
-    return right.isEmpty() ? left : left + right;
-  }
-
-  private static boolean holds(String operator, @Nullable Object left, @Nullable Object right) {
+  private boolean holds(String operator, @Nullable Object left, @Nullable Object right) {
     return switch (operator) {
-      case "==" -> Values.equal(left, right);
-      case "!=" -> !Values.equal(left, right);
-      case "in" -> Values.contains(right, left);
-      case "not in" -> !Values.contains(right, left);
-      case "<" -> Values.compare(left, right, operator) < 0;
-      case "<=" -> Values.compare(left, right, operator) <= 0;
-      case ">" -> Values.compare(left, right, operator) > 0;
-      default -> Values.compare(left, right, operator) >= 0;
+      case "==" -> Values.equal(left, right, budget);
+      case "!=" -> !Values.equal(left, right, budget);
+      case "in" -> Values.contains(right, left, budget);
+      case "not in" -> !Values.contains(right, left, budget);
+      case "<" -> Values.compare(left, right, operator, budget) < 0;
+      case "<=" -> Values.compare(left, right, operator, budget) <= 0;
+      case ">" -> Values.compare(left, right, operator, budget) > 0;
+      default -> Values.compare(left, right, operator, budget) >= 0;
     };
   }
 
@@ -339,28 +331,33 @@ final class Renderer {
     return new Undefined(name);
   }
 
-  /** {@code base.name}: a method, else the key. */
-  static @Nullable Object attribute(@Nullable Object base, String name) {
+  /** {@code base.name}: a method, else the key; errors call it by {@code shown}. */
+  static @Nullable Object attribute(
+      @Nullable Object base, String name, String shown, Budget budget) {
     if (base instanceof Undefined undefined) {
       throw undefined.error();
     }
     if (base == null) {
-      return new Undefined(name);
+      return new Undefined(shown);
     }
-    Callable method = Methods.of(base, name);
+    Callable method = Methods.of(base, name, budget);
     if (method != null) {
       return method;
     }
     if (base instanceof LoopState loop) {
-      return loop.attribute(name);
+      return loop.attribute(name, shown);
     }
     if (base instanceof Map<?, ?> map && map.containsKey(name)) {
       return map.get(name);
     }
-    return new Undefined(name);
+    return new Undefined(shown);
   }
 
-  private static @Nullable Object index(@Nullable Object base, @Nullable Object index) {
+  /**
+   * @param written the index stands in the template: errors may name it. One that was computed may
+   *     be a value of the record.
+   */
+  private @Nullable Object index(@Nullable Object base, @Nullable Object index, boolean written) {
     if (base instanceof Undefined undefined) {
       throw undefined.error();
     }
@@ -368,19 +365,22 @@ final class Renderer {
       if (base instanceof Map<?, ?> map && map.containsKey(key)) {
         return map.get(key);
       }
-      return attribute(base, key);
+      return attribute(base, key, written ? key : "a key", budget);
     }
-    if (index instanceof Long position && (base instanceof List<?> || base instanceof String)) {
-      long length = Values.length(base);
-      long at = position < 0 ? position + length : position;
-      if (at < 0 || at >= length) {
-        return new Undefined("index " + position);
-      }
-      return base instanceof String text
-          ? Character.toString(text.codePointAt(text.offsetByCodePoints(0, (int) at)))
-          : ((List<?>) base).get((int) at);
+    if (index instanceof Long position && base instanceof List<?> items) {
+      long at = position < 0 ? position + items.size() : position;
+      return at < 0 || at >= items.size() ? noIndex(position, written) : items.get((int) at);
+    }
+    if (index instanceof Long position && base instanceof String text) {
+      budget.read(Math.min(Math.abs(position), text.length()));
+      int at = Strings.offset(text, position);
+      return at < 0 ? noIndex(position, written) : Character.toString(text.codePointAt(at));
     }
     return new Undefined("index of " + Values.kind(base));
+  }
+
+  private static Undefined noIndex(long position, boolean written) {
+    return new Undefined(written ? "index " + position : "an index");
   }
 
   private Optional<Long> bound(Optional<Expression> expression, Scope scope) {
@@ -391,31 +391,46 @@ final class Renderer {
     return value == null ? Optional.empty() : Optional.of(Values.integer(value));
   }
 
-  private static Object slice(
+  private Object slice(
       @Nullable Object base, Optional<Long> from, Optional<Long> to, Optional<Long> step) {
     if (!(base instanceof String) && !(base instanceof List<?>)) {
       throw new JinjaException("a slice of " + Values.kind(base));
     }
-    List<@Nullable Object> items = Values.items(base);
-    long length = items.size();
+    long length = Values.length(base, budget);
     long by = step.orElse(1L);
     if (by == 0) {
       throw new JinjaException("a slice of step zero");
     }
+    by = Math.max(-length - 1, Math.min(length + 1, by)); // no overflow
     long lowest = by > 0 ? 0 : -1;
     long highest = by > 0 ? length : length - 1;
     long start = from.map(at -> clamp(at, length, lowest, highest)).orElse(by > 0 ? 0 : length - 1);
     long end = to.map(at -> clamp(at, length, lowest, highest)).orElse(by > 0 ? length : -1);
+    if (base instanceof String text) {
+      return budget.made(slice(text, start, end, by));
+    }
+    List<?> items = (List<?>) base;
     List<@Nullable Object> kept = new ArrayList<>();
     for (long at = start; by > 0 ? at < end : at > end; at += by) {
+      budget.items(1);
       kept.add(items.get((int) at));
     }
-    if (base instanceof List<?>) {
-      return kept;
+    return kept;
+  }
+
+  private static String slice(String text, long start, long end, long by) {
+    if (by == 1) {
+      int from = text.offsetByCodePoints(0, (int) start);
+      return end <= start
+          ? ""
+          : text.substring(from, text.offsetByCodePoints(from, (int) (end - start)));
     }
-    StringBuilder text = new StringBuilder();
-    kept.forEach(text::append);
-    return text.toString();
+    int[] characters = text.codePoints().toArray();
+    StringBuilder kept = new StringBuilder();
+    for (long at = start; by > 0 ? at < end : at > end; at += by) {
+      kept.appendCodePoint(characters[(int) at]);
+    }
+    return kept.toString();
   }
 
   private static long clamp(long at, long length, long lowest, long highest) {

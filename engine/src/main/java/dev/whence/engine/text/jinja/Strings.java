@@ -1,11 +1,17 @@
 package dev.whence.engine.text.jinja;
 
 import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntPredicate;
 
 /** Python's str, on Java strings: positions count code points, white space is str.isspace. */
 public final class Strings {
+  /** What String.indexOf finds fast in any text. */
+  private static final int SHORT = 16;
+
   private Strings() {}
 
   /** str.isspace of one character. */
@@ -38,12 +44,21 @@ public final class Strings {
 
   /** Strips all characters that are in a set. */
   static String strip(String text, String characters, boolean left, boolean right) {
+    if (characters.length() > SHORT) {
+      BitSet set = new BitSet();
+      characters.codePoints().forEach(set::set);
+      return strip(text, set::get, left, right);
+    }
+    return strip(text, c -> characters.indexOf(c) >= 0, left, right);
+  }
+
+  private static String strip(String text, IntPredicate strips, boolean left, boolean right) {
     int from = 0;
     int to = text.length();
-    while (left && from < to && characters.indexOf(text.codePointAt(from)) >= 0) {
+    while (left && from < to && strips.test(text.codePointAt(from))) {
       from += Character.charCount(text.codePointAt(from));
     }
-    while (right && to > from && characters.indexOf(text.codePointBefore(to)) >= 0) {
+    while (right && to > from && strips.test(text.codePointBefore(to))) {
       to -= Character.charCount(text.codePointBefore(to));
     }
     return text.substring(from, to);
@@ -65,14 +80,14 @@ public final class Strings {
         return parts;
       }
       if (most >= 0 && parts.size() == most) {
-        parts.add(strip(text.substring(at), false, true));
+        part(strip(text.substring(at), false, true), parts);
         return parts;
       }
       int from = at;
       while (at < text.length() && !isSpace(text.charAt(at))) {
         at++;
       }
-      parts.add(text.substring(from, at));
+      part(text.substring(from, at), parts);
     }
   }
 
@@ -80,14 +95,14 @@ public final class Strings {
     List<Object> parts = new ArrayList<>();
     int from = 0;
     while (most < 0 || parts.size() < most) {
-      int at = text.indexOf(separator, from);
+      int at = indexOf(text, separator, from);
       if (at < 0) {
         break;
       }
-      parts.add(text.substring(from, at));
+      part(text.substring(from, at), parts);
       from = at + separator.length();
     }
-    parts.add(text.substring(from));
+    part(text.substring(from), parts);
     return parts;
   }
 
@@ -95,15 +110,15 @@ public final class Strings {
     List<Object> parts = new ArrayList<>();
     int to = text.length();
     while (most < 0 || parts.size() < most) {
-      int at =
-          to - separator.length() < 0 ? -1 : text.lastIndexOf(separator, to - separator.length());
+      int at = lastIndexOf(text, separator, to);
       if (at < 0) {
         break;
       }
-      parts.add(0, text.substring(at + separator.length(), to));
+      part(text.substring(at + separator.length(), to), parts);
       to = at;
     }
-    parts.add(0, text.substring(0, to));
+    part(text.substring(0, to), parts);
+    Collections.reverse(parts);
     return parts;
   }
 
@@ -120,7 +135,7 @@ public final class Strings {
           || c == 0x85
           || c == 0x2028
           || c == 0x2029) {
-        lines.add(text.substring(from, i));
+        part(text.substring(from, i), lines);
         if (c == '\r' && i + 1 < text.length() && text.charAt(i + 1) == '\n') {
           i++;
         }
@@ -128,36 +143,135 @@ public final class Strings {
       }
     }
     if (from < text.length()) {
-      lines.add(text.substring(from));
+      part(text.substring(from), lines);
     }
     return lines;
   }
 
+  private static void part(String text, List<Object> parts) {
+    if (parts.size() == Values.MAX_ITEMS) {
+      throw new JinjaException("a string is split into more than " + Values.MAX_ITEMS + " parts");
+    }
+    parts.add(text);
+  }
+
+  /** How often a string stands in a text, without overlaps. */
+  static long count(String text, String wanted) {
+    long times = 0;
+    for (int at = indexOf(text, wanted, 0);
+        at >= 0;
+        at = indexOf(text, wanted, at + wanted.length())) {
+      times++;
+    }
+    return times;
+  }
+
   static String replace(String text, String old, String replacement, long most) {
-    if (!old.isEmpty() && replacement.length() > old.length()) {
-      long times = 0;
-      for (int at = text.indexOf(old); at >= 0; at = text.indexOf(old, at + old.length())) {
-        times++;
-      }
-      bounded(text.length() + times * (replacement.length() - old.length()));
-    }
-    if (most < 0 && !old.isEmpty()) {
-      return text.replace(old, replacement);
-    }
     if (old.isEmpty()) {
       throw new JinjaException("replace of an empty string is not supported");
     }
+    if (replacement.length() > old.length()) {
+      bounded(text.length() + count(text, old) * (replacement.length() - old.length()));
+    }
     StringBuilder out = new StringBuilder();
     int from = 0;
-    for (long n = 0; n < most; n++) {
-      int at = text.indexOf(old, from);
+    for (long n = 0; most < 0 || n < most; n++) {
+      int at = indexOf(text, old, from);
       if (at < 0) {
         break;
       }
       out.append(text, from, at).append(replacement);
       from = at + old.length();
     }
-    return out.append(text, from, text.length()).toString();
+    return from == 0 ? text : out.append(text, from, text.length()).toString();
+  }
+
+  /** String.indexOf, in a time that does not grow with the length of what is wanted. */
+  static int indexOf(String text, String wanted, int from) {
+    return wanted.length() <= SHORT
+        ? text.indexOf(wanted, from)
+        : find(text, wanted, Math.min(from, text.length()), text.length(), false);
+  }
+
+  /** The last place of which the end is at or before {@code to}, or -1. */
+  static int lastIndexOf(String text, String wanted, int to) {
+    if (wanted.length() > to) {
+      return -1;
+    }
+    return wanted.length() <= SHORT
+        ? text.lastIndexOf(wanted, to - wanted.length())
+        : find(text, wanted, 0, to, true);
+  }
+
+  /**
+   * The first or last place of a string within [from, to) of a text, or -1, by Knuth, Morris and
+   * Pratt, which reads each character a bounded number of times: {@link String#indexOf(String)}
+   * compares what is half as long as the text anew at every position, which takes hours on a text
+   * of one letter over and over.
+   */
+  public static int find(String text, String wanted, int from, int to, boolean backwards) {
+    int length = wanted.length();
+    if (length > to - from) {
+      return -1;
+    }
+    if (length == 0) {
+      return backwards ? to : from;
+    }
+    int[] border = new int[length + 1];
+    border[0] = -1;
+    for (int i = 0, k = -1; i < length; ) {
+      while (k >= 0 && at(wanted, i, backwards) != at(wanted, k, backwards)) {
+        k = border[k];
+      }
+      border[++i] = ++k;
+    }
+    int matched = 0;
+    for (int i = 0; i < to - from; i++) {
+      char c = text.charAt(backwards ? to - 1 - i : from + i);
+      while (matched >= 0 && (matched == length || at(wanted, matched, backwards) != c)) {
+        matched = border[matched];
+      }
+      matched++;
+      if (matched == length) {
+        return backwards ? to - 1 - i : from + i + 1 - length;
+      }
+    }
+    return -1;
+  }
+
+  private static char at(String wanted, int index, boolean backwards) {
+    return wanted.charAt(backwards ? wanted.length() - 1 - index : index);
+  }
+
+  /** Where the character of an index stands, from the end if it is negative; -1 if none does. */
+  static int offset(String text, long index) {
+    if (index >= text.length() || index < -text.length()) {
+      return -1;
+    }
+    try {
+      int offset = text.offsetByCodePoints(index < 0 ? text.length() : 0, (int) index);
+      return offset == text.length() ? -1 : offset;
+    } catch (IndexOutOfBoundsException e) {
+      return -1; // it has fewer code points than UTF-16 code units
+    }
+  }
+
+  /** Python orders by code points; UTF-16 order differs only among supplementary characters. */
+  static int compare(String a, String b) {
+    int at = 0;
+    int end = Math.min(a.length(), b.length());
+    while (at < end && a.charAt(at) == b.charAt(at)) {
+      at++;
+    }
+    if (at == end) {
+      return Integer.compare(a.length(), b.length());
+    }
+    boolean inside =
+        at > 0
+            && Character.isHighSurrogate(a.charAt(at - 1))
+            && (Character.isLowSurrogate(a.charAt(at)) || Character.isLowSurrogate(b.charAt(at)));
+    int from = inside ? at - 1 : at;
+    return Integer.compare(a.codePointAt(from), b.codePointAt(from));
   }
 
   /** Refuses a string of such a length before it is made. */
@@ -225,7 +339,7 @@ public final class Strings {
           if (c == quote) {
             out.append('\\').appendCodePoint(c);
           } else if (c < 32 || c == 127) {
-            out.append(String.format(Locale.ROOT, "\\x%02x", c));
+            hex(c, 2, out.append("\\x"));
           } else {
             out.appendCodePoint(c);
           }
@@ -233,6 +347,12 @@ public final class Strings {
       }
     }
     return out.append(quote).toString();
+  }
+
+  private static void hex(int value, int digits, StringBuilder out) {
+    for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
+      out.append(Character.forDigit(value >> shift & 15, 16));
+    }
   }
 
   /** A JSON string as json.dumps(ensure_ascii=False) writes it. */
@@ -250,7 +370,7 @@ public final class Strings {
         case '\f' -> out.append("\\f");
         default -> {
           if (c < 32) {
-            out.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
+            hex(c, 4, out.append("\\u"));
           } else {
             out.append(c);
           }

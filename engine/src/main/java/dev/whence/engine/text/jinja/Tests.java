@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 final class Tests {
   private Tests() {}
 
-  static boolean apply(String name, @Nullable Object value, Parameters given) {
+  static boolean apply(String name, @Nullable Object value, Parameters given, Budget budget) {
+    budget.step();
     boolean result =
         switch (name) {
           case "defined" -> !(value instanceof Undefined);
@@ -43,21 +44,26 @@ final class Tests {
           case "divisibleby" ->
               Math.floorMod(Values.integer(value), nonZero(given.required(0, "num"))) == 0;
           case "lower" -> {
-            String text = Values.text(value);
+            String text = Values.text(value, budget);
+            budget.read(2L * text.length());
             yield text.equals(Strings.lower(text)) && !text.equals(Strings.upper(text));
           }
           case "upper" -> {
-            String text = Values.text(value);
+            String text = Values.text(value, budget);
+            budget.read(2L * text.length());
             yield text.equals(Strings.upper(text)) && !text.equals(Strings.lower(text));
           }
-          case "eq", "equalto", "==" -> Values.equal(value, given.required(0, "other"));
-          case "ne", "!=" -> !Values.equal(value, given.required(0, "other"));
-          case "lt", "lessthan" -> Values.compare(value, given.required(0, "other"), "<") < 0;
-          case "le" -> Values.compare(value, given.required(0, "other"), "<=") <= 0;
-          case "gt", "greaterthan" -> Values.compare(value, given.required(0, "other"), ">") > 0;
-          case "ge" -> Values.compare(value, given.required(0, "other"), ">=") >= 0;
-          case "in" -> Values.contains(given.required(0, "container"), value);
-          default -> throw new JinjaException("the test 'is " + name + "' is not supported");
+          case "eq", "equalto", "==" -> Values.equal(value, given.required(0, "other"), budget);
+          case "ne", "!=" -> !Values.equal(value, given.required(0, "other"), budget);
+          case "lt", "lessthan" ->
+              Values.compare(value, given.required(0, "other"), "<", budget) < 0;
+          case "le" -> Values.compare(value, given.required(0, "other"), "<=", budget) <= 0;
+          case "gt", "greaterthan" ->
+              Values.compare(value, given.required(0, "other"), ">", budget) > 0;
+          case "ge" -> Values.compare(value, given.required(0, "other"), ">=", budget) >= 0;
+          case "in" -> Values.contains(given.required(0, "container"), value, budget);
+          default ->
+              throw new JinjaException("the test 'is " + given.callee() + "' is not supported");
         };
     given.done();
     return result;

@@ -3,6 +3,7 @@ package dev.whence.engine.text.jinja;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -36,10 +37,11 @@ final class Values {
     private static final long serialVersionUID = 1L;
   }
 
-  /** The longest string, in UTF-16 code units, and the longest list that a template may build. */
+  /** The longest string, in UTF-16 code units, that a template may build. */
   static final int MAX_TEXT = 16 << 20;
 
-  private static final int MAX_ITEMS = 1_000_000;
+  /** The longest list that a template may build. */
+  static final int MAX_ITEMS = 1_000_000;
 
   private Values() {}
 
@@ -69,7 +71,7 @@ final class Values {
   }
 
   /** str(). */
-  static String text(@Nullable Object value) {
+  static String text(@Nullable Object value, Budget budget) {
     if (value instanceof String text) {
       return text;
     }
@@ -78,7 +80,7 @@ final class Values {
     }
     StringBuilder out = new StringBuilder();
     repr(value, out, 0);
-    return out.toString();
+    return budget.made(out.toString());
   }
 
   private static void repr(@Nullable Object value, StringBuilder out, int depth) {
@@ -172,27 +174,41 @@ final class Values {
     return value instanceof Map<?, ?> ? "a mapping" : "a function";
   }
 
-  static boolean equal(@Nullable Object left, @Nullable Object right) {
-    return equal(left, right, new int[] {MAX_ITEMS});
-  }
-
-  /** The budget bounds comparisons of lists that share their items many times over. */
-  private static boolean equal(@Nullable Object left, @Nullable Object right, int[] budget) {
-    if (--budget[0] < 0) {
-      throw new JinjaException("a comparison of lists with more than " + MAX_ITEMS + " items");
-    }
+  static boolean equal(@Nullable Object left, @Nullable Object right, Budget budget) {
+    budget.items(1);
     if (isNumber(left) && isNumber(right)) {
       return compareNumbers(left, right) == 0;
     }
     if (left instanceof Undefined || right instanceof Undefined) {
       return left instanceof Undefined && right instanceof Undefined;
     }
+    if (left instanceof String a && right instanceof String b) {
+      if (a.length() != b.length()) {
+        return false;
+      }
+      budget.read(a.length());
+      return a.equals(b);
+    }
     if (left instanceof List<?> a && right instanceof List<?> b) {
+      budget.step();
       if (a.size() != b.size()) {
         return false;
       }
       for (int i = 0; i < a.size(); i++) {
         if (!equal(a.get(i), b.get(i), budget)) {
+          return false;
+        }
+      }
+      return true;
+    }
+    if (left instanceof Map<?, ?> a && right instanceof Map<?, ?> b) {
+      budget.step();
+      if (a.size() != b.size()) {
+        return false;
+      }
+      for (Map.Entry<?, ?> entry : a.entrySet()) {
+        if (!b.containsKey(entry.getKey())
+            || !equal(entry.getValue(), b.get(entry.getKey()), budget)) {
           return false;
         }
       }
@@ -206,25 +222,37 @@ final class Values {
     return value instanceof Long || value instanceof Double || value instanceof Boolean;
   }
 
-  static int compare(@Nullable Object left, @Nullable Object right, String operator) {
+  static int compare(
+      @Nullable Object left, @Nullable Object right, String operator, Budget budget) {
+    budget.items(1);
     if (isNumber(left) && isNumber(right)) {
       return compareNumbers(left, right);
     }
     if (left instanceof String a && right instanceof String b) {
-      // Python orders by code points; UTF-16 order differs only among supplementary characters.
-      int[] x = a.codePoints().toArray();
-      int[] y = b.codePoints().toArray();
-      return java.util.Arrays.compare(x, y);
+      budget.read(Math.min(a.length(), b.length()));
+      return Strings.compare(a, b);
     }
     throw new JinjaException(
         "'" + operator + "' between " + kind(left) + " and " + kind(right) + " is not supported");
   }
 
+  /** Exact, also between integers and floats: else sorting would meet an order that is none. */
   private static int compareNumbers(@Nullable Object left, @Nullable Object right) {
-    if (left instanceof Double || right instanceof Double) {
-      return Double.compare(floating(left), floating(right));
+    if (!(left instanceof Double) && !(right instanceof Double)) {
+      return Long.compare(integer(left), integer(right));
     }
-    return Long.compare(integer(left), integer(right));
+    double a = floating(left) + 0.0; // -0.0 is 0.0
+    double b = floating(right) + 0.0;
+    int order = Double.compare(a, b);
+    return order != 0 || Double.isNaN(a) || Double.isInfinite(a)
+        ? order
+        : exact(left).compareTo(exact(right));
+  }
+
+  private static BigDecimal exact(@Nullable Object number) {
+    return number instanceof Double floating
+        ? new BigDecimal(floating)
+        : BigDecimal.valueOf(integer(number));
   }
 
   static long integer(@Nullable Object value) {
@@ -248,7 +276,8 @@ final class Values {
     throw new JinjaException("a string is wanted, not " + kind(value));
   }
 
-  static @Nullable Object arithmetic(String operator, @Nullable Object a, @Nullable Object b) {
+  static @Nullable Object arithmetic(
+      String operator, @Nullable Object a, @Nullable Object b, Budget budget) {
     if (isNumber(a) && isNumber(b)) {
       try {
         return a instanceof Double || b instanceof Double || operator.equals("/")
@@ -259,13 +288,15 @@ final class Values {
       }
     }
     if (operator.equals("+") && a instanceof String left && b instanceof String right) {
-      return checked(left.length() + (long) right.length(), left, right);
+      return joined(left, right, budget);
     }
     if (operator.equals("+") && a instanceof List<?> left && b instanceof List<?> right) {
       if (left.size() + right.size() > MAX_ITEMS) {
         throw new JinjaException("'+' makes a list of more than " + MAX_ITEMS + " items");
       }
-      List<@Nullable Object> joined = new ArrayList<>(left);
+      budget.items(left.size() + right.size());
+      List<@Nullable Object> joined = new ArrayList<>(left.size() + right.size());
+      joined.addAll(left);
       joined.addAll(right);
       return joined;
     }
@@ -273,7 +304,7 @@ final class Values {
       if (times > 0 && text.length() * (double) times > 1 << 20) {
         throw new JinjaException("'*' makes a string of more than 1 MiB");
       }
-      return text.repeat((int) Math.max(0, Math.min(times, 1 << 20)));
+      return budget.made(text.repeat((int) Math.max(0, Math.min(times, 1 << 20))));
     }
     if (a instanceof Undefined undefined) {
       throw undefined.error();
@@ -285,10 +316,11 @@ final class Values {
         "'" + operator + "' between " + kind(a) + " and " + kind(b) + " is not supported");
   }
 
-  private static String checked(long length, String left, String right) {
-    if (length > MAX_TEXT) {
-      throw new JinjaException("'+' makes a string of more than " + MAX_TEXT + " characters");
-    }
+  /** Two strings as one; doubling in a loop ends at the bounds, too. */
+  static String joined(String left, String right, Budget budget) {
+    long length = left.length() + (long) right.length();
+    Strings.bounded(length);
+    budget.made(length);
     return left + right;
   }
 
@@ -325,16 +357,17 @@ final class Values {
   }
 
   /** {@code item in container}. */
-  static boolean contains(@Nullable Object container, @Nullable Object item) {
+  static boolean contains(@Nullable Object container, @Nullable Object item, Budget budget) {
     if (container instanceof String text) {
-      return text.contains(string(item));
+      budget.read(text.length());
+      return Strings.indexOf(text, string(item), 0) >= 0;
     }
     if (container instanceof Map<?, ?> map) {
       return item instanceof String && map.containsKey(item);
     }
     if (container instanceof List<?> items) {
       for (Object each : items) {
-        if (equal(each, item)) {
+        if (equal(each, item, budget)) {
           return true;
         }
       }
@@ -346,30 +379,43 @@ final class Values {
     throw new JinjaException("'in' " + kind(container) + " is not supported");
   }
 
-  /** What a for loop runs over. */
-  static List<@Nullable Object> items(@Nullable Object value) {
+  /** What a for loop runs over. Not to be changed: a list is not copied for it. */
+  static List<@Nullable Object> items(@Nullable Object value, Budget budget) {
     if (value instanceof List<?> items) {
-      return new ArrayList<>(items);
+      return Collections.unmodifiableList(items);
     }
     if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
+      budget.items(map.size());
       return new ArrayList<>(map.keySet());
     }
     if (value instanceof String text) {
+      budget.steps(text.length()); // a string each
       List<@Nullable Object> characters = new ArrayList<>();
       text.codePoints().forEach(c -> characters.add(Character.toString(c)));
       return characters;
     }
     if (value instanceof Undefined) {
-      return new ArrayList<>();
+      return List.of();
     }
     throw new JinjaException(kind(value) + " can not be iterated over");
   }
 
-  static long length(@Nullable Object value) {
+  /** The items as a list of one's own. */
+  static List<@Nullable Object> copied(@Nullable Object value, Budget budget) {
+    List<@Nullable Object> items = items(value, budget);
+    budget.items(items.size());
+    return new ArrayList<>(items);
+  }
+
+  static long length(@Nullable Object value, Budget budget) {
     if (value instanceof String text) {
+      budget.read(text.length());
       return Strings.length(text);
     }
-    return items(value).size();
+    if (value instanceof Map<?, ?> map && !(value instanceof Namespace)) {
+      return map.size();
+    }
+    return items(value, budget).size();
   }
 
   /** json.dumps(value, ensure_ascii=False, indent=indent); indent -1: on one line. */

@@ -4,8 +4,9 @@
  *
  * <p>{@link dev.whence.engine.text.jinja.JinjaTemplate} is the door. Whatever is not supported is
  * an error that names the construct, never an empty string: a wrong prompt would be scored as if it
- * were right. Templates are untrusted: they see only the values they are given, steps, output and
- * nesting are bounded, and there is no way from a value to a Java class.
+ * were right. Templates are untrusted: they see only the values they are given, steps, text and
+ * nesting are bounded ({@link dev.whence.engine.text.jinja.Budget}), and there is no way from a
+ * value to a Java class.
  */
 @NullMarked
 package dev.whence.engine.text.jinja;
