@@ -17,7 +17,7 @@ final class Renderer {
   private static final int MAX_CALLS = 50;
 
   /** Blocks, expressions and calls around each other: an end well before that of the stack. */
-  private static final int MAX_DEPTH = 1000;
+  private static final int MAX_DEPTH = 400;
 
   private enum Signal {
     GO_ON,
