@@ -2,6 +2,7 @@ package dev.whence.attribution;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
+import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.source.WhiteSpace;
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
@@ -54,9 +55,7 @@ final class CitationMarks {
 
   private CitationMarks() {}
 
-  private static final Pattern BREAK = Pattern.compile("(?>\\R)[^\\S\\r\\n]*+(?>\\R)|\\u2029");
-
-  private static final Pattern LIST_MARKER = Pattern.compile("\\s*(?:[-*\u2022]|\\d{1,3}[.)])\\s+");
+  private static final Pattern LIST_MARKER = Pattern.compile("\\s*(?:[-\u2022]|\\d{1,3}[.)])");
 
   /**
    * The citations, in order of the response; each touches the statement that its mark speaks of.
@@ -114,8 +113,11 @@ final class CitationMarks {
     }
 
     private boolean beginsLine(int start, int mark) {
-      String head = text.substring(start, mark);
-      return head.isBlank() || LIST_MARKER.matcher(head).matches();
+      int end = mark;
+      while (end > start && isAround(text.charAt(end - 1))) {
+        end--;
+      }
+      return end == start || LIST_MARKER.matcher(text.substring(start, end)).matches();
     }
 
     private boolean goesOn(int from, int to) {
@@ -128,13 +130,24 @@ final class CitationMarks {
     /** The last character of what stands before a mark, or what the mark beside it speaks of. */
     private Span behind(Span mark) {
       int last = mark.start() - 1;
-      while (last >= markEnd && isAround(text.charAt(last))) {
+      while (last >= markEnd && (isAround(text.charAt(last)) || isBetween(text.charAt(last)))) {
         last--;
       }
-      if (BREAK.matcher(text).region(last + 1, mark.start()).find()) {
+      if (last >= markEnd || before.isEmpty()) { // else another mark stands there
+        last = mark.start() - 1;
+        while (last >= markEnd && isAround(text.charAt(last))) {
+          last--;
+        }
+      }
+      if (Partitioner.isParagraphBreak(text, last + 1, mark.start())) {
         return mark;
       }
       return last >= markEnd ? new Span(last, last + 1) : before.orElse(mark);
+    }
+
+    /** What stands between two marks of one statement: "It rains. ([1], [2])". */
+    private static boolean isBetween(char c) {
+      return c == ',' || c == ';' || c == ')' || c == ']' || c == '-' || c == '\u2013';
     }
 
     /** White space, and what a mark may be put in: "It rains. ([1])", "It rains. **[1]**". */

@@ -78,6 +78,12 @@ class CitationMarksTest {
         "First. **Second.** **[2]** Third.           | Second",
         "First. Second. [1][2] [doc-7] Third.        | Second, Second, Second",
         "First. [1] Second. [2] Third.               | First, Second",
+        "First. [1], [2] Second.                     | First, First",
+        "First. ([1]) [2] Second.                    | First, First",
+        "First. Second. ([1]; [2]) Third.            | Second, Second",
+        "Found:~**[1]** First.~**[2]** Second.~So.   | [1], [2]",
+        "Found:~* **[1]** First.~* [2] Second.~So.   | [1], [2]",
+        "Found:~([1]) First.~So.                     | [1]",
         "According to [1] First. Second.             | According",
         "[1] First. [2] Second.                      | [1], [2]",
         "- [1] First.~- [2] Second.~So.              | [1], [2]",
@@ -105,6 +111,18 @@ class CitationMarksTest {
     assertThat(subjects).hasSameSizeAs(each);
     for (int i = 0; i < each.length; i++) {
       assertThat(subjects.get(i)).contains(each[i]);
+    }
+  }
+
+  @Test
+  void whiteSpaceOfAnyKindBeforeAMarkIsReadOnce() {
+    for (char white : new char[] {' ', '\f', '\u000b', '\n', '\u00a0', '*', ','}) {
+      Conversation conversation =
+          answer("So." + String.valueOf(white).repeat(1_000_000) + "[1] and so on. So.", "stop");
+      assertThat(
+              assertTimeoutPreemptively(
+                  Duration.ofSeconds(20), () -> CitationMarks.in(conversation)))
+          .hasSize(1);
     }
   }
 

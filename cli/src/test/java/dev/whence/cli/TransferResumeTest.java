@@ -151,6 +151,21 @@ class TransferResumeTest {
   }
 
   @Test
+  void aRunWithGatesThatPassesLeavesNothingOfOneWithoutThem() throws Exception {
+    Path output = directory.resolve("passed");
+    GatesFile asked = asked(set(), List.of());
+    plainCutOff(asked.request(), output);
+    GatedTransfer.Outcome outcome =
+        gated(asked, Optional.of(asked), (model, unused) -> isCandidate(model) ? 0.5 : 1)
+            .run(asked.request(), output, (manifest, report) -> {});
+    assertThat(outcome.published()).isTrue();
+    assertThat(CommandRun.of("transfer", "verify", "--output", output.toString()).exit()).isZero();
+    try (Stream<Path> all = Files.list(directory)) {
+      assertThat(all).noneMatch(file -> file.getFileName().toString().startsWith("."));
+    }
+  }
+
+  @Test
   void whatWasRejectedIsNotPublishedByWhatARunWithoutGatesLeft() throws Exception {
     Path output = directory.resolve("rejected");
     GatesFile asked = asked(set(), List.of());

@@ -18,7 +18,8 @@ import java.util.List;
  * Split by statement, score_ij = G_ij . G_i / || G_i || with the gradient G_ij of statement j
  * alone: rows sum to the norm. Not tau: nats per unit of embedding, and never negative.
  *
- * <p>Cost: T, then a forward and for each statement a backward of T tokens, in fp32.
+ * <p>Cost: T, then a forward and for each statement a backward of T tokens, and of several one more
+ * of all, in fp32.
  */
 public final class GradientNorm implements AttributionMethod {
   public static final String NAME = "gradient-norm";

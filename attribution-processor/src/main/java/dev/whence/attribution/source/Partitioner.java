@@ -362,7 +362,8 @@ public final class Partitioner {
     return digits == 0 || (digits <= LONGEST_LIST_NUMBER && !endsLine);
   }
 
-  private static boolean isParagraphBreak(String text, int from, int to) {
+  /** Whether characters [from, to), white space above all, have a paragraph break among them. */
+  public static boolean isParagraphBreak(String text, int from, int to) {
     int lines = 0;
     for (int i = from; i < to; i++) {
       char c = text.charAt(i);

@@ -4,7 +4,6 @@ import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Proportion;
 import dev.whence.attribution.confidence.Calibrator;
-import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
@@ -150,17 +149,8 @@ final class AttributionMetrics {
     flops.increment(result.cost().flops());
   }
 
-  /**
-   * Counts the sources whose scores are this scorer's; others may be those of an earlier result.
-   */
-  void scored(AttributionResult result) {
-    ScorerDescription scorer = result.scorer();
-    if (scorer != null) {
-      long scored =
-          result.sources().stream()
-              .filter(source -> source.scorer().equals(scorer.model()))
-              .count();
-      sources.increment((double) scored);
-    }
+  /** Counts sources that were scored here, not those that keep the scores of an earlier result. */
+  void scored(long number) {
+    sources.increment((double) number);
   }
 }

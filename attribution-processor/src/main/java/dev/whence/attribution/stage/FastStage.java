@@ -169,7 +169,7 @@ final class FastStage implements Stage {
           List.of(events.write(event)),
           () -> {
             metrics.ended(result.status());
-            metrics.scored(result);
+            metrics.scored(result.sources().size());
             more.run();
           });
     }
@@ -188,7 +188,7 @@ final class FastStage implements Stage {
               List.of(events.write(provisional), escalation.get()),
               () -> {
                 metrics.escalated(why.code());
-                metrics.scored(result);
+                metrics.scored(result.sources().size());
               });
         }
         return ended(

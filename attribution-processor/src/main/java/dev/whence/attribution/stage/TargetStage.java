@@ -7,6 +7,7 @@ import dev.whence.attribution.EarlierScores;
 import dev.whence.attribution.ReadConversation;
 import dev.whence.attribution.SourcePlace;
 import dev.whence.attribution.confidence.TopSources;
+import dev.whence.attribution.method.ProxyPruning;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Span;
 import dev.whence.runtime.dlq.Replays;
@@ -297,7 +298,7 @@ final class TargetStage implements Stage {
           () -> {
             metrics.ended(result.status());
             metrics.closed("refined");
-            metrics.scored(result);
+            metrics.scored(scoredHere(result));
             if (drawn) {
               metrics.compared(measured.map(String::valueOf).orElse("unknown"));
             }
@@ -312,6 +313,15 @@ final class TargetStage implements Stage {
         results.add(agreement(compared, result, measured.get()));
       }
       return new Outcome.Written(results, counted);
+    }
+
+    /** All, or the candidates alone. */
+    private long scoredHere(AttributionResult result) {
+      boolean candidates =
+          result.method().equals(ProxyPruning.NAME) && !read.escalation().getCandidates().isEmpty();
+      return result.sources().stream()
+          .filter(source -> !candidates || source.method().equals(ProxyPruning.NAME))
+          .count();
     }
 
     /** Whether the fast result has the same top sources; empty if it can not be said. */

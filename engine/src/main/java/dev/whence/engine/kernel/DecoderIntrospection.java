@@ -112,13 +112,15 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
 
   /**
    * Backward through a linear layer is one product with its weights, as forward is; through
-   * attention four products where forward takes two.
+   * attention four products where forward takes two. There is one for each part, and one for their
+   * sum where there are several.
    */
   @Override
   public WorkEstimate estimateGradients(int tokens, int scored, int parts) {
     Work forward = decoder.work(tokens, scored, List.of());
     Work work = forward;
-    for (int j = 0; j < parts; j++) {
+    int backwards = parts > 1 ? parts + 1 : parts;
+    for (int j = 0; j < backwards; j++) {
       work =
           work.plus(new Work(tokens, forward.linear(), 2 * forward.attention(), forward.logits()));
     }

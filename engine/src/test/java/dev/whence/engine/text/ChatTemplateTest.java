@@ -531,6 +531,15 @@ class ChatTemplateTest {
     }
   }
 
+  @Test
+  void nestingEndsAtABoundOfItsOwn() {
+    JinjaTemplate deep = JinjaTemplate.parse("{{ 1" + " + 1".repeat(300) + " }}");
+    assertThat(deep.render(Map.of(), Instant.EPOCH)).isEqualTo("301");
+    JinjaTemplate deeper = JinjaTemplate.parse("{{ 1" + " + 1".repeat(450) + " }}");
+    assertThatThrownBy(() -> deeper.render(Map.of(), Instant.EPOCH))
+        .hasMessageContaining("nested deeper than");
+  }
+
   /** The text alone, without looking for segments in it. */
   private static String jinja(String template, Conversation conversation) throws IOException {
     TemplateMessages messages = new TemplateMessages(conversation);

@@ -18,6 +18,7 @@ import org.apache.avro.Schema;
 import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.specific.SpecificDatumReader;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.SerializationException;
 import org.jspecify.annotations.Nullable;
 
@@ -54,7 +55,8 @@ public final class AvroValues implements AutoCloseable {
   /**
    * Serialises a value for a topic.
    *
-   * @throws EnvironmentException if the registry does not answer or does not know the schema
+   * @throws EnvironmentException if the registry does not answer, gives no id or does not know the
+   *     schema
    */
   public byte[] write(String topic, SpecificRecord value) {
     try {
@@ -72,8 +74,30 @@ public final class AvroValues implements AutoCloseable {
       if (e.getCause() instanceof RestClientException || e.getCause() instanceof IOException) {
         throw unreachable(e.getCause());
       }
+      if (isOfClient(e.getCause())) {
+        registry.reset();
+        throw new EnvironmentException(
+            "the schema registry gave no id of a schema of "
+                + topic
+                + "-value ("
+                + Failure.describe(e.getCause())
+                + ")",
+            e);
+      }
       throw e;
+    } catch (KafkaException e) {
+      throw unreachable(e); // no answer in time, no right to one, too many requests
     }
+  }
+
+  /** An answer without an id, of a gateway, say, ends in an exception of the client's own. */
+  private static boolean isOfClient(@Nullable Throwable cause) {
+    if (cause == null) {
+      return false;
+    }
+    StackTraceElement[] trace = cause.getStackTrace();
+    return trace.length > 0
+        && trace[0].getClassName().startsWith(SchemaRegistryClient.class.getPackageName());
   }
 
   /**

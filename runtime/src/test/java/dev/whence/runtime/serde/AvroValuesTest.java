@@ -18,6 +18,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Whose fault it is that a value can not be read, by what the registry answers. */
 @Timeout(60)
@@ -104,6 +106,36 @@ class AvroValuesTest {
         .isEqualTo("WRONG_SCHEMA");
   }
 
+  /** The path of the look-up of an id, with a query that names no soft-deleted ones. */
+  @ParameterizedTest
+  @CsvSource({
+    "200,{}",
+    "200,null",
+    "200,[]",
+    "200,<html/>",
+    "401,{}",
+    "403,{}",
+    "429,{}",
+    "502,''",
+    "503,{}",
+    "504,''"
+  })
+  void noAnswerToWhoeverWritesIsEverHeldAgainstTheValue(int status, String body) throws Exception {
+    LlmResponse value = read();
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      String path = "/subjects/t-value";
+      answers.give(path, status, body);
+      assertThat(catchThrowableOfType(Exception.class, () -> values.write("t", value)))
+          .isInstanceOf(EnvironmentException.class);
+      answers.give(
+          path,
+          200,
+          "{\"subject\":\"t-value\",\"version\":1,\"id\":9,\"schema\":\"\\\"string\\\"\"}");
+      assertThat(values.write("t", value)).startsWith(0, 0, 0, 0, 9);
+    }
+  }
+
   @Test
   void aRegistryThatSwallowsRequestsIsGivenUpSoon() throws Exception {
     try (ServerSocket silent = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
@@ -113,7 +145,18 @@ class AvroValuesTest {
       long began = System.nanoTime();
       assertThat(catchThrowableOfType(EnvironmentException.class, () -> read(values)))
           .hasMessageContaining("can not be reached");
-      assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(20));
+      LlmResponse value = read();
+      assertThat(catchThrowableOfType(Exception.class, () -> values.write("t", value)))
+          .isInstanceOf(EnvironmentException.class);
+      assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(40));
+    }
+  }
+
+  private static LlmResponse read() throws Exception {
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give("/schemas/ids/7", 200, schema(WRITER, "[]"));
+      return read(values);
     }
   }
 

@@ -349,6 +349,12 @@ class TransferProcessorIT {
             .setState(TransferState.UNKNOWN)
             .build();
     places.add(bench.sendRaw("strange", bench.bytes(strange)));
+    TransferEvent large =
+        TransferEvent.newBuilder(request)
+            .setTransferId("large")
+            .setAliases(List.of("a".repeat(TransferRecords.LARGEST_REQUEST)))
+            .build();
+    places.add(bench.sendRaw("large", bench.bytes(large)));
     bench.send(request);
     try (TransferProcessor processor = bench.start(Map.of())) {
       assertThat(bench.awaitEnd(request.getTransferId()).getState())
@@ -356,7 +362,7 @@ class TransferProcessorIT {
       assertThat(processor.health().isAlive()).isTrue();
       // As the last record of its key it would be what compaction keeps of a published transfer.
       bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
-      await().atMost(SOON).until(() -> bench.deadLetters().size() == 4);
+      await().atMost(SOON).until(() -> bench.deadLetters().size() == 5);
     }
     List<TransferState> after = bench.states(request.getTransferId());
     assertThat(after.get(after.size() - 1)).isEqualTo(TransferState.PUBLISHED);
@@ -380,10 +386,10 @@ class TransferProcessorIT {
     List<ConsumerRecord<byte[], byte[]>> dead = bench.deadLetters();
     assertThat(dead)
         .extracting(record -> new String(record.key(), StandardCharsets.UTF_8))
-        .containsExactly("garbage", "other-key", "strange", request.getTransferId());
+        .containsExactly("garbage", "other-key", "strange", "large", request.getTransferId());
     assertThat(dead)
         .extracting(record -> header(record, DeadLetterHeaders.CODE))
-        .contains("KEY_MISMATCH", "UNKNOWN_STATE");
+        .contains("KEY_MISMATCH", "UNKNOWN_STATE", "TOO_LARGE");
     assertThat(new String(dead.get(0).value(), StandardCharsets.UTF_8)).isEqualTo("no event");
     assertThat(header(dead.get(0), DeadLetterHeaders.TOPIC))
         .isEqualTo(bench.topics.transfers().name());
