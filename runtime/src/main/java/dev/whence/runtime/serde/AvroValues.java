@@ -74,13 +74,14 @@ public final class AvroValues implements AutoCloseable {
       if (e.getCause() instanceof RestClientException || e.getCause() instanceof IOException) {
         throw unreachable(e.getCause());
       }
-      if (isOfClient(e.getCause())) {
+      Throwable cause = e.getCause();
+      if (cause != null && isOfClient(cause)) {
         registry.reset();
         throw new EnvironmentException(
             "the schema registry gave no id of a schema of "
                 + topic
                 + "-value ("
-                + Failure.describe(e.getCause())
+                + Failure.describe(cause)
                 + ")",
             e);
       }
@@ -91,10 +92,7 @@ public final class AvroValues implements AutoCloseable {
   }
 
   /** An answer without an id, of a gateway, say, ends in an exception of the client's own. */
-  private static boolean isOfClient(@Nullable Throwable cause) {
-    if (cause == null) {
-      return false;
-    }
+  private static boolean isOfClient(Throwable cause) {
     StackTraceElement[] trace = cause.getStackTrace();
     return trace.length > 0
         && trace[0].getClassName().startsWith(SchemaRegistryClient.class.getPackageName());
