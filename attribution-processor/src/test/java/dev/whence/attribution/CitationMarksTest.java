@@ -118,7 +118,7 @@ class CitationMarksTest {
   void whiteSpaceOfAnyKindBeforeAMarkIsReadOnce() {
     for (char white : new char[] {' ', '\f', '\u000b', '\n', '\u00a0', '*', ','}) {
       Conversation conversation =
-          answer("So." + String.valueOf(white).repeat(1_000_000) + "[1] and so on. So.", "stop");
+          answer("So." + String.valueOf(white).repeat(1_000_000) + "[1] and so on.\nSo.", "stop");
       assertThat(
               assertTimeoutPreemptively(
                   Duration.ofSeconds(20), () -> CitationMarks.in(conversation)))
