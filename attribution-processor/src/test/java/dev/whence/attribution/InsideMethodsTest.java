@@ -154,7 +154,8 @@ class InsideMethodsTest {
             method, Math.toIntExact(result.cost().trunkTokens() + result.cost().branchTokens()));
         assertThat(result.cost().flops()).isPositive();
       }
-      // beside what all need: the response's rows; the sequence; a forward and three backwards, of each statement and of all
+      // beside what all need: the response's rows; the sequence; a forward and three backwards, of
+      // each statement and of all
       int t = exact.promptTokens() + exact.responseTokens();
       int attention = tokens.getOrDefault("attention", 0) - exact.responseTokens() - 1;
       assertThat(tokens).containsEntry("similarity", attention + t);
