@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntPredicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -51,11 +52,11 @@ final class CitationMarks {
 
   private static final Pattern LINK = Pattern.compile("\\((?:https?:|#|/)");
 
+  private static final Pattern LIST_MARKER = Pattern.compile("\\s*(?:[-\u2022]|\\d{1,3}[.)])");
+
   private static final Pattern SEPARATOR = Pattern.compile("\\s*[,;]\\s*");
 
   private CitationMarks() {}
-
-  private static final Pattern LIST_MARKER = Pattern.compile("\\s*(?:[-\u2022]|\\d{1,3}[.)])");
 
   /**
    * The citations, in order of the response; each touches the statement that its mark speaks of.
@@ -113,10 +114,7 @@ final class CitationMarks {
     }
 
     private boolean beginsLine(int start, int mark) {
-      int end = mark;
-      while (end > start && isAround(text.charAt(end - 1))) {
-        end--;
-      }
+      int end = begin(start, mark, Subjects::isAround);
       return end == start || LIST_MARKER.matcher(text.substring(start, end)).matches();
     }
 
@@ -129,30 +127,35 @@ final class CitationMarks {
 
     /** The last character of what stands before a mark, or what the mark beside it speaks of. */
     private Span behind(Span mark) {
-      int last = mark.start() - 1;
-      while (last >= markEnd && (isAround(text.charAt(last)) || isBetween(text.charAt(last)))) {
-        last--;
-      }
-      if (last >= markEnd || before.isEmpty()) { // else another mark stands there
-        last = mark.start() - 1;
-        while (last >= markEnd && isAround(text.charAt(last))) {
-          last--;
-        }
-      }
-      if (Partitioner.isParagraphBreak(text, last + 1, mark.start())) {
+      boolean besideAMark =
+          before.isPresent()
+              && begin(markEnd, mark.start(), c -> isAround(c) || isBetween(c)) == markEnd;
+      int begin = besideAMark ? markEnd : begin(markEnd, mark.start(), Subjects::isAround);
+      if (Partitioner.isParagraphBreak(text, begin, mark.start())) {
         return mark;
       }
-      return last >= markEnd ? new Span(last, last + 1) : before.orElse(mark);
+      return begin > markEnd ? new Span(begin - 1, begin) : before.orElse(mark);
+    }
+
+    /**
+     * Where the run of some characters begins that ends at {@code to}, at {@code least} or later.
+     */
+    private int begin(int least, int to, IntPredicate some) {
+      int begin = to;
+      while (begin > least && some.test(text.charAt(begin - 1))) {
+        begin--;
+      }
+      return begin;
     }
 
     /** What stands between two marks of one statement: "It rains. ([1], [2])". */
-    private static boolean isBetween(char c) {
+    private static boolean isBetween(int c) {
       return c == ',' || c == ';' || c == ')' || c == ']' || c == '-' || c == '\u2013';
     }
 
     /** White space, and what a mark may be put in: "It rains. ([1])", "It rains. **[1]**". */
-    private static boolean isAround(char c) {
-      return WhiteSpace.isWhite(c) || c == '(' || c == '*' || c == '_';
+    private static boolean isAround(int c) {
+      return WhiteSpace.isWhite((char) c) || c == '(' || c == '*' || c == '_';
     }
   }
 

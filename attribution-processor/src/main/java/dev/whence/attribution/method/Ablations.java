@@ -25,6 +25,7 @@ final class Ablations {
   /** Own tokens of the branches handed over at once: 2 MB of ids and positions. */
   private static final int CHUNK_TOKENS = 1 << 18;
 
+  /** Branches that an estimate lays out. */
   private static final int MOST_LOOKED_AT = 512;
 
   private final Scorer scorer;
