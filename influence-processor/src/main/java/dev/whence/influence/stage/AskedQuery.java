@@ -9,7 +9,6 @@ import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.ResponseReader;
 import dev.whence.runtime.serde.UnreadableException;
-import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.schemas.avro.InfluenceQuery;
@@ -170,7 +169,13 @@ record AskedQuery(
     throw invalid("its " + name + ", of " + text.length() + " characters, is none");
   }
 
-  private static byte[] bytes(InfluenceQuery query, Optional<ClaimCheck> claimCheck)
+  /**
+   * The sketch. That a process has no claim-check directory is no reason to wait: anyone may write
+   * a query that names a file, and those with their sketch inside must not stand behind it.
+   *
+   * @throws InvalidException if it can not be had
+   */
+  static byte[] bytes(InfluenceQuery query, Optional<ClaimCheck> claimCheck)
       throws InvalidException {
     if (query.getSketchFile().isEmpty()) {
       ByteBuffer buffer = query.getSketch().duplicate();
@@ -184,9 +189,8 @@ record AskedQuery(
     ClaimCheck check =
         claimCheck.orElseThrow(
             () ->
-                new EnvironmentException(
-                    "a query's sketch is in the claim-check directory, but claim-check.dir is not"
-                        + " set"));
+                invalid(
+                    "its sketch is in a file, but claim-check.dir is not set for this process"));
     return check
         .get(query.getSketchFile())
         .orElseThrow(() -> invalid("its sketch is not in claim-check.dir, or was altered there"));

@@ -10,6 +10,7 @@ import dev.whence.schemas.avro.InfluenceQuery;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -59,6 +60,18 @@ class AskedQueryTest {
     refused(query -> query.setDeadline(Instant.EPOCH));
     refused(query -> query.setDeadline(NOW.plus(Duration.ofHours(2))));
     refused(query -> query.setSketchStep(Float.MAX_VALUE / 30_000));
+  }
+
+  /** It goes to the dead letters; waiting would hold up whatever is behind it. */
+  @Test
+  void aSketchInAFileIsTheQuerysFaultWhereNoDirectoryIsConfigured() {
+    InfluenceQuery query = with(one -> one.setSketchFile("a".repeat(64)));
+    AskedQuery.InvalidException e =
+        catchThrowableOfType(
+            AskedQuery.InvalidException.class, () -> AskedQuery.bytes(query, Optional.empty()));
+    assertThat(e).isNotNull();
+    assertThat(e.failure().code()).isEqualTo("INVALID_QUERY");
+    assertThat(e.failure().message()).contains("claim-check.dir is not set");
   }
 
   private static List<Integer> shards(String header) {

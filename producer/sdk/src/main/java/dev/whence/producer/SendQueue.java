@@ -46,11 +46,7 @@ final class SendQueue {
 
   /** Puts a response in, waiting for room at most this long. */
   Offer offer(Pending pending, Duration atMost) throws InterruptedException {
-    if (atMost.isZero()) {
-      lock.lock();
-    } else {
-      lock.lockInterruptibly();
-    }
+    lock.lock(); // held briefly; who is interrupted and finds room need not wait
     try {
       long nanos = nanosOf(atMost);
       while (!closed && heldBytes + pending.bytes() > capacityBytes) {

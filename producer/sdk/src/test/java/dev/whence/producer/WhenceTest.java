@@ -175,6 +175,18 @@ class WhenceTest {
   }
 
   @Test
+  void aThreadThatIsInterruptedAlreadyLosesNothingWhereThereIsRoom() {
+    Whence whence =
+        open(builder().maxQueueBytes(MIB).overflow(Overflow.block(Duration.ofHours(1))));
+
+    Thread.currentThread().interrupt();
+    CompletableFuture<Delivery> accepted = whence.record(response("fits", 300_000));
+
+    assertThat(Thread.interrupted()).isTrue();
+    assertThat(accepted).isNotDone();
+  }
+
+  @Test
   void settingsThatCannotWorkAreRefusedAtTheStart() {
     assertThatThrownBy(() -> Whence.builder().build())
         .isInstanceOf(IllegalArgumentException.class)
