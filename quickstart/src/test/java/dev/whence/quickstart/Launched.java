@@ -64,7 +64,8 @@ final class Launched {
     List<String> command =
         new ArrayList<>(
             List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-    command.add("-Xmx512m");
+    // As the launcher starts a quickstart.
+    command.addAll(List.of("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
     command.addAll(properties);
     command.addAll(
         List.of(
