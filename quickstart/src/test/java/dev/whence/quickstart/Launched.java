@@ -64,7 +64,7 @@ final class Launched {
     List<String> command =
         new ArrayList<>(
             List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-    // As the launcher starts a quickstart.
+    // Collector and compiler of a quickstart as the launcher starts it.
     command.addAll(List.of("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
     command.addAll(properties);
     command.addAll(

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
 /** What of a query's record is believed. */
@@ -36,8 +37,11 @@ class AskedQueryTest {
 
   private static String refused(Consumer<InfluenceQuery.Builder> change) {
     InfluenceQuery query = with(change);
-    AskedQuery.InvalidException e =
-        catchThrowableOfType(AskedQuery.InvalidException.class, () -> AskedQuery.check(query, NOW));
+    return invalid(() -> AskedQuery.check(query, NOW));
+  }
+
+  private static String invalid(ThrowingCallable asked) {
+    AskedQuery.InvalidException e = catchThrowableOfType(AskedQuery.InvalidException.class, asked);
     assertThat(e).isNotNull();
     assertThat(e.failure().code()).isEqualTo("INVALID_QUERY");
     return e.failure().message();
@@ -66,12 +70,8 @@ class AskedQueryTest {
   @Test
   void aSketchInAFileIsTheQuerysFaultWhereNoDirectoryIsConfigured() {
     InfluenceQuery query = with(one -> one.setSketchFile("a".repeat(64)));
-    AskedQuery.InvalidException e =
-        catchThrowableOfType(
-            AskedQuery.InvalidException.class, () -> AskedQuery.bytes(query, Optional.empty()));
-    assertThat(e).isNotNull();
-    assertThat(e.failure().code()).isEqualTo("INVALID_QUERY");
-    assertThat(e.failure().message()).contains("claim-check.dir is not set");
+    assertThat(invalid(() -> AskedQuery.bytes(query, Optional.empty())))
+        .contains("claim-check.dir is not set");
   }
 
   private static List<Integer> shards(String header) {
