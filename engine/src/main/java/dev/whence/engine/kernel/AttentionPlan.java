@@ -46,7 +46,9 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     }
 
     /**
-     * Adds rows [from, to) of a branch.
+     * Adds rows [from, to) of a branch. A block ends where positions leave a gap: the rows after it
+     * see keys that those before it do not (what was healed, and the tail of a splice), and apart
+     * each of them needs neither the other's keys nor a mask.
      *
      * @param base the pack's row of the branch's first own token
      * @param positions of the branch's own tokens
@@ -54,8 +56,15 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      * @param rotations number of the rotation for each view
      */
     void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
-      for (int start = from; start < to; start += blockRows) {
-        block(base, positions, start, Math.min(to, start + blockRows), views, rotations);
+      int start = from;
+      while (start < to) {
+        int end = start + 1;
+        int most = Math.min(to, start + blockRows);
+        while (end < most && positions[end] == positions[end - 1] + 1) {
+          end++;
+        }
+        block(base, positions, start, end, views, rotations);
+        start = end;
       }
     }
 
