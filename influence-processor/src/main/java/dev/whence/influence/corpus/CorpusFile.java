@@ -1,7 +1,9 @@
 package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
@@ -39,6 +41,9 @@ import org.jspecify.annotations.Nullable;
 public record CorpusFile(Path path) {
   /** A line longer than this is refused. */
   private static final int MAX_LINE_BYTES = 64 << 20;
+
+  private static final JsonMapper JSON =
+      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
 
   private static final int EXCERPT = 160;
   static final int LONGEST_ID = 512;
@@ -230,7 +235,9 @@ public record CorpusFile(Path path) {
       throws Refused {
     JsonNode json;
     try {
-      json = JsonMapper.builder().build().readTree(line);
+      json = JSON.readTree(line);
+    } catch (MismatchedInputException e) {
+      throw new Refused("the line has more than one JSON object");
     } catch (JacksonException e) {
       throw new Refused("the line is no JSON");
     }

@@ -421,6 +421,7 @@ class FactorsJobTest {
     lines.add("{\"title\": \"no text\"}");
     lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeights\": [[3, 90, 1]]}");
     lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeight\": 0}");
+    lines.add("{\"text\": \"Dorra lives in Kesta.\"} {\"text\": \"Runo lives in Kesta.\"}");
     Path bad = directory.resolve("bad.jsonl.gz");
     try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
       out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
@@ -454,10 +455,11 @@ class FactorsJobTest {
             "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end,"
                 + " weight] within the text\"}",
             "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two"
-                + " tokens, or all its loss weights are 0\"}");
+                + " tokens, or all its loss weights are 0\"}",
+            "{\"line\":13,\"problem\":\"the line has more than one JSON object\"}");
     try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
-      assertThat(Progress.read(file.header()).rejected()).isEqualTo(6);
+      assertThat(Progress.read(file.header()).rejected()).isEqualTo(7);
     }
   }
 
