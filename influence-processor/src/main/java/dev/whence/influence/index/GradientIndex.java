@@ -29,8 +29,8 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
   /**
    * Opens a directory and checks all of it.
    *
-   * @throws InfluenceException if a shard is missing, cut short, altered, or of another index; the
-   *     message names it
+   * @throws InfluenceException if a shard is missing, cut short, altered, or of another index, in
+   *     which case the message names it, or no shard holds a document
    */
   public static GradientIndex open(Path directory) {
     List<Path> files = files(directory);
@@ -56,6 +56,12 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
         throw ofAnotherIndex(path, files.get(0));
       }
       shards.add(shard);
+    }
+    if (shards.stream().allMatch(shard -> shard.size() == 0)) {
+      throw new InfluenceException(
+          directory
+              + " is an index that holds no document: remove it, see in rejects-*.jsonl why none of"
+              + " the corpus' lines is one, and build it of a corpus that has some.");
     }
     return new GradientIndex(settings, shards);
   }

@@ -587,6 +587,40 @@ class InfluenceSearchTest {
         .hasMessageContaining("shard-1-of-2.index is of another index");
   }
 
+  private static IndexJob job(Path other, Path output, int shards, OptionalInt only)
+      throws Exception {
+    return new IndexJob(
+        base,
+        BundledModels.unpack("tiny-base"),
+        pretraining,
+        factorsPath,
+        new CorpusFile(other),
+        output,
+        IndexJob.Options.of(256)
+            .withShards(shards, only)
+            .withPackTokens(32)
+            .withSaveEvery(Duration.ZERO));
+  }
+
+  @Test
+  void aCorpusWithoutADocumentIsRefusedHoweverManyShardsThereAre(@TempDir Path directory)
+      throws Exception {
+    Path empty = Files.writeString(directory.resolve("none.jsonl"), "[1]\n{\"title\": \"t\"}\n");
+    for (int shards = 1; shards <= 3; shards++) {
+      Path output = directory.resolve("of-" + shards);
+      for (int shard = 1; shard < shards; shard++) {
+        job(empty, output, shards, OptionalInt.of(shard)).run(FactorsJob.Listener.NONE);
+      }
+      IndexJob last = job(empty, output, shards, OptionalInt.of(shards));
+      for (int again = 0; again < 2; again++) {
+        assertThatThrownBy(() -> last.run(FactorsJob.Listener.NONE))
+            .isInstanceOf(InfluenceException.class)
+            .hasMessageContaining("holds no document");
+      }
+      assertThat(output.resolve("index.json")).doesNotExist();
+    }
+  }
+
   @Test
   void alphaAndLambdaMustBePositive() {
     for (String text : List.of("0", "-1", "0x", "NaN", "Infinity")) {
