@@ -13,6 +13,8 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
   private final long tokensAtOnce;
   private final int documentsAtOnce;
   private final Duration saveEvery;
+  private final SeenCorpus corpus;
+  private final String digest;
   private final RejectFile rejects;
   private final List<CorpusDocument> waiting = new ArrayList<>();
   private long waitingTokens;
@@ -28,18 +30,24 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
    * @param tokensAtOnce documents of so many tokens are worked on together
    * @param documentsAtOnce and no more of them than so many
    * @param saveEvery how much work is lost at most
+   * @param corpus that is read
+   * @param digest of the corpus that what is computed is said to be of
    */
   protected CorpusPass(
       Progress start,
       RejectFile rejects,
       long tokensAtOnce,
       int documentsAtOnce,
-      Duration saveEvery) {
+      Duration saveEvery,
+      SeenCorpus corpus,
+      String digest) {
     this.progress = start;
     this.rejects = rejects;
     this.tokensAtOnce = tokensAtOnce;
     this.documentsAtOnce = documentsAtOnce;
     this.saveEvery = saveEvery;
+    this.corpus = corpus;
+    this.digest = digest;
   }
 
   /** Works on documents; there may be none. */
@@ -64,6 +72,7 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
     if (waitingTokens >= tokensAtOnce || waiting.size() >= documentsAtOnce) {
       computeWaiting();
       if (System.nanoTime() - saved >= saveEvery.toNanos()) {
+        corpus.checkUnchanged(digest);
         rejects.save();
         save(progress);
         saved = System.nanoTime();
@@ -85,9 +94,14 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
     moved(bytes, progress);
   }
 
-  /** Works on what is left, and says what was done in all. */
+  /**
+   * Works on what is left, and says what was done in all.
+   *
+   * @throws dev.whence.influence.InfluenceException if the corpus is another by now
+   */
   public final Progress finish() {
     computeWaiting();
+    corpus.checkUnchanged(digest);
     rejects.save();
     return progress;
   }

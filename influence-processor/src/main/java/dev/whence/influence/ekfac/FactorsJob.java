@@ -15,6 +15,7 @@ import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.OnlyWriter;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
@@ -132,6 +133,7 @@ public final class FactorsJob {
 
   private final TappedModel model;
   private final CorpusFile corpus;
+  private final SeenCorpus seen;
   private final Path output;
   private final Options options;
 
@@ -141,6 +143,7 @@ public final class FactorsJob {
   public FactorsJob(TappedModel model, CorpusFile corpus, Path output, Options options) {
     this.model = model;
     this.corpus = corpus;
+    this.seen = new SeenCorpus(corpus);
     this.output = output;
     this.options = options;
   }
@@ -149,8 +152,8 @@ public final class FactorsJob {
    * Goes as far as it can.
    *
    * @return whether the factors are complete; else other workers' parts are awaited
-   * @throws InfluenceException if the corpus holds no document, the directory is another job's, or
-   *     a file can not be read or written
+   * @throws InfluenceException if the corpus holds no document or is changed meanwhile, the
+   *     directory is another job's, or a file can not be read or written
    */
   public boolean run(Listener listener) {
     try {
@@ -164,7 +167,7 @@ public final class FactorsJob {
             model.digest(),
             options.selection(),
             options.form(),
-            corpus.digest(),
+            seen.digest(),
             options.seed());
     Supplier<ObjectNode> covarianceHeader =
         () -> FactorHeader.of("covariances", settings, model.layers());
@@ -350,7 +353,9 @@ public final class FactorsJob {
           rejects,
           (long) PACKS_AT_ONCE * options.packTokens(),
           Integer.MAX_VALUE,
-          options.saveEvery());
+          options.saveEvery(),
+          seen,
+          FactorHeader.stage(header).corpusDigest());
       this.name = name;
       this.unfinished = unfinished;
       this.header = header;

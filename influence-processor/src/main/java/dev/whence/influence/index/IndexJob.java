@@ -10,6 +10,7 @@ import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.OnlyWriter;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
+import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
@@ -126,6 +127,7 @@ public final class IndexJob {
   private final EkfacFactors factors;
   private final IndexSettings settings;
   private final CorpusFile corpus;
+  private final SeenCorpus seen;
   private final Path output;
   private final Options options;
 
@@ -146,6 +148,7 @@ public final class IndexJob {
     this.model = model;
     this.factors = factors;
     this.corpus = corpus;
+    this.seen = new SeenCorpus(corpus);
     this.output = output;
     this.options = options;
     this.settings =
@@ -159,15 +162,15 @@ public final class IndexJob {
             options.damping(),
             options.sketch(),
             corpus.path().toAbsolutePath().toString(),
-            corpus.digest(),
+            seen.digest(),
             options.shards());
   }
 
   /**
    * Builds what is not there yet.
    *
-   * @throws InfluenceException if the corpus holds no document, the directory is another index's,
-   *     or a file can not be read or written
+   * @throws InfluenceException if the corpus holds no document or is changed meanwhile, the
+   *     directory is another index's, or a file can not be read or written
    */
   public void run(FactorsJob.Listener listener) {
     try {
@@ -268,7 +271,9 @@ public final class IndexJob {
           rejects,
           (long) PACKS_AT_ONCE * options.packTokens(),
           Math.max(1, SKETCHES_AT_ONCE / options.sketch().buckets()),
-          options.saveEvery());
+          options.saveEvery(),
+          seen,
+          settings.corpusDigest());
       this.shard = shard;
       this.builder = builder;
       this.gradients = gradients;

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.influence.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.Progress;

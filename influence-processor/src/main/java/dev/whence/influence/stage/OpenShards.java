@@ -1,8 +1,8 @@
 package dev.whence.influence.stage;
 
+import dev.whence.influence.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
-import dev.whence.influence.index.FileIdentity;
 import dev.whence.influence.index.ShardFile;
 import java.io.IOException;
 import java.nio.file.Files;

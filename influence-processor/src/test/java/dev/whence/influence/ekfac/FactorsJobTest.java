@@ -1,6 +1,7 @@
 package dev.whence.influence.ekfac;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
@@ -28,15 +29,20 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -461,6 +467,50 @@ class FactorsJobTest {
       assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
       assertThat(Progress.read(file.header()).rejected()).isEqualTo(7);
     }
+  }
+
+  @Test
+  void aCorpusThatIsChangedWhileItIsReadGivesNoFactors(@TempDir Path directory) throws Exception {
+    Path changed = Files.copy(corpus, directory.resolve("corpus.jsonl"));
+    FactorsJob job =
+        new FactorsJob(
+            model,
+            new CorpusFile(changed),
+            directory.resolve("f"),
+            TinyFactors.OPTIONS.withPackTokens(32).withSaveEvery(Duration.ZERO));
+    assertThatThrownBy(
+            () ->
+                job.run(
+                    once(
+                        () ->
+                            Files.writeString(
+                                changed, "{\"text\": \"more\"}\n", StandardOpenOption.APPEND))))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("corpus.jsonl was changed while it was read");
+    assertThat(directory.resolve("f/covariances-1-of-1.factors")).doesNotExist();
+    assertThat(directory.resolve("f/covariances-1-of-1.factors.unfinished")).doesNotExist();
+  }
+
+  @Test
+  void aCorpusWhoseTimeAloneChangesIsTheSame(@TempDir Path directory) throws Exception {
+    Path touched = Files.copy(corpus, directory.resolve("corpus.jsonl"));
+    FactorsJob job =
+        new FactorsJob(model, new CorpusFile(touched), directory.resolve("f"), TinyFactors.OPTIONS);
+    assertThat(job.run(once(() -> Files.setLastModifiedTime(touched, FileTime.fromMillis(0)))))
+        .isTrue();
+  }
+
+  /** Does something in the middle of the first pass. */
+  private static FactorsJob.Listener once(Callable<?> work) {
+    Deque<Callable<?>> left = new ArrayDeque<>(List.of(work));
+    return new FactorsJob.Listener() {
+      @Override
+      public void pass(String pass, long bytes, Progress progress) {
+        if (!left.isEmpty()) {
+          assertThatCode(() -> left.remove().call()).doesNotThrowAnyException();
+        }
+      }
+    };
   }
 
   @Test

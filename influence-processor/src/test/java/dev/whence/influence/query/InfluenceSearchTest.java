@@ -1,6 +1,7 @@
 package dev.whence.influence.query;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
@@ -38,6 +39,7 @@ import dev.whence.samples.Questions;
 import dev.whence.samples.World;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -619,6 +621,37 @@ class InfluenceSearchTest {
       }
       assertThat(output.resolve("index.json")).doesNotExist();
     }
+  }
+
+  @Test
+  void aCorpusThatIsChangedWhileItIsReadGivesNoShard(@TempDir Path directory) throws Exception {
+    Path changed = Files.copy(corpus, directory.resolve("corpus.jsonl"));
+    Path output = directory.resolve("index");
+    IndexJob job = job(changed, output, 1, OptionalInt.empty());
+    assertThatThrownBy(
+            () ->
+                job.run(
+                    new FactorsJob.Listener() {
+                      @Override
+                      public void pass(
+                          String pass, long bytes, dev.whence.influence.corpus.Progress progress) {
+                        assertThatCode(
+                                () ->
+                                    Files.writeString(
+                                        changed,
+                                        "{\"text\": \"more\"}\n",
+                                        StandardOpenOption.APPEND))
+                            .doesNotThrowAnyException();
+                      }
+                    }))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("corpus.jsonl was changed while it was read");
+    assertThat(output.resolve("shard-1-of-1.index")).doesNotExist();
+    assertThat(output.resolve("index.json")).doesNotExist();
+    job(changed, output, 1, OptionalInt.empty()).run(FactorsJob.Listener.NONE);
+    assertThat(GradientIndex.open(output).settings().corpusDigest())
+        .as("of the corpus as it is now; nothing of the one before was kept")
+        .isEqualTo(new CorpusFile(changed).digest());
   }
 
   @Test

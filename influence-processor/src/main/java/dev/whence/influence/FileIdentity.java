@@ -1,4 +1,4 @@
-package dev.whence.influence.index;
+package dev.whence.influence;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -30,7 +30,7 @@ public record FileIdentity(long bytes, FileTime modified, @Nullable Object key) 
    *
    * @throws IOException if it is another's by now
    */
-  FileChannel open(Path file) throws IOException {
+  public FileChannel open(Path file) throws IOException {
     FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
     try {
       if (of(file).equals(this)) { // whoever replaces it now does not change what is open
