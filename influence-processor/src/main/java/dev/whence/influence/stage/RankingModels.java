@@ -3,9 +3,9 @@ package dev.whence.influence.stage;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.ModelFiles;
-import dev.whence.influence.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
@@ -26,7 +26,6 @@ import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ModelRelease;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -56,7 +55,7 @@ final class RankingModels implements AutoCloseable {
   private Optional<Refused> refused = Optional.empty();
 
   /** By path; as many as indexes are asked. */
-  private final Map<Path, SeenCorpus> seenCorpora = new HashMap<>();
+  private final Map<Path, SeenCorpus> corpora = new HashMap<>();
 
   /**
    * What names a set. What else differs between indexes, the measure of documents and lambda0, is
@@ -81,9 +80,6 @@ final class RankingModels implements AutoCloseable {
       CorpusFile corpus,
       MultiStageQuery query,
       Deque<AutoCloseable> opened) {}
-
-  /** A corpus as it was when it was read. */
-  private record SeenCorpus(FileIdentity file, String digest) {}
 
   /**
    * What could not be loaded.
@@ -177,13 +173,14 @@ final class RankingModels implements AutoCloseable {
   }
 
   private Optional<String> prepare(Key key, String location, IndexSettings settings) {
-    if (loaded.isPresent() && loaded.get().key().equals(key)) {
-      return Optional.empty();
-    }
     if (refused.isPresent() && refused.get().key().equals(key) && refused.get().stands()) {
       return Optional.of(refused.get().reason());
     }
     try {
+      if (loaded.isPresent() && loaded.get().key().equals(key)) {
+        check(loaded.get().corpus(), key.corpus());
+        return Optional.empty();
+      }
       if (config.runtime().models().reload() == ModelSettings.Reload.UNLOAD_FIRST) {
         close();
       }
@@ -258,7 +255,8 @@ final class RankingModels implements AutoCloseable {
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
-      CorpusFile corpus = corpus(settings);
+      CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+      check(corpus, key.corpus());
       Loaded next =
           new Loaded(
               key,
@@ -277,34 +275,26 @@ final class RankingModels implements AutoCloseable {
   }
 
   /**
-   * The corpus that was indexed. It is read as a whole once: documents that are ranked are compared
-   * with the index by length and beginning only, and may differ in the middle.
+   * That a corpus is the one that was indexed. It is read as a whole for that, and again when it
+   * was changed: documents that are ranked are compared with the index by length and beginning
+   * only, and may differ in the middle.
    */
-  private CorpusFile corpus(IndexSettings settings) throws ModelLoadException {
-    CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+  private void check(CorpusFile corpus, String digest) throws ModelLoadException {
+    String found;
     try {
-      FileIdentity now = FileIdentity.of(corpus.path());
-      SeenCorpus before = seenCorpora.get(corpus.path());
-      if (before == null || !before.file().equals(now)) {
-        seenCorpora.put(corpus.path(), new SeenCorpus(now, corpus.digest()));
+      found = corpora.computeIfAbsent(corpus.path(), path -> new SeenCorpus(corpus)).digest();
+    } catch (InfluenceException e) {
+      if (e.isOfEnvironment()) {
+        throw e;
       }
-    } catch (IOException e) {
-      throw new ModelLoadException(
-          "the corpus at "
-              + corpus.path()
-              + " can not be read ("
-              + e.getClass().getSimpleName()
-              + "); set corpus",
-          e);
+      throw new ModelLoadException(e.getMessage() + " Set corpus.", e);
     }
-    SeenCorpus seen = seenCorpora.get(corpus.path());
-    if (seen == null || !seen.digest().equals(settings.corpusDigest())) {
+    if (!found.equals(digest)) {
       throw new ModelLoadException(
           "the corpus at "
               + corpus.path()
               + " is not the one that was indexed: its SHA-256 is another; set corpus");
     }
-    return corpus;
   }
 
   /** Queries do not wait for a disk that fails: without factors, they have estimates. */

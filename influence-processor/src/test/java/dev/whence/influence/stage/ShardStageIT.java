@@ -631,6 +631,43 @@ class ShardStageIT {
     assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
   }
 
+  @Test
+  void aCorpusThatIsReplacedAfterTheFirstQueryIsNotRankedByAnyMore() throws Exception {
+    byte[] indexed = Files.readAllBytes(bench.directory.resolve("corpus.jsonl"));
+    Path corpus = Files.write(data.resolve("corpus.jsonl"), indexed);
+    InfluenceConfig config =
+        config(
+            InfluenceBench.chatModel(),
+            "corpus",
+            corpus.toString(),
+            "indexes",
+            bench.index().toString());
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage = stage(values, config, InstantSource.system());
+    try {
+      stage.open();
+      for (String id : List.of("first", "touched")) {
+        Files.setLastModifiedTime(corpus, FileTime.fromMillis(id.length()));
+        List<SourceRecord> batch = asked(config, InfluenceBench.answered(id, 0));
+        assertThat(reranked(answers(stage, values, batch, new ArrayList<>()))).isPositive();
+      }
+      String other = new String(indexed, StandardCharsets.UTF_8).replaceFirst("a\\.", "e.");
+      Files.writeString(corpus, other);
+      List<InfluencePartial> answers =
+          answers(
+              stage,
+              values,
+              asked(config, InfluenceBench.answered("replaced", 0)),
+              new ArrayList<>());
+      assertThat(reranked(answers)).isZero();
+      assertThat(answers.get(0).getNote())
+          .contains("corpus.jsonl is not the one that was indexed: its SHA-256 is another");
+      assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+    } finally {
+      stage.close();
+    }
+  }
+
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
   @Test
   void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
