@@ -232,7 +232,9 @@ final class RankingModels implements AutoCloseable {
           factors(Optional.of(Path.of(settings.factorsPath())), key.pretraining());
       LayerSelection layers =
           new LayerSelection(EkfacFactors.stage(pretrainingPath).layerSelection());
-      TappedModel answering = answering(key, location, layers, opened);
+      TappedModel answering =
+          TappedModel.open(answering(key.answering(), location), layers, config.engine());
+      opened.push(answering);
       TappedModel indexed = answering;
       if (!key.indexed().equals(key.answering())) {
         Path path = config.indexedModel().orElse(Path.of(settings.modelPath()));
@@ -311,30 +313,47 @@ final class RankingModels implements AutoCloseable {
                 "factors of digest " + digest + " are in none of the directories of 'factors'"));
   }
 
-  /** The configured model, else the one where the query stage has it, under models.roots. */
-  private TappedModel answering(
-      Key key, String location, LayerSelection layers, Deque<AutoCloseable> opened)
-      throws ModelLoadException {
-    ModelLoadException last =
-        new ModelLoadException("the model that answered is not here; set model or models.roots");
+  /**
+   * Where the model that answered is: the configured one, else the one where the query stage has
+   * it, under models.roots.
+   *
+   * @throws EngineException why the configured one can not be read, where it is not under the roots
+   */
+  private Path answering(String digest, String location) throws ModelLoadException {
+    Optional<EngineException> unread = Optional.empty();
     if (config.model().isPresent()) {
-      if (digest(config.model().get()).equals(key.answering())) {
-        TappedModel model = TappedModel.open(config.model().get(), layers, config.engine());
-        opened.push(model);
-        return model;
+      try {
+        if (digest(config.model().get()).equals(digest)) {
+          return config.model().get();
+        }
+      } catch (EngineException e) {
+        unread = Optional.of(e);
       }
-      last = new ModelLoadException("the model at " + config.model().get() + " did not answer");
     }
+    try {
+      return underRoots(digest, location);
+    } catch (ModelLoadException | EngineException e) {
+      if (unread.isPresent()) {
+        unread.get().addSuppressed(e);
+        throw unread.get();
+      }
+      throw e;
+    }
+  }
+
+  private Path underRoots(String digest, String location) throws ModelLoadException {
     if (config.runtime().models().roots().isEmpty()) {
-      throw last;
+      throw new ModelLoadException(
+          config
+              .model()
+              .map(path -> "the model at " + path + " did not answer")
+              .orElse("the model that answered is not here; set model or models.roots"));
     }
     Path path = ModelLocation.resolve(location, config.runtime().models().roots());
-    if (!digest(path).equals(key.answering())) {
+    if (!digest(path).equals(digest)) {
       throw new ModelLoadException("the model at " + path + " is not the one that answered");
     }
-    TappedModel model = TappedModel.open(path, layers, config.engine());
-    opened.push(model);
-    return model;
+    return path;
   }
 
   /** Of a model's files, which are read for it and not loaded. */

@@ -668,6 +668,25 @@ class ShardStageIT {
     }
   }
 
+  @Test
+  void aConfiguredModelThatIsDamagedKeepsNoQueryFromTheModelUnderTheRoots() throws Exception {
+    Path damaged = copied(InfluenceBench.chatModel(), data.resolve("damaged"));
+    Files.writeString(damaged.resolve("config.json"), "{");
+    String[] here = {"indexes", bench.index().toString()};
+    List<SourceRecord> records =
+        asked(config(InfluenceBench.chatModel(), here), InfluenceBench.answered("damaged", 0));
+    assertThat(reranked(answers(records, new ArrayList<>(), config(damaged, here)))).isPositive();
+
+    Path none = Files.createDirectory(data.resolve("none"));
+    List<InfluencePartial> answers =
+        answers(
+            records,
+            new ArrayList<>(),
+            config(damaged, here[0], here[1], "models.roots", none.toString()));
+    assertThat(reranked(answers)).isZero();
+    assertThat(answers.get(0).getNote()).contains("damaged").contains("config.json");
+  }
+
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
   @Test
   void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
