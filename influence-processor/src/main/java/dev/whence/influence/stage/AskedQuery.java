@@ -78,12 +78,23 @@ record AskedQuery(
     return queryId() + "/" + record.getDeadline().toEpochMilli();
   }
 
+  /** Whether nobody waits for an answer any more. */
+  boolean isExpired(Instant now) {
+    return isExpired(record, now);
+  }
+
+  private static boolean isExpired(InfluenceQuery query, Instant now) {
+    return now.isAfter(query.getDeadline());
+  }
+
   /**
    * Reads a record.
    *
    * @param now for judging its deadline
+   * @return empty: it has expired. Its sketch is not looked for, for its file may be gone by then,
+   *     or where others would have to wait for it.
    */
-  static AskedQuery read(
+  static Optional<AskedQuery> read(
       SourceRecord source,
       AvroValues values,
       Optional<ClaimCheck> claimCheck,
@@ -98,6 +109,9 @@ record AskedQuery(
       InfluenceQuery query =
           values.read(value, InfluenceQuery.class, InfluenceQuery.getClassSchema());
       check(query, now);
+      if (isExpired(query, now)) {
+        return Optional.empty();
+      }
       Optional<Conversation> conversation = Optional.empty();
       if (query.getRerank() > 0) {
         if (query.getResponse() == null) {
@@ -106,11 +120,13 @@ record AskedQuery(
         conversation = Optional.of(ResponseReader.read(query.getResponse()));
       }
       float[] sketch = new ShortSketch(query.getSketchStep(), bytes(query, claimCheck)).floats();
-      return new AskedQuery(
-          query,
-          shards(query),
-          new MultiStageQuery.Preconditioned(Map.of(), sketch, query.getNorm(), query.getTokens()),
-          conversation);
+      return Optional.of(
+          new AskedQuery(
+              query,
+              shards(query),
+              new MultiStageQuery.Preconditioned(
+                  Map.of(), sketch, query.getNorm(), query.getTokens()),
+              conversation));
     } catch (UnreadableException e) {
       throw new InvalidException(new Failure(e.code(), e.sentence()));
     } catch (ResponseReader.UnusableException e) {

@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,11 +63,15 @@ final class ShardStage implements Stage {
   /** Whether it is arranged that {@link #closeUnused} runs again. */
   private boolean looksAgain;
 
-  /** What was announced: queries by record, and what is asked of which query's shards. */
+  /** What was announced: each record is one of the three, by its place. */
   private final Map<String, AskedQuery> read = new HashMap<>();
 
   private final Map<String, Failure> invalid = new HashMap<>();
+  private final Set<String> expired = new HashSet<>();
+
+  /** What is asked of which query's shards. */
   private final Map<String, ComingQuery> coming = new LinkedHashMap<>();
+
   private final Map<String, Answered> answered =
       new LinkedHashMap<>() {
         @Override
@@ -187,18 +192,21 @@ final class ShardStage implements Stage {
   public void coming(List<SourceRecord> records) {
     read.clear();
     invalid.clear();
+    expired.clear();
     Map<String, ComingQuery> before = new HashMap<>(coming);
     coming.clear();
     Map<String, List<AskedQuery>> queries = new LinkedHashMap<>();
     for (SourceRecord record : records) {
       try {
-        AskedQuery query =
-            AskedQuery.read(
-                record, values, claimCheck, config.largestRecordBytes(), clock.instant());
-        read.put(record.place(), query);
-        if (!expired(query) && !answers(query)) {
-          queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
-        }
+        AskedQuery.read(record, values, claimCheck, config.largestRecordBytes(), clock.instant())
+            .ifPresentOrElse(
+                query -> {
+                  read.put(record.place(), query);
+                  if (!answers(query)) {
+                    queries.computeIfAbsent(query.ask(), unused -> new ArrayList<>()).add(query);
+                  }
+                },
+                () -> expired.add(record.place()));
       } catch (AskedQuery.InvalidException e) {
         invalid.put(record.place(), e.failure());
       }
@@ -229,10 +237,6 @@ final class ShardStage implements Stage {
     return one;
   }
 
-  private boolean expired(AskedQuery query) {
-    return clock.millis() > query.record().getDeadline().toEpochMilli();
-  }
-
   private boolean answers(AskedQuery query) {
     Answered before = answered.get(query.ask());
     return before != null && before.shards.keySet().containsAll(query.shards());
@@ -240,26 +244,24 @@ final class ShardStage implements Stage {
 
   @Override
   public Work prepare(SourceRecord record) {
+    if (!wasAnnounced(record)) {
+      coming(List.of(record));
+    }
     Failure failure = invalid.get(record.place());
     if (failure != null) {
       return Work.done(new Outcome.Rejected(failure));
     }
     AskedQuery query = read.get(record.place());
-    if (query == null) {
-      // Records come announced; one that does not is announced now.
-      coming(List.of(record));
-      Failure now = invalid.get(record.place());
-      query = read.get(record.place());
-      if (now != null || query == null) {
-        return Work.done(
-            new Outcome.Rejected(
-                now == null ? new Failure("INVALID_QUERY", "the query can not be read") : now));
-      }
-    }
-    if (expired(query)) {
+    if (query == null || query.isExpired(clock.instant())) {
       return Work.done(new Outcome.Written(List.of(), metrics::expired));
     }
     return new Answering(query);
+  }
+
+  /** Whether {@link #coming} has told of it, as is usual. */
+  private boolean wasAnnounced(SourceRecord record) {
+    String place = record.place();
+    return read.containsKey(place) || invalid.containsKey(place) || expired.contains(place);
   }
 
   /** A query that waits for its answer. */

@@ -60,6 +60,7 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.assertj.core.data.Percentage;
@@ -687,6 +688,48 @@ class ShardStageIT {
     assertThat(answers.get(0).getNote()).contains("damaged").contains("config.json");
   }
 
+  /** A file that nobody can read any more, where it is that one can wait for. */
+  @Test
+  void theSketchOfAQueryThatHasExpiredIsNotLookedFor() throws Exception {
+    InfluenceConfig config =
+        config(InfluenceBench.chatModel(), "claim-check.dir", data.resolve("gone").toString());
+    AvroValues values = new AvroValues(bench.connection);
+    InstantSource later = () -> Instant.now().plus(Duration.ofMinutes(10));
+    ShardStage stage = stage(values, config, later);
+    try {
+      stage.open();
+      List<SourceRecord> batch = new ArrayList<>();
+      for (SourceRecord record : asked(config, InfluenceBench.answered("expired", 0))) {
+        batch.add(changed(record, values, query -> query.setSketchFile("a".repeat(64))));
+      }
+      stage.coming(batch);
+      for (SourceRecord record : batch) {
+        assertThat(stage.prepare(record).run())
+            .isInstanceOfSatisfying(
+                Outcome.Written.class, written -> assertThat(written.results()).isEmpty());
+      }
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static SourceRecord changed(
+      SourceRecord record, AvroValues values, Consumer<InfluenceQuery.Builder> change)
+      throws Exception {
+    InfluenceQuery.Builder query =
+        InfluenceQuery.newBuilder(
+            values.read(record.value(), InfluenceQuery.class, InfluenceQuery.getClassSchema()));
+    change.accept(query);
+    return new SourceRecord(
+        record.topic(),
+        0,
+        record.offset(),
+        0,
+        record.key(),
+        values.write(record.topic(), query.build()),
+        record.headers());
+  }
+
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
   @Test
   void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
@@ -850,21 +893,8 @@ class ShardStageIT {
     List<SourceRecord> records = new ArrayList<>();
     try (AvroValues values = new AvroValues(bench.connection)) {
       for (SourceRecord record : asked(config(InfluenceBench.chatModel()), good)) {
-        InfluenceQuery query =
-            values.read(record.value(), InfluenceQuery.class, InfluenceQuery.getClassSchema());
         records.add(
-            new SourceRecord(
-                record.topic(),
-                0,
-                record.offset(),
-                0,
-                record.key(),
-                values.write(
-                    record.topic(),
-                    InfluenceQuery.newBuilder(query)
-                        .setResponse(LlmResponses.toAvro(tooLong))
-                        .build()),
-                record.headers()));
+            changed(record, values, query -> query.setResponse(LlmResponses.toAvro(tooLong))));
       }
     }
     List<Duration> predicted = new ArrayList<>();
