@@ -209,6 +209,11 @@ final class ShardStage implements Stage {
                 () -> expired.add(record.place()));
       } catch (AskedQuery.InvalidException e) {
         invalid.put(record.place(), e.failure());
+      } catch (EnvironmentException e) {
+        throw e;
+      } catch (RuntimeException | StackOverflowError e) {
+        // It is that record's only: those before it would wait for an answer without end.
+        invalid.put(record.place(), Failure.unexpected("UNREADABLE", e));
       }
     }
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
@@ -231,10 +236,23 @@ final class ShardStage implements Stage {
     ComingQuery one = new ComingQuery(query);
     for (int number : numbers) {
       if (number <= query.record().getShardChecksums().size()) {
-        one.shards.put(number, shards.find(query, number));
+        one.shards.put(number, find(query, number));
       }
     }
     return one;
+  }
+
+  /** Whatever is wrong with a shard, the others answer. */
+  private OpenShards.Found find(AskedQuery query, int number) {
+    try {
+      return shards.find(query, number);
+    } catch (EnvironmentException e) {
+      throw e;
+    } catch (RuntimeException | StackOverflowError e) {
+      String why = "Looking for shard " + number + " threw " + Failure.describe(e) + ".";
+      LOG.warn("{}", why);
+      return new OpenShards.Found.Missing(why);
+    }
   }
 
   private boolean answers(AskedQuery query) {

@@ -730,6 +730,42 @@ class ShardStageIT {
         record.headers());
   }
 
+  /** Whatever it is that throws: the clock does, at each of its calls in turn. */
+  @Test
+  void whatThrowsWhileABatchIsMadeReadyStopsNoneOfTheOtherRecords() throws Exception {
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "query.rerank", "0");
+    List<SourceRecord> batch = asked(config, InfluenceBench.answered("throws", 0));
+    for (int call = 0; call < 3 * PARTITIONS; call++) {
+      int[] left = {Integer.MAX_VALUE};
+      InstantSource clock =
+          () -> {
+            if (left[0]-- == 0) {
+              throw new IllegalStateException("thrown");
+            }
+            return Instant.now();
+          };
+      AvroValues values = new AvroValues(bench.connection);
+      ShardStage stage = stage(values, config, clock);
+      try {
+        stage.open();
+        left[0] = call;
+        try {
+          stage.coming(batch);
+        } catch (IllegalStateException e) {
+          assertThat(e).hasMessage("thrown"); // it is logged, and each record is prepared
+        }
+        left[0] = Integer.MAX_VALUE;
+        assertThat(batch.stream().map(stage::prepare).toList())
+            .extracting(Work::run)
+            .as("call %s", call)
+            .filteredOn(Outcome.Written.class::isInstance)
+            .hasSizeGreaterThanOrEqualTo(PARTITIONS - 1);
+      } finally {
+        stage.close();
+      }
+    }
+  }
+
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
   @Test
   void aQueryWhoseFactorsCanNotBeReadDoesNotWaitForThemAndHasEstimatesThatSayWhy()
