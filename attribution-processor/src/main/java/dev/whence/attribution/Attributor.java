@@ -42,6 +42,9 @@ import java.util.stream.Collectors;
  * <p>Not thread-safe, as the scorer is not: the model thread owns both.
  */
 public final class Attributor {
+  /** Sources times statements: some 200 MB while a result is put together. */
+  static final int MOST_SCORES = 4_000_000;
+
   private final Scorer scorer;
   private final AttributionOptions options;
   private final AttributionMethod method;
@@ -136,6 +139,7 @@ public final class Attributor {
       TaskReader.ReadTask read = reader.read(conversation);
       AttributionMethod wanted = method;
       ScoringTask task = read.task();
+      requireMatrix(task);
       // Earlier scores are of the whole prompt, or lack other sources than this reading does.
       Optional<GivenScores> given =
           read.fitted().isPresent() ? Optional.empty() : earlier.flatMap(scores -> scores.of(task));
@@ -161,9 +165,26 @@ public final class Attributor {
           estimate,
           System.nanoTime() - started);
     } catch (NotScorableException e) {
-      return new ReadConversation(conversation, unscored(conversation, e));
+      return new ReadConversation(conversation, unscored(conversation, e, Cost.NONE));
     } catch (EngineException e) {
-      return new ReadConversation(conversation, unscored(conversation, e));
+      return new ReadConversation(conversation, unscored(conversation, e, Cost.NONE));
+    }
+  }
+
+  /** Before any work: a short record can ask for more scores than there is memory. */
+  private static void requireMatrix(ScoringTask task) throws NotScorableException {
+    int sources = task.sources().size();
+    int statements = task.response().statements().size();
+    if ((long) sources * statements > MOST_SCORES) {
+      throw new NotScorableException(
+          Refusal.MATRIX_TOO_LARGE,
+          String.format(
+              Locale.ROOT,
+              "%d sources times %d statements are more scores than a result can hold (%d); use a"
+                  + " coarser granularity or declare less of the prompt as context.",
+              sources,
+              statements,
+              MOST_SCORES));
     }
   }
 
@@ -180,31 +201,42 @@ public final class Attributor {
     long started = System.nanoTime() - reading.nanos();
     Conversation conversation = reading.conversation();
     ReadConversation.Ready ready = reading.ready().get();
+    Meter meter = new Meter();
     try {
       scorer.begin(reading.estimate());
-      Meter meter = new Meter();
       ContextScores scores = ready.method().score(scorer, ready.read().task(), meter);
       return result(conversation, ready.read(), ready.method(), scores, meter, started);
     } catch (NotScorableException e) {
-      return unscored(conversation, e);
+      return unscored(conversation, e, cost(meter, ready.read().task(), started));
     } catch (EngineException e) {
-      return unscored(conversation, e);
+      return unscored(conversation, e, cost(meter, ready.read().task(), started));
     }
   }
 
-  private AttributionResult unscored(Conversation conversation, NotScorableException e) {
-    return unscored(conversation, AttributionStatus.UNSUPPORTED, e.code(), e.sentence());
+  private Cost cost(Meter meter, ScoringTask task, long started) {
+    return new Cost(
+        meter.trunkTokens(),
+        meter.branchTokens(),
+        meter.passes(scorer, task),
+        (System.nanoTime() - started) / 1e9,
+        meter.flops());
   }
 
-  private AttributionResult unscored(Conversation conversation, EngineException e) {
+  private AttributionResult unscored(Conversation conversation, NotScorableException e, Cost cost) {
+    return unscored(conversation, AttributionStatus.UNSUPPORTED, e.code(), e.sentence(), cost);
+  }
+
+  private AttributionResult unscored(Conversation conversation, EngineException e, Cost cost) {
     return switch (e.kind()) {
       case UNSUPPORTED ->
           unscored(
               conversation,
               AttributionStatus.UNSUPPORTED,
               Refusal.SCORER_UNSUPPORTED.name(),
-              message(e));
-      case RECORD -> unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e));
+              message(e),
+              cost);
+      case RECORD ->
+          unscored(conversation, AttributionStatus.FAILED, "SCORER_FAILED", message(e), cost);
       case MODEL, ENVIRONMENT -> throw e;
     };
   }
@@ -324,13 +356,6 @@ public final class Attributor {
     } else {
       notes.add(AttributionNote.SCORES_RANK_ONLY);
     }
-    Cost cost =
-        new Cost(
-            meter.trunkTokens(),
-            meter.branchTokens(),
-            meter.passes(scorer, task),
-            (System.nanoTime() - started) / 1e9,
-            meter.flops());
     return new AttributionResult(
         conversation.responseId(),
         AttributionStatus.SCORED,
@@ -360,7 +385,7 @@ public final class Attributor {
         notes.stream().map(Enum::name).toList(),
         scores.retokenized(),
         false,
-        cost);
+        cost(meter, task, started));
   }
 
   private static String reason(Set<AttributionNote> notes, Optional<ContextWindow.Fitted> fitted) {
@@ -394,7 +419,7 @@ public final class Attributor {
   }
 
   private AttributionResult unscored(
-      Conversation conversation, AttributionStatus status, String code, String reason) {
+      Conversation conversation, AttributionStatus status, String code, String reason, Cost cost) {
     ScorerDescription description = scorer.description();
     return new AttributionResult(
         conversation.responseId(),
@@ -420,7 +445,7 @@ public final class Attributor {
         List.of(),
         0,
         false,
-        Cost.NONE);
+        cost);
   }
 
   private boolean isSurrogate(Conversation conversation) {

@@ -20,6 +20,8 @@ public enum Refusal {
   PROMPT_TOO_LONG,
   /** The context pattern backtracks too much on the prompt. */
   CONTEXT_PATTERN_TOO_SLOW,
+  /** More sources times statements than a result can hold. */
+  MATRIX_TOO_LARGE,
   /** More model time than {@code max-cost}, by any method. */
   COST_OVER_BOUND,
   /** The engine or the server can not do what is asked. */
@@ -58,6 +60,8 @@ public enum Refusal {
           !conversation.response().isEmpty() || TaskReader.stoppedByItself(conversation);
       // There is no text, whoever reads it.
       case MEDIA_PART -> false;
+      // All models have as many sources and statements.
+      case MATRIX_TOO_LARGE -> false;
       // All models have to cut the same sources, so by the same pattern, which would be as slow.
       case CONTEXT_PATTERN_TOO_SLOW -> false;
       // Another proxy may, and the model behind it is not asked without one.

@@ -576,6 +576,46 @@ class AttributorTest {
     assertThat(result.reason()).contains("nothing is left of the prompt");
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"paragraph-splice", "hierarchical", "contextcite"})
+  void aRawPromptOfOneParagraphIsScoredSentenceBySentence(String method) {
+    AttributionResult result =
+        new Attributor(
+                scorer,
+                new AttributionOptions(
+                    MethodOptions.of(method).withMasks(32, 1), Granularity.SENTENCE, 0, false, ""))
+            .attribute(Conversations.raw("So.", document("a", "The cat sat. It ran. So did I.")));
+    assertThat(result.status()).as(result.reason()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.sources()).hasSize(3);
+    assertThat(result.flags()).contains("NO_PROMPT_WITHOUT_CONTEXT");
+  }
+
+  @Test
+  void moreScoresThanAResultCanHoldAreRefusedBeforeTheModelRuns() {
+    ToyTransformer wide =
+        new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 200_000, 3);
+    AttributionResult result =
+        new Attributor(wide, AttributionOptions.DEFAULT)
+            .attribute(
+                Conversations.of(
+                    "It ran. ".repeat(2000),
+                    "stop",
+                    document("d", "The cat sat. ".repeat(2100)),
+                    question("Where?")));
+    assertThat(result.reasonCode()).isEqualTo("MATRIX_TOO_LARGE");
+    assertThat(result.reason()).contains("2100 sources times 2000 statements");
+    assertThat(wide.tokensRun).isZero();
+  }
+
+  @Test
+  void whatTheModelRanIsSaidWhereThereIsNoResult() {
+    AttributionResult result =
+        attribute(Conversations.raw("So.", document("a", "The cat sat on the mat. ")));
+    assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+    assertThat(result.cost().trunkTokens()).isPositive();
+    assertThat(result.cost().flops()).isPositive();
+  }
+
   @Test
   void aRawPromptThatIsOneSourceBehindABeginTokenHasItsTauAsGroundedness() {
     Part prompt = Part.of(PartKind.UNKNOWN, "prompt", "The cat sat on the mat.");

@@ -116,6 +116,9 @@ public final class Calibration {
     int keep = 0;
     for (int i = 0; i < z.length; i++) {
       sum += calibrated.at(z[order.get(i)]);
+      if (i + 1 < z.length && z[order.get(i + 1)] == z[order.get(i)]) {
+        continue; // no threshold keeps one of equals and not the other
+      }
       // Steps of isotonic regression have as many hits as the pairs in them.
       if (Proportion.of((int) (sum + 1e-9), i + 1).low() >= wanted - 1e-12) {
         keep = i + 1;

@@ -64,6 +64,7 @@ public final class Features {
     features.put("tokens", Math.log1p((double) result.promptTokens() + result.responseTokens()));
     features.put("duplicates", (double) result.groups().size());
     features.put("words-agree", wordsAgree(result.sources(), taus, k, response));
+    features.replaceAll((name, value) -> Math.max(-LARGEST, Math.min(LARGEST, value)));
     return features;
   }
 

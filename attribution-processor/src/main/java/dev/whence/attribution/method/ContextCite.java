@@ -6,7 +6,9 @@ import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 
 /**
  * ContextCite (Cohen-Wang, Shah, Georgiev, Madry, NeurIPS 2024): a sparse linear surrogate of how
@@ -49,15 +51,25 @@ public final class ContextCite implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
-    boolean[][] kept = draw(task.sources().size());
+    boolean[][] drawn = draw(task.sources().size());
     int[] lengths = task.response().tokensByStatement();
     double[][] weights = new double[lengths.length][];
     Reuse exact = new Reuse.Prefix();
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      List<double[]> likelihoods = readings.logLikelihoods(exact, cuts(task, kept));
+      List<Optional<double[]>> read = readings.logLikelihoodsIfAny(exact, cuts(task, drawn));
+      // Of a prompt that is all context a mask may leave nothing, which has no probability.
+      boolean[][] kept =
+          IntStream.range(0, masks)
+              .filter(k -> read.get(k).isPresent())
+              .mapToObj(k -> drawn[k])
+              .toArray(boolean[][]::new);
+      List<double[]> likelihoods = read.stream().flatMap(Optional::stream).toList();
+      if (likelihoods.isEmpty()) {
+        throw TrunkReadings.nothingLeft();
+      }
       for (int j = 0; j < lengths.length; j++) {
-        double[] y = new double[masks];
-        for (int k = 0; k < masks; k++) {
+        double[] y = new double[kept.length];
+        for (int k = 0; k < y.length; k++) {
           y[k] = logit(likelihoods.get(k)[j], lengths[j]) / Math.max(1, lengths[j]);
         }
         weights[j] = Lasso.fit(kept, y, ALPHA);

@@ -57,6 +57,9 @@ public final class Hierarchical implements AttributionMethod {
     Paragraphs.Open open;
     boolean pruning;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
+      if (paragraphs.isSingle()) {
+        return readings.with(readings.taus(exact, TrunkReadings.cuts(task), NAME), exact);
+      }
       List<SourceTau> whole = readings.taus(exact, paragraphs.cuts(), NAME);
       open = paragraphs.divide(whole, keepParagraphs, SPREAD, taus);
       pruning = !open.others().isEmpty() && !open.sources().isEmpty();
@@ -86,9 +89,11 @@ public final class Hierarchical implements AttributionMethod {
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Paragraphs paragraphs = Paragraphs.of(task);
     Reuse exact = new Reuse.Prefix();
-    WorkEstimate first =
-        TrunkReadings.trunkEstimate(scorer, task, exact)
-            .plus(TrunkReadings.estimate(scorer, task, exact, paragraphs.cuts()));
+    WorkEstimate trunk = TrunkReadings.trunkEstimate(scorer, task, exact);
+    if (paragraphs.isSingle()) {
+      return trunk.plus(TrunkReadings.estimate(scorer, task, exact, TrunkReadings.cuts(task)));
+    }
+    WorkEstimate first = trunk.plus(TrunkReadings.estimate(scorer, task, exact, paragraphs.cuts()));
     Paragraphs.Open open = paragraphs.dearest(keepParagraphs);
     if (open.others().isEmpty() || open.sources().isEmpty()) {
       return first.plus(TrunkReadings.estimate(scorer, task, exact, open.cuts(task)));

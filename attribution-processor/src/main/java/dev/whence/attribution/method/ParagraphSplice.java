@@ -42,6 +42,9 @@ public final class ParagraphSplice implements AttributionMethod {
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     Paragraphs paragraphs = Paragraphs.of(task);
+    if (paragraphs.isSingle()) {
+      return new Splice(heal).score(scorer, task, meter);
+    }
     Reuse splice = Splice.reuse(task, heal);
     SourceTau[] taus = new SourceTau[task.sources().size()];
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
@@ -60,6 +63,9 @@ public final class ParagraphSplice implements AttributionMethod {
   @Override
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Paragraphs paragraphs = Paragraphs.of(task);
+    if (paragraphs.isSingle()) {
+      return new Splice(heal).estimate(scorer, task);
+    }
     Reuse splice = Splice.reuse(task, heal);
     return TrunkReadings.trunkEstimate(scorer, task, new Reuse.Prefix())
         .plus(TrunkReadings.estimate(scorer, task, splice, paragraphs.cuts()))

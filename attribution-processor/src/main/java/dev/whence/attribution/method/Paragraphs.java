@@ -31,6 +31,15 @@ final class Paragraphs {
     return new Paragraphs(task, paragraphs);
   }
 
+  /**
+   * Whether all text is one paragraph's, of several sources: it is the one that would be looked
+   * into, whatever its score, and of the prompt there may be nothing left without it.
+   */
+  boolean isSingle() {
+    List<List<Span>> written = cuts().stream().filter(spans -> !spans.isEmpty()).toList();
+    return written.size() == 1 && written.get(0).size() > 1;
+  }
+
   int count() {
     return sources.size();
   }

@@ -65,6 +65,13 @@ public final class TrunkReadings implements AutoCloseable {
     return likelihoods;
   }
 
+  /** The same, and nothing for a choice that leaves nothing of the prompt. */
+  List<Optional<double[]>> logLikelihoodsIfAny(Reuse reuse, List<List<Span>> cuts) {
+    return score(reuse, cuts).stream()
+        .map(outcome -> Optional.ofNullable(outcome.likelihoods()).map(Likelihoods::byStatement))
+        .toList();
+  }
+
   /** L by statement for each choice of spans that is left out, each computed exactly, nats. */
   public List<double[]> exactLogLikelihoods(List<List<Span>> cuts) {
     return logLikelihoods(new Reuse.Prefix(), cuts);
@@ -88,7 +95,7 @@ public final class TrunkReadings implements AutoCloseable {
     return likelihoods;
   }
 
-  private static EngineException nothingLeft() {
+  static EngineException nothingLeft() {
     return new EngineException(
         EngineException.Kind.UNSUPPORTED,
         "nothing is left of the prompt without one of its sources, not even a begin token, so the"

@@ -15,6 +15,15 @@ final class LimitedBody implements BodySubscriber<byte[]> {
   private long left;
   private @Nullable Subscription subscription;
 
+  /** The body has more bytes: the next one would, too. */
+  static final class TooLongException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    TooLongException() {
+      super("the answer is too long");
+    }
+  }
+
   LimitedBody(long most) {
     this.left = most;
   }
@@ -37,7 +46,7 @@ final class LimitedBody implements BodySubscriber<byte[]> {
       if (subscription != null) {
         subscription.cancel();
       }
-      whole.onError(new IOException("the answer is too long"));
+      whole.onError(new TooLongException());
     } else {
       whole.onNext(buffers);
     }

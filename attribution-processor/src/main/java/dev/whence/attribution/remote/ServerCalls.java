@@ -153,6 +153,17 @@ final class ServerCalls implements AutoCloseable {
       sent.cancel(true);
       throw e;
     } catch (ExecutionException e) {
+      // The client may wrap what the body's reader throws.
+      if (e.getCause() instanceof LimitedBody.TooLongException
+          || (e.getCause() != null
+              && e.getCause().getCause() instanceof LimitedBody.TooLongException)) {
+        throw new EngineException(
+            Kind.UNSUPPORTED,
+            "The server's answer to this prompt is longer than "
+                + (LARGEST_ANSWER >> 20)
+                + " MiB, which is as much as is read of one.",
+            e);
+      }
       if (e.getCause() instanceof IOException io) {
         throw io;
       }

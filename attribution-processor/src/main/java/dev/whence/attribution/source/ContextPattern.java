@@ -46,12 +46,37 @@ public final class ContextPattern {
     }
   }
 
-  /** The matches of the group, in order; empty ones are left out. */
+  /** How often the texts of one prompt may be read, all together. */
+  static final class Steps {
+    private long left = STEPS;
+
+    /** Each text adds to it by its length, so many short ones get no more than one as long. */
+    private void add(String text) {
+      left += STEPS_PER_CHARACTER * text.length();
+    }
+
+    private void take() {
+      if (--left < 0) {
+        throw new TooManySteps();
+      }
+    }
+  }
+
+  /** The matches of the group in a text that stands alone. */
   public List<Span> find(String text) throws TooSlowException {
+    return find(text, new Steps());
+  }
+
+  /**
+   * The matches of the group, in order; empty ones are left out.
+   *
+   * @param steps of the prompt that the text is a part of
+   */
+  List<Span> find(String text, Steps steps) throws TooSlowException {
     List<Span> found = new ArrayList<>();
+    steps.add(text);
     try {
-      Matcher matcher =
-          pattern.matcher(new BoundedText(text, STEPS + STEPS_PER_CHARACTER * text.length()));
+      Matcher matcher = pattern.matcher(new BoundedText(text, steps));
       while (matcher.find()) {
         if (matcher.start(1) >= 0 && matcher.end(1) > matcher.start(1)) {
           found.add(new Span(matcher.start(1), matcher.end(1)));
@@ -87,18 +112,16 @@ public final class ContextPattern {
    */
   private static final class BoundedText implements CharSequence {
     private final String text;
-    private long left;
+    private final Steps steps;
 
-    BoundedText(String text, long steps) {
+    BoundedText(String text, Steps steps) {
       this.text = text;
-      this.left = steps;
+      this.steps = steps;
     }
 
     @Override
     public char charAt(int index) {
-      if (--left < 0) {
-        throw new TooManySteps();
-      }
+      steps.take();
       return text.charAt(index);
     }
 

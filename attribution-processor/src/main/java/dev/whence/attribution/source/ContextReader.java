@@ -51,6 +51,7 @@ public final class ContextReader {
    */
   public PromptReading read(RenderedPrompt prompt) throws ContextPattern.TooSlowException {
     Collector collector = new Collector();
+    ContextPattern.Steps steps = new ContextPattern.Steps();
     Optional<PartKind> fallback = fallback(prompt);
     boolean documents = false;
     boolean longInstruction = false;
@@ -68,7 +69,7 @@ public final class ContextReader {
           collector.asked(before);
         }
       } else if (pattern.isPresent() && !part.kind().attributableByDefault()) {
-        for (Span match : pattern.get().find(part.text())) {
+        for (Span match : pattern.get().find(part.text(), steps)) {
           Span kept = clip(match, segment.kept());
           if (!kept.isEmpty()) {
             collector.partition(segment, kept);

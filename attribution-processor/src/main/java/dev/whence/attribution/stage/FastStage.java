@@ -154,10 +154,10 @@ final class FastStage implements Stage {
     @Override
     public Outcome run() {
       AttributionResult result = model.attributing(attributor -> attributor.attribute(read));
+      metrics.worked(result);
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }
-      metrics.worked(result);
       Attribution.Builder event = events.of(conversation, result, cause);
       return fastPath.isPresent()
           ? judged(fastPath.get(), result, event)

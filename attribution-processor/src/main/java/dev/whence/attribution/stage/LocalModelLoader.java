@@ -17,6 +17,7 @@ final class LocalModelLoader implements ModelLoader {
 
   @Override
   public Loaded load(Choice choice, Runnable beforeWeights) throws ModelLoadException {
+    EngineOptions wanted = options(choice);
     try {
       ModelFiles files = ModelFiles.open(choice.path(), choice.chatTemplate());
       boolean verified = false;
@@ -29,10 +30,6 @@ final class LocalModelLoader implements ModelLoader {
         }
       }
       beforeWeights.run();
-      EngineOptions wanted = options.withAliases(choice.aliases());
-      if (choice.dtype().isPresent()) {
-        wanted = wanted.withDtype(EngineOptions.Dtype.of(choice.dtype().get()));
-      }
       LocalScorer scorer = LocalScorer.open(files, wanted);
       return new Loaded(
           scorer, () -> scorer.nativeMemory().weightBytes() + scorer.nativeMemory().trunkBytes());
@@ -44,6 +41,17 @@ final class LocalModelLoader implements ModelLoader {
             : new EnvironmentException(why, e);
       }
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  /** Before a file is opened or a model makes room: a wrong word costs nothing. */
+  private EngineOptions options(Choice choice) throws ModelLoadException {
+    EngineOptions wanted = options.withAliases(choice.aliases());
+    if (choice.dtype().isEmpty()) {
+      return wanted;
+    }
+    try {
+      return wanted.withDtype(EngineOptions.Dtype.of(choice.dtype().get()));
     } catch (IllegalArgumentException e) {
       throw new ModelLoadException("the release's dtype is none of bf16, fp32", e);
     }

@@ -275,6 +275,8 @@ final class TargetStage implements Stage {
     @Override
     public Outcome run() {
       AttributionResult result = model.attributing(attributor -> attributor.attribute(reading));
+      budget.pay(result.cost().trunkTokens() + result.cost().branchTokens());
+      metrics.worked(result);
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
       }
@@ -284,8 +286,6 @@ final class TargetStage implements Stage {
             UNSUPPORTED,
             "The target could not score it (" + result.reasonCode() + "): " + result.reason());
       }
-      budget.pay(result.cost().trunkTokens() + result.cost().branchTokens());
-      metrics.worked(result);
       Attribution.Builder event = events.of(read.conversation(), result, read.cause());
       if (read.fast().isPresent()) {
         event.setConfidence(read.fast().get().getConfidence());

@@ -4,19 +4,21 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Tokenises only the surroundings of a cut, for tokenizers where that gives the same tokens as
+ * Tokenises only the surroundings of cuts, for tokenizers where that gives the same tokens as
  * tokenising everything.
  *
- * <p>A window reaches {@link #MARGIN} tokens to both sides of the cut. Its tokens replace those of
- * the full prompt between two junctions, one on each side, where window and prompt agree on {@link
- * #AGREEMENT} tokens to the left and to the right, with the same offsets. Byte-pair encodings make
- * that sound: a sequence of tokens is the encoding of its text if every pair of neighbours is the
- * encoding of theirs, and each pair of the spliced sequence stands in one of the two encodings; a
- * pre-tokenizer scans from left to right and is in step again where its cuts agree. Without such
- * junctions the window grows until it is the whole text.
+ * <p>A window reaches {@link #MARGIN} tokens to both sides of what is cut, from the first cut to
+ * the last with all that is kept between them. Its tokens replace those of the full prompt between
+ * two junctions, one on each side, where window and prompt agree on {@link #AGREEMENT} tokens to
+ * the left and to the right, with the same offsets. Byte-pair encodings make that sound: a sequence
+ * of tokens is the encoding of its text if every pair of neighbours is the encoding of theirs, and
+ * each pair of the spliced sequence stands in one of the two encodings; a pre-tokenizer scans from
+ * left to right and is in step again where its cuts agree. Without such junctions the window grows
+ * until it is the whole text.
  *
  * <p>Nothing in the interface of a tokenizer promises that it is such an encoding. So before the
  * first window a tokenizer is put to the test on a text of many scripts, with cuts everywhere in
@@ -62,17 +64,19 @@ public final class CutWindow {
   }
 
   /**
-   * The tokens of a text without a span, or null if they have to be computed from the whole text.
+   * The tokens of a text without some spans, or null if they have to be computed from the whole
+   * text.
    *
    * @param full encoding of {@code text}
+   * @param cuts at least one, sorted and disjoint
    */
-  int @Nullable [] cut(Tokenizer tokenizer, String text, Encoding full, Span cut) {
+  int @Nullable [] cut(Tokenizer tokenizer, String text, Encoding full, List<Span> cuts) {
     Boolean known = local;
     if (known == null) {
       known = isLocal(tokenizer);
       local = known;
     }
-    return known ? splice(tokenizer, text, full, cut) : null;
+    return known ? splice(tokenizer, text, full, cuts) : null;
   }
 
   /**
@@ -89,7 +93,7 @@ public final class CutWindow {
       int length = lengths[(start / 3) % lengths.length];
       int from = onBoundary(probe, start + PROBE.length() / 2);
       int to = onBoundary(probe, Math.min(from + length, probe.length()));
-      int[] windowed = splice(tokenizer, probe, full, new Span(from, to));
+      int[] windowed = splice(tokenizer, probe, full, List.of(new Span(from, to)));
       int[] whole = tokenizer.encode(probe.substring(0, from) + probe.substring(to)).ids();
       tried++;
       if (windowed != null) {
@@ -107,10 +111,13 @@ public final class CutWindow {
   }
 
   private static int @Nullable [] splice(
-      Tokenizer tokenizer, String text, Encoding full, Span cut) {
+      Tokenizer tokenizer, String text, Encoding full, List<Span> cuts) {
     int tokens = full.length();
-    int left = TokenizedPrompt.firstAtOrAfter(full.starts(), cut.start());
-    int right = TokenizedPrompt.firstAtOrAfter(full.starts(), cut.end());
+    int start = cuts.get(0).start();
+    int end = cuts.get(cuts.size() - 1).end();
+    String between = without(text, start, end, cuts);
+    int left = TokenizedPrompt.firstAtOrAfter(full.starts(), start);
+    int right = TokenizedPrompt.firstAtOrAfter(full.starts(), end);
     for (int margin = MARGIN; ; margin *= 2) {
       int first = Math.max(0, left - margin);
       int last = Math.min(tokens, right + margin);
@@ -126,21 +133,38 @@ public final class CutWindow {
       int from = first == 0 ? 0 : full.starts()[first];
       int to = last == tokens ? text.length() : full.starts()[last];
       Encoding window =
-          tokenizer.encode(text.substring(from, cut.start()) + text.substring(cut.end(), to));
-      int removed = cut.length();
+          tokenizer.encode(text.substring(from, start) + between + text.substring(end, to));
+      int removed = end - start - between.length();
       Junction head =
           first == 0
               ? new Junction(0, 0)
-              : junction(full, window, first, left, from, Integer.MIN_VALUE, cut.start() - from);
+              : junction(full, window, first, left, from, Integer.MIN_VALUE, start - from);
       Junction tail =
           last == tokens
               ? new Junction(tokens, window.length())
               : junction(
-                  full, window, right, last, from + removed, cut.start() - from, Integer.MAX_VALUE);
+                  full,
+                  window,
+                  right,
+                  last,
+                  from + removed,
+                  end - removed - from,
+                  Integer.MAX_VALUE);
       if (head != null && tail != null && head.window() <= tail.window()) {
         return spliced(full.ids(), window.ids(), head, tail);
       }
     }
+  }
+
+  /** A range of the text without the cuts in it. */
+  static String without(String text, int from, int to, List<Span> cuts) {
+    StringBuilder kept = new StringBuilder(to - from);
+    int at = from;
+    for (Span cut : cuts) {
+      kept.append(text, at, cut.start());
+      at = cut.end();
+    }
+    return kept.append(text, at, to).toString();
   }
 
   /** The same place in both encodings. */

@@ -104,13 +104,7 @@ public final class TokenizedPrompt {
 
   /** The text without some spans. */
   public String textWithout(List<Span> cuts) {
-    StringBuilder kept = new StringBuilder(text.length());
-    int at = 0;
-    for (Span cut : cuts) {
-      kept.append(text, at, cut.start());
-      at = cut.end();
-    }
-    return kept.append(text, at, text.length()).toString();
+    return CutWindow.without(text, 0, text.length(), cuts);
   }
 
   /**
@@ -121,12 +115,14 @@ public final class TokenizedPrompt {
   public AblatedPrompt without(List<Span> cuts) {
     List<Span> joined = joined(cuts);
     requireBeforeReasoning(joined);
-    if (joined.size() == 1 && window.worthwhile(text.length())) {
-      int[] ids = window.cut(tokenizer, text, encoding, joined.get(0));
+    boolean one = joined.size() == 1; // of several a run left out can not be told from changed ones
+    if (!joined.isEmpty() && window.worthwhile(text.length())) {
+      int[] ids = window.cut(tokenizer, text, encoding, joined);
       if (ids != null) {
         AblatedPrompt windowed = AblatedPrompt.of(encoding.ids(), ids);
         if (keepsReasoning(windowed)) {
-          return windowed.with(reasoningTokens.shift(ids.length - length()));
+          AblatedPrompt found = windowed.with(reasoningTokens.shift(ids.length - length()));
+          return one ? found : found.notCounted();
         }
       }
     }
@@ -134,8 +130,7 @@ public final class TokenizedPrompt {
     AblatedPrompt whole =
         AblatedPrompt.of(encoding.ids(), left.ids())
             .with(reasoningIn(left, reasoningWithout(cuts)));
-    // With several cuts a run of tokens left out can not be told from changed ones.
-    return joined.size() == 1 ? whole : whole.notCounted();
+    return one ? whole : whole.notCounted();
   }
 
   /**

@@ -33,6 +33,20 @@ class CalibrationTest {
     return pairs;
   }
 
+  /** Equal responses stand or are escalated together, so they are counted together. */
+  @Test
+  void oneOfEqualsIsNotKeptWithoutTheOthers() {
+    List<Pair> pairs = new ArrayList<>();
+    for (int i = 0; i < 150; i++) {
+      double[] features = new double[Features.NAMES.size()];
+      features[0] = i < 100 ? 1 : -1;
+      pairs.add(new Pair(features, i < 100, false));
+    }
+    Calibration calibration = Calibration.fit(pairs, 0.9);
+    assertThat(calibration.keptAgreement().of()).isEqualTo(100);
+    assertThat(calibration.keptAgreement().share()).isEqualTo(1);
+  }
+
   /** Monotone in the first feature, but no logistic curve: what isotonic regression is for. */
   private static double likely(double[] features) {
     return 0.5 + 0.49 * Math.tanh(2 * features[0] + 1);

@@ -35,6 +35,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -277,6 +278,18 @@ class RemoteScorerTest {
       AttributionResult result = attribute(remote, "exact-loo");
       assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
       assertThat(result.reason()).contains("refuses the prompt with HTTP status 400");
+    }
+  }
+
+  @Test
+  void anAnswerThatIsTooLongIsThatPromptsFaultAndNotAskedForAgain() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      AtomicBoolean first = new AtomicBoolean(true);
+      server.change =
+          answer -> first.getAndSet(false) ? answer.put("padding", "x".repeat(33 << 20)) : answer;
+      AttributionResult result = attribute(remote, "exact-loo");
+      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+      assertThat(result.reason()).contains("longer than 32 MiB");
     }
   }
 

@@ -31,6 +31,21 @@ class ContextPatternTest {
   }
 
   @Test
+  void manyShortTextsOfAPromptGetNoMoreThanOne() throws Exception {
+    ContextPattern pattern = new ContextPattern("((?:a+)+)b");
+    String text = "a".repeat(700);
+    assertThat(pattern.find(text)).isEmpty();
+    ContextPattern.Steps steps = new ContextPattern.Steps();
+    assertThatThrownBy(
+            () -> {
+              for (int i = 0; i < 1000; i++) {
+                pattern.find(text, steps);
+              }
+            })
+        .isInstanceOf(ContextPattern.TooSlowException.class);
+  }
+
+  @Test
   void anOrdinaryPatternIsNotStoppedOnALongText() throws Exception {
     String text = "Context:\n" + "The cat sat. ".repeat(20_000) + "\nQuestion: where?";
     assertThat(new ContextPattern("Context:\\n(.*?)\\nQuestion:").find(text)).hasSize(1);

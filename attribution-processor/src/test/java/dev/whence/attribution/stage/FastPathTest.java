@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
+import dev.whence.attribution.AttributionResult.TokenScore;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.Granularity;
@@ -240,6 +241,43 @@ class FastPathTest {
     }
     assertThat(new Attributor(model, AttributionOptions.DEFAULT).attribute(source).flags())
         .doesNotContain("TEXT_NOT_READ");
+  }
+
+  /** Else a server's odd number would make the judge fail, and with it the response. */
+  @Test
+  void anOddLogProbabilityIsNoFeatureThatTheJudgeRefuses() {
+    AttributionResult odd = withLogProbs(attribute(2048, CONVERSATION), -1e6);
+    Map<String, Double> features = Features.of(odd, CONVERSATION.response());
+    assertThat(features.get("log-prob")).isEqualTo(-1e4);
+    assertThat(Pair.of(features, true, false).features()).hasSize(Features.NAMES.size());
+  }
+
+  private static AttributionResult withLogProbs(AttributionResult of, double logProb) {
+    return new AttributionResult(
+        of.responseId(),
+        of.status(),
+        of.reasonCode(),
+        of.reason(),
+        of.method(),
+        of.scorer(),
+        of.surrogate(),
+        of.promptTokens(),
+        of.responseTokens(),
+        of.endTokenScored(),
+        of.logLikelihood(),
+        of.logLikelihoodWithoutContext(),
+        of.noiseFloor(),
+        of.reasoning(),
+        of.sources(),
+        of.leftOut(),
+        of.groups(),
+        of.statements(),
+        of.matrix(),
+        of.tokens().stream().map(token -> new TokenScore(token.span(), logProb)).toList(),
+        of.flags(),
+        of.retokenizedBranches(),
+        of.truncated(),
+        of.cost());
   }
 
   @Test

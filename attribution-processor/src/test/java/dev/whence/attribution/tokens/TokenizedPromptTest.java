@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.attribution.toy.ToyTokenizer;
+import dev.whence.attribution.toy.WatchedTokenizer;
 import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -175,11 +177,36 @@ class TokenizedPromptTest {
   void severalCutsGiveTheTokensOfWhatIsLeft(
       @ForAll("texts") String text, @ForAll int a, @ForAll int b) {
     Span first = span(text, a, b);
-    Span second = new Span(text.length(), text.length());
-    TokenizedPrompt prompt = windowed(LLAMA3, text);
-    String left = text.substring(0, first.start()) + text.substring(first.end());
-    assertThat(prompt.without(List.of(first, second)).ids()).isEqualTo(LLAMA3.encode(left).ids());
-    assertThat(prompt.textWithout(List.of(first, second))).isEqualTo(left);
+    String rest = text.substring(first.end());
+    Span second = span(rest, b, a).shift(first.end());
+    Span third = new Span(text.length(), text.length());
+    List<Span> cuts = List.of(first, second, third);
+    String left =
+        text.substring(0, first.start())
+            + text.substring(first.end(), second.start())
+            + text.substring(second.end());
+    for (Tokenizer tokenizer : List.of(LLAMA3, GPT2, NONE, PREFIXED)) {
+      TokenizedPrompt prompt = windowed(tokenizer, text);
+      assertThat(prompt.without(cuts).ids()).isEqualTo(tokenizer.encode(left).ids());
+      assertThat(prompt.textWithout(cuts)).isEqualTo(left);
+    }
+  }
+
+  /** Sentences that a caller has marked without the white space between them. */
+  @Test
+  void ofAParagraphInALongPromptOnlyItsSurroundingsAreTokenized() {
+    WatchedTokenizer tokenizer = new WatchedTokenizer(16);
+    String text = "The cat sat on the mat. ".repeat(1000);
+    List<Span> cuts = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      cuts.add(new Span(12_000 + 24 * i, 12_000 + 24 * i + 23));
+    }
+    TokenizedPrompt prompt = windowed(tokenizer, text);
+    int[] whole = tokenizer.encode(prompt.textWithout(cuts)).ids();
+    prompt.without(cuts); // puts the tokenizer to the test
+    int before = tokenizer.characters();
+    assertThat(prompt.without(cuts).ids()).isEqualTo(whole);
+    assertThat(tokenizer.characters() - before).isLessThan(text.length() / 4);
   }
 
   private static void assertWindowIsWhole(Tokenizer tokenizer, String text, int a, int b) {
