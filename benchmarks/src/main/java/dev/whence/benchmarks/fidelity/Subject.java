@@ -21,6 +21,9 @@ import java.util.stream.Collectors;
  * @param way how it gives scores
  */
 record Subject(String name, Origin origin, boolean inNats, Way way) {
+  /** Begins the names of those that run on the proxy, but for the target's pass over all. */
+  static final String AT_PROXY = "proxy: ";
+
   /** Whose a method is. */
   enum Origin {
     /** Whence's own. */
@@ -57,11 +60,11 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
     }
     all.add(theirs("hierarchical, K = 3", MethodOptions.of("hierarchical"), true));
     if (hasProxy) {
-      all.add(theirs("proxy: exact LOO", MethodOptions.of("proxy"), true));
-      all.add(ours("proxy: splice, w = 16", MethodOptions.of("proxy").withOfProxy("splice")));
+      all.add(theirs(AT_PROXY + "exact LOO", MethodOptions.of("proxy"), true));
+      all.add(ours(AT_PROXY + "splice, w = 16", MethodOptions.of("proxy").withOfProxy("splice")));
       all.add(
           ours(
-              "proxy: paragraph-first splice, K = 3",
+              AT_PROXY + "paragraph-first splice, K = 3",
               MethodOptions.of("proxy").withOfProxy("paragraph-splice")));
       all.add(theirs("proxy pruning, k = 6", MethodOptions.of("proxy-pruning"), true));
     }

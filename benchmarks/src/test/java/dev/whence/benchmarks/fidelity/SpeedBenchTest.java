@@ -54,6 +54,11 @@ class SpeedBenchTest {
     double least = exact.seconds().min() / splice.seconds().max();
     double most = exact.seconds().max() / splice.seconds().min();
     assertThat(splice.exactOver().orElseThrow().median()).isBetween(least, most);
+    Row proxied = report.rows().get(5);
+    double with = proxied.naiveOver().orElseThrow().max();
+    proxied.naiveOverRest().ifPresent(rest -> assertThat(rest.max()).isGreaterThan(with));
+    assertThat(splice.naiveOverRest()).isEmpty();
+    assertThat(report.markdown()).contains("without the target's own pass");
     assertThat(report.markdown()).contains("| splice, w = 0 | ", "from 3 evenly spaced sources");
   }
 
