@@ -127,7 +127,17 @@ public final class AvroValues implements AutoCloseable {
       var decoder =
           DecoderFactory.get()
               .binaryDecoder(bytes, HEADER_BYTES, bytes.length - HEADER_BYTES, null);
-      return reader.cast(new SpecificDatumReader<T>(writer, readerSchema).read(null, decoder));
+      T value = reader.cast(new SpecificDatumReader<T>(writer, readerSchema).read(null, decoder));
+      if (!decoder.isEnd()) {
+        // Whatever wrote it did not write by this schema: what was read may be anything.
+        throw new UnreadableException(
+            "UNDECODABLE",
+            "the value of "
+                + bytes.length
+                + " bytes has bytes left over after its Avro of schema id "
+                + id);
+      }
+      return value;
     } catch (IOException
         | AvroRuntimeException
         | ClassCastException

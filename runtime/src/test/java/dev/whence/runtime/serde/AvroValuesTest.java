@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
@@ -24,8 +25,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Whose fault it is that a value can not be read, by what the registry answers. */
 @Timeout(60)
 class AvroValuesTest {
-  /** Of schema id 7: the text "a", and one byte that only a longer schema has. */
-  private static final byte[] VALUE = {0, 0, 0, 0, 7, 2, 'a', 0};
+  /** Of schema id 7: the text "a". */
+  private static final byte[] VALUE = {0, 0, 0, 0, 7, 2, 'a'};
 
   private static final String WRITER =
       "{'type':'record','name':'LlmResponse','namespace':'dev.whence.schemas.avro','fields':["
@@ -34,8 +35,9 @@ class AvroValuesTest {
   private static final String REFERRING =
       WRITER.replace("}]}", "},{'name':'mark','type':'test.Mark'}]}");
 
+  /** Takes no bytes. */
   private static final String REFERRED_TO =
-      "{'type':'fixed','name':'Mark','namespace':'test','size':1}";
+      "{'type':'record','name':'Mark','namespace':'test','fields':[]}";
 
   private static final String REFERENCE = "[{'name':'test.Mark','subject':'mark','version':1}]";
 
@@ -100,6 +102,37 @@ class AvroValuesTest {
   void aSchemaThatIsNoAvroThoughTheRegistrySaysSoIsTheRecordsFault() throws Exception {
     assertThat(unreadable(200, schema("{'type':'strange'}", "[]")).code())
         .isEqualTo("WRONG_SCHEMA");
+  }
+
+  @Test
+  void bytesThatAreLeftOverAreTheRecordsFault() throws Exception {
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give("/schemas/ids/7", 200, schema(WRITER, "[]"));
+      assertThat(read(values, VALUE).getResponseId()).isEqualTo("a");
+      UnreadableException longer =
+          catchThrowableOfType(
+              UnreadableException.class, () -> read(values, with(VALUE, (byte) 0)));
+      assertThat(longer.code()).isEqualTo("UNDECODABLE");
+      assertThat(longer)
+          .hasMessage("the value of 8 bytes has bytes left over after its Avro of schema id 7");
+    }
+  }
+
+  @Test
+  void aFieldAtTheEndThatTheReaderDoesNotKnowIsNotLeftOver() throws Exception {
+    String newer = WRITER.replace("}]}", "},{'name':'newer','type':'string'}]}");
+    byte[] value = with(VALUE, (byte) 4, (byte) 'b', (byte) 'c');
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give("/schemas/ids/7", 200, schema(newer, "[]"));
+      assertThat(read(values, value).getResponseId()).isEqualTo("a");
+      assertThat(
+              catchThrowableOfType(
+                      UnreadableException.class, () -> read(values, with(value, (byte) 0)))
+                  .code())
+          .isEqualTo("UNDECODABLE");
+    }
   }
 
   /** The path of the look-up of an id, with a query that names no soft-deleted ones. */
@@ -224,6 +257,14 @@ class AvroValuesTest {
   }
 
   private static LlmResponse read(AvroValues values) throws UnreadableException {
-    return values.read(VALUE, LlmResponse.class, LlmResponse.getClassSchema());
+    return read(values, VALUE);
+  }
+
+  private static LlmResponse read(AvroValues values, byte[] value) throws UnreadableException {
+    return values.read(value, LlmResponse.class, LlmResponse.getClassSchema());
+  }
+
+  private static byte[] with(byte[] value, byte... more) {
+    return ByteBuffer.allocate(value.length + more.length).put(value).put(more).array();
   }
 }
