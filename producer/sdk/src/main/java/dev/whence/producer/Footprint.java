@@ -3,6 +3,7 @@ package dev.whence.producer;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.PromptMessage;
 import dev.whence.schemas.avro.PromptPart;
+import dev.whence.schemas.avro.ResponseCitation;
 
 /**
  * About how many bytes of memory a response takes: two for each UTF-16 code unit, and a flat rate
@@ -21,12 +22,17 @@ final class Footprint {
             + text(response.getModel())
             + text(response.getReasoning())
             + text(response.getResponse())
+            + text(response.getFinishReason())
             + text(response.getTools())
             + text(response.getConversationId())
             + text(response.getSubjectId())
-            + SPAN * response.getCitations().size();
+            + text(response.getTraceparent());
+    for (ResponseCitation citation : response.getCitations()) {
+      bytes += text(citation.getSegment()) + SPAN;
+    }
     for (PromptMessage message : response.getMessages()) {
-      bytes += text(message.getToolCalls()) + OBJECT;
+      bytes += text(message.getRole()) + text(message.getName()) + OBJECT;
+      bytes += text(message.getToolCalls()) + text(message.getToolCallId());
       for (PromptPart part : message.getParts()) {
         bytes += text(part.getText()) + text(part.getTitle()) + text(part.getUri());
         bytes += text(part.getId()) + OBJECT + SPAN * part.getSources().size();
