@@ -16,7 +16,7 @@ public final class DeliveryException extends RuntimeException {
     INVALID,
     /** It is larger than the topic's records, or than the whole queue. */
     TOO_LARGE,
-    /** Kafka refused it for good. */
+    /** Kafka refused it for good, or its producer failed for good while it had the response. */
     REFUSED
   }
 

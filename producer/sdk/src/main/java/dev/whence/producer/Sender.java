@@ -141,6 +141,7 @@ final class Sender implements Runnable {
       LOG.error("The sending of responses has ended for good: {}", where(e));
     } finally {
       // An error that ends this thread must not leave callers with futures that never complete.
+      givingUp.countDown();
       queue.close();
       for (Pending rest : queue.drain()) {
         failClosed(rest);
@@ -331,12 +332,14 @@ final class Sender implements Runnable {
     return problem instanceof RecordTooLargeException || problem instanceof InvalidTopicException;
   }
 
-  private static Reason reasonOf(Exception problem) {
+  private Reason reasonOf(Exception problem) {
     if (problem instanceof RecordTooLargeException) {
       return Reason.TOO_LARGE;
     }
-    // Closing aborts what is in flight with the bare class.
-    return problem.getClass() == KafkaException.class ? Reason.CLOSED : Reason.REFUSED;
+    // A producer that is closed aborts what is in flight with the bare class, but one that is
+    // replaced does so, too.
+    boolean aborted = problem.getClass() == KafkaException.class;
+    return aborted && givingUp.getCount() == 0 ? Reason.CLOSED : Reason.REFUSED;
   }
 
   private Map<String, byte[]> headers(LlmResponse response) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.producer.DeliveryException.Reason;
+import dev.whence.schemas.avro.LlmResponse;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,6 +40,15 @@ class SenderTest {
 
     List<String> sent() {
       return history().stream().map(ProducerRecord::key).toList();
+    }
+  }
+
+  /** Aborts, on a thread of its own, what it has when it is closed. */
+  private static class Aborter extends Fake {
+    @Override
+    public void close(Duration timeout) {
+      CompletableFuture.runAsync(() -> errorNext(new KafkaException("closed by force"))).join();
+      super.close(timeout);
     }
   }
 
@@ -129,13 +139,12 @@ class SenderTest {
   void aSendThatThrowsAfterItTookTheRecordIsTriedAgainAndFailsNoFuture() throws Exception {
     producers.add(
         0,
-        new Thrower() {
+        new Aborter() {
           @Override
-          public void close(Duration timeout) {
-            // Kafka's thread aborts what it has.
-            CompletableFuture.runAsync(() -> errorNext(new KafkaException("closed by force")))
-                .join();
-            super.close(timeout);
+          public synchronized Future<RecordMetadata> send(
+              ProducerRecord<String, Object> record, Callback callback) {
+            var unused = super.send(record, callback);
+            throw new KafkaException("another request has failed");
           }
         });
     Fake next = producers.get(1);
@@ -172,10 +181,77 @@ class SenderTest {
     assertThat(tally.delivered.sum()).isEqualTo(1);
   }
 
+  /** As with a fatal error in another request: what the producer had in flight is aborted. */
+  @Test
+  void whatAReplacedProducerAbortsIsRefusedAndTold() throws Exception {
+    producers.add(
+        0,
+        new Aborter() {
+          @Override
+          public synchronized Future<RecordMetadata> send(
+              ProducerRecord<String, Object> record, Callback callback) {
+            if (history().isEmpty()) {
+              return super.send(record, callback);
+            }
+            throw new KafkaException("another request has failed");
+          }
+        });
+    Fake next = producers.get(1);
+    try (LogLines log = LogLines.of(Losses.class)) {
+      Pending one = offer("r-0");
+      Pending two = offer("r-1");
+      sender.start();
+      await().atMost(PATIENCE).until(() -> next.sent().size() == 1);
+
+      assertThat(one.delivery()).failsWithin(PATIENCE);
+      assertThat(reasonOf(one.delivery())).isEqualTo(Reason.REFUSED);
+      await().atMost(PATIENCE).until(() -> !log.lines().isEmpty());
+      assertThat(log.lines())
+          .containsExactly(
+              "1 responses are lost since the last such line: REFUSED (KafkaException): 1");
+      assertThat(next.completeNext()).isTrue();
+      assertThat(two.delivery()).succeedsWithin(PATIENCE);
+    }
+  }
+
+  @Test
+  void whatIsAbortedByClosingFailsAsClosed() throws Exception {
+    Fake kafka = new Aborter();
+    producers.add(0, kafka);
+    Pending one = offer("r-0");
+    sender.start();
+    await().atMost(PATIENCE).until(() -> kafka.sent().size() == 1);
+
+    assertThat(sender.close(Duration.ZERO)).isFalse();
+    assertThat(one.delivery()).failsWithin(PATIENCE);
+    assertThat(reasonOf(one.delivery())).isEqualTo(Reason.CLOSED);
+  }
+
+  @Test
+  void aResponseThatCanNotBeSentFailsAloneAndTheSendingGoesOn() throws Exception {
+    Fake kafka = producers.get(0);
+    LlmResponse broken = response("broken");
+    broken.put(LlmResponse.getClassSchema().getField("traceparent").pos(), null);
+    Pending one = offer(broken);
+    Pending two = offer("fine");
+    sender.start();
+    await().atMost(PATIENCE).until(() -> kafka.completeNext());
+
+    assertThat(two.delivery()).succeedsWithin(PATIENCE);
+    assertThat(reasonOf(one.delivery())).isEqualTo(Reason.INVALID);
+    assertThat(kafka.sent()).containsExactly("fine");
+  }
+
   private Pending offer(String id) throws InterruptedException {
-    Pending pending =
-        new Pending(
-            new LlmResponseBuilder().responseId(id).user("q").answer("a", "stop").build(), 100);
+    return offer(response(id));
+  }
+
+  private static LlmResponse response(String id) {
+    return new LlmResponseBuilder().responseId(id).user("q").answer("a", "stop").build();
+  }
+
+  private Pending offer(LlmResponse response) throws InterruptedException {
+    Pending pending = new Pending(response, 100);
     assertThat(queue.offer(pending, Duration.ZERO)).isEqualTo(SendQueue.Offer.ACCEPTED);
     return pending;
   }
