@@ -12,6 +12,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ForwardingAdmin;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
@@ -38,6 +39,9 @@ public final class Clients {
   public static final int LARGEST_REQUEST_BYTES = 96 << 20;
 
   private static final Duration LOOK_UP = Duration.ofSeconds(30);
+
+  /** By themselves producers and admins would wait for brokers that are gone, as they close. */
+  private static final Duration CLOSE = Duration.ofSeconds(5);
 
   private final Connection connection;
 
@@ -122,7 +126,7 @@ public final class Clients {
 
   /**
    * A transactional producer. The id is stable over restarts: {@code initTransactions} of the new
-   * process then ends what the old one left open at once.
+   * process then ends what the old one left open at once. Its {@code close()} is bounded.
    */
   public Producer<byte[], byte[]> transactionalProducer(String transactionalId) {
     Map<String, Object> properties = new HashMap<>();
@@ -141,7 +145,13 @@ public final class Clients {
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, "10000");
     properties.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, LARGEST_REQUEST_BYTES);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 2L * LARGEST_REQUEST_BYTES);
-    return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+    return new KafkaProducer<byte[], byte[]>(
+        properties, new ByteArraySerializer(), new ByteArraySerializer()) {
+      @Override
+      public void close() {
+        close(CLOSE);
+      }
+    };
   }
 
   /**
@@ -172,9 +182,15 @@ public final class Clients {
     }
   }
 
+  /** Its {@code close()} is bounded. */
   public Admin admin() {
     Map<String, Object> properties = new HashMap<>(connection.kafka().values());
     properties.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
-    return Admin.create(properties);
+    return new ForwardingAdmin(properties) {
+      @Override
+      public void close() {
+        close(CLOSE);
+      }
+    };
   }
 }
