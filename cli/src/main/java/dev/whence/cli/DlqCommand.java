@@ -141,20 +141,28 @@ final class DlqCommand implements Runnable {
               + " replayed, "
               + done.replayedBefore()
               + " had been replayed before, "
-              + done.skippedOmitted()
+              + (done.skippedOmitted() + done.tooLarge().size())
               + " can not be replayed");
       out.flush();
-      if (done.skippedOmitted() == 0) {
-        return Whence.DONE;
+      PrintWriter err = spec.commandLine().getErr();
+      for (DeadLetterEntry large : done.tooLarge()) {
+        err.println(
+            "whence: offset "
+                + large.offset()
+                + " of the queue, with "
+                + large.valueBytes()
+                + " bytes, is too large for "
+                + large.topic()
+                + "; raise its max.message.bytes and replay again");
       }
-      spec.commandLine()
-          .getErr()
-          .println(
-              "whence: "
-                  + done.skippedOmitted()
-                  + " can not be replayed: the queue does not hold their values, or they do not say"
-                  + " which topic they came from; 'whence dlq show' lists them");
-      return Whence.FAILED;
+      if (done.skippedOmitted() > 0) {
+        err.println(
+            "whence: "
+                + done.skippedOmitted()
+                + " can not be replayed: the queue does not hold their values, or they do not say"
+                + " which topic they came from; 'whence dlq show' lists them");
+      }
+      return done.skippedOmitted() == 0 && done.tooLarge().isEmpty() ? Whence.DONE : Whence.FAILED;
     }
   }
 }

@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -272,6 +273,29 @@ class ClusterCommandsIT {
     return CommandRun.of(all.toArray(String[]::new));
   }
 
+  @Test
+  void aDeadLetterThatIsTooLargeForItsTopicIsNamed() throws Exception {
+    assertThat(run("large.", "topics", "--create").exit()).isZero();
+    byte[] value = new byte[40_000];
+    new Random(7).nextBytes(value); // zstd makes nothing of it
+    new RawRecords(broker.bootstrapServers())
+        .send(
+            List.of(
+                dead(new Topics("large."), "d-0", "A", value),
+                dead(new Topics("large."), "d-1", "A", new byte[1])));
+    alter("large.responses", "max.message.bytes", "20000");
+
+    CommandRun replay = run("large.", "dlq", "replay");
+    assertThat(replay.exit()).isEqualTo(1);
+    assertThat(replay.out())
+        .containsExactly("1 replayed, 0 had been replayed before, 1 can not be replayed");
+    assertThat(replay.err())
+        .containsExactly(
+            "whence: offset 0 of the queue, with 40000 bytes, is too large for large.responses;"
+                + " raise its max.message.bytes and replay again");
+    assertThat(keys("large.responses")).containsExactly("d-1");
+  }
+
   private static List<String> keys(String topic) {
     return new RawRecords(broker.bootstrapServers())
         .committed(topic).stream()
@@ -280,20 +304,27 @@ class ClusterCommandsIT {
   }
 
   private static ProducerRecord<byte[], byte[]> dead(String key, String code, boolean omitted) {
-    Topics topics = new Topics("dlq.");
-    byte[] bytes = key.getBytes(StandardCharsets.UTF_8);
     byte[] value = ("secret " + key).getBytes(StandardCharsets.UTF_8);
+    ProducerRecord<byte[], byte[]> dead = dead(new Topics("dlq."), key, code, value);
+    if (!omitted) {
+      return dead;
+    }
+    dead.headers()
+        .add(
+            DeadLetterHeaders.OMITTED_BYTES,
+            EventHeader.of(DeadLetterHeaders.OMITTED_BYTES, "1000").value());
+    return new ProducerRecord<>(dead.topic(), null, dead.key(), null, dead.headers());
+  }
+
+  private static ProducerRecord<byte[], byte[]> dead(
+      Topics topics, String key, String code, byte[] value) {
+    byte[] bytes = key.getBytes(StandardCharsets.UTF_8);
     SourceRecord source =
         new SourceRecord(topics.responses().name(), 3, 7, 1, bytes, value, List.of());
-    List<EventHeader> headers =
-        new ArrayList<>(DeadLetterHeaders.of(source, new Failure(code, "why"), 1, "stage"));
-    if (omitted) {
-      headers.add(EventHeader.of(DeadLetterHeaders.OMITTED_BYTES, "1000"));
-    }
     ProducerRecord<byte[], byte[]> dead =
-        new ProducerRecord<>(
-            topics.deadLettersOf(topics.responses()).name(), bytes, omitted ? null : value);
-    headers.forEach(header -> dead.headers().add(header.name(), header.value()));
+        new ProducerRecord<>(topics.deadLettersOf(topics.responses()).name(), bytes, value);
+    DeadLetterHeaders.of(source, new Failure(code, "why"), 1, "stage")
+        .forEach(header -> dead.headers().add(header.name(), header.value()));
     return dead;
   }
 

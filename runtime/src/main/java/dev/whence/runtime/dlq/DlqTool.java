@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
@@ -19,8 +20,11 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.jspecify.annotations.Nullable;
@@ -60,8 +64,16 @@ public final class DlqTool {
     this.queue = new TopicPartition(queue, 0);
   }
 
-  /** What a replay did. */
-  public record Replay(long replayed, long skippedOmitted, long replayedBefore) {}
+  /**
+   * What a replay did.
+   *
+   * @param replayed written back now
+   * @param skippedOmitted that can not be: the queue does not hold their values or their topics
+   * @param replayedBefore by an earlier replay
+   * @param tooLarge that do not fit the topics they came from, and stay in the queue as they were
+   */
+  public record Replay(
+      long replayed, long skippedOmitted, long replayedBefore, List<DeadLetterEntry> tooLarge) {}
 
   /**
    * The records of the queue that pass the filter, in order.
@@ -93,6 +105,7 @@ public final class DlqTool {
    * headers, and how often that was done ({@link Replays}). Each record of the queue is replayed
    * once, however often and whenever this is called or interrupted, since what was replayed is
    * written to the queue in the same transaction. It stays in the queue until retention removes it.
+   * What is too large for its topic keeps nothing else from being replayed.
    *
    * @throws KafkaException if the cluster does not answer, there is no such topic, another replay
    *     of the queue started meanwhile, or somebody's transaction on the queue does not end
@@ -125,7 +138,7 @@ public final class DlqTool {
             }
           });
       batches.write();
-      return new Replay(batches.written, counts[0], counts[1]);
+      return new Replay(batches.written, counts[0], counts[1], List.copyOf(batches.tooLarge));
     }
   }
 
@@ -188,11 +201,14 @@ public final class DlqTool {
     }
   }
 
+  /** A dead letter, and what is written back of it. */
+  private record Original(DeadLetterEntry entry, ProducerRecord<byte[], byte[]> record) {}
+
   /** Collects records until they are enough for a transaction. */
   private final class Batches {
     private final Producer<byte[], byte[]> producer;
-    private final List<ProducerRecord<byte[], byte[]>> originals = new ArrayList<>();
-    private ReplayedOffsets offsets = new ReplayedOffsets();
+    private final List<DeadLetterEntry> tooLarge = new ArrayList<>();
+    private List<Original> originals = new ArrayList<>();
     private long bytes;
     private long written;
 
@@ -210,8 +226,7 @@ public final class DlqTool {
       for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers(record)))) {
         original.headers().add(new RecordHeader(header.name(), header.value()));
       }
-      originals.add(original);
-      offsets.add(record.offset());
+      originals.add(new Original(entry, original));
       bytes += size;
     }
 
@@ -223,23 +238,70 @@ public final class DlqTool {
     }
 
     void write() {
-      if (originals.isEmpty()) {
-        return;
+      while (!originals.isEmpty()) {
+        List<Original> fitting = commit();
+        if (fitting.size() == originals.size()) {
+          written += originals.size();
+          fitting = List.of();
+        }
+        originals = new ArrayList<>(fitting);
       }
-      producer.beginTransaction();
-      for (ProducerRecord<byte[], byte[]> original : originals) {
-        var unused = producer.send(original);
-      }
-      ProducerRecord<byte[], byte[]> mark =
-          new ProducerRecord<byte[], byte[]>(queue.topic(), queue.partition(), null, null);
-      EventHeader done = EventHeader.of(DeadLetterHeaders.REPLAYED, offsets.toString());
-      mark.headers().add(new RecordHeader(done.name(), done.value()));
-      var unused = producer.send(mark);
-      producer.commitTransaction();
-      written += originals.size();
-      originals.clear();
-      offsets = new ReplayedOffsets();
       bytes = 0;
+    }
+
+    /**
+     * Writes all originals, or none if some are too large: only the brokers know, since it is what
+     * they are compressed to that counts.
+     *
+     * @return those that are not
+     */
+    private List<Original> commit() {
+      List<Future<RecordMetadata>> sent = new ArrayList<>();
+      producer.beginTransaction();
+      try {
+        ReplayedOffsets offsets = new ReplayedOffsets();
+        for (Original original : originals) {
+          sent.add(producer.send(original.record()));
+          offsets.add(original.entry().offset());
+        }
+        ProducerRecord<byte[], byte[]> mark =
+            new ProducerRecord<byte[], byte[]>(queue.topic(), queue.partition(), null, null);
+        EventHeader done = EventHeader.of(DeadLetterHeaders.REPLAYED, offsets.toString());
+        mark.headers().add(new RecordHeader(done.name(), done.value()));
+        var unused = producer.send(mark);
+      } catch (KafkaException e) {
+        producer.flush();
+        if (sent.stream().noneMatch(DlqTool::isTooLarge)) {
+          throw e;
+        } // else it says that one before it has failed
+      }
+      producer.flush();
+      List<Original> fitting = new ArrayList<>();
+      for (int i = 0; i < originals.size(); i++) {
+        if (i < sent.size() && isTooLarge(sent.get(i))) {
+          tooLarge.add(originals.get(i).entry());
+        } else {
+          fitting.add(originals.get(i));
+        }
+      }
+      if (fitting.size() == originals.size()) {
+        producer.commitTransaction();
+      } else {
+        producer.abortTransaction();
+      }
+      return fitting;
+    }
+  }
+
+  /** Of a record that was flushed. */
+  private static boolean isTooLarge(Future<RecordMetadata> sent) {
+    try {
+      var unused = sent.get();
+      return false;
+    } catch (ExecutionException e) {
+      return e.getCause() instanceof RecordTooLargeException;
+    } catch (InterruptedException e) {
+      throw new InterruptException(e);
     }
   }
 

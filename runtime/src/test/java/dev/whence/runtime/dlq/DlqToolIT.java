@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -167,13 +168,13 @@ class DlqToolIT {
     assertThat(shown.get(3).valueBytes()).isEqualTo(7);
     assertThat(shown).noneMatch(DeadLetterEntry::replayed);
 
-    assertThat(tool.replay(code("B"))).isEqualTo(new DlqTool.Replay(2, 0, 0));
-    assertThat(tool.replay(code("B"))).isEqualTo(new DlqTool.Replay(0, 0, 2));
+    assertThat(tool.replay(code("B"))).isEqualTo(replay(2, 0, 0));
+    assertThat(tool.replay(code("B"))).isEqualTo(replay(0, 0, 2));
     assertThat(tool.show(DeadLetterFilter.ALL))
         .extracting(DeadLetterEntry::replayed)
         .containsExactly(false, false, false, false, true, true);
-    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(4, 0, 2));
-    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(0, 0, 6));
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(4, 0, 2));
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(0, 0, 6));
 
     List<ConsumerRecord<byte[], byte[]>> replayed = read(topics.responses().name());
     assertThat(replayed)
@@ -201,7 +202,7 @@ class DlqToolIT {
       }
     }
     DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
-    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(3, 0, 0));
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(3, 0, 0));
     // What offsets.retention.minutes does after seven days.
     try (Admin admin = clients.admin()) {
       List<String> groups =
@@ -209,7 +210,7 @@ class DlqToolIT {
       admin.deleteConsumerGroups(groups).all().get();
     }
     assertThat(tool.show(DeadLetterFilter.ALL)).hasSize(3).allMatch(DeadLetterEntry::replayed);
-    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(0, 0, 3));
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(0, 0, 3));
     assertThat(read(own.responses().name())).hasSize(3);
   }
 
@@ -226,7 +227,7 @@ class DlqToolIT {
       assertThatThrownBy(() -> replay.get(2, TimeUnit.SECONDS))
           .isInstanceOf(TimeoutException.class);
       worker.commitTransaction();
-      assertThat(replay.get(20, TimeUnit.SECONDS)).isEqualTo(new DlqTool.Replay(1, 0, 0));
+      assertThat(replay.get(20, TimeUnit.SECONDS)).isEqualTo(replay(1, 0, 0));
     }
   }
 
@@ -242,7 +243,36 @@ class DlqToolIT {
       }
     }
     DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
-    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(new DlqTool.Replay(count, 0, 0));
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(count, 0, 0));
+  }
+
+  @Test
+  void aDeadLetterThatNoLongerFitsItsTopicStaysAndKeepsNoOtherFromBeingReplayed()
+      throws Exception {
+    Topics own = created("small.");
+    byte[] large = new byte[40_000];
+    new Random(7).nextBytes(large); // zstd makes nothing of it
+    try (Producer<byte[], byte[]> producer = producer()) {
+      for (int i = 0; i < 5; i++) {
+        producer.send(dead(own, i, i == 1 || i == 3 ? large : bytes("v" + i))).get();
+      }
+    }
+    alter(own.responses().name(), "max.message.bytes", "20000");
+    DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
+    DlqTool.Replay done = tool.replay(DeadLetterFilter.ALL);
+    assertThat(done.replayed()).isEqualTo(3);
+    assertThat(done.tooLarge()).extracting(DeadLetterEntry::sourceOffset).containsExactly(101L, 103L);
+    assertThat(tool.show(DeadLetterFilter.ALL))
+        .extracting(DeadLetterEntry::replayed)
+        .containsExactly(true, false, true, false, true);
+    assertThat(tool.replay(DeadLetterFilter.ALL))
+        .isEqualTo(new DlqTool.Replay(0, 0, 3, done.tooLarge()));
+
+    alter(own.responses().name(), "max.message.bytes", "100000");
+    assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(2, 0, 3));
+    assertThat(read(own.responses().name()))
+        .extracting(record -> text(record.key()))
+        .containsExactlyInAnyOrder("k0", "k1", "k2", "k3", "k4");
   }
 
   @Test
@@ -252,6 +282,10 @@ class DlqToolIT {
         .hasMessageContaining("there is no topic whence.dlq.nowhere");
     assertThatThrownBy(() -> tool.replay(DeadLetterFilter.ALL))
         .hasMessageContaining("there is no topic whence.dlq.nowhere");
+  }
+
+  private static DlqTool.Replay replay(long replayed, long omitted, long before) {
+    return new DlqTool.Replay(replayed, omitted, before, List.of());
   }
 
   private Topics created(String prefix) {
