@@ -344,6 +344,17 @@ final class Holding {
     return all;
   }
 
+  /** Those of these candidates that this member still owns, in order. */
+  List<BatchRun.Candidate> stillOwned(List<BatchRun.Candidate> candidates) {
+    return candidates.stream()
+        .filter(
+            candidate -> {
+              Held held = partitions.get(candidate.partition());
+              return held != null && held.holds(candidate.record());
+            })
+        .toList();
+  }
+
   /** Those of these records that this member still owns, by partition, in order. */
   Map<TopicPartition, List<Finished>> stillOwned(Map<TopicPartition, List<Finished>> finished) {
     Map<TopicPartition, List<Finished>> owned = new LinkedHashMap<>(finished);

@@ -406,7 +406,12 @@ final class Session {
     if (!commitBegun(candidates)) {
       return;
     }
-    BatchRun run = batches.apply(candidates);
+    // Polls between two tries of that may have told of partitions that went.
+    List<BatchRun.Candidate> owned = holding.stillOwned(candidates);
+    if (owned.isEmpty()) {
+      return;
+    }
+    BatchRun run = batches.apply(owned);
     running = Optional.of(run);
     CompletableFuture<BatchRun.Ended> future = model.submit(run::run);
     try {
