@@ -6,6 +6,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -26,8 +27,10 @@ public final class WorkerMetrics {
   private final Timer endToEnd;
   private final Timer commitTime;
   private final DistributionSummary batchRecords;
-  private final AtomicLong lag = new AtomicLong();
   private final AtomicLong held = new AtomicLong();
+
+  /** NaN where it is not known. */
+  private volatile double lag = Double.NaN;
 
   public WorkerMetrics(MeterRegistry registry, String stage) {
     this.registry = registry;
@@ -48,8 +51,8 @@ public final class WorkerMetrics {
             .description("records per batch")
             .tag("stage", stage)
             .register(registry);
-    Gauge.builder("whence.queue.lag", lag, AtomicLong::doubleValue)
-        .description("records not yet read, over the assigned partitions")
+    Gauge.builder("whence.queue.lag", this, metrics -> metrics.lag)
+        .description("records not yet committed, over the assigned partitions; NaN if not known")
         .tag("stage", stage)
         .register(registry);
     Gauge.builder("whence.records.held", held, AtomicLong::doubleValue)
@@ -117,8 +120,14 @@ public final class WorkerMetrics {
     expired.increment((double) offsets);
   }
 
-  public void queue(long lagRecords, long heldRecords) {
-    lag.set(lagRecords);
+  /**
+   * What waits in the assigned partitions.
+   *
+   * @param unreadRecords behind what was read; empty if that is not known
+   * @param heldRecords read and not yet committed
+   */
+  public void queue(OptionalLong unreadRecords, long heldRecords) {
+    lag = unreadRecords.isPresent() ? unreadRecords.getAsLong() + heldRecords : Double.NaN;
     held.set(heldRecords);
   }
 }

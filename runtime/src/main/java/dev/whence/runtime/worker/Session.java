@@ -93,6 +93,7 @@ final class Session {
   private final CarefulReading careful;
   private final BrokerWatch brokers;
   private final StalledPartitions stalled;
+  private final QueueLag lag;
   private Optional<BatchRun> running = Optional.empty();
 
   /** Whether this session may still have records; its consumer's end changes nothing for others. */
@@ -122,6 +123,7 @@ final class Session {
       CarefulReading careful,
       BrokerWatch brokers,
       StalledPartitions stalled,
+      QueueLag lag,
       OwnMarks marks,
       TransactionHook hook,
       java.util.function.Consumer<Set<Integer>> onAssignment,
@@ -158,6 +160,7 @@ final class Session {
     this.careful = careful;
     this.brokers = brokers;
     this.stalled = stalled;
+    this.lag = lag;
   }
 
   /** Lets a poll return early. Any thread. */
@@ -724,15 +727,7 @@ final class Session {
       return;
     }
     lagKnownAt = now;
-    long lag = 0;
-    for (TopicPartition partition : consumer.assignment()) {
-      try {
-        lag += consumer.currentLag(partition).orElse(0);
-      } catch (IllegalStateException e) {
-        LOG.debug("{} is no longer assigned", partition);
-      }
-    }
-    metrics.queue(lag + holding.size(), holding.size());
+    metrics.queue(lag.unread(holding::after), holding.size());
   }
 
   private static Duration min(Duration a, Duration b) {

@@ -214,7 +214,8 @@ final class StalledPartitions {
         member.generationId());
   }
 
-  private static Optional<Long> end(
+  /** What was answered about a partition, if it was. */
+  static Optional<Long> end(
       Map<TopicPartition, KafkaFuture<Long>> answers, TopicPartition partition) {
     KafkaFuture<Long> answer = answers.get(partition);
     if (answer == null || answer.isCompletedExceptionally()) {

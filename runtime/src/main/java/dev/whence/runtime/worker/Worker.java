@@ -49,6 +49,7 @@ public final class Worker implements AutoCloseable {
 
   private static final Duration ASK_BROKERS = Duration.ofSeconds(5);
   private static final Duration ASK_FOR_ENDS = Duration.ofSeconds(10);
+  private static final Duration ASK_FOR_LAG = Duration.ofSeconds(5);
   private static final Duration BROKERS_SILENT = Duration.ofSeconds(15);
   private static final String PART = "worker";
 
@@ -339,6 +340,8 @@ public final class Worker implements AutoCloseable {
                 new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
+                new QueueLag(
+                    consumer, read -> stableEnds(admin, read), ASK_FOR_LAG, System::nanoTime),
                 marks,
                 hook,
                 this::assigned,

@@ -14,6 +14,8 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
@@ -57,6 +59,51 @@ class WorkerClientsIT {
     assertThat(bench.read(topics.out()))
         .noneMatch(record -> WorkerBench.text(record.value()).startsWith("FAILED"));
     assertThat(bench.counts(topics.dlq())).isEmpty();
+  }
+
+  /** Nothing is fetched then, which is how a consumer learns what there is. */
+  @ParameterizedTest
+  @EnumSource(GroupProtocol.class)
+  void theLagGrowsWithWhatComesWhileABatchRuns(GroupProtocol protocol) throws Exception {
+    WorkerBench bench = WorkerBench.shared();
+    Topics topics = bench.topics();
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch goesOn = new CountDownLatch(1);
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              begun.countDown();
+              try {
+                goesOn.await();
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    bench.produce(topics, 1, i -> WorkerBench.bytes("v" + i));
+    try (RunningWorker worker = RunningWorker.start(bench, topics, protocol, "a", stage)) {
+      try {
+        assertThat(begun.await(60, TimeUnit.SECONDS)).isTrue();
+        // A fetch that was under way may still have told of the first ones.
+        for (int all = 41; all <= 121; all += 40) {
+          int expected = all;
+          bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+          await()
+              .atMost(Duration.ofSeconds(30))
+              .untilAsserted(() -> assertThat(lag(worker)).isEqualTo(expected));
+        }
+      } finally {
+        goesOn.countDown();
+      }
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(() -> assertThat(lag(worker)).isZero());
+    }
+  }
+
+  private static double lag(RunningWorker worker) {
+    return worker.meters.get("whence.queue.lag").gauge().value();
   }
 
   /** One comes alone, as it does where traffic is slow, and the others later. */
