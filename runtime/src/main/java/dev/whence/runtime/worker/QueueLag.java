@@ -58,7 +58,9 @@ final class QueueLag {
   OptionalLong unread(Function<TopicPartition, Optional<Long>> readTo) {
     Set<TopicPartition> assigned = consumer.assignment();
     if (asked.values().stream().allMatch(KafkaFuture::isDone)) {
-      asked.keySet().forEach(one -> StalledPartitions.end(asked, one).ifPresent(e -> ends.put(one, e)));
+      asked
+          .keySet()
+          .forEach(one -> StalledPartitions.end(asked, one).ifPresent(e -> ends.put(one, e)));
       asked = Map.of();
       if (!assigned.isEmpty() && now.getAsLong() - askedAt >= every.toNanos()) {
         askedAt = now.getAsLong();

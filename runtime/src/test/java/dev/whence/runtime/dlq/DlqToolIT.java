@@ -247,8 +247,7 @@ class DlqToolIT {
   }
 
   @Test
-  void aDeadLetterThatNoLongerFitsItsTopicStaysAndKeepsNoOtherFromBeingReplayed()
-      throws Exception {
+  void aDeadLetterThatNoLongerFitsItsTopicStaysAndKeepsNoOtherFromBeingReplayed() throws Exception {
     Topics own = created("small.");
     byte[] large = new byte[40_000];
     new Random(7).nextBytes(large); // zstd makes nothing of it
@@ -261,7 +260,9 @@ class DlqToolIT {
     DlqTool tool = new DlqTool(clients, own.deadLettersOf(own.responses()).name());
     DlqTool.Replay done = tool.replay(DeadLetterFilter.ALL);
     assertThat(done.replayed()).isEqualTo(3);
-    assertThat(done.tooLarge()).extracting(DeadLetterEntry::sourceOffset).containsExactly(101L, 103L);
+    assertThat(done.tooLarge())
+        .extracting(DeadLetterEntry::sourceOffset)
+        .containsExactly(101L, 103L);
     assertThat(tool.show(DeadLetterFilter.ALL))
         .extracting(DeadLetterEntry::replayed)
         .containsExactly(true, false, true, false, true);

@@ -20,8 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(120)
 class ClientsIT {
   @Test
-  void aProducerWhoseBrokersWentInATransactionClosesSoon(@TempDir Path directory)
-      throws Exception {
+  void aProducerWhoseBrokersWentInATransactionClosesSoon(@TempDir Path directory) throws Exception {
     Producer<byte[], byte[]> producer;
     try (EmbeddedBroker broker = EmbeddedBroker.open(directory)) {
       Clients clients = new Clients(Connection.of(broker.bootstrapServers(), "http://unused:1"));

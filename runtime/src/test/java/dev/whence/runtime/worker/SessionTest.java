@@ -92,8 +92,7 @@ class SessionTest {
               new BrokerWatch(admin, health, Duration.ofSeconds(60), Duration.ofMillis(10)),
               new StalledPartitions(
                   consumer, read -> Map.of(), Duration.ofSeconds(60), new HashMap<>(), health),
-              new QueueLag(
-                  consumer, read -> Map.of(), Duration.ofSeconds(60), System::nanoTime),
+              new QueueLag(consumer, read -> Map.of(), Duration.ofSeconds(60), System::nanoTime),
               new OwnMarks(),
               TransactionHook.NONE,
               assigned -> {},

@@ -96,9 +96,7 @@ class WorkerClientsIT {
       } finally {
         goesOn.countDown();
       }
-      await()
-          .atMost(Duration.ofSeconds(30))
-          .untilAsserted(() -> assertThat(lag(worker)).isZero());
+      await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(lag(worker)).isZero());
     }
   }
 
