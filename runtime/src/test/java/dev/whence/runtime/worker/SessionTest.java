@@ -38,7 +38,7 @@ class SessionTest {
 
   @Test
   void recordsOfAPartitionThatWentWhileTheyWereSaidToBeBegunAreNotRun() {
-    Group consumer = new Group(List.of(STAYS));
+    Group consumer = new Group(List.of(List.of(STAYS)));
     assertThatThrownBy(() -> run(consumer)).isInstanceOf(WouldRun.class);
     assertThat(run).extracting(BatchRun.Candidate::partition).containsExactly(STAYS, STAYS);
   }
@@ -46,7 +46,7 @@ class SessionTest {
   /** Its records come again: they may be another member's by now, and done. */
   @Test
   void norAreThoseOfOneThatWentAndCameBack() {
-    Group consumer = new Group(List.of(STAYS), List.of(GOES, STAYS));
+    Group consumer = new Group(List.of(List.of(STAYS), List.of(GOES, STAYS)));
     assertThatThrownBy(() -> run(consumer)).isInstanceOf(WouldRun.class);
     assertThat(run).extracting(BatchRun.Candidate::partition).containsExactly(STAYS, STAYS);
   }
@@ -104,12 +104,11 @@ class SessionTest {
   /** Gives two partitions with two records each; a commit finds that the group rebalances. */
   private static final class Group extends MockConsumer<byte[], byte[]> {
     private final List<List<TopicPartition>> next;
-    private boolean committed;
+    private boolean refused;
 
-    @SafeVarargs
-    Group(List<TopicPartition>... next) {
+    Group(List<List<TopicPartition>> next) {
       super("none");
-      this.next = List.of(next);
+      this.next = next;
       updateBeginningOffsets(Map.of(GOES, 0L, STAYS, 0L));
       schedulePollTask(
           () -> {
@@ -133,8 +132,8 @@ class SessionTest {
     public synchronized void commitSync(
         Map<TopicPartition, OffsetAndMetadata> offsets, Duration timeout) {
       boolean begun = offsets.values().stream().anyMatch(one -> !one.metadata().isEmpty());
-      if (begun && !committed) {
-        committed = true;
+      if (begun && !refused) {
+        refused = true;
         schedulePollTask(() -> next.forEach(this::rebalance));
         throw new RebalanceInProgressException("a member has joined");
       }
