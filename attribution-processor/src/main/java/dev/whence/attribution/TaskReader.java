@@ -93,7 +93,8 @@ final class TaskReader {
     refuseCharacters(prompt.text(), conversation.response());
     int endToken = endToken(tokenizer, prompt, conversation);
     TokenizedResponse response =
-        TokenizedResponse.of(tokenizer, conversation.response(), endToken, List.of());
+        TokenizedResponse.of(
+            tokenizer, prompt.text(), conversation.response(), endToken, List.of());
     if (response.length() == 0) {
       throw new NotScorableException(
           Refusal.EMPTY_RESPONSE, "The response is empty and no end token is scored.");

@@ -353,7 +353,8 @@ public final class ExactBench {
       if (of.tokens.length == 0) {
         RenderedPrompt prompt = scorer.template().render(conversation);
         int[] before = scorer.tokenizer().encode(prompt.text()).ids();
-        int[] response = scorer.tokenizer().encode(conversation.response()).ids();
+        int[] response =
+            scorer.tokenizer().encodeContinuation(prompt.text(), conversation.response()).ids();
         of.tokens = IntStream.concat(Arrays.stream(before), Arrays.stream(response)).toArray();
         of.scored = response.length;
       }

@@ -32,7 +32,8 @@ final class TokenIds {
    */
   static String write(Scorer scorer, Conversation conversation, AttributionResult result) {
     RenderedPrompt prompt = scorer.template().render(conversation);
-    int[] answer = scorer.tokenizer().encode(conversation.response()).ids();
+    int[] answer =
+        scorer.tokenizer().encodeContinuation(prompt.text(), conversation.response()).ids();
     if (result.endTokenScored()) {
       int end = scorer.tokenizer().idOf(prompt.endToken());
       answer = IntStream.concat(Arrays.stream(answer), IntStream.of(end)).toArray();

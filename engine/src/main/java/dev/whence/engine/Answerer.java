@@ -3,6 +3,7 @@ package dev.whence.engine;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.Tokenizer;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -37,10 +38,25 @@ public final class Answerer {
     if (!rendered.endToken().isEmpty() && tokenizer.idOf(rendered.endToken()) >= 0) {
       endTokens.add(tokenizer.idOf(rendered.endToken()));
     }
-    int[] ids =
-        generator.generate(tokenizer.encode(rendered.text()).ids(), maxNewTokens, endTokens);
+    int[] before = tokenizer.encode(rendered.text()).ids();
+    int[] ids = generator.generate(before, maxNewTokens, endTokens);
     boolean ended = ids.length > 0 && endTokens.contains(ids[ids.length - 1]);
+    int[] said = ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
     return prompt.answeredBy(
-        scorer.description().model(), tokenizer.decode(ids, true), ended ? "stop" : "length");
+        scorer.description().model(), text(tokenizer, before, said), ended ? "stop" : "length");
+  }
+
+  /**
+   * The text of tokens behind a prompt. Decoded apart from it they would lose a leading space where
+   * the tokenizer puts one before every text.
+   */
+  static String text(Tokenizer tokenizer, int[] prompt, int[] ids) {
+    int[] whole = Arrays.copyOf(prompt, prompt.length + ids.length);
+    System.arraycopy(ids, 0, whole, prompt.length, ids.length);
+    String before = tokenizer.decode(prompt, true);
+    String text = tokenizer.decode(whole, true);
+    return text.startsWith(before)
+        ? text.substring(before.length())
+        : tokenizer.decode(ids, true); // the decoder wrote the prompt otherwise
   }
 }

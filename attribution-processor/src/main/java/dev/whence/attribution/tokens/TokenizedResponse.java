@@ -48,14 +48,15 @@ public final class TokenizedResponse {
   /**
    * Encodes a response apart from its prompt, as generation did.
    *
+   * @param prompt the text before it
    * @param response the answer's text
    * @param endToken id of the token that ended the turn, or -1 if none is scored
    * @param statements sorted, disjoint ranges of the response; an empty list stands for one
    *     statement that is the whole response
    */
   public static TokenizedResponse of(
-      Tokenizer tokenizer, String response, int endToken, List<Span> statements) {
-    Encoding encoding = tokenizer.encode(response);
+      Tokenizer tokenizer, String prompt, String response, int endToken, List<Span> statements) {
+    Encoding encoding = tokenizer.encodeContinuation(prompt, response);
     int length = encoding.length() + (endToken >= 0 ? 1 : 0);
     int[] ids = Arrays.copyOf(encoding.ids(), length);
     List<Span> spans = new ArrayList<>(length);

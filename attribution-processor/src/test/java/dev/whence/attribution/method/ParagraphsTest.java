@@ -34,7 +34,7 @@ class ParagraphsTest {
     ScoringTask task =
         new ScoringTask(
             new TokenizedPrompt(tokenizer, TEXT, new CutWindow(), Optional.empty()),
-            TokenizedResponse.of(tokenizer, "One.", -1, List.of()),
+            TokenizedResponse.of(tokenizer, "", "One.", -1, List.of()),
             List.of(
                 source(0, 5, 0),
                 source(5, 5, 0),

@@ -33,7 +33,7 @@ class TokenizedResponseTest {
     List<Span> statements = List.of(new Span(0, 3), new Span(1_000_003, 1_000_006));
     TokenizedResponse tokens =
         assertTimeoutPreemptively(
-            Duration.ofSeconds(60), () -> TokenizedResponse.of(bytes, response, -1, statements));
+            Duration.ofSeconds(60), () -> TokenizedResponse.of(bytes, "", response, -1, statements));
     assertThat(tokens.tokensByStatement()).containsExactly(3, 1_000_003);
   }
 
@@ -41,7 +41,7 @@ class TokenizedResponseTest {
   void aTokenBelongsToTheStatementOfItsFirstVisibleCharacter() {
     String response = "It ran. It sat.";
     List<Span> statements = List.of(new Span(0, 8), new Span(8, 15));
-    TokenizedResponse tokens = TokenizedResponse.of(TOKENIZER, response, -1, statements);
+    TokenizedResponse tokens = TokenizedResponse.of(TOKENIZER, "", response, -1, statements);
     double[] sums = tokens.byStatement(powers(tokens.length()));
     // " It" begins with a space of the first statement, but its first letter is of the second.
     int second = 0;
@@ -60,7 +60,7 @@ class TokenizedResponseTest {
   void theEndTokenBelongsToTheLastStatementAndStandsAtTheEnd() {
     int end = TOKENIZER.idOf("<|end|>");
     TokenizedResponse tokens =
-        TokenizedResponse.of(TOKENIZER, "It ran.", end, List.of(new Span(0, 7)));
+        TokenizedResponse.of(TOKENIZER, "", "It ran.", end, List.of(new Span(0, 7)));
     assertThat(tokens.hasEndToken()).isTrue();
     assertThat(tokens.ids()[tokens.length() - 1]).isEqualTo(end);
     assertThat(tokens.spans().get(tokens.length() - 1)).isEqualTo(new Span(7, 7));
@@ -69,7 +69,7 @@ class TokenizedResponseTest {
   @Test
   void anEmptyResponseWithAnEndTokenIsOneStatement() {
     TokenizedResponse tokens =
-        TokenizedResponse.of(TOKENIZER, "", TOKENIZER.idOf("<|end|>"), List.of());
+        TokenizedResponse.of(TOKENIZER, "", "", TOKENIZER.idOf("<|end|>"), List.of());
     assertThat(tokens.length()).isEqualTo(1);
     assertThat(tokens.statements()).containsExactly(new Span(0, 0));
     assertThat(tokens.byStatement(new double[] {-2})).containsExactly(-2);
@@ -80,6 +80,7 @@ class TokenizedResponseTest {
     TokenizedResponse tokens =
         TokenizedResponse.of(
             TOKENIZER,
+            "",
             response,
             stopped ? TOKENIZER.idOf("<|end|>") : -1,
             new Partitioner().sentences(response));

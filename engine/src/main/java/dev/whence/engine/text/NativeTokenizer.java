@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The Hugging Face tokenizers library behind {@link Tokenizer}.
@@ -29,6 +31,11 @@ import java.util.Set;
  */
 public final class NativeTokenizer implements Tokenizer {
   private final HuggingFaceTokenizer tokenizer;
+  private final Optional<SpacePrefix> spacePrefix;
+
+  /** The same without the space before a text, if there is one. */
+  private final @Nullable HuggingFaceTokenizer withoutPrefix;
+
   private final Map<String, Integer> addedIds;
   private final Set<Integer> special;
   private final Map<String, Integer> vocabulary;
@@ -37,12 +44,16 @@ public final class NativeTokenizer implements Tokenizer {
 
   private NativeTokenizer(
       HuggingFaceTokenizer tokenizer,
+      Optional<SpacePrefix> spacePrefix,
+      @Nullable HuggingFaceTokenizer withoutPrefix,
       Map<String, Integer> vocabulary,
       Map<String, Integer> addedIds,
       Set<Integer> special,
       int size,
       int longest) {
     this.tokenizer = tokenizer;
+    this.spacePrefix = spacePrefix;
+    this.withoutPrefix = withoutPrefix;
     this.vocabulary = vocabulary;
     this.addedIds = addedIds;
     this.special = special;
@@ -97,8 +108,27 @@ public final class NativeTokenizer implements Tokenizer {
     bare.putNull("post_processor");
     bare.putNull("truncation");
     bare.putNull("padding");
+    Optional<SpacePrefix> spacePrefix = SpacePrefix.of(object);
+    HuggingFaceTokenizer whole = library(bare, origin);
     return new NativeTokenizer(
-        library(bare, origin), vocabulary, added, special, size, LongestToken.of(object));
+        whole,
+        spacePrefix,
+        spacePrefix.isPresent() ? withoutPrefix(whole, bare, origin) : null,
+        vocabulary,
+        added,
+        special,
+        size,
+        LongestToken.of(object));
+  }
+
+  private static HuggingFaceTokenizer withoutPrefix(
+      HuggingFaceTokenizer whole, ObjectNode json, String origin) {
+    try {
+      return library(SpacePrefix.removed(json), origin);
+    } catch (EngineException e) {
+      whole.close();
+      throw e;
+    }
   }
 
   private static int put(
@@ -135,6 +165,16 @@ public final class NativeTokenizer implements Tokenizer {
 
   @Override
   public Encoding encode(String text) {
+    return encode(tokenizer, text);
+  }
+
+  @Override
+  public Encoding encodeContinuation(String prompt, String text) {
+    boolean bare = spacePrefix.isPresent() && !spacePrefix.get().standsBetween(prompt, text);
+    return encode(bare && withoutPrefix != null ? withoutPrefix : tokenizer, text);
+  }
+
+  private static Encoding encode(HuggingFaceTokenizer tokenizer, String text) {
     String whole = withoutLoneSurrogates(text);
     ai.djl.huggingface.tokenizers.Encoding encoding = tokenizer.encode(whole, false, false);
     long[] longs = encoding.getIds();
@@ -270,5 +310,8 @@ public final class NativeTokenizer implements Tokenizer {
   @Override
   public void close() {
     tokenizer.close();
+    if (withoutPrefix != null) {
+      withoutPrefix.close();
+    }
   }
 }

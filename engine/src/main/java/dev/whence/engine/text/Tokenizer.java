@@ -8,6 +8,17 @@ public interface Tokenizer extends AutoCloseable {
    */
   Encoding encode(String text);
 
+  /**
+   * Encodes a text that stands behind a prompt, apart from it, as a model generated it: without the
+   * space that the tokenizer may put before a text of its own, unless the model can only have
+   * generated that space ({@code SpacePrefix} says when).
+   *
+   * @param prompt all that stands before it
+   */
+  default Encoding encodeContinuation(String prompt, String text) {
+    return encode(text);
+  }
+
   /** The text of the tokens, special tokens left out on request. */
   String decode(int[] ids, boolean skipSpecialTokens);
 

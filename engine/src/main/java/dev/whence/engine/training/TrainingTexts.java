@@ -173,7 +173,7 @@ public final class TrainingTexts {
   public Example conversation(Conversation conversation) {
     RenderedPrompt prompt = template.render(conversation);
     int[] before = tokenizer.encode(prompt.text()).ids();
-    int[] answer = tokenizer.encode(conversation.response()).ids();
+    int[] answer = tokenizer.encodeContinuation(prompt.text(), conversation.response()).ids();
     boolean whole = List.of("", "stop").contains(conversation.finishReason());
     int end = whole && !prompt.endToken().isEmpty() ? tokenizer.idOf(prompt.endToken()) : -1;
     int[] tokens = Arrays.copyOf(before, before.length + answer.length + (end < 0 ? 0 : 1));

@@ -78,7 +78,8 @@ public final class EngineJudge implements Judge {
   private static Scored conversation(LocalScorer scorer, Conversation conversation) {
     RenderedPrompt prompt = scorer.template().render(conversation);
     int[] before = scorer.tokenizer().encode(prompt.text()).ids();
-    int[] answer = scorer.tokenizer().encode(conversation.response()).ids();
+    int[] answer =
+        scorer.tokenizer().encodeContinuation(prompt.text(), conversation.response()).ids();
     int end =
         "stop".equals(conversation.finishReason()) && !prompt.endToken().isEmpty()
             ? scorer.tokenizer().idOf(prompt.endToken())
