@@ -5,11 +5,17 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Jinja2's filters, and tojson as transformers has it. */
 final class Filters {
+  private static final Pattern INDEX = Pattern.compile("[0-9]{1,18}");
+  private static final Pattern DECIMAL =
+      Pattern.compile("[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]+)?");
+
   private Filters() {}
 
   static @Nullable Object apply(
@@ -91,14 +97,9 @@ final class Filters {
         yield kept;
       }
       case "map" -> mapped(value, given, budget);
-      case "select", "reject" -> selected(value, given, "", name.equals("select"), budget);
+      case "select", "reject" -> selected(value, given, 0, name.equals("select"), budget);
       case "selectattr", "rejectattr" ->
-          selected(
-              value,
-              given,
-              Values.string(given.required(0, "attribute")),
-              name.equals("selectattr"),
-              budget);
+          selected(value, given, 1, name.equals("selectattr"), budget);
       case "sum" -> {
         Object sum = given.get(1, "start", 0L);
         for (Object item : Values.items(value, budget)) {
@@ -138,10 +139,36 @@ final class Filters {
     return sorted;
   }
 
-  /** An attribute that a filter's argument names; it may be a value of the record. */
-  private static @Nullable Object attribute(@Nullable Object item, String name, Budget budget) {
-    budget.items(1);
-    return Renderer.attribute(item, name, "an attribute", budget);
+  /**
+   * How to an attribute that a filter's argument names, which may be a value of the record: an
+   * index, or names and indices between points (Jinja2's make_attrgetter).
+   */
+  private static List<Object> path(@Nullable Object attribute) {
+    if (!(attribute instanceof String text)) {
+      return List.of(Values.integer(attribute));
+    }
+    List<Object> path = new ArrayList<>();
+    for (Object part : Strings.split(text, ".", -1)) {
+      String name = Values.string(part);
+      path.add(INDEX.matcher(name).matches() ? (Object) Long.valueOf(name) : name);
+    }
+    return path;
+  }
+
+  /**
+   * What stands at the end of a path.
+   *
+   * @param instead of what is not there
+   */
+  private static @Nullable Object attribute(
+      @Nullable Object item, List<Object> path, Optional<Object> instead, Budget budget) {
+    Object found = item;
+    for (Object part : path) {
+      budget.items(1);
+      found = Renderer.item(found, part, false, budget);
+      found = found instanceof Undefined ? instead.orElse(found) : found;
+    }
+    return found;
   }
 
   private static long count(@Nullable Object value) {
@@ -166,11 +193,11 @@ final class Filters {
   private static String join(@Nullable Object value, Parameters given, Budget budget) {
     String separator = Values.text(given.get(0, "d", ""), budget);
     Object attribute = given.get(1, "attribute", null);
+    List<Object> path = attribute == null ? List.of() : path(attribute);
     List<String> texts = new ArrayList<>();
     for (Object item : Values.items(value, budget)) {
       budget.items(1);
-      Object joined = attribute == null ? item : attribute(item, Values.string(attribute), budget);
-      texts.add(Values.text(joined, budget));
+      texts.add(Values.text(attribute(item, path, Optional.empty(), budget), budget));
     }
     return budget.made(Strings.join(separator, texts));
   }
@@ -202,11 +229,17 @@ final class Filters {
     if (value instanceof Long || value instanceof Boolean) {
       return Values.integer(value);
     }
-    try {
-      return Long.parseLong(Strings.strip(Values.string(value), true, true));
-    } catch (NumberFormatException | JinjaException e) {
-      return Values.integer(fallback); // Jinja2: a value that is no number gives the default
+    if (value instanceof String text) {
+      String digits = Strings.strip(text, true, true);
+      try {
+        return Long.parseLong(digits);
+      } catch (NumberFormatException e) {
+        if (DECIMAL.matcher(digits).matches()) {
+          return (long) Double.parseDouble(digits); // Jinja2: "42.23" is 42
+        }
+      }
     }
+    return Values.integer(fallback); // Jinja2: a value that is no number gives the default
   }
 
   private static Object floating(@Nullable Object value, Parameters given) {
@@ -224,12 +257,10 @@ final class Filters {
   private static Object mapped(@Nullable Object value, Parameters given, Budget budget) {
     List<@Nullable Object> result = new ArrayList<>();
     if (given.has(99, "attribute")) {
-      String attribute = Values.string(given.get(99, "attribute", null));
-      boolean fallback = given.has(99, "default");
-      Object instead = given.get(99, "default", null);
+      List<Object> path = path(given.get(99, "attribute", null));
+      Optional<Object> instead = Optional.ofNullable(given.get(99, "default", null));
       for (Object item : Values.items(value, budget)) {
-        Object found = attribute(item, attribute, budget);
-        result.add(found instanceof Undefined && fallback ? instead : found);
+        result.add(attribute(item, path, instead, budget));
       }
       given.get(0, "attribute", null);
       return result;
@@ -247,13 +278,13 @@ final class Filters {
   }
 
   private static Object selected(
-      @Nullable Object value, Parameters given, String attribute, boolean keep, Budget budget) {
+      @Nullable Object value, Parameters given, int skip, boolean keep, Budget budget) {
     List<@Nullable Object> arguments = given.positional();
-    int skip = attribute.isEmpty() ? 0 : 1;
+    List<Object> path = skip == 0 ? List.of() : path(given.required(0, "attribute"));
     List<@Nullable Object> result = new ArrayList<>();
     for (Object item : Values.items(value, budget)) {
       budget.items(1);
-      Object tested = attribute.isEmpty() ? item : attribute(item, attribute, budget);
+      Object tested = attribute(item, path, Optional.empty(), budget);
       boolean holds;
       if (arguments.size() == skip) {
         holds = Values.truth(tested);

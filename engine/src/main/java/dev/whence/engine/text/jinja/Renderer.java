@@ -224,7 +224,7 @@ final class Renderer {
     }
     if (expression instanceof Node.Index index) {
       boolean written = index.index() instanceof Node.Literal;
-      return index(value(index.base(), scope), value(index.index(), scope), written);
+      return item(value(index.base(), scope), value(index.index(), scope), written, budget);
     }
     if (expression instanceof Node.Slice slice) {
       return slice(
@@ -357,7 +357,8 @@ final class Renderer {
    * @param written the index stands in the template: errors may name it. One that was computed may
    *     be a value of the record.
    */
-  private @Nullable Object index(@Nullable Object base, @Nullable Object index, boolean written) {
+  static @Nullable Object item(
+      @Nullable Object base, @Nullable Object index, boolean written, Budget budget) {
     if (base instanceof Undefined undefined) {
       throw undefined.error();
     }
