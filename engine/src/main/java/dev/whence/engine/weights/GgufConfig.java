@@ -191,7 +191,7 @@ final class GgufConfig {
       inverse = RotaryFrequencies.divided(inverse, factors(file, factors, inverse.length));
     }
     double attention = 1;
-    String scheme = metadata.text(prefix + "rope.scaling.type").orElse("none");
+    String scheme = metadata.text(prefix + "rope.scaling.type").orElse("linear"); // llama.cpp's
     double factor =
         metadata
             .number(prefix + "rope.scaling.factor")
@@ -201,11 +201,7 @@ final class GgufConfig {
       throw metadata.refuse(prefix + "rope.scaling.factor is not a positive number");
     }
     switch (scheme) {
-      case "none" -> {
-        if (metadata.has(prefix + "rope.scale_linear")) {
-          inverse = RotaryFrequencies.linear(inverse, factor);
-        }
-      }
+      case "none" -> {}
       case "linear" -> inverse = RotaryFrequencies.linear(inverse, factor);
       case "yarn" -> {
         String originalKey = prefix + "rope.scaling.original_context_length";

@@ -38,6 +38,25 @@ class GgufConfigTest {
         .isCloseTo(expected.path("attention_factor").asDouble(), Offset.offset(1e-7));
   }
 
+  /** As in llama.cpp, which only scales not at all if the file says "none". */
+  @Test
+  void aScalingFactorWithoutATypeIsLinear(@TempDir Path directory) throws IOException {
+    String bytes =
+        new String(
+            Files.readAllBytes(Fixtures.path("weights/rope-linear.gguf")),
+            StandardCharsets.ISO_8859_1);
+    Path changed =
+        Files.write(
+            directory.resolve("m.gguf"),
+            bytes
+                .replace("llama.rope.scaling.type", "llama.xope.scaling.type")
+                .getBytes(StandardCharsets.ISO_8859_1));
+    try (GgufFile opened = GgufFile.open(changed)) {
+      assertThat(opened.metadata().has("llama.rope.scaling.type")).isFalse();
+      assertThat(GgufConfig.read(opened).rotary()).isEqualTo(read("rope-linear.gguf").rotary());
+    }
+  }
+
   /** Lengths stay, so that the file is still in order. */
   @ParameterizedTest
   @CsvSource({
