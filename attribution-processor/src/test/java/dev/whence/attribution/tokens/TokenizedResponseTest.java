@@ -33,7 +33,8 @@ class TokenizedResponseTest {
     List<Span> statements = List.of(new Span(0, 3), new Span(1_000_003, 1_000_006));
     TokenizedResponse tokens =
         assertTimeoutPreemptively(
-            Duration.ofSeconds(60), () -> TokenizedResponse.of(bytes, "", response, -1, statements));
+            Duration.ofSeconds(60),
+            () -> TokenizedResponse.of(bytes, "", response, -1, statements));
     assertThat(tokens.tokensByStatement()).containsExactly(3, 1_000_003);
   }
 

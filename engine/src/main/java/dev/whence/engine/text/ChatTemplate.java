@@ -8,6 +8,7 @@ import dev.whence.engine.text.jinja.JinjaException;
 import dev.whence.engine.text.jinja.JinjaTemplate;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,59 +31,77 @@ public final class ChatTemplate implements PromptTemplate {
   private static final String OPEN = "<think>";
   private static final String CLOSE = "</think>";
 
-  private final @Nullable JinjaTemplate template;
-  private final String brokenBy;
-  private final boolean thinks;
+  private final Source standard;
+  private final Source withTools;
   private final SpecialTokens special;
   private final String model;
   private final PlainTemplate raw;
   private final String endToken;
 
+  /**
+   * A template as it was parsed.
+   *
+   * @param thinks whether it says where reasoning stands
+   */
+  private record Source(@Nullable JinjaTemplate template, String brokenBy, boolean thinks) {
+    static Source of(String jinja) {
+      boolean thinks = jinja.contains(CLOSE);
+      try {
+        return new Source(JinjaTemplate.parse(jinja), "", thinks);
+      } catch (JinjaException e) {
+        return new Source(null, String.valueOf(e.getMessage()), thinks);
+      }
+    }
+  }
+
   private ChatTemplate(
-      @Nullable JinjaTemplate template,
-      String brokenBy,
-      boolean thinks,
+      TemplateSources sources,
       SpecialTokens special,
+      Collection<Integer> endTokens,
       Tokenizer tokenizer,
       String model) {
-    this.template = template;
-    this.brokenBy = brokenBy;
-    this.thinks = thinks;
+    this.standard = Source.of(sources.standard());
+    this.withTools = sources.withTools().map(Source::of).orElse(standard);
     this.special = special;
     this.model = model;
-    this.raw = new PlainTemplate(special);
-    this.endToken = endToken(tokenizer);
+    this.raw = new PlainTemplate(special, tokenizer);
+    this.endToken = endToken(tokenizer, endTokens);
   }
 
   /**
    * A template of a model. A source that can not be parsed is not an error here: raw prompts need
    * no template. It is one when a conversation is rendered.
    *
-   * @param source Jinja
    * @param special what the template may name
+   * @param endTokens ids that end an answer, though they need not be special tokens
    * @param tokenizer finds the end token
    * @param model its name, for messages
    */
   public static ChatTemplate of(
+      TemplateSources sources,
+      SpecialTokens special,
+      Collection<Integer> endTokens,
+      Tokenizer tokenizer,
+      String model) {
+    return new ChatTemplate(sources, special, endTokens, tokenizer, model);
+  }
+
+  /** One template for all conversations of a model whose answers end with a special token. */
+  public static ChatTemplate of(
       String source, SpecialTokens special, Tokenizer tokenizer, String model) {
-    JinjaTemplate template = null;
-    String brokenBy = "";
-    try {
-      template = JinjaTemplate.parse(source);
-    } catch (JinjaException e) {
-      brokenBy = String.valueOf(e.getMessage());
-    }
-    return new ChatTemplate(template, brokenBy, source.contains(CLOSE), special, tokenizer, model);
+    return of(new TemplateSources(source), special, List.of(), tokenizer, model);
   }
 
   @Override
   public RenderedPrompt render(Conversation conversation) {
-    RenderedPrompt prompt = conversation.isRaw() ? raw(conversation) : rendered(conversation);
+    Source source = conversation.tools().isEmpty() ? standard : withTools;
+    RenderedPrompt prompt =
+        conversation.isRaw() ? raw(conversation) : rendered(source, conversation);
     String reasoning = conversation.reasoning();
     if (reasoning.isEmpty()) {
       return prompt;
     }
-    if (!thinks) {
+    if (!source.thinks()) {
       throw unsupported(
           "does not say where reasoning stands (it has no "
               + CLOSE
@@ -96,15 +115,17 @@ public final class ChatTemplate implements PromptTemplate {
     return new RenderedPrompt(plain.text(), plain.segments(), endToken);
   }
 
-  private RenderedPrompt rendered(Conversation conversation) {
+  private RenderedPrompt rendered(Source source, Conversation conversation) {
     TemplateMessages messages = new TemplateMessages(conversation);
-    String text = render(messages.values(), messages.tools(), true, conversation.occurredAt());
+    String text =
+        render(source, messages.values(), messages.tools(), true, conversation.occurredAt());
     List<String> markers = messages.markers();
     Optional<String> skeleton;
     try {
       skeleton =
           Optional.of(
               render(
+                  source,
                   messages.withContents(markers),
                   messages.tools(),
                   true,
@@ -115,19 +136,38 @@ public final class ChatTemplate implements PromptTemplate {
     try {
       List<RenderedPrompt.Segment> segments =
           SegmentFinder.find(conversation.messages(), text, skeleton, markers);
-      return new RenderedPrompt(text, segments, endToken);
+      boolean begins = special.beginsChats() && !text.startsWith(special.begin());
+      return begins ? begun(text, segments) : new RenderedPrompt(text, segments, endToken);
     } catch (SegmentFinder.NotFound e) {
       throw unsupported(String.valueOf(e.getMessage()));
     }
   }
 
+  /** With the begin token in front. */
+  private RenderedPrompt begun(String text, List<RenderedPrompt.Segment> segments) {
+    String begin = special.begin();
+    List<RenderedPrompt.Segment> shifted =
+        segments.stream()
+            .map(
+                segment ->
+                    new RenderedPrompt.Segment(
+                        segment.part(),
+                        segment.message(),
+                        segment.kept(),
+                        segment.rendered().shift(begin.length())))
+            .toList();
+    return new RenderedPrompt(begin + text, shifted, endToken);
+  }
+
   private String render(
+      Source source,
       List<Map<String, @Nullable Object>> messages,
       @Nullable Object tools,
       boolean generationPrompt,
       Instant now) {
+    JinjaTemplate template = source.template();
     if (template == null) {
-      throw unsupported("can not be read: " + brokenBy);
+      throw unsupported("can not be read: " + source.brokenBy());
     }
     Map<String, @Nullable Object> variables = new LinkedHashMap<>(special.named());
     variables.put("messages", messages);
@@ -164,17 +204,18 @@ public final class ChatTemplate implements PromptTemplate {
   }
 
   /**
-   * Renders a question and an answer, and takes the first special token after the answer: what the
-   * template ends an assistant's turn with. Empty if it writes none, or can not render that.
+   * Renders a question and an answer, and takes the first special or ending token after the answer:
+   * what the template ends an assistant's turn with, with tools or without. Empty if it writes
+   * none, or can not render that.
    */
-  private String endToken(Tokenizer tokenizer) {
+  private String endToken(Tokenizer tokenizer, Collection<Integer> endTokens) {
     String answer = "whenceanswer";
     List<Map<String, @Nullable Object>> turns = new ArrayList<>();
     turns.add(turn("user", "whencequestion"));
     turns.add(turn("assistant", answer));
     String text;
     try {
-      text = render(turns, null, false, Instant.EPOCH);
+      text = render(standard, turns, null, false, Instant.EPOCH);
     } catch (EngineException e) {
       return "";
     }
@@ -183,7 +224,7 @@ public final class ChatTemplate implements PromptTemplate {
       return "";
     }
     for (int id : tokenizer.encode(text.substring(at + answer.length())).ids()) {
-      if (tokenizer.isSpecial(id)) {
+      if (tokenizer.isSpecial(id) || endTokens.contains(id)) {
         return tokenizer.decode(new int[] {id}, false);
       }
     }

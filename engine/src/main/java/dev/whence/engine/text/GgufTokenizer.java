@@ -1,15 +1,19 @@
 package dev.whence.engine.text;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * The tokenizer that a GGUF file embeds, as the tokenizer.json that means the same.
@@ -118,6 +122,29 @@ public final class GgufTokenizer {
     return json;
   }
 
+  /**
+   * With the tokens that end an answer as special ones, whatever their type in the file: llama.cpp
+   * neither says nor reads them as text. Apart from {@link #toJson}, which names the file's
+   * content.
+   */
+  public static ObjectNode withEnds(ObjectNode json, Collection<Integer> endTokens) {
+    ArrayNode added = JSON.arrayNode();
+    Set<Integer> missing = new TreeSet<>(endTokens);
+    for (JsonNode token : json.path("added_tokens")) {
+      int id = token.path("id").intValue();
+      added.add(missing.remove(id) ? added(id, token.path("content").asText(), true) : token);
+    }
+    for (Map.Entry<String, JsonNode> token : json.path("model").path("vocab").properties()) {
+      if (missing.remove(token.getValue().intValue())) {
+        added.add(added(token.getValue().intValue(), token.getKey(), true));
+      }
+    }
+    ObjectNode marked = json.objectNode();
+    marked.setAll(json);
+    marked.set("added_tokens", added);
+    return marked;
+  }
+
   private static void bound(long count, long most, String what, String origin) {
     if (count > most) {
       throw new EngineException(
@@ -130,18 +157,21 @@ public final class GgufTokenizer {
     for (int id = 0; id < vocabulary.types().length; id++) {
       long type = vocabulary.types()[id];
       if (type == CONTROL || type == USER_DEFINED || type == UNKNOWN) {
-        added
-            .addObject()
-            .put("id", id)
-            .put("content", vocabulary.tokens().get(id))
-            .put("single_word", false)
-            .put("lstrip", false)
-            .put("rstrip", false)
-            .put("normalized", false)
-            .put("special", type != USER_DEFINED);
+        added.add(added(id, vocabulary.tokens().get(id), type != USER_DEFINED));
       }
     }
     return added;
+  }
+
+  private static ObjectNode added(int id, String content, boolean special) {
+    return JSON.objectNode()
+        .put("id", id)
+        .put("content", content)
+        .put("single_word", false)
+        .put("lstrip", false)
+        .put("rstrip", false)
+        .put("normalized", false)
+        .put("special", special);
   }
 
   private static void byteLevel(

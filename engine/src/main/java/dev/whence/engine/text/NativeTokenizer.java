@@ -123,11 +123,14 @@ public final class NativeTokenizer implements Tokenizer {
 
   private static HuggingFaceTokenizer withoutPrefix(
       HuggingFaceTokenizer whole, ObjectNode json, String origin) {
+    HuggingFaceTokenizer bare = null;
     try {
-      return library(SpacePrefix.removed(json), origin);
-    } catch (EngineException e) {
-      whole.close();
-      throw e;
+      bare = library(SpacePrefix.removed(json), origin);
+      return bare;
+    } finally {
+      if (bare == null) {
+        whole.close();
+      }
     }
   }
 

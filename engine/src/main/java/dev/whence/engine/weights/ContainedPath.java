@@ -23,6 +23,22 @@ public final class ContainedPath {
    *     answer
    */
   public static Path resolve(Path directory, String name) {
+    requirePlain(directory, name);
+    return contained(directory, directory.resolve(name));
+  }
+
+  /**
+   * The real path of a file in a folder of a directory.
+   *
+   * @throws EngineException as {@link #resolve(Path, String)}
+   */
+  static Path resolve(Path directory, String folder, String name) {
+    requirePlain(directory, folder);
+    requirePlain(directory, name);
+    return contained(directory, directory.resolve(folder).resolve(name));
+  }
+
+  private static void requirePlain(Path directory, String name) {
     Path child;
     try {
       child = Path.of(name);
@@ -38,21 +54,21 @@ public final class ContainedPath {
         || name.equals(".")) {
       throw refuse(directory, name);
     }
+  }
+
+  private static Path contained(Path directory, Path file) {
     try {
       Path root = cacheRoot(directory.toRealPath());
-      Path real = directory.resolve(name).toRealPath();
+      Path real = file.toRealPath();
       if (!real.startsWith(root)) {
         throw new EngineException(
-            Kind.MODEL,
-            directory.resolve(name) + " is a link to a file outside of the model's directory");
+            Kind.MODEL, file + " is a link to a file outside of the model's directory");
       }
       return real;
     } catch (FileSystemException e) { // there is none, or links lead nowhere
-      throw new EngineException(
-          Kind.MODEL, directory.resolve(name) + " is missing or can not be read: " + e, e);
+      throw new EngineException(Kind.MODEL, file + " is missing or can not be read: " + e, e);
     } catch (IOException e) { // a store that does not answer
-      throw new EngineException(
-          Kind.ENVIRONMENT, directory.resolve(name) + " can not be read now: " + e, e);
+      throw new EngineException(Kind.ENVIRONMENT, file + " can not be read now: " + e, e);
     }
   }
 

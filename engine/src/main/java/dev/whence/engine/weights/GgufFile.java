@@ -23,7 +23,10 @@ final class GgufFile implements AutoCloseable {
   private static final int MAX_KEYS = 100_000;
   private static final int MAX_NAME = 65_535;
   private static final int MAX_STRING = 16 << 20;
-  private static final int MAX_LIST = 8_000_000;
+
+  /** Of all lists together: the largest vocabularies have some two million. */
+  private static final int MAX_LIST_ELEMENTS = 8_000_000;
+
   private static final int MAX_DIMENSIONS = 4;
 
   /**
@@ -47,11 +50,15 @@ final class GgufFile implements AutoCloseable {
 
   static GgufFile open(Path path) {
     BoundedFile file = BoundedFile.open(path);
+    boolean complete = false;
     try {
-      return new Reader(file).read();
-    } catch (RuntimeException e) {
-      file.close();
-      throw e;
+      GgufFile read = new Reader(file).read();
+      complete = true;
+      return read;
+    } finally {
+      if (!complete) {
+        file.close();
+      }
     }
   }
 
@@ -77,6 +84,7 @@ final class GgufFile implements AutoCloseable {
     private final BoundedFile file;
     private final ByteBuffer window = ByteBuffer.allocate(1 << 16).order(ByteOrder.LITTLE_ENDIAN);
     private long windowStart;
+    private int listElements = MAX_LIST_ELEMENTS;
 
     Reader(BoundedFile file) {
       this.file = file;
@@ -258,7 +266,8 @@ final class GgufFile implements AutoCloseable {
                     at, "'" + SafetensorsFile.printable(key) + "' is a list of lists");
             default -> throw unknownType(type, key);
           };
-      int n = count("length of '" + SafetensorsFile.printable(key) + "'", MAX_LIST, width);
+      int n = count("length of '" + SafetensorsFile.printable(key) + "'", listElements, width);
+      listElements -= n;
       if (type == 8) {
         List<String> strings = new ArrayList<>(n);
         for (int i = 0; i < n; i++) {

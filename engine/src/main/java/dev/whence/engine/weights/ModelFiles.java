@@ -2,6 +2,7 @@ package dev.whence.engine.weights;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.ChatTemplate;
@@ -10,6 +11,7 @@ import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.PlainTemplate;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.SpecialTokens;
+import dev.whence.engine.text.TemplateSources;
 import dev.whence.engine.text.Tokenizer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -121,9 +123,10 @@ public final class ModelFiles implements AutoCloseable {
    * of its name (UTF-16 code units): {@code tensor}, the name, the element type as handed out, the
    * dimensions joined by commas, and the SHA-256 of its bytes as handed out, separated by tabs;
    * then {@code tokenizer}, {@code config} and {@code template}, each with the SHA-256 of its bytes
-   * after a tab. Those bytes are, of a directory, tokenizer.json, config.json and the chat
-   * template; of a GGUF file, the equivalent tokenizer.json, all other metadata as sorted {@code
-   * key=value} lines, and the chat template; no template has no bytes.
+   * after a tab; last, only where there is a chat template for conversations with tools, {@code
+   * template tool_use} with its. Those bytes are, of a directory, tokenizer.json, config.json and
+   * the chat template; of a GGUF file, the equivalent tokenizer.json, all other metadata as sorted
+   * {@code key=value} lines, and the chat template; no template has no bytes.
    *
    * <p>How tensors are spread over files and ordered in them makes no difference. The first call
    * reads all weights once, in pieces; later calls return the same string.
@@ -148,7 +151,7 @@ public final class ModelFiles implements AutoCloseable {
       byte[] tokenizerBytes,
       String tokenizerOrigin,
       SpecialTokens special,
-      Optional<String> template) {}
+      Optional<TemplateSources> template) {}
 
   static ModelText text(Path path, Optional<String> chatTemplate) {
     if (isGguf(path)) {
@@ -161,12 +164,27 @@ public final class ModelFiles implements AutoCloseable {
     Texts texts = texts(path, chatTemplate);
     String name = HubCache.nameOf(path);
     Tokenizer tokenizer = NativeTokenizer.of(texts.tokenizer(), texts.tokenizerOrigin());
+    return text(name, texts.config(), tokenizer, texts.template(), texts.special());
+  }
+
+  /** Takes over the tokenizer. */
+  private static ModelText text(
+      String name,
+      ModelConfig config,
+      Tokenizer tokenizer,
+      Optional<TemplateSources> template,
+      SpecialTokens special) {
+    boolean complete = false;
     try {
-      PromptTemplate prompts = prompts(texts.template(), texts.special(), tokenizer, name);
-      return new ModelText(name, texts.config(), tokenizer, prompts);
-    } catch (RuntimeException e) {
-      tokenizer.close();
-      throw e;
+      ModelText text =
+          new ModelText(
+              name, config, tokenizer, prompts(template, special, config, tokenizer, name));
+      complete = true;
+      return text;
+    } finally {
+      if (!complete) {
+        tokenizer.close();
+      }
     }
   }
 
@@ -178,22 +196,16 @@ public final class ModelFiles implements AutoCloseable {
     try (GgufFile file = GgufFile.open(path)) {
       GgufMetadata metadata = file.metadata();
       ModelConfig config = GgufConfig.read(file);
-      Optional<String> template = chatTemplate.or(() -> metadata.text("tokenizer.chat_template"));
+      Optional<TemplateSources> template =
+          chatTemplate.map(TemplateSources::new).or(() -> TokenizerSettings.template(metadata));
       String name = ggufName(path);
       Tokenizer tokenizer =
           NativeTokenizer.of(
-              GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString()),
+              GgufTokenizer.withEnds(
+                  GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString()),
+                  config.endTokens()),
               path.toString());
-      try {
-        return new ModelText(
-            name,
-            config,
-            tokenizer,
-            prompts(template, TokenizerSettings.specialTokens(metadata), tokenizer, name));
-      } catch (RuntimeException e) {
-        tokenizer.close();
-        throw e;
-      }
+      return text(name, config, tokenizer, template, TokenizerSettings.specialTokens(metadata));
     }
   }
 
@@ -204,6 +216,8 @@ public final class ModelFiles implements AutoCloseable {
 
   private static ModelFiles directory(Path path, Optional<String> chatTemplate) {
     Texts texts = texts(path, chatTemplate);
+    WeightDigest digest =
+        WeightDigest.of(texts.tokenizerBytes(), texts.configBytes(), texts.template());
     return assemble(
         HubCache.nameOf(path),
         texts.config(),
@@ -212,7 +226,7 @@ public final class ModelFiles implements AutoCloseable {
         texts.tokenizerOrigin(),
         texts.special(),
         texts.template(),
-        WeightDigest.of(texts.tokenizerBytes(), texts.configBytes(), texts.template()));
+        digest);
   }
 
   private static Texts texts(Path path, Optional<String> chatTemplate) {
@@ -234,94 +248,105 @@ public final class ModelFiles implements AutoCloseable {
     byte[] tokenizerBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "tokenizer.json"));
     JsonNode tokenizerJson = UntrustedJson.object(tokenizerBytes, tokenizerOrigin);
     JsonNode tokenizerConfig = optional(path, "tokenizer_config.json");
+    JsonNode specialTokensMap = optional(path, "special_tokens_map.json");
     SpecialTokens special =
         TokenizerSettings.specialTokens(
-            tokenizerConfig,
-            optional(path, "special_tokens_map.json"),
+            tokenizerConfig, specialTokensMap, tokenizerJson, config.modelType());
+    Optional<TemplateSources> template =
+        chatTemplate
+            .map(TemplateSources::new)
+            .or(() -> TokenizerSettings.template(path, tokenizerConfig));
+    JsonNode tokenizer =
+        AddedTokens.merged(
             tokenizerJson,
-            config.modelType());
-    Optional<String> template =
-        chatTemplate.or(() -> TokenizerSettings.template(path, tokenizerConfig));
+            tokenizerConfig,
+            TokenizerSettings.named(special, tokenizerConfig, specialTokensMap),
+            config.vocabularySize(),
+            tokenizerOrigin);
     return new Texts(
-        config, configBytes, tokenizerJson, tokenizerBytes, tokenizerOrigin, special, template);
+        config, configBytes, tokenizer, tokenizerBytes, tokenizerOrigin, special, template);
   }
 
   private static ModelFiles gguf(Path path, Optional<String> chatTemplate) {
     GgufFile file = GgufFile.open(path);
-    WeightSource weights;
-    ModelConfig config;
-    try {
-      config = GgufConfig.read(file);
-      GgufConfig.doubtfulWindow(file.metadata()).ifPresent(LOG::warn);
-      weights = new GgufWeights(file, GgufConfig.architecture(file.metadata()), config);
-    } catch (RuntimeException e) {
-      file.close();
-      throw e;
-    }
+    boolean complete = false;
     try {
       GgufMetadata metadata = file.metadata();
-      JsonNode tokenizerJson =
+      ModelConfig config = GgufConfig.read(file);
+      GgufConfig.doubtfulWindow(metadata).ifPresent(LOG::warn);
+      ObjectNode tokenizerJson =
           GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString());
-      Optional<String> template = chatTemplate.or(() -> metadata.text("tokenizer.chat_template"));
-      return assemble(
-          ggufName(path),
-          config,
-          weights,
-          tokenizerJson,
-          path.toString(),
-          TokenizerSettings.specialTokens(metadata),
-          template,
-          WeightDigest.of(
-              tokenizerJson.toString().getBytes(StandardCharsets.UTF_8),
-              TokenizerSettings.otherThanTokenizer(metadata).getBytes(StandardCharsets.UTF_8),
-              template));
-    } catch (RuntimeException e) {
-      weights.close();
-      throw e;
+      Optional<TemplateSources> template =
+          chatTemplate.map(TemplateSources::new).or(() -> TokenizerSettings.template(metadata));
+      ModelFiles model =
+          assemble(
+              ggufName(path),
+              config,
+              new GgufWeights(file, GgufConfig.architecture(metadata), config),
+              GgufTokenizer.withEnds(tokenizerJson, config.endTokens()),
+              path.toString(),
+              TokenizerSettings.specialTokens(metadata),
+              template,
+              WeightDigest.of(
+                  tokenizerJson.toString().getBytes(StandardCharsets.UTF_8),
+                  TokenizerSettings.otherThanTokenizer(metadata).getBytes(StandardCharsets.UTF_8),
+                  template));
+      complete = true;
+      return model;
+    } finally {
+      if (!complete) {
+        file.close();
+      }
     }
   }
 
   /** Takes over the weights: closes them if anything contradicts them. */
-  private static ModelFiles assemble(
+  static ModelFiles assemble(
       String name,
       ModelConfig config,
       WeightSource weights,
       JsonNode tokenizerJson,
       String tokenizerOrigin,
       SpecialTokens special,
-      Optional<String> template,
+      Optional<TemplateSources> template,
       WeightDigest digest) {
+    Tokenizer tokenizer = null;
+    boolean complete = false;
     try {
       ExpectedTensors.check(config, weights.tensors(), name);
-      Tokenizer tokenizer = NativeTokenizer.of(tokenizerJson, tokenizerOrigin);
-      try {
-        if (tokenizer.vocabularySize() > config.vocabularySize()) {
-          throw new EngineException(
-              Kind.MODEL,
-              tokenizerOrigin
-                  + ": the tokenizer has ids up to "
-                  + (tokenizer.vocabularySize() - 1)
-                  + ", the model only "
-                  + config.vocabularySize()
-                  + " embeddings");
-        }
-        return new ModelFiles(
-            name, config, weights, tokenizer, prompts(template, special, tokenizer, name), digest);
-      } catch (RuntimeException e) {
-        tokenizer.close();
-        throw e;
+      tokenizer = NativeTokenizer.of(tokenizerJson, tokenizerOrigin);
+      if (tokenizer.vocabularySize() > config.vocabularySize()) {
+        throw new EngineException(
+            Kind.MODEL,
+            tokenizerOrigin
+                + ": the tokenizer has ids up to "
+                + (tokenizer.vocabularySize() - 1)
+                + ", the model only "
+                + config.vocabularySize()
+                + " embeddings");
       }
-    } catch (RuntimeException e) {
-      weights.close();
-      throw e;
+      PromptTemplate prompts = prompts(template, special, config, tokenizer, name);
+      complete = true;
+      return new ModelFiles(name, config, weights, tokenizer, prompts, digest);
+    } finally {
+      if (!complete) {
+        if (tokenizer != null) {
+          tokenizer.close();
+        }
+        weights.close();
+      }
     }
   }
 
   private static PromptTemplate prompts(
-      Optional<String> template, SpecialTokens special, Tokenizer tokenizer, String name) {
+      Optional<TemplateSources> template,
+      SpecialTokens special,
+      ModelConfig config,
+      Tokenizer tokenizer,
+      String name) {
     return template.isPresent()
-        ? ChatTemplate.of(template.get(), special, tokenizer, name)
-        : new PlainTemplate(special);
+        ? ChatTemplate.of(template.get(), special, config.endTokens(), tokenizer, name)
+        : new PlainTemplate(special, tokenizer);
   }
 
   /** A JSON object of the directory, or a missing node if there is no such file. */

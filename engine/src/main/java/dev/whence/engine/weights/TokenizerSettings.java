@@ -5,13 +5,16 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.GgufTokenizer;
 import dev.whence.engine.text.SpecialTokens;
+import dev.whence.engine.text.TemplateSources;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /** What model files say about special tokens and the chat template, in both file formats. */
@@ -26,6 +29,11 @@ final class TokenizerSettings {
           "pad_token",
           "cls_token",
           "mask_token");
+
+  /** Values of tokenizer.ggml.pre for which llama.cpp puts a begin token before a text. */
+  private static final Set<String> BEGINNING = Set.of("llama-bpe", "llama3", "llama-v3");
+
+  private static final String ADDITIONAL = "additional_chat_templates";
 
   private TokenizerSettings() {}
 
@@ -42,16 +50,11 @@ final class TokenizerSettings {
       JsonNode tokenizerJson,
       String modelType) {
     Map<String, String> named = new TreeMap<>();
-    List<JsonNode> sources =
-        tokenizerConfig.has("added_tokens_decoder")
-            ? List.of(tokenizerConfig)
-            : List.of(tokenizerConfig, specialTokensMap);
     for (String name : NAMES) {
-      for (JsonNode source : sources) {
+      for (JsonNode source : sources(tokenizerConfig, specialTokensMap)) {
         JsonNode token = source.path(name);
-        String content = token.isObject() ? token.path("content").asText("") : token.asText("");
-        if (!token.isNull() && !content.isEmpty()) {
-          named.put(name, content);
+        if (!content(token).isEmpty()) {
+          named.put(name, content(token));
         }
       }
     }
@@ -60,6 +63,46 @@ final class TokenizerSettings {
         byClass(tokenizerConfig, modelType)
             .orElseGet(() -> addsBegin(tokenizerJson.path("post_processor"), begin));
     return new SpecialTokens(named, adds && !begin.isEmpty());
+  }
+
+  private static List<JsonNode> sources(JsonNode tokenizerConfig, JsonNode specialTokensMap) {
+    return tokenizerConfig.has("added_tokens_decoder")
+        ? List.of(tokenizerConfig)
+        : List.of(tokenizerConfig, specialTokensMap);
+  }
+
+  /**
+   * All special tokens that a directory names, by their text: a string, or an object with flags. In
+   * transformers' order, in which new ones get their ids.
+   *
+   * @param special what {@link #specialTokens} gave
+   */
+  static Map<String, JsonNode> named(
+      SpecialTokens special, JsonNode tokenizerConfig, JsonNode specialTokensMap) {
+    Map<String, JsonNode> named = new LinkedHashMap<>();
+    List<JsonNode> sources = sources(tokenizerConfig, specialTokensMap);
+    for (String name : NAMES) {
+      for (JsonNode source : sources) {
+        JsonNode token = source.path(name);
+        if (content(token).equals(special.named().get(name))) {
+          named.put(content(token), token);
+        }
+      }
+    }
+    for (JsonNode source : sources) {
+      for (JsonNode token : source.path("additional_special_tokens")) {
+        if (!content(token).isEmpty()) {
+          named.put(content(token), token);
+        }
+      }
+    }
+    return named;
+  }
+
+  private static String content(JsonNode token) {
+    return token.isNull()
+        ? ""
+        : token.isObject() ? token.path("content").asText("") : token.asText("");
   }
 
   /**
@@ -121,12 +164,14 @@ final class TokenizerSettings {
             named.put(name, tokens.get(metadata.size(full, 0, tokens.size() - 1L)));
           }
         });
-    // llama.cpp's defaults where the file does not say.
+    // llama.cpp's defaults where the file does not say, for chats and for bare texts.
     boolean byDefault =
         metadata.text("tokenizer.ggml.model").orElse("").equals("llama")
-            || metadata.text("tokenizer.ggml.pre").orElse("").equals("llama-bpe");
-    boolean adds = metadata.flag("tokenizer.ggml.add_bos_token").orElse(byDefault);
-    return new SpecialTokens(named, adds && named.containsKey("bos_token"));
+            || BEGINNING.contains(metadata.text("tokenizer.ggml.pre").orElse(""));
+    boolean adds =
+        metadata.flag("tokenizer.ggml.add_bos_token").orElse(byDefault)
+            && named.containsKey("bos_token");
+    return new SpecialTokens(named, adds, adds);
   }
 
   static GgufTokenizer.Vocabulary vocabulary(GgufMetadata metadata) {
@@ -161,23 +206,32 @@ final class TokenizerSettings {
   }
 
   /**
-   * The chat template of a directory: chat_template.jinja, else chat_template of
-   * tokenizer_config.json, a string or a list of named ones of which {@code default} is taken.
+   * The chat templates of a directory: chat_template.jinja and
+   * additional_chat_templates/tool_use.jinja, else chat_template of tokenizer_config.json, a string
+   * or a list of named ones of which {@code default} and {@code tool_use} are taken.
    */
-  static Optional<String> template(Path directory, JsonNode tokenizerConfig) {
+  static Optional<TemplateSources> template(Path directory, JsonNode tokenizerConfig) {
     if (Files.exists(directory.resolve("chat_template.jinja"))) {
-      byte[] bytes = UntrustedJson.bytes(ContainedPath.resolve(directory, "chat_template.jinja"));
-      return Optional.of(new String(bytes, StandardCharsets.UTF_8));
+      String standard = text(ContainedPath.resolve(directory, "chat_template.jinja"));
+      boolean tools = Files.exists(directory.resolve(ADDITIONAL).resolve("tool_use.jinja"));
+      return Optional.of(
+          tools
+              ? new TemplateSources(
+                  standard,
+                  Optional.of(text(ContainedPath.resolve(directory, ADDITIONAL, "tool_use.jinja"))))
+              : new TemplateSources(standard));
     }
     JsonNode template = tokenizerConfig.path("chat_template");
     if (template.isTextual()) {
-      return Optional.of(template.textValue());
+      return Optional.of(new TemplateSources(template.textValue()));
     }
     if (template.isArray()) {
-      for (JsonNode named : template) {
-        if (named.path("name").asText().equals("default")) {
-          return Optional.of(named.path("template").asText());
-        }
+      Map<String, String> named = new TreeMap<>();
+      template.forEach(one -> named.put(one.path("name").asText(), one.path("template").asText()));
+      String standard = named.get("default");
+      if (standard != null) {
+        return Optional.of(
+            new TemplateSources(standard, Optional.ofNullable(named.get("tool_use"))));
       }
     }
     if (!template.isMissingNode() && !template.isNull()) {
@@ -187,5 +241,18 @@ final class TokenizerSettings {
               + ": chat_template is neither a string nor a list with one named 'default'");
     }
     return Optional.empty();
+  }
+
+  private static String text(Path file) {
+    return new String(UntrustedJson.bytes(file), StandardCharsets.UTF_8);
+  }
+
+  /** The chat templates of a GGUF file. */
+  static Optional<TemplateSources> template(GgufMetadata metadata) {
+    return metadata
+        .text("tokenizer.chat_template")
+        .map(
+            standard ->
+                new TemplateSources(standard, metadata.text("tokenizer.chat_template.tool_use")));
   }
 }

@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import dev.whence.engine.text.TemplateSources;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -23,12 +24,15 @@ public final class WeightDigest {
   private final String tokenizer;
   private final String config;
   private final String template;
+  private final Optional<String> withTools;
   private @Nullable String hex;
 
-  private WeightDigest(String tokenizer, String config, String template) {
+  private WeightDigest(
+      String tokenizer, String config, String template, Optional<String> withTools) {
     this.tokenizer = tokenizer;
     this.config = config;
     this.template = template;
+    this.withTools = withTools;
   }
 
   /**
@@ -51,11 +55,12 @@ public final class WeightDigest {
             directory, ModelFiles.optional(directory, "tokenizer_config.json")));
   }
 
-  static WeightDigest of(byte[] tokenizer, byte[] config, Optional<String> template) {
+  static WeightDigest of(byte[] tokenizer, byte[] config, Optional<TemplateSources> template) {
     return new WeightDigest(
         sha256(tokenizer),
         sha256(config),
-        sha256(template.orElse("").getBytes(StandardCharsets.UTF_8)));
+        sha256(template.map(TemplateSources::standard).orElse("")),
+        template.flatMap(TemplateSources::withTools).map(WeightDigest::sha256));
   }
 
   synchronized String hex(WeightSource weights) {
@@ -107,11 +112,16 @@ public final class WeightDigest {
     line(all, "tokenizer\t" + tokenizer);
     line(all, "config\t" + config);
     line(all, "template\t" + template);
+    withTools.ifPresent(sha256 -> line(all, "template tool_use\t" + sha256));
     return HexFormat.of().formatHex(all.digest());
   }
 
   private static void line(MessageDigest digest, String text) {
     digest.update((text + "\n").getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static String sha256(String text) {
+    return sha256(text.getBytes(StandardCharsets.UTF_8));
   }
 
   private static String sha256(byte[] bytes) {

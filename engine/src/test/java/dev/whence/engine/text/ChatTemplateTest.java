@@ -256,6 +256,24 @@ class ChatTemplateTest {
     }
   }
 
+  @Test
+  void aTemplateThatWritesNoBeginTokenGetsItOnceWhereTheModelBeginsItsChats() {
+    SpecialTokens begins = new SpecialTokens(SPECIAL.named(), true, true);
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      for (String own : List.of("", "<s>")) {
+        String source = own + "{% for m in messages %}[{{ m.content }}]{% endfor %}";
+        RenderedPrompt prompt =
+            ChatTemplate.of(source, begins, tokenizer, "test").render(question("Where?"));
+        assertThat(prompt.text()).isEqualTo("<s>[Where?]");
+        assertThat(prompt.segments().get(0).rendered().in(prompt.text())).isEqualTo("Where?");
+      }
+      RenderedPrompt prompt =
+          ChatTemplate.of("[{{ messages[0].content }}]", SPECIAL, tokenizer, "test")
+              .render(question("Where?"));
+      assertThat(prompt.text()).isEqualTo("[Where?]");
+    }
+  }
+
   /**
    * dolly-v2-3b has no template: its own format (instruct_pipeline.py of databricks/dolly-v2-3b) is
    * written by the caller, and nothing is put before it.
@@ -276,7 +294,8 @@ class ChatTemplateTest {
     SpecialTokens special =
         new SpecialTokens(Map.of("bos_token", "<|endoftext|>", "eos_token", "### End"), false);
     RenderedPrompt prompt =
-        new PlainTemplate(special).render(conversation(List.of(raw), "", "", Instant.EPOCH));
+        new PlainTemplate(special, new WordTokenizer())
+            .render(conversation(List.of(raw), "", "", Instant.EPOCH));
     assertThat(prompt.text())
         .isEqualTo(
             instruction
@@ -417,6 +436,23 @@ class ChatTemplateTest {
     expected.put("{{ 'a,b,c'.rsplit(',', 1) }} {{ 'a,b'.split(',') }}", "['a,b', 'c'] ['a', 'b']");
     expected.put("{{ 'aaaa'.count('aa') }} {{ 'aXbX'.replace('X', '-', 1) }}", "2 a-bX");
     expected.put("{{ {'a': 1, 'b': 2} | length }} {{ '\\U0001F600' | length }}", "2 1");
+    expected.put(
+        "{{ [{'a': {'b': 1}}, {'a': {'b': 2}}] | map(attribute='a.b') | join }}"
+            + "{{ [{'a': [1, 2]}] | map(attribute='a.1') | first }}"
+            + "{{ [{'a': {'b': 3}}] | join(attribute='a.b') }}"
+            + "{{ [[4, 5]] | map(attribute=1) | first }}"
+            + "{{ [{}] | map(attribute='a.b', default={'b': 6}) | first }}"
+            + "{{ [{'a': {'items': 7}}] | map(attribute='a.items') | first }}",
+        "1223567");
+    expected.put(
+        "{{ [{'a': {'b': 0}}, {'a': {'b': 1}}] | selectattr('a.b') | list | length }}"
+            + "{{ [{'a': {'b': 0}}, {'a': {'b': 1}}] | rejectattr('a.b', 'equalto', 7) | list"
+            + " | length }}",
+        "12");
+    expected.put(
+        "{{ '3.7' | int }} {{ ' -3.7e1 ' | int }} {{ '.5' | int(9) }} {{ '1d' | int(9) }} {{ 'x'"
+            + " | int }}",
+        "3 -37 0 9 0");
     expected.put("{{ 'abc' | first }}{{ 'abc' | last }}{{ '' | first is defined }}", "acFalse");
     expected.put(
         "{{ ['\\x01\\x1f'] }} {{ '\\x01\\x1f' | tojson }}", "['\\x01\\x1f'] \"\\u0001\\u001f\"");

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -43,6 +44,32 @@ class GgufTokenizerTest {
         assertThat(tokenizer.decode(expected, false)).isEqualTo(input);
       }
     }
+  }
+
+  @Test
+  void aTokenThatEndsAnAnswerIsSpecialWhateverTheFileCallsIt() {
+    GgufTokenizer.Vocabulary vocabulary =
+        new GgufTokenizer.Vocabulary(
+            "gpt2",
+            "gpt-2",
+            List.of("a", "b", "ab", "<e>", "<f>", "<", "e", "f", ">"),
+            new long[] {1, 1, 1, 1, 4, 1, 1, 1, 1},
+            new double[0],
+            List.of("a b"),
+            false);
+    ObjectNode json = GgufTokenizer.toJson(vocabulary, "test");
+    String before = json.toString();
+    try (Tokenizer plain = NativeTokenizer.of(json, "test");
+        Tokenizer tokenizer =
+            NativeTokenizer.of(GgufTokenizer.withEnds(json, List.of(4, 3)), "test")) {
+      assertThat(plain.encode("ab<e>").ids()).containsExactly(2, 5, 6, 8);
+      assertThat(plain.isSpecial(4)).isFalse();
+      assertThat(tokenizer.encode("ab<e>b<f>").ids()).containsExactly(2, 3, 1, 4);
+      assertThat(tokenizer.isSpecial(3)).isTrue();
+      assertThat(tokenizer.isSpecial(4)).isTrue();
+      assertThat(tokenizer.decode(new int[] {2, 3, 4}, true)).isEqualTo("ab");
+    }
+    assertThat(json).hasToString(before); // a model's digest is taken of it
   }
 
   @Test

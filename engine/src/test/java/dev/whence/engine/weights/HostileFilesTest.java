@@ -3,7 +3,9 @@ package dev.whence.engine.weights;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.text.SpecialTokens;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -15,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
@@ -182,6 +185,56 @@ class HostileFilesTest {
     assertThatThrownBy(() -> GgufFile.open(path).close())
         .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
         .hasMessageContaining("'nest' is a list of lists");
+  }
+
+  @Test
+  void listsThatAreTooLongTogetherAreRefused(@TempDir Path directory) throws IOException {
+    int n = 4_000_001;
+    ByteBuffer bytes = ByteBuffer.allocate(100 + 2 * n).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.put("GGUF".getBytes(StandardCharsets.UTF_8)).putInt(3).putLong(0).putLong(2);
+    for (String key : List.of("a", "b")) {
+      bytes.putLong(1).put(key.getBytes(StandardCharsets.UTF_8)).putInt(9).putInt(0).putLong(n);
+      bytes.position(bytes.position() + n);
+    }
+    Path path = Files.write(directory.resolve("m.gguf"), bytes.array());
+    assertThatThrownBy(() -> GgufFile.open(path).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContaining("length of 'b'");
+  }
+
+  @Test
+  void weightsAreClosedWhereMemoryRunsOutOverAModel() {
+    AtomicInteger closed = new AtomicInteger();
+    WeightSource weights =
+        new WeightSource() {
+          @Override
+          public Map<String, TensorInfo> tensors() {
+            throw new OutOfMemoryError("thrown by the test");
+          }
+
+          @Override
+          public void read(String name, long offset, ByteBuffer target) {}
+
+          @Override
+          public void close() {
+            closed.incrementAndGet();
+          }
+        };
+    try (ModelFiles files = ModelFiles.open(Fixtures.path("weights/llama"))) {
+      assertThatThrownBy(
+              () ->
+                  ModelFiles.assemble(
+                      "m",
+                      files.config(),
+                      weights,
+                      MissingNode.getInstance(),
+                      "m",
+                      new SpecialTokens(Map.of(), false),
+                      Optional.empty(),
+                      WeightDigest.of(new byte[0], new byte[0], Optional.empty())))
+          .isInstanceOf(OutOfMemoryError.class);
+    }
+    assertThat(closed).hasValue(1);
   }
 
   @Test

@@ -5,21 +5,30 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.text.ChatTemplate;
+import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.PlainTemplate;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.SpecialTokens;
+import dev.whence.engine.text.TemplateSources;
+import dev.whence.engine.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -51,7 +60,7 @@ class PromptTokensTest {
       SpecialTokens special = special(directory);
       assertThat(special.begin()).isEqualTo(expected.path("bos").asText(""));
       assertThat(special.end()).isEqualTo(expected.path("eos").asText(""));
-      assertThat(ids(model, new PlainTemplate(special), Message.RAW, expected))
+      assertThat(ids(model, new PlainTemplate(special, model.tokenizer()), Message.RAW, expected))
           .isEqualTo(JSON.treeToValue(expected.path("ids"), int[].class));
     }
   }
@@ -73,6 +82,116 @@ class PromptTokensTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("directories")
+  void aConversationWithToolsIsRenderedByTheTemplateThatTransformersTakesForIt(
+      JsonNode expected, @TempDir Path directory) throws IOException {
+    write(expected, directory);
+    try (ModelText model = ModelText.open(directory, Optional.empty())) {
+      if (expected.has("withTools")) {
+        String tools =
+            "[{\"type\": \"function\", \"function\": {\"name\": \"look\", \"parameters\":"
+                + " {\"type\": \"object\", \"properties\": {}}}}]";
+        Conversation conversation = conversation("user", expected.path("text").asText(), tools);
+        assertThat(model.template().render(conversation).text())
+            .isEqualTo(expected.path("withTools").asText());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("directories")
+  void theSpecialTokensAreThoseOfTransformers(JsonNode expected, @TempDir Path directory)
+      throws IOException {
+    write(expected, directory);
+    try (ModelText model = ModelText.open(directory, Optional.empty())) {
+      if (expected.has("special")) {
+        List<Integer> special = new ArrayList<>();
+        for (int id = 0; id < 1_000; id++) {
+          if (model.tokenizer().isSpecial(id)) {
+            special.add(id);
+          }
+        }
+        assertThat(special)
+            .containsExactly(JSON.treeToValue(expected.path("special"), Integer[].class));
+      }
+    }
+  }
+
+  @Test
+  void anAddedTokenThatTwoFilesGiveDifferentIdsIsRefusedByName() throws IOException {
+    JsonNode tokenizer = Fixtures.json("text/tokenizers/llama3.json");
+    JsonNode config =
+        JSON.readTree("{\"added_tokens_decoder\": {\"7\": {\"content\": \"<|end|>\"}}}");
+    assertThatThrownBy(
+            () -> AddedTokens.merged(tokenizer, config, Map.of(), 1_000, "d/tokenizer.json"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContainingAll("d/tokenizer.json", "'<|end|>'", " 7", " 1");
+  }
+
+  @Test
+  void anAddedTokenWithoutAnEmbeddingIsLeftOut() throws IOException {
+    JsonNode tokenizer = Fixtures.json("text/tokenizers/llama3.json");
+    int size = tokenizer.path("model").path("vocab").size();
+    Map<String, JsonNode> named = Map.of("[PAD]", JSON.readTree("\"[PAD]\""));
+    JsonNode none = MissingNode.getInstance();
+    assertThat(AddedTokens.merged(tokenizer, none, named, size, "t").path("added_tokens"))
+        .isEqualTo(tokenizer.path("added_tokens"));
+    JsonNode added =
+        AddedTokens.merged(tokenizer, none, named, size + 1, "t").path("added_tokens").get(2);
+    assertThat(added.path("id").intValue()).isEqualTo(size);
+    assertThat(added.path("content").asText()).isEqualTo("[PAD]");
+    assertThat(added.path("special").booleanValue()).isTrue();
+  }
+
+  @Test
+  void anEndTokenThatIsNoSpecialTokenEndsAnAnswer() throws IOException {
+    ObjectNode json = Fixtures.json("text/tokenizers/llama3.json").deepCopy();
+    ((ObjectNode) json.path("added_tokens").path(1)).put("special", false);
+    TemplateSources source =
+        new TemplateSources("{% for m in messages %}{{ m.content }}<|end|>\n{% endfor %}");
+    SpecialTokens special = new SpecialTokens(Map.of(), false);
+    Conversation question = conversation("user", "Where?", "");
+    try (Tokenizer tokenizer = NativeTokenizer.of(json, "test")) {
+      assertThat(
+              ChatTemplate.of(source, special, List.of(1), tokenizer, "test")
+                  .render(question)
+                  .endToken())
+          .isEqualTo("<|end|>");
+      assertThat(
+              ChatTemplate.of(source, special, List.of(), tokenizer, "test")
+                  .render(question)
+                  .endToken())
+          .isEmpty();
+    }
+  }
+
+  @Test
+  void theDigestNamesATemplateForToolsWhereThereIsOne() {
+    byte[] bytes = {1};
+    SortedMap<String, WeightDigest.Hashed> tensors = new TreeMap<>();
+    String without =
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a"))).hex(tensors);
+    String with =
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("b"))))
+            .hex(tensors);
+    String other =
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("c"))))
+            .hex(tensors);
+    assertThat(List.of(without, with, other)).doesNotHaveDuplicates();
+  }
+
+  @Test
+  void aGgufFileMayHaveATemplateForTools() {
+    Map<String, Object> values = new TreeMap<>();
+    values.put("tokenizer.chat_template", "a");
+    GgufMetadata metadata = new GgufMetadata(Path.of("m.gguf"), values);
+    assertThat(TokenizerSettings.template(metadata)).contains(new TemplateSources("a"));
+    values.put("tokenizer.chat_template.tool_use", "b");
+    assertThat(TokenizerSettings.template(metadata))
+        .contains(new TemplateSources("a", Optional.of("b")));
+  }
+
   @Test
   void aListOfTemplatesWithoutADefaultIsRefused() throws IOException {
     JsonNode config =
@@ -84,8 +203,12 @@ class PromptTokensTest {
 
   @Test
   void aGgufFileThatDoesNotSayBeginsWhereLlamaCppDoes() {
-    assertThat(gguf("gpt2", "llama-bpe", Optional.empty()).addsBegin()).isTrue();
     assertThat(gguf("llama", "default", Optional.empty()).addsBegin()).isTrue();
+    for (String pre : List.of("llama-bpe", "llama3", "llama-v3")) {
+      assertThat(gguf("gpt2", pre, Optional.empty()).addsBegin()).as(pre).isTrue();
+      assertThat(gguf("gpt2", pre, Optional.empty()).beginsChats()).as(pre).isTrue();
+    }
+    assertThat(gguf("gpt2", "qwen2", Optional.empty()).beginsChats()).isFalse();
     for (String pre : List.of("gpt-2", "qwen2", "smollm", "olmo", "mpt", "default")) {
       assertThat(gguf("gpt2", pre, Optional.empty()).addsBegin()).as(pre).isFalse();
       assertThat(gguf("gpt2", pre, Optional.of(true)).addsBegin()).as(pre).isTrue();
@@ -127,7 +250,11 @@ class PromptTokensTest {
   }
 
   private static Conversation conversation(String role, JsonNode expected) {
-    Part part = Part.of(PartKind.QUESTION, "q", expected.path("text").asText());
+    return conversation(role, expected.path("text").asText(), "");
+  }
+
+  private static Conversation conversation(String role, String text, String tools) {
+    Part part = Part.of(PartKind.QUESTION, "q", text);
     return new Conversation(
         "r",
         "",
@@ -137,7 +264,7 @@ class PromptTokensTest {
         "",
         "",
         List.of(),
-        "",
+        tools,
         "",
         "",
         "",
@@ -156,19 +283,23 @@ class PromptTokensTest {
   private static void write(JsonNode expected, Path directory) throws IOException {
     String kind = expected.path("tokenizer").asText();
     JsonNode tokenizer =
-        Fixtures.json("text/tokenizers/" + kind.replace("-bare", "") + ".json").deepCopy();
+        Fixtures.json("text/tokenizers/" + kind.replaceAll("-(bare|plain)$", "") + ".json")
+            .deepCopy();
     if (kind.endsWith("-bare")) {
-      ((com.fasterxml.jackson.databind.node.ObjectNode) tokenizer).putNull("post_processor");
+      ((ObjectNode) tokenizer).putNull("post_processor");
+    } else if (kind.endsWith("-plain")) {
+      ((ObjectNode) tokenizer).putArray("added_tokens");
     }
     Files.writeString(directory.resolve("tokenizer.json"), tokenizer.toString());
     for (Map.Entry<String, JsonNode> file : expected.path("files").properties()) {
       JsonNode content = file.getValue();
-      Files.writeString(
-          directory.resolve(file.getKey()),
-          content.isTextual() ? content.textValue() : content.toString());
+      Path path = directory.resolve(file.getKey());
+      Files.createDirectories(Objects.requireNonNull(path.getParent()));
+      Files.writeString(path, content.isTextual() ? content.textValue() : content.toString());
     }
     Files.writeString(
         directory.resolve("config.json"),
-        Files.readString(Fixtures.path("weights/llama/config.json")));
+        Files.readString(Fixtures.path("weights/llama/config.json"))
+            .replace("\"vocab_size\": 293", "\"vocab_size\": 1000"));
   }
 }
