@@ -3,10 +3,13 @@ package dev.whence.attribution.tokens;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.attribution.source.Partitioner;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.conversation.Span;
+import dev.whence.engine.text.NativeTokenizer;
 import dev.whence.engine.text.Tokenizer;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -36,6 +39,19 @@ class TokenizedResponseTest {
             Duration.ofSeconds(60),
             () -> TokenizedResponse.of(bytes, "", response, -1, statements));
     assertThat(tokens.tokensByStatement()).containsExactly(3, 1_000_003);
+  }
+
+  @Test
+  void aResponseIsReadAsItStandsBehindItsPrompt() throws IOException {
+    String pieces =
+        "{'normalizer':{'type':'Prepend','prepend':'\u2581'},'model':{'type':'BPE',"
+            + "'vocab':{'\u2581':0,'a':1,'\u2581a':2,'\\n':3},'merges':[['\u2581','a']]}}";
+    try (Tokenizer tokenizer =
+        NativeTokenizer.of(new ObjectMapper().readTree(pieces.replace('\'', '"')), "test")) {
+      assertThat(TokenizedResponse.of(tokenizer, "a\n", "a", -1, List.of()).ids())
+          .containsExactly(1);
+      assertThat(TokenizedResponse.of(tokenizer, "a", "a", -1, List.of()).ids()).containsExactly(2);
+    }
   }
 
   @Test

@@ -4,10 +4,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.ChatTemplate;
 import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.NativeTokenizer;
+import dev.whence.engine.text.PromptTemplate;
+import dev.whence.engine.text.SpecialTokens;
+import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -16,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -135,6 +143,26 @@ class TrainingTextsTest {
         .containsExactlyElementsOf(IntStream.range(first, example.length()).boxed().toList());
     assertThat(files.tokenizer().decode(Arrays.copyOf(example.tokens(), first), false))
         .isEqualTo("<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n");
+  }
+
+  @Test
+  void aResponseIsLearntAsItStandsBehindItsPrompt() throws IOException {
+    JsonNode json =
+        new ObjectMapper()
+            .readTree(Path.of("src/test/resources/fixtures/text/tokenizers/llama2.json").toFile());
+    try (Tokenizer tokenizer = NativeTokenizer.of(json, "test")) {
+      PromptTemplate template =
+          ChatTemplate.of(CHAT, new SpecialTokens(Map.of(), false), tokenizer, "test");
+      int[] tokens =
+          new TrainingTexts(tokenizer, template, 1_000)
+              .conversation(
+                  ConversationCodec.read(
+                      "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+                          + "\"response\":\"It ran.\"}"))
+              .tokens();
+      String whole = "<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\nIt ran.";
+      assertThat(tokens).isEqualTo(tokenizer.encode(whole).ids());
+    }
   }
 
   @Test
