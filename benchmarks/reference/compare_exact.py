@@ -1,13 +1,17 @@
 """Runs Whence and the AttriBoT baseline in turn on the same prompt, and reports ratios.
 
     python compare_exact.py --whence "../../whence" --model M.gguf --input prompts.jsonl --line 2 \\
-        --repeat 3 --dtype bf16 [--baseline kv,bf16,all,sdpa ...] [--report exact-comparison.md]
+        --repeat 3 --dtype bf16 [--baseline kv,bf16,all,sdpa ...] [--faster splice --faster paragraph-splice]
+        [--report exact-comparison.md]
 
 Both score identical tokens (Whence writes the ids, the baseline reads them), with the same number of
 threads. Turn by turn, K times: each baseline once, Whence once. A baseline keeps its model loaded
 and has warmed up; Whence starts a process per turn, attributes the prompt twice and the second time
 counts. So loading and warming up count on neither side. On a machine that does other things too
 only the ratio of a turn means anything: a ratio is taken within each turn, and the spread is over turns.
+
+--faster runs another method of Whence in the same turns, on the same tokens, and says how many times longer
+the first baseline took.
 
 Also reports the largest |tau(Whence) - tau(baseline)|; run it with --dtype fp32 for exactness.
 Never needed to build, test or run Whence.
@@ -71,6 +75,16 @@ def whence(options, *arguments):
     return done.stdout
 
 
+def attributed(options, twice, method):
+    """The second of two attributions of the same record."""
+    lines = whence(options, "attribute", "--model", options.model, "--input", twice, "--dtype", options.dtype, "--method", method,
+                   "--json").splitlines()
+    last = json.loads(lines[-1])
+    if last["status"] != "SCORED":
+        sys.exit("whence did not score the prompt: " + last["reason"])
+    return last
+
+
 def record_at(path, line):
     with open(path, encoding="utf-8") as f:
         for number, text in enumerate(f, 1):
@@ -103,6 +117,7 @@ def main():
                    help="kv|none, bf16|fp32, all|scored, sdpa|eager; may be given more than once")
     p.add_argument("--once", action="append", default=[], metavar="CACHE,DTYPE,LOGITS,ATTENTION",
                    help="as --baseline, run in the first turn only (naive is slow)")
+    p.add_argument("--faster", action="append", default=[], metavar="METHOD", help="of whence attribute --method")
     p.add_argument("--json", help="write all figures to this file")
     p.add_argument("--report", help="write a Markdown file")
     o = p.parse_args()
@@ -120,16 +135,17 @@ def main():
         baselines = [Baseline(s, o, ids, threads) for s in o.baseline or [f"kv,{o.dtype},all,sdpa"]]
         once = [Baseline(s, o, ids, threads) for s in o.once]
         ours, last = [], None
+        faster = {method: [] for method in o.faster}
         for turn in range(o.repeat):
             for b in baselines + (once if turn == 0 else []):
                 b.turn()
                 print(f"turn {turn + 1}: {b.name}: {b.seconds[-1]:.1f} s", file=sys.stderr, flush=True)
-            lines = whence(o, "attribute", "--model", o.model, "--input", twice, "--dtype", o.dtype, "--json").splitlines()
-            last = json.loads(lines[-1])
-            if last["status"] != "SCORED":
-                sys.exit("whence did not score the prompt: " + last["reason"])
+            last = attributed(o, twice, "exact-loo")
             ours.append(last["cost"]["seconds"])
             print(f"turn {turn + 1}: Whence {o.dtype}: {ours[-1]:.1f} s", file=sys.stderr, flush=True)
+            for method, seconds in faster.items():
+                seconds.append(attributed(o, twice, method)["cost"]["seconds"])
+                print(f"turn {turn + 1}: Whence {o.dtype}, {method}: {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
         for b in baselines + once:
             b.close()
     rows = []
@@ -146,13 +162,18 @@ def main():
     result = {"date": started.isoformat(timespec="seconds"), "processor": processor(), "threads": threads,
               "loadAverage": [load[0], os.getloadavg()[0]], "model": os.path.basename(o.model), "dtype": o.dtype,
               "tokens": last["promptTokens"] + last["responseTokens"], "sources": len(last["sources"]),
-              "whenceSeconds": ours, "whenceTokens": last["cost"]["trunkTokens"] + last["cost"]["branchTokens"], "rows": rows}
+              "whenceSeconds": ours, "fasterSeconds": faster, "whenceTokens": last["cost"]["trunkTokens"] + last["cost"]["branchTokens"], "rows": rows}
     text = [f"Whence {o.dtype}: {spread(ours)} s, {result['whenceTokens']} tokens computed; "
             f"T = {result['tokens']}, {result['sources']} sources, {len(ours)} turns, {threads} threads", "",
             "| baseline | seconds | processor seconds | tokens computed | baseline / Whence | max tau difference, nats |", "|---|---|---|---|---|---|"]
     for r in rows:
         text.append(f"| {r['baseline']} | {spread(r['seconds'])} | {spread(r['cpuSeconds'])} | {r['tokens']} | {spread(r['ratios'])} | "
                     f"{r['maxTauDifference']:.2e} |")
+    if faster:
+        text += ["", f"| Whence {o.dtype} | seconds | {rows[0]['baseline']} / it | Whence's exact LOO / it |", "|---|---|---|---|"]
+        for method, seconds in faster.items():
+            text.append(f"| {method} | {spread(seconds)} | {spread([t / m for t, m in zip(rows[0]['seconds'], seconds)])} | "
+                        f"{spread([t / m for t, m in zip(ours, seconds)])} |")
     print("\n".join(text))
     if o.json:
         with open(o.json, "w", encoding="utf-8") as f:
