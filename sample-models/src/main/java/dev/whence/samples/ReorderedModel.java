@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 
 /**
@@ -56,7 +57,9 @@ public final class ReorderedModel {
       }
       Files.createDirectories(output);
       for (Map.Entry<String, byte[]> text : TrainedModel.filesOf(model).entrySet()) {
-        Files.write(output.resolve(text.getKey()), text.getValue());
+        Path beside = output.resolve(text.getKey());
+        Files.createDirectories(Objects.requireNonNull(beside.getParent()));
+        Files.write(beside, text.getValue());
       }
       SafetensorsWriter.write(output.resolve("model.safetensors"), stored, tensors, Map.of());
     } catch (IOException e) {

@@ -75,7 +75,7 @@ final class Faithfulness {
     this.likelihoods = all.subList(2, all.size());
   }
 
-  /** The linear datamodeling score; empty where the scores tell no mask from another. */
+  /** The linear datamodeling score; 0 where the scores tell no mask from another. */
   Optional<Double> lds(double[] scores) {
     double[] foretold =
         kept.stream()

@@ -42,6 +42,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Cost against fidelity of every attribution method, beside the baselines of the literature, on the
@@ -337,12 +338,15 @@ public final class FidelityBench {
     return attribute(models.methods(), models.proxy(), run.method(), conversation);
   }
 
-  private static double[] scores(Subject subject, AttributionResult result) {
-    return subject.way() instanceof Subject.Rank rank ? rank.scores().apply(result) : taus(result);
+  private static double[] scores(
+      Subject subject, Conversation conversation, AttributionResult result) {
+    return subject.way() instanceof Subject.Rank rank
+        ? rank.scores().apply(conversation, result)
+        : taus(result);
   }
 
-  private List<Subject> subjects(Conversation conversation) {
-    return Subject.all(conversation, options.proxy().isPresent()).stream()
+  private List<Subject> subjects() {
+    return Subject.all(options.proxy().isPresent()).stream()
         .filter(
             subject ->
                 options.only().isEmpty()
@@ -362,7 +366,7 @@ public final class FidelityBench {
     of.put("paragraphs", String.valueOf(options.paragraphs()));
     of.put("max-new-tokens", String.valueOf(options.maxNewTokens()));
     of.put("full", String.valueOf(options.full()));
-    of.put("methods", String.join(",", options.only()));
+    of.put("methods", subjects().stream().map(Subject::name).collect(Collectors.joining(",")));
     return MeasuredPrompts.open(options.kept().get(), of);
   }
 
@@ -407,7 +411,7 @@ public final class FidelityBench {
     Conversation conversation = prompt.conversation();
     double[] tau = taus(exact);
     Set<Integer> gold = gold(prompt, exact);
-    List<Subject> subjects = subjects(conversation);
+    List<Subject> subjects = subjects();
     if (!warm && subjects.stream().anyMatch(subject -> subject.name().equals("gradient norm"))) {
       // loads the weights a second time, which is no part of its cost
       attribute(
@@ -417,7 +421,7 @@ public final class FidelityBench {
     Map<Subject, double[]> scored = new LinkedHashMap<>();
     for (Subject subject : subjects) {
       AttributionResult result = result(models, subject, conversation, exact);
-      double[] scores = scores(subject, result);
+      double[] scores = scores(subject, conversation, result);
       scored.put(subject, scores);
       Measured.Given of = one.of(subject);
       if (subject.way() instanceof Subject.Run) {
@@ -478,8 +482,8 @@ public final class FidelityBench {
       return;
     }
     one.grouped().add(RedundancyProbe.grouped(exactTwice, copies.get()));
-    for (Subject subject : subjects(twice)) {
-      double[] scores = scores(subject, result(models, subject, twice, exactTwice));
+    for (Subject subject : subjects()) {
+      double[] scores = scores(subject, twice, result(models, subject, twice, exactTwice));
       Measured.Given of = one.of(subject);
       of.add("oneCopy", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 1)));
       of.add("bothCopies", Optional.of(RedundancyProbe.among(scores, copies.get(), 3, 2)));

@@ -47,24 +47,30 @@ public final class Ranking {
     return Optional.of(sum / relevant.size());
   }
 
-  /** Pearson's correlation; empty where one side is constant. */
-  static Optional<Double> pearson(double[] x, double[] y) {
-    double meanX = Arrays.stream(x).average().orElse(0);
-    double meanY = Arrays.stream(y).average().orElse(0);
+  /**
+   * Pearson's correlation. Scores that are all the same say nothing of a truth that is not, which
+   * is 0: left out, they would spare a method its worst prompts. Empty where the truth is constant.
+   */
+  static Optional<Double> pearson(double[] scores, double[] truth) {
+    double meanScore = Arrays.stream(scores).average().orElse(0);
+    double meanTruth = Arrays.stream(truth).average().orElse(0);
     double xy = 0;
     double xx = 0;
     double yy = 0;
-    for (int i = 0; i < x.length; i++) {
-      xy += (x[i] - meanX) * (y[i] - meanY);
-      xx += (x[i] - meanX) * (x[i] - meanX);
-      yy += (y[i] - meanY) * (y[i] - meanY);
+    for (int i = 0; i < scores.length; i++) {
+      xy += (scores[i] - meanScore) * (truth[i] - meanTruth);
+      xx += (scores[i] - meanScore) * (scores[i] - meanScore);
+      yy += (truth[i] - meanTruth) * (truth[i] - meanTruth);
     }
-    return xx > 0 && yy > 0 ? Optional.of(xy / Math.sqrt(xx * yy)) : Optional.empty();
+    if (!(yy > 0)) {
+      return Optional.empty();
+    }
+    return Optional.of(xx > 0 ? xy / Math.sqrt(xx * yy) : 0);
   }
 
-  /** Spearman's: Pearson's of the ranks, equal values sharing the mean of theirs. */
-  public static Optional<Double> spearman(double[] x, double[] y) {
-    return pearson(ranks(x), ranks(y));
+  /** Spearman's: {@link #pearson} of the ranks, equal values sharing the mean of theirs. */
+  public static Optional<Double> spearman(double[] scores, double[] truth) {
+    return pearson(ranks(scores), ranks(truth));
   }
 
   private static double[] ranks(double[] values) {
@@ -81,21 +87,24 @@ public final class Ranking {
     return ranks;
   }
 
-  /** Kendall's tau-b; empty where one side is constant. */
-  static Optional<Double> kendall(double[] x, double[] y) {
+  /** Kendall's tau-b; 0 and empty as {@link #pearson}. */
+  static Optional<Double> kendall(double[] scores, double[] truth) {
     double agree = 0;
-    double inX = 0;
-    double inY = 0;
-    for (int i = 0; i < x.length; i++) {
+    double inScores = 0;
+    double inTruth = 0;
+    for (int i = 0; i < scores.length; i++) {
       for (int j = 0; j < i; j++) {
-        double a = Math.signum(x[i] - x[j]);
-        double b = Math.signum(y[i] - y[j]);
+        double a = Math.signum(scores[i] - scores[j]);
+        double b = Math.signum(truth[i] - truth[j]);
         agree += a * b;
-        inX += a * a;
-        inY += b * b;
+        inScores += a * a;
+        inTruth += b * b;
       }
     }
-    return inX > 0 && inY > 0 ? Optional.of(agree / Math.sqrt(inX * inY)) : Optional.empty();
+    if (!(inTruth > 0)) {
+      return Optional.empty();
+    }
+    return Optional.of(inScores > 0 ? agree / Math.sqrt(inScores * inTruth) : 0);
   }
 
   /**

@@ -164,7 +164,7 @@ public final class SpeedBench {
       Instant started,
       Machine machine) {
     List<Subject> subjects =
-        Subject.all(conversation, proxy.isPresent()).stream()
+        Subject.all(proxy.isPresent()).stream()
             .filter(subject -> subject.way() instanceof Subject.Run)
             .filter(subject -> options.only().stream().anyMatch(subject.name()::startsWith))
             .toList();

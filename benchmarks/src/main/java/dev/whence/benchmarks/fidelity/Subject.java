@@ -9,7 +9,7 @@ import dev.whence.conversation.PartKind;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.function.Function;
+import java.util.function.BiFunction;
 import java.util.stream.Collectors;
 
 /**
@@ -39,15 +39,14 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
   record Run(MethodOptions method) implements Way {}
 
   /** From the texts of prompt and response, with the sources that a result names. */
-  record Rank(Function<AttributionResult, double[]> scores) implements Way {}
+  record Rank(BiFunction<Conversation, AttributionResult, double[]> scores) implements Way {}
 
   /**
    * All of them.
    *
-   * @param conversation what the ranking ones rank
    * @param hasProxy whether a proxy model is there
    */
-  static List<Subject> all(Conversation conversation, boolean hasProxy) {
+  static List<Subject> all(boolean hasProxy) {
     List<Subject> all = new ArrayList<>();
     all.add(theirs("exact LOO", MethodOptions.DEFAULT, true));
     for (int heal : new int[] {0, 16, 48}) {
@@ -75,10 +74,10 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
     all.add(theirs("attention", MethodOptions.of("attention"), false));
     all.add(theirs("gradient norm", MethodOptions.of("gradient-norm"), false));
     all.add(theirs("similarity", MethodOptions.of("similarity"), false));
-    all.add(ranked("BM25", result -> Bm25.scores(texts(result), query(conversation))));
-    all.add(ranked("position", result -> position(result.sources().size())));
-    String id = conversation.responseId();
-    all.add(ranked("random", result -> random(result.sources().size(), id)));
+    all.add(ranked("BM25", (asked, result) -> Bm25.scores(texts(result), query(asked))));
+    all.add(ranked("position", (asked, result) -> position(result.sources().size())));
+    all.add(
+        ranked("random", (asked, result) -> random(result.sources().size(), asked.responseId())));
     return all;
   }
 
@@ -90,7 +89,8 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
     return new Subject(name, Origin.LITERATURE, inNats, new Run(method));
   }
 
-  private static Subject ranked(String name, Function<AttributionResult, double[]> scores) {
+  private static Subject ranked(
+      String name, BiFunction<Conversation, AttributionResult, double[]> scores) {
     return new Subject(name, Origin.LITERATURE, false, new Rank(scores));
   }
 

@@ -73,11 +73,13 @@ public final class InfluenceBench {
       InfluenceMethods methods = stages.methods(options.buckets());
       List<String> texts = documents.stream().map(Document::text).toList();
       for (DocumentScores method : methods.baselines(texts)) {
+        methods.forgetGradients();
         measure(method, "", queries, rows, progress);
       }
       for (Damping lambda : options.dampings()) {
         for (Measure ofDocuments : Measure.values()) {
           for (DocumentScores method : methods.ekfac(lambda, options.alpha(), ofDocuments)) {
+            methods.forgetGradients();
             measure(
                 method,
                 ", documents by " + ofDocuments.label() + ", lambda " + lambda.text(),

@@ -47,6 +47,11 @@ final class InfluenceMethods {
     this.sketch = sketch;
   }
 
+  /** Has the next method pay for its gradients, as if it were the only one. */
+  void forgetGradients() {
+    gradients.clear();
+  }
+
   private ResponseGradient gradient(TruthQuery query, Measure measure) {
     return gradients.computeIfAbsent(
         measure + " " + query.question().id(),

@@ -159,7 +159,7 @@ public final class RecallBench {
       double[] exact = scored.exact()[q];
       double[] estimates = scored.estimates()[size][q];
       unranked.add(SketchRecall.unranked(exact, estimates));
-      Ranking.spearman(exact, estimates).ifPresent(correlations::add);
+      Ranking.spearman(estimates, exact).ifPresent(correlations::add);
       for (int r = 0; r < RERANKS.size(); r++) {
         recalls.get(r).add(SketchRecall.of(exact, estimates, RERANKS.get(r)));
       }

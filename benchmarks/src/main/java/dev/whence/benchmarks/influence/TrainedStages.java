@@ -17,6 +17,7 @@ import dev.whence.samples.recipes.RecipeTexts;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -64,7 +65,9 @@ final class TrainedStages implements AutoCloseable {
     Path output = stage.resolveSibling(stage.getFileName() + "-every-" + every);
     Path mixture = output.resolveSibling(output.getFileName() + ".jsonl");
     if (!Files.exists(mixture)) {
-      new RecipeTexts(recipe).writeMixture(mixture, every);
+      Path beside = mixture.resolveSibling(mixture.getFileName() + ".writing");
+      new RecipeTexts(recipe).writeMixture(beside, every);
+      Files.move(beside, mixture, StandardCopyOption.ATOMIC_MOVE);
     }
     progress.accept("factors of " + recipe.name());
     new FactorsJob(

@@ -49,6 +49,10 @@ class RankingTest {
     assertThat(Ranking.kendall(x, tied).orElseThrow()).isCloseTo(-0.547723, within(1e-6));
     assertThat(Ranking.pearson(x, new double[] {1, 1, 1, 1})).isEqualTo(Optional.empty());
     assertThat(Ranking.kendall(x, new double[] {1, 1, 1, 1})).isEmpty();
+    // Scores that say nothing are counted as that.
+    assertThat(Ranking.pearson(new double[] {1, 1, 1, 1}, x)).contains(0.0);
+    assertThat(Ranking.spearman(new double[] {1, 1, 1, 1}, x)).contains(0.0);
+    assertThat(Ranking.kendall(new double[] {1, 1, 1, 1}, x)).contains(0.0);
   }
 
   @Test

@@ -54,7 +54,7 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
   private static final int CHUNK_ELEMENTS = 1 << 20;
 
   /**
-   * Writes the trainer's state and deletes all but the last two.
+   * Writes the trainer's state and deletes all but the last two up to its step.
    *
    * @param runs directory of the checkpoints
    * @return what could not be deleted, a sentence each: that stops no training
@@ -92,12 +92,14 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
               + "): see that the disk has room.",
           e);
     }
-    return prune(runs);
+    return prune(runs, step);
   }
 
-  private static List<String> prune(Path runs) {
+  /** Later ones were passed over when training went on from an earlier one: they count for none. */
+  private static List<String> prune(Path runs, long newest) {
     List<String> problems = new ArrayList<>();
-    List<Checkpoint> all = list(runs);
+    List<Checkpoint> all =
+        list(runs).stream().filter(checkpoint -> checkpoint.step() <= newest).toList();
     for (Checkpoint old : all.subList(Math.min(KEPT, all.size()), all.size())) {
       try {
         deleteAll(old.directory());

@@ -120,6 +120,16 @@ public record FineTuning(
         + training.schedule()
         + ", packs of "
         + training.packTokens()
+        + ", betas "
+        + training.beta1()
+        + " and "
+        + training.beta2()
+        + ", epsilon "
+        + training.epsilon()
+        + ", decay "
+        + training.weightDecay()
+        + ", clipping at "
+        + training.clipNorm()
         + ", parameters "
         + digest(
             trainer.parameters().stream()

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 
@@ -25,15 +26,17 @@ public final class TrainedModel {
           "tokenizer.json",
           "tokenizer_config.json",
           "special_tokens_map.json",
-          "chat_template.jinja");
+          "chat_template.jinja",
+          "additional_chat_templates/tool_use.jinja");
 
   private TrainedModel() {}
 
   /**
    * What a model takes over from the one that it was trained from: configuration, tokenizer, chat
-   * template.
+   * templates.
    *
    * @param directory in Hugging Face layout
+   * @return contents by path in the directory, which may name a folder of it
    * @throws EngineException of kind ENVIRONMENT if a file can not be read
    */
   public static Map<String, byte[]> filesOf(Path directory) {
@@ -100,6 +103,7 @@ public final class TrainedModel {
       for (Map.Entry<String, byte[]> file : new TreeMap<>(files).entrySet()) {
         byte[] content = file.getValue();
         Path beside = directory.resolve(file.getKey() + ".writing");
+        Files.createDirectories(Objects.requireNonNull(beside.getParent()));
         Files.write(beside, file.getKey().equals(CONFIG) ? stored(content, type) : content);
         Files.move(
             beside,

@@ -61,6 +61,10 @@ class FineTuningTest {
       }
     }
     Files.writeString(
+        Files.createDirectories(copy.resolve("additional_chat_templates"))
+            .resolve("tool_use.jinja"),
+        "{{ tools[0] }}");
+    Files.writeString(
         copy.resolve("chat_template.jinja"),
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
             + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
@@ -83,6 +87,8 @@ class FineTuningTest {
       assertThat(after.tokenizer().encode("the cat").ids())
           .isEqualTo(before.tokenizer().encode("the cat").ids());
       assertThat(after.digest()).isNotEqualTo(before.digest());
+      assertThat(output.resolve("additional_chat_templates/tool_use.jinja"))
+          .hasSameBinaryContentAs(from.resolve("additional_chat_templates/tool_use.jinja"));
       TrainingTexts texts = new TrainingTexts(after.tokenizer(), after.template(), 64);
       List<Example> examples = new ArrayList<>(texts.documents(corpus));
       examples.addAll(texts.conversations(conversations));
@@ -122,6 +128,26 @@ class FineTuningTest {
     assertThatThrownBy(() -> job(from).run(directory.resolve("out"), new Seen()))
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.MODEL))
+        .hasMessageContaining("another model, recipe or seed");
+  }
+
+  @Test
+  void checkpointsOfAnotherOptimiserAreRefused() throws IOException {
+    Path from = chatModel();
+    job(from).run(directory.resolve("out"), new Seen());
+    FineTuning other =
+        new FineTuning(
+            from,
+            List.of(corpus),
+            List.of(conversations),
+            OPTIONS.withWeightDecay(OPTIONS.weightDecay() + 0.05),
+            24,
+            3,
+            8,
+            5,
+            ElementType.F32);
+    assertThatThrownBy(() -> other.run(directory.resolve("out"), new Seen()))
+        .isInstanceOf(EngineException.class)
         .hasMessageContaining("another model, recipe or seed");
   }
 

@@ -238,6 +238,21 @@ class TrainingRunTest {
     }
   }
 
+  /** Else two that are damaged would have every later one deleted as it is written. */
+  @Test
+  void whatWasPassedOverCountsForNoneOfTheTwo() throws IOException {
+    cutOff("damaged", 6);
+    for (String name : List.of("step-100", "step-104")) {
+      Files.createDirectories(directory.resolve("damaged").resolve(name));
+    }
+    Seen after = new Seen();
+    whole("damaged", after);
+    assertThat(after.resumed).containsExactly(4L);
+    for (String name : List.of("step-8", "step-12")) {
+      assertThat(directory.resolve("damaged").resolve(name)).isDirectory();
+    }
+  }
+
   private static void truncate(Path file) {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
       channel.truncate(channel.size() / 2);
