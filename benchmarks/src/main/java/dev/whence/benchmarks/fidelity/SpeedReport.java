@@ -120,7 +120,7 @@ public record SpeedReport(
               row.exactOver().map(ratio -> ratio.text("%.1f")).orElse("-"),
               row.naiveOver().map(ratio -> ratio.text("%.1f")).orElse("-"),
               rest
-                  ? row.naiveOverRest().map(ratio -> ratio.text(" %.1f")).orElse(" -") + " |"
+                  ? row.naiveOverRest().map(ratio -> " " + ratio.text("%.1f")).orElse(" -") + " |"
                   : ""));
     }
     return out.toString();
