@@ -621,23 +621,7 @@ class AttributorTest {
     Part prompt = Part.of(PartKind.UNKNOWN, "prompt", "The cat sat on the mat.");
     ToyTemplate toy = new ToyTemplate();
     TemplatedScorer begins =
-        new TemplatedScorer(
-            scorer,
-            conversation -> {
-              RenderedPrompt raw = toy.render(conversation);
-              return new RenderedPrompt(
-                  "<s>" + raw.text(),
-                  raw.segments().stream()
-                      .map(
-                          segment ->
-                              new RenderedPrompt.Segment(
-                                  segment.part(),
-                                  segment.message(),
-                                  segment.kept(),
-                                  segment.rendered().shift(3)))
-                      .toList(),
-                  "");
-            });
+        new TemplatedScorer(scorer, conversation -> toy.render(conversation).behind("<s>"));
     AttributionResult result =
         new Attributor(begins, all()).attribute(Conversations.raw(ANSWER, prompt));
     assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);

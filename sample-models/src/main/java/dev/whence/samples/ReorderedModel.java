@@ -17,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.SplittableRandom;
 
 /**
@@ -57,9 +56,7 @@ public final class ReorderedModel {
       }
       Files.createDirectories(output);
       for (Map.Entry<String, byte[]> text : TrainedModel.filesOf(model).entrySet()) {
-        Path beside = output.resolve(text.getKey());
-        Files.createDirectories(Objects.requireNonNull(beside.getParent()));
-        Files.write(beside, text.getValue());
+        TrainedModel.put(output, text.getKey(), text.getValue());
       }
       SafetensorsWriter.write(output.resolve("model.safetensors"), stored, tensors, Map.of());
     } catch (IOException e) {

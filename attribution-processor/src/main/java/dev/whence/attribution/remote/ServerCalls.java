@@ -153,10 +153,7 @@ final class ServerCalls implements AutoCloseable {
       sent.cancel(true);
       throw e;
     } catch (ExecutionException e) {
-      // The client may wrap what the body's reader throws.
-      if (e.getCause() instanceof LimitedBody.TooLongException
-          || (e.getCause() != null
-              && e.getCause().getCause() instanceof LimitedBody.TooLongException)) {
+      if (isTooLong(e)) {
         throw new EngineException(
             Kind.UNSUPPORTED,
             "The server's answer to this prompt is longer than "
@@ -185,6 +182,15 @@ final class ServerCalls implements AutoCloseable {
               + ": it may be longer than the server was started for.");
     }
     throw unavailable("answers with HTTP status " + status + ": check address and API key");
+  }
+
+  /** The client may wrap what the body's reader throws. */
+  private static boolean isTooLong(Throwable problem) {
+    Throwable cause = problem;
+    while (cause != null && !(cause instanceof LimitedBody.TooLongException)) {
+      cause = cause.getCause();
+    }
+    return cause != null;
   }
 
   private EngineException unavailable(String what) {

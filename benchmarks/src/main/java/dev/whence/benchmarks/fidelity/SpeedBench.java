@@ -101,7 +101,7 @@ public final class SpeedBench {
   }
 
   /** What one subject gave, round by round. */
-  private static final class Taken {
+  static final class Taken {
     private final List<Double> seconds = new ArrayList<>();
     private long tokens;
     private double flops;
@@ -242,7 +242,7 @@ public final class SpeedBench {
   }
 
   /** How many times longer the base took, round by round. */
-  private static Optional<Spread> ratio(@Nullable Taken base, Taken of) {
+  static Optional<Spread> ratio(@Nullable Taken base, Taken of) {
     if (base == null || base == of) {
       return Optional.empty();
     }

@@ -3,6 +3,7 @@ package dev.whence.benchmarks.fidelity;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.SpeedReport.Row;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
@@ -60,6 +61,20 @@ class SpeedBenchTest {
     assertThat(splice.naiveOverRest()).isEmpty();
     assertThat(report.markdown()).contains("without the target's own pass");
     assertThat(report.markdown()).contains("| splice, w = 0 | ", "from 3 evenly spaced sources");
+  }
+
+  @Test
+  void theTargetsOwnPassIsTakenOffRoundByRoundUnlessNothingIsLeft() {
+    SpeedBench.Taken naive = new SpeedBench.Taken();
+    SpeedBench.Taken proxied = new SpeedBench.Taken();
+    for (int round = 0; round < 2; round++) {
+      naive.take(1, 1, 100);
+      proxied.take(1, 1, 5 + round);
+    }
+    Spread rest = SpeedBench.ratio(naive, proxied.less(List.of(3.0, 2.0)).orElseThrow()).get();
+    assertThat(rest.max()).isEqualTo(50);
+    assertThat(rest.min()).isEqualTo(25);
+    assertThat(proxied.less(List.of(3.0, 6.5))).isEmpty();
   }
 
   @Test

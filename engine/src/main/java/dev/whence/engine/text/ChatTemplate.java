@@ -137,26 +137,11 @@ public final class ChatTemplate implements PromptTemplate {
       List<RenderedPrompt.Segment> segments =
           SegmentFinder.find(conversation.messages(), text, skeleton, markers);
       boolean begins = special.beginsChats() && !text.startsWith(special.begin());
-      return begins ? begun(text, segments) : new RenderedPrompt(text, segments, endToken);
+      RenderedPrompt prompt = new RenderedPrompt(text, segments, endToken);
+      return begins ? prompt.behind(special.begin()) : prompt;
     } catch (SegmentFinder.NotFound e) {
       throw unsupported(String.valueOf(e.getMessage()));
     }
-  }
-
-  /** With the begin token in front. */
-  private RenderedPrompt begun(String text, List<RenderedPrompt.Segment> segments) {
-    String begin = special.begin();
-    List<RenderedPrompt.Segment> shifted =
-        segments.stream()
-            .map(
-                segment ->
-                    new RenderedPrompt.Segment(
-                        segment.part(),
-                        segment.message(),
-                        segment.kept(),
-                        segment.rendered().shift(begin.length())))
-            .toList();
-    return new RenderedPrompt(begin + text, shifted, endToken);
   }
 
   private String render(

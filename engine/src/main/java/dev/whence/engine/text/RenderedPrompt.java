@@ -34,6 +34,16 @@ public record RenderedPrompt(
     this(text, segments, endToken, Optional.empty());
   }
 
+  /** The same behind another text, such as a begin token. */
+  public RenderedPrompt behind(String before) {
+    int by = before.length();
+    return new RenderedPrompt(
+        before + text,
+        segments.stream().map(segment -> segment.shift(by)).toList(),
+        endToken,
+        reasoning.map(span -> span.shift(by)));
+  }
+
   /**
    * Where a part stands.
    *
@@ -43,6 +53,10 @@ public record RenderedPrompt(
    * @param rendered where that range stands in the rendered text; same length as {@code kept}
    */
   public record Segment(Part part, int message, Span kept, Span rendered) {
+    private Segment shift(int by) {
+      return new Segment(part, message, kept, rendered.shift(by));
+    }
+
     /** Position in the part's text to position in the rendered text; clamped to what was kept. */
     public int toRendered(int positionInPart) {
       int clamped = Math.min(Math.max(positionInPart, kept.start()), kept.end());

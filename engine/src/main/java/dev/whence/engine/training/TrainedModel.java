@@ -102,14 +102,10 @@ public final class TrainedModel {
       Files.createDirectories(directory);
       for (Map.Entry<String, byte[]> file : new TreeMap<>(files).entrySet()) {
         byte[] content = file.getValue();
-        Path beside = directory.resolve(file.getKey() + ".writing");
-        Files.createDirectories(Objects.requireNonNull(beside.getParent()));
-        Files.write(beside, file.getKey().equals(CONFIG) ? stored(content, type) : content);
-        Files.move(
-            beside,
-            directory.resolve(file.getKey()),
-            StandardCopyOption.ATOMIC_MOVE,
-            StandardCopyOption.REPLACE_EXISTING);
+        put(
+            directory,
+            file.getKey(),
+            file.getKey().equals(CONFIG) ? stored(content, type) : content);
       }
     } catch (IOException e) {
       throw new EngineException(
@@ -118,6 +114,19 @@ public final class TrainedModel {
           e);
     }
     trainer.save(directory.resolve("model.safetensors"), type);
+  }
+
+  /**
+   * Puts a file that {@link #filesOf} names into a directory, at once.
+   *
+   * @throws IOException if it can not be written
+   */
+  public static void put(Path directory, String name, byte[] content) throws IOException {
+    Path file = directory.resolve(name);
+    Files.createDirectories(Objects.requireNonNull(file.getParent()));
+    Path beside = directory.resolve(name + ".writing");
+    Files.write(beside, content);
+    Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
   /** The configuration with the element type of the weights beside it. */

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The added tokens of a Hugging Face directory, as transformers' PreTrainedTokenizerFast gathers
@@ -151,8 +152,7 @@ final class AddedTokens {
     return written;
   }
 
-  private EngineException refuse(
-      String problem, @org.jspecify.annotations.Nullable Throwable cause) {
+  private EngineException refuse(String problem, @Nullable Throwable cause) {
     String message = origin + " and tokenizer_config.json contradict each other: " + problem;
     return cause == null
         ? new EngineException(Kind.MODEL, message)

@@ -24,7 +24,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -266,10 +265,9 @@ public final class Compression {
     try {
       Files.createDirectories(output);
       for (Map.Entry<String, byte[]> file : files.entrySet()) {
-        Path beside = output.resolve(file.getKey());
-        Files.createDirectories(Objects.requireNonNull(beside.getParent()));
-        Files.write(
-            beside,
+        TrainedModel.put(
+            output,
+            file.getKey(),
             file.getKey().equals("config.json") ? config(file.getValue(), ranks) : file.getValue());
       }
     } catch (IOException e) {

@@ -134,7 +134,7 @@ class UnrelatedBaseSoak {
     Random random = new Random(8);
     try (ModelFiles files = ModelFiles.open(tiny)) {
       for (Map.Entry<String, byte[]> text : TrainedModel.filesOf(tiny).entrySet()) {
-        Files.write(output.resolve(text.getKey()), text.getValue());
+        TrainedModel.put(output, text.getKey(), text.getValue());
       }
       SafetensorsWriter.write(
           output.resolve("model.safetensors"),
