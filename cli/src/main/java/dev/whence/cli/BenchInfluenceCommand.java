@@ -1,9 +1,11 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.influence.InfluenceBench;
+import dev.whence.benchmarks.influence.LargeBench;
 import dev.whence.benchmarks.influence.RecallBench;
 import dev.whence.benchmarks.influence.ScanBench;
 import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.model.LayerSelection;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -21,6 +23,11 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 final class BenchInfluenceCommand implements Callable<Integer> {
   private static final int SCANNED = 100_000;
+  private static final int LARGE_DOCUMENTS = 8;
+  private static final int LARGE_PROMPT = 448;
+  private static final int LARGE_RESPONSE = 64;
+  private static final String LARGE_LAYERS =
+      "layers\\.31\\.(attention\\.dense|mlp\\.dense_4h_to_h)";
 
   @Spec private CommandSpec spec;
   @Mixin private BenchOutput output = new BenchOutput();
@@ -82,15 +89,30 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   @Option(
       names = "--scan",
       description =
-          "instead: how long an index of --documents (100000), --buckets is scanned, of random signs")
+          "instead: how long an index of --documents, --buckets is scanned, of random signs")
   private boolean scan;
+
+  @Option(
+      names = "--large",
+      description =
+          "instead: time and memory of factors, a gradient and its preconditioning on a random"
+              + " model with the shape of dolly-v2-3b (20 GiB of memory, 10 of disk)")
+  private boolean large;
+
+  @Option(
+      names = "--layers",
+      defaultValue = LARGE_LAYERS,
+      paramLabel = "L",
+      description = "with --large: mlp, attention, all, or a pattern (default: ${DEFAULT-VALUE})")
+  private String layers = LARGE_LAYERS;
 
   @Option(
       names = "--documents",
       defaultValue = "0",
       paramLabel = "N",
       description =
-          "with --recall: so many, spread over the corpus (default: all); with --scan: of the index")
+          "with --recall: so many, spread over the corpus (default: all); with --scan: of the index"
+              + " (100000); with --large: of the factors (8)")
   private int documents;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -103,6 +125,20 @@ final class BenchInfluenceCommand implements Callable<Integer> {
           spec,
           () -> new ScanBench.Options(directory, documents == 0 ? SCANNED : documents, buckets),
           ScanBench::run);
+      return Whence.DONE;
+    }
+    if (large) {
+      output.measure(
+          spec,
+          () ->
+              new LargeBench.Options(
+                  directory,
+                  LargeBench.Shape.DOLLY_V2_3B,
+                  new LayerSelection(layers),
+                  documents == 0 ? LARGE_DOCUMENTS : documents,
+                  LARGE_PROMPT,
+                  LARGE_RESPONSE),
+          LargeBench::run);
       return Whence.DONE;
     }
     if (recall) {

@@ -1,5 +1,6 @@
 package dev.whence.benchmarks.fidelity;
 
+import dev.whence.benchmarks.RandomWeights;
 import dev.whence.engine.Branch;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;

@@ -3,6 +3,7 @@ package dev.whence.benchmarks.fidelity;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.benchmarks.RandomWeights;
 import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.SpeedReport.Row;
 import dev.whence.engine.EngineOptions;

@@ -1,4 +1,4 @@
-package dev.whence.benchmarks.fidelity;
+package dev.whence.benchmarks;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ExpectedTensors;
@@ -14,15 +14,15 @@ import java.util.TreeMap;
 
 /**
  * Weights of a model that nobody trained, for timing only: uniform, scaled so that activations
- * neither vanish nor overflow; norms are 1. Each element is computed from its name and place when
- * it is read, so that a large model needs no room besides the loaded one.
+ * neither vanish nor overflow; norms are 1, biases 0. Each element is computed from its name and
+ * place when it is read, so that a large model needs no room besides the loaded one.
  */
-final class RandomWeights implements WeightSource {
+public final class RandomWeights implements WeightSource {
   private static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
 
   private final Map<String, TensorInfo> infos = new TreeMap<>();
 
-  RandomWeights(ModelConfig config) {
+  public RandomWeights(ModelConfig config) {
     ExpectedTensors.of(config)
         .forEach((name, shape) -> infos.put(name, new TensorInfo(name, ElementType.F32, shape)));
   }
@@ -37,10 +37,11 @@ final class RandomWeights implements WeightSource {
     List<Long> shape = Objects.requireNonNull(infos.get(name), name).shape();
     // Uniform numbers in [-b, b) have the variance b^2 / 3; that of 1 over the inputs is wanted.
     double bound = shape.size() == 2 ? Math.sqrt(3.0 / shape.get(1)) : 0;
+    float rest = name.endsWith(".bias") ? 0 : 1;
     long place = ((long) name.hashCode() << 32) + offset / Float.BYTES;
     target.order(ByteOrder.LITTLE_ENDIAN);
     while (target.hasRemaining()) {
-      target.putFloat(shape.size() == 2 ? (float) (bound * unit(place++)) : 1f);
+      target.putFloat(shape.size() == 2 ? (float) (bound * unit(place++)) : rest);
     }
   }
 

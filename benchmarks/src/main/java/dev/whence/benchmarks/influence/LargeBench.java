@@ -1,0 +1,273 @@
+package dev.whence.benchmarks.influence;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.benchmarks.Machine;
+import dev.whence.benchmarks.RandomWeights;
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.training.Example;
+import dev.whence.engine.weights.ElementType;
+import dev.whence.engine.weights.ExpectedTensors;
+import dev.whence.engine.weights.ModelConfig;
+import dev.whence.engine.weights.SafetensorsWriter;
+import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.model.LayerSelection;
+import dev.whence.influence.model.Measure;
+import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.MultiStageQuery;
+import dev.whence.influence.query.ResponseGradient;
+import dev.whence.samples.BundledModels;
+import dev.whence.samples.recipes.RecipeTexts;
+import dev.whence.samples.recipes.Recipes;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+/**
+ * What influence costs on a large model, in time and memory: a GPT-NeoX with {@link RandomWeights}
+ * is written in bf16 and loaded, factors of some layers are computed, a response's gradient is
+ * taken and preconditioned. What comes out means nothing; what it takes is what a trained model
+ * takes.
+ */
+public final class LargeBench {
+  private static final String TOKENIZER_OF = BundledModels.CHAT;
+
+  private LargeBench() {}
+
+  /**
+   * A GPT-NeoX.
+   *
+   * @param hidden width of the residual stream
+   * @param inner width of the MLP
+   */
+  public record Shape(
+      String name, int hidden, int layers, int heads, int inner, int vocabulary, int positions) {
+    /** As databricks/dolly-v2-3b: 2.8 B parameters. */
+    public static final Shape DOLLY_V2_3B =
+        new Shape("dolly-v2-3b", 2560, 32, 32, 10_240, 50_280, 2048);
+
+    private String config() {
+      ObjectNode config = JsonMapper.builder().build().createObjectNode();
+      config.putArray("architectures").add("GPTNeoXForCausalLM");
+      return config
+          .put("model_type", "gpt_neox")
+          .put("hidden_size", hidden)
+          .put("num_hidden_layers", layers)
+          .put("num_attention_heads", heads)
+          .put("intermediate_size", inner)
+          .put("vocab_size", vocabulary)
+          .put("max_position_embeddings", positions)
+          .put("rotary_pct", 0.25)
+          .put("rotary_emb_base", 10_000)
+          .put("layer_norm_eps", 1e-5)
+          .put("use_parallel_residual", true)
+          .put("hidden_act", "gelu")
+          .put("attention_bias", true)
+          .put("tie_word_embeddings", false)
+          .put("bos_token_id", 0)
+          .put("eos_token_id", 0)
+          .toPrettyString();
+    }
+  }
+
+  /**
+   * What to measure.
+   *
+   * @param directory for the model, its factors and their corpus, all removed in the end
+   * @param layers whose factors are computed
+   * @param documents of the sample world that the factors see, at least 1
+   * @param promptTokens of the query
+   * @param responseTokens of the query
+   */
+  public record Options(
+      Path directory,
+      Shape shape,
+      LayerSelection layers,
+      int documents,
+      int promptTokens,
+      int responseTokens) {
+    public Options {
+      if (documents < 1 || promptTokens < 1 || responseTokens < 1) {
+        throw new IllegalArgumentException("documents, prompt and response have at least one each");
+      }
+      if (promptTokens + responseTokens > shape.positions()) {
+        throw new IllegalArgumentException(
+            shape.name() + " reads " + shape.positions() + " tokens at most");
+      }
+    }
+  }
+
+  /**
+   * Measures once.
+   *
+   * @throws IOException if the model can not be written: it takes two bytes a parameter
+   */
+  public static LargeReport run(Options options, Consumer<String> progress) throws IOException {
+    Path work = options.directory().resolve("large");
+    try {
+      Path model = work.resolve("model");
+      Files.createDirectories(model);
+      progress.accept("writing a random " + options.shape().name());
+      write(model, options.shape());
+      Path corpus = work.resolve("corpus.jsonl");
+      corpus(corpus, options.documents());
+      return measure(options, model, corpus, work.resolve("factors"), progress);
+    } finally {
+      remove(work);
+    }
+  }
+
+  private static LargeReport measure(
+      Options options, Path directory, Path corpus, Path factors, Consumer<String> progress) {
+    String started = Instant.now().toString();
+    Steps steps = new Steps(progress);
+    steps.begin("load");
+    try (TappedModel model =
+        TappedModel.open(directory, options.layers(), EngineOptions.defaults().withDevice("cpu"))) {
+      steps.end();
+      steps.begin("factors");
+      new FactorsJob(
+              model,
+              new CorpusFile(corpus),
+              factors,
+              FactorsJob.Options.DEFAULT.withSelection(options.layers()))
+          .run(steps);
+      steps.end();
+      steps.begin("gradient of a response");
+      ResponseGradient gradient =
+          ResponseGradient.of(model, example(options), Measure.LOG_LIKELIHOOD);
+      steps.end();
+      steps.begin("reading the factors");
+      try (EkfacFactors read = EkfacFactors.read(factors, model.matrices())) {
+        steps.end();
+        steps.begin("preconditioning");
+        double norm =
+            new MultiStageQuery(read, Optional.empty(), model.matrices())
+                .whitened(gradient, Damping.DEFAULT, Damping.DEFAULT, Damping.DEFAULT)
+                .norm();
+        steps.end();
+        if (!(norm > 0) || Double.isInfinite(norm)) {
+          throw new IllegalStateException("the preconditioned gradient has the norm " + norm);
+        }
+        return new LargeReport(
+            started,
+            Machine.here(),
+            options.shape().name(),
+            parameters(model.config()),
+            model.layers(),
+            options.documents(),
+            (int) read.stage().tokens(),
+            options.promptTokens(),
+            options.responseTokens(),
+            steps.done);
+      }
+    }
+  }
+
+  private static long parameters(ModelConfig config) {
+    return ExpectedTensors.of(config).values().stream()
+        .mapToLong(shape -> shape.stream().reduce(1L, Math::multiplyExact))
+        .sum();
+  }
+
+  /** Random tokens: to random weights they say as much as a text. */
+  private static Example example(Options options) {
+    int tokens = options.promptTokens() + options.responseTokens();
+    Random random = new Random(1);
+    float[] lossWeights = new float[tokens];
+    Arrays.fill(lossWeights, options.promptTokens(), tokens, 1);
+    return new Example(random.ints(tokens, 0, options.shape().vocabulary()).toArray(), lossWeights);
+  }
+
+  private static void write(Path model, Shape shape) throws IOException {
+    Path lender = BundledModels.unpack(TOKENIZER_OF);
+    try (Stream<Path> files = Files.list(lender)) {
+      for (Path file : files.toList()) {
+        String name = String.valueOf(file.getFileName());
+        if (!name.endsWith(".safetensors") && !name.equals("config.json")) {
+          Files.copy(file, model.resolve(name));
+        }
+      }
+    }
+    Files.writeString(model.resolve("config.json"), shape.config());
+    ModelConfig config = ModelConfig.parse(shape.config(), shape.name());
+    RandomWeights weights = new RandomWeights(config);
+    List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
+    weights
+        .tensors()
+        .forEach(
+            (name, info) ->
+                tensors.add(
+                    new SafetensorsWriter.Tensor(
+                        name, info.shape(), (offset, n) -> weights.floats(name, offset, n))));
+    SafetensorsWriter.write(
+        model.resolve("model.safetensors"), ElementType.BF16, tensors, Map.of());
+  }
+
+  private static void corpus(Path file, int documents) throws IOException {
+    Path all = file.resolveSibling("documents.jsonl");
+    new RecipeTexts(Recipes.named(TOKENIZER_OF).orElseThrow()).writeDocuments(all);
+    try (Stream<String> lines = Files.lines(all)) {
+      Files.write(file, lines.limit(documents).toList());
+    }
+  }
+
+  private static void remove(Path directory) {
+    if (!Files.exists(directory)) {
+      return;
+    }
+    try (Stream<Path> files = Files.walk(directory)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Takes times, of a job's passes too. */
+  private static final class Steps implements FactorsJob.Listener {
+    final List<LargeReport.Step> done = new ArrayList<>();
+    private final Consumer<String> progress;
+    private String name = "";
+    private long began;
+
+    Steps(Consumer<String> progress) {
+      this.progress = progress;
+    }
+
+    void begin(String step) {
+      progress.accept(step);
+      name = step;
+      began = System.nanoTime();
+    }
+
+    void end() {
+      done.add(
+          new LargeReport.Step(
+              name,
+              Duration.ofNanos(System.nanoTime() - began).toMillis() / 1e3,
+              Machine.peakResidentBytes().orElse(0)));
+    }
+
+    @Override
+    public void note(String sentence) {
+      progress.accept(sentence);
+    }
+  }
+}
