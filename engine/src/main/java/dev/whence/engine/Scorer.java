@@ -13,6 +13,14 @@ public interface Scorer extends AutoCloseable {
   /** Who scores: goes into every result. */
   ScorerDescription description();
 
+  /**
+   * A digest of what it reads and how (tokenizer, template, config), in hex, where {@link
+   * ScorerDescription#digest} is empty because its weights are somewhere else; else empty.
+   */
+  default String textDigest() {
+    return "";
+  }
+
   Tokenizer tokenizer();
 
   PromptTemplate template();

@@ -215,6 +215,11 @@ public final class RemoteScorer implements Scorer {
   }
 
   @Override
+  public String textDigest() {
+    return text.digest();
+  }
+
+  @Override
   public Tokenizer tokenizer() {
     return text.tokenizer();
   }

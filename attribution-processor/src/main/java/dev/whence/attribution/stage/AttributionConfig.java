@@ -19,6 +19,7 @@ import dev.whence.engine.text.jinja.JinjaTemplate;
 import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.config.Start;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
@@ -137,6 +138,11 @@ public record AttributionConfig(
       settings.problem(
           "attribution.method of the target must score every source in the whole context, in nats: "
               + String.join(", ", COMPARABLE));
+    }
+    if (role == Role.TARGET && runtime.start() == Start.LATEST) {
+      settings.problem(
+          "start of the target must be earliest: provisional results whose escalations were skipped"
+              + " would never become final");
     }
     if (role == Role.TARGET && !config.sampling().equals(Sampling.ALL)) {
       settings.problem(

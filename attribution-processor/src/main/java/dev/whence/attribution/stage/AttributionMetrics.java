@@ -122,6 +122,11 @@ final class AttributionMetrics {
     registry.counter("whence.escalations", "reason", code.toLowerCase(Locale.ROOT)).increment();
   }
 
+  /** The FAST role would have handed a response on, and kept it: it fits into no record. */
+  void tooLargeToEscalate() {
+    registry.counter("whence.escalations.too.large").increment();
+  }
+
   /** The TARGET role is done with an escalation. */
   void closed(String how) {
     registry.counter("whence.escalations.closed", "how", how.toLowerCase(Locale.ROOT)).increment();

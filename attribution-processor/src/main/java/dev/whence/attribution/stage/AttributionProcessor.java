@@ -264,7 +264,7 @@ public final class AttributionProcessor implements AutoCloseable {
           new Escalations(
               writer,
               topics.escalations().name(),
-              topics.escalations().maxMessageBytes(),
+              () -> clients.largestMessageBytes(topics.escalations().name()),
               () -> clients.partitions(topics.escalations().name())),
           () -> agreements.ifPresent(AgreementLog::await),
           config.largestRecordBytes());
@@ -283,7 +283,8 @@ public final class AttributionProcessor implements AutoCloseable {
           metrics,
           new Budget(config.budget(), System::nanoTime),
           InstantSource.system(),
-          config.largestRecordBytes());
+          // The limit is for responses; an escalation holds the fast result, too.
+          Math.max(config.largestRecordBytes(), topics.escalations().maxMessageBytes()));
     }
   }
 

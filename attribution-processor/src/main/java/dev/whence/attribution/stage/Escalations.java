@@ -22,19 +22,28 @@ final class Escalations {
   private static final int MARGIN_BYTES = 64 << 10;
 
   private final EventWriter writer;
-  private final String topic;
-  private final int largestBytes;
+  private final String name;
+  private final IntSupplier largestBytes;
   private final IntSupplier partitions;
-  private Optional<UrgentPartitions> urgent = Optional.empty();
+  private Optional<Opened> opened = Optional.empty();
+
+  /** The topic as the brokers have it. */
+  private record Opened(int largestBytes, UrgentPartitions urgent) {
+    /** However badly it compresses: random bytes become longer by less than one in 256. */
+    boolean takes(int bytes) {
+      return bytes + bytes / 256 <= largestBytes - MARGIN_BYTES;
+    }
+  }
 
   /**
-   * @param largestBytes that the topic takes
+   * @param name of the topic
+   * @param largestBytes looks up how large a record of the topic may be
    * @param partitions looks up how many the topic has
    */
-  Escalations(EventWriter writer, String topic, int largestBytes, IntSupplier partitions) {
+  Escalations(EventWriter writer, String name, IntSupplier largestBytes, IntSupplier partitions) {
     this.writer = writer;
-    this.topic = topic;
-    this.largestBytes = largestBytes - MARGIN_BYTES;
+    this.name = name;
+    this.largestBytes = largestBytes;
     this.partitions = partitions;
   }
 
@@ -44,7 +53,9 @@ final class Escalations {
    * @throws dev.whence.runtime.worker.EnvironmentException if the topic can not be looked up
    */
   void open() {
-    urgent = Optional.of(new UrgentPartitions(partitions.getAsInt()));
+    opened =
+        Optional.of(
+            new Opened(largestBytes.getAsInt(), new UrgentPartitions(partitions.getAsInt())));
   }
 
   /**
@@ -75,18 +86,19 @@ final class Escalations {
             .setFeatures(why.features())
             .setDeadline(why.urgent() ? Instant.EPOCH : Instant.now().plus(deadline))
             .setTraceparent(fast.getTraceparent());
+    Opened topic = opened.orElseThrow();
     Optional<Attribution> smaller = Optional.of(fast);
     while (smaller.isPresent()) {
       Result result =
           writer.write(
-              topic,
+              name,
               fast.getResponseId(),
               event.setFast(smaller.get()).build(),
               fast.getRevision(),
               fast.getTraceparent(),
               Optional::empty);
-      if (result.value().length <= largestBytes) {
-        return Optional.of(result.toPartition(urgent.orElseThrow().of(result.key(), why.urgent())));
+      if (topic.takes(result.value().length)) {
+        return Optional.of(result.toPartition(topic.urgent().of(result.key(), why.urgent())));
       }
       smaller = AttributionEvents.smaller(smaller.get());
     }

@@ -198,7 +198,7 @@ final class FastStage implements Stage {
                 "The target was not asked: response and result do not fit into one record.",
                 provisional.getRevision()),
             result,
-            () -> metrics.escalated(TOO_LARGE));
+            metrics::tooLargeToEscalate);
       }
       return ended(event.build(), result, () -> {});
     }

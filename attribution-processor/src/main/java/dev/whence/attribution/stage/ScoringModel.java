@@ -3,6 +3,7 @@ package dev.whence.attribution.stage;
 import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.Attributor;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.Scorer;
 import dev.whence.engine.ScorerDescription;
 import dev.whence.engine.TrunkReuse;
 import dev.whence.runtime.config.ConfigException;
@@ -255,19 +256,32 @@ final class ScoringModel implements AutoCloseable {
 
   /**
    * Names what gives scores now, with all that they depend on: model, element type, method, and a
-   * hash of the options. Any thread.
+   * hash of the options. Of a model on a server it has the name, and what is rendered and tokenised
+   * here; other weights under the same name can not be seen. Any thread.
    */
   String key(String method) {
-    return description()
+    return active
+        .map(one -> one.model().scorer())
         .map(
-            one ->
+            scorer ->
                 String.join(
                     " ",
-                    one.digest().isEmpty() ? one.model() : one.digest().substring(0, 16),
-                    one.dtype(),
+                    name(scorer),
+                    scorer.description().dtype(),
                     method,
                     Integer.toHexString(options.toString().hashCode())))
         .orElse("");
+  }
+
+  private static String name(Scorer scorer) {
+    ScorerDescription one = scorer.description();
+    return one.digest().isEmpty()
+        ? (one.model() + " " + beginning(scorer.textDigest())).strip()
+        : beginning(one.digest());
+  }
+
+  private static String beginning(String digest) {
+    return digest.substring(0, Math.min(digest.length(), 16));
   }
 
   Optional<ScorerDescription> description() {

@@ -65,7 +65,14 @@ final class TargetStage implements Stage {
 
   /** What a result says that another can not be held against. */
   private static final Set<String> NO_MEASURE =
-      Set.of(AttributionNote.COST_BOUNDED.name(), AttributionNote.TEXT_NOT_READ.name());
+      Set.of(
+          AttributionNote.COST_BOUNDED.name(),
+          AttributionNote.DEADLINE_REACHED.name(),
+          AttributionNote.TEXT_NOT_READ.name());
+
+  /** What a result says that is of a part of the prompt. */
+  private static final Set<String> NOT_WHOLE =
+      Set.of(AttributionNote.WINDOWED.name(), AttributionNote.TEXT_NOT_READ.name());
 
   /** More than any number of replays makes; what claims more is not ours. */
   private static final int MOST_REVISIONS = 1 << 24;
@@ -286,21 +293,23 @@ final class TargetStage implements Stage {
             UNSUPPORTED,
             "The target could not score it (" + result.reasonCode() + "): " + result.reason());
       }
+      if (readsLess(result)) {
+        return closed(
+            read, UNSUPPORTED, "The target does not read all of the prompt, as the fast path did.");
+      }
       Attribution.Builder event = events.of(read.conversation(), result, read.cause());
       if (read.fast().isPresent()) {
         event.setConfidence(read.fast().get().getConfidence());
       }
       Optional<Boolean> agreed = agreed(result);
       boolean drawn = FastPath.drawn(read.escalation().getReasonCode());
-      Optional<Boolean> measured =
-          agreed.filter(any -> NO_MEASURE.stream().noneMatch(result.flags()::contains));
       Runnable counted =
           () -> {
             metrics.ended(result.status());
             metrics.closed("refined");
             metrics.scored(scoredHere(result));
             if (drawn) {
-              metrics.compared(measured.map(String::valueOf).orElse("unknown"));
+              metrics.compared(agreed.map(String::valueOf).orElse("unknown"));
             }
           };
       if (agreed.isEmpty()) {
@@ -309,10 +318,23 @@ final class TargetStage implements Stage {
       Attribution compared = event.setAgreed(agreed.get()).build();
       List<Result> results = new ArrayList<>();
       results.add(events.write(compared));
-      if (drawn && measured.isPresent()) {
-        results.add(agreement(compared, result, measured.get()));
+      if (drawn) {
+        results.add(agreement(compared, result, agreed.get()));
       }
       return new Outcome.Written(results, counted);
+    }
+
+    /**
+     * Whether the fast result is of the whole prompt and this one is not, though nobody asked for
+     * the target's: then it says less, and the fast one stands.
+     */
+    private boolean readsLess(AttributionResult result) {
+      return result.flags().stream().anyMatch(NOT_WHOLE::contains)
+          && !read.escalation().getReasonCode().equals(FastPath.REQUESTED)
+          && read.fast()
+              .filter(fast -> fast.getStatus() == ScoringStatus.SCORED)
+              .filter(fast -> fast.getFlags().stream().noneMatch(NOT_WHOLE::contains))
+              .isPresent();
     }
 
     /** All, or the candidates alone. */
@@ -329,7 +351,8 @@ final class TargetStage implements Stage {
       boolean whole =
           result.sources().stream()
               .allMatch(source -> source.context().equals(AttributionResult.SourceScore.FULL));
-      if (!whole || read.fast().isEmpty() || result.sources().isEmpty()) {
+      boolean measures = NO_MEASURE.stream().noneMatch(result.flags()::contains);
+      if (!whole || !measures || read.fast().isEmpty() || result.sources().isEmpty()) {
         return Optional.empty();
       }
       Map<SourcePlace, Double> fast = new HashMap<>();

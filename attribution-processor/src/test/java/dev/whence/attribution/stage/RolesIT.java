@@ -628,8 +628,17 @@ class RolesIT {
             () ->
                 bench.config(
                     topics,
-                    Map.of("role", "target", "escalation.enabled", "true", "sampling.rate", "0.5")))
+                    Map.of(
+                        "role",
+                        "target",
+                        "escalation.enabled",
+                        "true",
+                        "sampling.rate",
+                        "0.5",
+                        "start",
+                        "latest")))
         .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("start of the target must be earliest")
         .hasMessageContaining("escalation.enabled is for the role fast")
         .hasMessageContaining("sampling.* and filter.* are for the role fast");
     assertThatThrownBy(

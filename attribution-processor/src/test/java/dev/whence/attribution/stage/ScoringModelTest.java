@@ -112,6 +112,44 @@ class ScoringModelTest {
     return meters.get("whence.model.loads").tag("result", "failed").counter().count();
   }
 
+  /** Of a model on a server, whose weights have no digest here. */
+  @Test
+  void anotherTextBeforeTheSameServerIsAnotherKey() throws Exception {
+    assertThat(keyOf("text-1")).isEqualTo(keyOf("text-1")).isNotEqualTo(keyOf("text-2"));
+  }
+
+  private String keyOf(String textDigest) throws Exception {
+    Scorer toy = new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 64, 1);
+    Scorer remote =
+        new OtherScorer(toy, "remote", toy.tokenizer()) {
+          @Override
+          public ScorerDescription description() {
+            return new ScorerDescription(
+                "remote", "", "bf16", "remote", "llama", 1, 64, false, 0, List.of());
+          }
+
+          @Override
+          public String textDigest() {
+            return textDigest;
+          }
+        };
+    ScoringModel model =
+        new ScoringModel(
+            (choice, beforeWeights) -> new ModelLoader.Loaded(remote, () -> 0),
+            new ModelSettings(List.of(root), ModelSettings.Reload.SWAP),
+            AttributionOptions.DEFAULT,
+            Optional.of(root),
+            List.of(),
+            Optional.empty(),
+            new SimpleMeterRegistry());
+    model.openFirst(List.of());
+    try {
+      return model.key("exact-loo");
+    } finally {
+      model.close();
+    }
+  }
+
   @Test
   void aReleaseThatTheEnvironmentKeptFromBeingLoadedIsTriedAgainUntilItScores() throws Exception {
     int failures = 8;

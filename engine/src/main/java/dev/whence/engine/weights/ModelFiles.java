@@ -163,22 +163,32 @@ public final class ModelFiles implements AutoCloseable {
     }
     Texts texts = texts(path, chatTemplate);
     String name = HubCache.nameOf(path);
-    Tokenizer tokenizer = NativeTokenizer.of(texts.tokenizer(), texts.tokenizerOrigin());
-    return text(name, texts.config(), tokenizer, texts.template(), texts.special());
+    return text(
+        name,
+        texts.config(),
+        texts.tokenizer(),
+        texts.tokenizerOrigin(),
+        texts.template(),
+        texts.special());
   }
 
-  /** Takes over the tokenizer. */
   private static ModelText text(
       String name,
       ModelConfig config,
-      Tokenizer tokenizer,
+      JsonNode tokenizerJson,
+      String origin,
       Optional<TemplateSources> template,
       SpecialTokens special) {
+    Tokenizer tokenizer = NativeTokenizer.of(tokenizerJson, origin);
     boolean complete = false;
     try {
       ModelText text =
           new ModelText(
-              name, config, tokenizer, prompts(template, special, config, tokenizer, name));
+              name,
+              WeightDigest.ofTexts(config, tokenizerJson, template, special),
+              config,
+              tokenizer,
+              prompts(template, special, config, tokenizer, name));
       complete = true;
       return text;
     } finally {
@@ -199,13 +209,17 @@ public final class ModelFiles implements AutoCloseable {
       Optional<TemplateSources> template =
           chatTemplate.map(TemplateSources::new).or(() -> TokenizerSettings.template(metadata));
       String name = ggufName(path);
-      Tokenizer tokenizer =
-          NativeTokenizer.of(
-              GgufTokenizer.withEnds(
-                  GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString()),
-                  config.endTokens()),
-              path.toString());
-      return text(name, config, tokenizer, template, TokenizerSettings.specialTokens(metadata));
+      JsonNode tokenizer =
+          GgufTokenizer.withEnds(
+              GgufTokenizer.toJson(TokenizerSettings.vocabulary(metadata), path.toString()),
+              config.endTokens());
+      return text(
+          name,
+          config,
+          tokenizer,
+          path.toString(),
+          template,
+          TokenizerSettings.specialTokens(metadata));
     }
   }
 

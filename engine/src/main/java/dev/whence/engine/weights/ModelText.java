@@ -9,9 +9,11 @@ import java.util.Optional;
  * What a model reads and how, without its weights: for a model that runs somewhere else.
  *
  * @param name as {@link ModelFiles#name}
+ * @param digest SHA-256 over config, tokenizer, special tokens and chat template, in hex; of other
+ *     bytes than {@link ModelFiles#digest}, which covers the weights
  */
 public record ModelText(
-    String name, ModelConfig config, Tokenizer tokenizer, PromptTemplate template)
+    String name, String digest, ModelConfig config, Tokenizer tokenizer, PromptTemplate template)
     implements AutoCloseable {
 
   /**

@@ -1,5 +1,7 @@
 package dev.whence.engine.weights;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.whence.engine.text.SpecialTokens;
 import dev.whence.engine.text.TemplateSources;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -61,6 +63,26 @@ public final class WeightDigest {
         sha256(config),
         sha256(template.map(TemplateSources::standard).orElse("")),
         template.flatMap(TemplateSources::withTools).map(WeightDigest::sha256));
+  }
+
+  /** A digest of what a model reads and how, where its weights are somewhere else. */
+  static String ofTexts(
+      ModelConfig config,
+      JsonNode tokenizer,
+      Optional<TemplateSources> template,
+      SpecialTokens special) {
+    MessageDigest all = newDigest();
+    line(all, "whence-text 1");
+    line(all, "tokenizer\t" + sha256(tokenizer.toString()));
+    line(all, "config\t" + sha256(config.toString()));
+    line(all, "template\t" + sha256(template.map(TemplateSources::standard).orElse("")));
+    line(
+        all,
+        "template tool_use\t" + sha256(template.flatMap(TemplateSources::withTools).orElse("")));
+    // in an order: that of a map is another one in each process
+    line(all, "special\t" + sha256(new TreeMap<>(special.named()).toString()));
+    line(all, "begin\t" + special.addsBegin() + "\t" + special.beginsChats());
+    return HexFormat.of().formatHex(all.digest());
   }
 
   synchronized String hex(WeightSource weights) {

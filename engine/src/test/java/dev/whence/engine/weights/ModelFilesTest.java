@@ -74,6 +74,17 @@ class ModelFilesTest {
   }
 
   @Test
+  void anotherTemplateHasAnotherDigestOfTheText() {
+    Path file = Fixtures.path("weights/llama.gguf");
+    try (ModelText one = ModelText.open(file, Optional.empty());
+        ModelText again = ModelText.open(file, Optional.empty());
+        ModelText other = ModelText.open(file, Optional.of("{{ messages[0].content }}"))) {
+      assertThat(one.digest()).hasSize(64).isEqualTo(again.digest());
+      assertThat(other.digest()).isNotEqualTo(one.digest());
+    }
+  }
+
+  @Test
   void readingInPiecesOfAnySizeGivesTheSameBytes() {
     try (ModelFiles gguf = ModelFiles.open(Fixtures.path("weights/llama.gguf"))) {
       String name = "model.layers.0.self_attn.q_proj.weight";

@@ -11,6 +11,7 @@ import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ForwardingAdmin;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -20,6 +21,9 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -160,15 +164,39 @@ public final class Clients {
    * @throws EnvironmentException if the brokers can not say
    */
   public int partitions(String topic) {
+    return lookUp(
+        topic,
+        admin ->
+            admin
+                .describeTopics(List.of(topic))
+                .allTopicNames()
+                .thenApply(all -> Objects.requireNonNull(all.get(topic)).partitions().size()));
+  }
+
+  /**
+   * How large a batch of records of a topic may be, in bytes: its max.message.bytes.
+   *
+   * @throws EnvironmentException if the brokers can not say
+   */
+  public int largestMessageBytes(String topic) {
+    ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+    return lookUp(
+        topic,
+        admin ->
+            admin
+                .describeConfigs(List.of(resource))
+                .all()
+                .thenApply(
+                    all ->
+                        Integer.parseInt(
+                            Objects.requireNonNull(all.get(resource))
+                                .get(TopicConfig.MAX_MESSAGE_BYTES_CONFIG)
+                                .value())));
+  }
+
+  private <T> T lookUp(String topic, Function<Admin, KafkaFuture<T>> question) {
     try (Admin admin = admin()) {
-      return Objects.requireNonNull(
-              admin
-                  .describeTopics(List.of(topic))
-                  .allTopicNames()
-                  .get(LOOK_UP.toSeconds(), TimeUnit.SECONDS)
-                  .get(topic))
-          .partitions()
-          .size();
+      return question.apply(admin).get(LOOK_UP.toSeconds(), TimeUnit.SECONDS);
     } catch (ExecutionException | TimeoutException e) {
       throw new EnvironmentException(
           "topic "

@@ -225,8 +225,8 @@ final class Holding {
     for (Map.Entry<TopicPartition, Held> entry : inTurn()) {
       Held held = entry.getValue();
       boolean first = urgent.contains(entry.getKey());
-      int records = first ? mostRecords / share : urgentOnly ? 0 : mostRecords;
-      long most = first ? mostBytes / share : mostBytes;
+      int records = first ? Math.max(1, mostRecords / share) : urgentOnly ? 0 : mostRecords;
+      long most = first ? Math.max(1, mostBytes / share) : mostBytes;
       boolean open = fresh.size() < records && bytes < most;
       for (SourceRecord record : held.records) {
         Finished finished = held.waiting.get(record.offset());

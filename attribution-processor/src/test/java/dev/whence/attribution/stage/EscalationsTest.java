@@ -1,0 +1,91 @@
+package dev.whence.attribution.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.embedded.EmbeddedRegistry;
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.EventWriter;
+import dev.whence.runtime.worker.Result;
+import dev.whence.schemas.Topic;
+import dev.whence.schemas.Topics;
+import dev.whence.schemas.avro.Attribution;
+import dev.whence.schemas.avro.LlmResponse;
+import dev.whence.schemas.avro.SourceScore;
+import io.confluent.kafka.schemaregistry.avro.AvroSchema;
+import io.confluent.kafka.schemaregistry.client.CachedSchemaRegistryClient;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class EscalationsTest {
+  private static final Topic TOPIC = new Topics("").escalations();
+
+  @TempDir private Path directory = Path.of("");
+
+  private EmbeddedRegistry registry;
+  private AvroValues values;
+
+  @BeforeEach
+  void open() throws Exception {
+    registry = EmbeddedRegistry.open(directory);
+    values = new AvroValues(Connection.of("", registry.url()));
+    try (CachedSchemaRegistryClient client = new CachedSchemaRegistryClient(registry.url(), 1)) {
+      client.register(TOPIC.subject(), new AvroSchema(TOPIC.value().orElseThrow()));
+    }
+  }
+
+  @AfterEach
+  void close() throws Exception {
+    values.close();
+    registry.close();
+  }
+
+  private Optional<Result> escalation(int largestMessageBytes, int sources) {
+    Escalations escalations =
+        new Escalations(
+            new EventWriter(values, "attribution-fast", "i"),
+            TOPIC.name(),
+            () -> largestMessageBytes,
+            () -> 12);
+    escalations.open();
+    Attribution fast =
+        Attribution.newBuilder()
+            .setResponseId("r-1")
+            .setSources(
+                Collections.nCopies(
+                    sources, SourceScore.newBuilder().setSegment("s".repeat(100)).build()))
+            .build();
+    return escalations.of(
+        LlmResponse.newBuilder().setResponseId("r-1").setResponse("a".repeat(100_000)).build(),
+        fast,
+        "fast",
+        new FastPath.Escalated("SHADOW", false, List.of(), Map.of(), false, OptionalDouble.empty()),
+        Duration.ofMinutes(1));
+  }
+
+  @Test
+  void whatTheTopicOfTheBrokersTakesIsHandedOn() {
+    assertThat(escalation(TOPIC.maxMessageBytes(), 3)).isPresent();
+    assertThat(escalation(200_000, 3)).isPresent();
+  }
+
+  @Test
+  void sourcesAreDroppedUntilItFits() {
+    Result result = escalation(200_000, 1000).orElseThrow();
+    assertThat(result.value()).hasSizeBetween(100_000, 200_000 - (64 << 10));
+  }
+
+  @Test
+  void aTopicThatTakesLessThanItsCatalogueSaysGetsNothingThatItWouldRefuse() {
+    assertThat(escalation(150_000, 3)).isEmpty();
+  }
+}
