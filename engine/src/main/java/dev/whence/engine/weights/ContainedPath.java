@@ -3,6 +3,7 @@ package dev.whence.engine.weights;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -13,14 +14,19 @@ import java.nio.file.Path;
  * models--org--name/snapshots/revision}), inside that model's own cache root, where the blobs lie.
  */
 public final class ContainedPath {
+  private static final String NOT_PLAIN = "which is not a plain file name";
+
+  /** Of a name in UTF-8: what file systems take. */
+  private static final int MAX_BYTES = 255;
+
   private ContainedPath() {}
 
   /**
    * The real path of a file of a directory.
    *
-   * @throws EngineException of kind MODEL if the name is not one path element, if there is no such
-   *     file, or if a link leads out of the directory; of kind ENVIRONMENT if a store does not
-   *     answer
+   * @throws EngineException of kind MODEL if the name is not one path element or too long for a
+   *     file system, if there is no such file, or if a link leads out of the directory; of kind
+   *     ENVIRONMENT if a store does not answer
    */
   public static Path resolve(Path directory, String name) {
     requirePlain(directory, name);
@@ -39,11 +45,15 @@ public final class ContainedPath {
   }
 
   private static void requirePlain(Path directory, String name) {
+    int bytes = name.getBytes(StandardCharsets.UTF_8).length;
+    if (bytes > MAX_BYTES) {
+      throw refuse(directory, name, "whose name has " + bytes + " bytes, more than " + MAX_BYTES);
+    }
     Path child;
     try {
       child = Path.of(name);
     } catch (InvalidPathException e) {
-      throw refuse(directory, name);
+      throw refuse(directory, name, NOT_PLAIN);
     }
     if (name.isEmpty()
         || name.indexOf('/') >= 0
@@ -52,7 +62,7 @@ public final class ContainedPath {
         || child.getNameCount() != 1
         || name.equals("..")
         || name.equals(".")) {
-      throw refuse(directory, name);
+      throw refuse(directory, name, NOT_PLAIN);
     }
   }
 
@@ -85,12 +95,9 @@ public final class ContainedPath {
     return directory;
   }
 
-  private static EngineException refuse(Path directory, String name) {
+  private static EngineException refuse(Path directory, String name, String problem) {
     return new EngineException(
         Kind.MODEL,
-        directory
-            + " refers to a file '"
-            + SafetensorsFile.printable(name)
-            + "', which is not a plain file name");
+        directory + " refers to a file '" + SafetensorsFile.printable(name) + "', " + problem);
   }
 }

@@ -158,7 +158,12 @@ public final class SafetensorsShards implements AutoCloseable {
             problems.add(quoted(name) + " of " + in.get(0) + " is not in the index");
           } else if (!shard.equals(in.get(0))) {
             problems.add(
-                quoted(name) + " is in " + in.get(0) + ", not in " + shard + ", its shard");
+                quoted(name)
+                    + " is in "
+                    + in.get(0)
+                    + ", not in "
+                    + SafetensorsFile.printable(shard)
+                    + ", its shard");
           }
         });
     return problems;

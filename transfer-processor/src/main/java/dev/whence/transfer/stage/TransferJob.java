@@ -47,6 +47,9 @@ final class TransferJob implements Runnable {
   private static final Duration FIRST_PAUSE = Duration.ofSeconds(2);
   private static final Duration LONGEST_PAUSE = Duration.ofMinutes(5);
 
+  /** Characters of a reason, each of 3 bytes at most: an event must fit into the topic. */
+  static final int LONGEST_REASON = 16 << 10;
+
   private final TransferConfig config;
   private final String instance;
   private final Voice voice;
@@ -102,7 +105,8 @@ final class TransferJob implements Runnable {
   }
 
   /** Returns whether it could be said, so that nobody else is at work on the transfer. */
-  private boolean failed(String reason) {
+  private boolean failed(String why) {
+    String reason = cut(why);
     LOG.warn("transfer {} failed: {}", state.getTransferId(), reason);
     try {
       voice.say(next(TransferState.FAILED).setReason(reason).build(), Optional.empty());
@@ -111,6 +115,16 @@ final class TransferJob implements Runnable {
       LOG.info("transfer {} failed after this instance had lost it", state.getTransferId());
       return false;
     }
+  }
+
+  private static String cut(String reason) {
+    if (reason.length() <= LONGEST_REASON) {
+      return reason;
+    }
+    String cut = "... (cut, of " + reason.length() + " characters)";
+    int end = LONGEST_REASON - cut.length();
+    return reason.substring(0, Character.isHighSurrogate(reason.charAt(end - 1)) ? end - 1 : end)
+        + cut;
   }
 
   /** Nobody foresaw what happened, so nobody has removed what was made until then. */
@@ -159,10 +173,11 @@ final class TransferJob implements Runnable {
       voice.say(
           next(TransferState.REJECTED)
               .setReason(
-                  state.getGates().stream()
-                      .filter(gate -> !gate.getPassed())
-                      .map(gate -> gate.getName() + ": " + gate.getDetail())
-                      .collect(Collectors.joining("; ")))
+                  cut(
+                      state.getGates().stream()
+                          .filter(gate -> !gate.getPassed())
+                          .map(gate -> gate.getName() + ": " + gate.getDetail())
+                          .collect(Collectors.joining("; "))))
               .build(),
           Optional.empty());
     }

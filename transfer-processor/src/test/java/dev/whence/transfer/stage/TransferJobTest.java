@@ -7,6 +7,8 @@ import dev.whence.runtime.config.Settings;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferState;
+import dev.whence.transfer.TransferException;
+import dev.whence.transfer.gate.Judge;
 import dev.whence.transfer.merge.ModelFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -61,16 +63,7 @@ class TransferJobTest {
 
   /** The target is worse than all others, so what is merged passes. */
   private TransferConfig passing() {
-    TransferConfig read = config();
-    return new TransferConfig(
-        read.runtime(),
-        read.outputRoot(),
-        read.work(),
-        read.gates(),
-        (model, set) -> model.endsWith("target") ? 3 : 1,
-        read.progressInterval(),
-        read.memoryBytes(),
-        List.of());
+    return judgedBy(config(), (model, set) -> model.endsWith("target") ? 3 : 1);
   }
 
   private static TransferEvent started() {
@@ -167,28 +160,67 @@ class TransferJobTest {
         .satisfies(failed -> assertThat(failed.getReason()).contains("broke (StackOverflowError)"));
     assertNothingIsLeft();
 
-    TransferConfig read = passing();
     TransferConfig breaking =
-        new TransferConfig(
-            read.runtime(),
-            read.outputRoot(),
-            read.work(),
-            read.gates(),
+        judgedBy(
+            passing(),
             (model, set) -> {
               if (model.toString().endsWith("whence-candidate")) {
                 throw new IllegalStateException("a defect of the judge");
               }
               return 1;
-            },
-            read.progressInterval(),
-            read.memoryBytes(),
-            List.of());
+            });
     List<TransferEvent> whileMeasuring = run(breaking, started(), () -> {});
     assertThat(whileMeasuring)
         .singleElement()
         .satisfies(
             failed -> assertThat(failed.getReason()).contains("broke (IllegalStateException)"));
     assertNothingIsLeft();
+  }
+
+  private static TransferConfig judgedBy(TransferConfig read, Judge judge) {
+    return new TransferConfig(
+        read.runtime(),
+        read.outputRoot(),
+        read.work(),
+        read.gates(),
+        judge,
+        read.progressInterval(),
+        read.memoryBytes(),
+        List.of());
+  }
+
+  @Test
+  void a_reason_that_no_record_has_room_for_is_cut_and_says_so() throws Exception {
+    TransferConfig talkative =
+        judgedBy(
+            config(),
+            (model, set) -> {
+              throw new TransferException("\uD83D\uDE00".repeat(1_000_000));
+            });
+    assertThat(run(talkative, started(), () -> {}))
+        .singleElement()
+        .satisfies(
+            failed ->
+                assertThat(failed.getReason())
+                    .hasSizeLessThanOrEqualTo(TransferJob.LONGEST_REASON)
+                    .startsWith("\uD83D\uDE00")
+                    .endsWith("\uD83D\uDE00... (cut, of 2000000 characters)"));
+  }
+
+  @Test
+  void a_file_name_of_two_million_letters_fails_with_a_short_reason() throws Exception {
+    Path base = directory.resolve("models/base");
+    Files.delete(base.resolve(SafetensorsShards.SINGLE));
+    Files.writeString(
+        base.resolve(SafetensorsShards.INDEX),
+        "{\"weight_map\": {\"a\": \"" + "x".repeat(2_000_000) + "\"}}");
+    assertThat(run(() -> {}))
+        .singleElement()
+        .satisfies(
+            failed ->
+                assertThat(failed.getReason())
+                    .contains("2000000 bytes, more than 255")
+                    .hasSizeLessThan(1000));
   }
 
   @Test
