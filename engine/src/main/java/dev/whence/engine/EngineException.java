@@ -20,6 +20,7 @@ public final class EngineException extends RuntimeException {
 
   private final Kind kind;
   private final boolean deviceLost;
+  private final boolean outOfMemory;
   private final transient List<String> reasons;
 
   public EngineException(Kind kind, String message) {
@@ -36,23 +37,33 @@ public final class EngineException extends RuntimeException {
     super(message);
     this.kind = kind;
     this.deviceLost = false;
+    this.outOfMemory = false;
     this.reasons = List.copyOf(reasons);
   }
 
   public EngineException(Kind kind, String message, Throwable cause) {
-    this(kind, message, cause, /* deviceLost= */ false);
+    this(kind, message, cause, /* deviceLost= */ false, /* outOfMemory= */ false);
   }
 
-  private EngineException(Kind kind, String message, Throwable cause, boolean deviceLost) {
+  private EngineException(
+      Kind kind, String message, Throwable cause, boolean deviceLost, boolean outOfMemory) {
     super(message, cause);
     this.kind = kind;
     this.deviceLost = deviceLost;
+    this.outOfMemory = outOfMemory;
     this.reasons = List.of(message);
   }
 
   /** The device fails for this process from now on; another process may use it again. */
   public static EngineException deviceLost(String message, Throwable cause) {
-    return new EngineException(Kind.ENVIRONMENT, message, cause, /* deviceLost= */ true);
+    return new EngineException(
+        Kind.ENVIRONMENT, message, cause, /* deviceLost= */ true, /* outOfMemory= */ false);
+  }
+
+  /** The device has not enough memory for this input now; of kind RECORD. */
+  public static EngineException outOfMemory(String message, Throwable cause) {
+    return new EngineException(
+        Kind.RECORD, message, cause, /* deviceLost= */ false, /* outOfMemory= */ true);
   }
 
   /**
@@ -61,6 +72,11 @@ public final class EngineException extends RuntimeException {
    */
   public boolean isDeviceLost() {
     return deviceLost;
+  }
+
+  /** Whether the device's memory did not suffice, which others that use it may have a part in. */
+  public boolean isOutOfMemory() {
+    return outOfMemory;
   }
 
   /** Everything that is wrong, each a sentence without its full stop. */

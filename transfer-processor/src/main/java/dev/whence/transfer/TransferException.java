@@ -101,6 +101,16 @@ public final class TransferException extends RuntimeException {
     return false;
   }
 
+  /** Whether only a new process can go on, as after a lost device. */
+  public static boolean isOfProcess(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof EnvironmentException environment && environment.isOfProcess()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   private static String sentence(List<String> reasons) {
     String shown = String.join("; ", reasons.subList(0, Math.min(SHOWN, reasons.size())));
     return reasons.size() <= SHOWN ? shown : shown + "; and " + (reasons.size() - SHOWN) + " more";

@@ -166,8 +166,7 @@ final class Kernel implements AutoCloseable {
    */
   static EngineException translate(RuntimeException failure) {
     if (isOutOfMemory(failure)) {
-      return new EngineException(
-          Kind.RECORD,
+      return EngineException.outOfMemory(
           "The device ran out of memory: lower the token budget of a pack, use bf16, or free"
               + " memory on the device.",
           failure);

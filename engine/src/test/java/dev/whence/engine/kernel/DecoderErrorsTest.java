@@ -191,6 +191,7 @@ class DecoderErrorsTest {
       assertThat(e.kind()).isEqualTo(Kind.RECORD);
       assertThat(e).hasMessageContaining("memory");
       assertThat(Kernel.ranOutOfMemory(e)).isTrue();
+      assertThat(e.isOutOfMemory()).isTrue();
     }
   }
 

@@ -10,6 +10,7 @@ import dev.whence.engine.Trunk;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -56,7 +57,10 @@ public final class EngineJudge implements Judge {
     } catch (IOException e) {
       throw new TransferException(set + " can not be read: " + e, e);
     } catch (EngineException e) {
-      throw new TransferException(model + " can not be run: " + e.getMessage(), e);
+      throw failure(model + " can not be run: " + e.getMessage(), e);
+    } catch (OutOfMemoryError e) {
+      String why = model + " can not be run: the process has not enough memory now";
+      throw new TransferException(why, new EnvironmentException(why, e));
     }
   }
 
@@ -70,9 +74,21 @@ public final class EngineJudge implements Judge {
       throw new TransferException(
           set + ", line " + number + " is neither a conversation nor an object with a text", e);
     } catch (EngineException e) {
-      throw new TransferException(
+      throw failure(
           set + ", line " + number + " can not be scored by " + model + ": " + e.getMessage(), e);
     }
+  }
+
+  /** A device that fails and memory that does not suffice say nothing of the models. */
+  static TransferException failure(String why, EngineException e) {
+    if (e.isDeviceLost()) {
+      return new TransferException(why, EnvironmentException.ofProcess(why, e));
+    }
+    return new TransferException(
+        why,
+        e.kind() == EngineException.Kind.ENVIRONMENT || e.isOutOfMemory()
+            ? new EnvironmentException(why, e)
+            : e);
   }
 
   private static Scored conversation(LocalScorer scorer, Conversation conversation) {

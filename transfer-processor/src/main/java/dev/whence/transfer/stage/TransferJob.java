@@ -1,6 +1,7 @@
 package dev.whence.transfer.stage;
 
 import dev.whence.engine.EngineException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.avro.ModelAncestor;
 import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
@@ -53,6 +54,7 @@ final class TransferJob implements Runnable {
   private final TransferConfig config;
   private final String instance;
   private final Voice voice;
+  private final Halt halt;
   private final Reports reports;
   private final AtomicLong lastProgress = new AtomicLong(System.nanoTime());
   private final CountDownLatch stopped = new CountDownLatch(1);
@@ -71,11 +73,16 @@ final class TransferJob implements Runnable {
     void progress(TransferEvent event);
   }
 
-  TransferJob(TransferConfig config, String instance, TransferEvent started, Voice voice) {
+  /**
+   * @param halt ends the process where only another one can go on with the transfer
+   */
+  TransferJob(
+      TransferConfig config, String instance, TransferEvent started, Voice voice, Halt halt) {
     this.config = config;
     this.instance = instance;
     this.state = started;
     this.voice = voice;
+    this.halt = halt;
     this.reports = new Reports(config.runtime().dataDir().resolve("reports"));
   }
 
@@ -197,7 +204,8 @@ final class TransferJob implements Runnable {
   /**
    * Does something when it can be done. A killed process's lock dies with it, but an instance that
    * lost its partition may still run; and a store that does not answer says nothing of the
-   * transfer, which keeps what it has on disk and waits.
+   * transfer, which keeps what it has on disk and waits. So does a device; one that is lost to this
+   * process ends it.
    */
   private <T> T whenPossible(Supplier<T> step) {
     Duration pause = FIRST_PAUSE;
@@ -210,6 +218,11 @@ final class TransferJob implements Runnable {
       } catch (TransferException | EngineException e) {
         if (!TransferException.isOfEnvironment(e)) {
           throw e;
+        }
+        if (TransferException.isOfProcess(e)) {
+          halt.halt(
+              "transfer " + state.getTransferId() + ": " + cut(String.valueOf(e.getMessage())));
+          throw new StoppedException(); // the next process finds it unfinished
         }
         LOG.warn(
             "transfer {} waits {} s: {}", state.getTransferId(), pause.toSeconds(), e.getMessage());

@@ -463,7 +463,8 @@ final class TransferStage implements AutoCloseable {
                   outbox.add(
                       new Said(self.join(), event, Optional.empty(), new CompletableFuture<>()));
                 }
-              });
+              },
+              halt);
       self.complete(next);
       job = Optional.of(next);
       worker = new Thread(next, "transfer-job");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferState;
@@ -31,6 +32,7 @@ class TransferJobTest {
   private static final int VALUES = 1 << 18; // 1 MiB each
 
   @TempDir private Path directory;
+  private final List<String> halted = new ArrayList<>();
 
   @BeforeEach
   void models() throws IOException {
@@ -100,7 +102,7 @@ class TransferJobTest {
     return run(config(), started(), inTheMiddle);
   }
 
-  private static List<TransferEvent> run(
+  private List<TransferEvent> run(
       TransferConfig config, TransferEvent started, Runnable inTheMiddle)
       throws InterruptedException {
     List<TransferEvent> said = new ArrayList<>();
@@ -120,7 +122,7 @@ class TransferJobTest {
             }
           }
         };
-    TransferJob job = new TransferJob(config, "test-0", started, voice);
+    TransferJob job = new TransferJob(config, "test-0", started, voice, halted::add);
     Thread.sleep(20); // more than the interval: the first bytes are told of
     job.run();
     return said;
@@ -205,6 +207,29 @@ class TransferJobTest {
                     .hasSizeLessThanOrEqualTo(TransferJob.LONGEST_REASON)
                     .startsWith("\uD83D\uDE00")
                     .endsWith("\uD83D\uDE00... (cut, of 2000000 characters)"));
+  }
+
+  @Test
+  void a_lost_device_halts_the_process_and_the_candidate_waits_for_the_next_one() throws Exception {
+    TransferConfig losing =
+        judgedBy(
+            passing(),
+            (model, set) -> {
+              if (model.toString().endsWith("whence-candidate")) {
+                throw new TransferException(
+                    "CUDA is gone",
+                    EnvironmentException.ofProcess("CUDA is gone", new IllegalStateException()));
+              }
+              return 1;
+            });
+    assertThat(run(losing, started(), () -> {})).isEmpty();
+    assertThat(halted).singleElement().asString().contains("CUDA is gone");
+    try (var left = Files.walk(directory.resolve("published"))) {
+      assertThat(left.filter(path -> path.endsWith(SafetensorsShards.SINGLE))).hasSize(1);
+    }
+
+    List<TransferEvent> next = run(passing(), started(), () -> {});
+    assertThat(next.get(next.size() - 1).getState()).isEqualTo(TransferState.PUBLISHED);
   }
 
   @Test
