@@ -127,14 +127,7 @@ final class TransferPlanner {
   private TransferPlan matched() {
     SourceModel target = model(Role.TARGET);
     alignment = align();
-    List<TransferPlan.Shard> shards = new ArrayList<>();
-    for (SourceModel.InputFile file : target.files()) {
-      List<TensorPlan> tensors = new ArrayList<>();
-      for (SourceModel.Tensor tensor : target.inOrder(file)) {
-        tensors.add(tensor(tensor));
-      }
-      shards.add(new TransferPlan.Shard(file.name(), List.copyOf(tensors)));
-    }
+    List<TransferPlan.Shard> shards = shards(target);
     List<String> dropped = new ArrayList<>();
     for (Role role : List.of(Role.BASE, Role.FINE_TUNED)) {
       for (SourceModel.Tensor tensor : model(role).tensors().values()) {
@@ -159,6 +152,24 @@ final class TransferPlanner {
     TransferException.refuse(problems);
     return new TransferPlan(
         request, models, shards, notRead(shards), dropped.stream().distinct().toList(), texts);
+  }
+
+  /** As the target's; a buffer that stands in several of its shards is in the first one only. */
+  private List<TransferPlan.Shard> shards(SourceModel target) {
+    List<TransferPlan.Shard> shards = new ArrayList<>();
+    Set<String> planned = new HashSet<>();
+    for (SourceModel.InputFile file : target.files()) {
+      List<TensorPlan> tensors = new ArrayList<>();
+      for (SourceModel.Tensor tensor : target.inOrder(file)) {
+        if (planned.add(tensor.name())) {
+          tensors.add(tensor(tensor));
+        }
+      }
+      if (!tensors.isEmpty()) {
+        shards.add(new TransferPlan.Shard(file.name(), List.copyOf(tensors)));
+      }
+    }
+    return shards;
   }
 
   /** Tensors of base and fine-tuned that nothing reads, but that count for their digests. */

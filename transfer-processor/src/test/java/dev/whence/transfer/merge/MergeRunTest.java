@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.samples.BundledModels;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
@@ -228,6 +229,42 @@ class MergeRunTest {
     assertThat(tokenizer.path("chat_template").asText()).isEqualTo("theirs");
     assertThat(tokenizer.path("eos_token").asText()).isEqualTo("c");
     assertThat(tokenizer.path("model_max_length").asInt()).isEqualTo(99);
+  }
+
+  @Test
+  void a_buffer_that_stands_in_two_shards_of_the_target_is_in_the_first_one_of_the_result()
+      throws IOException {
+    String buffer = "model.layers.0.rotary_emb.inv_freq";
+    String one = "model-00001-of-00002.safetensors";
+    String two = "model-00002-of-00002.safetensors";
+    Path b = twoVectors(1, 2).write(directory.resolve("b"));
+    Path f = twoVectors(2, 4).write(directory.resolve("f"));
+    Path t =
+        new ModelFolder()
+            .add(one, ModelFolder.f32("a", 10))
+            .add(one, ModelFolder.f32(buffer, 5, 6, 7))
+            .add(two, ModelFolder.f32(buffer, 8, 9, 10))
+            .add(two, ModelFolder.f32("c", 20))
+            .write(directory.resolve("t"));
+    Files.writeString(
+        t.resolve(SafetensorsShards.INDEX),
+        String.format(
+            "{\"weight_map\": {\"%s\": \"%s\", \"a\": \"%s\", \"c\": \"%s\"}}",
+            buffer, two, one, two));
+    run(TransferRequest.of(b, f, t));
+
+    assertThat(ModelFolder.floats(output, "a")).containsExactly(11f);
+    assertThat(ModelFolder.floats(output, "c")).containsExactly(22f);
+    assertThat(ModelFolder.floats(output, buffer)).containsExactly(5f, 6f, 7f);
+    assertThat(json(SafetensorsShards.INDEX).path("weight_map").path(buffer).asText())
+        .isEqualTo(one);
+    try (SafetensorsShards written = SafetensorsShards.open(output)) {
+      assertThat(written.shards().get(1).file().entries()).containsOnlyKeys("c");
+    }
+  }
+
+  private static ModelFolder twoVectors(float a, float c) {
+    return new ModelFolder().add(ModelFolder.f32("a", a)).add(ModelFolder.f32("c", c));
   }
 
   private JsonNode json(String file) throws IOException {
