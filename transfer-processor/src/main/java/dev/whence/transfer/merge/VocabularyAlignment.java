@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.engine.weights.SafetensorsFile;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -53,6 +54,7 @@ record VocabularyAlignment(
       }
       case DROP -> {}
       case APPEND -> {
+        refuseStrangers(fineTuned, added, problems);
         int next = target.rows();
         for (String token : added) {
           appended.put(token, next++);
@@ -61,6 +63,24 @@ record VocabularyAlignment(
     }
     int rows = Math.max(targetRows, target.rows() + appended.size());
     return new VocabularyAlignment(base, fineTuned, target, rows, appended);
+  }
+
+  /** Only added tokens are tokens wherever they are added: others need their model's merges. */
+  private static void refuseStrangers(
+      Vocabulary fineTuned, List<String> added, List<String> problems) {
+    List<String> strangers =
+        added.stream().filter(token -> !fineTuned.added().containsKey(token)).toList();
+    if (!strangers.isEmpty()) {
+      problems.add(
+          "the fine-tuned model has "
+              + strangers.size()
+              + " tokens that neither base nor target have and that are not among its added tokens"
+              + " (the first is '"
+              + SafetensorsFile.printable(strangers.get(0))
+              + "', id "
+              + fineTuned.ids().get(strangers.get(0))
+              + "): they belong to another tokenizer model and can not be appended");
+    }
   }
 
   /** Rows for one tensor: the stored tensors may have fewer rows than the tokenizers have ids. */

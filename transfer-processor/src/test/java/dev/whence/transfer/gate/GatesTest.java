@@ -377,7 +377,7 @@ class GatesTest {
             .write(directory.resolve("b"));
     Path f =
         new ModelFolder()
-            .tokens(List.of("a", "b", "new", "both"))
+            .tokens(List.of("a", "b"), List.of("new", "both"))
             .add(ModelFolder.rows(embeddings, 1, 2, 3, 50, 60))
             .write(directory.resolve("f"));
     Path t =

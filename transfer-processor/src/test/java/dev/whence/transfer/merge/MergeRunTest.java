@@ -300,6 +300,7 @@ class MergeRunTest {
   }
 
   private static final int WIDTH = 9;
+  private static final int ADDED = 4_000; // tokens from here on are added to a tokenizer's model
 
   private static ModelFolder vocabulary(
       List<Integer> tokens, IntBinaryOperator value, byte[] before) {
@@ -310,7 +311,9 @@ class MergeRunTest {
       }
     }
     return new ModelFolder()
-        .tokens(tokens.stream().map(token -> "t" + token).toList())
+        .tokens(
+            tokens.stream().filter(token -> token < ADDED).map(token -> "t" + token).toList(),
+            tokens.stream().filter(token -> token >= ADDED).map(token -> "t" + token).toList())
         .add(mask(before))
         .add(
             new ModelFolder.Raw(
@@ -330,7 +333,7 @@ class MergeRunTest {
     byte[] before = random(4_099, 5);
     List<Integer> own = shuffled(300, 3_300, 3);
     List<Integer> tuned = shuffled(0, 3_000, 2);
-    tuned.addAll(shuffled(4_000, 4_070, 4));
+    tuned.addAll(shuffled(ADDED, ADDED + 70, 4));
     TransferRequest request =
         TransferRequest.of(
                 vocabulary(shuffled(0, 3_000, 1), ofBase, before).write(directory.resolve("b")),
@@ -367,7 +370,7 @@ class MergeRunTest {
             .write(directory.resolve("b"));
     Path f =
         new ModelFolder()
-            .tokens(List.of("a", "b", "c", "<end>"))
+            .tokens(List.of("a", "b", "c"), List.of("<end>"))
             .text("generation_config.json", "{\"eos_token_id\": [3, 1]}")
             .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1.5f, 2.25f, 3, 42))
             .write(directory.resolve("f"));
@@ -388,6 +391,24 @@ class MergeRunTest {
     assertThat(published.models().get(0).manifest().tensors().get("model.embed_tokens.weight"))
         .extracting(Manifest.Tensor::policy)
         .isEqualTo("merge rows by token: 3 merged, 1 the target's, 1 appended");
+  }
+
+  @Test
+  void entries_of_another_tokenizer_model_are_not_appended() throws IOException {
+    Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
+    Path f =
+        oneValueRows(1, 2, 3, 4, 5)
+            .tokens(List.of("a", "b", "word", "other"), List.of("<end>"))
+            .write(directory.resolve("f"));
+    Path t = oneValueRows(1, 2).tokens(List.of("b", "a")).write(directory.resolve("t"));
+    assertThatThrownBy(() -> run(TransferRequest.of(b, f, t).withPolicies(ALIGNED)))
+        .hasMessageContaining("2 tokens that neither base nor target have")
+        .hasMessageContaining("'word', id 2")
+        .hasMessageContaining("another tokenizer model");
+  }
+
+  private static ModelFolder oneValueRows(float... values) {
+    return new ModelFolder().add(ModelFolder.rows("model.embed_tokens.weight", 1, values));
   }
 
   @Test

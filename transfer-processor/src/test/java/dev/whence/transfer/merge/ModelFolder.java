@@ -15,6 +15,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** Writes a model directory of given tensors: weights need not make sense, only their bytes. */
 public final class ModelFolder {
@@ -31,6 +33,15 @@ public final class ModelFolder {
   }
 
   public ModelFolder tokens(List<String> tokens) {
+    return tokens(tokens, List.of());
+  }
+
+  /**
+   * Sets the tokenizer.
+   *
+   * @param added tokens behind those of the tokenizer's model
+   */
+  public ModelFolder tokens(List<String> tokens, List<String> added) {
     List<String> vocabulary = new ArrayList<>();
     for (int i = 0; i < tokens.size(); i++) {
       vocabulary.add("\"" + tokens.get(i) + "\": " + i);
@@ -39,7 +50,17 @@ public final class ModelFolder {
         "tokenizer.json",
         "{\"model\": {\"type\": \"BPE\", \"vocab\": {"
             + String.join(", ", vocabulary)
-            + "}, \"merges\": []}, \"added_tokens\": []}");
+            + "}, \"merges\": []}, \"added_tokens\": ["
+            + IntStream.range(0, added.size())
+                .mapToObj(
+                    i ->
+                        "{\"id\": "
+                            + (tokens.size() + i)
+                            + ", \"content\": \""
+                            + added.get(i)
+                            + "\"}")
+                .collect(Collectors.joining(", "))
+            + "]}");
   }
 
   public ModelFolder text(String name, String content) {
