@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * The texts of a transferred model. Config and tokenizer are the target's: the fine-tuned model's
@@ -46,6 +47,12 @@ final class ReleaseTexts {
           "decoder_start_token_id");
 
   private static final List<String> SPECIAL = List.of("eos_token", "pad_token");
+
+  private static final String VOCAB_SIZE = "vocab_size";
+
+  /** Where configs of models that see or hear have that of their language model. */
+  private static final List<String> NESTED =
+      List.of("text_config", "llm_config", "language_config", "lang_config");
 
   private ReleaseTexts() {}
 
@@ -107,11 +114,37 @@ final class ReleaseTexts {
       translate(config, "eos_token_id", alignment, fineTuned + ", config.json", problems);
       changed = !config.path("eos_token_id").equals(before);
     }
-    if (alignment.isPresent() && config.path("vocab_size").asInt() != alignment.get().rows()) {
-      config.put("vocab_size", alignment.get().rows());
-      changed = true;
+    if (alignment.isPresent()) {
+      changed |= resize(config, alignment.get(), target, problems);
     }
     return changed ? bytes(config) : original.get();
+  }
+
+  /** Where the number of rows stands, it becomes the result's; returns whether it was another. */
+  private static boolean resize(
+      ObjectNode config, VocabularyAlignment alignment, SourceModel target, List<String> problems) {
+    List<ObjectNode> sized =
+        Stream.concat(Stream.of(config), NESTED.stream().map(config::path))
+            .filter(node -> node.hasNonNull(VOCAB_SIZE))
+            .map(ObjectNode.class::cast)
+            .toList();
+    if (sized.isEmpty() && alignment.rows() > alignment.targetRows()) {
+      problems.add(
+          target
+              + ", config.json has no "
+              + VOCAB_SIZE
+              + ", neither at its top nor in one of "
+              + NESTED
+              + ": that the embeddings get "
+              + alignment.rows()
+              + " rows can not be said; drop the fine-tuned model's added tokens");
+    }
+    boolean changed = false;
+    for (ObjectNode node : sized) {
+      changed |= node.path(VOCAB_SIZE).asInt() != alignment.rows();
+      node.put(VOCAB_SIZE, alignment.rows());
+    }
+    return changed;
   }
 
   private static void translate(

@@ -13,6 +13,7 @@ import java.util.Optional;
  * that fine-tuning added and the target lacks are dropped or appended, by policy: into rows after
  * the target's last token, whether its embeddings have padding there or must grow.
  *
+ * @param targetRows of the target's embeddings
  * @param rows of the result's embeddings
  * @param appended row in the result by token string, of tokens that the target does not have
  */
@@ -20,6 +21,7 @@ record VocabularyAlignment(
     Vocabulary base,
     Vocabulary fineTuned,
     Vocabulary target,
+    int targetRows,
     int rows,
     Map<String, Integer> appended) {
 
@@ -62,7 +64,7 @@ record VocabularyAlignment(
       }
     }
     int rows = Math.max(targetRows, target.rows() + appended.size());
-    return new VocabularyAlignment(base, fineTuned, target, rows, appended);
+    return new VocabularyAlignment(base, fineTuned, target, targetRows, rows, appended);
   }
 
   /** Only added tokens are tokens wherever they are added: others need their model's merges. */

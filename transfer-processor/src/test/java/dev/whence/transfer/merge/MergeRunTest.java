@@ -407,6 +407,32 @@ class MergeRunTest {
         .hasMessageContaining("another tokenizer model");
   }
 
+  @Test
+  void the_number_of_rows_is_said_where_the_config_says_it_and_nowhere_else() throws IOException {
+    Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
+    Path f =
+        oneValueRows(1, 2, 3)
+            .tokens(List.of("a", "b"), List.of("<end>"))
+            .write(directory.resolve("f"));
+    ModelFolder t = oneValueRows(1, 2).tokens(List.of("b", "a"));
+    TransferRequest request =
+        TransferRequest.of(
+                b,
+                f,
+                t.text("config.json", "{\"text_config\": {\"vocab_size\": 2, \"a\": 1}}")
+                    .write(directory.resolve("t")))
+            .withPolicies(ALIGNED);
+    run(request);
+    assertThat(json("config.json").path("text_config").toString())
+        .isEqualTo("{\"vocab_size\":3,\"a\":1}");
+    assertThat(json("config.json").has("vocab_size")).isFalse();
+
+    t.text("config.json", "{\"hidden_size\": 1}").write(directory.resolve("t"));
+    assertThatThrownBy(() -> TransferPlan.of(request).close())
+        .hasMessageContaining("has no vocab_size")
+        .hasMessageContaining("get 3 rows");
+  }
+
   private static ModelFolder oneValueRows(float... values) {
     return new ModelFolder().add(ModelFolder.rows("model.embed_tokens.weight", 1, values));
   }
