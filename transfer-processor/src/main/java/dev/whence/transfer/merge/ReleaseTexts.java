@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.UntrustedJson;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
@@ -92,7 +93,7 @@ final class ReleaseTexts {
                         .map(aligned -> withAppended(target, aligned))
                         .orElse(bytes)));
     boolean theirs = policies.template() == Policies.Template.FINE_TUNED;
-    templates(target, fineTuned, theirs, texts);
+    templates(target, fineTuned, theirs, alignment, texts, problems);
     return Collections.unmodifiableMap(texts);
   }
 
@@ -208,7 +209,12 @@ final class ReleaseTexts {
   }
 
   private static void templates(
-      SourceModel target, SourceModel fineTuned, boolean theirs, Map<String, byte[]> texts) {
+      SourceModel target,
+      SourceModel fineTuned,
+      boolean theirs,
+      Optional<VocabularyAlignment> alignment,
+      Map<String, byte[]> texts,
+      List<String> problems) {
     JsonNode theirConfig = fineTuned.json("tokenizer_config.json");
     boolean fileOfTheirs = fineTuned.has("chat_template.jinja");
     boolean theyHaveOne = fileOfTheirs || theirConfig.hasNonNull("chat_template");
@@ -228,7 +234,21 @@ final class ReleaseTexts {
       ObjectNode before = text.deepCopy();
       for (String key : SPECIAL) {
         if (from.hasNonNull(key)) {
-          text.set(key, from.get(key));
+          JsonNode token = from.get(key);
+          text.set(key, token);
+          unknown(token, alignment)
+              .ifPresent(
+                  content ->
+                      problems.add(
+                          fineTuned
+                              + ", "
+                              + name
+                              + ", "
+                              + key
+                              + ": '"
+                              + SafetensorsFile.printable(content)
+                              + "' is no token of the result; append the fine-tuned model's added"
+                              + " tokens, or choose template target"));
         }
       }
       if (name.equals("tokenizer_config.json") && theyHaveOne) {
@@ -242,6 +262,12 @@ final class ReleaseTexts {
         texts.put(name, original.isPresent() && text.equals(before) ? original.get() : bytes(text));
       }
     }
+  }
+
+  /** The content of a special token, a text or an object, that the result does not have. */
+  private static Optional<String> unknown(JsonNode token, Optional<VocabularyAlignment> alignment) {
+    String content = token.isObject() ? token.path("content").asText() : token.asText();
+    return alignment.filter(aligned -> !aligned.isOfResult(content)).map(aligned -> content);
   }
 
   static byte[] bytes(JsonNode json) {

@@ -112,6 +112,11 @@ record VocabularyAlignment(
     return row.filter(known -> known < rows).orElse(RowMap.NONE);
   }
 
+  /** Whether the result has a token. */
+  boolean isOfResult(String token) {
+    return appended.containsKey(token) || target.row(token).isPresent();
+  }
+
   /** The row in the result of an id of the fine-tuned model. */
   Optional<Integer> resultRow(int fineTunedId) {
     return fineTuned

@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntBinaryOperator;
@@ -431,6 +432,39 @@ class MergeRunTest {
     assertThatThrownBy(() -> TransferPlan.of(request).close())
         .hasMessageContaining("has no vocab_size")
         .hasMessageContaining("get 3 rows");
+  }
+
+  @Test
+  void a_special_token_that_the_result_does_not_have_is_refused() throws IOException {
+    Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
+    Path f =
+        oneValueRows(1, 2, 3)
+            .tokens(List.of("a", "b"), List.of("<end>"))
+            .text("config.json", "{\"vocab_size\": 3}")
+            .text("tokenizer_config.json", "{\"eos_token\": \"<end>\", \"pad_token\": \"a\"}")
+            .text("special_tokens_map.json", "{\"pad_token\": {\"content\": \"<end>\"}}")
+            .write(directory.resolve("f"));
+    Path t = oneValueRows(1, 2).tokens(List.of("b", "a")).write(directory.resolve("t"));
+    Map<String, String> policies = new TreeMap<>(ALIGNED.named());
+    policies.put("added-tokens", "drop");
+    TransferRequest request = TransferRequest.of(b, f, t);
+    assertThatThrownBy(() -> run(request.withPolicies(Policies.of(policies))))
+        .isInstanceOfSatisfying(
+            TransferException.class,
+            refused ->
+                assertThat(refused.reasons())
+                    .hasSize(2)
+                    .anySatisfy(
+                        reason ->
+                            assertThat(reason)
+                                .contains("tokenizer_config.json, eos_token: '<end>' is no token"))
+                    .anySatisfy(
+                        reason ->
+                            assertThat(reason)
+                                .contains("special_tokens_map.json, pad_token: '<end>'")));
+    policies.put("template", "target");
+    run(request.withPolicies(Policies.of(policies)));
+    assertThat(output.resolve("tokenizer_config.json")).doesNotExist();
   }
 
   private static ModelFolder oneValueRows(float... values) {
