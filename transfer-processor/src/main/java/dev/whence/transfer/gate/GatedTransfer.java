@@ -166,6 +166,8 @@ public final class GatedTransfer {
       if (!old.map(Manifest::plan).equals(Optional.of(plan.id()))) {
         delete(candidate); // of another transfer, or half removed, by a run that was cut off
       }
+      delete(scratch(candidate)); // what a killed run left
+      OutputState.refuseShortOfGates(plan, candidate);
       losses = losses(plan);
       Published merged = MergeRun.run(plan, candidate, options, progress);
       manifest = merged.models().get(0).manifest();

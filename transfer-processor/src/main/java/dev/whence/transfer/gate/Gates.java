@@ -10,6 +10,7 @@ import dev.whence.transfer.merge.IdentityCheck;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
+import dev.whence.transfer.merge.OutputState;
 import dev.whence.transfer.merge.Published;
 import dev.whence.transfer.merge.StraightWay;
 import dev.whence.transfer.merge.TransferPlan;
@@ -46,9 +47,10 @@ import java.util.stream.Stream;
  * and end-of-sequence ids that M is released with. The loss at a = 0 is that of F's weights in
  * these; where F's own texts say the same, it is F's loss.
  *
- * <p>The way is made by the merge engine itself; some points at a time lie on disk, in a scratch
- * directory that is removed. Cost: 10 merges in 3 passes, those of the sweep, and 2 (10 + 4 +
- * sweep) evaluations: the way's end is M, whose losses are known.
+ * <p>The way is made by the merge engine itself; up to four points at a time lie on disk, as many
+ * as have room, in a scratch directory that is removed. Cost: 10 merges in 3 passes (10 where one
+ * has room), those of the sweep, and 2 (10 + 4 + sweep) evaluations: the way's end is M, whose
+ * losses are known.
  */
 public final class Gates {
   private static final int STEPS = 10;
@@ -104,20 +106,26 @@ public final class Gates {
     progress.accept("identity");
     gates.add(
         identity(IdentityCheck.of(request.base().directory(), request.fineTuned().directory())));
-    gates.add(agreement(request));
+    long bytes;
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      gates.add(agreement(plan));
+      bytes = plan.outputBytes();
+    }
     List<ModelLoss> losses = new ArrayList<>(known);
     losses.add(losses("transferred", merged));
     List<Point> way;
     List<Point> sweep;
     GatedTransfer.delete(scratch); // what a killed run left
     try {
-      way = way(request, merged, losses.get(losses.size() - 1), scratch);
+      int atOnce = OutputState.fitting(bytes, scratch, AT_ONCE);
+      way = way(request, merged, losses.get(losses.size() - 1), atOnce, scratch);
       sweep =
           points(
               "sweep",
               options.sweep(),
               options.sweep(),
               some -> TransferPlan.of(request.withLambdas(some)),
+              atOnce,
               scratch);
     } finally {
       GatedTransfer.delete(scratch);
@@ -145,10 +153,6 @@ public final class Gates {
    */
   void check(TransferRequest request) {
     TransferPlan.of(request).close();
-  }
-
-  private static List<Double> some(List<Double> all, int from) {
-    return all.subList(from, Math.min(all.size(), from + AT_ONCE));
   }
 
   private static Gate identity(IdentityCheck.Result result) {
@@ -179,46 +183,50 @@ public final class Gates {
   }
 
   private List<Point> way(
-      TransferRequest request, Path merged, ModelLoss transferred, Path scratch) {
+      TransferRequest request, Path merged, ModelLoss transferred, int atOnce, Path scratch) {
     List<Double> at = IntStream.range(0, STEPS).mapToObj(i -> i / (double) STEPS).toList();
     List<Double> left =
         IntStream.range(0, STEPS).mapToObj(i -> (STEPS - i) / (double) STEPS).toList();
     List<Point> way =
-        points("connectivity", at, left, some -> StraightWay.plan(request, merged, some), scratch);
+        points(
+            "connectivity",
+            at,
+            left,
+            some -> StraightWay.plan(request, merged, some),
+            atOnce,
+            scratch);
     way.add(new Point(1, transferred.task(), transferred.general()));
     return way;
   }
 
-  private static Gate agreement(TransferRequest request) {
-    try (TransferPlan plan = TransferPlan.of(request)) {
-      List<TransferPlan.Line> floats = new ArrayList<>();
-      List<TransferPlan.Line> kept = new ArrayList<>();
-      List<TransferPlan.Line> dropped = new ArrayList<>();
-      for (TransferPlan.Line line : plan.lines()) {
-        if (SafetensorsShards.isBuffer(line.tensor())) {
-          continue; // the config determines it, whatever is stored
-        }
-        if (line.policy().equals("drop")) {
-          dropped.add(line);
-        } else if (isFloat(line.dtype())) {
-          floats.add(line);
-          if (!line.policy().startsWith("merge")) {
-            kept.add(line);
-          }
+  private static Gate agreement(TransferPlan plan) {
+    List<TransferPlan.Line> floats = new ArrayList<>();
+    List<TransferPlan.Line> kept = new ArrayList<>();
+    List<TransferPlan.Line> dropped = new ArrayList<>();
+    for (TransferPlan.Line line : plan.lines()) {
+      if (SafetensorsShards.isBuffer(line.tensor())) {
+        continue; // the config determines it, whatever is stored
+      }
+      if (line.policy().equals("drop")) {
+        dropped.add(line);
+      } else if (isFloat(line.dtype())) {
+        floats.add(line);
+        if (!line.policy().startsWith("merge")) {
+          kept.add(line);
         }
       }
-      // What is kept is so by a policy: the plan refuses everything else.
-      int merged = floats.size() - kept.size();
-      return new Gate(
-          "agreement",
-          merged > 0,
-          merged
-              + " of the target's "
-              + floats.size()
-              + " floating point tensors are merged"
-              + named("; not ", kept, line -> "'" + line.tensor() + "' (" + line.policy() + ")")
-              + named("; dropped ", dropped, line -> "'" + line.tensor() + "'"));
     }
+    // What is kept is so by a policy: the plan refuses everything else.
+    int merged = floats.size() - kept.size();
+    return new Gate(
+        "agreement",
+        merged > 0,
+        merged
+            + " of the target's "
+            + floats.size()
+            + " floating point tensors are merged"
+            + named("; not ", kept, line -> "'" + line.tensor() + "' (" + line.policy() + ")")
+            + named("; dropped ", dropped, line -> "'" + line.tensor() + "'"));
   }
 
   private static boolean isFloat(String dtype) {
@@ -246,17 +254,20 @@ public final class Gates {
    * @param at where they stand in the report
    * @param lambdas of each, for its plan
    * @param planning plans those of some lambdas
+   * @param atOnce how many lie on the disk at a time
    */
   private List<Point> points(
       String what,
       List<Double> at,
       List<Double> lambdas,
       Function<List<Double>, TransferPlan> planning,
+      int atOnce,
       Path scratch) {
     List<Point> points = new ArrayList<>();
-    for (int from = 0; from < lambdas.size(); from += AT_ONCE) {
+    for (int from = 0; from < lambdas.size(); from += atOnce) {
       Path output = scratch.resolve(what + "-" + from);
-      try (TransferPlan plan = planning.apply(some(lambdas, from))) {
+      List<Double> some = lambdas.subList(from, Math.min(lambdas.size(), from + atOnce));
+      try (TransferPlan plan = planning.apply(some)) {
         Published made = MergeRun.run(plan, output, merging, MergeProgress.NONE);
         for (Published.Model model : made.models()) {
           double here = at.get(points.size());

@@ -142,6 +142,45 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
                 + " left");
   }
 
+  /**
+   * How many models of some bytes the disk has room for at a time.
+   *
+   * @param most 1 to this number are said; where not even one fits, its merge is refused
+   */
+  public static int fitting(long bytes, Path output, int most) {
+    try {
+      long room = (usable(output) - SPARE_BYTES) / Math.max(1, bytes);
+      return (int) Math.max(1, Math.min(most, room));
+    } catch (IOException e) {
+      throw new TransferException("the disk of " + output + " can not be looked at (" + e + ")", e);
+    }
+  }
+
+  /**
+   * Refuses gates for which there is no room: the candidate, and one model on its way at a time.
+   *
+   * @param candidate where the result lies while it is measured, if it is there already
+   * @throws TransferException that is passing
+   */
+  public static void refuseShortOfGates(TransferPlan plan, Path candidate) {
+    OutputState state = of(plan, candidate);
+    long needed = state.neededBytes() + plan.outputBytes();
+    if (state.found() == Found.THIS_TRANSFER) {
+      needed += SPARE_BYTES;
+    }
+    if (needed > state.usableBytes()) {
+      throw TransferException.passing(
+          "the transferred model and one at a time that the gates measure need "
+              + needed
+              + " bytes, but the disk of "
+              + parent(candidate)
+              + " has only "
+              + state.usableBytes()
+              + " left",
+          /* cause= */ null);
+    }
+  }
+
   private static long needed(TransferPlan plan, long written) {
     return plan.outputBytes() + SPARE_BYTES - written;
   }

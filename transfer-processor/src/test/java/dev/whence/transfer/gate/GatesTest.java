@@ -11,7 +11,9 @@ import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.ModelFolder;
+import dev.whence.transfer.merge.OutputState;
 import dev.whence.transfer.merge.Policies;
+import dev.whence.transfer.merge.Sparse;
 import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.TransferRequest;
 import dev.whence.transfer.report.TransferReport;
@@ -471,6 +473,40 @@ class GatesTest {
     assertThat(merged).hasValue(0);
     assertThat(Candidate.isLeft(output)).isFalse();
     assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void gates_that_the_disk_has_no_room_for_are_refused_before_anything_is_measured()
+      throws IOException {
+    // One model has room, and a second one beside it does not.
+    long elements = Files.getFileStore(directory).getUsableSpace() / 4 * 3 / 4;
+    TransferRequest request =
+        TransferRequest.of(
+            Sparse.write(directory.resolve("b"), WEIGHT, elements),
+            Sparse.write(directory.resolve("f"), WEIGHT, elements),
+            Sparse.write(directory.resolve("t"), WEIGHT, elements));
+    Path output = directory.resolve("out");
+    assertThatThrownBy(
+            () ->
+                gated(
+                    (model, set) -> {
+                      throw new AssertionError("measured");
+                    },
+                    request,
+                    output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining("one at a time that the gates measure need")
+        .satisfies(e -> assertThat(((TransferException) e).mayPass()).isTrue());
+    assertThat(Candidate.isLeft(output)).isFalse();
+  }
+
+  @Test
+  void as_many_models_lie_on_the_disk_at_a_time_as_have_room() throws IOException {
+    long usable = Files.getFileStore(directory).getUsableSpace();
+    Path output = directory.resolve("out");
+    assertThat(OutputState.fitting(1 << 20, output, 4)).isEqualTo(4);
+    assertThat(OutputState.fitting(usable * 2 / 5, output, 4)).isEqualTo(2);
+    assertThat(OutputState.fitting(usable * 2, output, 4)).isEqualTo(1);
   }
 
   @Test
