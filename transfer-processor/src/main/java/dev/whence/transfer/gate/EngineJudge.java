@@ -3,6 +3,7 @@ package dev.whence.transfer.gate;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
+import dev.whence.conversation.ConversationFormatException;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
@@ -22,8 +23,9 @@ import java.util.stream.IntStream;
 /**
  * The engine's own scoring: {@code -sum log p / number of scored tokens} over all lines of a set,
  * in nats per token. A line with {@code messages} and {@code response} is a conversation, of which
- * the response is scored, and the end token if it ended by itself; a line with {@code text} is
- * scored from its second token on. Each model reads with its own tokenizer and template.
+ * the response is scored, and the end token if it ended by itself, and so is one with a raw {@code
+ * prompt}; another line has a {@code text}, which is scored from its second token on. A line of
+ * which nothing is scored is refused. Each model reads with its own tokenizer and template.
  */
 public final class EngineJudge implements Judge {
   private final EngineOptions options;
@@ -67,10 +69,17 @@ public final class EngineJudge implements Judge {
   private static Scored scored(LocalScorer scorer, Path model, Path set, int number, String line) {
     try {
       JsonNode json = UntrustedJson.mapper().readTree(line);
-      return json.has("messages")
-          ? conversation(scorer, ConversationCodec.read(line))
-          : text(scorer, json.path("text").asText());
-    } catch (IOException | IllegalArgumentException e) {
+      boolean isText = json.path("text").isTextual() && !json.hasNonNull("messages");
+      Scored scored =
+          isText
+              ? text(scorer, json.path("text").textValue())
+              : conversation(scorer, ConversationCodec.read(line));
+      if (scored.tokens() == 0) {
+        throw new TransferException(
+            set + ", line " + number + " has no token that " + model + " could be scored by");
+      }
+      return scored;
+    } catch (IOException | IllegalArgumentException | ConversationFormatException e) {
       throw new TransferException(
           set + ", line " + number + " is neither a conversation nor an object with a text", e);
     } catch (EngineException e) {
