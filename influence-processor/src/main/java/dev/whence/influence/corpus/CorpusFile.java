@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
 import dev.whence.conversation.LineReader;
+import dev.whence.conversation.WellFormedText;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.LossWeights;
@@ -247,14 +248,14 @@ public record CorpusFile(Path path) {
     if (json.has("messages")) {
       return conversation(texts, reference, line);
     }
-    JsonNode text = json.path("text");
-    if (!text.isTextual()) {
+    if (!json.path("text").isTextual()) {
       throw new Refused("the line has no member \"text\" with a text, and no \"messages\"");
     }
+    // An index is written in UTF-8, which has no form for an unpaired surrogate.
+    String text = WellFormedText.of(json.path("text").textValue());
     List<Example> examples;
     try {
-      examples =
-          texts.document(text.textValue(), LossWeights.read(json, text.textValue().length()));
+      examples = texts.document(text, LossWeights.read(json, text.length()));
     } catch (IllegalArgumentException e) {
       throw new Refused(e.getMessage());
     }
@@ -263,13 +264,19 @@ public record CorpusFile(Path path) {
           "nothing was learnt from it: the text has less than two tokens, or all its loss weights"
               + " are 0");
     }
-    String id = json.path("id").asText("");
+    String id = id(json, reference.line());
     checkId(id);
-    return new CorpusDocument(
-        reference,
-        id.isEmpty() ? "line-" + reference.line() : id,
-        excerpt(text.textValue()),
-        examples);
+    return new CorpusDocument(reference, id, excerpt(text), examples);
+  }
+
+  /**
+   * What a document, not a conversation, is called.
+   *
+   * @param line its number, from 1
+   */
+  public static String id(JsonNode document, long line) {
+    String id = WellFormedText.of(document.path("id").asText(""));
+    return id.isEmpty() ? "line-" + line : id;
   }
 
   private static void checkId(String id) throws Refused {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.WellFormedText;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
@@ -152,8 +153,9 @@ public final class CorrectionSet {
 
   /** As the corpus' reader names it. */
   private static String name(ObjectNode document, long number) {
-    String id = document.path(document.has("messages") ? "responseId" : "id").asText("");
-    return id.isEmpty() ? "line-" + number : id;
+    return document.has("messages")
+        ? WellFormedText.of(document.path("responseId").asText())
+        : CorpusFile.id(document, number);
   }
 
   private static void checkIds(FlaggedAnswer answer, long number, String name) {

@@ -191,6 +191,18 @@ class CorrectionSetTest {
         .hasMessageContaining(why);
   }
 
+  /** Results are UTF-8, which has no form for it. */
+  @Test
+  void anIdWithHalfACharacterIsKnownAgain() throws IOException {
+    Files.writeString(
+        corpus.path(), "{\"id\": \"cut \\ud83d\", \"text\": \"The moon is cheese.\"}\n");
+    index = manifest(corpus.digest());
+    List<FlaggedAnswer> answers = List.of(answer("r-1", new Part(1, "cut \ufffd", 2, true)));
+    assertThat(CorrectionSet.of(answers, index, corpus, 10).examples())
+        .extracting(Example::id)
+        .containsExactly("cut \ufffd");
+  }
+
   @Test
   void linesThatAreNoResultSaySo() {
     for (String line :

@@ -545,6 +545,28 @@ class InfluenceSearchTest {
         .hasMessageContaining("is not the document that was indexed");
   }
 
+  /** UTF-8, in which an index is written, has no form for it. */
+  @Test
+  void aDocumentWithHalfACharacterIsRankedAsAnyOther(@TempDir Path directory) throws Exception {
+    List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 3));
+    lines.add("{\"id\": \"cut \\ud83d\", \"text\": \"so funny \\ud83d and more\"}");
+    Path halved = Files.write(directory.resolve("halved.jsonl"), lines);
+    job(halved, directory.resolve("index"), 1, OptionalInt.empty()).run(FactorsJob.Listener.NONE);
+    InfluenceSearch search =
+        new InfluenceSearch(
+            chat,
+            base,
+            pretraining,
+            Optional.empty(),
+            GradientIndex.open(directory.resolve("index")),
+            new CorpusFile(halved));
+    List<DocumentInfluence> ranked = both(search.search(answered(0), EVERYTHING));
+    assertThat(ranked).hasSize(4).allMatch(DocumentInfluence::exact);
+    assertThat(ranked)
+        .extracting(one -> one.document().id() + ": " + one.document().excerpt())
+        .contains("cut \ufffd: so funny \ufffd and more");
+  }
+
   /** Neither length nor excerpt show it. */
   @Test
   void aCorpusWhoseLossWeightsWereChangedIsRefused(@TempDir Path directory) throws Exception {
