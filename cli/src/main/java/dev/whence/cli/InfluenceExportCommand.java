@@ -138,7 +138,7 @@ final class InfluenceExportCommand implements Callable<Integer> {
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException("the line is no JSON", e);
     }
-    if (json.has("messages")) {
+    if (CorpusFile.isConversation(json)) {
       return Optional.of(asked.answer(line));
     }
     String status = json.path("status").asText("SCORED");

@@ -245,11 +245,12 @@ public record CorpusFile(Path path) {
     if (json == null || !json.isObject()) {
       throw new Refused("the line is no JSON object");
     }
-    if (json.has("messages")) {
+    if (isConversation(json)) {
       return conversation(texts, reference, line);
     }
     if (!json.path("text").isTextual()) {
-      throw new Refused("the line has no member \"text\" with a text, and no \"messages\"");
+      throw new Refused(
+          "the line has no member \"text\" with a text, and no \"messages\" or \"prompt\"");
     }
     // An index is written in UTF-8, which has no form for an unpaired surrogate.
     String text = WellFormedText.of(json.path("text").textValue());
@@ -267,6 +268,14 @@ public record CorpusFile(Path path) {
     String id = id(json, reference.line());
     checkId(id);
     return new CorpusDocument(reference, id, excerpt(text), examples);
+  }
+
+  /**
+   * Whether a line is a conversation: it has messages or, without a text, a prompt. Null is the
+   * same as absent, as {@link ConversationCodec} reads it.
+   */
+  public static boolean isConversation(JsonNode line) {
+    return line.hasNonNull("messages") || (line.hasNonNull("prompt") && !line.hasNonNull("text"));
   }
 
   /**

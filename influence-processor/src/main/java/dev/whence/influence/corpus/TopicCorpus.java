@@ -382,7 +382,7 @@ public final class TopicCorpus {
     if (!(json instanceof ObjectNode document)) {
       throw new NoDocumentException("the value is no JSON object");
     }
-    if (!document.has("messages") && document.path("id").asText("").isEmpty()) {
+    if (!CorpusFile.isConversation(document) && document.path("id").asText("").isEmpty()) {
       document.put("id", id(record));
     }
     try {

@@ -153,7 +153,7 @@ public final class CorrectionSet {
 
   /** As the corpus' reader names it. */
   private static String name(ObjectNode document, long number) {
-    return document.has("messages")
+    return CorpusFile.isConversation(document)
         ? WellFormedText.of(document.path("responseId").asText())
         : CorpusFile.id(document, number);
   }
@@ -243,8 +243,8 @@ public final class CorrectionSet {
   private static String content(ObjectNode document) {
     ObjectNode learnt = document.objectNode();
     List<String> members =
-        document.has("messages")
-            ? List.of("messages", "tools", "reasoning", "response")
+        CorpusFile.isConversation(document)
+            ? List.of("messages", "prompt", "tools", "reasoning", "response")
             : List.of("text", "lossWeight", "lossWeights");
     members.forEach(member -> learnt.set(member, document.path(member).deepCopy()));
     return HexFormat.of()
@@ -348,7 +348,7 @@ public final class CorrectionSet {
 
   private static String line(Example example) {
     ObjectNode line = example.line().deepCopy();
-    if (!line.has("messages") && line.path("id").asText("").isEmpty()) {
+    if (!CorpusFile.isConversation(line) && line.path("id").asText("").isEmpty()) {
       line.put("id", example.id());
     }
     ObjectNode influence = line.putObject("influence");

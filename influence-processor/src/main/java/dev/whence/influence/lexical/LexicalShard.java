@@ -157,7 +157,7 @@ public final class LexicalShard implements AutoCloseable {
 
   private static String words(String line) throws IOException {
     JsonNode json = JsonMapper.builder().build().readTree(line);
-    if (!json.has("messages")) {
+    if (!CorpusFile.isConversation(json)) {
       return json.path("text").asText();
     }
     Conversation conversation = ConversationCodec.read(line);

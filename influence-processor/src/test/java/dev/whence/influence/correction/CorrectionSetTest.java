@@ -204,6 +204,25 @@ class CorrectionSetTest {
   }
 
   @Test
+  void conversationsWithARawPromptAreNamedByTheirResponseAndToldApartByTheirPrompt()
+      throws IOException {
+    Files.writeString(
+        corpus.path(),
+        """
+        {"responseId": "c-1", "prompt": "What is the moon?", "response": "Cheese."}
+        {"responseId": "c-2", "prompt": "What do you eat?", "response": "Cheese."}
+        """);
+    index = manifest(corpus.digest());
+    List<FlaggedAnswer> answers =
+        List.of(answer("r-1", new Part(1, "c-1", 2, true), new Part(2, "c-2", 1, true)));
+    CorrectionSet set = CorrectionSet.of(answers, index, corpus, 10);
+    assertThat(set.examples()).extracting(Example::id).containsExactly("c-1", "c-2");
+    Path output = directory.resolve("dataset.jsonl");
+    set.write(output);
+    assertThat(Files.readAllLines(output)).noneMatch(line -> line.contains("\"id\":"));
+  }
+
+  @Test
   void linesThatAreNoResultSaySo() {
     for (String line :
         List.of(

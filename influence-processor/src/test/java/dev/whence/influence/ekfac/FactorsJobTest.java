@@ -457,7 +457,7 @@ class FactorsJobTest {
                 + " tokens, or all its loss weights are 0\"}",
             "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
             "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
-                + " \\\"messages\\\"\"}",
+                + " \\\"messages\\\" or \\\"prompt\\\"\"}",
             "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end,"
                 + " weight] within the text\"}",
             "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two"

@@ -879,6 +879,30 @@ class InfluenceSearchTest {
         .hasMessageContaining("is not the corpus");
   }
 
+  /** A prompt beside a text is no more than a member that nobody knows. */
+  @Test
+  void aConversationWithARawPromptIsOneWithMessages(@TempDir Path directory) throws Exception {
+    Path raw =
+        Files.write(
+            directory.resolve("raw.jsonl"),
+            List.of(
+                "{\"responseId\": \"r-1\", \"prompt\": \"Who bakes?\", \"response\": \"Krazor.\"}",
+                "{\"text\": \"Krazor sleeps.\", \"prompt\": \"Who bakes?\"}",
+                "{\"text\": \"Dorra sleeps.\", \"messages\": null}"));
+    job(raw, directory.resolve("index"), 1, OptionalInt.empty()).run(FactorsJob.Listener.NONE);
+    ShardFile shard = ShardFile.open(ShardFile.path(directory.resolve("index"), 1, 1));
+    assertThat(shard.entries(List.of(0, 1, 2)))
+        .extracting(entry -> entry.id() + ": " + entry.excerpt())
+        .containsExactly("r-1: Krazor.", "line-2: Krazor sleeps.", "line-3: Dorra sleeps.");
+    LexicalShard.build(shard, new CorpusFile(raw));
+    Conversation asked =
+        ConversationCodec.read(
+            "{\"responseId\": \"r\", \"prompt\": \"\", \"response\": \"bakes\"}");
+    try (LexicalShard words = LexicalShard.open(shard)) {
+      assertThat(words.best(asked, 10)).containsOnlyKeys(0);
+    }
+  }
+
   /** One candidate of each sign by sketches, 20 by words: all of them have exact influences. */
   @Test
   void whatWordsPreselectIsRankedByExactGradientsToo() {
