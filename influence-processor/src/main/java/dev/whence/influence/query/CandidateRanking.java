@@ -95,38 +95,43 @@ public final class CandidateRanking {
   }
 
   /**
-   * Influences as the sketches say, in the candidates' order.
+   * Influences as the sketches say, in the candidates' order. No file is read.
    *
+   * @param entries what the candidates are, in their order
    * @param tokens N
    */
   public static List<DocumentInfluence> estimated(
-      List<IndexScan.Candidate> candidates, double tokens) {
+      List<IndexScan.Candidate> candidates, List<IndexedDocument> entries, double tokens) {
     return influences(
-        candidates,
-        entries(candidates),
-        tokens,
-        Collections.nCopies(candidates.size(), Optional.empty()));
+        candidates, entries, tokens, Collections.nCopies(candidates.size(), Optional.empty()));
   }
 
   /**
    * Influences in the candidates' order, of those that are to be ranked with gradients computed
-   * anew as far as the budget goes, of the others as the sketches say.
+   * anew as far as the budget goes, of the others as the sketches say. Shards' files are not read:
+   * a shard may be replaced meanwhile.
    *
+   * @param entries what the candidates are, in their order
    * @param toRank some of the candidates, the most promising first
    * @throws InfluenceException if the corpus is not what was indexed
    */
   public List<DocumentInfluence> exact(
       MultiStageQuery.Preconditioned preconditioned,
       List<IndexScan.Candidate> candidates,
+      List<IndexedDocument> entries,
       List<IndexScan.Candidate> toRank,
       RankingBudget budget) {
+    Map<Place, IndexedDocument> entryOf = new HashMap<>();
+    for (int i = 0; i < candidates.size(); i++) {
+      entryOf.put(Place.of(candidates.get(i)), entries.get(i));
+    }
     List<Place> places = new ArrayList<>();
     List<IndexedDocument> affordable = new ArrayList<>();
-    List<IndexedDocument> wanted = entries(toRank);
-    for (int i = 0; i < wanted.size(); i++) {
-      if (budget.allows(wanted.get(i).tokens())) { // else its text need not even be read
-        places.add(Place.of(toRank.get(i)));
-        affordable.add(wanted.get(i));
+    for (IndexScan.Candidate candidate : toRank) {
+      IndexedDocument entry = Objects.requireNonNull(entryOf.get(Place.of(candidate)));
+      if (budget.allows(entry.tokens())) { // else its text need not even be read
+        places.add(Place.of(candidate));
+        affordable.add(entry);
       }
     }
     Map<Place, ExactInfluence.Breakdown> exact = new HashMap<>();
@@ -141,7 +146,7 @@ public final class CandidateRanking {
     }
     return influences(
         candidates,
-        entries(candidates),
+        entries,
         preconditioned.tokens(),
         candidates.stream().map(one -> Optional.ofNullable(exact.get(Place.of(one)))).toList());
   }
@@ -170,8 +175,12 @@ public final class CandidateRanking {
     return documents;
   }
 
-  /** In the candidates' order; each shard's file is opened once. */
-  private static List<IndexedDocument> entries(List<IndexScan.Candidate> candidates) {
+  /**
+   * What candidates are, in their order; each shard's file is opened once.
+   *
+   * @throws InfluenceException if a shard was changed since it was opened, or can not be read
+   */
+  static List<IndexedDocument> entries(List<IndexScan.Candidate> candidates) {
     Map<ShardFile, List<Integer>> ofShards =
         candidates.stream()
             .collect(

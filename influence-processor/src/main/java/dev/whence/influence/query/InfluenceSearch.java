@@ -123,10 +123,11 @@ public final class InfluenceSearch {
       List<IndexScan.Candidate> all = CandidateRanking.unique(candidates.get(q), preselected);
       List<IndexScan.Candidate> toRank =
           CandidateRanking.toRank(candidates.get(q), options.rerank(), preselected);
+      List<IndexedDocument> entries = CandidateRanking.entries(all);
       List<DocumentInfluence> ranked =
           options.rerank() > 0
-              ? ranking().exact(queries.get(q), all, toRank, RankingBudget.unbounded())
-              : CandidateRanking.estimated(all, queries.get(q).tokens());
+              ? ranking().exact(queries.get(q), all, entries, toRank, RankingBudget.unbounded())
+              : CandidateRanking.estimated(all, entries, queries.get(q).tokens());
       results.add(
           new InfluenceResult(
               conversations.get(q).responseId(),

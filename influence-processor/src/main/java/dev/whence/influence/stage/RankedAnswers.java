@@ -17,8 +17,10 @@ import dev.whence.schemas.avro.ModelRelease;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.WeakHashMap;
 import java.util.stream.IntStream;
@@ -157,9 +159,15 @@ final class RankedAnswers implements AutoCloseable {
   Answered answer(ComingQuery one) {
     long began = System.nanoTime();
     ComingQuery.Scanned scanned = one.scanned.orElseThrow();
-    List<IndexScan.Candidate> preselected = readable(one, scanned.candidates(), preselected(one));
-    IndexScan.Candidates found = scanned.candidates().of(one.here());
+    List<IndexScan.Candidate> byWords = preselected(one);
+    Map<IndexScan.Candidate, IndexedDocument> known = known(one, scanned.candidates(), byWords);
+    List<ShardFile> here = one.here();
+    List<IndexScan.Candidate> preselected =
+        byWords.stream().filter(candidate -> here.contains(candidate.shard())).toList();
+    IndexScan.Candidates found = scanned.candidates().of(here);
     List<IndexScan.Candidate> candidates = CandidateRanking.unique(found, preselected);
+    List<IndexedDocument> entries =
+        candidates.stream().map(candidate -> Objects.requireNonNull(known.get(candidate))).toList();
     List<IndexScan.Candidate> toRank =
         CandidateRanking.toRank(found, one.query.record().getRerank(), preselected);
     Optional<RankingModels.Ranked> ranked = Optional.empty();
@@ -178,6 +186,7 @@ final class RankedAnswers implements AutoCloseable {
                 one.query.conversation().get(),
                 candidates.get(0).shard().settings(),
                 candidates,
+                entries,
                 toRank,
                 budget);
         ranked = Optional.of(now);
@@ -204,7 +213,8 @@ final class RankedAnswers implements AutoCloseable {
     List<DocumentInfluence> influences =
         ranked
             .map(RankingModels.Ranked::influences)
-            .orElseGet(() -> CandidateRanking.estimated(candidates, one.query.vector().tokens()));
+            .orElseGet(
+                () -> CandidateRanking.estimated(candidates, entries, one.query.vector().tokens()));
     int exact = ranked.map(RankingModels.Ranked::exact).orElse(0);
     double seconds = (System.nanoTime() - began) / 1e9;
     if (exact > 0) {
@@ -255,27 +265,28 @@ final class RankedAnswers implements AutoCloseable {
   }
 
   /**
-   * Those of the documents preselected whose shard is not missing, after a look at what all
-   * candidates are: a shard whose entries can not be read, or that was replaced since it was
-   * scanned, is missing from here on, and the others answer.
+   * What the candidates are, read once, for a shard may be replaced while they are ranked. One
+   * whose entries can not be read, or that was replaced since it was scanned, is missing from here
+   * on, and the others answer.
    */
-  private static List<IndexScan.Candidate> readable(
+  private static Map<IndexScan.Candidate, IndexedDocument> known(
       ComingQuery one, IndexScan.Candidates scanned, List<IndexScan.Candidate> preselected) {
+    Map<IndexScan.Candidate, IndexedDocument> known = new HashMap<>();
     List<IndexScan.Candidate> all = CandidateRanking.unique(scanned.of(one.here()), preselected);
     for (ShardFile shard : one.here()) {
-      List<Integer> documents =
-          all.stream()
-              .filter(candidate -> candidate.shard().equals(shard))
-              .map(IndexScan.Candidate::document)
-              .toList();
+      List<IndexScan.Candidate> own =
+          all.stream().filter(candidate -> candidate.shard().equals(shard)).toList();
       try {
-        shard.entries(documents);
+        List<IndexedDocument> entries =
+            shard.entries(own.stream().map(IndexScan.Candidate::document).toList());
+        for (int i = 0; i < own.size(); i++) {
+          known.put(own.get(i), entries.get(i));
+        }
       } catch (InfluenceException e) {
         one.missing(shard, e);
       }
     }
-    List<ShardFile> here = one.here();
-    return preselected.stream().filter(candidate -> here.contains(candidate.shard())).toList();
+    return known;
   }
 
   @Override

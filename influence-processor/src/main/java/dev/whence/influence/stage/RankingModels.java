@@ -10,6 +10,7 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
+import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -376,6 +377,7 @@ final class RankingModels implements AutoCloseable {
   /**
    * Ranks candidates again; {@link #prepare} must have made ready for this very query.
    *
+   * @param entries what the candidates are, in their order
    * @param toRank those of them whose gradients are computed anew, the most promising first
    * @param budget what is not begun in time keeps its estimate
    * @throws InfluenceException if what is ready is another query's, the candidates are of several
@@ -387,6 +389,7 @@ final class RankingModels implements AutoCloseable {
       Conversation conversation,
       IndexSettings settings,
       List<IndexScan.Candidate> candidates,
+      List<IndexedDocument> entries,
       List<IndexScan.Candidate> toRank,
       RankingBudget budget) {
     Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
@@ -415,7 +418,7 @@ final class RankingModels implements AutoCloseable {
     double secondsBefore = (System.nanoTime() - began) / 1e9;
     List<DocumentInfluence> influences =
         new CandidateRanking(now.indexed(), now.corpus(), settings.measure())
-            .exact(preconditioned, candidates, toRank, budget);
+            .exact(preconditioned, candidates, entries, toRank, budget);
     return new Ranked(
         influences,
         now.answering().texts().conversation(conversation).length() + budget.tokens(),

@@ -37,11 +37,14 @@ import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
@@ -213,22 +216,21 @@ class ShardStageIT {
     for (SourceRecord record : batch) {
       Work work = stage.prepare(record);
       predicted.add(work.predicted());
-      assertThat(work.run())
-          .isInstanceOfSatisfying(
-              Outcome.Written.class,
-              written -> {
-                try {
-                  answers.add(
-                      values.read(
-                          written.results().get(0).value(),
-                          InfluencePartial.class,
-                          InfluencePartial.getClassSchema()));
-                } catch (dev.whence.runtime.serde.UnreadableException e) {
-                  throw new AssertionError(e);
-                }
-              });
+      answers.add(written(values, work.run()));
     }
     return answers;
+  }
+
+  private static InfluencePartial written(AvroValues values, Outcome outcome) {
+    assertThat(outcome).isInstanceOf(Outcome.Written.class);
+    try {
+      return values.read(
+          ((Outcome.Written) outcome).results().get(0).value(),
+          InfluencePartial.class,
+          InfluencePartial.getClassSchema());
+    } catch (dev.whence.runtime.serde.UnreadableException e) {
+      throw new AssertionError(e);
+    }
   }
 
   private static Map<String, Double> influences(List<InfluencePartial> answers, String responseId) {
@@ -380,6 +382,55 @@ class ShardStageIT {
         .flatExtracting(InfluencePartial::getShards)
         .extracting(answer -> answer.getShard() + " " + answer.getStatus())
         .contains("1 MISSING", "2 SCANNED");
+  }
+
+  /** Ranking takes seconds; the clock is asked when it begins, after the look at the shards. */
+  @Test
+  void aShardThatIsReplacedWhileCandidatesAreRankedAnswersAsAllOthers() throws Exception {
+    Path index = data.resolve("indexes/replaced");
+    bench.build(index, 2);
+    InfluenceConfig config = rankingAll(index);
+    List<SourceRecord> records = asked(config, InfluenceBench.answered("replaced", 0), 2);
+    Path copy = Files.copy(ShardFile.path(index, 1, 2), data.resolve("copy"));
+    AtomicReference<Runnable> next = new AtomicReference<>(() -> {});
+    AvroValues values = new AvroValues(bench.connection);
+    ShardStage stage =
+        stage(
+            values,
+            config,
+            () -> {
+              next.getAndSet(() -> {}).run();
+              return Instant.now();
+            });
+    try {
+      stage.open();
+      stage.coming(records);
+      List<InfluencePartial> answers = new ArrayList<>();
+      for (SourceRecord record : records) {
+        Work work = stage.prepare(record);
+        assertThat(work.predicted()).isNotNull();
+        if (answers.isEmpty()) { // the second record has the answer of the first
+          next.set(() -> replace(copy, ShardFile.path(index, 1, 2)));
+        }
+        answers.add(written(values, work.run()));
+      }
+      assertThat(copy).as("was put into the shard's place").doesNotExist();
+      assertThat(answers)
+          .flatExtracting(InfluencePartial::getShards)
+          .extracting(answer -> answer.getShard() + " " + answer.getStatus())
+          .contains("1 SCANNED", "2 SCANNED");
+      assertThat(influences(answers, "replaced")).hasSize(InfluenceBench.DOCUMENTS);
+    } finally {
+      stage.close();
+    }
+  }
+
+  private static void replace(Path file, Path target) {
+    try {
+      Files.move(file, target, StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** A directory in a file's place can not be read, as a file on a disk that fails. */
