@@ -185,15 +185,20 @@ public final class FactorsJob {
     return alone(() -> merged(lambdaHeader.get(), listener));
   }
 
-  /** Computes a part that is not there, unless another run of this very part is at it. */
+  /**
+   * Computes a part that is not there, unless another run of this very part is at it. Beside one
+   * that is, a kill may have left the state that it was computed from.
+   */
   private void onlyWriter(Path path, Supplier<ObjectNode> header, Consumer<Path> compute) {
-    if (isComplete(path, share(header.get()))) {
+    if (isComplete(path, share(header.get())) && !Presence.isThere(unfinished(path))) {
       return;
     }
     OnlyWriter.alone(
         path,
         () -> {
-          if (!isComplete(path, share(header.get()))) { // the other run may have ended just now
+          if (isComplete(path, share(header.get()))) {
+            delete(unfinished(path)); // the other run ended just now, or was killed before this
+          } else {
             compute.accept(path);
           }
         });

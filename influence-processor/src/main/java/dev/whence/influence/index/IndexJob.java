@@ -193,13 +193,15 @@ public final class IndexJob {
 
   private void build(int shard, SketchedGradients gradients, FactorsJob.Listener listener) {
     Path path = ShardFile.path(output, shard, options.shards());
-    if (isThere(path)) {
+    if (isThere(path) && !ShardBuilder.hasPieces(path)) {
       return;
     }
     OnlyWriter.alone(
         path,
         () -> {
-          if (!isThere(path)) { // another run may have ended just now
+          if (isThere(path)) { // another run ended just now, or was killed before it tidied up
+            ShardBuilder.removePieces(path);
+          } else {
             build(shard, path, gradients, listener);
           }
         });

@@ -40,7 +40,7 @@ final class ShardBuilder implements AutoCloseable {
    */
   ShardBuilder(Path shard, IndexSettings settings, int number) {
     this.shard = shard;
-    this.directory = shard.resolveSibling(shard.getFileName() + ".unfinished");
+    this.directory = pieces(shard);
     this.settings = settings;
     this.number = number;
     try {
@@ -71,6 +71,36 @@ final class ShardBuilder implements AutoCloseable {
       entries = open("entries", entryBytes);
     } catch (IOException e) {
       throw failed(e);
+    }
+  }
+
+  private static Path pieces(Path shard) {
+    return shard.resolveSibling(shard.getFileName() + ".unfinished");
+  }
+
+  /** Whether pieces lie beside a shard. */
+  static boolean hasPieces(Path shard) {
+    return Presence.isThere(pieces(shard));
+  }
+
+  /** Removes what lies beside a complete shard; only its writer may do so. */
+  static void removePieces(Path shard) {
+    Path directory = pieces(shard);
+    if (!Presence.isThere(directory)) {
+      return;
+    }
+    try {
+      List<Path> all;
+      try (Stream<Path> listed = Files.list(directory)) {
+        all = listed.toList(); // a state that a killed run was writing, too
+      }
+      for (Path piece : all) {
+        Files.delete(piece);
+      }
+      Files.delete(directory);
+    } catch (IOException e) {
+      throw new InfluenceException(
+          directory + " could not be removed (" + e.getMessage() + "): the shard is complete.", e);
     }
   }
 
@@ -168,18 +198,7 @@ final class ShardBuilder implements AutoCloseable {
         entryLengths,
         directory.resolve("entries"));
     close();
-    try {
-      List<Path> pieces;
-      try (Stream<Path> all = Files.list(directory)) {
-        pieces = all.toList(); // a state that a killed run was writing, too
-      }
-      for (Path piece : pieces) {
-        Files.delete(piece);
-      }
-      Files.delete(directory);
-    } catch (IOException e) {
-      throw failed(e);
-    }
+    removePieces(shard);
   }
 
   @Override

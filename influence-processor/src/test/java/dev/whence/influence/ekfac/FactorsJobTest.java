@@ -514,6 +514,19 @@ class FactorsJobTest {
   }
 
   @Test
+  void whatAKillLeftBesideCompletePartsIsRemoved() throws Exception {
+    List<Path> left = new ArrayList<>();
+    for (String part : List.of("covariances", "lambda")) {
+      left.add(
+          Files.copy(
+              whole.resolve(part + "-1-of-1.factors"),
+              whole.resolve(part + "-1-of-1.factors.unfinished")));
+    }
+    TinyFactors.compute(model, corpus, whole, TinyFactors.OPTIONS);
+    assertThat(left).noneMatch(Files::exists);
+  }
+
+  @Test
   void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory) throws Exception {
     StringBuilder text = new StringBuilder();
     for (Document document : SampleCorpus.tiny().subList(0, 60)) {

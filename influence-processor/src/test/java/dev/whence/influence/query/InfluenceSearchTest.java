@@ -417,6 +417,19 @@ class InfluenceSearchTest {
     assertThat(Files.getLastModifiedTime(directory)).isEqualTo(before);
   }
 
+  @Test
+  void piecesThatAKillLeftBesideACompleteShardAreRemoved(@TempDir Path directory) throws Exception {
+    build(directory, IndexJob.Options.of(256));
+    Path shard = ShardFile.path(directory, 1, 1);
+    byte[] bytes = Files.readAllBytes(shard);
+    Path left = Files.createDirectory(directory.resolve("shard-1-of-1.index.unfinished"));
+    Files.writeString(left.resolve("codes"), "codes");
+    Files.writeString(left.resolve("state.json"), "{}");
+    build(directory, IndexJob.Options.of(256));
+    assertThat(left).doesNotExist();
+    assertThat(shard).hasBinaryContent(bytes);
+  }
+
   /** The second one can not be run at all, so what comes before that is of the first one only. */
   @Test
   void aDocumentOfManyPiecesIsGivenOutBeforeTheNextOneIsBegun() {
