@@ -7,6 +7,7 @@ import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.PartKind;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusFile;
+import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import java.io.IOException;
@@ -100,10 +101,22 @@ public final class LexicalShard implements AutoCloseable {
    * Builds that of a shard, in place of one that is there. Cost: one reading of the corpus.
    *
    * @param corpus that the shard is of
-   * @throws InfluenceException if the corpus is not what was indexed, or the disk is full
+   * @throws InfluenceException if the corpus is not what was indexed or is changed meanwhile, or
+   *     the disk is full; one that is there stays
    */
   public static void build(ShardFile shard, CorpusFile corpus) {
-    if (!corpus.digest().equals(shard.settings().corpusDigest())) {
+    build(shard, corpus, () -> {});
+  }
+
+  /**
+   * As {@link #build(ShardFile, CorpusFile)}.
+   *
+   * @param read is called when the corpus was read
+   */
+  static void build(ShardFile shard, CorpusFile corpus, Runnable read) {
+    String digest = shard.settings().corpusDigest();
+    SeenCorpus seen = new SeenCorpus(corpus);
+    if (!seen.digest().equals(digest)) {
       throw new InfluenceException(
           corpus.path()
               + " is not the corpus that "
@@ -116,6 +129,7 @@ public final class LexicalShard implements AutoCloseable {
                 directory,
                 new IndexWriterConfig(new StandardAnalyzer())
                     .setOpenMode(IndexWriterConfig.OpenMode.CREATE)
+                    .setCommitOnClose(false)
                     .setSimilarity(new BM25Similarity()))) {
       Map<Long, Integer> numbers = numbers(shard);
       corpus.lines(
@@ -129,6 +143,8 @@ public final class LexicalShard implements AutoCloseable {
             }
             return true;
           });
+      read.run();
+      seen.checkUnchanged(digest);
       writer.setLiveCommitData(Map.of(CHECKSUM, shard.checksum()).entrySet());
       writer.commit();
     } catch (IOException e) {
