@@ -28,6 +28,9 @@ final class OpenShards {
   private final Function<Path, ShardFile> opening;
   private final Map<Path, Seen> seen = new HashMap<>();
 
+  /** Those of indexes, listed with the first shard that is looked for. */
+  private Optional<List<Path>> directories = Optional.empty();
+
   OpenShards(ConfiguredFiles files, InstantSource clock) {
     this(files, clock, ShardFile::open);
   }
@@ -72,8 +75,19 @@ final class OpenShards {
     return seen.values().stream().map(Seen::shard).flatMap(Optional::stream).toList();
   }
 
+  /** Indexes may have come since the last look. */
+  void lookAgain() {
+    directories = Optional.empty();
+  }
+
+  private List<Path> directories() {
+    List<Path> listed = directories.orElseGet(files::indexDirectories);
+    directories = Optional.of(listed);
+    return listed;
+  }
+
   /**
-   * Closes what nobody has looked for since.
+   * Closes what nobody has looked for since, and what is not there any more.
    *
    * @param wanted checksums of those that stay whoever looks for them; those that are none of them
    *     later count from now
@@ -86,10 +100,12 @@ final class OpenShards {
                 ? one.wanted(now)
                 : one);
     seen.values().removeIf(one -> one.lastWanted().isBefore(since));
+    seen.keySet().removeIf(path -> !Files.exists(path));
   }
 
   /**
-   * Looks for a shard.
+   * Looks for a shard, in the directories that were there when the first was looked for since
+   * {@link #lookAgain}: shards of an index are many.
    *
    * @param number from 1
    * @param shards of its index
@@ -97,7 +113,7 @@ final class OpenShards {
    */
   Found find(int number, int shards, String checksum) {
     Optional<String> other = Optional.empty();
-    for (Path directory : files.indexDirectories()) {
+    for (Path directory : directories()) {
       Path path = ShardFile.path(directory, number, shards);
       Found found;
       try {
@@ -130,7 +146,6 @@ final class OpenShards {
   }
 
   private Found open(Path path) {
-    seen.keySet().removeIf(before -> !Files.exists(before));
     try {
       FileIdentity now = FileIdentity.of(path);
       Seen before = seen.get(path);

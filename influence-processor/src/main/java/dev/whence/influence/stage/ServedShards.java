@@ -134,6 +134,7 @@ final class ServedShards implements AutoCloseable {
 
   private void openExpected() {
     closeUnused();
+    shards.lookAgain();
     int opening = ++openings;
     later.execute(() -> openNext(1, opening, new ArrayList<>()));
   }
@@ -192,6 +193,11 @@ final class ServedShards implements AutoCloseable {
     shards.closeUnused(clock.instant().minus(UNUSED), ours());
     words.keep(shards.open());
     metrics.open(shards.open().size(), words.size());
+  }
+
+  /** Indexes may have come since the last batch. */
+  void lookAgain() {
+    shards.lookAgain();
   }
 
   /**

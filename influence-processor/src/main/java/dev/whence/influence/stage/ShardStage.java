@@ -216,6 +216,7 @@ final class ShardStage implements Stage {
         invalid.put(record.place(), Failure.unexpected("UNREADABLE", e));
       }
     }
+    shards.lookAgain();
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
     closeUnused();
     // What the first needs is loaded here, where loading has its time; queries of other models have

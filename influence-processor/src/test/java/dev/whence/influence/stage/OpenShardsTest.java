@@ -55,6 +55,25 @@ class OpenShardsTest {
     }
   }
 
+  /** An index has many shards, and each is looked for. */
+  @Test
+  void directoriesAreListedOnceUntilAnotherLook() throws Exception {
+    OpenShards shards =
+        new OpenShards(
+            new ConfiguredFiles(List.of(indexes), List.of()),
+            InstantSource.system(),
+            path -> {
+              throw new InfluenceException("opened");
+            });
+    OpenShards.Found opened = new OpenShards.Found.Missing("opened");
+    assertThat(shards.find(1, 1, "checksum")).isNotEqualTo(opened);
+    Path later = Files.createDirectory(indexes.resolve("later"));
+    Files.createFile(later.resolve("shard-1-of-1.index"));
+    assertThat(shards.find(1, 1, "checksum")).isNotEqualTo(opened);
+    shards.lookAgain();
+    assertThat(shards.find(1, 1, "checksum")).isEqualTo(opened);
+  }
+
   /** As one that was restored, or moved to another disk, with its time. */
   @Test
   void aShardThatIsAnotherFileOfTheSameSizeAndTimeIsOpenedAgain() throws Exception {
