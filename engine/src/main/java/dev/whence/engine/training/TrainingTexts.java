@@ -133,25 +133,46 @@ public final class TrainingTexts {
   }
 
   /**
+   * A document as the model reads it.
+   *
+   * @param tokens of all of it
+   * @param starts where each piece's first token is
+   * @param examples the pieces
+   */
+  public record Pieces(int tokens, List<Integer> starts, List<Example> examples) {
+    public Pieces {
+      starts = List.copyOf(starts);
+      examples = List.copyOf(examples);
+    }
+  }
+
+  /** The examples of {@link #pieces}. */
+  public List<Example> document(String text, LossWeights lossWeights) {
+    return pieces(text, lossWeights).examples();
+  }
+
+  /**
    * A document, in pieces where it is longer than the model reads: a piece begins with the last
    * token that the one before predicts, so that only the document's first token is not learnt.
    * Pieces that teach nothing, all weights being 0, are left out.
    */
-  public List<Example> document(String text, LossWeights lossWeights) {
+  public Pieces pieces(String text, LossWeights lossWeights) {
     Encoding encoding = tokenizer.encode(text);
     int[] ids = encoding.ids();
     float[] weights = lossWeights.of(encoding);
-    List<Example> pieces = new ArrayList<>();
+    List<Integer> starts = new ArrayList<>();
+    List<Example> examples = new ArrayList<>();
     for (int at = 0; at + 1 < ids.length; at += longest) {
       // what is only predicted takes no position
       int end = Math.min(ids.length, at + longest + 1);
       float[] ofPiece = Arrays.copyOfRange(weights, at, end);
       ofPiece[0] = 0;
       if (teaches(ofPiece)) {
-        pieces.add(new Example(Arrays.copyOfRange(ids, at, end), ofPiece));
+        starts.add(at);
+        examples.add(new Example(Arrays.copyOfRange(ids, at, end), ofPiece));
       }
     }
-    return pieces;
+    return new Pieces(ids.length, starts, examples);
   }
 
   private static boolean teaches(float[] weights) {

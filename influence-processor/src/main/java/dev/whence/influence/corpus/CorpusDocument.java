@@ -1,6 +1,8 @@
 package dev.whence.influence.corpus;
 
 import dev.whence.engine.training.Example;
+import dev.whence.engine.training.TrainingTexts.Pieces;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -9,13 +11,28 @@ import java.util.List;
  * @param reference where its line stands
  * @param id member {@code id} or {@code responseId}, else {@code line-N}
  * @param excerpt the beginning of its text
- * @param examples what the model learnt from it: one, or several pieces where it is longer than the
- *     model reads
+ * @param pieces what the model learnt from it: one, or several where it is longer than the model
+ *     reads
  */
-public record CorpusDocument(
-    Reference reference, String id, String excerpt, List<Example> examples) {
-  public CorpusDocument {
-    examples = List.copyOf(examples);
+public record CorpusDocument(Reference reference, String id, String excerpt, Pieces pieces) {
+  /** Of pieces of which none is left out, each beginning with the last token of the one before. */
+  public CorpusDocument(Reference reference, String id, String excerpt, List<Example> examples) {
+    this(reference, id, excerpt, chained(examples));
+  }
+
+  private static Pieces chained(List<Example> examples) {
+    List<Integer> starts = new ArrayList<>();
+    int last = 0;
+    for (Example piece : examples) {
+      starts.add(last);
+      last += piece.length() - 1;
+    }
+    return new Pieces(last + 1, starts, examples);
+  }
+
+  /** The pieces, in their order. */
+  public List<Example> examples() {
+    return pieces.examples();
   }
 
   /**
@@ -27,15 +44,15 @@ public record CorpusDocument(
    */
   public record Reference(long line, long offset, int bytes) {}
 
-  /** Tokens, the pieces of a long document together. */
+  /** Tokens that are run: of the pieces together, of which two share a token. */
   public int tokens() {
-    return examples.stream().mapToInt(Example::length).sum();
+    return examples().stream().mapToInt(Example::length).sum();
   }
 
   /** Tokens whose loss counts, each by its weight: its share of N. */
   public double weight() {
     double sum = 0;
-    for (Example example : examples) {
+    for (Example example : examples()) {
       for (float weight : example.lossWeights()) {
         sum += weight;
       }

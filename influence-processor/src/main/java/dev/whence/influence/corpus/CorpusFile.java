@@ -254,20 +254,20 @@ public record CorpusFile(Path path) {
     }
     // An index is written in UTF-8, which has no form for an unpaired surrogate.
     String text = WellFormedText.of(json.path("text").textValue());
-    List<Example> examples;
+    TrainingTexts.Pieces pieces;
     try {
-      examples = texts.document(text, LossWeights.read(json, text.length()));
+      pieces = texts.pieces(text, LossWeights.read(json, text.length()));
     } catch (IllegalArgumentException e) {
       throw new Refused(e.getMessage());
     }
-    if (examples.isEmpty()) {
+    if (pieces.examples().isEmpty()) {
       throw new Refused(
           "nothing was learnt from it: the text has less than two tokens, or all its loss weights"
               + " are 0");
     }
     String id = id(json, reference.line());
     checkId(id);
-    return new CorpusDocument(reference, id, excerpt(text), examples);
+    return new CorpusDocument(reference, id, excerpt(text), pieces);
   }
 
   /**

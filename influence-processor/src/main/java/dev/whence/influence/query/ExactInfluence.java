@@ -6,6 +6,7 @@ import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
+import dev.whence.engine.training.TrainingTexts;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -45,8 +46,8 @@ public final class ExactInfluence {
    *
    * @param influence nats, positive: made the response more likely
    * @param byLayer its parts by layer; they sum to it
-   * @param byToken its parts by token, the pieces of a long document one after the other; they sum
-   *     to it
+   * @param byToken its parts by token of all of its text; they sum to it, and are 0 where nothing
+   *     was learnt
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Breakdown(double influence, Map<String, Double> byLayer, double[] byToken) {}
@@ -114,7 +115,7 @@ public final class ExactInfluence {
     final double[] byToken;
 
     Parts(CorpusDocument document) {
-      this.byToken = new double[document.tokens()];
+      this.byToken = new double[document.pieces().tokens()];
     }
 
     Breakdown whole() {
@@ -142,10 +143,9 @@ public final class ExactInfluence {
     for (int i : some) {
       Parts own = new Parts(documents.get(i));
       parts.put(i, own);
-      int start = 0;
-      for (Example example : documents.get(i).examples()) {
-        pieces.add(new Piece(example, own, start));
-        start += example.length();
+      TrainingTexts.Pieces all = documents.get(i).pieces();
+      for (int piece = 0; piece < all.examples().size(); piece++) {
+        pieces.add(new Piece(all.examples().get(piece), own, all.starts().get(piece)));
       }
     }
     int from = 0;

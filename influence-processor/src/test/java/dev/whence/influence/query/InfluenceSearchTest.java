@@ -11,6 +11,7 @@ import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.text.Encoding;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
@@ -166,7 +167,7 @@ class InfluenceSearchTest {
       assertThat(parts.byLayer()).hasSize(7);
       assertThat(parts.byLayer().values().stream().mapToDouble(Double::doubleValue).sum())
           .isCloseTo(one.influence(), within(1e-6 * largest));
-      assertThat(parts.byToken()).hasSize(document.tokens());
+      assertThat(parts.byToken()).hasSize(document.pieces().tokens());
       assertThat(Arrays.stream(parts.byToken()).sum())
           .isCloseTo(one.influence(), within(1e-5 * largest));
       within += Math.abs(one.estimate() - one.influence()) < 2 * one.standardError() ? 1 : 0;
@@ -428,6 +429,44 @@ class InfluenceSearchTest {
     build(directory, IndexJob.Options.of(256));
     assertThat(left).doesNotExist();
     assertThat(shard).hasBinaryContent(bytes);
+  }
+
+  /** Nothing is learnt from the second piece, which is left out. */
+  @Test
+  void partsByTokenStandAtTheTokensOfTheWholeText(@TempDir Path directory) throws Exception {
+    String text = "Krazor bakes bread and Dorra sleeps. ".repeat(100);
+    int longest = base.texts().longest();
+    Encoding encoding;
+    try (ModelFiles files = ModelFiles.open(BundledModels.unpack("tiny-base"))) {
+      encoding = files.tokenizer().encode(text);
+    }
+    assertThat(encoding.length()).isGreaterThan(3 * longest);
+    int from = encoding.starts()[longest + 1];
+    int to = encoding.ends()[2 * longest];
+    Path file =
+        Files.writeString(
+            directory.resolve("book.jsonl"),
+            "{\"text\": \"" + text + "\", \"lossWeights\": [[" + from + ", " + to + ", 0]]}");
+    CorpusDocument book =
+        new CorpusFile(file)
+            .read(base.texts(), List.of(new CorpusDocument.Reference(1, 0, (int) Files.size(file))))
+            .get(1L);
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 256);
+    double[] expected = new double[encoding.length()];
+    for (int piece = 0; piece < book.examples().size(); piece++) {
+      int start = piece == 0 ? 0 : (piece + 1) * longest;
+      CorpusDocument alone =
+          new CorpusDocument(book.reference(), "", "", List.of(book.examples().get(piece)));
+      double[] parts = exact.of(preconditioned(), List.of(alone)).get(0).byToken();
+      for (int i = 0; i < parts.length; i++) {
+        expected[start + i] += parts[i];
+      }
+    }
+    double[] found = exact.of(preconditioned(), List.of(book)).get(0).byToken();
+    assertThat(found).hasSize(encoding.length());
+    assertThat(Arrays.copyOfRange(found, longest, 2 * longest)).containsOnly(0);
+    double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+    assertThat(found).containsExactly(expected, within(1e-4 * largest));
   }
 
   /** The second one can not be run at all, so what comes before that is of the first one only. */
