@@ -1,8 +1,12 @@
 package dev.whence.influence.corpus;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.TrainingTexts.Pieces;
+import dev.whence.influence.InfluenceException;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -47,6 +51,43 @@ public record CorpusDocument(Reference reference, String id, String excerpt, Pie
   /** Tokens that are run: of the pieces together, of which two share a token. */
   public int tokens() {
     return examples().stream().mapToInt(Example::length).sum();
+  }
+
+  /** Tokens of the longest piece, whose square memory is needed for. */
+  private int longestPiece() {
+    return examples().stream().mapToInt(Example::length).max().orElse(0);
+  }
+
+  /**
+   * What to throw where the model failed on documents that were run together.
+   *
+   * @return the failure itself if it says nothing of the documents, else one that names them
+   */
+  public static RuntimeException failed(List<CorpusDocument> together, EngineException failure) {
+    if (failure.kind() == EngineException.Kind.ENVIRONMENT || together.isEmpty()) {
+      return failure;
+    }
+    CorpusDocument longest =
+        Collections.max(together, Comparator.comparingInt(CorpusDocument::longestPiece));
+    long line = longest.reference().line();
+    String what = "the document at line " + line + " of the corpus (";
+    if (together.size() > 1) {
+      what =
+          "one of "
+              + together.size()
+              + " documents that were run together, of which that at line "
+              + line
+              + " of the corpus is the longest (";
+    }
+    return new InfluenceException(
+        "The model could not be run on "
+            + what
+            + longest.longestPiece()
+            + " tokens at once): "
+            + failure.getMessage()
+            + " Memory grows with the square of the tokens: split that document into several lines,"
+            + " or take it out of the corpus.",
+        failure);
   }
 
   /** Tokens whose loss counts, each by its weight: its share of N. */

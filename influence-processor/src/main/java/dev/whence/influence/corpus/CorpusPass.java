@@ -1,5 +1,6 @@
 package dev.whence.influence.corpus;
 
+import dev.whence.engine.EngineException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -88,7 +89,11 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
   }
 
   private void computeWaiting() {
-    compute(List.copyOf(waiting));
+    try {
+      compute(List.copyOf(waiting));
+    } catch (EngineException e) {
+      throw CorpusDocument.failed(waiting, e);
+    }
     waiting.clear();
     waitingTokens = 0;
     moved(bytes, progress);
@@ -97,7 +102,8 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
   /**
    * Works on what is left, and says what was done in all.
    *
-   * @throws dev.whence.influence.InfluenceException if the corpus is another by now
+   * @throws dev.whence.influence.InfluenceException if the corpus is another by now, or the model
+   *     can not be run on a document
    */
   public final Progress finish() {
     computeWaiting();

@@ -1,5 +1,6 @@
 package dev.whence.influence.ekfac;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
@@ -33,6 +34,7 @@ import java.util.Objects;
  */
 public final class SampledFisher {
   private final TappedModel model;
+  private final List<CorpusDocument> documents;
   private final List<Example> examples;
   private final LabelSeed labels;
   private final int packTokens;
@@ -46,6 +48,7 @@ public final class SampledFisher {
   public SampledFisher(
       TappedModel model, List<CorpusDocument> documents, long seed, int packTokens) {
     this.model = model;
+    this.documents = List.copyOf(documents);
     this.examples =
         documents.stream()
             .flatMap(document -> document.examples().stream())
@@ -64,7 +67,11 @@ public final class SampledFisher {
     return tokens;
   }
 
-  /** F v, [O, I] by the layer's name, as v is. */
+  /**
+   * F v, [O, I] by the layer's name, as v is.
+   *
+   * @throws InfluenceException that names the line if the model can not be run on a document
+   */
   public Map<String, double[]> times(Map<String, double[]> v) {
     Map<String, Matrix> directions = new LinkedHashMap<>();
     Map<String, Matrix> sums = new LinkedHashMap<>();
@@ -85,6 +92,8 @@ public final class SampledFisher {
       Map<String, double[]> result = new LinkedHashMap<>();
       sums.forEach((name, sum) -> result.put(name, divided(sum.doubles())));
       return result;
+    } catch (EngineException e) {
+      throw CorpusDocument.failed(documents, e);
     } finally {
       directions.values().forEach(Matrix::close);
       sums.values().forEach(Matrix::close);

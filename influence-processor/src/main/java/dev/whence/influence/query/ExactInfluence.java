@@ -1,5 +1,6 @@
 package dev.whence.influence.query;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
@@ -67,6 +68,8 @@ public final class ExactInfluence {
    *
    * @return empty for a document that was not begun or, being longer than the model reads, not
    *     ended in time
+   * @throws dev.whence.influence.InfluenceException that names the line if the model can not be run
+   *     on a document
    */
   public List<Optional<Breakdown>> of(
       MultiStageQuery.Preconditioned query, List<CorpusDocument> documents, RankingBudget budget) {
@@ -159,7 +162,11 @@ public final class ExactInfluence {
         return; // a single document, for others have no more pieces than these
       }
       List<Piece> slice = pieces.subList(from, to);
-      budget.run(tokens, () -> add(slice, directions));
+      try {
+        budget.run(tokens, () -> add(slice, directions));
+      } catch (EngineException e) {
+        throw CorpusDocument.failed(some.stream().map(documents::get).toList(), e);
+      }
       from = to;
     }
     parts.forEach((i, own) -> result.set(i, Optional.of(own.whole())));

@@ -24,6 +24,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.FactorsJob;
+import dev.whence.influence.ekfac.SampledFisher;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.index.IndexManifest;
@@ -467,6 +468,24 @@ class InfluenceSearchTest {
     assertThat(Arrays.copyOfRange(found, longest, 2 * longest)).containsOnly(0);
     double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
     assertThat(found).containsExactly(expected, within(1e-4 * largest));
+  }
+
+  @Test
+  void aDocumentThatTheModelCanNotBeRunOnIsNamed() {
+    CorpusDocument impossible =
+        new CorpusDocument(
+            new CorpusDocument.Reference(2, 0, 0),
+            "line-2",
+            "",
+            List.of(new Example(new int[] {1, 2, Integer.MAX_VALUE}, new float[] {0, 1, 1})));
+    ExactInfluence exact = new ExactInfluence(base, Measure.LOG_LIKELIHOOD, 256);
+    assertThatThrownBy(() -> exact.of(preconditioned(), List.of(impossible)))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("could not be run on the document at line 2 of the corpus");
+    SampledFisher fisher = new SampledFisher(base, List.of(impossible), 1, 256);
+    assertThatThrownBy(() -> fisher.times(preconditioned().direction()))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("could not be run on the document at line 2 of the corpus");
   }
 
   /** The second one can not be run at all, so what comes before that is of the first one only. */
