@@ -133,8 +133,9 @@ public record Connection(
       String apart) {
     Map<String, String> values =
         new TreeMap<>(
+            // Owned keys are taken too: a setting that has no effect must be refused, not ignored.
             settings.under(
-                prefix, name -> fromEnvironment.contains(name) && !owned.containsKey(name)));
+                prefix, name -> fromEnvironment.contains(name) || owned.containsKey(name)));
     values.remove(apart);
     values
         .keySet()

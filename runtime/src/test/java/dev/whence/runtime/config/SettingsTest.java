@@ -171,6 +171,31 @@ class SettingsTest {
   }
 
   @Test
+  void keysThatTheWorkerLoopOwnsAreRefusedFromTheEnvironmentToo() {
+    Settings settings =
+        Settings.load(
+            null,
+            Map.of(
+                "WHENCE_KAFKA_BOOTSTRAP_SERVERS", "b:1",
+                "WHENCE_REGISTRY_URL", "http://r",
+                "WHENCE_KAFKA_ACKS", "0",
+                "WHENCE_KAFKA_GROUP_ID", "x",
+                "WHENCE_CONSUMER_AUTO_OFFSET_RESET", "latest",
+                "WHENCE_PRODUCER_REQUEST_TIMEOUT_MS", "1",
+                "WHENCE_REGISTRY_AUTO_REGISTER_SCHEMAS", "true"),
+            Map.of());
+    RuntimeConfig.read(settings, "g");
+    ConfigException e = catchThrowableOfType(ConfigException.class, settings::finish);
+    assertThat(e.problems())
+        .hasSize(5)
+        .anyMatch(p -> p.startsWith("kafka.acks can not be set: "))
+        .anyMatch(p -> p.startsWith("kafka.group.id can not be set: "))
+        .anyMatch(p -> p.startsWith("consumer.auto.offset.reset can not be set: "))
+        .anyMatch(p -> p.startsWith("producer.request.timeout.ms can not be set: "))
+        .anyMatch(p -> p.startsWith("registry.auto.register.schemas can not be set: "));
+  }
+
+  @Test
   void clientPropertiesNeverShowTheirValues() {
     assertThat(new ClientProperties(Map.of("sasl.jaas.config", "canary-9")).toString())
         .contains("sasl.jaas.config")
