@@ -1,6 +1,8 @@
 package dev.whence.runtime.config;
 
 import dev.whence.schemas.AvroSerdes;
+import io.confluent.kafka.schemaregistry.client.SchemaRegistryClientConfig;
+import io.confluent.kafka.serializers.AbstractKafkaSchemaSerDeConfig;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
@@ -9,6 +11,9 @@ import java.util.TreeMap;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.common.config.SaslConfigs;
+import org.apache.kafka.common.config.SslConfigs;
 
 /**
  * How to reach the cluster and the schema registry.
@@ -65,6 +70,7 @@ public record Connection(
 
   private static final Map<String, String> OWNED_BY_SERDES =
       Map.of(
+          "schema.registry.url", "use the key registry.url",
           "auto.register.schemas", "whence topics --create registers schemas",
           "use.latest.version", "a record names the schema it was written with",
           "avro.remove.java.properties", "schemas are registered as they stand",
@@ -117,12 +123,20 @@ public record Connection(
         passThrough(settings, "kafka.", known, OWNED, "bootstrap.servers"),
         passThrough(settings, "consumer.", known, OWNED, ""),
         passThrough(settings, "producer.", known, OWNED_OF_PRODUCER, ""),
-        passThrough(
-            settings,
-            "registry.",
-            Set.of("basic.auth.credentials.source", "basic.auth.user.info", "bearer.auth.token"),
-            OWNED_BY_SERDES,
-            "url"));
+        passThrough(settings, "registry.", registryNames(), OWNED_BY_SERDES, "url"));
+  }
+
+  /** What Confluent's client and serdes can be told; TLS with their prefix or without. */
+  private static Set<String> registryNames() {
+    Set<String> known = new HashSet<>(AbstractKafkaSchemaSerDeConfig.baseConfigDef().names());
+    ConfigDef tls = new ConfigDef();
+    SslConfigs.addClientSslSupport(tls);
+    for (String name : tls.names()) {
+      known.add(name);
+      known.add(SchemaRegistryClientConfig.CLIENT_NAMESPACE + name);
+    }
+    known.add(SaslConfigs.SASL_JAAS_CONFIG); // for credentials of the source SASL_INHERIT
+    return known;
   }
 
   private static ClientProperties passThrough(

@@ -148,6 +148,47 @@ class SettingsTest {
   }
 
   @Test
+  void whatTheRegistrysClientKnowsIsTakenFromTheEnvironment() {
+    Settings settings =
+        Settings.load(
+            null,
+            Map.of(
+                "WHENCE_KAFKA_BOOTSTRAP_SERVERS", "b:1",
+                "WHENCE_REGISTRY_URL", "http://r",
+                "WHENCE_REGISTRY_PORT", "tcp://10.0.0.1:8081",
+                "WHENCE_REGISTRY_BASIC_AUTH_USER_INFO", "u:p",
+                "WHENCE_REGISTRY_BEARER_AUTH_CREDENTIALS_SOURCE", "STATIC_TOKEN",
+                "WHENCE_REGISTRY_SCHEMA_REGISTRY_SSL_TRUSTSTORE_LOCATION", "/t",
+                "WHENCE_REGISTRY_SSL_KEYSTORE_PASSWORD", "k",
+                "WHENCE_REGISTRY_SASL_JAAS_CONFIG", "j"),
+            Map.of());
+    RuntimeConfig config = RuntimeConfig.read(settings, "g");
+    settings.finish();
+    assertThat(config.connection().registry().values())
+        .containsOnly(
+            Map.entry("basic.auth.user.info", "u:p"),
+            Map.entry("bearer.auth.credentials.source", "STATIC_TOKEN"),
+            Map.entry("schema.registry.ssl.truststore.location", "/t"),
+            Map.entry("ssl.keystore.password", "k"),
+            Map.entry("sasl.jaas.config", "j"));
+  }
+
+  @Test
+  void theRegistrysAddressHasOneKey() {
+    Settings settings =
+        Settings.load(
+            null,
+            Map.of(
+                "WHENCE_KAFKA_BOOTSTRAP_SERVERS", "b:1",
+                "WHENCE_REGISTRY_URL", "http://r",
+                "WHENCE_REGISTRY_SCHEMA_REGISTRY_URL", "http://other"),
+            Map.of());
+    RuntimeConfig.read(settings, "g");
+    assertThatThrownBy(settings::finish)
+        .hasMessage("registry.schema.registry.url can not be set: use the key registry.url");
+  }
+
+  @Test
   void keysThatTheWorkerLoopOwnsAreRefusedWithTheReason() {
     Settings settings =
         Settings.of(
