@@ -1,7 +1,6 @@
 package dev.whence.producer;
 
-import java.util.LinkedHashSet;
-import java.util.Set;
+import dev.whence.schemas.ClientTrouble;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.common.KafkaException;
@@ -15,10 +14,6 @@ final class Trouble {
   /** Confluent's client puts it at the end of its messages; its class is not on our class path. */
   private static final Pattern ERROR_CODE = Pattern.compile("error code: ([0-9]{3,5})\\s*$");
 
-  /** In messages about a JAAS line: what stands between quotes may be part of a password. */
-  private static final Pattern QUOTED = Pattern.compile("'[^']*'|\"[^\"]*\"");
-
-  private static final int LONGEST = 1_000;
   private static final int DEEPEST = 10;
 
   /** Kafka's client could not be made of its settings. */
@@ -34,7 +29,8 @@ final class Trouble {
 
   static String of(Throwable problem) {
     if (problem instanceof NoClient && problem.getCause() != null) {
-      return "Kafka's client can not be made of its settings: " + messages(problem.getCause());
+      return "Kafka's client can not be made of its settings: "
+          + ClientTrouble.messages(problem.getCause());
     }
     Throwable cause = problem;
     for (int depth = 0; cause != null && depth < DEEPEST; depth++, cause = cause.getCause()) {
@@ -61,20 +57,5 @@ final class Trouble {
           default -> "";
         };
     return "the schema registry answers " + status + " (error code " + code.group(1) + ")" + hint;
-  }
-
-  private static String messages(Throwable problem) {
-    Set<String> all = new LinkedHashSet<>();
-    Throwable cause = problem;
-    for (int depth = 0; cause != null && depth < DEEPEST; depth++, cause = cause.getCause()) {
-      String message = cause.getMessage();
-      if (message != null && !message.isBlank()) {
-        all.add(message.contains("JAAS") ? QUOTED.matcher(message).replaceAll("'...'") : message);
-      } else {
-        all.add(cause.getClass().getSimpleName());
-      }
-    }
-    String text = String.join(": ", all);
-    return text.length() <= LONGEST ? text : text.substring(0, LONGEST) + "...";
   }
 }

@@ -3,6 +3,7 @@ package dev.whence.runtime.kafka;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.ClientTrouble;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -12,6 +13,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ForwardingAdmin;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -21,6 +23,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
@@ -79,14 +82,12 @@ public final class Clients {
             CooperativeStickyAssignor.class.getName());
       }
     }
-    return new KafkaConsumer<>(
-        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    return consumer(properties);
   }
 
   /** A consumer for {@code assign}: it has no group and commits nothing. */
   public Consumer<byte[], byte[]> reader(String clientId) {
-    return new KafkaConsumer<>(
-        readerProperties(clientId), new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    return consumer(readerProperties(clientId));
   }
 
   /**
@@ -97,8 +98,7 @@ public final class Clients {
   public Consumer<byte[], byte[]> reader(String clientId, int maxPollRecords) {
     Map<String, Object> properties = readerProperties(clientId);
     properties.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, maxPollRecords);
-    return new KafkaConsumer<>(
-        properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    return consumer(properties);
   }
 
   /** Reads batches without unpacking them. Closes with its owner, not with the given client. */
@@ -149,13 +149,15 @@ public final class Clients {
     properties.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, "10000");
     properties.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, LARGEST_REQUEST_BYTES);
     properties.put(ProducerConfig.BUFFER_MEMORY_CONFIG, 2L * LARGEST_REQUEST_BYTES);
-    return new KafkaProducer<byte[], byte[]>(
-        properties, new ByteArraySerializer(), new ByteArraySerializer()) {
-      @Override
-      public void close() {
-        close(CLOSE);
-      }
-    };
+    return made(
+        () ->
+            new KafkaProducer<byte[], byte[]>(
+                properties, new ByteArraySerializer(), new ByteArraySerializer()) {
+              @Override
+              public void close() {
+                close(CLOSE);
+              }
+            });
   }
 
   /**
@@ -214,11 +216,29 @@ public final class Clients {
   public Admin admin() {
     Map<String, Object> properties = new HashMap<>(connection.kafka().values());
     properties.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, connection.bootstrapServers());
-    return new ForwardingAdmin(properties) {
-      @Override
-      public void close() {
-        close(CLOSE);
-      }
-    };
+    return made(
+        () ->
+            new ForwardingAdmin(properties) {
+              @Override
+              public void close() {
+                close(CLOSE);
+              }
+            });
+  }
+
+  private static Consumer<byte[], byte[]> consumer(Map<String, Object> properties) {
+    return made(
+        () ->
+            new KafkaConsumer<>(
+                properties, new ByteArrayDeserializer(), new ByteArrayDeserializer()));
+  }
+
+  /** A client, or an exception that says which of its settings is wrong. */
+  private static <C> C made(Supplier<C> client) {
+    try {
+      return client.get();
+    } catch (KafkaException e) {
+      throw new KafkaException(ClientTrouble.messages(e), e);
+    }
   }
 }

@@ -1,13 +1,18 @@
 package dev.whence.runtime.kafka;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.config.GroupProtocol;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.time.Duration;
+import java.util.List;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.common.KafkaException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -26,6 +31,21 @@ class ClientsTest {
         admin.close();
         assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(15));
       }
+    }
+  }
+
+  @Test
+  void aClientThatCanNotBeMadeNamesTheWrongSetting() {
+    Clients clients = new Clients(Connection.of("a b", "http://unused:1"));
+    for (Supplier<AutoCloseable> client :
+        List.<Supplier<AutoCloseable>>of(
+            clients::admin,
+            () -> clients.reader("reader"),
+            () -> clients.groupConsumer("group", GroupProtocol.CONSUMER, "member", 1),
+            () -> clients.transactionalProducer("writer"))) {
+      assertThatThrownBy(client::get)
+          .isInstanceOf(KafkaException.class)
+          .hasMessageContaining("bootstrap.servers: a b");
     }
   }
 }
