@@ -286,4 +286,24 @@ class AttributeCommandTest {
     assertThat(run.exit()).isZero();
     assertThat(JSON.readTree(run.out().get(0)).get("status").asText()).isEqualTo("SCORED");
   }
+
+  @Test
+  void generateLooksAwayFromTheAnswerAndTheReasoningThatAreThereAlready() throws Exception {
+    String answered = ANSWERED.formatted("asked");
+    String unanswered =
+        answered.replace(", \"response\": \"Ada.\", \"finishReason\": \"stop\"", "");
+    String thought = answered.replace("\"response\"", "\"reasoning\": \"Ada, no?\", \"response\"");
+    Path prompts = Files.writeString(directory.resolve("twice.jsonl"), unanswered + thought);
+
+    CommandRun generated =
+        CommandRun.of(
+            "generate", "--model", model, "--input", prompts.toString(), "--max-new-tokens", "5");
+
+    assertThat(generated.err()).isEmpty();
+    assertThat(generated.exit()).isZero();
+    assertThat(generated.out()).hasSize(2);
+    assertThat(generated.out().get(1))
+        .isEqualTo(generated.out().get(0))
+        .doesNotContain("reasoning");
+  }
 }

@@ -89,7 +89,7 @@ public record Conversation(
   }
 
   /**
-   * The same prompt with another answer, which cites nothing.
+   * The same prompt with another answer, which cites nothing and was not thought about before.
    *
    * @param model that gave it
    */
@@ -99,7 +99,7 @@ public record Conversation(
         model,
         occurredAt,
         messages,
-        reasoning,
+        "",
         response,
         finishReason,
         List.of(),

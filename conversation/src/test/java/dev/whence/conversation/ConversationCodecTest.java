@@ -65,6 +65,21 @@ class ConversationCodecTest {
   }
 
   @Test
+  void anotherAnswerHasNothingOfTheOneBefore() {
+    Conversation again =
+        ConversationCodec.read(
+                """
+                {"responseId": "r", "model": "a", "prompt": "Why?", "reasoning": "hm",
+                 "response": "So.", "finishReason": "stop",
+                 "citations": [{"segment": "m0.p0", "start": 0, "end": 2}]}
+                """)
+            .answeredBy("b", "For this.", "length");
+    assertThat(ConversationCodec.write(again))
+        .contains("\"response\":\"For this.\"")
+        .doesNotContain("hm", "So.", "stop", "citations", "reasoning");
+  }
+
+  @Test
   void kindComesFromTheRoleAndTheLastUserMessageIsTheQuestion() {
     Conversation read =
         withMessages(

@@ -32,7 +32,8 @@ public final class Answerer {
    *     exceed the model's positions
    */
   public Conversation answer(Conversation prompt, int maxNewTokens) {
-    RenderedPrompt rendered = scorer.template().render(prompt);
+    // What was thought for an earlier answer is no part of the prompt.
+    RenderedPrompt rendered = scorer.template().render(prompt.answeredBy("", "", ""));
     Tokenizer tokenizer = scorer.tokenizer();
     Set<Integer> endTokens = new HashSet<>(scorer.config().endTokens());
     if (!rendered.endToken().isEmpty() && tokenizer.idOf(rendered.endToken()) >= 0) {
