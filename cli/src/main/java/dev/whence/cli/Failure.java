@@ -1,8 +1,10 @@
 package dev.whence.cli;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
 
@@ -28,6 +30,9 @@ final class Failure {
     }
     if (cause instanceof AccessDeniedException) {
       return "'" + message + "' may not be read or written";
+    }
+    if (cause instanceof FileSystemException file && file.getFile() != null) {
+      return "'" + file.getFile() + "' can not be used: " + FileProblem.words(file);
     }
     return message == null || message.isBlank() ? cause.getClass().getSimpleName() : message;
   }

@@ -1,5 +1,6 @@
 package dev.whence.influence;
 
+import dev.whence.conversation.FileProblem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -22,7 +23,8 @@ public final class Presence {
     } catch (NoSuchFileException e) {
       return false;
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 }

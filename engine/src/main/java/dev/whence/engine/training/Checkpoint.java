@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.kernel.ParameterLayout;
@@ -87,9 +88,9 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
               + step
               + " could not be written under "
               + runs
-              + " ("
-              + e.getMessage()
-              + "): see that the disk has room.",
+              + " "
+              + FileProblem.unwritten(e, runs)
+              + ".",
           e);
     }
     return prune(runs, step);

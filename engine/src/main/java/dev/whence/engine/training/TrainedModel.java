@@ -2,6 +2,7 @@ package dev.whence.engine.training;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.ElementType;
@@ -79,7 +80,9 @@ public final class TrainedModel {
       }
     } catch (IOException e) {
       throw new EngineException(
-          Kind.ENVIRONMENT, output + " could not be looked at (" + e.getMessage() + ").", e);
+          Kind.ENVIRONMENT,
+          output + " could not be looked at (" + FileProblem.of(e, output) + ").",
+          e);
     }
   }
 
@@ -110,7 +113,7 @@ public final class TrainedModel {
     } catch (IOException e) {
       throw new EngineException(
           Kind.ENVIRONMENT,
-          directory + " could not be written (" + e.getMessage() + "): see that the disk has room.",
+          directory + " could not be written " + FileProblem.unwritten(e, directory) + ".",
           e);
     }
     trainer.save(directory.resolve("model.safetensors"), type);

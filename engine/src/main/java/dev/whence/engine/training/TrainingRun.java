@@ -1,5 +1,6 @@
 package dev.whence.engine.training;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.WriterLock;
@@ -114,7 +115,9 @@ public final class TrainingRun {
       }
     } catch (IOException e) {
       throw new EngineException(
-          Kind.ENVIRONMENT, directory + " could not be written (" + e.getMessage() + ").", e);
+          Kind.ENVIRONMENT,
+          directory + " could not be written " + FileProblem.unwritten(e, directory) + ".",
+          e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
@@ -32,7 +33,8 @@ public final class BoundedFile implements AutoCloseable {
       return new BoundedFile(path, channel, channel.size());
     } catch (IOException e) {
       closeQuietly(channel);
-      throw new EngineException(Kind.ENVIRONMENT, path + " can not be opened: " + e, e);
+      throw new EngineException(
+          Kind.ENVIRONMENT, path + " can not be opened: " + FileProblem.of(e, path), e);
     }
   }
 

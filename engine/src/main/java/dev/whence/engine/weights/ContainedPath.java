@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
@@ -76,9 +77,11 @@ public final class ContainedPath {
       }
       return real;
     } catch (FileSystemException e) { // there is none, or links lead nowhere
-      throw new EngineException(Kind.MODEL, file + " is missing or can not be read: " + e, e);
+      throw new EngineException(
+          Kind.MODEL, file + " is missing or can not be read: " + FileProblem.of(e, file), e);
     } catch (IOException e) { // a store that does not answer
-      throw new EngineException(Kind.ENVIRONMENT, file + " can not be read now: " + e, e);
+      throw new EngineException(
+          Kind.ENVIRONMENT, file + " can not be read now: " + FileProblem.of(e, file), e);
     }
   }
 

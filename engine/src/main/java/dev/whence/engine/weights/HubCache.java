@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
@@ -64,7 +65,8 @@ final class HubCache {
         return fileOrDirectory(snapshot);
       }
     } catch (IOException e) {
-      throw new EngineException(Kind.ENVIRONMENT, folder + " can not be read: " + e, e);
+      throw new EngineException(
+          Kind.ENVIRONMENT, folder + " can not be read: " + FileProblem.of(e, folder), e);
     }
     throw new EngineException(
         Kind.MODEL, folder + " has no snapshot of revision '" + shown(revision) + "'");

@@ -147,7 +147,7 @@ class TrainingRunTest {
           .isInstanceOfSatisfying(
               EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
           .hasMessageContaining("step 8")
-          .hasMessageContaining("disk has room");
+          .hasMessageContaining("the directory is not empty");
     }
     Files.delete(directory.resolve("cut/.writing/in-the-way"));
     Seen after = new Seen();

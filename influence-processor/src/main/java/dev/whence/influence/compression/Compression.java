@@ -3,6 +3,7 @@ package dev.whence.influence.compression;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
@@ -272,8 +273,7 @@ public final class Compression {
       }
     } catch (IOException e) {
       throw new InfluenceException(
-          output + " could not be written (" + e.getMessage() + "): see that the disk has room.",
-          e);
+          output + " could not be written " + FileProblem.unwritten(e, output) + ".", e);
     }
     SafetensorsWriter.write(
         output.resolve("model.safetensors"), options.store(), tensors, Map.of());

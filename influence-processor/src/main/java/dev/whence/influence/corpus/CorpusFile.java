@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
+import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.LineReader;
 import dev.whence.conversation.WellFormedText;
 import dev.whence.engine.EngineException;
@@ -142,7 +143,7 @@ public record CorpusFile(Path path) {
       }
     } catch (IOException e) {
       throw new InfluenceException(
-          path + " could not be read (" + e.getMessage() + "): see that it is whole.", e);
+          path + " could not be read (" + FileProblem.of(e, path) + "): see that it is whole.", e);
     }
   }
 
@@ -200,7 +201,8 @@ public record CorpusFile(Path path) {
         }
       }
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 
@@ -398,7 +400,8 @@ public record CorpusFile(Path path) {
     try {
       return Files.size(path);
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 
@@ -412,7 +415,8 @@ public record CorpusFile(Path path) {
       }
       return HexFormat.of().formatHex(sha256.digest());
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 

@@ -2,6 +2,7 @@ package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import java.io.BufferedInputStream;
 import java.io.IOException;
@@ -81,7 +82,7 @@ public final class RejectFile {
       pending.clear();
     } catch (IOException e) {
       throw new InfluenceException(
-          path + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
+          path + " could not be written " + FileProblem.unwritten(e, path) + ".", e);
     }
   }
 

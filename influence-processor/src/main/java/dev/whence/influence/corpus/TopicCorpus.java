@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.TopicPlan.Range;
@@ -150,7 +151,7 @@ public final class TopicCorpus {
           "The directory of " + output + " is not there. Make it, or give another --output.", e);
     } catch (IOException e) {
       throw new InfluenceException(
-          output + " could not be written (" + e + "): see that the disk has room.", e);
+          output + " could not be written " + FileProblem.unwritten(e, output) + ".", e);
     } catch (KafkaException e) {
       throw new InfluenceException(
           "Topic "

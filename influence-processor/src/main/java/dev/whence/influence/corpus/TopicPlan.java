@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -173,7 +174,8 @@ record TopicPlan(
           path + " is no plan of a corpus. Remove it: the topic is then read from its beginning.",
           e);
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 

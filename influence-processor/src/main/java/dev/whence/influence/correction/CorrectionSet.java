@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.WellFormedText;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
@@ -327,8 +328,7 @@ public final class CorrectionSet {
       Files.move(beside, output);
     } catch (IOException e) {
       throw new InfluenceException(
-          output + " could not be written (" + e.getMessage() + "): see that the disk has room.",
-          e);
+          output + " could not be written " + FileProblem.unwritten(e, output) + ".", e);
     }
   }
 

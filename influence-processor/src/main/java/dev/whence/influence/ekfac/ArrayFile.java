@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
@@ -121,7 +122,7 @@ final class ArrayFile implements AutoCloseable {
       return HexFormat.of().formatHex(sum);
     } catch (IOException e) {
       throw new InfluenceException(
-          path + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
+          path + " could not be written " + FileProblem.unwritten(e, path) + ".", e);
     }
   }
 
@@ -182,7 +183,8 @@ final class ArrayFile implements AutoCloseable {
     } catch (JacksonException e) {
       throw damaged(path, "its header is no JSON");
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     } finally {
       if (!complete && channel != null) {
         closeQuietly(channel);
@@ -293,7 +295,8 @@ final class ArrayFile implements AutoCloseable {
         at += n;
       }
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.whence.influence.ekfac;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
@@ -159,7 +160,8 @@ public final class FactorsJob {
     try {
       Files.createDirectories(output);
     } catch (IOException e) {
-      throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          output + " could not be made (" + FileProblem.of(e, output) + ").", e);
     }
     Settings settings =
         new Settings(
@@ -330,7 +332,8 @@ public final class FactorsJob {
     try {
       Files.deleteIfExists(path);
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be removed (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be removed (" + FileProblem.of(e, path) + ").", e);
     }
   }
 

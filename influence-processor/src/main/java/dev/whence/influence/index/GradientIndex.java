@@ -1,5 +1,6 @@
 package dev.whence.influence.index;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.Checksums;
@@ -86,7 +87,8 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
   }
 
   private static InfluenceException unreadable(Path directory, IOException e) {
-    return new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
+    return new InfluenceException(
+        directory + " could not be read (" + FileProblem.of(e, directory) + ").", e);
   }
 
   /** Names the index by its content, in hex: SHA-256 over the shards' checksums. */

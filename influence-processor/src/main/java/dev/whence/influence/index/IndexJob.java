@@ -1,5 +1,6 @@
 package dev.whence.influence.index;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
@@ -176,7 +177,8 @@ public final class IndexJob {
     try {
       Files.createDirectories(output);
     } catch (IOException e) {
-      throw new InfluenceException(output + " could not be made (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          output + " could not be made (" + FileProblem.of(e, output) + ").", e);
     }
     checkShards();
     try (SketchedGradients gradients =

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.WholeFile;
@@ -86,7 +87,8 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
           path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
           e);
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 

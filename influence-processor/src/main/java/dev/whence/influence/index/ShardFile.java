@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
@@ -150,7 +151,7 @@ public final class ShardFile {
       Files.move(beside, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException e) {
       throw new InfluenceException(
-          path + " could not be written (" + e.getMessage() + "): see that the disk has room.", e);
+          path + " could not be written " + FileProblem.unwritten(e, path) + ".", e);
     }
   }
 
@@ -248,7 +249,8 @@ public final class ShardFile {
   }
 
   private static InfluenceException unreadable(Path path, IOException e) {
-    return new InfluenceException(path + " could not be read (" + e.getMessage() + ").", e);
+    return new InfluenceException(
+        path + " could not be read (" + FileProblem.of(e, path) + ").", e);
   }
 
   private static boolean isLength(float value) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
+import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.PartKind;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusFile;
@@ -149,11 +150,7 @@ public final class LexicalShard implements AutoCloseable {
       writer.commit();
     } catch (IOException e) {
       throw new InfluenceException(
-          path(shard)
-              + " could not be written ("
-              + e.getMessage()
-              + "): see that the disk has room.",
-          e);
+          path(shard) + " could not be written " + FileProblem.unwritten(e, path(shard)) + ".", e);
     }
   }
 
@@ -271,7 +268,8 @@ public final class LexicalShard implements AutoCloseable {
         best.put(number.intValue(), (double) found.score);
       }
     } catch (IOException e) {
-      throw new InfluenceException(directory + " could not be read (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          directory + " could not be read (" + FileProblem.words(e) + ").", e);
     }
     return best;
   }

@@ -1,5 +1,6 @@
 package dev.whence.influence.stage;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
@@ -7,7 +8,6 @@ import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -89,11 +89,7 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
   }
 
   private static String unreadable(Path path, IOException e) {
-    String reason = e instanceof FileSystemException file ? file.getReason() : e.getMessage();
-    return path
-        + " could not be read ("
-        + Objects.requireNonNullElse(reason, e.getClass().getSimpleName())
-        + ").";
+    return path + " could not be read (" + FileProblem.of(e, path) + ").";
   }
 
   /** An index and where it is. */

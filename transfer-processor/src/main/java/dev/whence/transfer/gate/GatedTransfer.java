@@ -1,5 +1,6 @@
 package dev.whence.transfer.gate;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
@@ -114,7 +115,7 @@ public final class GatedTransfer {
       }
     } catch (IOException e) {
       throw new TransferException(
-          "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
+          "the transfer to " + output + " failed " + FileProblem.unwritten(e, output), e);
     }
   }
 
@@ -233,7 +234,8 @@ public final class GatedTransfer {
       }
       Directories.move(candidate, output);
     } catch (IOException e) {
-      throw new TransferException(output + " could not be published: " + e, e);
+      throw new TransferException(
+          output + " could not be published: " + FileProblem.of(e, output), e);
     }
   }
 
@@ -241,7 +243,8 @@ public final class GatedTransfer {
     try {
       Directories.delete(directory);
     } catch (IOException e) {
-      throw new TransferException(directory + " could not be removed: " + e, e);
+      throw new TransferException(
+          directory + " could not be removed: " + FileProblem.of(e, directory), e);
     }
   }
 }

@@ -1,11 +1,11 @@
 package dev.whence.transfer.merge;
 
 import com.sun.nio.file.ExtendedOpenOption;
+import dev.whence.conversation.FileProblem;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
@@ -132,12 +132,13 @@ final class DirectFile implements AutoCloseable {
    * later and unseen.
    */
   static IOException orUnable(IOException e) {
-    return UNABLE.contains(reason(e)) ? new UnableException(reason(e), e) : e;
+    String why = FileProblem.words(e);
+    return UNABLE.contains(why) ? new UnableException(why, e) : e;
   }
 
   /** Whether the process may open no more files. */
   static boolean isOutOfDescriptors(IOException e) {
-    return reason(e).equals("Too many open files");
+    return FileProblem.words(e).equals("Too many open files");
   }
 
   /**
@@ -278,14 +279,6 @@ final class DirectFile implements AutoCloseable {
 
   void force() throws IOException {
     channel.force(false);
-  }
-
-  /** Why it failed, in the system's words. */
-  static String reason(IOException e) {
-    if (e instanceof FileSystemException of) {
-      return of.getReason() != null ? of.getReason() : e.toString(); // the class is the reason
-    }
-    return e.getMessage() == null ? e.toString() : e.getMessage();
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -49,7 +50,7 @@ public final class Directories {
       return Optional.of(Files.readAttributes(path, BasicFileAttributes.class));
     } catch (IOException e) {
       if (TransferException.isOfEnvironment(e)) {
-        throw new TransferException(path + " can not be read (" + e.getMessage() + ")", e);
+        throw new TransferException(path + " can not be read (" + FileProblem.of(e, path) + ")", e);
       }
       return Optional.empty();
     }

@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsHeader;
 import dev.whence.engine.weights.SafetensorsShards;
@@ -76,7 +77,7 @@ public final class DirectoryWriter implements AutoCloseable {
 
   private static TransferException failed(Path output, IOException e) {
     return new TransferException(
-        output + " can not be written (" + e + "); see that the disk has room", e);
+        output + " can not be written " + FileProblem.unwritten(e, output), e);
   }
 
   private void write(ByteBuffer bytes) throws IOException {

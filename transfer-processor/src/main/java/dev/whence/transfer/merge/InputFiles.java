@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -58,13 +59,13 @@ final class InputFiles implements AutoCloseable {
     try {
       direct.put(file, DirectFile.open(path, opener, Set.of(StandardOpenOption.READ)));
     } catch (DirectFile.UnableException e) {
-      throughCache.put(path, DirectFile.reason(e));
+      throughCache.put(path, FileProblem.words(e));
     } catch (IOException e) {
       if (DirectFile.isOutOfDescriptors(e)) {
         close();
         return false;
       }
-      throw new TransferException(path + " can not be read (" + DirectFile.reason(e) + ")", e);
+      throw new TransferException(path + " can not be read (" + FileProblem.words(e) + ")", e);
     }
     return true;
   }

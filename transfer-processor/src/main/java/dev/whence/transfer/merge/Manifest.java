@@ -2,6 +2,7 @@ package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.transfer.TransferException;
@@ -135,7 +136,8 @@ public record Manifest(
           read(one).ifPresent(manifest -> results.put(one, manifest));
         }
       } catch (IOException e) {
-        throw new TransferException(output + " can not be read (" + e + ")", e);
+        throw new TransferException(
+            output + " can not be read (" + FileProblem.of(e, output) + ")", e);
       }
     }
     return results;

@@ -1,6 +1,7 @@
 package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
@@ -137,7 +138,7 @@ public final class MergeRun {
     } catch (IOException e) {
       stopIfInterrupted(e);
       throw new TransferException(
-          "the transfer to " + output + " failed (" + e + "); see that the disk has room", e);
+          "the transfer to " + output + " failed " + FileProblem.unwritten(e, output), e);
     }
   }
 
@@ -274,7 +275,7 @@ public final class MergeRun {
       throw TransferException.passing(
           staging.output()
               + " could not be published ("
-              + e
+              + FileProblem.of(e, staging.output())
               + "): what is merged stays, and a run goes on with it",
           e);
     }

@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
@@ -160,7 +161,7 @@ final class OutputFiles implements AutoCloseable {
             + " of "
             + path.getFileName()
             + ": can not be written ("
-            + DirectFile.reason(e)
+            + FileProblem.words(e)
             + (DirectFile.isOutOfDescriptors(e)
                 ? "); let the process have more files open"
                 : "); see that the disk has room"),
@@ -240,7 +241,7 @@ final class OutputFiles implements AutoCloseable {
     } catch (IOException e) {
       IOException why = DirectFile.orUnable(e);
       if (why instanceof DirectFile.UnableException) {
-        throughCache.put(path, DirectFile.reason(why));
+        throughCache.put(path, FileProblem.words(why));
         return Optional.empty();
       }
       throw unwritten(HEADER, 0, path, e);

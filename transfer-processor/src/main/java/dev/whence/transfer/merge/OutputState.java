@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.FileStore;
@@ -74,7 +75,8 @@ public record OutputState(Found found, List<String> problems, long neededBytes, 
       shortOfSpace(plan, output, written, freed).ifPresent(problems::add);
       return new OutputState(found, problems, needed(plan, written), usable(output) + freed);
     } catch (IOException e) {
-      throw new TransferException("the output " + output + " can not be looked at (" + e + ")", e);
+      throw new TransferException(
+          "the output " + output + " can not be looked at (" + FileProblem.of(e, output) + ")", e);
     }
   }
 

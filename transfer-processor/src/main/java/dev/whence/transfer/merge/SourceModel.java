@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.BoundedFile;
 import dev.whence.engine.weights.ContainedPath;
@@ -168,7 +169,8 @@ public final class SourceModel implements AutoCloseable {
       throw e;
     } catch (IOException e) {
       model.close();
-      throw new TransferException(directory + " can not be read: " + e, e);
+      throw new TransferException(
+          directory + " can not be read: " + FileProblem.of(e, directory), e);
     }
     return model;
   }

@@ -2,6 +2,7 @@ package dev.whence.transfer.recycle;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
@@ -51,7 +52,8 @@ final class LearningCurve implements FineTuner.Measured {
         Files.writeString(file, head, StandardCharsets.UTF_8);
       }
     } catch (IOException e) {
-      throw new TransferException(file + " can not be written (" + e + ")", e);
+      throw new TransferException(
+          file + " can not be written (" + FileProblem.of(e, file) + ")", e);
     }
     return new LearningCurve(file);
   }
@@ -90,7 +92,8 @@ final class LearningCurve implements FineTuner.Measured {
           StandardCharsets.UTF_8,
           StandardOpenOption.APPEND);
     } catch (IOException e) {
-      throw new TransferException(file + " can not be written (" + e + ")", e);
+      throw new TransferException(
+          file + " can not be written (" + FileProblem.of(e, file) + ")", e);
     }
   }
 
@@ -101,7 +104,7 @@ final class LearningCurve implements FineTuner.Measured {
     try {
       lines = lines(file);
     } catch (IOException e) {
-      throw new TransferException(file + " can not be read (" + e + ")", e);
+      throw new TransferException(file + " can not be read (" + FileProblem.of(e, file) + ")", e);
     }
     for (String line : lines) {
       read(line).ifPresent(point -> points.put(point.step(), point));

@@ -1,5 +1,6 @@
 package dev.whence.transfer.recycle;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.FineTuning;
 import dev.whence.engine.training.Score;
@@ -66,7 +67,7 @@ public final class TextFineTuner implements FineTuner {
     try {
       return LearningCurve.sha256(Files.readAllBytes(file));
     } catch (IOException e) {
-      throw new TransferException(file + " can not be read (" + e + ")", e);
+      throw new TransferException(file + " can not be read (" + FileProblem.of(e, file) + ")", e);
     }
   }
 

@@ -1,0 +1,70 @@
+package dev.whence.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A file that can not be read or written is named once, by one sentence in words. */
+class FileErrorsTest {
+  /** A directory in which nobody can make anything. */
+  private static final Path PROC = Path.of("/proc");
+
+  @TempDir private Path directory;
+
+  @Test
+  void brokersThatCanNotBeAreNamed() {
+    CommandRun run =
+        CommandRun.of("topics", "--bootstrap-server", "a b", "--schema-registry", "http://r");
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.err()).singleElement().asString().contains("bootstrap.servers: a b");
+  }
+
+  @Test
+  void anIndexOrModelThatIsNotThereIsNamedOnce() throws IOException {
+    Path input = Files.writeString(directory.resolve("in.jsonl"), "{}\n");
+    Path missing = directory.resolve("missing");
+    assertSentence(
+        CommandRun.of(
+            "influence", "query", "--index", missing.toString(), "--input", input.toString()),
+        1,
+        "whence: " + missing + " could not be read (there is no such file or directory).");
+    assertSentence(
+        CommandRun.of("attribute", "--model", directory + "/.", "--input", input.toString()),
+        1,
+        "whence: "
+            + directory
+            + "/./config.json is missing or can not be read: there is no such file or directory");
+  }
+
+  @Test
+  void anOutputThatCanNotBeMadeIsNamedAndTheDiskIsNotBlamed() throws IOException {
+    assumeTrue(Files.isDirectory(PROC), "this system has no /proc");
+    Path corpus = Files.writeString(directory.resolve("c.jsonl"), "{\"text\": \"a b c\"}\n");
+    String output = PROC.resolve("no-such-output").toString();
+    for (String command :
+        List.of(
+            "train tiny-base",
+            "influence factors --model tiny-base --corpus " + corpus,
+            "transfer run --base base-v1 --fine-tuned chat-v1 --target base-v2")) {
+      CommandRun run = CommandRun.of((command + " --output " + output).split(" ", -1));
+      assertThat(run.exit()).isEqualTo(1);
+      assertThat(run.err())
+          .last()
+          .asString()
+          .startsWith("whence: ")
+          .contains(output, "there is no such file or directory")
+          .doesNotContain("disk", "Exception");
+    }
+  }
+
+  private static void assertSentence(CommandRun run, int exit, String sentence) {
+    assertThat(run.err()).containsExactly(sentence);
+    assertThat(run.exit()).isEqualTo(exit);
+  }
+}
