@@ -1,11 +1,11 @@
 package dev.whence.cli;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.producer.Whence;
 import dev.whence.runtime.config.Connection;
 import dev.whence.schemas.AvroSerdes;
 import java.io.IOException;
-import java.io.Reader;
-import java.io.UncheckedIOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -76,13 +76,18 @@ final class ConnectionOptions {
     if (!bootstrapServer.isEmpty()) {
       return bootstrapServer;
     }
-    return named(kafkaConfig, BOOTSTRAP, "--bootstrap-server");
+    return named(
+        properties("--kafka-config", kafkaConfig), kafkaConfig, BOOTSTRAP, "--bootstrap-server");
   }
 
   private String registryUrl() {
     return withoutUserInfo(
         schemaRegistry.isEmpty()
-            ? named(registryConfig, REGISTRY, "--schema-registry")
+            ? named(
+                properties("--registry-config", registryConfig),
+                registryConfig,
+                REGISTRY,
+                "--schema-registry")
             : schemaRegistry);
   }
 
@@ -98,8 +103,9 @@ final class ConnectionOptions {
     return registryUrls;
   }
 
-  private static String named(Optional<Path> file, String key, String option) {
-    String value = properties(file).get(key);
+  private static String named(
+      Map<String, String> properties, Optional<Path> file, String key, String option) {
+    String value = properties.get(key);
     if (value == null || value.isBlank()) {
       throw new UsageException(
           option + " is missing" + file.map(f -> ", and " + f + " has no " + key).orElse(""));
@@ -108,11 +114,11 @@ final class ConnectionOptions {
   }
 
   private Map<String, String> kafka() {
-    return without(BOOTSTRAP, properties(kafkaConfig));
+    return without(BOOTSTRAP, properties("--kafka-config", kafkaConfig));
   }
 
   private Map<String, String> registry() {
-    return without(REGISTRY, properties(registryConfig));
+    return without(REGISTRY, properties("--registry-config", registryConfig));
   }
 
   private static Map<String, String> without(String key, Map<String, String> properties) {
@@ -120,14 +126,18 @@ final class ConnectionOptions {
     return properties;
   }
 
-  private static Map<String, String> properties(Optional<Path> file) {
+  /** As Kafka's own tools read such files: in ISO 8859-1, with escapes for all else. */
+  private static Map<String, String> properties(String option, Optional<Path> file) {
     Map<String, String> values = new TreeMap<>();
     if (file.isPresent()) {
+      InputFile.checkStream(option, file.get());
       Properties read = new Properties();
-      try (Reader reader = Files.newBufferedReader(file.get())) {
-        read.load(reader);
+      try (InputStream in = Files.newInputStream(file.get())) {
+        read.load(in);
       } catch (IOException e) {
-        throw new UncheckedIOException(e);
+        throw InputFile.unreadable(option, file.get(), FileProblem.of(e, file.get()));
+      } catch (IllegalArgumentException e) { // a backslash and u without four digits
+        throw InputFile.unreadable(option, file.get(), String.valueOf(e.getMessage()));
       }
       read.stringPropertyNames().forEach(name -> values.put(name, read.getProperty(name)));
     }

@@ -3,6 +3,7 @@ package dev.whence.cli;
 import dev.whence.conversation.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
@@ -33,6 +34,9 @@ final class Failure {
     }
     if (cause instanceof FileSystemException file && file.getFile() != null) {
       return "'" + file.getFile() + "' can not be used: " + FileProblem.words(file);
+    }
+    if (cause instanceof CharacterCodingException) {
+      return "a text file is not in UTF-8";
     }
     return message == null || message.isBlank() ? cause.getClass().getSimpleName() : message;
   }

@@ -36,6 +36,11 @@ final class InputFile {
     checkReadable(option, file);
   }
 
+  /** A file that is there and can not be read nevertheless. */
+  static UsageException unreadable(String option, Path file, String why) {
+    return new UsageException(option + " '" + file + "' can not be read: " + why);
+  }
+
   private static void checkReadable(String option, Path file) {
     if (!Files.isReadable(file)) {
       throw new UsageException(option + " '" + file + "' may not be read");

@@ -2,13 +2,13 @@ package dev.whence.cli;
 
 import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.attribution.remote.RemoteScorer;
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.ModelText;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -125,10 +125,11 @@ final class ModelOptions {
   private Optional<String> template() {
     return chatTemplate.map(
         file -> {
+          InputFile.checkStream("--chat-template", file);
           try {
             return Files.readString(file);
           } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw InputFile.unreadable("--chat-template", file, FileProblem.of(e, file));
           }
         });
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,6 +17,54 @@ class FileErrorsTest {
   private static final Path PROC = Path.of("/proc");
 
   @TempDir private Path directory;
+
+  @Test
+  void aChatTemplateThatIsNoTextOrNoFileIsNamed() throws IOException {
+    Path input = Files.writeString(directory.resolve("in.jsonl"), "{}\n");
+    Path latin = latin("latin.jinja", "{# caf\u00e9 #}");
+    assertSentence(
+        CommandRun.of(
+            "attribute",
+            "--model",
+            "m",
+            "--input",
+            input.toString(),
+            "--chat-template",
+            latin + ""),
+        2,
+        "whence: --chat-template '" + latin + "' can not be read: it is not text in UTF-8");
+    assertSentence(
+        CommandRun.of(
+            "attribute",
+            "--model",
+            "m",
+            "--input",
+            input.toString(),
+            "--chat-template",
+            directory.toString()),
+        2,
+        "whence: --chat-template '" + directory + "' is not a file");
+  }
+
+  @Test
+  void propertiesAreReadAsKafkasOwnToolsReadThem() throws IOException {
+    Path latin =
+        latin("latin.properties", "bootstrap.servers=caf\u00e9 1\nsasl.mechanism=caf\\u00e9\n");
+    assertThat(topics(latin).err())
+        .singleElement()
+        .asString()
+        .startsWith("whence: ")
+        .contains("bootstrap.servers: caf\u00e9 1");
+
+    Path escape = latin("escape.properties", "a=\\u00e\n");
+    assertThat(topics(escape).exit()).isEqualTo(2);
+    assertThat(topics(escape).err())
+        .singleElement()
+        .asString()
+        .startsWith("whence: --kafka-config '" + escape + "' can not be read: ");
+    Path missing = directory.resolve("missing.properties");
+    assertSentence(topics(missing), 2, "whence: --kafka-config '" + missing + "' is not a file");
+  }
 
   @Test
   void brokersThatCanNotBeAreNamed() {
@@ -61,6 +110,15 @@ class FileErrorsTest {
           .contains(output, "there is no such file or directory")
           .doesNotContain("disk", "Exception");
     }
+  }
+
+  private CommandRun topics(Path kafkaConfig) {
+    return CommandRun.of(
+        "topics", "--kafka-config", kafkaConfig.toString(), "--schema-registry", "http://r");
+  }
+
+  private Path latin(String name, String text) throws IOException {
+    return Files.write(directory.resolve(name), text.getBytes(StandardCharsets.ISO_8859_1));
   }
 
   private static void assertSentence(CommandRun run, int exit, String sentence) {
