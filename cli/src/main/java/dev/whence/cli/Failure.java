@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.conversation.FileProblem;
+import dev.whence.runtime.config.ConfigException;
 import dev.whence.transfer.TransferException;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
@@ -13,11 +14,15 @@ import java.util.List;
 final class Failure {
   private Failure() {}
 
-  /** Of a transfer everything that is wrong, a sentence each; of all else the one sentence. */
+  /**
+   * Of a transfer or a configuration everything that is wrong, a sentence each; of all else the one
+   * sentence.
+   */
   static List<String> sentences(Throwable problem) {
-    return problem instanceof TransferException refused && !refused.reasons().isEmpty()
-        ? refused.reasons()
-        : List.of(sentence(problem));
+    if (problem instanceof TransferException refused && !refused.reasons().isEmpty()) {
+      return refused.reasons();
+    }
+    return problem instanceof ConfigException wrong ? wrong.problems() : List.of(sentence(problem));
   }
 
   static String sentence(Throwable problem) {
