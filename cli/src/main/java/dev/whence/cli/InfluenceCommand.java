@@ -171,7 +171,7 @@ final class InfluenceCommand implements Runnable {
     @Override
     public Integer call() throws Exception {
       InputFile.check("--corpus", corpus);
-      LayerSelection selection = new LayerSelection(layers);
+      LayerSelection selection = usage(() -> new LayerSelection(layers));
       FactorsJob.Options options =
           usage(
               () ->

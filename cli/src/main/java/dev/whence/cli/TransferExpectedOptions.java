@@ -62,6 +62,7 @@ final class TransferExpectedOptions {
     target.ifPresent(model -> models.add(Role.TARGET, model));
     Map<String, String> named = TransferModels.named(policies, renamed);
     var unused = models.policies(named); // only whether they are any
-    return new Expectation(models.orRefuse().found(), lambdas, named);
+    List<Double> factors = models.lambdas(lambdas);
+    return new Expectation(models.orRefuse().found(), factors, named);
   }
 }

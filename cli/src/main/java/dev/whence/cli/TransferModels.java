@@ -52,6 +52,17 @@ final class TransferModels {
     }
   }
 
+  /** The factors, noted where one is no finite number. */
+  List<Double> lambdas(List<Double> lambdas) {
+    for (double lambda : lambdas) {
+      if (!Double.isFinite(lambda)) {
+        wrongUsage = true;
+        problems.add("--lambda is " + lambda + ", but must be a finite number");
+      }
+    }
+    return lambdas;
+  }
+
   boolean good() {
     return problems.isEmpty();
   }

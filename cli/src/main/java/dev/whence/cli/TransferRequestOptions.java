@@ -59,12 +59,13 @@ final class TransferRequestOptions {
             .add(Role.FINE_TUNED, fineTuned)
             .add(Role.TARGET, target);
     Policies decided = models.policies(TransferModels.named(policies, renamed));
+    List<Double> factors = models.lambdas(lambdas);
     TransferRequest request =
         new TransferRequest(
             TransferRequest.Input.of(models.of(Role.BASE)),
             TransferRequest.Input.of(models.of(Role.FINE_TUNED)),
             TransferRequest.Input.of(models.of(Role.TARGET)),
-            lambdas,
+            factors,
             decided);
     if (!models.good()) {
       throw models.refusal(

@@ -146,6 +146,9 @@ class UsageTest {
     "bench exact --model README.md --input README.md --line -1, line",
     "bench stream --rate NaN, perSecond may not be negative",
     "bench stream --responses 0, responses",
+    "influence factors --model m --corpus README.md --output o --layers (, 'selection \"(\"'",
+    "transfer plan --base a --fine-tuned b --target c --output o --lambda NaN, --lambda is NaN",
+    "transfer verify --output o --lambda Infinity, --lambda is Infinity",
   })
   void wrongUsageIsOneSentenceAndEndsWithTwo(String arguments, String sentence) {
     CommandRun run = CommandRun.of(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));

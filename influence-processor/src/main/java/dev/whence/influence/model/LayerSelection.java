@@ -17,6 +17,13 @@ public record LayerSelection(String text) {
   public static final LayerSelection ALL = new LayerSelection("all");
 
   /**
+   * @throws InfluenceException if the text is no regular expression
+   */
+  public LayerSelection {
+    var unused = pattern(text);
+  }
+
+  /**
    * The layers of a model.
    *
    * @throws InfluenceException if there is none
@@ -29,7 +36,7 @@ public record LayerSelection(String text) {
           case "mlp" -> all.stream().filter(LinearLayer::isMlp).toList();
           case "attention" -> all.stream().filter(layer -> !layer.isMlp()).toList();
           default -> {
-            Pattern pattern = pattern();
+            Pattern pattern = pattern(text);
             yield all.stream().filter(layer -> pattern.matcher(layer.name()).find()).toList();
           }
         };
@@ -44,7 +51,7 @@ public record LayerSelection(String text) {
     return chosen;
   }
 
-  private Pattern pattern() {
+  private static Pattern pattern(String text) {
     try {
       return Pattern.compile(text);
     } catch (PatternSyntaxException e) {
