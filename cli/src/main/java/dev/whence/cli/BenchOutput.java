@@ -1,9 +1,11 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.Report;
+import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -42,10 +44,25 @@ final class BenchOutput {
     } catch (IllegalArgumentException | InfluenceException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
     }
+    report.ifPresent(BenchOutput::prepare);
     NativeEnd.prepare();
-    R report = bench.run(checked, progress(spec));
-    write(spec, report);
-    return report;
+    R figures = bench.run(checked, progress(spec));
+    write(spec, figures);
+    return figures;
+  }
+
+  /** Before anything is measured: figures that can not be written would be lost. */
+  private static void prepare(Path file) {
+    Path directory = file.toAbsolutePath().normalize().getParent();
+    if (directory != null) {
+      try {
+        Files.createDirectories(directory);
+      } catch (IOException e) {
+        throw new UsageException(
+            "--report '" + file + "' can not be written: " + FileProblem.of(e, file));
+      }
+    }
+    GatedRun.checkWritable(file);
   }
 
   private Consumer<String> progress(CommandSpec spec) {

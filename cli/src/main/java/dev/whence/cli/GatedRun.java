@@ -98,7 +98,7 @@ record GatedRun(
     Path parent = Objects.requireNonNull(file.toAbsolutePath().normalize().getParent());
     boolean writable =
         Files.exists(file)
-            ? Files.isRegularFile(file) && Files.isWritable(file)
+            ? !Files.isDirectory(file) && Files.isWritable(file)
             : Files.isDirectory(parent) && Files.isWritable(parent);
     if (!writable) {
       throw new UsageException(

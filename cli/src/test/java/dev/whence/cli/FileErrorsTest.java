@@ -112,6 +112,27 @@ class FileErrorsTest {
     }
   }
 
+  @Test
+  void aReportThatCanNotBeWrittenIsRefusedBeforeAnythingIsMeasured() throws IOException {
+    Path file = Files.writeString(directory.resolve("file"), "");
+    CommandRun run =
+        CommandRun.of(
+            "bench",
+            "exact",
+            "--model",
+            "README.md",
+            "--input",
+            "README.md",
+            "--report",
+            file.resolve("r.md").toString());
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.err())
+        .singleElement()
+        .asString()
+        .startsWith("whence: --report '" + file.resolve("r.md") + "' can not be written: ");
+  }
+
   private CommandRun topics(Path kafkaConfig) {
     return CommandRun.of(
         "topics", "--kafka-config", kafkaConfig.toString(), "--schema-registry", "http://r");

@@ -1,5 +1,6 @@
 package dev.whence.quickstart;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.ScorerDescription;
@@ -101,7 +102,7 @@ public final class Quickstart {
               .withDtype(EngineOptions.Dtype.of(options.dtype()))
               .withDevice(options.device());
     } catch (IllegalArgumentException e) {
-      errors.println(e.getMessage());
+      errors.println("whence: " + e.getMessage());
       return WRONG_USAGE;
     }
     try (StopSignal stop = StopSignal.install();
@@ -126,7 +127,7 @@ public final class Quickstart {
       return FAILED;
     } catch (Exception e) {
       view.close();
-      errors.println(sentence(e));
+      errors.println("whence: " + sentence(e));
       return FAILED;
     }
   }
@@ -161,7 +162,7 @@ public final class Quickstart {
     } else if (problem instanceof FileAlreadyExistsException) {
       what = "is a file where a directory is needed";
     } else {
-      what = "can not be used (" + problem.getClass().getSimpleName() + ")";
+      what = "can not be used (" + FileProblem.words(problem) + ")";
     }
     return "'" + problem.getFile() + "' " + what + "; another place is named by --data-dir.";
   }

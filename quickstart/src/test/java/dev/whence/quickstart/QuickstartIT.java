@@ -119,7 +119,7 @@ class QuickstartIT {
 
     assertThat(run(options(Optional.of(model), Optional.of(input), 1))).isEqualTo(1);
 
-    assertThat(errors().strip()).isEqualTo("the input holds no response that can be read");
+    assertThat(errors().strip()).isEqualTo("whence: the input holds no response that can be read");
   }
 
   @Test
@@ -142,7 +142,7 @@ class QuickstartIT {
 
     assertThat(run(options(Optional.of(missing), Optional.empty(), 1))).isEqualTo(1);
 
-    assertThat(errors().strip()).isEqualTo(missing + " does not exist");
+    assertThat(errors().strip()).isEqualTo("whence: " + missing + " does not exist");
   }
 
   @Test
