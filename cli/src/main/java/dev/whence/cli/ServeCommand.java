@@ -23,7 +23,8 @@ import picocli.CommandLine.Spec;
     subcommands = {
       ServeCommand.Attribution.class,
       ServeCommand.Influence.class,
-      ServeCommand.Transfer.class
+      ServeCommand.Transfer.class,
+      ServeCommand.Monitor.class
     })
 final class ServeCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -106,6 +107,25 @@ final class ServeCommand implements Runnable {
     @Override
     public Integer call() {
       return TransferProcessor.run(settings.load(), System.getenv());
+    }
+  }
+
+  /** A name that is kept: there is no such processor yet. */
+  @Command(
+      name = "monitor",
+      description = "Not part of this version.",
+      hidden = true,
+      mixinStandardHelpOptions = true)
+  static final class Monitor implements Callable<Integer> {
+    @SuppressWarnings("unused") // takes the options that the others have
+    @Mixin
+    private ProcessorSettings settings = new ProcessorSettings();
+
+    @Override
+    public Integer call() {
+      throw new UsageException(
+          "serve monitor is not part of this version; serve attribution, influence and transfer"
+              + " are, and each shows its metrics at /metrics");
     }
   }
 }

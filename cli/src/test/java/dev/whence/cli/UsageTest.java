@@ -149,6 +149,8 @@ class UsageTest {
     "influence factors --model m --corpus README.md --output o --layers (, 'selection \"(\"'",
     "transfer plan --base a --fine-tuned b --target c --output o --lambda NaN, --lambda is NaN",
     "transfer verify --output o --lambda Infinity, --lambda is Infinity",
+    "serve monitor, serve monitor is not part of this version",
+    "serve monitor --config README.md, serve monitor is not part of this version",
   })
   void wrongUsageIsOneSentenceAndEndsWithTwo(String arguments, String sentence) {
     CommandRun run = CommandRun.of(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
