@@ -74,9 +74,12 @@ public final class EngineException extends RuntimeException {
     return deviceLost;
   }
 
-  /** Whether the device's memory did not suffice, which others that use it may have a part in. */
+  /**
+   * Whether the device's memory did not suffice, here or in what caused this; others that use it
+   * may have a part in that.
+   */
   public boolean isOutOfMemory() {
-    return outOfMemory;
+    return outOfMemory || (getCause() instanceof EngineException cause && cause.isOutOfMemory());
   }
 
   /** Everything that is wrong, each a sentence without its full stop. */

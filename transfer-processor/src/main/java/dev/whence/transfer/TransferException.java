@@ -111,6 +111,19 @@ public final class TransferException extends RuntimeException {
     return false;
   }
 
+  /**
+   * Whether the engine or the process's memory is what failed: that may pass, or may be so whenever
+   * the same is tried.
+   */
+  public static boolean isOfEngine(Throwable thrown) {
+    for (@Nullable Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof EngineException || cause instanceof OutOfMemoryError) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   private static String sentence(List<String> reasons) {
     String shown = String.join("; ", reasons.subList(0, Math.min(SHOWN, reasons.size())));
     return reasons.size() <= SHOWN ? shown : shown + "; and " + (reasons.size() - SHOWN) + " more";

@@ -264,7 +264,12 @@ public final class AttributionProcessor implements AutoCloseable {
           new Escalations(
               writer,
               topics.escalations().name(),
-              () -> clients.largestMessageBytes(topics.escalations().name()),
+              // No larger than the target reads, where the topic takes more than its catalogue
+              // says.
+              () ->
+                  Math.min(
+                      clients.largestMessageBytes(topics.escalations().name()),
+                      topics.escalations().maxMessageBytes()),
               () -> clients.partitions(topics.escalations().name())),
           () -> agreements.ifPresent(AgreementLog::await),
           config.largestRecordBytes());

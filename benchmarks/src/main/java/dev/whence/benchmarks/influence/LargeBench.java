@@ -90,7 +90,7 @@ public final class LargeBench {
    *
    * @param directory for the model, its factors and their corpus, all removed in the end
    * @param layers whose factors are computed
-   * @param documents of the sample world that the factors see, at least 1
+   * @param documents of the sample world that the factors see, at most; at least 1
    * @param promptTokens of the query
    * @param responseTokens of the query
    */
@@ -118,22 +118,26 @@ public final class LargeBench {
    * @throws IOException if the model can not be written: it takes two bytes a parameter
    */
   public static LargeReport run(Options options, Consumer<String> progress) throws IOException {
-    Path work = options.directory().resolve("large");
+    Path work = Files.createTempDirectory(Files.createDirectories(options.directory()), "large");
     try {
-      Path model = work.resolve("model");
-      Files.createDirectories(model);
+      Path model = Files.createDirectory(work.resolve("model"));
       progress.accept("writing a random " + options.shape().name());
       write(model, options.shape());
       Path corpus = work.resolve("corpus.jsonl");
-      corpus(corpus, options.documents());
-      return measure(options, model, corpus, work.resolve("factors"), progress);
+      int documents = corpus(corpus, options.documents());
+      return measure(options, model, corpus, documents, work.resolve("factors"), progress);
     } finally {
       remove(work);
     }
   }
 
   private static LargeReport measure(
-      Options options, Path directory, Path corpus, Path factors, Consumer<String> progress) {
+      Options options,
+      Path directory,
+      Path corpus,
+      int documents,
+      Path factors,
+      Consumer<String> progress) {
     String started = Instant.now().toString();
     Steps steps = new Steps(progress);
     steps.begin("load");
@@ -170,7 +174,7 @@ public final class LargeBench {
             options.shape().name(),
             parameters(model.config()),
             model.layers(),
-            options.documents(),
+            documents,
             (int) read.stage().tokens(),
             options.promptTokens(),
             options.responseTokens(),
@@ -219,18 +223,18 @@ public final class LargeBench {
         model.resolve("model.safetensors"), ElementType.BF16, tensors, Map.of());
   }
 
-  private static void corpus(Path file, int documents) throws IOException {
+  /** Returns how many there are. */
+  private static int corpus(Path file, int most) throws IOException {
     Path all = file.resolveSibling("documents.jsonl");
     new RecipeTexts(Recipes.named(TOKENIZER_OF).orElseThrow()).writeDocuments(all);
     try (Stream<String> lines = Files.lines(all)) {
-      Files.write(file, lines.limit(documents).toList());
+      List<String> documents = lines.limit(most).toList();
+      Files.write(file, documents);
+      return documents.size();
     }
   }
 
   private static void remove(Path directory) {
-    if (!Files.exists(directory)) {
-      return;
-    }
     try (Stream<Path> files = Files.walk(directory)) {
       for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
         Files.delete(file);
@@ -240,7 +244,7 @@ public final class LargeBench {
     }
   }
 
-  /** Takes times, of a job's passes too. */
+  /** Takes times. */
   private static final class Steps implements FactorsJob.Listener {
     final List<LargeReport.Step> done = new ArrayList<>();
     private final Consumer<String> progress;

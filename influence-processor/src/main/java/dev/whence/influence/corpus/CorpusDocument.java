@@ -75,7 +75,7 @@ public record CorpusDocument(Reference reference, String id, String excerpt, Pie
       what =
           "one of "
               + together.size()
-              + " documents that were run together, of which that at line "
+              + " documents, of which that at line "
               + line
               + " of the corpus is the longest (";
     }
@@ -85,8 +85,10 @@ public record CorpusDocument(Reference reference, String id, String excerpt, Pie
             + longest.longestPiece()
             + " tokens at once): "
             + failure.getMessage()
-            + " Memory grows with the square of the tokens: split that document into several lines,"
-            + " or take it out of the corpus.",
+            + (failure.isOutOfMemory()
+                ? " Memory grows with the square of the tokens: split that document into several"
+                    + " lines, or take it out of the corpus."
+                : ""),
         failure);
   }
 

@@ -55,12 +55,19 @@ class CorpusPassTest {
 
   @Test
   void theLongestOfTheDocumentsThatTheModelFailedOnIsNamed() throws Exception {
-    CorpusPass pass = failing(new EngineException(Kind.RECORD, "The device ran out of memory."));
+    CorpusPass pass =
+        failing(
+            EngineException.outOfMemory(
+                "The device ran out of memory.", new IllegalStateException()));
     assertThatThrownBy(pass::finish)
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("that at line 4 of the corpus is the longest (900 tokens at once)")
         .hasMessageContaining("The device ran out of memory. ")
         .hasMessageContaining("split that document into several lines");
+    assertThatThrownBy(failing(new EngineException(Kind.RECORD, "Not finite."))::finish)
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("that at line 4 of the corpus is the longest")
+        .hasMessageEndingWith("Not finite.");
   }
 
   @Test

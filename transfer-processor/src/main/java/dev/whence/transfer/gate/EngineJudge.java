@@ -93,11 +93,7 @@ public final class EngineJudge implements Judge {
     if (e.isDeviceLost()) {
       return new TransferException(why, EnvironmentException.ofProcess(why, e));
     }
-    return new TransferException(
-        why,
-        e.kind() == EngineException.Kind.ENVIRONMENT || e.isOutOfMemory()
-            ? new EnvironmentException(why, e)
-            : e);
+    return new TransferException(why, e.isOutOfMemory() ? new EnvironmentException(why, e) : e);
   }
 
   private static Scored conversation(LocalScorer scorer, Conversation conversation) {

@@ -177,9 +177,6 @@ public final class GatedTransfer {
     try {
       report = gates.measure(request, losses, candidate, scratch(candidate));
     } catch (TransferException e) {
-      if (TransferException.isOfEnvironment(e)) {
-        throw e; // nothing needs to be said: it is waited for
-      }
       if (e.mayPass()) {
         throw TransferException.passing(
             e.getMessage()

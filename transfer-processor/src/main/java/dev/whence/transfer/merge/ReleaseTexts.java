@@ -247,8 +247,10 @@ final class ReleaseTexts {
                               + key
                               + ": '"
                               + SafetensorsFile.printable(content)
-                              + "' is no token of the result; append the fine-tuned model's added"
-                              + " tokens, or choose template target"));
+                              + "' is no token of the result; choose template target"
+                              + (alignment.filter(a -> a.couldAppend(content)).isPresent()
+                                  ? ", or append the fine-tuned model's added tokens"
+                                  : "")));
         }
       }
       if (name.equals("tokenizer_config.json") && theyHaveOne) {

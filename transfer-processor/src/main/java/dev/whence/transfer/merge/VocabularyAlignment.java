@@ -117,6 +117,13 @@ record VocabularyAlignment(
     return appended.containsKey(token) || target.row(token).isPresent();
   }
 
+  /** Whether appending would give it to the result: only what the fine-tuning added is appended. */
+  boolean couldAppend(String token) {
+    return fineTuned.row(token).isPresent()
+        && base.row(token).isEmpty()
+        && target.row(token).isEmpty();
+  }
+
   /** The row in the result of an id of the fine-tuned model. */
   Optional<Integer> resultRow(int fineTunedId) {
     return fineTuned

@@ -48,6 +48,9 @@ final class TransferJob implements Runnable {
   private static final Duration FIRST_PAUSE = Duration.ofSeconds(2);
   private static final Duration LONGEST_PAUSE = Duration.ofMinutes(5);
 
+  /** With these pauses some 24 minutes. */
+  private static final int MOST_TRIES = 12;
+
   /** Characters of a reason, each of 3 bytes at most: an event must fit into the topic. */
   static final int LONGEST_REASON = 16 << 10;
 
@@ -55,6 +58,7 @@ final class TransferJob implements Runnable {
   private final String instance;
   private final Voice voice;
   private final Halt halt;
+  private final boolean resumed;
   private final Reports reports;
   private final AtomicLong lastProgress = new AtomicLong(System.nanoTime());
   private final CountDownLatch stopped = new CountDownLatch(1);
@@ -74,15 +78,22 @@ final class TransferJob implements Runnable {
   }
 
   /**
+   * @param resumed whether another process, or another session, has begun it
    * @param halt ends the process where only another one can go on with the transfer
    */
   TransferJob(
-      TransferConfig config, String instance, TransferEvent started, Voice voice, Halt halt) {
+      TransferConfig config,
+      String instance,
+      TransferEvent started,
+      boolean resumed,
+      Voice voice,
+      Halt halt) {
     this.config = config;
     this.instance = instance;
     this.state = started;
     this.voice = voice;
     this.halt = halt;
+    this.resumed = resumed;
     this.reports = new Reports(config.runtime().dataDir().resolve("reports"));
   }
 
@@ -204,11 +215,13 @@ final class TransferJob implements Runnable {
   /**
    * Does something when it can be done. A killed process's lock dies with it, but an instance that
    * lost its partition may still run; and a store that does not answer says nothing of the
-   * transfer, which keeps what it has on disk and waits. So does a device; one that is lost to this
-   * process ends it.
+   * transfer, which keeps what it has on disk and waits. Memory that does not suffice is waited
+   * for, too, but not for ever, since it may never do; a device that is lost to this process ends
+   * it, once: it may be the transfer that does that.
    */
   private <T> T whenPossible(Supplier<T> step) {
     Duration pause = FIRST_PAUSE;
+    int tries = 0;
     while (true) {
       try {
         return step.get();
@@ -219,7 +232,12 @@ final class TransferJob implements Runnable {
         if (!TransferException.isOfEnvironment(e)) {
           throw e;
         }
-        if (TransferException.isOfProcess(e)) {
+        boolean ofProcess = TransferException.isOfProcess(e);
+        if (ofProcess ? resumed : TransferException.isOfEngine(e) && ++tries == MOST_TRIES) {
+          throw TransferException.passing(
+              e.getMessage() + (ofProcess ? "" : " (tried " + tries + " times)"), e);
+        }
+        if (ofProcess) {
           halt.halt(
               "transfer " + state.getTransferId() + ": " + cut(String.valueOf(e.getMessage())));
           throw new StoppedException(); // the next process finds it unfinished

@@ -370,7 +370,7 @@ final class TransferStage implements AutoCloseable {
       job = Optional.empty();
       TransferEvent resumed = unfinished.poll();
       if (resumed != null) {
-        begin(resumed);
+        begin(resumed, /* again= */ true);
         return;
       }
       Optional<ConsumerRecord<byte[], byte[]>> next = received.next();
@@ -418,7 +418,7 @@ final class TransferStage implements AutoCloseable {
                 .setOccurredAt(Instant.now())
                 .build();
         write(started, Optional.empty(), Optional.of(record.offset() + 1));
-        begin(started);
+        begin(started, /* again= */ false);
       } else {
         // The last event of a key is what is true, and that must not be the repeated request.
         if (known.isPresent() && known.get().getState() != TransferState.REQUESTED) {
@@ -436,13 +436,14 @@ final class TransferStage implements AutoCloseable {
           .isEmpty();
     }
 
-    private void begin(TransferEvent started) {
+    private void begin(TransferEvent started, boolean again) {
       CompletableFuture<TransferJob> self = new CompletableFuture<>();
       TransferJob next =
           new TransferJob(
               config,
               instance,
               started,
+              again,
               new TransferJob.Voice() {
                 @Override
                 public void say(TransferEvent event, Optional<ModelRelease> release) {

@@ -54,7 +54,7 @@ class EngineJudgeTest {
   }
 
   @Test
-  void a_device_that_fails_is_of_the_environment_and_a_lost_one_of_the_process() {
+  void short_memory_is_of_the_environment_and_a_lost_device_of_the_process() {
     RuntimeException cause = new IllegalStateException();
     TransferException lost =
         EngineJudge.failure("why", EngineException.deviceLost("CUDA is gone", cause));
@@ -64,13 +64,26 @@ class EngineJudgeTest {
     for (EngineException passing :
         new EngineException[] {
           EngineException.outOfMemory("no memory", cause),
-          new EngineException(EngineException.Kind.ENVIRONMENT, "the forward failed", cause)
+          // as a forward says it that was tried in the smallest parts, and the loading of a model
+          new EngineException(
+              EngineException.Kind.RECORD,
+              "too large",
+              EngineException.outOfMemory("no memory", cause)),
+          new EngineException(
+              EngineException.Kind.ENVIRONMENT,
+              "too large",
+              EngineException.outOfMemory("no memory", cause))
         }) {
       TransferException waited = EngineJudge.failure("why", passing);
       assertThat(waited).hasMessage("why");
       assertThat(TransferException.isOfEnvironment(waited)).isTrue();
       assertThat(TransferException.isOfProcess(waited)).isFalse();
     }
+    TransferException missing =
+        EngineJudge.failure(
+            "why", new EngineException(EngineException.Kind.ENVIRONMENT, "no such device", cause));
+    assertThat(TransferException.isOfEnvironment(missing)).isFalse();
+    assertThat(missing.mayPass()).isTrue();
     TransferException record =
         EngineJudge.failure("why", new EngineException(EngineException.Kind.RECORD, "NaN", cause));
     assertThat(TransferException.isOfEnvironment(record)).isFalse();

@@ -457,7 +457,8 @@ class MergeRunTest {
                     .anySatisfy(
                         reason ->
                             assertThat(reason)
-                                .contains("tokenizer_config.json, eos_token: '<end>' is no token"))
+                                .contains("tokenizer_config.json, eos_token: '<end>' is no token")
+                                .endsWith("or append the fine-tuned model's added tokens"))
                     .anySatisfy(
                         reason ->
                             assertThat(reason)

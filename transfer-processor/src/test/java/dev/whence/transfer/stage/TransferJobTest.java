@@ -105,6 +105,12 @@ class TransferJobTest {
   private List<TransferEvent> run(
       TransferConfig config, TransferEvent started, Runnable inTheMiddle)
       throws InterruptedException {
+    return run(config, started, /* resumed= */ false, inTheMiddle);
+  }
+
+  private List<TransferEvent> run(
+      TransferConfig config, TransferEvent started, boolean resumed, Runnable inTheMiddle)
+      throws InterruptedException {
     List<TransferEvent> said = new ArrayList<>();
     AtomicBoolean isBegun = new AtomicBoolean();
     TransferJob.Voice voice =
@@ -122,7 +128,7 @@ class TransferJobTest {
             }
           }
         };
-    TransferJob job = new TransferJob(config, "test-0", started, voice, halted::add);
+    TransferJob job = new TransferJob(config, "test-0", started, resumed, voice, halted::add);
     Thread.sleep(20); // more than the interval: the first bytes are told of
     job.run();
     return said;
@@ -224,12 +230,24 @@ class TransferJobTest {
             });
     assertThat(run(losing, started(), () -> {})).isEmpty();
     assertThat(halted).singleElement().asString().contains("CUDA is gone");
-    try (var left = Files.walk(directory.resolve("published"))) {
-      assertThat(left.filter(path -> path.endsWith(SafetensorsShards.SINGLE))).hasSize(1);
-    }
+    assertTheCandidateIsLeft();
+
+    // It may be the transfer that loses the device: processes do not halt for it for ever.
+    List<TransferEvent> again = run(losing, started(), /* resumed= */ true, () -> {});
+    assertThat(halted).hasSize(1);
+    assertThat(again.get(again.size() - 1).getState()).isEqualTo(TransferState.FAILED);
+    assertThat(again.get(again.size() - 1).getReason())
+        .contains("CUDA is gone", "the merged model stays in");
+    assertTheCandidateIsLeft();
 
     List<TransferEvent> next = run(passing(), started(), () -> {});
     assertThat(next.get(next.size() - 1).getState()).isEqualTo(TransferState.PUBLISHED);
+  }
+
+  private void assertTheCandidateIsLeft() throws IOException {
+    try (var left = Files.walk(directory.resolve("published"))) {
+      assertThat(left.filter(path -> path.endsWith(SafetensorsShards.SINGLE))).hasSize(1);
+    }
   }
 
   @Test
