@@ -42,7 +42,7 @@ class QuickstartSentenceTest {
     assertThat(code).isEqualTo(1);
     assertThat(errors.toString(StandardCharsets.UTF_8).strip())
         .isEqualTo(
-            "'"
+            "whence: '"
                 + file.toAbsolutePath()
                 + "' is a file where a directory is needed; another place is named by --data-dir.");
   }
