@@ -208,7 +208,7 @@ class ClusterCommandsIT {
     assertThat(keys("dlq.responses")).containsExactlyInAnyOrder("d-0", "d-1");
 
     CommandRun nowhere = run("dlq.", "dlq", "show", "--topic", "no-such");
-    assertThat(nowhere.exit()).isEqualTo(2);
+    assertThat(nowhere.exit()).isEqualTo(1);
     assertThat(nowhere.out()).isEmpty();
     assertThat(nowhere.err()).hasSize(1);
     assertThat(nowhere.err().get(0)).contains("there is no topic dlq.dlq.no-such");
