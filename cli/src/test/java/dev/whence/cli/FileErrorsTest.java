@@ -18,30 +18,27 @@ class FileErrorsTest {
 
   @TempDir private Path directory;
 
+  private static CommandRun withTemplate(Path input, Path template) {
+    return CommandRun.of(
+        "attribute",
+        "--model",
+        "m",
+        "--input",
+        input.toString(),
+        "--chat-template",
+        template.toString());
+  }
+
   @Test
   void aChatTemplateThatIsNoTextOrNoFileIsNamed() throws IOException {
     Path input = Files.writeString(directory.resolve("in.jsonl"), "{}\n");
     Path latin = latin("latin.jinja", "{# caf\u00e9 #}");
     assertSentence(
-        CommandRun.of(
-            "attribute",
-            "--model",
-            "m",
-            "--input",
-            input.toString(),
-            "--chat-template",
-            latin + ""),
+        withTemplate(input, latin),
         2,
         "whence: --chat-template '" + latin + "' can not be read: it is not text in UTF-8");
     assertSentence(
-        CommandRun.of(
-            "attribute",
-            "--model",
-            "m",
-            "--input",
-            input.toString(),
-            "--chat-template",
-            directory.toString()),
+        withTemplate(input, directory),
         2,
         "whence: --chat-template '" + directory + "' is not a file");
   }

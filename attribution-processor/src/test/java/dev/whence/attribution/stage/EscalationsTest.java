@@ -2,8 +2,6 @@ package dev.whence.attribution.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.whence.embedded.EmbeddedRegistry;
-import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Result;
@@ -12,8 +10,6 @@ import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.LlmResponse;
 import dev.whence.schemas.avro.SourceScore;
-import io.confluent.kafka.schemaregistry.avro.AvroSchema;
-import io.confluent.kafka.schemaregistry.client.CachedSchemaRegistryClient;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Collections;
@@ -31,22 +27,18 @@ class EscalationsTest {
 
   @TempDir private Path directory = Path.of("");
 
-  private EmbeddedRegistry registry;
+  private RegisteredValues registered;
   private AvroValues values;
 
   @BeforeEach
   void open() throws Exception {
-    registry = EmbeddedRegistry.open(directory);
-    values = new AvroValues(Connection.of("", registry.url()));
-    try (CachedSchemaRegistryClient client = new CachedSchemaRegistryClient(registry.url(), 1)) {
-      client.register(TOPIC.subject(), new AvroSchema(TOPIC.value().orElseThrow()));
-    }
+    registered = new RegisteredValues(directory, TOPIC);
+    values = registered.values;
   }
 
   @AfterEach
   void close() throws Exception {
-    values.close();
-    registry.close();
+    registered.close();
   }
 
   private Optional<Result> escalation(int largestMessageBytes, int sources) {

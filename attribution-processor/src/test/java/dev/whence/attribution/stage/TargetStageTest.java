@@ -16,9 +16,7 @@ import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
-import dev.whence.embedded.EmbeddedRegistry;
 import dev.whence.engine.Scorer;
-import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
@@ -31,8 +29,6 @@ import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.Escalation;
-import io.confluent.kafka.schemaregistry.avro.AvroSchema;
-import io.confluent.kafka.schemaregistry.client.CachedSchemaRegistryClient;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -59,24 +55,19 @@ class TargetStageTest {
 
   @TempDir private Path directory = Path.of("");
 
-  private EmbeddedRegistry registry;
+  private RegisteredValues registered;
   private AvroValues values;
 
   @BeforeEach
   void open() throws Exception {
-    registry = EmbeddedRegistry.open(directory.resolve("registry"));
-    values = new AvroValues(Connection.of("", registry.url()));
-    try (CachedSchemaRegistryClient client = new CachedSchemaRegistryClient(registry.url(), 10)) {
-      for (Topic topic : List.of(ESCALATIONS, ATTRIBUTIONS, AGREEMENTS)) {
-        client.register(topic.subject(), new AvroSchema(topic.value().orElseThrow()));
-      }
-    }
+    registered =
+        new RegisteredValues(directory.resolve("registry"), ESCALATIONS, ATTRIBUTIONS, AGREEMENTS);
+    values = registered.values;
   }
 
   @AfterEach
   void close() throws Exception {
-    values.close();
-    registry.close();
+    registered.close();
   }
 
   private static Scorer toy(int window) {

@@ -20,6 +20,8 @@ import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.influence.query.ResponseGradient;
 import dev.whence.samples.BundledModels;
+import dev.whence.samples.recipes.Architecture;
+import dev.whence.samples.recipes.Architecture.Family;
 import dev.whence.samples.recipes.RecipeTexts;
 import dev.whence.samples.recipes.Recipes;
 import java.io.IOException;
@@ -49,39 +51,17 @@ public final class LargeBench {
 
   private LargeBench() {}
 
-  /**
-   * A GPT-NeoX.
-   *
-   * @param hidden width of the residual stream
-   * @param inner width of the MLP
-   */
-  public record Shape(
-      String name, int hidden, int layers, int heads, int inner, int vocabulary, int positions) {
+  /** A GPT-NeoX that rotates a quarter of each head. */
+  public record Shape(String name, Architecture architecture) {
     /** As databricks/dolly-v2-3b: 2.8 B parameters. */
     public static final Shape DOLLY_V2_3B =
-        new Shape("dolly-v2-3b", 2560, 32, 32, 10_240, 50_280, 2048);
+        new Shape(
+            "dolly-v2-3b",
+            new Architecture(Family.GPT_NEOX, 50_280, 2560, 32, 32, 80, 10_240, 2048));
 
-    private String config() {
-      ObjectNode config = JsonMapper.builder().build().createObjectNode();
-      config.putArray("architectures").add("GPTNeoXForCausalLM");
-      return config
-          .put("model_type", "gpt_neox")
-          .put("hidden_size", hidden)
-          .put("num_hidden_layers", layers)
-          .put("num_attention_heads", heads)
-          .put("intermediate_size", inner)
-          .put("vocab_size", vocabulary)
-          .put("max_position_embeddings", positions)
-          .put("rotary_pct", 0.25)
-          .put("rotary_emb_base", 10_000)
-          .put("layer_norm_eps", 1e-5)
-          .put("use_parallel_residual", true)
-          .put("hidden_act", "gelu")
-          .put("attention_bias", true)
-          .put("tie_word_embeddings", false)
-          .put("bos_token_id", 0)
-          .put("eos_token_id", 0)
-          .toPrettyString();
+    private String config() throws IOException {
+      ObjectNode config = (ObjectNode) JsonMapper.builder().build().readTree(architecture.config());
+      return config.put("rotary_pct", 0.25).toPrettyString();
     }
   }
 
@@ -105,9 +85,9 @@ public final class LargeBench {
       if (documents < 1 || promptTokens < 1 || responseTokens < 1) {
         throw new IllegalArgumentException("documents, prompt and response have at least one each");
       }
-      if (promptTokens + responseTokens > shape.positions()) {
+      if (promptTokens + responseTokens > shape.architecture().positions()) {
         throw new IllegalArgumentException(
-            shape.name() + " reads " + shape.positions() + " tokens at most");
+            shape.name() + " reads " + shape.architecture().positions() + " tokens at most");
       }
     }
   }
@@ -195,7 +175,8 @@ public final class LargeBench {
     Random random = new Random(1);
     float[] lossWeights = new float[tokens];
     Arrays.fill(lossWeights, options.promptTokens(), tokens, 1);
-    return new Example(random.ints(tokens, 0, options.shape().vocabulary()).toArray(), lossWeights);
+    return new Example(
+        random.ints(tokens, 0, options.shape().architecture().vocabulary()).toArray(), lossWeights);
   }
 
   private static void write(Path model, Shape shape) throws IOException {
@@ -208,9 +189,9 @@ public final class LargeBench {
         }
       }
     }
-    Files.writeString(model.resolve("config.json"), shape.config());
-    ModelConfig config = ModelConfig.parse(shape.config(), shape.name());
-    RandomWeights weights = new RandomWeights(config);
+    String config = shape.config();
+    Files.writeString(model.resolve("config.json"), config);
+    RandomWeights weights = new RandomWeights(ModelConfig.parse(config, shape.name()));
     List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
     weights
         .tensors()

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.model.LayerSelection;
+import dev.whence.samples.recipes.Architecture;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -15,7 +16,8 @@ import org.junit.jupiter.api.io.TempDir;
 class LargeBenchTest {
   /** Rotates a quarter of each head, as dolly does; more tokens than the lent tokenizer has. */
   private static final LargeBench.Shape SMALL =
-      new LargeBench.Shape("small", 64, 3, 4, 96, 5000, 256);
+      new LargeBench.Shape(
+          "small", new Architecture(Architecture.Family.GPT_NEOX, 5000, 64, 3, 4, 16, 96, 256));
 
   @TempDir private Path directory;
 

@@ -3,6 +3,7 @@ package dev.whence.runtime.kafka;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.TopicSizes;
 import dev.whence.schemas.ClientTrouble;
 import java.time.Duration;
 import java.util.HashMap;
@@ -12,7 +13,6 @@ import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ForwardingAdmin;
@@ -24,9 +24,6 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.KafkaFuture;
-import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -166,39 +163,15 @@ public final class Clients {
    * @throws EnvironmentException if the brokers can not say
    */
   public int partitions(String topic) {
-    return lookUp(
-        topic,
-        admin ->
-            admin
-                .describeTopics(List.of(topic))
-                .allTopicNames()
-                .thenApply(all -> Objects.requireNonNull(all.get(topic)).partitions().size()));
-  }
-
-  /**
-   * How large a batch of records of a topic may be, in bytes: its max.message.bytes.
-   *
-   * @throws EnvironmentException if the brokers can not say
-   */
-  public int largestMessageBytes(String topic) {
-    ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-    return lookUp(
-        topic,
-        admin ->
-            admin
-                .describeConfigs(List.of(resource))
-                .all()
-                .thenApply(
-                    all ->
-                        Integer.parseInt(
-                            Objects.requireNonNull(all.get(resource))
-                                .get(TopicConfig.MAX_MESSAGE_BYTES_CONFIG)
-                                .value())));
-  }
-
-  private <T> T lookUp(String topic, Function<Admin, KafkaFuture<T>> question) {
     try (Admin admin = admin()) {
-      return question.apply(admin).get(LOOK_UP.toSeconds(), TimeUnit.SECONDS);
+      return Objects.requireNonNull(
+              admin
+                  .describeTopics(List.of(topic))
+                  .allTopicNames()
+                  .get(LOOK_UP.toSeconds(), TimeUnit.SECONDS)
+                  .get(topic))
+          .partitions()
+          .size();
     } catch (ExecutionException | TimeoutException e) {
       throw new EnvironmentException(
           "topic "
@@ -209,6 +182,17 @@ public final class Clients {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new EnvironmentException("interrupted", e);
+    }
+  }
+
+  /**
+   * How large a batch of records of a topic may be, in bytes: its max.message.bytes.
+   *
+   * @throws EnvironmentException if the brokers can not say
+   */
+  public int largestMessageBytes(String topic) {
+    try (Admin admin = admin()) {
+      return Objects.requireNonNull(TopicSizes.largest(admin, List.of(topic)).get(topic));
     }
   }
 

@@ -13,17 +13,22 @@ import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
 /** Asks the broker how large a record of each topic may be, and so whether the topics are there. */
-final class TopicSizes {
+public final class TopicSizes {
   private static final int SECONDS = 15;
 
   private TopicSizes() {}
 
+  static RecordSizes read(Admin admin, Collection<String> topics) {
+    return new RecordSizes(largest(admin, topics));
+  }
+
   /**
    * Reads max.message.bytes.
    *
+   * @return bytes of the largest batch of records, by topic
    * @throws EnvironmentException if the broker does not answer or a topic is missing
    */
-  static RecordSizes read(Admin admin, Collection<String> topics) {
+  public static Map<String, Integer> largest(Admin admin, Collection<String> topics) {
     List<ConfigResource> resources =
         topics.stream().map(topic -> new ConfigResource(ConfigResource.Type.TOPIC, topic)).toList();
     Map<String, Integer> sizes = new HashMap<>();
@@ -53,6 +58,6 @@ final class TopicSizes {
         throw new EnvironmentException("interrupted", e);
       }
     }
-    return new RecordSizes(sizes);
+    return sizes;
   }
 }

@@ -34,7 +34,7 @@ public record Architecture(
   }
 
   /** The config.json that Hugging Face's library writes for such a model, less its defaults. */
-  String config() {
+  public String config() {
     ObjectNode config = JsonMapper.builder().build().createObjectNode();
     switch (family) {
       case QWEN3 -> {
