@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param endTokenScored whether the end token was scored
  * @param logLikelihood L(C)
  * @param logLikelihoodWithoutContext L(no attributable context)
- * @param noiseFloor |tau| below this is numerical noise for this scorer's dtype, nats
+ * @param noiseFloor |tau| below this is numerical noise for the dtype of who scored, the larger one
+ *     where two did, nats
  * @param reasoning what a reasoning model thought before it answered, scored apart; the answer's
  *     numbers are given it and hold nothing of it. Empty if the prompt has none
  * @param sources in order of the prompt

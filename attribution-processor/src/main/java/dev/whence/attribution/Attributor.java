@@ -138,6 +138,7 @@ public final class Attributor {
     try {
       TaskReader.ReadTask read = reader.read(conversation);
       AttributionMethod wanted = method;
+      NoiseFloor ofOthers = noise;
       ScoringTask task = read.task();
       requireMatrix(task);
       // Earlier scores are of the whole prompt, or lack other sources than this reading does.
@@ -145,6 +146,7 @@ public final class Attributor {
           read.fitted().isPresent() ? Optional.empty() : earlier.flatMap(scores -> scores.of(task));
       if (given.isPresent()) {
         read = read.with(given.get());
+        ofOthers = earlier.flatMap(EarlierScores::noise).orElse(noise);
         wanted = new ProxyPruning(options.method().exactTop());
       } else {
         if (earlier.isPresent()) {
@@ -152,6 +154,7 @@ public final class Attributor {
         }
         if (proxy.isPresent()) {
           read = read.with(proxy.get().read(conversation, task, read.leftOut()));
+          ofOthers = proxy.get().noise();
         }
       }
       AttributionMethod chosen = affordable(wanted, read.task());
@@ -161,7 +164,8 @@ public final class Attributor {
       WorkEstimate estimate = scorer.expected(chosen.estimate(scorer, read.task()));
       return new ReadConversation(
           conversation,
-          new ReadConversation.Ready(read, chosen),
+          new ReadConversation.Ready(
+              read, chosen, chosen.needsProxy() ? noise.orLarger(ofOthers) : noise),
           estimate,
           System.nanoTime() - started);
     } catch (NotScorableException e) {
@@ -205,7 +209,7 @@ public final class Attributor {
     try {
       scorer.begin(reading.estimate());
       ContextScores scores = ready.method().score(scorer, ready.read().task(), meter);
-      return result(conversation, ready.read(), ready.method(), scores, meter, started);
+      return result(conversation, ready, scores, meter, started);
     } catch (NotScorableException e) {
       return unscored(conversation, e, cost(meter, ready.read().task(), started));
     } catch (EngineException e) {
@@ -291,12 +295,14 @@ public final class Attributor {
 
   private AttributionResult result(
       Conversation conversation,
-      TaskReader.ReadTask read,
-      AttributionMethod chosen,
+      ReadConversation.Ready ready,
       ContextScores scores,
       Meter meter,
       long started)
       throws NotScorableException {
+    TaskReader.ReadTask read = ready.read();
+    AttributionMethod chosen = ready.method();
+    NoiseFloor floor = ready.noise();
     ScoringTask task = read.task();
     boolean whole = read.fitted().isEmpty();
     List<List<Double>> matrix = new ArrayList<>();
@@ -341,18 +347,17 @@ public final class Attributor {
     if (meter.groupsLeftOut()) {
       notes.add(AttributionNote.GROUPS_NOT_SCORED);
     }
-    Optional<Reasoning> reasoning = scores.reasoning().map(this::reasoning);
+    Optional<Reasoning> reasoning = scores.reasoning().map(scored -> reasoning(scored, floor));
     if (reasoning.isPresent()
         && sources.stream().anyMatch(source -> source.reasoningTau().isEmpty())) {
       notes.add(AttributionNote.REASONING_NOT_ATTRIBUTED);
     }
-    double floor = noise.nats(task.response().length());
     if (chosen.givesNats()) {
       Set<String> cut =
           read.leftOut().stream().map(SourcePlace::segment).collect(Collectors.toSet());
       int[] lengths = task.response().tokensByStatement();
       notes.addAll(
-          CitationCheck.of(conversation, sources, cut, statements, lengths, matrix, noise));
+          CitationCheck.of(conversation, sources, cut, statements, lengths, matrix, floor));
     } else {
       notes.add(AttributionNote.SCORES_RANK_ONLY);
     }
@@ -369,7 +374,7 @@ public final class Attributor {
         task.response().hasEndToken(),
         OptionalDouble.of(finite(sum(scores.byStatement()))),
         without,
-        OptionalDouble.of(floor),
+        OptionalDouble.of(floor.nats(task.response().length())),
         reasoning,
         sources,
         read.leftOut(),
@@ -393,12 +398,12 @@ public final class Attributor {
     return fitted.map(of -> of.sizes() + " " + sentences).orElse(sentences);
   }
 
-  private Reasoning reasoning(ContextScores.Reasoning scored) {
+  private static Reasoning reasoning(ContextScores.Reasoning scored, NoiseFloor floor) {
     return new Reasoning(
         scored.tokens(),
         finite(scored.logLikelihood()),
         finite(scored.withoutContext()),
-        noise.nats(scored.tokens()));
+        floor.nats(scored.tokens()));
   }
 
   private static OptionalDouble finite(OptionalDouble value) {

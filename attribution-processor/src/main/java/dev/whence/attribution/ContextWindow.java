@@ -69,6 +69,7 @@ record ContextWindow(int tokens) {
     Set<Integer> leftOut = new TreeSet<>();
     ScoringTask rest = task;
     int next = 0;
+    int rounds = 0;
     while (!holds(rest.prompt().length(), rest.response().length())) {
       if (next == order.size()) {
         throw new NotScorableException(
@@ -80,9 +81,10 @@ record ContextWindow(int tokens) {
                 leftOut.size(),
                 task.sources().size()));
       }
-      // How many tokens a removal frees is an estimate: what is left is tokenised anew.
-      int missing = rest.length() - tokens;
-      for (int freed = 0; next < order.size() && freed < missing; next++) {
+      // How many tokens a removal frees is an estimate: what is left is tokenised anew. Where the
+      // estimate is too good, each round takes twice as much: no more rounds than bits.
+      long missing = (long) (rest.length() - tokens) << rounds++;
+      for (long freed = 0; next < order.size() && freed < missing; next++) {
         int source = order.get(next);
         leftOut.add(source);
         freed += task.prompt().tokensIn(task.sources().get(source).rendered());

@@ -19,9 +19,13 @@ import java.util.Set;
  * @param sources of the earlier result
  * @param matrix tau[source][statement] of the earlier result, nats
  * @param candidates the sources to score again; at least one
+ * @param noise of the earlier result's scores, where it says so
  */
 public record EarlierScores(
-    List<SourceScore> sources, List<List<Double>> matrix, Set<SourcePlace> candidates) {
+    List<SourceScore> sources,
+    List<List<Double>> matrix,
+    Set<SourcePlace> candidates,
+    Optional<NoiseFloor> noise) {
   public EarlierScores {
     sources = List.copyOf(sources);
     matrix = List.copyOf(matrix);

@@ -50,6 +50,11 @@ public record NoiseFloor(double perRootToken) {
     };
   }
 
+  /** That of scores of which some have this floor and some the other's. */
+  public NoiseFloor orLarger(NoiseFloor other) {
+    return perRootToken >= other.perRootToken ? this : other;
+  }
+
   /** For a response of so many scored tokens, nats. */
   public double nats(int scoredTokens) {
     return perRootToken * Math.sqrt(scoredTokens);

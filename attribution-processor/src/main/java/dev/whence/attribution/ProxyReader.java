@@ -19,13 +19,13 @@ final class ProxyReader {
 
   ProxyReader(Scorer scorer, AttributionOptions options) {
     this.scorer = scorer;
-    this.method = AttributionMethod.of(options.method().proxy());
-    if (method.needsProxy()) {
-      throw new IllegalArgumentException(
-          "a proxy can not score with the method '" + method.name() + "'");
-    }
+    this.method = AttributionMethod.ofProxy(options.method());
     // Sources that only the proxy can not hold would have no score.
     this.reader = new TaskReader(scorer, options.withOverWindow(OverWindow.REFUSE));
+  }
+
+  NoiseFloor noise() {
+    return NoiseFloor.of(scorer.description().dtype());
   }
 
   /**

@@ -18,7 +18,7 @@ public final class ReadConversation {
   private final long nanos;
 
   /** What is to be scored, and how. */
-  record Ready(TaskReader.ReadTask read, AttributionMethod method) {}
+  record Ready(TaskReader.ReadTask read, AttributionMethod method, NoiseFloor noise) {}
 
   ReadConversation(Conversation conversation, Ready ready, WorkEstimate estimate, long nanos) {
     this.conversation = conversation;

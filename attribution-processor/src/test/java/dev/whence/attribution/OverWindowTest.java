@@ -374,7 +374,10 @@ class OverWindowTest {
             target.read(
                 conversation,
                 new EarlierScores(
-                    fast.sources(), fast.matrix(), Set.of(place(fast.sources().get(1))))));
+                    fast.sources(),
+                    fast.matrix(),
+                    Set.of(place(fast.sources().get(1))),
+                    Optional.empty())));
     assertThat(result.flags()).containsExactly("WINDOWED", "FAST_SCORES_UNUSABLE");
     assertThat(result.method()).isEqualTo("exact-loo");
   }

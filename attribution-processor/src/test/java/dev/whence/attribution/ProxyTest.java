@@ -20,6 +20,7 @@ import dev.whence.engine.Scorer;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
@@ -89,6 +90,31 @@ class ProxyTest {
     assertThatThrownBy(
             () -> attribute(MethodOptions.of("proxy").withOfProxy("proxy"), about(CONTEXT)))
         .hasMessageContaining("can not score with the method 'proxy'");
+    for (String ranks : List.of("attention", "contextcite", "gradient-norm", "similarity")) {
+      assertThatThrownBy(
+              () -> attribute(MethodOptions.of("proxy-pruning").withOfProxy(ranks), about(CONTEXT)))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("can not score with the method '" + ranks + "'")
+          .hasMessageContaining("'proxy-pruning' are nats");
+    }
+  }
+
+  @Test
+  void theNoiseIsThatOfTheScoresThatHaveMostOfIt() {
+    Attributor exact = new Attributor(target, options(MethodOptions.of("exact-loo")));
+    AttributionResult fast = exact.attribute(about(CONTEXT));
+    SourcePlace first = new SourcePlace("d", fast.sources().get(0).span());
+    for (NoiseFloor floor : List.of(NoiseFloor.BF16, new NoiseFloor(1e-9))) {
+      AttributionResult result =
+          exact.attribute(
+              exact.read(
+                  about(CONTEXT),
+                  new EarlierScores(
+                      fast.sources(), fast.matrix(), Set.of(first), Optional.of(floor))));
+      assertThat(result.method()).isEqualTo("proxy-pruning");
+      assertThat(result.noiseFloor())
+          .hasValue(floor.orLarger(NoiseFloor.FP32).nats(result.responseTokens()));
+    }
   }
 
   @Test

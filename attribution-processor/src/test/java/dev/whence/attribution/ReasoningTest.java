@@ -353,7 +353,8 @@ class ReasoningTest {
       AttributionResult result =
           target.attribute(
               target.read(
-                  reasoned(CONTEXT), new EarlierScores(sources, fast.matrix(), Set.of(first))));
+                  reasoned(CONTEXT),
+                  new EarlierScores(sources, fast.matrix(), Set.of(first), Optional.empty())));
       assertThat(result.sources().get(0).reasoningTau()).isPresent();
       assertThat(result.sources().get(1).reasoningTau().isPresent()).isEqualTo(known);
       assertThat(result.flags().contains("REASONING_NOT_ATTRIBUTED")).isEqualTo(!known);

@@ -228,7 +228,7 @@ final class AttributeCommand implements Callable<Integer> {
       MethodOptions dials = methodOptions();
       AttributionMethod wanted = AttributionMethod.of(dials);
       if (wanted.needsProxy()) {
-        var unused = AttributionMethod.of(dials.proxy());
+        var unused = AttributionMethod.ofProxy(dials);
         if (proxy.isEmpty()) {
           throw new UsageException("--method " + method + " needs a --proxy");
         }

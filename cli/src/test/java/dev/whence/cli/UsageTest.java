@@ -130,6 +130,7 @@ class UsageTest {
     "attribute --model m --input f --method guess, the attribution method 'guess'",
     "attribute --model m --input f --method proxy, needs a --proxy",
     "attribute --model m --input f --method proxy --proxy-method guess, method 'guess'",
+    "attribute --model m --input f --method proxy --proxy-method attention, only rank",
     "attribute --model m --input f --context-pattern (, the context pattern",
     "generate --model m --input f --max-new-tokens 0, --max-new-tokens is 0",
     "dlq show --bootstrap-server b:1 --partition -1, --partition is -1",

@@ -97,6 +97,29 @@ public sealed interface AttributionMethod
   }
 
   /**
+   * The method by which a proxy scores.
+   *
+   * @param options of the method that needs a proxy
+   * @throws IllegalArgumentException if it is none that a proxy can score with
+   */
+  static AttributionMethod ofProxy(MethodOptions options) {
+    AttributionMethod method = of(options.proxy());
+    if (method.needsProxy()) {
+      throw new IllegalArgumentException(
+          "a proxy can not score with the method '" + method.name() + "'");
+    }
+    if (!method.givesNats()) {
+      throw new IllegalArgumentException(
+          "a proxy can not score with the method '"
+              + method.name()
+              + "': its scores only rank, those of the method '"
+              + options.name()
+              + "' are nats");
+    }
+    return method;
+  }
+
+  /**
    * What can be read inside the model.
    *
    * @throws EngineException of kind UNSUPPORTED if nothing can

@@ -79,10 +79,10 @@ sealed interface Reuse {
       int b = reading.full() - reading.suffix();
       int shift = reading.full() - reading.ids().length;
       int end = Math.min(contextEnd, reading.fullScoredFrom() - 1);
-      int healed = b + heal;
-      if (healed >= end || shift < 0) {
+      if (heal >= end - b || shift < 0) {
         return after(a, reading);
       }
+      int healed = b + heal;
       int head = healed - shift - a;
       int tail = reading.ids().length - (end - shift);
       int[] tokens = new int[head + tail + reading.response().length];

@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionNote;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.EarlierScores;
+import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.ReadConversation;
 import dev.whence.attribution.SourcePlace;
 import dev.whence.attribution.confidence.TopSources;
@@ -232,7 +233,14 @@ final class TargetStage implements Stage {
               source.getScorer(),
               source.getContext()));
     }
-    return Optional.of(new EarlierScores(sources, fast.getMatrix(), candidates));
+    return Optional.of(new EarlierScores(sources, fast.getMatrix(), candidates, noise(fast)));
+  }
+
+  private static Optional<NoiseFloor> noise(Attribution fast) {
+    Double nats = fast.getNoiseFloor();
+    return nats != null && nats >= 0 && nats < Double.POSITIVE_INFINITY
+        ? Optional.of(new NoiseFloor(nats / Math.sqrt(Math.max(1, fast.getResponseTokens()))))
+        : Optional.empty();
   }
 
   private static OptionalDouble optional(@Nullable Double value) {

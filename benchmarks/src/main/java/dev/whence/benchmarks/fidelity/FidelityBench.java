@@ -50,9 +50,9 @@ import java.util.stream.Collectors;
  *
  * <p>Truth is exact leave-one-out in fp32. Relevant sources of a prompt are the exact top k with
  * tau above 1 nat; prompts without any are counted and left out of mAP@k. The methods run in turn
- * for each prompt, so that what else the machine does falls on all alike; they run in the dtype
- * whose speed is claimed, and exact leave-one-out in that dtype is a row of the table. Costs
- * include the trunk.
+ * for each prompt, so that what else the machine does falls on all alike, after one untimed
+ * attribution that meets the trunk's new shapes for all of them; they run in the dtype whose speed
+ * is claimed, and exact leave-one-out in that dtype is a row of the table. Costs include the trunk.
  */
 public final class FidelityBench {
   /** What a source must have done to be relevant, nats. */
@@ -384,15 +384,21 @@ public final class FidelityBench {
   private Measured measure(Models models, FidelityPrompt asked) throws NotMeasuredException {
     final double gemm = peak(models.methods());
     FidelityPrompt prompt = asked;
-    final long start = System.nanoTime();
-    boolean generated = prompt.conversation().response().isEmpty();
-    if (generated) {
-      prompt =
-          prompt.answered(
-              new Answerer(models.methods()).answer(prompt.conversation(), options.maxNewTokens()));
+    Optional<Double> generation = Optional.empty();
+    if (prompt.conversation().response().isEmpty()) {
+      Answerer answerer = new Answerer(models.methods());
+      var unused = answerer.answer(prompt.conversation(), 1); // the prompt's shapes are new
+      long start = System.nanoTime();
+      prompt = prompt.answered(answerer.answer(prompt.conversation(), options.maxNewTokens()));
+      generation = Optional.of((System.nanoTime() - start) * 1e-9);
     }
-    Optional<Double> generation =
-        generated ? Optional.of((System.nanoTime() - start) * 1e-9) : Optional.empty();
+    // All methods share the trunk's shapes: nobody is to be the first that meets them.
+    var unused =
+        attribute(
+            models.methods(),
+            Optional.empty(),
+            MethodOptions.of("splice").withHeal(0),
+            prompt.conversation());
     AttributionResult exact =
         attribute(models.truth(), Optional.empty(), MethodOptions.DEFAULT, prompt.conversation());
     Measured one =

@@ -136,6 +136,18 @@ public record FidelityReport(
             skipped,
             meanTokens,
             meanSources));
+    rows.stream()
+        .findFirst()
+        .map(Row::agreement)
+        .ifPresent(
+            of ->
+                out.append(
+                    String.format(
+                        Locale.ROOT,
+                        "A mean is over the prompts that have its measure: mAP, and Pearson where a"
+                            + " source is worth 1 nat, %d (a relevant source); gold sentences %d.%n",
+                        of.precision3().of(),
+                        of.gold().of())));
     generationSeconds.ifPresent(
         seconds ->
             out.append(
@@ -241,14 +253,16 @@ public record FidelityReport(
             + "median_error_nats,"
             + columns("gold_auc")
             + columns("lds", "drop1", "drop3", "drop5", "deletion", "one_copy", "both_copies")
-            + "passes,tokens,flops,seconds_p50,seconds_p95,share_of_generation");
+            + "passes,tokens,flops,seconds_p50,seconds_p95,share_of_generation,"
+            + "map_prompts,pearson_prompts,pearson_relevant_prompts,gold_prompts");
     for (Row row : rows) {
       Agreement of = row.agreement();
       Cost cost = row.cost();
       lines.add(
           String.format(
               Locale.ROOT,
-              "\"%s\",%s,%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f",
+              "\"%s\",%s,%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f,"
+                  + "%d,%d,%d,%d",
               row.method().replace("\"", "\"\""),
               interval(of.precision1()),
               interval(of.precision3()),
@@ -266,7 +280,11 @@ public record FidelityReport(
               cost.flops(),
               cost.seconds50(),
               cost.seconds95(),
-              cost.ofGeneration()));
+              cost.ofGeneration(),
+              of.precision3().of(),
+              of.pearson().of(),
+              of.pearsonRelevant().of(),
+              of.gold().of()));
     }
     return String.join("\n", lines) + "\n";
   }

@@ -6,7 +6,7 @@ import org.junit.jupiter.api.Test;
 
 /** The reduced twin of {@link NativeMemorySoak}: a trunk left open per batch fails it as well. */
 class NativeMemoryTest {
-  private static final int BATCHES = 600;
+  private static final int BATCHES = 350;
   private static final long BOUND = 24L << 20;
 
   @Test
