@@ -50,10 +50,12 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.CleanupMode;
 import org.junit.jupiter.api.io.TempDir;
 
-/** FAST in front, TARGET behind: two decoders of random weights with one vocabulary. */
+/**
+ * FAST in front, TARGET behind: two decoders of random weights with one vocabulary. Their deaths are
+ * in {@link RolesKillIT}.
+ */
 class RolesIT {
   private static final Path TARGET_MODEL = AttributionBench.MODELS.resolve("llama2");
   private static final Duration SELDOM = Duration.ofMillis(500);
@@ -577,48 +579,6 @@ class RolesIT {
       assertThat(scored.getScorer().getModel()).isEqualTo(TARGET_MODEL.getFileName().toString());
       assertThat(scored.getFlags()).doesNotContain(TargetStage.EXPIRED, TargetStage.FAILED);
       assertThat(target.health().isAlive()).isTrue();
-    }
-  }
-
-  @Test
-  void eitherRoleKilledLosesAndDoublesNothing(
-      @TempDir(cleanup = CleanupMode.ON_SUCCESS) Path directory) throws Exception {
-    Map<String, String> common =
-        Map.of(
-            "kafka.bootstrap.servers", bench.broker.bootstrapServers(),
-            "registry.url", bench.registry.url(),
-            "topics.prefix", AttributionBench.prefix(topics),
-            "http.port", "-1",
-            "engine.dtype", "fp32",
-            "engine.device", "cpu",
-            "batch.max-records", "4");
-    Map<String, String> fast = new HashMap<>(fastSettings(common));
-    fast.put("group", AttributionBench.prefix(topics) + "fast");
-    fast.put("instance.id", "fast-0");
-    fast.put("model", AttributionBench.MODELS.resolve("smollm2").toString());
-    Map<String, String> target = new HashMap<>(targetSettings(common));
-    target.put("model", TARGET_MODEL.toString());
-    Process fastProcess = ProcessorProcess.start(directory, "fast", fast);
-    Process targetProcess = ProcessorProcess.start(directory, "target", target);
-    try {
-      send(0, 20);
-      await().atMost(Duration.ofMinutes(3)).until(() -> bench.attributions(topics).size() >= 5);
-      fastProcess.destroyForcibly().waitFor();
-      fastProcess = ProcessorProcess.start(directory, "fast", fast);
-      await().atMost(Duration.ofMinutes(3)).until(() -> finals().size() >= 3);
-      targetProcess.destroyForcibly().waitFor();
-      targetProcess = ProcessorProcess.start(directory, "target", target);
-      send(20, 30);
-      awaitFinals(30);
-      List<Attribution> provisional =
-          bench.attributions(topics).stream()
-              .filter(one -> one.getPhase() == AttributionPhase.PROVISIONAL)
-              .toList();
-      assertThat(provisional).extracting(Attribution::getResponseId).doesNotHaveDuplicates();
-      assertThat(bench.read(topics.escalations().name())).hasSize(provisional.size());
-    } finally {
-      fastProcess.destroyForcibly();
-      targetProcess.destroyForcibly();
     }
   }
 
