@@ -19,7 +19,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>What a branch takes over from the trunk is the method's choice, see {@link Reuse}. Branches
  * are built and scored in chunks of bounded size: thousands of readings of a long prompt are never
- * in memory at once.
+ * in memory at once. What they share with the trunk is not in them, and a scorer that needs whole
+ * prompts builds few of them at a time.
  */
 final class Ablations {
   /** Own tokens of the branches handed over at once: 2 MB of ids and positions. */

@@ -1,6 +1,5 @@
 package dev.whence.attribution.remote;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
@@ -17,31 +16,36 @@ import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelText;
+import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /**
  * A model behind an inference server: for targets that need several accelerators. It is asked for
  * log-probabilities of whole token sequences; what sequences share is left to the server's prefix
- * cache, for which those that share most with the trunk are sent first.
+ * cache, for which those that share most with the trunk are sent first. Each is put together when
+ * it is sent, and few are under way at a time: together they may be many gigabytes.
  *
  * <p>Prompts are rendered and tokenised here, with the model's own tokenizer and template. A server
  * that reads other tokens, serves another model or gives no log-probabilities is refused in one
  * sentence (kind MODEL); one that does not answer is asked again, then left alone for a while (kind
  * ENVIRONMENT: nothing is given up for it). So is one that has changed since: what it does not
- * score is that sequence's fault only while it still serves the model and scores a short prompt.
+ * score is that sequence's fault only while it still serves the model and scores a short prompt. Of
+ * an answer as much is read as what was asked can take, see {@link AnswerLimit}.
  *
  * <p>Branches may see a beginning of the trunk and nothing else: a server can not splice.
  */
@@ -53,6 +57,12 @@ public final class RemoteScorer implements Scorer {
    * it.
    */
   private static final int GENERATED = 1;
+
+  /**
+   * Requests that are built and not read yet, for each that is sent at a time: the next one waits
+   * behind it, and answers that overtake the oldest are not kept without end.
+   */
+  private static final long AHEAD = 2;
 
   /** Tokens per second below which no estimate goes. */
   private static final double SLOWEST = 0.1;
@@ -154,7 +164,9 @@ public final class RemoteScorer implements Scorer {
   }
 
   private void checkModel() {
-    List<String> names = api.served(read(await(calls.get(api.modelsPath()))));
+    List<String> names =
+        api.served(
+            read(await(calls.get(api.modelsPath(), AnswerLimit.MODELS)), AnswerLimit.MODELS));
     if (names.isEmpty()) {
       throw new EngineException(
           Kind.MODEL, "the server at " + options.where() + " does not say what it serves");
@@ -179,11 +191,13 @@ public final class RemoteScorer implements Scorer {
 
   /** Scores a short prompt: what a server can not do at all is not found record by record. */
   private void probe() {
+    int[] prompt = text.tokenizer().encode(text.template().render(PROBE).text()).ids();
+    AnswerLimit limit = AnswerLimit.ofPrompt(prompt.length);
     try {
       api.prove(
-          text.tokenizer().encode(text.template().render(PROBE).text()).ids(),
+          prompt,
           options.model(),
-          request -> answer(await(calls.post(api.path(), request.toString()))));
+          request -> answer(await(calls.post(api.path(), request.toString(), limit)), limit));
     } catch (EngineException e) {
       if (e.kind() == Kind.ENVIRONMENT) {
         throw e;
@@ -256,8 +270,9 @@ public final class RemoteScorer implements Scorer {
               + description.maxPositions()
               + ".");
     }
-    double[] logProbs = score(List.of(new Sequence(tokens.clone(), scoredFrom))).get(0);
-    return new RemoteTrunk(tokens.clone(), scoredFrom, logProbs);
+    int[] kept = tokens.clone();
+    double[] logProbs = score(List.of(() -> new Sequence(kept, scoredFrom)), kept.length).get(0);
+    return new RemoteTrunk(kept, scoredFrom, logProbs);
   }
 
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
@@ -265,15 +280,21 @@ public final class RemoteScorer implements Scorer {
 
   @Override
   public List<double[]> score(Trunk trunk, List<Branch> branches) {
+    branches.forEach(RemoteScorer::checkWhole);
     int[] trunkTokens = trunk.tokens();
-    List<Sequence> sequences =
-        branches.stream().map(branch -> sequence(trunkTokens, branch)).toList();
     List<Integer> order =
         IntStream.range(0, branches.size())
             .boxed()
             .sorted(Comparator.comparingInt(i -> -seen(branches.get(i))))
             .toList();
-    List<double[]> sorted = score(order.stream().map(sequences::get).toList());
+    List<Supplier<Sequence>> sequences = new ArrayList<>();
+    long tokens = 0;
+    for (int i : order) {
+      Branch branch = branches.get(i);
+      sequences.add(() -> sequence(trunkTokens, branch));
+      tokens += length(branch);
+    }
+    List<double[]> sorted = score(sequences, tokens);
     List<double[]> scores = new ArrayList<>(branches.stream().map(b -> new double[0]).toList());
     for (int i = 0; i < order.size(); i++) {
       scores.set(order.get(i), sorted.get(i));
@@ -285,7 +306,12 @@ public final class RemoteScorer implements Scorer {
     return branch.views().isEmpty() ? 0 : branch.views().get(0).to();
   }
 
-  private static Sequence sequence(int[] trunk, Branch branch) {
+  /** Tokens of the whole sequence that a branch stands for. */
+  private static long length(Branch branch) {
+    return (long) seen(branch) + branch.tokens().length;
+  }
+
+  private static void checkWhole(Branch branch) {
     int shared = seen(branch);
     boolean whole =
         branch.views().size() <= 1
@@ -299,6 +325,10 @@ public final class RemoteScorer implements Scorer {
           "A server scores whole prompts and can not splice them: choose a method of exact, naive"
               + " or hierarchical leave-one-out, proxy-pruning or contextcite.");
     }
+  }
+
+  private static Sequence sequence(int[] trunk, Branch branch) {
+    int shared = seen(branch);
     int[] tokens = Arrays.copyOf(trunk, shared + branch.tokens().length);
     System.arraycopy(branch.tokens(), 0, tokens, shared, branch.tokens().length);
     return new Sequence(tokens, shared + branch.scoredFrom());
@@ -308,8 +338,11 @@ public final class RemoteScorer implements Scorer {
     return view.from() == 0 && view.shift() == 0;
   }
 
-  private List<double[]> score(List<Sequence> sequences) {
-    long tokens = sequences.stream().mapToLong(sequence -> sequence.tokens().length).sum();
+  /**
+   * @param sequences in the order in which they are sent
+   * @param tokens that they have together
+   */
+  private List<double[]> score(List<Supplier<Sequence>> sequences, long tokens) {
     if (!begun) {
       startClock(slowdown * tokens / rate);
     }
@@ -323,37 +356,52 @@ public final class RemoteScorer implements Scorer {
     }
   }
 
-  private List<double[]> answers(List<Sequence> sequences, long tokens) {
+  /** A sequence that the server was asked about. */
+  private record Asked(Sequence sequence, AnswerLimit limit, Future<String> answer) {}
+
+  private List<double[]> answers(List<Supplier<Sequence>> sequences, long tokens) {
     long start = System.nanoTime();
-    List<Future<String>> answers = new ArrayList<>();
+    Deque<Asked> unread = new ArrayDeque<>();
     List<double[]> scores = new ArrayList<>();
     long scored = 0;
+    boolean complete = false;
     try {
-      for (Sequence sequence : sequences) {
-        answers.add(
-            calls.post(
-                api.path(),
-                api.request(sequence.tokens(), sequence.scoredFrom(), options.model()).toString()));
+      int sent = 0;
+      while (scores.size() < sequences.size()) {
+        while (sent < sequences.size() && unread.size() < AHEAD * options.concurrency()) {
+          unread.add(ask(sequences.get(sent++).get()));
+        }
+        Asked oldest = unread.element();
+        scores.add(logProbs(oldest));
+        scored += oldest.sequence().tokens().length;
+        unread.remove();
       }
-      for (int i = 0; i < sequences.size(); i++) {
-        Sequence sequence = sequences.get(i);
-        JsonNode answer = answer(await(answers.get(i)));
-        answers.set(i, CompletableFuture.completedFuture("")); // what was read need not be kept
-        scores.add(api.logProbs(answer, sequence.tokens(), sequence.scoredFrom()));
-        scored += sequence.tokens().length;
+      complete = true;
+    } finally {
+      if (!complete) {
+        unread.forEach(asked -> asked.answer().cancel(true));
+        if (System.nanoTime() - endsAt >= 0) {
+          slower(scored, System.nanoTime() - start);
+        }
       }
-    } catch (EngineException e) {
-      answers.forEach(answer -> answer.cancel(true));
-      if (System.nanoTime() - endsAt >= 0) {
-        slower(scored, System.nanoTime() - start);
-      }
-      throw e;
     }
     double seconds = Math.max(1e-4, (System.nanoTime() - start) * 1e-9);
     // After a slow spell only what was just seen counts.
     rate = slowdown > 1 ? tokens / seconds : 0.8 * rate + 0.2 * tokens / seconds;
     slowdown = 1;
     return scores;
+  }
+
+  private Asked ask(Sequence sequence) {
+    AnswerLimit limit = AnswerLimit.ofPrompt(sequence.tokens().length);
+    String request =
+        api.request(sequence.tokens(), sequence.scoredFrom(), options.model()).toString();
+    return new Asked(sequence, limit, calls.post(api.path(), request, limit));
+  }
+
+  private double[] logProbs(Asked asked) {
+    JsonNode answer = answer(await(asked.answer()), asked.limit());
+    return api.logProbs(answer, asked.sequence().tokens(), asked.sequence().scoredFrom());
   }
 
   /** The time that the same work gets at the next try is longer. */
@@ -387,8 +435,8 @@ public final class RemoteScorer implements Scorer {
     startClock(estimate.seconds());
   }
 
-  private JsonNode answer(String body) {
-    JsonNode answer = read(body);
+  private JsonNode answer(String body, AnswerLimit limit) {
+    JsonNode answer = read(body, limit);
     JsonNode model = answer.path("model");
     if (model.isTextual()) {
       if (!answers.orElse(model.asText()).equals(model.asText())) {
@@ -400,17 +448,18 @@ public final class RemoteScorer implements Scorer {
     return answer;
   }
 
-  private JsonNode read(String answer) {
+  private JsonNode read(String answer, AnswerLimit limit) {
     try {
-      return ServerApi.JSON.readTree(answer);
-    } catch (JsonProcessingException e) {
+      return limit.read(answer);
+    } catch (IOException e) {
       throw new EngineException(
           Kind.MODEL,
           "the server at " + options.where() + " answers with something else than JSON");
     }
   }
 
-  private String await(Future<String> answer) {
+  /** The body of an answer; the {@link Error} that ended its call, if one did. */
+  String await(Future<String> answer) {
     try {
       return answer.get(Math.max(0, endsAt - System.nanoTime()), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
@@ -424,6 +473,9 @@ public final class RemoteScorer implements Scorer {
     } catch (ExecutionException e) {
       if (e.getCause() instanceof EngineException known) {
         throw known;
+      }
+      if (e.getCause() instanceof Error error) {
+        throw error;
       }
       throw new IllegalStateException("a call failed in a way that it should not", e.getCause());
     }
@@ -440,7 +492,7 @@ public final class RemoteScorer implements Scorer {
     long read = trunkTokens;
     for (Branch branch : branches) {
       tokens += branch.tokens().length;
-      read += seen(branch) + branch.tokens().length;
+      read += length(branch);
     }
     return new WorkEstimate(tokens, 0, read / rate);
   }

@@ -35,9 +35,6 @@ final class ServerCalls implements AutoCloseable {
   private static final int FAILURES_TO_OPEN = 10;
   private static final Duration STAYS_OPEN = Duration.ofSeconds(10);
 
-  /** A larger answer is no list of log-probabilities. */
-  private static final int LARGEST_ANSWER = 32 << 20;
-
   private final RemoteOptions options;
   private final HttpClient client;
   private final ExecutorService threads;
@@ -91,16 +88,17 @@ final class ServerCalls implements AutoCloseable {
                 .build());
   }
 
-  Future<String> post(String path, String body) {
+  Future<String> post(String path, String body, AnswerLimit limit) {
     return call(
         request(path)
             .header("Content-Type", "application/json")
             .POST(HttpRequest.BodyPublishers.ofString(body, StandardCharsets.UTF_8))
-            .build());
+            .build(),
+        limit);
   }
 
-  Future<String> get(String path) {
-    return call(request(path).GET().build());
+  Future<String> get(String path, AnswerLimit limit) {
+    return call(request(path).GET().build(), limit);
   }
 
   private HttpRequest.Builder request(String path) {
@@ -113,14 +111,15 @@ final class ServerCalls implements AutoCloseable {
   }
 
   /**
-   * The body of a good answer; the future fails with an {@link EngineException} and no other.
-   * Cancelling it ends the call, the request that is under way and those that would follow.
+   * The body of a good answer; the future fails with an {@link EngineException}, or an {@link
+   * Error} of this process, and no other. Cancelling it ends the call, the request that is under
+   * way and those that would follow.
    */
-  private Future<String> call(HttpRequest request) {
+  private Future<String> call(HttpRequest request, AnswerLimit limit) {
     return threads.submit(
         () -> {
           try {
-            return retry.executeCallable(() -> breaker.executeCallable(() -> once(request)));
+            return retry.executeCallable(() -> breaker.executeCallable(() -> once(request, limit)));
           } catch (CallNotPermittedException e) {
             throw unavailable("has failed too often and is left alone for a while");
           } catch (HttpTimeoutException e) {
@@ -136,13 +135,14 @@ final class ServerCalls implements AutoCloseable {
         });
   }
 
-  private String once(HttpRequest request) throws IOException, InterruptedException {
+  private String once(HttpRequest request, AnswerLimit limit)
+      throws IOException, InterruptedException {
     if (Thread.interrupted()) {
       throw new InterruptedException(); // given up while it paused or was about to be sent
     }
     // The request's own timeout ends with the headers; a body may stall, too.
     CompletableFuture<HttpResponse<byte[]>> sent =
-        client.sendAsync(request, info -> new LimitedBody(LARGEST_ANSWER));
+        client.sendAsync(request, info -> new LimitedBody(limit.bytes()));
     HttpResponse<byte[]> response;
     try {
       response = sent.get(options.timeout().toMillis(), TimeUnit.MILLISECONDS);
@@ -153,18 +153,7 @@ final class ServerCalls implements AutoCloseable {
       sent.cancel(true);
       throw e;
     } catch (ExecutionException e) {
-      if (isTooLong(e)) {
-        throw new EngineException(
-            Kind.UNSUPPORTED,
-            "The server's answer to this prompt is longer than "
-                + (LARGEST_ANSWER >> 20)
-                + " MiB, which is as much as is read of one.",
-            e);
-      }
-      if (e.getCause() instanceof IOException io) {
-        throw io;
-      }
-      throw new IOException("the call failed", e.getCause());
+      throw failure(e, limit);
     }
     int status = response.statusCode();
     if (status == 200) {
@@ -184,13 +173,25 @@ final class ServerCalls implements AutoCloseable {
     throw unavailable("answers with HTTP status " + status + ": check address and API key");
   }
 
-  /** The client may wrap what the body's reader throws. */
-  private static boolean isTooLong(Throwable problem) {
-    Throwable cause = problem;
-    while (cause != null && !(cause instanceof LimitedBody.TooLongException)) {
-      cause = cause.getCause();
+  /**
+   * Why a call failed: the exception to throw, if what broke it is not thrown here. The client may
+   * wrap that.
+   *
+   * @throws EngineException if the answer was too long
+   * @throws Error if it is one: the heap may be full, which is not the server's fault
+   */
+  static IOException failure(ExecutionException failed, AnswerLimit limit) {
+    for (Throwable cause = failed.getCause(); cause != null; cause = cause.getCause()) {
+      if (cause instanceof Error error) {
+        throw error;
+      }
+      if (cause instanceof LimitedBody.TooLongException) {
+        throw limit.exceeded(failed);
+      }
     }
-    return cause != null;
+    return failed.getCause() instanceof IOException io
+        ? io
+        : new IOException("the call failed", failed.getCause());
   }
 
   private EngineException unavailable(String what) {

@@ -24,6 +24,7 @@ import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
+import dev.whence.engine.Trunk;
 import dev.whence.engine.View;
 import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.weights.ModelFiles;
@@ -33,12 +34,19 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -52,23 +60,31 @@ class RemoteScorerTest {
   private static final String PLAIN =
       "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
 
-  private Path files;
-  private LocalScorer local;
+  private static Path files;
+  private static LocalScorer local;
   private StubServer server;
 
-  @BeforeEach
-  void open() throws IOException {
+  @BeforeAll
+  static void open() throws IOException {
     files = BundledModels.unpack("tiny-chat");
     local =
         LocalScorer.open(
             ModelFiles.open(files),
             EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"));
+  }
+
+  @BeforeEach
+  void serve() throws IOException {
     server = new StubServer(local);
   }
 
   @AfterEach
-  void close() {
+  void stop() {
     server.close();
+  }
+
+  @AfterAll
+  static void close() {
     local.close();
   }
 
@@ -189,20 +205,7 @@ class RemoteScorerTest {
 
   @Test
   void whatSharesMostWithTheTrunkIsSentFirst() {
-    RemoteOptions one = options(RemoteOptions.Protocol.SGLANG);
-    RemoteOptions inTurn =
-        new RemoteOptions(
-            one.url(),
-            one.protocol(),
-            one.model(),
-            one.apiKey(),
-            "fp32",
-            SOON,
-            1,
-            1,
-            List.of(),
-            one.patience());
-    try (RemoteScorer remote = remote(inTurn)) {
+    try (RemoteScorer remote = remote(atATime(1, options(RemoteOptions.Protocol.SGLANG)))) {
       attribute(remote, "exact-loo");
       JsonNode trunk = server.requests.get(1).path("input_ids"); // the first was the probe
       List<Integer> shared =
@@ -211,6 +214,125 @@ class RemoteScorerTest {
               .toList();
       assertThat(shared).isSortedAccordingTo((a, b) -> b - a).doesNotHaveDuplicates();
     }
+  }
+
+  private static RemoteOptions atATime(int requests, RemoteOptions options) {
+    return new RemoteOptions(
+        options.url(),
+        options.protocol(),
+        options.model(),
+        options.apiKey(),
+        "fp32",
+        options.timeout(),
+        options.attempts(),
+        requests,
+        options.aliases(),
+        options.patience());
+  }
+
+  /** The trunk's first tokens, each time some others, and two of its own. */
+  private static List<Branch> branches(int trunkTokens, int count) {
+    return IntStream.range(0, count)
+        .mapToObj(
+            i -> {
+              int shared = trunkTokens - 1 - (7 * i) % 20;
+              return new Branch(
+                  List.of(new View(0, shared, 0)),
+                  new int[] {40 + i, 41},
+                  new int[] {shared, shared + 1},
+                  1);
+            })
+        .toList();
+  }
+
+  @Test
+  void whileTheFirstAnswerIsLateFewOthersAreAskedFor() throws Exception {
+    int[] tokens = IntStream.range(30, 70).toArray();
+    List<Branch> branches = branches(tokens.length, 30);
+    List<double[]> expected;
+    try (Trunk trunk = local.trunk(tokens, 1)) {
+      expected = local.score(trunk, branches);
+    }
+    CountDownLatch late = new CountDownLatch(1);
+    try (RemoteScorer remote = remote(atATime(2, options(RemoteOptions.Protocol.SGLANG)));
+        Trunk trunk = remote.trunk(tokens, 1)) {
+      server.change =
+          answer -> {
+            JsonNode entries = answer.path("meta_info").path("input_token_logprobs");
+            if (entries.path(entries.size() - 2).path(1).asInt() == 40) { // the first branch
+              await(late);
+            }
+            return answer;
+          };
+      server.requests.clear();
+      CompletableFuture<List<double[]>> scores =
+          CompletableFuture.supplyAsync(() -> remote.score(trunk, branches));
+      long end = System.nanoTime() + SOON.toNanos();
+      while (server.requests.size() < 4 && System.nanoTime() < end) {
+        Thread.sleep(10);
+      }
+      Thread.sleep(300); // any more of them would come now
+      assertThat(server.requests).hasSize(2 * 2);
+      late.countDown();
+      List<double[]> scored = scores.get(SOON.toMillis(), TimeUnit.MILLISECONDS);
+      assertThat(server.requests).hasSize(30);
+      for (int i = 0; i < 30; i++) {
+        assertThat(scored.get(i)).containsExactly(expected.get(i), within(1e-3));
+      }
+    } finally {
+      late.countDown();
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  @Test
+  void aSequenceIsPutTogetherWhenItIsSent() {
+    int length = 300_000;
+    Branch branch =
+        new Branch(
+            List.of(new View(0, length, 0)), new int[] {1, 2}, new int[] {length, length + 1}, 1);
+    try (RemoteScorer remote = remote(atATime(1, options(RemoteOptions.Protocol.SGLANG)));
+        Trunk trunk = new LongTrunk(new int[length])) {
+      server.failureStatus = 400;
+      server.failures = 1;
+      // All of them would take 4.8 GB, and their requests as much again.
+      assertThatExceptionOfType(EngineException.class)
+          .isThrownBy(() -> remote.score(trunk, Collections.nCopies(4000, branch)))
+          .withMessageContaining("refuses the prompt");
+    }
+  }
+
+  @SuppressWarnings("ArrayRecordComponent") // compared nowhere
+  private record LongTrunk(int[] tokens) implements Trunk {
+    @Override
+    public int length() {
+      return tokens.length;
+    }
+
+    @Override
+    public int scoredFrom() {
+      return tokens.length;
+    }
+
+    @Override
+    public double[] logProbs() {
+      return new double[0];
+    }
+
+    @Override
+    public long bytes() {
+      return 0;
+    }
+
+    @Override
+    public void close() {}
   }
 
   private static int common(JsonNode one, JsonNode other) {
@@ -281,15 +403,55 @@ class RemoteScorerTest {
     }
   }
 
+  private static ObjectNode longer(ObjectNode answer) {
+    return answer.put("padding", "x".repeat(1 << 20));
+  }
+
+  /** Few bytes, and much of the heap once they are read. */
+  private static ObjectNode emptyLists(ObjectNode answer) {
+    ArrayNode padding = answer.putArray("padding");
+    for (int i = 0; i < 15_000; i++) {
+      padding.addArray();
+    }
+    return answer;
+  }
+
   @Test
-  void anAnswerThatIsTooLongIsThatPromptsFaultAndNotAskedForAgain() {
+  void anAnswerThatIsTooLargeForWhatWasAskedIsThatPromptsFaultAndNotAskedForAgain() {
+    List<UnaryOperator<ObjectNode>> changes =
+        List.of(RemoteScorerTest::longer, RemoteScorerTest::emptyLists);
+    for (UnaryOperator<ObjectNode> change : changes) {
+      try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+        AtomicBoolean first = new AtomicBoolean(true);
+        server.change = answer -> first.getAndSet(false) ? change.apply(answer) : answer;
+        AttributionResult result = attribute(remote, "exact-loo");
+        assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
+        assertThat(result.reason()).contains("larger than one to what was asked");
+      }
+      server.change = UnaryOperator.identity();
+    }
+  }
+
+  @Test
+  void aServerWhoseAnswersAreTooLargeIsRefusedAtTheStart() {
+    refused(RemoteOptions.Protocol.VLLM, RemoteScorerTest::longer, "larger than");
+    refused(RemoteOptions.Protocol.VLLM, RemoteScorerTest::emptyLists, "larger than");
+    server.others = 2000;
+    remote(options(RemoteOptions.Protocol.VLLM)).close();
+    server.others = 50_000; // 1.3 MB
+    refused(RemoteOptions.Protocol.VLLM, answer -> answer, "larger than");
+  }
+
+  @Test
+  void anErrorInACallIsThrownAsItIs() {
+    Error error = new OutOfMemoryError("in a test");
+    assertThatThrownBy(
+            () ->
+                ServerCalls.failure(
+                    new ExecutionException(new IOException("wrapped", error)), AnswerLimit.MODELS))
+        .isSameAs(error);
     try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
-      AtomicBoolean first = new AtomicBoolean(true);
-      server.change =
-          answer -> first.getAndSet(false) ? answer.put("padding", "x".repeat(33 << 20)) : answer;
-      AttributionResult result = attribute(remote, "exact-loo");
-      assertThat(result.status()).isEqualTo(AttributionStatus.UNSUPPORTED);
-      assertThat(result.reason()).contains("longer than 32 MiB");
+      assertThatThrownBy(() -> remote.await(CompletableFuture.failedFuture(error))).isSameAs(error);
     }
   }
 
@@ -460,10 +622,10 @@ class RemoteScorerTest {
 
   @Test
   void whatTakesLongerThanTheLeastTimeGetsMoreAtTheNextTry() {
-    RemoteOptions.Patience patience = new RemoteOptions.Patience(10, Duration.ofMillis(1500));
+    RemoteOptions.Patience patience = new RemoteOptions.Patience(10, Duration.ofSeconds(1));
     try (RemoteScorer remote =
         remote(options(RemoteOptions.Protocol.SGLANG).withPatience(patience))) {
-      server.delayMillis = 2000;
+      server.delayMillis = 1000; // three quarters of the least time are 750
       int tries = 0;
       while (true) {
         try {
@@ -496,19 +658,7 @@ class RemoteScorerTest {
     RemoteOptions one =
         options(RemoteOptions.Protocol.SGLANG)
             .withPatience(new RemoteOptions.Patience(1, Duration.ofSeconds(1)));
-    RemoteOptions inTurn =
-        new RemoteOptions(
-            one.url(),
-            one.protocol(),
-            one.model(),
-            one.apiKey(),
-            "fp32",
-            SOON,
-            4,
-            1,
-            List.of(),
-            one.patience());
-    try (RemoteScorer remote = remote(inTurn)) {
+    try (RemoteScorer remote = remote(atATime(1, one))) {
       server.requests.clear();
       server.delayMillis = 15_000;
       fails(Kind.ENVIRONMENT, remote, "takes too long");

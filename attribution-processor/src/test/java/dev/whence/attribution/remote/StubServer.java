@@ -24,6 +24,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
@@ -50,6 +51,9 @@ final class StubServer implements AutoCloseable {
   /** The model that it says it serves. */
   volatile String served = MODEL;
 
+  /** How many others it says it serves, too. */
+  volatile int others;
+
   /** The begin token of the model's GGUF file, and whether that says to put it before texts. */
   volatile int begin;
 
@@ -72,7 +76,11 @@ final class StubServer implements AutoCloseable {
         "/v1/models",
         exchange -> {
           ObjectNode models = JSON.createObjectNode();
-          models.putArray("data").addObject().put("id", served);
+          ArrayNode data = models.putArray("data");
+          data.addObject().put("id", served);
+          for (int i = 0; i < others; i++) {
+            data.addObject().put("id", "acme/other-" + i);
+          }
           send(exchange, 200, models.toString());
         });
     http.createContext(
@@ -255,9 +263,17 @@ final class StubServer implements AutoCloseable {
     return model.score(trunk, branches).stream().mapToDouble(one -> one[0]).toArray();
   }
 
+  /** Ends once nothing here uses the model any more: it may be another server's next. */
   @Override
   public void close() {
     http.stop(0);
     threads.shutdownNow();
+    try {
+      if (!threads.awaitTermination(30, TimeUnit.SECONDS)) {
+        throw new IllegalStateException("a request is still answered");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 }
