@@ -43,9 +43,10 @@ import java.util.stream.IntStream;
  * <p>Prompts are rendered and tokenised here, with the model's own tokenizer and template. A server
  * that reads other tokens, serves another model or gives no log-probabilities is refused in one
  * sentence (kind MODEL); one that does not answer is asked again, then left alone for a while (kind
- * ENVIRONMENT: nothing is given up for it). So is one that has changed since: what it does not
- * score is that sequence's fault only while it still serves the model and scores a short prompt. Of
- * an answer as much is read as what was asked can take, see {@link AnswerLimit}.
+ * ENVIRONMENT: the record waits, and is given up only if that lasts while others go through). So is
+ * one that has changed since: what it does not score is that sequence's fault only while it still
+ * serves the model and scores a short prompt. Of an answer as much is read as what was asked can
+ * take, see {@link AnswerLimit}.
  *
  * <p>Branches may see a beginning of the trunk and nothing else: a server can not splice.
  */
