@@ -9,7 +9,7 @@ import java.time.Duration;
  * @param modelFailures so many different records in a row failing in the model are the fault of the
  *     environment
  * @param undecidedFor how long a failing record waits for another one that shows whether the model
- *     works at all
+ *     works at all; as long again after each other one on which it fails, too
  * @param hangFactor model work may take so many times what was predicted
  * @param hangAtLeast ... but always this long
  * @param loadTimeout loading a model may take so long

@@ -199,6 +199,18 @@ final class Holding {
     return inTurn;
   }
 
+  /** Partitions of which there are records here. */
+  Set<TopicPartition> held() {
+    Set<TopicPartition> those = new HashSet<>();
+    partitions.forEach(
+        (partition, held) -> {
+          if (!held.records.isEmpty()) {
+            those.add(partition);
+          }
+        });
+    return those;
+  }
+
   /** Whether there are records that have not been run. */
   boolean hasFresh() {
     return partitions.values().stream().anyMatch(held -> held.records.size() > held.waiting.size());
@@ -314,14 +326,21 @@ final class Holding {
         offset, held.epochs.getOrDefault(offset, Optional.empty()), attempt.metadata(offset));
   }
 
-  /** Keeps what has been run but is not decided, so that it is not run again. */
-  void keepWaiting(List<Finished> finished) {
+  /**
+   * Keeps what has been run but is not decided, so that it is not run again.
+   *
+   * @return whether there is one among it on which the model failed, and that was not kept before
+   */
+  boolean keepWaiting(List<Finished> finished) {
+    boolean failedAnew = false;
     for (Finished one : finished) {
       Held held = partitions.get(partition(one.record()));
       if (held != null && held.holds(one.record())) {
-        held.waiting.put(one.record().offset(), one);
+        boolean isNew = held.waiting.put(one.record().offset(), one) == null;
+        failedAnew |= isNew && one.undecided();
       }
     }
+    return failedAnew;
   }
 
   /** Forgets what was not decided: it is to be run again. */

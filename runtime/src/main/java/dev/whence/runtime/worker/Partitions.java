@@ -97,9 +97,15 @@ final class Partitions implements ConsumerRebalanceListener {
     forAssigned(consumer::pause);
   }
 
-  void resume() {
+  /**
+   * Lets the consumer read on.
+   *
+   * @param enough of these enough is held, for now
+   */
+  void resume(Set<TopicPartition> enough) {
     busy = false;
     Set<TopicPartition> not = notRead();
+    not.addAll(enough);
     forAssigned(
         assigned -> {
           Set<TopicPartition> going = new HashSet<>(assigned);

@@ -99,6 +99,7 @@ final class Session {
   /** Whether this session may still have records; its consumer's end changes nothing for others. */
   private boolean open = true;
 
+  /** When the model failed last, as long as a record waits for the verdict on it. */
   private Optional<Long> waitingSince = Optional.empty();
 
   /** Whether partitions were set aside and the model has worked on nothing since. */
@@ -201,7 +202,7 @@ final class Session {
         }
       } else if (waitedLongEnough()) {
         partitions.pause();
-        commitAndGoOn(holding.waiting(), List.of());
+        decideWaiting();
       } else {
         pollForMore();
         if (holding.hasFresh() && mayBegin()) {
@@ -227,6 +228,11 @@ final class Session {
     return holding.hasWaiting()
         && waitingSince.isPresent()
         && System.nanoTime() - waitingSince.get() > failures.undecidedFor().toNanos();
+  }
+
+  /** Nothing has shown that the model works, nor that it is broken: the records are bad ones. */
+  private void decideWaiting() {
+    commitAndGoOn(holding.waiting(), List.of());
   }
 
   /**
@@ -282,11 +288,13 @@ final class Session {
         }
         return;
       }
-      partitions.resume();
+      Set<TopicPartition> enough = holdsTooMuch() ? holding.held() : Set.of();
+      partitions.resume(enough);
       ConsumerRecords<byte[], byte[]> polled = poll(longest);
       if (polled.isEmpty()) {
         Set<TopicPartition> read = new HashSet<>(consumer.assignment());
         read.removeAll(partitions.notRead());
+        read.removeAll(enough);
         stalled.look(read);
       }
       while (!polled.isEmpty()) {
@@ -305,6 +313,15 @@ final class Session {
   private boolean isFull() {
     return holding.size() >= options.batch().records()
         || holding.bytes() >= options.batch().bytes();
+  }
+
+  /**
+   * Whether no more is to be read of what has records here that wait. There is room beside a batch,
+   * and for as many records as it takes to tell a bad one from a broken model.
+   */
+  private boolean holdsTooMuch() {
+    return holding.size() >= 2 * Math.max(options.batch().records(), failures.modelFailures())
+        || holding.bytes() >= 2 * options.batch().bytes();
   }
 
   /** Reads on where a process ran out of memory, as far as there is room, each in its turn. */
@@ -429,7 +446,6 @@ final class Session {
       run.stop();
     }
     BatchRun.Ended ended = result(future);
-    waitingSince = Optional.empty();
     List<Finished> decided = new ArrayList<>();
     List<Finished> waiting = new ArrayList<>();
     Set<TopicPartition> stopped = new HashSet<>();
@@ -448,6 +464,8 @@ final class Session {
     }
     if (ended.environment().isPresent()) {
       environmentFailed(ended.environment().get());
+    } else if (waitedLongEnough()) {
+      decideWaiting(); // also where records that need no model never cease to come
     }
   }
 
@@ -570,8 +588,12 @@ final class Session {
       commit(decided);
       backoff.reset();
     }
-    holding.keepWaiting(waiting);
-    waitingSince = holding.hasWaiting() ? Optional.of(System.nanoTime()) : Optional.empty();
+    boolean failedAnew = holding.keepWaiting(waiting);
+    if (!holding.hasWaiting()) {
+      waitingSince = Optional.empty();
+    } else if (failedAnew || waitingSince.isEmpty()) {
+      waitingSince = Optional.of(System.nanoTime());
+    }
     nothingWorks &= decided.stream().noneMatch(Finished::showsThatTheModelWorks);
     readyUnlessNothingWorks();
   }

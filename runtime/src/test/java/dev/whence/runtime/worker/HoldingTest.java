@@ -86,8 +86,23 @@ class HoldingTest {
     holding.strike(Set.of(P0));
     holding.assign(P0, Attempt.NONE);
     assertThat(holding.stillOwned(Map.of(P0, done))).isEmpty();
-    holding.keepWaiting(done);
+    assertThat(holding.keepWaiting(done)).isFalse();
     assertThat(holding.hasWaiting()).isFalse();
+  }
+
+  /** How long records wait is counted from there. */
+  @Test
+  void aFailureIsNewOnceAndWhatIsKeptBehindItIsNone() {
+    holding.assign(P0, Attempt.NONE);
+    poll(P0, 0, 2);
+    List<Finished> done = finished(holding.next(64, 1 << 20, /* alone= */ true));
+    Finished failed =
+        new Finished(done.get(0).record(), List.of(), Optional.empty(), true, 1, () -> {});
+    assertThat(holding.keepWaiting(List.of(failed))).isTrue();
+    assertThat(holding.keepWaiting(List.of(failed, done.get(1)))).isFalse();
+    assertThat(holding.held()).containsExactly(P0);
+    holding.forgetWaiting();
+    assertThat(holding.keepWaiting(List.of(failed))).as("it was run again").isTrue();
   }
 
   @Test

@@ -267,6 +267,12 @@ final class WorkerBench implements AutoCloseable {
     }
   }
 
+  /** The committed offset of a partition; 0 where there is none. */
+  long committed(Topics topics, int partition) {
+    OffsetAndMetadata offset = committed(topics).get(new TopicPartition(topics.in, partition));
+    return offset == null ? 0 : offset.offset();
+  }
+
   /** Sum of the committed offsets. */
   long committedAll(Topics topics) {
     return committed(topics).values().stream().mapToLong(OffsetAndMetadata::offset).sum();

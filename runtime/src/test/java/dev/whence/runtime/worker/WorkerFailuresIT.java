@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -21,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -98,6 +100,113 @@ class WorkerFailuresIT {
     try (RunningWorker worker =
         RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.dlq()).size() == 1);
+      assertThat(worker.count("whence.environment.failures")).isZero();
+    }
+  }
+
+  /** What needs no model says nothing about it, however much of it comes. */
+  @Test
+  void aPoisonPillIsGivenUpAfterAWhileThoughRecordsThatNeedNoModelNeverCeaseToCome()
+      throws Exception {
+    Topics topics = bench.topics(2);
+    Stage stage = modelOnlyForBadAndGood(topics, record -> {});
+    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
+        RunningWorker worker =
+            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      send(producer, topics, 0, "bad");
+      long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+      int sent = 0;
+      while (bench.committed(topics, 0) == 0) {
+        assertThat(System.nanoTime()).as("the failing record waits").isLessThan(deadline);
+        send(producer, topics, 1, "no model");
+        sent++;
+        LockSupport.parkNanos(Duration.ofMillis(100).toNanos());
+      }
+      assertThat(bench.read(topics.dlq())).hasSize(1);
+      int all = sent + 1;
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == all);
+      assertThat(worker.count("whence.environment.failures")).isZero();
+    }
+  }
+
+  /** Each takes longer than a failing record waits, and a batch is one record. */
+  @Test
+  void aModelThatFailsSlowlyOnEveryRecordIsTheEnvironmentToo() throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 6, i -> WorkerBench.bytes("v" + i));
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              LockSupport.parkNanos(
+                  WorkerBench.QUICK.undecidedFor().multipliedBy(3).dividedBy(2).toNanos());
+              throw new IllegalStateException("broken");
+            });
+    try (RunningWorker worker =
+        RunningWorker.start(
+            bench,
+            topics,
+            GroupProtocol.CONSUMER,
+            "a",
+            stage,
+            TransactionHook.NONE,
+            options -> WorkerBench.records(options, 1))) {
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .until(() -> worker.count("whence.environment.failures") >= 1);
+      assertThat(bench.read(topics.dlq())).isEmpty();
+    }
+  }
+
+  @Test
+  void behindARecordThatWaitsOnlySoMuchIsReadAndOtherPartitionsGoOn() throws Exception {
+    int batch = 8;
+    Topics topics = bench.topics(2);
+    AtomicInteger behind = new AtomicInteger();
+    Stage stage =
+        modelOnlyForBadAndGood(
+            topics,
+            record -> {
+              if (record.partition() == 0) {
+                behind.incrementAndGet();
+              }
+            });
+    FailurePolicy patient =
+        new FailurePolicy(
+            3,
+            5,
+            Duration.ofMinutes(5),
+            10,
+            Duration.ofSeconds(60),
+            Duration.ofMinutes(5),
+            Duration.ofMillis(100),
+            Duration.ofSeconds(1));
+    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
+        RunningWorker worker =
+            RunningWorker.start(
+                bench,
+                topics,
+                GroupProtocol.CONSUMER,
+                "a",
+                stage,
+                TransactionHook.NONE,
+                options -> WorkerBench.failures(WorkerBench.records(options, batch), patient))) {
+      send(producer, topics, 0, "bad");
+      for (int i = 0; i < 100; i++) {
+        send(producer, topics, 0, "no model");
+      }
+      await().atMost(Duration.ofSeconds(20)).until(() -> behind.get() >= 2 * batch);
+      for (int i = 0; i < 100; i++) {
+        send(producer, topics, 1, "no model");
+      }
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committed(topics, 1) == 100);
+      assertThat(behind)
+          .as("twice a batch, and one poll")
+          .hasValueLessThanOrEqualTo(2 * batch + Session.RECORDS_OF_ONE_POLL);
+      assertThat(bench.committed(topics, 0)).isZero();
+      send(producer, topics, 1, "good");
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 202);
+      assertThat(bench.read(topics.dlq())).hasSize(1);
       assertThat(worker.count("whence.environment.failures")).isZero();
     }
   }
@@ -641,6 +750,35 @@ class WorkerFailuresIT {
           }
           return EchoStage.written(topics.out(), record);
         });
+  }
+
+  /** The model works on what is "good" and fails on what is "bad"; all else needs none. */
+  private static Stage modelOnlyForBadAndGood(Topics topics, Consumer<SourceRecord> seen) {
+    EchoStage model =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              if (WorkerBench.text(record.value()).equals("bad")) {
+                throw new IllegalStateException();
+              }
+              return EchoStage.written(topics.out(), record);
+            });
+    return new ForwardingStage(model) {
+      @Override
+      public Work prepare(SourceRecord record) {
+        seen.accept(record);
+        return Set.of("bad", "good").contains(WorkerBench.text(record.value()))
+            ? super.prepare(record)
+            : Work.done(EchoStage.written(topics.out(), record));
+      }
+    };
+  }
+
+  private static void send(
+      KafkaProducer<byte[], byte[]> producer, Topics topics, int partition, String value)
+      throws Exception {
+    byte[] bytes = WorkerBench.bytes(value);
+    producer.send(new ProducerRecord<>(topics.in(), partition, bytes, bytes)).get();
   }
 
   private EchoStage counting(Topics topics, Map<String, Integer> runs) {
