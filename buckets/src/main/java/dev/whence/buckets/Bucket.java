@@ -28,16 +28,20 @@ final class Bucket {
   private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]");
   private static final int TRIES = 4;
   static final int NOT_FOUND = 404;
+  private static final int BAD_REQUEST = 400;
   private static final int FORBIDDEN = 403;
   private static final int UNAUTHORIZED = 401;
   static final int PRECONDITION_FAILED = 412;
   private static final int TIMED_OUT = 408;
+  private static final int NO_SUCH_RANGE = 416; // of an object without a byte
   private static final int TOO_MANY = 429;
   private static final int SERVER = 500;
   private static final int NOT_IMPLEMENTED = 501;
   private static final int VERSION_NOT_SUPPORTED = 505;
   private static final int PIECE = 1 << 16;
   private static final int MOST_CHILDREN = 10_000;
+
+  private static final Set<Integer> UNSAID = Set.of(BAD_REQUEST, UNAUTHORIZED, FORBIDDEN);
 
   private static final String NO_BUCKET = "NoSuchBucket";
 
@@ -95,21 +99,51 @@ final class Bucket {
 
   /** An object, if it is there. */
   Optional<ObjectAttributes> find(String key) throws IOException {
-    try {
-      HeadObjectResponse head = client().headObject(request -> request.bucket(name).key(key));
-      Instant modified = head.lastModified();
-      String version = head.eTag();
-      return Optional.of(
-          new ObjectAttributes(
-              false,
-              head.contentLength(),
-              modified == null ? Instant.EPOCH : modified,
-              version == null ? "" : version));
-    } catch (AwsServiceException e) {
-      if (e.statusCode() == NOT_FOUND) {
-        return Optional.empty();
+    return head(key).map(Bucket::attributes);
+  }
+
+  private static ObjectAttributes attributes(HeadObjectResponse head) {
+    Instant modified = head.lastModified();
+    String version = head.eTag();
+    return new ObjectAttributes(
+        false,
+        head.contentLength(),
+        modified == null ? Instant.EPOCH : modified,
+        version == null ? "" : version);
+  }
+
+  /** What the store says of an object, if it is there. */
+  Optional<HeadObjectResponse> head(String key) throws IOException {
+    for (boolean asked = false; ; asked = true) {
+      try {
+        return Optional.of(client().headObject(request -> request.bucket(name).key(key)));
+      } catch (AwsServiceException e) {
+        if (e.statusCode() == NOT_FOUND) {
+          return Optional.empty();
+        }
+        if (asked || !leavesOpen(e)) {
+          throw failed(key, e);
+        }
+        askWhy(key); // where that is answered well, what it was has passed
+      } catch (SdkException e) {
+        throw failed(key, e);
       }
-      throw failed(key, e);
+    }
+  }
+
+  /** The answer to a HEAD has no body, so no code; these may be what passes and what never does. */
+  private static boolean leavesOpen(AwsServiceException e) {
+    return UNSAID.contains(e.statusCode()) && code(e).isEmpty();
+  }
+
+  /** Reads a byte of an object, for the code of the error that it is answered with. */
+  private void askWhy(String key) throws IOException {
+    try {
+      client().getObject(request -> request.bucket(name).key(key).range("bytes=0-0")).abort();
+    } catch (AwsServiceException e) {
+      if (e.statusCode() != NOT_FOUND && e.statusCode() != NO_SUCH_RANGE) {
+        throw failed(key, e);
+      }
     } catch (SdkException e) {
       throw failed(key, e);
     }

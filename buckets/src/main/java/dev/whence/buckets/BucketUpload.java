@@ -28,7 +28,6 @@ import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.core.sync.RequestBody;
 import software.amazon.awssdk.services.s3.model.CompletedPart;
-import software.amazon.awssdk.services.s3.model.HeadObjectResponse;
 
 /**
  * Puts files under a prefix of a bucket. Each appears whole or not at all, and never over what is
@@ -215,18 +214,9 @@ public final class BucketUpload {
   }
 
   private Optional<Stored> stored(String key) throws IOException {
-    try {
-      HeadObjectResponse head =
-          bucket.client().headObject(request -> request.bucket(bucket.name()).key(key));
-      return Optional.of(new Stored(head.contentLength(), head.metadata().getOrDefault(OWNER, "")));
-    } catch (AwsServiceException e) {
-      if (e.statusCode() == Bucket.NOT_FOUND) {
-        return Optional.empty();
-      }
-      throw bucket.failed(key, e);
-    } catch (SdkException e) {
-      throw bucket.failed(key, e);
-    }
+    return bucket
+        .head(key)
+        .map(head -> new Stored(head.contentLength(), head.metadata().getOrDefault(OWNER, "")));
   }
 
   private void inParts(String key, Path file, long size) throws IOException {

@@ -1,11 +1,19 @@
 package dev.whence.buckets;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
+import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import software.amazon.awssdk.awscore.exception.AwsErrorDetails;
 import software.amazon.awssdk.services.s3.model.S3Exception;
@@ -49,5 +57,107 @@ class BucketTest {
         .hasMessage(
             "s3://models/a/b: the store answers with status 501 (NotImplemented); a store must know"
                 + " puts with If-None-Match: *");
+  }
+
+  /** S3 answers a HEAD without a body: only a GET says that a token has run out. */
+  @Test
+  void whatAHeadLeavesOpenIsAskedByReadingAByte() throws Exception {
+    assertThat(found(bare(400), refusal(400, "ExpiredToken")))
+        .isInstanceOf(StoreUnavailableException.class)
+        .hasMessageContaining("(ExpiredToken)");
+    assertThat(found(bare(403), refusal(403, "RequestTimeTooSkewed")))
+        .isInstanceOf(StoreUnavailableException.class);
+    assertThat(found(bare(401), refusal(503, "SlowDown")))
+        .isInstanceOf(StoreUnavailableException.class);
+    assertThat(found(bare(400), refusal(400, "InvalidRequest")))
+        .isInstanceOf(StoreRefusedException.class);
+    assertThat(found(bare(403), refusal(403, "AccessDenied")))
+        .isInstanceOf(AccessDeniedException.class);
+  }
+
+  @Test
+  void whatHasPassedMeanwhileIsNoFailure() throws Exception {
+    try (Answers answers = new Answers(bare(403), new Answer(206, "a"), new Answer(200, ""))) {
+      assertThat(answers.bucket().find("a/b")).isPresent();
+      assertThat(answers.asked).containsExactly("HEAD", "GET bytes=0-0", "HEAD");
+    }
+  }
+
+  @Test
+  void whereAllButTheHeadIsAnsweredItIsARefusal() throws Exception {
+    try (Answers answers = new Answers(bare(403), new Answer(206, "a"), bare(403))) {
+      assertThatThrownBy(() -> answers.bucket().find("a/b"))
+          .isInstanceOf(AccessDeniedException.class);
+      assertThat(answers.asked).hasSize(3);
+    }
+  }
+
+  private static Throwable found(Answer... all) throws IOException {
+    try (Answers answers = new Answers(all)) {
+      return catchThrowable(() -> answers.bucket().find("a/b"));
+    }
+  }
+
+  private record Answer(int status, String body) {}
+
+  private static Answer bare(int status) {
+    return new Answer(status, "");
+  }
+
+  private static Answer refusal(int status, String code) {
+    return new Answer(
+        status, "<Error><Code>" + code + "</Code><Message>own words</Message></Error>");
+  }
+
+  /** A store that gives these answers, in turn, and the last one again. */
+  private static final class Answers implements AutoCloseable {
+    private static final Map<String, String> SETTINGS =
+        Map.of(
+            "aws.region", "us-east-1",
+            "aws.accessKeyId", "tester",
+            "aws.secretAccessKey", "not-checked");
+    private static final String ENDPOINT = "aws.endpointUrlS3";
+
+    final List<String> asked = new CopyOnWriteArrayList<>();
+    private final HttpServer server;
+
+    Answers(Answer... answers) throws IOException {
+      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+      server.createContext(
+          "/",
+          exchange -> {
+            Answer answer = answers[Math.min(asked.size(), answers.length - 1)];
+            boolean head = exchange.getRequestMethod().equals("HEAD");
+            asked.add(
+                head
+                    ? "HEAD"
+                    : exchange.getRequestMethod()
+                        + " "
+                        + exchange.getRequestHeaders().getFirst("Range"));
+            byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
+            if (head) {
+              exchange.getResponseHeaders().set("Content-Length", "1");
+            }
+            exchange.sendResponseHeaders(answer.status(), head ? -1 : body.length);
+            if (!head) {
+              exchange.getResponseBody().write(body);
+            }
+            exchange.close();
+          });
+      server.start();
+      SETTINGS.forEach(System::setProperty);
+      System.setProperty(ENDPOINT, "http://127.0.0.1:" + server.getAddress().getPort());
+    }
+
+    Bucket bucket() {
+      return new Bucket(new Store(), "models");
+    }
+
+    @Override
+    public void close() {
+      SETTINGS.keySet().forEach(System::clearProperty);
+      System.clearProperty(ENDPOINT);
+      server.stop(0);
+    }
   }
 }
