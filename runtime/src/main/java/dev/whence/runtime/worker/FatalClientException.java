@@ -20,7 +20,10 @@ final class FatalClientException extends RuntimeException {
     this.inDoubt = inDoubt;
   }
 
-  /** Whether another producer with the same transactional id took over. */
+  /**
+   * Whether another producer with the same transactional id took over; a transaction that its
+   * coordinator has ended as too long tells of none.
+   */
   boolean fenced() {
     return fenced;
   }

@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.runtime.kafka.Clients;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -7,6 +8,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -40,6 +42,10 @@ final class TransactionWriter {
   private final String deadLetterTopic;
   private final Supplier<ConsumerGroupMetadata> group;
   private final TransactionHook hook;
+  private final LongSupplier now;
+
+  /** When the transaction was begun. */
+  private long began;
 
   /** How one try ended. */
   enum Try {
@@ -55,10 +61,23 @@ final class TransactionWriter {
       String deadLetterTopic,
       Supplier<ConsumerGroupMetadata> group,
       TransactionHook hook) {
+    this(producer, deadLetterTopic, group, hook, System::nanoTime);
+  }
+
+  /**
+   * @param now in nanoseconds, for how long a transaction is open
+   */
+  TransactionWriter(
+      Producer<byte[], byte[]> producer,
+      String deadLetterTopic,
+      Supplier<ConsumerGroupMetadata> group,
+      TransactionHook hook,
+      LongSupplier now) {
     this.producer = producer;
     this.deadLetterTopic = deadLetterTopic;
     this.group = group;
     this.hook = hook;
+    this.now = now;
   }
 
   /**
@@ -67,6 +86,7 @@ final class TransactionWriter {
    * @throws FatalClientException if only new clients can go on
    */
   Try write(List<Finished> finished, Map<TopicPartition, OffsetAndMetadata> offsets) {
+    began = now.getAsLong();
     try {
       producer.beginTransaction();
       List<Future<RecordMetadata>> sent = send(finished);
@@ -152,14 +172,14 @@ final class TransactionWriter {
 
   /** Once a commit was begun, it may only be committed again: nobody knows whether it happened. */
   private Try commit() {
-    long giveUpAt = System.nanoTime() + COMMIT_AGAIN.toNanos();
+    long giveUpAt = now.getAsLong() + COMMIT_AGAIN.toNanos();
     while (true) {
       try {
         producer.commitTransaction();
         hook.afterCommit();
         return Try.COMMITTED;
       } catch (TimeoutException | InterruptException e) {
-        if (System.nanoTime() > giveUpAt) {
+        if (now.getAsLong() > giveUpAt) {
           throw fatal("a commit did not end", e, /* inDoubt= */ true);
         }
         LOG.warn("a commit timed out and is committed again");
@@ -182,14 +202,28 @@ final class TransactionWriter {
     }
   }
 
-  private static FatalClientException fatal(String what, KafkaException cause, boolean inDoubt) {
+  /**
+   * The coordinator ends a transaction that is open for too long by a new epoch, as another
+   * producer of this name would: only before that does a fence say that there is one.
+   */
+  private FatalClientException fatal(String what, KafkaException cause, boolean inDoubt) {
     Throwable reason = cause.getCause() instanceof KafkaException inner ? inner : cause;
-    boolean fenced =
+    boolean refused =
         reason instanceof ProducerFencedException
             || reason instanceof InvalidProducerEpochException
             || cause instanceof ProducerFencedException
             || cause instanceof InvalidProducerEpochException;
-    return new FatalClientException(what + ": " + describe(cause), fenced, inDoubt, cause);
+    boolean timedOut = now.getAsLong() - began >= Clients.TRANSACTION_TIMEOUT.toNanos();
+    return new FatalClientException(
+        what
+            + ": "
+            + describe(cause)
+            + (refused && timedOut
+                ? " (it was open for more than " + Clients.TRANSACTION_TIMEOUT.toSeconds() + " s)"
+                : ""),
+        refused && !timedOut,
+        inDoubt,
+        cause);
   }
 
   private static boolean isFatal(KafkaException e) {

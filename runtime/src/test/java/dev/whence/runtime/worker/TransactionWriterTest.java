@@ -3,11 +3,14 @@ package dev.whence.runtime.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.whence.runtime.kafka.Clients;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.MockProducer;
@@ -58,6 +61,39 @@ class TransactionWriterTest {
             FatalClientException.class, () -> writer.write(List.of(finished()), OFFSETS));
     assertThat(e.inDoubt()).isFalse();
     assertThat(e.fenced()).isTrue();
+  }
+
+  /** A coordinator that was away ends what was open too long by a new epoch: nobody else did. */
+  @Test
+  void aCommitThatIsFencedAfterTheTransactionTimedOutTellsOfNoOtherProcess() {
+    assertThat(fencedAtCommit(Clients.TRANSACTION_TIMEOUT.minusMillis(1)).fenced()).isTrue();
+    FatalClientException late = fencedAtCommit(Clients.TRANSACTION_TIMEOUT);
+    assertThat(late.fenced()).isFalse();
+    assertThat(late.inDoubt()).isTrue();
+    assertThat(late).hasMessageEndingWith("(it was open for more than 15 s)");
+  }
+
+  private static FatalClientException fencedAtCommit(Duration after) {
+    AtomicLong now = new AtomicLong();
+    MockProducer<byte[], byte[]> fenced =
+        new MockProducer<>(false, null, new ByteArraySerializer(), new ByteArraySerializer()) {
+          private boolean first = true;
+
+          @Override
+          public void commitTransaction() {
+            if (first) {
+              first = false;
+              throw new TimeoutException("no answer");
+            }
+            now.addAndGet(after.toNanos());
+            throw new ProducerFencedException("an older epoch");
+          }
+        };
+    fenced.initTransactions();
+    TransactionWriter writer =
+        new TransactionWriter(fenced, "dlq", () -> member(1), TransactionHook.NONE, now::get);
+    return catchThrowableOfType(
+        FatalClientException.class, () -> writer.write(List.of(finished()), OFFSETS));
   }
 
   @Test
