@@ -205,10 +205,7 @@ final class Partitions implements ConsumerRebalanceListener {
     try {
       consumer.pause(Set.of(partition));
       consumer.seek(partition, offset);
-      Attempt attempt = holding.attempt(partition);
-      if (attempt.lackedMemory()) {
-        careful.begin(partition, offset, attempt.outOfMemoryFrom());
-      }
+      takeCare(partition, offset);
       aside.put(partition, System.nanoTime() + pause.toNanos());
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
@@ -525,6 +522,64 @@ final class Partitions implements ConsumerRebalanceListener {
             var unused = seek(partition, new OffsetAndMetadata(Math.min(position, end)));
           }
         });
+  }
+
+  /**
+   * A leader was elected that lacks the end of a log as it was read: other records have these
+   * offsets now, and are read. What is held is let go of as a whole, to be read again as far as it
+   * is still there.
+   *
+   * @param positions where the consumer stands
+   * @param divergent where the log parts from what was read, as far as that is known; else the log
+   *     is read from its beginning
+   */
+  void truncated(
+      Map<TopicPartition, Long> positions, Map<TopicPartition, OffsetAndMetadata> divergent) {
+    Set<TopicPartition> unknown = new HashSet<>(positions.keySet());
+    unknown.removeAll(divergent.keySet());
+    Map<TopicPartition, Long> begins =
+        unknown.isEmpty() ? Map.of() : awake(() -> consumer.beginningOffsets(unknown, LOOK_UP));
+    positions.forEach(
+        (partition, position) -> {
+          OffsetAndMetadata parts = divergent.get(partition);
+          readAgain(
+              partition,
+              position,
+              parts == null ? new OffsetAndMetadata(known(begins, partition)) : parts);
+        });
+  }
+
+  private void readAgain(TopicPartition partition, long position, OffsetAndMetadata parts) {
+    onStruck.accept(Set.of(partition)); // of a batch that is running, too
+    OffsetAndMetadata next =
+        holding
+            .letGo(partition)
+            .filter(first -> first < parts.offset())
+            .map(OffsetAndMetadata::new)
+            .orElse(parts);
+    LOG.error(
+        "{}: the log was cut off at offset {} by an election, and was read up to {}: the brokers"
+            + " lost records; reading on from {}",
+        partition,
+        parts.offset(),
+        position,
+        next.offset());
+    try {
+      consumer.seek(partition, next);
+      holding.startsAt(partition, next);
+      takeCare(partition, next.offset());
+    } catch (IllegalStateException e) {
+      LOG.debug("{} is no longer assigned", partition);
+    }
+  }
+
+  /** Where memory was short a partition is read with care, not by the consumer. */
+  private void takeCare(TopicPartition partition, long offset) {
+    Attempt attempt = holding.attempt(partition);
+    if (attempt.lackedMemory()) {
+      consumer.pause(Set.of(partition));
+      careful.begin(partition, offset, attempt.outOfMemoryFrom());
+    }
   }
 
   private static long known(Map<TopicPartition, Long> offsets, TopicPartition partition) {

@@ -20,6 +20,7 @@ import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.InvalidOffsetException;
+import org.apache.kafka.clients.consumer.LogTruncationException;
 import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
@@ -713,6 +714,9 @@ final class Session {
       return ConsumerRecords.empty();
     } catch (NoOffsetForPartitionException e) {
       partitions.withoutOffset(e.partitions());
+      return ConsumerRecords.empty();
+    } catch (LogTruncationException e) {
+      partitions.truncated(e.offsetOutOfRangePartitions(), e.divergentOffsets());
       return ConsumerRecords.empty();
     } catch (OffsetOutOfRangeException e) {
       partitions.outOfRange(e.offsetOutOfRangePartitions());

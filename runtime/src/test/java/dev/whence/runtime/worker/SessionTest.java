@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.LogTruncationException;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.MockProducer;
@@ -51,7 +52,21 @@ class SessionTest {
     assertThat(run).extracting(BatchRun.Candidate::partition).containsExactly(STAYS, STAYS);
   }
 
-  private void run(Group consumer) {
+  /** Else other records that have their offsets now would be passed over. */
+  @Test
+  void whereALogWasCutOffItIsReadFromThereOnAndWhatWasReadOfItBeforeIsNotRun() {
+    assertThatThrownBy(() -> run(new CutOff(Map.of(STAYS, new OffsetAndMetadata(3)))))
+        .isInstanceOf(WouldRun.class);
+    assertThat(run).extracting(one -> one.record().offset()).containsExactly(3L, 4L, 5L);
+  }
+
+  @Test
+  void orFromItsBeginningWhereNobodyKnowsWhere() {
+    assertThatThrownBy(() -> run(new CutOff(Map.of()))).isInstanceOf(WouldRun.class);
+    assertThat(run).extracting(one -> one.record().offset()).startsWith(2L, 3L);
+  }
+
+  private void run(MockConsumer<byte[], byte[]> consumer) {
     Health health = new Health();
     Halt halt = why -> {};
     Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
@@ -98,6 +113,29 @@ class SessionTest {
               assigned -> {},
               /* urgentFirst= */ false);
       session.run();
+    }
+  }
+
+  /** Stands at offset 5 of one partition whose log is 2 to 5; it was another log before. */
+  private static final class CutOff extends MockConsumer<byte[], byte[]> {
+    CutOff(Map<TopicPartition, OffsetAndMetadata> divergent) {
+      super("none");
+      updateBeginningOffsets(Map.of(STAYS, 2L));
+      updateEndOffsets(Map.of(STAYS, 6L));
+      schedulePollTask(() -> rebalance(List.of(STAYS)));
+      schedulePollTask(
+          () -> {
+            for (int offset = 2; offset < 6; offset++) {
+              addRecord(
+                  new ConsumerRecord<>(
+                      STAYS.topic(),
+                      STAYS.partition(),
+                      offset,
+                      WorkerBench.bytes("k"),
+                      WorkerBench.bytes("v")));
+            }
+            throw new LogTruncationException(Map.of(STAYS, 5L), divergent);
+          });
     }
   }
 
