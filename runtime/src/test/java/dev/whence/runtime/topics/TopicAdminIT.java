@@ -50,7 +50,7 @@ class TopicAdminIT {
       List<TopicState> states =
           new TopicAdmin(clients, List.of(topics.responses(), topics.attributions())).create();
 
-      assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(25));
+      assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(30));
       assertThat(states)
           .extracting(state -> state.name() + " " + state.kind())
           .containsExactly(
