@@ -80,12 +80,11 @@ final class ChangingShapes {
   /**
    * Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures.
    *
-   * @param cache primitives that oneDNN keeps; the packs that warm up fill it
    * @param count packs of all rounds together
    * @return the least that a round of packs added, in bytes: the allocator keeps up to 30 MB more
    *     or less from one moment to another, what is kept per shape adds to every round
    */
-  static long growth(int cache, int warmUp, int count) {
+  static long growth(int warmUp, int count) {
     ProcessBuilder builder =
         new ProcessBuilder(
             ProcessHandle.current().info().command().orElseThrow(),
@@ -98,7 +97,6 @@ final class ChangingShapes {
             ChangingShapes.class.getName(),
             Integer.toString(warmUp),
             Integer.toString(count));
-    builder.environment().put("ONEDNN_PRIMITIVE_CACHE_CAPACITY", Integer.toString(cache));
     try {
       Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
