@@ -3,8 +3,11 @@ package dev.whence.engine.text;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.engine.EngineException;
@@ -22,7 +25,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A conversation as the values that a template sees: role, content, and name, tool_calls and
  * tool_call_id where there are any. The content of a message without parts that has tool calls is
- * none. Arguments of tool calls that are JSON in a string are given as values, as vLLM does.
+ * none. Arguments of tool calls that are JSON in a string are given as values, and arguments that
+ * are missing or empty as an empty map, as vLLM does.
  */
 final class TemplateMessages {
   /** What {@link #word} makes. */
@@ -30,12 +34,19 @@ final class TemplateMessages {
 
   private static final int MAX_NESTING = 50;
 
+  private static final int MAX_DIGITS = 1000;
+
   private static final ObjectMapper JSON =
-      new ObjectMapper(
-          JsonFactory.builder()
-              .streamReadConstraints(
-                  StreamReadConstraints.builder().maxNestingDepth(MAX_NESTING).build())
-              .build());
+      JsonMapper.builder(
+              JsonFactory.builder()
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxNestingDepth(MAX_NESTING)
+                          .maxNumberLength(MAX_DIGITS)
+                          .build())
+                  .build())
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
 
   private final List<Message> messages;
   private final List<@Nullable Object> toolCalls = new ArrayList<>();
@@ -123,9 +134,18 @@ final class TemplateMessages {
 
   @SuppressWarnings("unchecked") // made by convert below: string keys
   private static void parseArguments(Map<?, ?> function) {
-    if (function.get("arguments") instanceof String json) {
+    Object written = function.get("arguments");
+    Map<String, @Nullable Object> changed = (Map<String, @Nullable Object>) function;
+    if (written == null || written.equals("")) {
+      changed.put("arguments", new LinkedHashMap<String, @Nullable Object>());
+    } else if (written instanceof String json) {
       try {
-        ((Map<String, @Nullable Object>) function).put("arguments", convert(JSON.readTree(json)));
+        JsonNode read = JSON.readTree(json);
+        if (!read.isMissingNode()) { // white space alone
+          changed.put("arguments", convert(read));
+        }
+      } catch (StreamConstraintsException e) {
+        throw beyond("arguments of a tool call");
       } catch (JsonProcessingException e) {
         // Not JSON: the template gets the string that the model wrote.
       }
@@ -135,9 +155,24 @@ final class TemplateMessages {
   private static @Nullable Object value(String json, String what) {
     try {
       return convert(JSON.readTree(json));
+    } catch (StreamConstraintsException e) {
+      throw beyond(what + " of a prompt");
     } catch (JsonProcessingException e) {
       throw new EngineException(Kind.UNSUPPORTED, "the " + what + " of a prompt are not JSON");
     }
+  }
+
+  /** The parser's own message may quote the record. */
+  private static EngineException beyond(String what) {
+    return new EngineException(
+        Kind.UNSUPPORTED,
+        "the "
+            + what
+            + " go past a limit: "
+            + MAX_NESTING
+            + " levels, numbers of "
+            + MAX_DIGITS
+            + " digits");
   }
 
   private static @Nullable Object convert(JsonNode node) {
@@ -157,8 +192,8 @@ final class TemplateMessages {
     if (node.isBoolean()) {
       return node.booleanValue();
     }
-    if (node.isIntegralNumber() && node.canConvertToLong()) {
-      return node.longValue();
+    if (node.isIntegralNumber()) {
+      return node.canConvertToLong() ? (Object) node.longValue() : node.bigIntegerValue();
     }
     return node.isNumber() ? (Object) node.doubleValue() : null;
   }

@@ -576,6 +576,81 @@ class ChatTemplateTest {
         .hasMessageContaining("nested deeper than");
   }
 
+  /** As vLLM: json.loads of a string, {} of none. A string that is no JSON stays one, which is ours. */
+  @Test
+  void argumentsOfACallAreValuesWhereTheyAreJson() {
+    Map<String, String> expected = new LinkedHashMap<>();
+    expected.put("{}", "{}");
+    expected.put("{'arguments': null}", "{}");
+    expected.put("{'arguments': ''}", "{}");
+    expected.put("{'arguments': {'a': 1}}", "{'a': 1}");
+    expected.put("{'arguments': 'null'}", "null");
+    expected.put("{'arguments': '5'}", "5");
+    expected.put("{'arguments': '{\\'a\\':1}'}", "{'a': 1}");
+    expected.put("{'arguments': '{\\'a\\':1} trailing'}", "'{\\'a\\':1} trailing'");
+    expected.put("{'arguments': '5 apples'}", "'5 apples'");
+    expected.put("{'arguments': '{} {}'}", "'{} {}'");
+    expected.put("{'arguments': ' '}", "' '");
+    expected.put(
+        "{'arguments': '{\\'n\\':-18446744073709551617}'}", "{'n': -18446744073709551617}");
+    expected.forEach(
+        (function, written) ->
+            assertThat(
+                    renderedCall(
+                        "{{ messages[0].tool_calls[0].function.arguments | tojson }}",
+                        function.replace('\'', '"'),
+                        ""))
+                .as(function)
+                .isEqualTo(written.replace('\'', '"')));
+  }
+
+  /** Python 3 and Jinja2 print these. */
+  @Test
+  void integersOfToolsKeepTheirDigits() {
+    String tools = "[{\"maximum\":18446744073709551615}]";
+    Map<String, String> expected = new LinkedHashMap<>();
+    expected.put("{{ tools | tojson }}", "[{\"maximum\": 18446744073709551615}]");
+    expected.put("{{ tools }}", "[{'maximum': 18446744073709551615}]");
+    expected.put("{{ n }} {{ n | int }} {{ n | float }}", ("18446744073709551615 ".repeat(2)) + "1.8446744073709552e+19");
+    expected.put("{{ n is integer }} {{ n is number }} {{ n is float }}", "True True False");
+    expected.put("{{ n > 1 }} {{ n == n }} {{ n == 18446744073709551616.0 }}", "True True False");
+    expected.forEach(
+        (source, written) ->
+            assertThat(renderedCall("{% set n = tools[0].maximum %}" + source, "{}", tools))
+                .as(source)
+                .isEqualTo(written));
+    assertThatThrownBy(() -> renderedCall("{{ tools[0].maximum + 1 }}", "{}", tools))
+        .hasMessageContaining("past 64 bits");
+  }
+
+  @Test
+  void whatIsNestedTooDeeplyIsRefusedByItsLimit() {
+    String deep = "[".repeat(51) + "]".repeat(51);
+    assertThat(renderedCall("{{ tools | length }}", "{}", deep.substring(1, 101))).isEqualTo("1");
+    for (String[] place :
+        new String[][] {{"{}", deep}, {"{\"arguments\":\"" + deep + "\"}", ""}}) {
+      assertThatThrownBy(() -> renderedCall("", place[0], place[1]))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("50 levels")
+          .message()
+          .doesNotContain("not JSON");
+    }
+  }
+
+  /** A conversation of one tool call. */
+  private static String renderedCall(String source, String function, String tools) {
+    Message call =
+        new Message("assistant", List.of(), "", "[{\"function\":" + function + "}]", "");
+    TemplateMessages messages =
+        new TemplateMessages(conversation(List.of(call), tools, "", Instant.EPOCH));
+    Map<String, Object> variables = new LinkedHashMap<>();
+    variables.put("messages", messages.values());
+    variables.put("tools", messages.tools());
+    return JinjaTemplate.parse(source).render(variables, Instant.EPOCH);
+  }
+
   /** The text alone, without looking for segments in it. */
   private static String jinja(String template, Conversation conversation) throws IOException {
     TemplateMessages messages = new TemplateMessages(conversation);

@@ -1,6 +1,7 @@
 package dev.whence.engine.text.jinja;
 
 import dev.whence.engine.text.jinja.Values.Undefined;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -225,6 +226,9 @@ final class Filters {
     Object fallback = given.get(0, "default", 0L);
     if (value instanceof Double number && !number.isNaN() && !number.isInfinite()) {
       return (long) number.doubleValue();
+    }
+    if (value instanceof BigInteger) {
+      return value;
     }
     if (value instanceof Long || value instanceof Boolean) {
       return Values.integer(value);

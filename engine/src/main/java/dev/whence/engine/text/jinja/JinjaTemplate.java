@@ -43,7 +43,8 @@ public final class JinjaTemplate {
   /**
    * Renders the template.
    *
-   * @param variables null, Boolean, Long, Double, String, List and Map (String keys) values
+   * @param variables null, Boolean, Long, BigInteger, Double, String, List and Map (String keys)
+   *     values
    * @param now what {@code strftime_now} tells, in UTC
    * @throws JinjaException if it raises, meets something that is not supported, or exceeds a bound
    */

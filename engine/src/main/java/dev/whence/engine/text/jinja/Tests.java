@@ -3,6 +3,7 @@ package dev.whence.engine.text.jinja;
 import dev.whence.engine.text.jinja.Values.Callable;
 import dev.whence.engine.text.jinja.Values.Namespace;
 import dev.whence.engine.text.jinja.Values.Undefined;
+import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +22,7 @@ final class Tests {
           case "string" -> value instanceof String;
           case "boolean" -> value instanceof Boolean;
           case "number" -> Values.isNumber(value);
-          case "integer" -> value instanceof Long;
+          case "integer" -> value instanceof Long || value instanceof BigInteger;
           case "float" -> value instanceof Double;
           case "mapping" -> value instanceof Map<?, ?> && !(value instanceof Namespace);
           // A string and a mapping have a length and can be indexed, too; undefined has a length

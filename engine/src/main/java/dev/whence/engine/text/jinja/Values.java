@@ -1,6 +1,7 @@
 package dev.whence.engine.text.jinja;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -12,7 +13,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Python's semantics of the values that templates meet: null is None; Boolean, Long, Double,
  * String, {@code List<Object>} (lists and tuples), {@code Map<String, Object>}, {@link Undefined},
- * {@link Callable}.
+ * {@link Callable}. Integers past 64 bits, which only a record brings, are BigInteger: they are
+ * written out and compared, and not calculated with.
  */
 final class Values {
   /** What a name, key or attribute that does not exist evaluates to. */
@@ -91,7 +93,7 @@ final class Values {
       out.append("None");
     } else if (value instanceof Boolean flag) {
       out.append(flag ? "True" : "False");
-    } else if (value instanceof Long) {
+    } else if (value instanceof Long || value instanceof BigInteger) {
       out.append(value);
     } else if (value instanceof Double number) {
       out.append(number(number));
@@ -219,7 +221,10 @@ final class Values {
 
   /** Numbers and booleans, as in Python. */
   static boolean isNumber(@Nullable Object value) {
-    return value instanceof Long || value instanceof Double || value instanceof Boolean;
+    return value instanceof Long
+        || value instanceof Double
+        || value instanceof Boolean
+        || value instanceof BigInteger;
   }
 
   static int compare(
@@ -239,7 +244,9 @@ final class Values {
   /** Exact, also between integers and floats: else sorting would meet an order that is none. */
   private static int compareNumbers(@Nullable Object left, @Nullable Object right) {
     if (!(left instanceof Double) && !(right instanceof Double)) {
-      return Long.compare(integer(left), integer(right));
+      return left instanceof BigInteger || right instanceof BigInteger
+          ? exact(left).compareTo(exact(right))
+          : Long.compare(integer(left), integer(right));
     }
     double a = floating(left) + 0.0; // -0.0 is 0.0
     double b = floating(right) + 0.0;
@@ -250,6 +257,9 @@ final class Values {
   }
 
   private static BigDecimal exact(@Nullable Object number) {
+    if (number instanceof BigInteger large) {
+      return new BigDecimal(large);
+    }
     return number instanceof Double floating
         ? new BigDecimal(floating)
         : BigDecimal.valueOf(integer(number));
@@ -262,10 +272,16 @@ final class Values {
     if (value instanceof Boolean flag) {
       return flag ? 1 : 0;
     }
+    if (value instanceof BigInteger) {
+      throw new JinjaException("integers past 64 bits are not calculated with");
+    }
     throw new JinjaException("an integer is wanted, not " + kind(value));
   }
 
   static double floating(@Nullable Object value) {
+    if (value instanceof BigInteger large) {
+      return large.doubleValue();
+    }
     return value instanceof Double number ? number : (double) integer(value);
   }
 
@@ -425,7 +441,7 @@ final class Values {
     }
     if (value == null) {
       out.append("null");
-    } else if (value instanceof Boolean || value instanceof Long) {
+    } else if (value instanceof Boolean || value instanceof Long || value instanceof BigInteger) {
       out.append(value);
     } else if (value instanceof Double number) {
       out.append(number(number));
