@@ -19,7 +19,11 @@ public final class NativeMemory {
     trunks.addAndGet(bytes);
   }
 
-  /** Bytes of weights; position tables, a few megabytes at most, are not counted. */
+  /**
+   * Bytes of weights. The table of rotations is not counted: 4 bytes for each rotated dimension of
+   * a head and position, 8 MiB at most for 2,048 positions. It grows with the longest sequence, of
+   * which it is a small part.
+   */
   public long weightBytes() {
     return weights.get();
   }

@@ -155,6 +155,13 @@ final class GgufConfig {
     if (headDim % 2 != 0) {
       throw metadata.refuse("the width of a head is " + headDim + ", not even");
     }
+    if (headDim > HuggingFaceConfig.MAX_HEAD_WIDTH) {
+      throw metadata.refuse(
+          "the width of a head is "
+              + headDim
+              + ", more than "
+              + HuggingFaceConfig.MAX_HEAD_WIDTH);
+    }
     String values = prefix + "attention.value_length";
     if (metadata.has(values) && metadata.size(values, 1, HuggingFaceConfig.MAX_WIDTH) != headDim) {
       throw metadata.refuse(values + " differs from the width of keys");

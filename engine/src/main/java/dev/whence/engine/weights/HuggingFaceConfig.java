@@ -22,6 +22,10 @@ final class HuggingFaceConfig {
 
   static final int MAX_VOCABULARY = 1 << 22;
   static final int MAX_WIDTH = 1 << 20;
+
+  /** Of a head: the widest in the wild have 512. */
+  static final int MAX_HEAD_WIDTH = 1024;
+
   static final int MAX_LAYERS = 4096;
   static final int MAX_POSITIONS = 1 << 28;
 
@@ -229,6 +233,10 @@ final class HuggingFaceConfig {
     }
     if (headDim % 2 != 0) {
       keys.problem("the width of a head is " + headDim + ", not even");
+    }
+    if (headDim > MAX_HEAD_WIDTH) {
+      keys.problem("the width of a head is " + headDim + ", more than " + MAX_HEAD_WIDTH);
+      return MAX_HEAD_WIDTH;
     }
     return headDim;
   }

@@ -86,6 +86,27 @@ class GgufConfigTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"llama.attention.key_length, 1026", "llama.embedding_length, 4104"})
+  void headsThatAreWiderThanAnyKnownAreRefused(String key, long width, @TempDir Path directory)
+      throws IOException {
+    Path wide =
+        GgufCopy.write(
+            "rope-linear.gguf",
+            values -> {
+              values.remove("llama.attention.key_length");
+              values.put(key, width);
+            },
+            directory.resolve("m.gguf"));
+    try (GgufFile file = GgufFile.open(wide)) {
+      assertThatThrownBy(() -> GgufConfig.read(file))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+          .hasMessageContaining("more than 1024");
+    }
+  }
+
   @Test
   void aMistralThatDoesNotSayItsWindowIsToldAbout() {
     Map<String, Object> values = new TreeMap<>();

@@ -92,6 +92,17 @@ class HuggingFaceConfigTest {
         .hasMessageContaining(named);
   }
 
+  /** 4 bytes of each of 2,048 positions' rotations for a dimension: 8 GiB for a head of 2^20. */
+  @ParameterizedTest
+  @CsvSource({"head_dim, 1026", "head_dim, 1048576", "hidden_size, 4104", "hidden_size, 1048576"})
+  void headsThatAreWiderThanAnyKnownAreRefused(String key, int width) throws IOException {
+    ObjectNode config = (ObjectNode) JSON.readTree(LLAMA);
+    config.put(key, width);
+    assertThatThrownBy(() -> read(config)).hasMessageContaining("more than 1024");
+    config.put("hidden_size", 4096).remove("head_dim");
+    assertThat(read(config).headDim()).isEqualTo(1024);
+  }
+
   @Test
   void allThatIsWrongIsListedAtOnce() throws IOException {
     ObjectNode config = (ObjectNode) JSON.readTree(LLAMA);
