@@ -30,6 +30,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Unpaired surrogates, which no UTF-8 transport can carry, are encoded as U+FFFD.
  */
 public final class NativeTokenizer implements Tokenizer {
+  /** Ids are below it; the largest vocabularies have some two million. */
+  public static final int MAX_IDS = 1 << 22;
+
   private final HuggingFaceTokenizer tokenizer;
   private final Optional<SpacePrefix> spacePrefix;
 
@@ -79,8 +82,10 @@ public final class NativeTokenizer implements Tokenizer {
     for (JsonNode token : object.path("added_tokens")) {
       JsonNode id = token.path("id");
       String content = token.path("content").asText("");
-      if (!id.isInt() || id.intValue() < 0 || content.isEmpty()) {
-        throw new EngineException(Kind.MODEL, origin + ": an added token has no id or content");
+      if (!isId(id) || content.isEmpty()) {
+        throw new EngineException(
+            Kind.MODEL,
+            origin + ": an added token has no content, or no id from 0 to " + (MAX_IDS - 1));
       }
       added.put(content, id.intValue());
       if (token.path("special").asBoolean()) {
@@ -136,11 +141,16 @@ public final class NativeTokenizer implements Tokenizer {
 
   private static int put(
       Map<String, Integer> vocabulary, String token, JsonNode id, String origin) {
-    if (!id.isInt() || id.intValue() < 0) {
-      throw new EngineException(Kind.MODEL, origin + ": a token's id is not an integer from 0 on");
+    if (!isId(id)) {
+      throw new EngineException(
+          Kind.MODEL, origin + ": a token's id is not an integer from 0 to " + (MAX_IDS - 1));
     }
     vocabulary.put(token, id.intValue());
     return id.intValue();
+  }
+
+  private static boolean isId(JsonNode id) {
+    return id.isInt() && id.intValue() >= 0 && id.intValue() < MAX_IDS;
   }
 
   private static HuggingFaceTokenizer library(ObjectNode json, String origin) {

@@ -3,6 +3,7 @@ package dev.whence.engine.weights;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.text.NativeTokenizer;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -20,7 +21,7 @@ final class HuggingFaceConfig {
   /** Our own key. */
   static final String RANKS = "whence_ranks";
 
-  static final int MAX_VOCABULARY = 1 << 22;
+  static final int MAX_VOCABULARY = NativeTokenizer.MAX_IDS;
   static final int MAX_WIDTH = 1 << 20;
 
   /** Of a head: the widest in the wild have 512. */

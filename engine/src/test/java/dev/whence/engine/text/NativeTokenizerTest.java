@@ -23,6 +23,8 @@ import net.jqwik.api.lifecycle.BeforeContainer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Against the tokenizers library of Python (small_models.py), and by properties. */
 class NativeTokenizerTest {
@@ -190,6 +192,26 @@ class NativeTokenizerTest {
               EngineException.class,
               e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
           .hasMessageContaining("tokenizer.json");
+    }
+  }
+
+  /**
+   * The next id after 2,147,483,647 is negative as an int, and less than any model's embeddings.
+   */
+  @ParameterizedTest
+  @ValueSource(longs = {-1, NativeTokenizer.MAX_IDS, Integer.MAX_VALUE, 1L << 31})
+  void anIdThatNoModelCanHaveIsRefused(long id) throws IOException {
+    ObjectNode inVocabulary = json("weights/llama/tokenizer.json").deepCopy();
+    ((ObjectNode) inVocabulary.path("model").path("vocab")).put("!", id);
+    ObjectNode added = json("weights/llama/tokenizer.json").deepCopy();
+    ((ObjectNode) added.path("added_tokens").path(0)).put("id", id);
+    for (JsonNode json : List.of(inVocabulary, added)) {
+      JsonNode read = JSON.readTree(json.toString()); // an int where it is one
+      assertThatThrownBy(() -> NativeTokenizer.of(read, "tokenizer.json").close())
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+          .hasMessageContaining("from 0 to 4194303");
     }
   }
 
