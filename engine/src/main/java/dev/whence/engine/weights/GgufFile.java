@@ -24,6 +24,9 @@ final class GgufFile implements AutoCloseable {
   private static final int MAX_NAME = 65_535;
   private static final int MAX_STRING = 16 << 20;
 
+  /** Of all strings together, in bytes: those of a vocabulary of two million are some 50 MB. */
+  private static final int MAX_STRINGS = 128 << 20;
+
   /** Of all lists together: the largest vocabularies have some two million. */
   private static final int MAX_LIST_ELEMENTS = 8_000_000;
 
@@ -85,6 +88,7 @@ final class GgufFile implements AutoCloseable {
     private final ByteBuffer window = ByteBuffer.allocate(1 << 16).order(ByteOrder.LITTLE_ENDIAN);
     private long windowStart;
     private int listElements = MAX_LIST_ELEMENTS;
+    private int stringBytes = MAX_STRINGS;
 
     Reader(BoundedFile file) {
       this.file = file;
@@ -338,7 +342,8 @@ final class GgufFile implements AutoCloseable {
     }
 
     private String string(int maximum) {
-      int n = count("the length of a string", maximum, 1);
+      int n = count("the length of a string", Math.min(maximum, stringBytes), 1);
+      stringBytes -= n;
       byte[] bytes = new byte[n];
       for (int done = 0; done < n; ) {
         int piece = Math.min(n - done, window.capacity());

@@ -244,7 +244,7 @@ public final class ModelFiles implements AutoCloseable {
   }
 
   private static Texts texts(Path path, Optional<String> chatTemplate) {
-    byte[] configBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "config.json"));
+    byte[] configBytes = UntrustedJson.bytes(path, "config.json");
     String configOrigin = path.resolve("config.json").toString();
     ModelConfig config =
         HuggingFaceConfig.read(
@@ -259,7 +259,7 @@ public final class ModelFiles implements AutoCloseable {
               + " AutoTokenizer.from_pretrained(d).save_pretrained(d)");
     }
     String tokenizerOrigin = path.resolve("tokenizer.json").toString();
-    byte[] tokenizerBytes = UntrustedJson.bytes(ContainedPath.resolve(path, "tokenizer.json"));
+    byte[] tokenizerBytes = UntrustedJson.bytes(path, "tokenizer.json");
     JsonNode tokenizerJson = UntrustedJson.object(tokenizerBytes, tokenizerOrigin);
     JsonNode tokenizerConfig = optional(path, "tokenizer_config.json");
     JsonNode specialTokensMap = optional(path, "special_tokens_map.json");
@@ -369,7 +369,6 @@ public final class ModelFiles implements AutoCloseable {
       return MissingNode.getInstance();
     }
     return UntrustedJson.object(
-        UntrustedJson.bytes(ContainedPath.resolve(directory, file)),
-        directory.resolve(file).toString());
+        UntrustedJson.bytes(directory, file), directory.resolve(file).toString());
   }
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.engine.EngineException;
@@ -12,10 +13,22 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 
-/** JSON of a model's files: bounded in size and nesting, duplicate keys refused. */
+/** JSON of a model's files: bounded in bytes, values and nesting, duplicate keys refused. */
 public final class UntrustedJson {
   /** The largest tokenizer.json in the wild has about 40 MB. */
   static final long MAX_BYTES = 256L << 20;
+
+  /** Of what is an object of a few keys in all models. */
+  private static final long MAX_SMALL_BYTES = 4L << 20;
+
+  /** Of tokenizer_config.json, which may list added tokens. */
+  private static final long MAX_LIST_BYTES = 32L << 20;
+
+  /**
+   * Names, values and brackets of a file: a tree of them takes some 64 bytes each, whatever the
+   * file takes. The largest vocabularies, two million pieces with their scores, have 8 million.
+   */
+  static final long MAX_TOKENS = 16L << 20;
 
   private static final int MAX_NESTING = 64;
 
@@ -25,6 +38,7 @@ public final class UntrustedJson {
               .streamReadConstraints(
                   StreamReadConstraints.builder()
                       .maxNestingDepth(MAX_NESTING)
+                      .maxTokenCount(MAX_TOKENS)
                       .maxStringLength(16 << 20)
                       .maxNumberLength(64)
                       .maxNameLength(64 << 10)
@@ -57,11 +71,27 @@ public final class UntrustedJson {
     }
   }
 
+  /** Reads a file of a model's directory, no larger than one of its name may be. */
+  public static byte[] bytes(Path directory, String name) {
+    long most =
+        switch (name) {
+          case "config.json", "generation_config.json", "special_tokens_map.json" ->
+              MAX_SMALL_BYTES;
+          case "tokenizer_config.json" -> MAX_LIST_BYTES;
+          default -> MAX_BYTES;
+        };
+    return bytes(ContainedPath.resolve(directory, name), most);
+  }
+
   /** Reads a file of at most {@link #MAX_BYTES}. */
   public static byte[] bytes(Path path) {
+    return bytes(path, MAX_BYTES);
+  }
+
+  private static byte[] bytes(Path path, long most) {
     try (BoundedFile file = BoundedFile.open(path)) {
-      if (file.size() > MAX_BYTES) {
-        throw file.refuse("has " + file.size() + " bytes, more than the " + MAX_BYTES + " allowed");
+      if (file.size() > most) {
+        throw file.refuse("has " + file.size() + " bytes, more than the " + most + " allowed");
       }
       byte[] bytes = new byte[(int) file.size()];
       file.read(0, java.nio.ByteBuffer.wrap(bytes));
@@ -82,6 +112,10 @@ public final class UntrustedJson {
             ? ", byte " + json.getLocation().getByteOffset()
             : "";
     String what = e instanceof JsonProcessingException json ? json.getOriginalMessage() : "" + e;
-    return new EngineException(Kind.MODEL, origin + where + ": not valid JSON: " + what, e);
+    String problem =
+        e instanceof StreamConstraintsException
+            ? ": goes past a limit of what is read: "
+            : ": not valid JSON: ";
+    return new EngineException(Kind.MODEL, origin + where + problem + what, e);
   }
 }

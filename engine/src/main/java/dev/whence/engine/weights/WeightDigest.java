@@ -51,8 +51,8 @@ public final class WeightDigest {
   /** With the tokenizer, config and chat template of a Hugging Face directory. */
   public static WeightDigest ofTextsIn(Path directory) {
     return of(
-        UntrustedJson.bytes(ContainedPath.resolve(directory, "tokenizer.json")),
-        UntrustedJson.bytes(ContainedPath.resolve(directory, "config.json")),
+        UntrustedJson.bytes(directory, "tokenizer.json"),
+        UntrustedJson.bytes(directory, "config.json"),
         TokenizerSettings.template(
             directory, ModelFiles.optional(directory, "tokenizer_config.json")));
   }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.text.SpecialTokens;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -146,11 +147,7 @@ class HostileFilesTest {
     assertThatThrownBy(() -> SafetensorsFile.open(tensors).close())
         .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
         .hasMessageContaining("model.safetensors");
-    try (var files = Files.list(Fixtures.path("weights/llama"))) {
-      for (Path file : files.filter(f -> f.toString().endsWith(".json")).toList()) {
-        Files.copy(file, directory.resolve(file.getFileName()));
-      }
-    }
+    copyTexts(directory);
     for (String name :
         List.of(
             "special_tokens_map.json",
@@ -203,6 +200,63 @@ class HostileFilesTest {
   }
 
   @Test
+  void stringsThatAreTooLongTogetherAreRefused(@TempDir Path directory) throws IOException {
+    int length = 16 << 20;
+    Path path = directory.resolve("m.gguf");
+    try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
+      ByteBuffer head = ByteBuffer.allocate(24).order(ByteOrder.LITTLE_ENDIAN);
+      head.put("GGUF".getBytes(StandardCharsets.UTF_8)).putInt(3).putLong(0).putLong(9);
+      file.write(head.array());
+      for (int i = 0; i < 9; i++) { // eight of 16 MiB and their keys are more than 128 MiB
+        ByteBuffer key = ByteBuffer.allocate(21).order(ByteOrder.LITTLE_ENDIAN);
+        key.putLong(1).put((byte) ('a' + i)).putInt(8).putLong(length);
+        file.write(key.array());
+        file.seek(file.getFilePointer() + length);
+      }
+      file.setLength(file.getFilePointer());
+    }
+    assertThatThrownBy(() -> GgufFile.open(path).close())
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContaining("the length of a string is 16777216, at most 16777208 can follow");
+  }
+
+  /** A list of 16 million numbers has 32 MB, and as a tree hundreds. */
+  @Test
+  void aFileOfTooManyValuesIsRefused(@TempDir Path directory) throws IOException {
+    copyTexts(directory);
+    byte[] values = new byte[(int) (2 * UntrustedJson.MAX_TOKENS) + 16];
+    for (int i = 0; i < values.length; i += 2) {
+      values[i] = '1';
+      values[i + 1] = ',';
+    }
+    byte[] head = "{\"a\":[".getBytes(StandardCharsets.UTF_8);
+    System.arraycopy(head, 0, values, 0, head.length);
+    Files.write(directory.resolve("tokenizer.json"), values);
+    assertThatThrownBy(() -> ModelText.open(directory, Optional.empty()))
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContainingAll("tokenizer.json", "limit", "16777216");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "config.json, 4194304",
+    "generation_config.json, 4194304",
+    "special_tokens_map.json, 4194304",
+    "tokenizer_config.json, 33554432",
+    "tokenizer.json, 268435456"
+  })
+  void aFileThatIsLargerThanOneOfItsNameCanBeIsRefused(
+      String name, long most, @TempDir Path directory) throws IOException {
+    copyTexts(directory);
+    try (RandomAccessFile file = new RandomAccessFile(directory.resolve(name).toFile(), "rw")) {
+      file.setLength(most + 1);
+    }
+    assertThatThrownBy(() -> ModelText.open(directory, Optional.empty()))
+        .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
+        .hasMessageContainingAll(name, "more than the " + most + " allowed");
+  }
+
+  @Test
   void weightsAreClosedWhereMemoryRunsOutOverAModel() {
     AtomicInteger closed = new AtomicInteger();
     WeightSource weights =
@@ -231,7 +285,7 @@ class HostileFilesTest {
                       "m",
                       new SpecialTokens(Map.of(), false),
                       Optional.empty(),
-                      WeightDigest.of(new byte[0], new byte[0], Optional.empty())))
+                      WeightDigest.of(new byte[0], new byte[0], Optional.empty(), "")))
           .isInstanceOf(OutOfMemoryError.class);
     }
     assertThat(closed).hasValue(1);
@@ -253,6 +307,14 @@ class HostileFilesTest {
     assertThatThrownBy(() -> GgufConfig.architecture(metadata))
         .isInstanceOfSatisfying(EngineException.class, HostileFilesTest::blamesTheFile)
         .hasMessageContainingAll("mamba", "architecture", "m.gguf");
+  }
+
+  private static void copyTexts(Path directory) throws IOException {
+    try (var files = Files.list(Fixtures.path("weights/llama"))) {
+      for (Path file : files.filter(f -> f.toString().endsWith(".json")).toList()) {
+        Files.copy(file, directory.resolve(file.getFileName()));
+      }
+    }
   }
 
   private static void readOrRefuseGguf(byte[] bytes) throws IOException {

@@ -3,7 +3,6 @@ package dev.whence.transfer.merge;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
-import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
@@ -83,8 +82,7 @@ public record Manifest(
       return Optional.empty();
     }
     String origin = directory.resolve(FILE).toString();
-    JsonNode root =
-        UntrustedJson.object(UntrustedJson.bytes(ContainedPath.resolve(directory, FILE)), origin);
+    JsonNode root = UntrustedJson.object(UntrustedJson.bytes(directory, FILE), origin);
     if (!root.path("format").asText().equals(FORMAT) || !root.path("lambda").isNumber()) {
       throw new TransferException(origin + " is no manifest of the format '" + FORMAT + "'");
     }

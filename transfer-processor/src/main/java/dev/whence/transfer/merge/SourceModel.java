@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.BoundedFile;
-import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
@@ -258,9 +257,7 @@ public final class SourceModel implements AutoCloseable {
 
   /** The bytes of a text of the directory, if there is such a file. */
   Optional<byte[]> text(String file) {
-    return has(file)
-        ? Optional.of(UntrustedJson.bytes(ContainedPath.resolve(directory, file)))
-        : Optional.empty();
+    return has(file) ? Optional.of(UntrustedJson.bytes(directory, file)) : Optional.empty();
   }
 
   /** A JSON object of the directory, or a missing node. */
