@@ -157,10 +157,7 @@ final class GgufConfig {
     }
     if (headDim > HuggingFaceConfig.MAX_HEAD_WIDTH) {
       throw metadata.refuse(
-          "the width of a head is "
-              + headDim
-              + ", more than "
-              + HuggingFaceConfig.MAX_HEAD_WIDTH);
+          "the width of a head is " + headDim + ", more than " + HuggingFaceConfig.MAX_HEAD_WIDTH);
     }
     String values = prefix + "attention.value_length";
     if (metadata.has(values) && metadata.size(values, 1, HuggingFaceConfig.MAX_WIDTH) != headDim) {
@@ -187,6 +184,11 @@ final class GgufConfig {
     int dimensions = metadata.has(dimensionKey) ? metadata.size(dimensionKey, 2, headDim) : headDim;
     if (dimensions % 2 != 0) {
       throw metadata.refuse(dimensionKey + " is odd");
+    }
+    if (prefix.equals("llama.") && dimensions != headDim) {
+      // the rows of such a file's projections are in an order for whole heads (GgufWeights)
+      throw metadata.refuse(
+          dimensionKey + " is " + dimensions + ", not the " + headDim + " of a head");
     }
     double base = metadata.number(prefix + "rope.freq_base").orElse(10_000.0);
     if (!(base > 0) || Double.isInfinite(base)) {

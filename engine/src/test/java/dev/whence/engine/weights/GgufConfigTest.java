@@ -107,6 +107,25 @@ class GgufConfigTest {
     }
   }
 
+  /** As in llama.cpp: "invalid n_rot". */
+  @Test
+  void aLlamaWhoseHeadsAreRotatedInPartIsRefused(@TempDir Path directory) throws IOException {
+    Path partial =
+        GgufCopy.write(
+            "llama.gguf",
+            values -> values.put("llama.rope.dimension_count", 4L),
+            directory.resolve("m.gguf"));
+    assertThatThrownBy(() -> ModelFiles.open(partial))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+        .hasMessageContaining("llama.rope.dimension_count is 4, not the 8 of a head");
+    Path whole = GgufCopy.write("llama.gguf", values -> {}, partial);
+    try (ModelFiles copy = ModelFiles.open(whole);
+        ModelFiles file = ModelFiles.open(Fixtures.path("weights/llama.gguf"))) {
+      assertThat(copy.config()).isEqualTo(file.config());
+    }
+  }
+
   @Test
   void aMistralThatDoesNotSayItsWindowIsToldAbout() {
     Map<String, Object> values = new TreeMap<>();
