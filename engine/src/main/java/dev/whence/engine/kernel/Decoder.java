@@ -199,14 +199,31 @@ public final class Decoder implements AutoCloseable {
         * precision.bytes();
   }
 
-  /** A trunk to be filled by {@link #extend}. */
+  /** Frees closed trunks until so many bytes more fit the memory budget, or none is left. */
+  void makeRoom(long bytes) {
+    if (!fits(bytes)) {
+      long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
+      trunks.shrink(Math.max(0, trunks.bytes() - (bytes - free)));
+    }
+  }
+
+  /** Whether the memory budget, if there is one, has so many bytes left. */
+  boolean fits(long bytes) {
+    return memoryBytes == 0 || memory.weightBytes() + memory.trunkBytes() + bytes <= memoryBytes;
+  }
+
+  /**
+   * A trunk to be filled by {@link #extend}. Closed trunks and what {@link #onShortage} named make
+   * room for it in the memory budget.
+   */
   KeyValues room(int capacity) {
     long bytes = roomBytes(capacity);
-    if (memoryBytes > 0) {
-      long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
-      trunks.shrink(Math.max(0, trunks.bytes() - Math.max(0, bytes - free)));
+    makeRoom(bytes);
+    if (!fits(bytes)) {
+      freeDispensable.run();
+      kernel.emptyCache();
     }
-    if (memoryBytes > 0 && memory.weightBytes() + memory.trunkBytes() + bytes > memoryBytes) {
+    if (!fits(bytes)) {
       throw new EngineException(
           Kind.UNSUPPORTED,
           String.format(
@@ -234,8 +251,9 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * What else to free where the device runs out of memory, beside keys and values of closed trunks.
-   * It is called on the decoder's thread, while a forward of this decoder has failed.
+   * What else to free where the device or the memory budget has too little left, beside keys and
+   * values of closed trunks. It is called on the decoder's thread, while a forward of this decoder
+   * has failed or before a trunk of it is made.
    */
   void onShortage(Runnable free) {
     freeDispensable = free;

@@ -150,8 +150,8 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
 
   private TrainableDecoder load() {
     long bytes = bytes();
-    long used = decoder.memory().weightBytes() + decoder.memory().trunkBytes();
-    if (options.memoryBytes() > 0 && used + bytes > options.memoryBytes()) {
+    decoder.makeRoom(bytes);
+    if (!decoder.fits(bytes)) {
       throw new EngineException(
           Kind.UNSUPPORTED,
           String.format(
@@ -159,7 +159,7 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
               "Gradients need the weights again in fp32, %d bytes beside %d in use; the memory"
                   + " budget is %d bytes.",
               bytes,
-              used,
+              decoder.memory().weightBytes() + decoder.memory().trunkBytes(),
               options.memoryBytes()));
     }
     TrainableDecoder loaded = TrainableDecoder.frozen(decoder.config(), options);

@@ -28,7 +28,7 @@ public final class NativeMemory {
     return weights.get();
   }
 
-  /** Bytes of keys and values of trunks that are not closed. */
+  /** Bytes of keys and values of open trunks, and of closed ones that are kept for the next. */
   public long trunkBytes() {
     return trunks.get();
   }

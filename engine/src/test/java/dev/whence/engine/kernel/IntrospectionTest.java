@@ -12,6 +12,7 @@ import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.Introspection;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Trunk;
+import dev.whence.engine.weights.ModelConfig;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -147,6 +148,48 @@ class IntrospectionTest {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("3 parts for 8 tokens");
     }
+  }
+
+  /** What could be freed does not count as in use, in whatever order records come. */
+  @Test
+  void gradientsAndTrunksMakeRoomForEachOtherInTheMemoryBudget() {
+    Fixture fixture = Fixture.read("smollm2");
+    EngineOptions caching = FP32.withTrunkCacheBytes(1 << 20);
+    long weights;
+    long copy;
+    long trunk;
+    try (LocalScorer scorer = LocalScorer.open(fixture.open(), caching)) {
+      weights = scorer.nativeMemory().weightBytes();
+      gradients(scorer, fixture);
+      copy = scorer.nativeMemory().weightBytes() - weights;
+      ModelConfig config = scorer.config();
+      int numbers = 2 * config.layers() * config.keyValueHeads() * config.headDim();
+      trunk = (long) Float.BYTES * numbers * fixture.ids().length;
+    }
+    long budget = weights + copy + trunk / 2;
+    try (LocalScorer scorer = LocalScorer.open(fixture.open(), caching.withMemoryBytes(budget))) {
+      scorer.trunk(fixture.ids(), 40).close();
+      assertThat(scorer.nativeMemory().trunkBytes()).isGreaterThanOrEqualTo(trunk);
+      double[][] first = gradients(scorer, fixture);
+      assertThat(scorer.nativeMemory().trunkBytes()).isZero();
+      assertThat(scorer.nativeMemory().weightBytes()).isEqualTo(weights + copy);
+      scorer.trunk(fixture.ids(), 40).close();
+      assertThat(scorer.nativeMemory().weightBytes()).isEqualTo(weights);
+      assertThat(gradients(scorer, fixture)).isDeepEqualTo(first);
+      try (Trunk open = scorer.trunk(fixture.ids(), 40)) {
+        assertThat(open.length()).isEqualTo(48);
+        assertThatThrownBy(() -> gradients(scorer, fixture))
+            .isInstanceOf(EngineException.class)
+            .hasMessageContaining("memory budget");
+      }
+    }
+  }
+
+  private static double[][] gradients(LocalScorer scorer, Fixture fixture) {
+    return scorer
+        .introspection()
+        .orElseThrow()
+        .embeddingGradients(fixture.ids(), 40, new int[8], 1, new int[48], 1);
   }
 
   @Test
