@@ -464,6 +464,35 @@ class ChatTemplateTest {
                     .isEqualTo(text));
   }
 
+  /** Python 3 and Jinja2 print these. */
+  @Test
+  void titlesSortsAndQuotesAreJinjas() {
+    Map<String, String> expected = new LinkedHashMap<>();
+    expected.put(
+        "{{ 'tool_result' | title }} {{ 'tool_result'.title() }}", "Tool_result Tool_Result");
+    expected.put("{{ \"they're\" | title }} {{ \"they're\".title() }}", "They're They'Re");
+    expected.put(
+        "{{ 'a-b (c) {d} [e] <f> g/h.i wORLD' | title }}", "A-B (C) {D} [E] <F> G/h.i World");
+    expected.put(
+        "{{ '\u00df stra\u00dfe\u00a0\uD83D\uDE00x y' | title }}",
+        "SS Stra\u00dfe\u00a0\uD83D\uDE00x Y");
+    expected.put("{{ ['a', 'B', 'A', 'b'] | sort(reverse=true) }}", "['B', 'b', 'a', 'A']");
+    expected.put("{{ [1, 1.0, true, 2] | sort(reverse=true) }}", "[2, 1, 1.0, True]");
+    expected.put(
+        "{{ ['\u00a0\u0085\u00ad\u007f\u200b\u2028\u3000\ufeff\ue000\ufdd0'] }}",
+        "['\\xa0\\x85\\xad\\x7f\\u200b\\u2028\\u3000\\ufeff\\ue000\\ufdd0']");
+    expected.put("{{ ['\\U000e0001\\U0010ffff'] }}", "['\\U000e0001\\U0010ffff']");
+    expected.put(
+        "{{ ['\u00e9 \u0300\uD83D\uDE00\\U0001fae0'] }}", // the last is newer than Java 17
+        "['\u00e9 \u0300\uD83D\uDE00\uD83E\uDEE0']");
+    assertThat(expected)
+        .allSatisfy(
+            (source, text) ->
+                assertThat(JinjaTemplate.parse(source).render(Map.of(), Instant.EPOCH))
+                    .as(source)
+                    .isEqualTo(text));
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -576,7 +605,9 @@ class ChatTemplateTest {
         .hasMessageContaining("nested deeper than");
   }
 
-  /** As vLLM: json.loads of a string, {} of none. A string that is no JSON stays one, which is ours. */
+  /**
+   * As vLLM: json.loads of a string, {} of none. A string that is no JSON stays one, which is ours.
+   */
   @Test
   void argumentsOfACallAreValuesWhereTheyAreJson() {
     Map<String, String> expected = new LinkedHashMap<>();
@@ -611,7 +642,9 @@ class ChatTemplateTest {
     Map<String, String> expected = new LinkedHashMap<>();
     expected.put("{{ tools | tojson }}", "[{\"maximum\": 18446744073709551615}]");
     expected.put("{{ tools }}", "[{'maximum': 18446744073709551615}]");
-    expected.put("{{ n }} {{ n | int }} {{ n | float }}", ("18446744073709551615 ".repeat(2)) + "1.8446744073709552e+19");
+    expected.put(
+        "{{ n }} {{ n | int }} {{ n | float }}",
+        "18446744073709551615 ".repeat(2) + "1.8446744073709552e+19");
     expected.put("{{ n is integer }} {{ n is number }} {{ n is float }}", "True True False");
     expected.put("{{ n > 1 }} {{ n == n }} {{ n == 18446744073709551616.0 }}", "True True False");
     expected.forEach(
@@ -627,8 +660,7 @@ class ChatTemplateTest {
   void whatIsNestedTooDeeplyIsRefusedByItsLimit() {
     String deep = "[".repeat(51) + "]".repeat(51);
     assertThat(renderedCall("{{ tools | length }}", "{}", deep.substring(1, 101))).isEqualTo("1");
-    for (String[] place :
-        new String[][] {{"{}", deep}, {"{\"arguments\":\"" + deep + "\"}", ""}}) {
+    for (String[] place : new String[][] {{"{}", deep}, {"{\"arguments\":\"" + deep + "\"}", ""}}) {
       assertThatThrownBy(() -> renderedCall("", place[0], place[1]))
           .isInstanceOfSatisfying(
               EngineException.class,
@@ -641,8 +673,7 @@ class ChatTemplateTest {
 
   /** A conversation of one tool call. */
   private static String renderedCall(String source, String function, String tools) {
-    Message call =
-        new Message("assistant", List.of(), "", "[{\"function\":" + function + "}]", "");
+    Message call = new Message("assistant", List.of(), "", "[{\"function\":" + function + "}]", "");
     TemplateMessages messages =
         new TemplateMessages(conversation(List.of(call), tools, "", Instant.EPOCH));
     Map<String, Object> variables = new LinkedHashMap<>();

@@ -4,6 +4,7 @@ import dev.whence.engine.text.jinja.Values.Undefined;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -36,7 +37,7 @@ final class Filters {
       case "length", "count" -> Values.length(value, budget);
       case "upper" -> budget.made(Strings.upper(read(value, budget)));
       case "lower" -> budget.made(Strings.lower(read(value, budget)));
-      case "title" -> budget.made(Strings.title(read(value, budget)));
+      case "title" -> budget.made(Strings.titleOfWords(read(value, budget)));
       case "capitalize" -> budget.made(Strings.capitalize(read(value, budget)));
       case "string" -> Values.text(value, budget);
       case "safe" -> value;
@@ -76,15 +77,14 @@ final class Filters {
         if (!(value instanceof Map<?, ?> map)) {
           throw new JinjaException("'dictsort' of " + Values.kind(value));
         }
-        yield sorted(Methods.items(map, budget), pair -> ((List<?>) pair).get(0), budget);
+        yield sorted(Methods.items(map, budget), pair -> ((List<?>) pair).get(0), false, budget);
       }
-      case "sort" -> {
-        List<@Nullable Object> items = sorted(Values.items(value, budget), item -> item, budget);
-        if (Values.truth(given.get(0, "reverse", false))) {
-          Collections.reverse(items);
-        }
-        yield items;
-      }
+      case "sort" ->
+          sorted(
+              Values.items(value, budget),
+              item -> item,
+              Values.truth(given.get(0, "reverse", false)),
+              budget);
       case "unique" -> {
         List<@Nullable Object> kept = new ArrayList<>();
         List<@Nullable Object> keys = new ArrayList<>();
@@ -127,14 +127,18 @@ final class Filters {
 
   private record Keyed(@Nullable Object key, @Nullable Object item) {}
 
-  /** By keys without case. */
+  /** By keys without case; what is equal keeps its order, in reverse, too. */
   private static List<@Nullable Object> sorted(
-      List<@Nullable Object> items, UnaryOperator<@Nullable Object> key, Budget budget) {
+      List<@Nullable Object> items,
+      UnaryOperator<@Nullable Object> key,
+      boolean reverse,
+      Budget budget) {
     List<Keyed> keyed = new ArrayList<>();
     for (Object item : items) {
       keyed.add(new Keyed(folded(key.apply(item), budget), item));
     }
-    keyed.sort((a, b) -> Values.compare(a.key(), b.key(), "sort", budget));
+    Comparator<Keyed> order = (a, b) -> Values.compare(a.key(), b.key(), "sort", budget);
+    keyed.sort(reverse ? order.reversed() : order);
     List<@Nullable Object> sorted = new ArrayList<>();
     keyed.forEach(each -> sorted.add(each.item()));
     return sorted;

@@ -309,6 +309,30 @@ public final class Strings {
         + lower(text.substring(Character.charCount(first)));
   }
 
+  /** Jinja2's filter: words are parted by white space, hyphens and opening brackets only. */
+  static String titleOfWords(String text) {
+    StringBuilder out = new StringBuilder(text.length());
+    for (int from = 0; from < text.length(); ) {
+      int to = from;
+      while (to < text.length() && !partsWords(text.charAt(to))) {
+        to++;
+      }
+      if (to == from) {
+        out.append(text.charAt(from++));
+      } else {
+        int rest = text.offsetByCodePoints(from, 1);
+        out.append(upper(text.substring(from, rest))).append(lower(text.substring(rest, to)));
+        from = to;
+      }
+    }
+    return out.toString();
+  }
+
+  private static boolean partsWords(char c) {
+    return "-({[<".indexOf(c) >= 0 || isSpace(c);
+  }
+
+  /** str.title. */
   static String title(String text) {
     StringBuilder out = new StringBuilder(text.length());
     boolean inside = false;
@@ -338,15 +362,38 @@ public final class Strings {
         default -> {
           if (c == quote) {
             out.append('\\').appendCodePoint(c);
-          } else if (c < 32 || c == 127) {
-            hex(c, 2, out.append("\\x"));
-          } else {
+          } else if (isPrintable(c)) {
             out.appendCodePoint(c);
+          } else if (c < 0x100) {
+            hex(c, 2, out.append("\\x"));
+          } else if (c < 0x10000) {
+            hex(c, 4, out.append("\\u"));
+          } else {
+            hex(c, 8, out.append("\\U"));
           }
         }
       }
     }
     return out.append(quote).toString();
+  }
+
+  /**
+   * str.isprintable of one character. Ours: what Java's version of Unicode has not assigned is
+   * printable, as Python knows a later one.
+   */
+  private static boolean isPrintable(int c) {
+    return switch (Character.getType(c)) {
+      case Character.CONTROL,
+          Character.FORMAT,
+          Character.SURROGATE,
+          Character.PRIVATE_USE,
+          Character.LINE_SEPARATOR,
+          Character.PARAGRAPH_SEPARATOR ->
+          false;
+      case Character.SPACE_SEPARATOR -> c == ' ';
+      case Character.UNASSIGNED -> (c & 0xfffe) != 0xfffe && (c < 0xfdd0 || c > 0xfdef);
+      default -> true;
+    };
   }
 
   private static void hex(int value, int digits, StringBuilder out) {
