@@ -6,6 +6,7 @@ import dev.whence.engine.kernel.ParameterLayout;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -148,11 +149,16 @@ public record FineTuning(
     }
   }
 
-  private static String digest(Path file) {
-    try {
+  /** Of a file's name and bytes. */
+  static String digest(Path file) {
+    try (InputStream in = Files.newInputStream(file)) {
       MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
       sha256.update(String.valueOf(file.getFileName()).getBytes(StandardCharsets.UTF_8));
-      return HexFormat.of().formatHex(sha256.digest(Files.readAllBytes(file)));
+      byte[] piece = new byte[1 << 16];
+      for (int read = in.read(piece); read >= 0; read = in.read(piece)) {
+        sha256.update(piece, 0, read);
+      }
+      return HexFormat.of().formatHex(sha256.digest());
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every JVM has SHA-256", e);
     } catch (IOException e) {

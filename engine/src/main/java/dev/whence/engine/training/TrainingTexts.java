@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
+import dev.whence.conversation.LineReader;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.Encoding;
@@ -15,10 +16,10 @@ import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.Tokenizer;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CharsetDecoder;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.charset.CoderResult;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
@@ -27,12 +28,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Files of text to learn from, as examples: documents, every token of which but the first is
  * predicted, and conversations, of which only the response is.
  */
 public final class TrainingTexts {
+  private static final int MAX_LINE_BYTES = 64 << 20;
+
   private static final ObjectReader JSON =
       JsonMapper.builder().build().reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
@@ -67,29 +71,27 @@ public final class TrainingTexts {
    */
   public List<Example> documents(Path file) {
     List<Example> examples = new ArrayList<>();
-    List<String> lines = lines(file);
-    for (int i = 0; i < lines.size(); i++) {
-      if (lines.get(i).isBlank()) {
-        continue;
-      }
-      JsonNode json;
-      try {
-        json = JSON.readTree(lines.get(i));
-      } catch (JacksonException e) {
-        throw refused(file, i, "is no JSON object: " + e.getOriginalMessage());
-      }
-      JsonNode text = json.path("text");
-      if (!text.isTextual() || text.textValue().isEmpty()) {
-        throw refused(file, i, "has no member \"text\" with a text");
-      }
-      try {
-        LossWeights weights = LossWeights.read(json, text.textValue().length());
-        examples.addAll(document(text.textValue(), weights));
-      } catch (IllegalArgumentException e) {
-        throw refused(file, i, "can not be learnt: " + e.getMessage());
-      }
-    }
+    forEachLine(file, (number, line) -> examples.addAll(document(file, number, line)));
     return some(file, examples, "document");
+  }
+
+  private List<Example> document(Path file, long number, String line) {
+    JsonNode json;
+    try {
+      json = JSON.readTree(line);
+    } catch (JacksonException e) {
+      throw refused(file, number, "is no JSON object: " + e.getOriginalMessage());
+    }
+    JsonNode text = json.path("text");
+    if (!text.isTextual() || text.textValue().isEmpty()) {
+      throw refused(file, number, "has no member \"text\" with a text");
+    }
+    try {
+      LossWeights weights = LossWeights.read(json, text.textValue().length());
+      return document(text.textValue(), weights);
+    } catch (IllegalArgumentException e) {
+      throw refused(file, number, "can not be learnt: " + e.getMessage());
+    }
   }
 
   /**
@@ -99,37 +101,37 @@ public final class TrainingTexts {
    */
   public List<Example> conversations(Path file) {
     List<Example> examples = new ArrayList<>();
-    List<String> lines = lines(file);
-    for (int i = 0; i < lines.size(); i++) {
-      if (lines.get(i).isBlank()) {
-        continue;
-      }
-      Conversation conversation;
-      try {
-        conversation = ConversationCodec.read(lines.get(i));
-      } catch (ConversationFormatException e) {
-        throw refused(file, i, "is no conversation: " + e.getMessage());
-      }
-      Example example;
-      try {
-        example = conversation(conversation);
-      } catch (EngineException e) {
-        throw refused(file, i, "can not be rendered: " + e.getMessage());
-      }
-      if (!teaches(example.lossWeights())) {
-        throw refused(
-            file, i, "has nothing to learn: its response is empty, and was cut off before its end");
-      }
-      int read = example.length() - 1; // the last one is only predicted
-      if (read > longest) {
-        throw refused(
-            file,
-            i,
-            "has " + read + " tokens to read, the model reads " + longest + ": shorten it");
-      }
-      examples.add(example);
-    }
+    forEachLine(file, (number, line) -> examples.add(conversation(file, number, line)));
     return some(file, examples, "conversation");
+  }
+
+  private Example conversation(Path file, long number, String line) {
+    Conversation conversation;
+    try {
+      conversation = ConversationCodec.read(line);
+    } catch (ConversationFormatException e) {
+      throw refused(file, number, "is no conversation: " + e.getMessage());
+    }
+    Example example;
+    try {
+      example = conversation(conversation);
+    } catch (EngineException e) {
+      throw refused(file, number, "can not be rendered: " + e.getMessage());
+    }
+    if (!teaches(example.lossWeights())) {
+      throw refused(
+          file,
+          number,
+          "has nothing to learn: its response is empty, and was cut off before its end");
+    }
+    int read = example.length() - 1; // the last one is only predicted
+    if (read > longest) {
+      throw refused(
+          file,
+          number,
+          "has " + read + " tokens to read, the model reads " + longest + ": shorten it");
+    }
+    return example;
   }
 
   /**
@@ -218,42 +220,65 @@ public final class TrainingTexts {
     return examples;
   }
 
-  private static EngineException refused(Path file, int line, String problem) {
-    return new EngineException(Kind.RECORD, file + ", line " + (line + 1) + ", " + problem + ".");
+  private static EngineException refused(Path file, long line, String problem) {
+    return new EngineException(Kind.RECORD, file + ", line " + line + ", " + problem + ".");
   }
 
-  private static List<String> lines(Path file) {
-    byte[] bytes;
-    try {
-      bytes = Files.readAllBytes(file);
+  /** What is done with a line; lines are numbered from 1. */
+  private interface LineAction {
+    void line(long number, String text);
+  }
+
+  /** Reads the lines that are not blank, one by one: a corpus may be larger than memory. */
+  private static void forEachLine(Path file, LineAction action) {
+    try (InputStream in = Files.newInputStream(file)) {
+      LineReader lines = new LineReader(in, MAX_LINE_BYTES);
+      long start = 0;
+      for (LineReader.Line line = lines.next(); line != null; line = lines.next()) {
+        String text = line.text();
+        if (text == null) {
+          throw unreadable(file, line, start, lines.position());
+        }
+        if (!text.isBlank()) {
+          action.line(line.number(), text);
+        }
+        start = lines.position();
+      }
     } catch (IOException e) {
       throw new EngineException(Kind.ENVIRONMENT, file + " could not be read.", e);
     }
-    CharsetDecoder decoder =
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPORT)
-            .onUnmappableCharacter(CodingErrorAction.REPORT);
-    ByteBuffer in = ByteBuffer.wrap(bytes);
-    CharBuffer out = CharBuffer.allocate(bytes.length);
-    CoderResult result = decoder.decode(in, out, true);
-    try {
+  }
+
+  /** Says of a line that is not UTF-8 at which byte of the file. */
+  private static EngineException unreadable(Path file, LineReader.Line line, long start, long end)
+      throws IOException {
+    if (end - start <= MAX_LINE_BYTES + 1L) {
+      ByteBuffer bytes = ByteBuffer.allocate((int) (end - start));
+      try (SeekableByteChannel channel = Files.newByteChannel(file)) {
+        channel.position(start);
+        int read = 0;
+        while (read >= 0 && bytes.hasRemaining()) {
+          read = channel.read(bytes);
+        }
+      }
+      bytes.flip();
+      CoderResult result =
+          StandardCharsets.UTF_8
+              .newDecoder()
+              .onMalformedInput(CodingErrorAction.REPORT)
+              .decode(bytes, CharBuffer.allocate(bytes.limit()), true);
       if (result.isError()) {
-        result.throwException();
+        return new EngineException(
+            Kind.RECORD,
+            String.format(
+                Locale.ROOT,
+                "%s, line %d: byte %d (0x%02x) is not UTF-8; convert the file to UTF-8.",
+                file,
+                line.number(),
+                start + bytes.position(),
+                bytes.get(bytes.position())));
       }
-    } catch (CharacterCodingException e) {
-      int at = in.position();
-      long line = 1;
-      for (int i = 0; i < at; i++) {
-        line += bytes[i] == '\n' ? 1 : 0;
-      }
-      throw new EngineException(
-          Kind.RECORD,
-          String.format(
-              "%s, line %d: byte %d (0x%02x) is not UTF-8; convert the file to UTF-8.",
-              file, line, at, bytes[at]),
-          e);
     }
-    return out.flip().toString().lines().toList();
+    return refused(file, line.number(), line.problem());
   }
 }

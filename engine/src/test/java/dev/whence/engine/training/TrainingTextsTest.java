@@ -18,6 +18,7 @@ import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelFiles;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -247,6 +248,39 @@ class TrainingTextsTest {
     assertThatThrownBy(() -> texts.conversations(write("{\"responseId\": \"r\"}\n")))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining(", line 1, is no conversation");
+  }
+
+  /** Two GiB of zeros behind a line: no array is so long. */
+  @Test
+  void aFileThatIsLargerThanAnArrayIsReadByItsLines() throws IOException {
+    Path corpus = write("hello\n");
+    try (RandomAccessFile file = new RandomAccessFile(corpus.toFile(), "rw")) {
+      file.setLength(6 + (1L << 31));
+    }
+    assertThatThrownBy(() -> texts.documents(corpus))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.RECORD))
+        .hasMessageContaining(corpus + ", line 1, is no JSON object");
+  }
+
+  @Test
+  void aFileIsDigestedWithItsName() throws IOException {
+    // hashlib.sha256 of Python, over "corpus.jsonl" and the file
+    assertThat(FineTuning.digest(write("a\n".repeat(200_000))))
+        .isEqualTo("701ef5960c3def2645f12ec1ff15aa1956a2630523cdaad1e89e0c0a02b93052");
+  }
+
+  @Test
+  void aLineThatIsTooLongIsNamed() throws IOException {
+    String line = "{\"text\": \"a b\"}\n";
+    Path corpus = write(line);
+    try (RandomAccessFile file = new RandomAccessFile(corpus.toFile(), "rw")) {
+      file.setLength(line.length() + (64L << 20) + 1);
+    }
+    assertThatThrownBy(() -> texts.documents(corpus))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.RECORD))
+        .hasMessage(corpus + ", line 2, the line has 67108865 bytes; at most 67108864 are read.");
   }
 
   @Property
