@@ -38,14 +38,24 @@ public final class ReorderedModel {
    *
    * @param model directory of a model of the Llama family
    * @param seed of the order: the same for two models, and they are reordered alike
-   * @throws EngineException of kind MODEL if the model is of another family; as {@link
-   *     TrainedModel#filesOf} and {@link SafetensorsWriter#write}
+   * @throws EngineException of kind MODEL if the model is of another family, is compressed, or has
+   *     biases in its layers; as {@link TrainedModel#filesOf} and {@link SafetensorsWriter#write}
    */
   public static void write(Path model, long seed, Path output) {
     try (ModelFiles files = ModelFiles.open(model)) {
       if (files.config().isGptNeoX()) {
         throw new EngineException(
             Kind.MODEL, model + " is GPT-NeoX shaped: its norms have a bias and a mean.");
+      }
+      if (files.config().isFactored()) {
+        throw new EngineException(
+            Kind.MODEL, model + " is compressed: the columns of its second factors are ranks.");
+      }
+      if (files.config().qkvBias() || files.config().mlpBias()) {
+        throw new EngineException(
+            Kind.MODEL,
+            model
+                + " has biases of queries, keys and values or of the MLP, which are of other units.");
       }
       int[] order = order(files.config().hiddenSize(), seed);
       List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
