@@ -119,14 +119,17 @@ public final class ModelFiles implements AutoCloseable {
 
   /**
    * Names the model by its content, in hex: SHA-256 over UTF-8 lines, each ended by a line feed.
-   * First {@code whence-model 1}; then for each tensor of {@link WeightSource#tensors()}, in order
+   * First {@code whence-model 2}; then for each tensor of {@link WeightSource#tensors()}, in order
    * of its name (UTF-16 code units): {@code tensor}, the name, the element type as handed out, the
    * dimensions joined by commas, and the SHA-256 of its bytes as handed out, separated by tabs;
    * then {@code tokenizer}, {@code config} and {@code template}, each with the SHA-256 of its bytes
-   * after a tab; last, only where there is a chat template for conversations with tools, {@code
-   * template tool_use} with its. Those bytes are, of a directory, tokenizer.json, config.json and
-   * the chat template; of a GGUF file, the equivalent tokenizer.json, all other metadata as sorted
-   * {@code key=value} lines, and the chat template; no template has no bytes.
+   * after a tab; only where there is a chat template for conversations with tools, {@code template
+   * tool_use} with its; last {@code settings} with those of what is said elsewhere about special
+   * tokens and the end of an answer. Those bytes are, of a directory, tokenizer.json, config.json,
+   * the chat template, and what is read of tokenizer_config.json, special_tokens_map.json and
+   * generation_config.json; of a GGUF file, the equivalent tokenizer.json, all other metadata, the
+   * chat template, and the tokenizer's numbers, flags and texts; no template has no bytes. {@code
+   * TokenizerSettings} says how metadata and settings are written.
    *
    * <p>How tensors are spread over files and ordered in them makes no difference. The first call
    * reads all weights once, in pieces; later calls return the same string.
@@ -151,6 +154,7 @@ public final class ModelFiles implements AutoCloseable {
       byte[] tokenizerBytes,
       String tokenizerOrigin,
       SpecialTokens special,
+      String settings,
       Optional<TemplateSources> template) {}
 
   static ModelText text(Path path, Optional<String> chatTemplate) {
@@ -231,7 +235,8 @@ public final class ModelFiles implements AutoCloseable {
   private static ModelFiles directory(Path path, Optional<String> chatTemplate) {
     Texts texts = texts(path, chatTemplate);
     WeightDigest digest =
-        WeightDigest.of(texts.tokenizerBytes(), texts.configBytes(), texts.template());
+        WeightDigest.of(
+            texts.tokenizerBytes(), texts.configBytes(), texts.template(), texts.settings());
     return assemble(
         HubCache.nameOf(path),
         texts.config(),
@@ -246,11 +251,9 @@ public final class ModelFiles implements AutoCloseable {
   private static Texts texts(Path path, Optional<String> chatTemplate) {
     byte[] configBytes = UntrustedJson.bytes(path, "config.json");
     String configOrigin = path.resolve("config.json").toString();
-    ModelConfig config =
-        HuggingFaceConfig.read(
-            UntrustedJson.object(configBytes, configOrigin),
-            optional(path, "generation_config.json"),
-            configOrigin);
+    JsonNode configJson = UntrustedJson.object(configBytes, configOrigin);
+    JsonNode generation = optional(path, "generation_config.json");
+    ModelConfig config = HuggingFaceConfig.read(configJson, generation, configOrigin);
     if (!Files.exists(path.resolve("tokenizer.json"))) {
       throw new EngineException(
           Kind.MODEL,
@@ -278,7 +281,14 @@ public final class ModelFiles implements AutoCloseable {
             config.vocabularySize(),
             tokenizerOrigin);
     return new Texts(
-        config, configBytes, tokenizer, tokenizerBytes, tokenizerOrigin, special, template);
+        config,
+        configBytes,
+        tokenizer,
+        tokenizerBytes,
+        tokenizerOrigin,
+        special,
+        TokenizerSettings.settings(configJson, generation, tokenizerConfig, specialTokensMap),
+        template);
   }
 
   private static ModelFiles gguf(Path path, Optional<String> chatTemplate) {
@@ -304,7 +314,8 @@ public final class ModelFiles implements AutoCloseable {
               WeightDigest.of(
                   tokenizerJson.toString().getBytes(StandardCharsets.UTF_8),
                   TokenizerSettings.otherThanTokenizer(metadata).getBytes(StandardCharsets.UTF_8),
-                  template));
+                  template,
+                  TokenizerSettings.settings(metadata)));
       complete = true;
       return model;
     } finally {

@@ -1,6 +1,9 @@
 package dev.whence.engine.weights;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.GgufTokenizer;
@@ -11,11 +14,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** What model files say about special tokens and the chat template, in both file formats. */
 final class TokenizerSettings {
@@ -35,7 +42,44 @@ final class TokenizerSettings {
 
   private static final String ADDITIONAL = "additional_chat_templates";
 
+  /** What else is read of tokenizer_config.json, beside chat templates. */
+  private static final List<String> OTHERS =
+      List.of(
+          "additional_special_tokens", "added_tokens_decoder", "add_bos_token", "tokenizer_class");
+
   private TokenizerSettings() {}
+
+  /**
+   * All that a Hugging Face directory says about special tokens and the end of an answer beside
+   * tokenizer.json, as one text that names it. Of a model that the engine can not run, too.
+   *
+   * @param config config.json
+   * @param generation generation_config.json, or a missing node
+   */
+  static String settings(
+      JsonNode config, JsonNode generation, JsonNode tokenizerConfig, JsonNode specialTokensMap) {
+    ObjectNode named = JsonNodeFactory.instance.objectNode();
+    ArrayNode files = named.putArray("files");
+    for (JsonNode source : sources(tokenizerConfig, specialTokensMap)) {
+      ObjectNode read = files.addObject();
+      for (String key : Stream.concat(NAMES.stream(), OTHERS.stream()).toList()) {
+        if (source.hasNonNull(key)) {
+          read.set(key, source.get(key));
+        }
+      }
+    }
+    Set<JsonNode> ends = new LinkedHashSet<>();
+    for (JsonNode file : List.of(config, generation)) {
+      JsonNode ids = file.path("eos_token_id");
+      if (ids.isArray()) {
+        ids.forEach(ends::add);
+      } else if (file.hasNonNull("eos_token_id")) {
+        ends.add(ids);
+      }
+    }
+    named.putArray("ends").addAll(ends);
+    return named.toString();
+  }
 
   /**
    * Of a Hugging Face directory, as transformers reads it; missing nodes stand for files that are
@@ -185,24 +229,62 @@ final class TokenizerSettings {
         metadata.flag("tokenizer.ggml.add_space_prefix").orElse(true));
   }
 
-  /** All metadata but the tokenizer's, one {@code key=value} line each, sorted by key. */
+  /** All metadata but the tokenizer's, as one text that names them. */
   static String otherThanTokenizer(GgufMetadata metadata) {
-    StringBuilder lines = new StringBuilder();
+    return text(metadata, key -> !isOfTokenizer(key));
+  }
+
+  /**
+   * What a GGUF file says about special tokens and the end of an answer, as one text that names it:
+   * the tokenizer's metadata but for chat templates and lists, which are in its tokenizer.json.
+   */
+  static String settings(GgufMetadata metadata) {
+    return text(
+        metadata,
+        key ->
+            isOfTokenizer(key)
+                && !key.startsWith("tokenizer.chat_template")
+                && !isList(metadata.values().get(key)));
+  }
+
+  private static boolean isOfTokenizer(String key) {
+    return key.startsWith("tokenizer.");
+  }
+
+  private static boolean isList(@Nullable Object value) {
+    return value instanceof List<?> || value instanceof long[] || value instanceof double[];
+  }
+
+  /** Sorted by key; a text is written behind its length, so that no two metadata are one text. */
+  private static String text(GgufMetadata metadata, Predicate<String> keys) {
+    StringBuilder named = new StringBuilder();
     metadata
         .values()
         .forEach(
             (key, value) -> {
-              if (!key.startsWith("tokenizer.")) {
-                String text =
-                    value instanceof long[] integers
-                        ? Arrays.toString(integers)
-                        : value instanceof double[] numbers
-                            ? Arrays.toString(numbers)
-                            : value.toString();
-                lines.append(key).append('=').append(text).append('\n');
+              if (keys.test(key)) {
+                append(key, named);
+                if (value instanceof String own) {
+                  append(own, named);
+                } else if (value instanceof List<?> texts) {
+                  named.append('[').append(texts.size()).append(' ');
+                  texts.forEach(each -> append(each.toString(), named));
+                } else {
+                  named.append(
+                      value instanceof long[] integers
+                          ? Arrays.toString(integers)
+                          : value instanceof double[] numbers
+                              ? Arrays.toString(numbers)
+                              : value.toString());
+                }
+                named.append('\n');
               }
             });
-    return lines.toString();
+    return named.toString();
+  }
+
+  private static void append(String text, StringBuilder out) {
+    out.append(text.length()).append(' ').append(text).append(' ');
   }
 
   /**

@@ -27,14 +27,20 @@ public final class WeightDigest {
   private final String config;
   private final String template;
   private final Optional<String> withTools;
+  private final String settings;
   private @Nullable String hex;
 
   private WeightDigest(
-      String tokenizer, String config, String template, Optional<String> withTools) {
+      String tokenizer,
+      String config,
+      String template,
+      Optional<String> withTools,
+      String settings) {
     this.tokenizer = tokenizer;
     this.config = config;
     this.template = template;
     this.withTools = withTools;
+    this.settings = settings;
   }
 
   /**
@@ -48,21 +54,32 @@ public final class WeightDigest {
     }
   }
 
-  /** With the tokenizer, config and chat template of a Hugging Face directory. */
+  /** With what a Hugging Face directory has beside its weights. */
   public static WeightDigest ofTextsIn(Path directory) {
+    byte[] config = UntrustedJson.bytes(directory, "config.json");
+    JsonNode tokenizerConfig = ModelFiles.optional(directory, "tokenizer_config.json");
     return of(
         UntrustedJson.bytes(directory, "tokenizer.json"),
-        UntrustedJson.bytes(directory, "config.json"),
-        TokenizerSettings.template(
-            directory, ModelFiles.optional(directory, "tokenizer_config.json")));
+        config,
+        TokenizerSettings.template(directory, tokenizerConfig),
+        TokenizerSettings.settings(
+            UntrustedJson.object(config, directory.resolve("config.json").toString()),
+            ModelFiles.optional(directory, "generation_config.json"),
+            tokenizerConfig,
+            ModelFiles.optional(directory, "special_tokens_map.json")));
   }
 
-  static WeightDigest of(byte[] tokenizer, byte[] config, Optional<TemplateSources> template) {
+  /**
+   * @param settings of special tokens and the end of an answer
+   */
+  static WeightDigest of(
+      byte[] tokenizer, byte[] config, Optional<TemplateSources> template, String settings) {
     return new WeightDigest(
         sha256(tokenizer),
         sha256(config),
         sha256(template.map(TemplateSources::standard).orElse("")),
-        template.flatMap(TemplateSources::withTools).map(WeightDigest::sha256));
+        template.flatMap(TemplateSources::withTools).map(WeightDigest::sha256),
+        sha256(settings));
   }
 
   /** A digest of what a model reads and how, where its weights are somewhere else. */
@@ -119,7 +136,7 @@ public final class WeightDigest {
    */
   public String hex(SortedMap<String, Hashed> tensors) {
     MessageDigest all = newDigest();
-    line(all, "whence-model 1");
+    line(all, "whence-model 2");
     tensors.forEach(
         (name, tensor) ->
             line(
@@ -135,6 +152,7 @@ public final class WeightDigest {
     line(all, "config\t" + config);
     line(all, "template\t" + template);
     withTools.ifPresent(sha256 -> line(all, "template tool_use\t" + sha256));
+    line(all, "settings\t" + settings);
     return HexFormat.of().formatHex(all.digest());
   }
 

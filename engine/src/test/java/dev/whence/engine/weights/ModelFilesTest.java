@@ -14,11 +14,20 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** One small model as a sharded directory and as GGUF (small_models.py). */
 class ModelFilesTest {
@@ -137,6 +146,113 @@ class ModelFilesTest {
       try (ModelFiles other = ModelFiles.open(single)) {
         assertThat(other.digest()).isNotEqualTo(model.digest());
       }
+    }
+  }
+
+  /** What decides which tokens are scored; a transfer computes the same without opening a model. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "generation_config.json ; {\"eos_token_id\": [2, 0]}",
+        "tokenizer_config.json ; {\"tokenizer_class\": \"LlamaTokenizerFast\"}",
+        "tokenizer_config.json ; {\"bos_token\": \"<|endoftext|>\"}",
+        "tokenizer_config.json ; {\"additional_special_tokens\": [\"the\"]}",
+        "tokenizer_config.json ; {\"added_tokens_decoder\": {}}",
+        "tokenizer_config.json ; {\"added_tokens_decoder\":"
+            + " {\"2\": {\"content\": \"<|im_end|>\", \"special\": false}}}"
+      })
+  void theDigestCoversSpecialTokensAndEnds(String file, String change, @TempDir Path directory)
+      throws IOException {
+    copy(directory);
+    String before = digest(directory);
+    ObjectNode json = (ObjectNode) JSON.readTree(directory.resolve(file).toFile());
+    json.setAll((ObjectNode) JSON.readTree(change));
+    Files.writeString(directory.resolve(file), json.toString());
+    assertThat(digest(directory)).isNotEqualTo(before);
+    json.put("transformers_version", "5");
+    String same = digest(directory);
+    Files.writeString(directory.resolve(file), json.toPrettyString());
+    assertThat(digest(directory)).isEqualTo(same);
+  }
+
+  @Test
+  void theDigestCoversSpecialTokensMapWhereItCounts(@TempDir Path directory) throws IOException {
+    copy(directory);
+    Path map = directory.resolve("special_tokens_map.json");
+    String before = digest(directory);
+    Files.writeString(map, "{\"bos_token\": \"<|endoftext|>\"}");
+    assertThat(digest(directory)).isEqualTo(before); // there is an added_tokens_decoder
+    Files.writeString(directory.resolve("tokenizer_config.json"), "{}");
+    String older = digest(directory);
+    Files.writeString(map, "{\"bos_token\": \"<|im_end|>\"}");
+    assertThat(digest(directory)).isNotEqualTo(older);
+  }
+
+  private static String digest(Path directory) {
+    try (ModelFiles model = ModelFiles.open(directory)) {
+      SortedMap<String, WeightDigest.Hashed> tensors = new TreeMap<>();
+      model
+          .weights()
+          .tensors()
+          .forEach(
+              (name, info) -> {
+                ByteBuffer bytes = ByteBuffer.allocate((int) info.byteLength());
+                model.weights().read(name, 0, bytes);
+                tensors.put(
+                    name,
+                    new WeightDigest.Hashed(
+                        info.type().name(), info.shape(), sha256(bytes.flip())));
+              });
+      assertThat(WeightDigest.ofTextsIn(directory).hex(tensors)).isEqualTo(model.digest());
+      return model.digest();
+    }
+  }
+
+  private static String sha256(ByteBuffer bytes) {
+    try {
+      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      sha256.update(bytes);
+      return HexFormat.of().formatHex(sha256.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "tokenizer.ggml.add_bos_token, true",
+    "tokenizer.ggml.bos_token_id, 0",
+    "tokenizer.ggml.eos_token_id, 0",
+    "tokenizer.ggml.eot_token_id, 0"
+  })
+  void theDigestOfAGgufFileCoversSpecialTokens(String key, String value, @TempDir Path directory)
+      throws IOException {
+    Object parsed = value.equals("true") ? (Object) true : Long.valueOf(value);
+    assertThat(ggufDigest(values -> values.put(key, parsed), directory))
+        .isNotEqualTo(ggufDigest(values -> {}, directory));
+  }
+
+  @Test
+  void metadataThatReadAlikeHaveDigestsOfTheirOwn(@TempDir Path directory) throws IOException {
+    List<String> digests =
+        List.of(
+            ggufDigest(values -> values.putAll(Map.of("a", "1\nb=2")), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", "1", "b", "2")), directory),
+            ggufDigest(values -> values.putAll(Map.of("a=1\nb", "2")), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", 1L, "b", "2")), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", List.of("1, 2"))), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", List.of("1", "2"))), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", "[1, 2]")), directory),
+            ggufDigest(values -> values.putAll(Map.of("a", new long[] {1, 2})), directory));
+    assertThat(digests).doesNotHaveDuplicates();
+  }
+
+  private static String ggufDigest(Consumer<Map<String, Object>> change, Path directory)
+      throws IOException {
+    Path file = GgufCopy.write("llama.gguf", change, directory.resolve("m.gguf"));
+    try (ModelFiles model = ModelFiles.open(file)) {
+      return model.digest();
     }
   }
 

@@ -171,12 +171,12 @@ class PromptTokensTest {
     byte[] bytes = {1};
     SortedMap<String, WeightDigest.Hashed> tensors = new TreeMap<>();
     String without =
-        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a"))).hex(tensors);
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a")), "").hex(tensors);
     String with =
-        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("b"))))
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("b"))), "")
             .hex(tensors);
     String other =
-        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("c"))))
+        WeightDigest.of(bytes, bytes, Optional.of(new TemplateSources("a", Optional.of("c"))), "")
             .hex(tensors);
     assertThat(List.of(without, with, other)).doesNotHaveDuplicates();
   }
