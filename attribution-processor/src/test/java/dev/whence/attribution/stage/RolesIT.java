@@ -53,8 +53,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * FAST in front, TARGET behind: two decoders of random weights with one vocabulary. Their deaths are
- * in {@link RolesKillIT}.
+ * FAST in front, TARGET behind: two decoders of random weights with one vocabulary. Their deaths
+ * are in {@link RolesKillIT}.
  */
 class RolesIT {
   private static final Path TARGET_MODEL = AttributionBench.MODELS.resolve("llama2");
