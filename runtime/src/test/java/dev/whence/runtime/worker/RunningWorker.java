@@ -42,6 +42,11 @@ final class RunningWorker implements AutoCloseable {
   }
 
   static RunningWorker start(
+      WorkerBench bench, Topics topics, Stage stage, UnaryOperator<WorkerOptions> change) {
+    return start(bench, topics, GroupProtocol.CONSUMER, "a", stage, TransactionHook.NONE, change);
+  }
+
+  static RunningWorker start(
       WorkerBench bench,
       Topics topics,
       GroupProtocol protocol,

@@ -143,14 +143,7 @@ class WorkerFailuresIT {
               throw new IllegalStateException("broken");
             });
     try (RunningWorker worker =
-        RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            stage,
-            TransactionHook.NONE,
-            options -> WorkerBench.records(options, 1))) {
+        RunningWorker.start(bench, topics, stage, options -> WorkerBench.records(options, 1))) {
       await()
           .atMost(Duration.ofSeconds(30))
           .until(() -> worker.count("whence.environment.failures") >= 1);
@@ -186,10 +179,7 @@ class WorkerFailuresIT {
             RunningWorker.start(
                 bench,
                 topics,
-                GroupProtocol.CONSUMER,
-                "a",
                 stage,
-                TransactionHook.NONE,
                 options -> WorkerBench.failures(WorkerBench.records(options, batch), patient))) {
       send(producer, topics, 0, "bad");
       for (int i = 0; i < 100; i++) {
@@ -480,28 +470,12 @@ class WorkerFailuresIT {
     Topics topics = bench.topics(1);
     bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
     EchoStage stage = EchoStage.echo(topics.out());
-    try (RunningWorker worker =
-        RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            stage,
-            TransactionHook.NONE,
-            WorkerBench::latest)) {
+    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
       assertThat(worker.health.isAlive()).isTrue();
     }
     bench.produce(topics, 5, i -> WorkerBench.bytes("new"));
-    try (RunningWorker worker =
-        RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            stage,
-            TransactionHook.NONE,
-            WorkerBench::latest)) {
+    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 5);
       assertThat(worker.health.isAlive()).isTrue();
     }
@@ -563,13 +537,7 @@ class WorkerFailuresIT {
             Duration.ofSeconds(1));
     try (RunningWorker worker =
         RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            hanging,
-            TransactionHook.NONE,
-            options -> WorkerBench.failures(options, impatient))) {
+            bench, topics, hanging, options -> WorkerBench.failures(options, impatient))) {
       await().atMost(Duration.ofSeconds(20)).until(() -> !worker.halts.isEmpty());
       assertThat(worker.health.isAlive()).isFalse();
       assertThat(worker.halts.get(0)).contains(topics.in() + "-0-0").contains("300 ms");
@@ -601,13 +569,7 @@ class WorkerFailuresIT {
             });
     RunningWorker worker =
         RunningWorker.start(
-            bench,
-            topics,
-            GroupProtocol.CONSUMER,
-            "a",
-            tooLong,
-            TransactionHook.NONE,
-            options -> WorkerBench.grace(options, Duration.ofMillis(300)));
+            bench, topics, tooLong, options -> WorkerBench.grace(options, Duration.ofMillis(300)));
     assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
     worker.close();
     assertThat(bench.read(topics.out())).isEmpty();
