@@ -1,7 +1,9 @@
 package dev.whence.engine.text;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
@@ -12,6 +14,7 @@ import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -46,6 +49,16 @@ final class TemplateMessages {
                           .build())
                   .build())
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
+
+  /** Reads token by token, and makes nothing of them. */
+  private static final JsonFactory UNBOUNDED =
+      JsonFactory.builder()
+          .streamReadConstraints(
+              StreamReadConstraints.builder()
+                  .maxNestingDepth(Integer.MAX_VALUE)
+                  .maxNumberLength(Integer.MAX_VALUE)
+                  .build())
           .build();
 
   private final List<Message> messages;
@@ -145,7 +158,9 @@ final class TemplateMessages {
           changed.put("arguments", convert(read));
         }
       } catch (StreamConstraintsException e) {
-        throw beyond("arguments of a tool call");
+        if (isJson(json)) {
+          throw beyond("arguments of a tool call");
+        }
       } catch (JsonProcessingException e) {
         // Not JSON: the template gets the string that the model wrote.
       }
@@ -159,6 +174,20 @@ final class TemplateMessages {
       throw beyond(what + " of a prompt");
     } catch (JsonProcessingException e) {
       throw new EngineException(Kind.UNSUPPORTED, "the " + what + " of a prompt are not JSON");
+    }
+  }
+
+  /** Whether a text is JSON, however deep and however long its numbers. */
+  private static boolean isJson(String json) {
+    try (JsonParser parser = UNBOUNDED.createParser(json)) {
+      int roots = 0;
+      for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
+        boolean ends = token.isScalarValue() || token.isStructEnd();
+        roots += ends && parser.getParsingContext().inRoot() ? 1 : 0;
+      }
+      return roots == 1;
+    } catch (IOException e) {
+      return false;
     }
   }
 

@@ -671,6 +671,20 @@ class ChatTemplateTest {
     }
   }
 
+  @Test
+  void whatIsNoJsonStaysAsWrittenPastTheLimits() {
+    for (String broken :
+        List.of("[".repeat(60), "[".repeat(60) + "]".repeat(61), "{\"n\":0." + "3".repeat(1200))) {
+      String quoted = broken.replace("\"", "\\\"");
+      assertThat(
+              renderedCall(
+                  "{{ messages[0].tool_calls[0].function.arguments }}",
+                  "{\"arguments\":\"" + quoted + "\"}",
+                  ""))
+          .isEqualTo(broken);
+    }
+  }
+
   /** A conversation of one tool call. */
   private static String renderedCall(String source, String function, String tools) {
     Message call = new Message("assistant", List.of(), "", "[{\"function\":" + function + "}]", "");

@@ -558,8 +558,8 @@ final class Partitions implements ConsumerRebalanceListener {
             .map(OffsetAndMetadata::new)
             .orElse(parts);
     LOG.error(
-        "{}: the log was cut off at offset {} by an election, and was read up to {}: the brokers"
-            + " lost records; reading on from {}",
+        "{}: the log is another one from offset {} on, and was read up to {}: an election cut it off,"
+            + " or the topic was made anew; reading on from {}",
         partition,
         parts.offset(),
         position,
