@@ -4,8 +4,10 @@ import dev.whence.benchmarks.influence.InfluenceBench;
 import dev.whence.benchmarks.influence.LargeBench;
 import dev.whence.benchmarks.influence.RecallBench;
 import dev.whence.benchmarks.influence.ScanBench;
+import dev.whence.benchmarks.influence.WorkersBench;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.model.LayerSelection;
+import dev.whence.samples.BundledModels;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -24,6 +26,8 @@ import picocli.CommandLine.Spec;
 final class BenchInfluenceCommand implements Callable<Integer> {
   private static final int SCANNED = 100_000;
   private static final int LARGE_DOCUMENTS = 8;
+  private static final int WORKERS_DOCUMENTS = 2000;
+  private static final int WORKERS_ROUNDS = 3;
   private static final int LARGE_PROMPT = 448;
   private static final int LARGE_RESPONSE = 64;
   private static final String LARGE_LAYERS =
@@ -100,6 +104,11 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   private boolean large;
 
   @Option(
+      names = "--workers",
+      description = "instead: what a second worker saves of factors and of an index of chat-v1")
+  private boolean workers;
+
+  @Option(
       names = "--layers",
       defaultValue = LARGE_LAYERS,
       paramLabel = "L",
@@ -112,7 +121,7 @@ final class BenchInfluenceCommand implements Callable<Integer> {
       paramLabel = "N",
       description =
           "with --recall: so many, spread over the corpus (default: all); with --scan: of the index"
-              + " (100000); with --large: of the factors (8)")
+              + " (100000); with --large: of the factors (8); with --workers: of the corpus (2000)")
   private int documents;
 
   @SuppressWarnings("NullAway.Init") // picocli fills the fields
@@ -125,6 +134,18 @@ final class BenchInfluenceCommand implements Callable<Integer> {
           spec,
           () -> new ScanBench.Options(directory, documents == 0 ? SCANNED : documents, buckets),
           ScanBench::run);
+      return Whence.DONE;
+    }
+    if (workers) {
+      output.measure(
+          spec,
+          () ->
+              new WorkersBench.Options(
+                  directory,
+                  BundledModels.CHAT,
+                  documents == 0 ? WORKERS_DOCUMENTS : documents,
+                  WORKERS_ROUNDS),
+          WorkersBench::run);
       return Whence.DONE;
     }
     if (large) {

@@ -58,12 +58,12 @@ sealed interface Reuse {
 
   /**
    * Splice: besides the prefix, the keys and values of the context after the removed source [a, b),
-   * moved down by b - a. Computed are the w tokens after b, and everything from the end of the
-   * context on.
+   * moved down by b - a. Computed are w tokens after b, see {@link Echoes}, and everything from the
+   * end of the context on.
    *
    * <pre>
-   *   trunk    0 ......... a [removed] b .. b + w ............... c ....... question, response
-   *   branch   view, shift 0         | computed | view, shift b-a | computed
+   *   trunk    0 ......... a [removed] b .. healed . view . healed . view . c . question, response
+   *   branch   view, shift 0         | computed     b-a    computed   b-a   | computed
    * </pre>
    *
    * <p>With w to the end of the context it is {@link Prefix}. Tokens that the cut changed are
@@ -71,8 +71,9 @@ sealed interface Reuse {
    *
    * @param heal w, at least 0
    * @param contextEnd c: first token of the full prompt after all that is attributable
+   * @param echoes of the context before c
    */
-  record Spliced(int heal, int contextEnd) implements Reuse {
+  record Spliced(int heal, int contextEnd, Echoes echoes) implements Reuse {
     @Override
     public Branch branch(Reading reading) {
       int a = reading.sharedPrefix();
@@ -82,25 +83,45 @@ sealed interface Reuse {
       if (heal >= end - b || shift < 0) {
         return after(a, reading);
       }
-      int healed = b + heal;
-      int head = healed - shift - a;
+      int[] healed = echoes.healed(a, b, end, heal);
+      int changed = b - shift - a;
+      int head = changed + healed.length;
       int tail = reading.ids().length - (end - shift);
-      int[] tokens = new int[head + tail + reading.response().length];
-      System.arraycopy(reading.ids(), a, tokens, 0, head);
-      System.arraycopy(reading.ids(), end - shift, tokens, head, tail);
-      System.arraycopy(reading.response(), 0, tokens, head + tail, reading.response().length);
-      int[] positions = new int[tokens.length];
+      int[] positions = new int[head + tail + reading.response().length];
       for (int i = 0; i < positions.length; i++) {
-        positions[i] = i < head ? a + i : end - shift + i - head;
+        if (i < changed) {
+          positions[i] = a + i;
+        } else {
+          positions[i] = i < head ? healed[i - changed] - shift : end - shift + i - head;
+        }
       }
+      int[] tokens = new int[positions.length];
+      for (int i = 0; i < head + tail; i++) {
+        tokens[i] = reading.ids()[positions[i]];
+      }
+      System.arraycopy(reading.response(), 0, tokens, head + tail, reading.response().length);
+      // Nothing changed from the end of the context on, or all after the prefix would be computed.
+      int scored = head + reading.scoredFrom() - (end - shift);
+      return new Branch(views(a, b, end, healed, shift), tokens, positions, scored);
+    }
+
+    /** The prefix, and what of [b, end) is not healed. */
+    private static List<View> views(int a, int b, int end, int[] healed, int shift) {
       List<View> views = new ArrayList<>();
       if (a > 0) {
         views.add(new View(0, a, 0));
       }
-      views.add(new View(healed, end, shift));
-      // Nothing changed from the end of the context on, or all after the prefix would be computed.
-      int scored = head + reading.scoredFrom() - (end - shift);
-      return new Branch(views, tokens, positions, scored);
+      int from = b;
+      for (int token : healed) {
+        if (token > from) {
+          views.add(new View(from, token, shift));
+        }
+        from = token + 1;
+      }
+      if (end > from) {
+        views.add(new View(from, end, shift));
+      }
+      return views;
     }
   }
 

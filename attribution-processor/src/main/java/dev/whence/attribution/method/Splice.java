@@ -3,12 +3,15 @@ package dev.whence.attribution.method;
 import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
+import dev.whence.engine.text.Encoding;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * Splice leave-one-out: the removed source's keys and values are dropped, what follows closes the
  * gap, and only w tokens after it are recomputed besides question and response. A dial from the
- * cheapest (w = 0) to exact LOO (w to the end of the context); see {@link Reuse.Spliced}.
+ * cheapest (w = 0) to exact LOO (w to the end of the context); see {@link Reuse.Spliced}. Half of
+ * the w are those right after the gap, half repeat words of the source further on: {@link Echoes}.
  *
  * <p>Cost: T + n (w + q + r) tokens for n sources, with q tokens after the context and r of the
  * response. That the far context keeps keys and values that were computed with the source in sight
@@ -45,7 +48,21 @@ public final class Splice implements AttributionMethod {
   /** The splice that heals so many tokens of a task's context. */
   static Reuse reuse(ScoringTask task, int heal) {
     int end = task.sources().stream().mapToInt(source -> source.rendered().end()).max().orElse(0);
-    return new Reuse.Spliced(heal, task.prompt().tokenAt(end));
+    int contextEnd = task.prompt().tokenAt(end);
+    return new Reuse.Spliced(heal, contextEnd, echoes(task, contextEnd));
+  }
+
+  private static Echoes echoes(ScoringTask task, int contextEnd) {
+    Encoding encoding = task.prompt().encoding();
+    String prompt = task.prompt().text();
+    int scoredFrom = task.scoredFrom();
+    String reasoning =
+        scoredFrom < encoding.length() ? prompt.substring(encoding.starts()[scoredFrom]) : "";
+    return Echoes.of(
+        Arrays.copyOf(encoding.starts(), contextEnd),
+        Arrays.copyOf(encoding.ends(), contextEnd),
+        prompt,
+        reasoning + " " + task.response().text());
   }
 
   @Override

@@ -94,6 +94,10 @@ public final class TokenizedResponse {
     return low;
   }
 
+  public String text() {
+    return text;
+  }
+
   /** Number of scored tokens, the end token included. */
   public int length() {
     return ids.length;

@@ -83,7 +83,9 @@ class ReuseTest {
     }
     for (Reuse reuse :
         new Reuse[] {
-          new Reuse.Nothing(), new Reuse.Prefix(), new Reuse.Spliced(heal, contextEnd)
+          new Reuse.Nothing(),
+          new Reuse.Prefix(),
+          new Reuse.Spliced(heal, contextEnd, echoes(seed, contextEnd))
         }) {
       Branch branch = reuse.branch(cut.reading());
       int[] wanted = wanted(cut.reading());
@@ -107,7 +109,7 @@ class ReuseTest {
       return;
     }
     int removedTo = 40 - reading.suffix();
-    Branch branch = new Reuse.Spliced(heal, 40 - tail).branch(reading);
+    Branch branch = new Reuse.Spliced(heal, 40 - tail, echoes(seed, 40 - tail)).branch(reading);
     if (removedTo + heal < 40 - tail) {
       assertThat(branch.tokens()).hasSize(heal + tail + reading.response().length);
       assertThat(Reuse.isExact(branch)).isFalse();
@@ -115,5 +117,19 @@ class ReuseTest {
       assertThat(branch.tokens()).isEqualTo(new Reuse.Prefix().branch(reading).tokens());
       assertThat(Reuse.isExact(branch)).isTrue();
     }
+  }
+
+  /** Of words of one letter, five of them, one a token. */
+  private static Echoes echoes(long seed, int tokens) {
+    Random random = new Random(~seed);
+    StringBuilder text = new StringBuilder();
+    int[] starts = new int[tokens];
+    int[] ends = new int[tokens];
+    for (int t = 0; t < tokens; t++) {
+      starts[t] = text.length();
+      text.append((char) ('a' + random.nextInt(5))).append(' ');
+      ends[t] = text.length();
+    }
+    return Echoes.of(starts, ends, text.toString(), "c");
   }
 }

@@ -25,6 +25,9 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   /** Rows of one block: enough for a matrix product at full speed, few enough for the cache. */
   static final int BLOCK_ROWS = 128;
 
+  /** Most rows of several runs in one block. */
+  static final int SHORT_ROWS = 24;
+
   /** Collects the blocks of the branches of a pack. */
   static final class Builder {
     private final int blockRows;
@@ -48,7 +51,8 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     /**
      * Adds rows [from, to) of a branch. A block ends where positions leave a gap: the rows after it
      * see keys that those before it do not (what was healed, and the tail of a splice), and apart
-     * each of them needs neither the other's keys nor a mask.
+     * each of them needs neither the other's keys nor a mask. Short runs share a block with a mask:
+     * a handful of rows takes as long as one.
      *
      * @param base the pack's row of the branch's first own token
      * @param positions of the branch's own tokens
@@ -58,14 +62,26 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
       int start = from;
       while (start < to) {
-        int end = start + 1;
-        int most = Math.min(to, start + blockRows);
-        while (end < most && positions[end] == positions[end - 1] + 1) {
-          end++;
+        int end = runEnd(positions, start, Math.min(to, start + blockRows));
+        while (end < to) {
+          int next = runEnd(positions, end, to);
+          if (next - start > Math.min(SHORT_ROWS, blockRows)) {
+            break;
+          }
+          end = next;
         }
         block(base, positions, start, end, views, rotations);
         start = end;
       }
+    }
+
+    /** One past the last row, before a limit, whose positions go on from a row's without a gap. */
+    private static int runEnd(int[] positions, int start, int limit) {
+      int end = start + 1;
+      while (end < limit && positions[end] == positions[end - 1] + 1) {
+        end++;
+      }
+      return end;
     }
 
     private void block(

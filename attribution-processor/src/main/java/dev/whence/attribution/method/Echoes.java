@@ -1,0 +1,212 @@
+package dev.whence.attribution.method;
+
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * Which tokens of the context a splice heals when a source is removed: those right after the cut,
+ * and echoes, the ones that repeat words of the source further on.
+ *
+ * <p>What stands right after a cut was computed with the source next to it. Further on it is the
+ * repetitions that were: where "Hebron" stands again, attention looks back to what followed it the
+ * first time (induction heads, Olsson et al., 2022, arXiv 2209.11895), so the keys and values there
+ * still hold what was removed, and a response that says "Hebron" reads it from them. Words are
+ * compared without case, however they were tokenised. First come those that the response says too,
+ * and rare ones: a token counts (1 + 2 if the response has its word) / times that the context has
+ * the word.
+ */
+final class Echoes {
+  private static final int SAID_TOO = 2;
+
+  /** Where words stand in tokens, in order: the token, and the word's number. */
+  private final int[] tokenAt;
+
+  private final int[] wordAt;
+
+  /** Of each word: the tokens that it stands in, and what each of them counts. */
+  private final int[][] placesOf;
+
+  private final double[] weightOf;
+
+  private Echoes(int[] tokenAt, int[] wordAt, int[][] placesOf, double[] weightOf) {
+    this.tokenAt = tokenAt;
+    this.wordAt = wordAt;
+    this.placesOf = placesOf;
+    this.weightOf = weightOf;
+  }
+
+  /**
+   * Reads the words of a context.
+   *
+   * @param starts of the context's tokens in the prompt's text
+   * @param ends of them
+   * @param prompt text
+   * @param said what is scored: the response, and the reasoning before it
+   */
+  static Echoes of(int[] starts, int[] ends, String prompt, String said) {
+    int tokens = starts.length;
+    IntStream.Builder tokenAt = IntStream.builder();
+    IntStream.Builder wordAt = IntStream.builder();
+    Map<String, Integer> numbers = new HashMap<>();
+    List<List<Integer>> places = new ArrayList<>();
+    int next = 0;
+    int end = tokens == 0 ? 0 : ends[tokens - 1];
+    for (Words words = new Words(prompt); words.next() && words.start < end; ) {
+      while (next < tokens && ends[next] <= words.start) {
+        next++;
+      }
+      int word = numbers.computeIfAbsent(words.text(), text -> numbers.size());
+      if (word == places.size()) {
+        places.add(new ArrayList<>());
+      }
+      for (int t = next; t < tokens && starts[t] < words.end; t++) {
+        tokenAt.add(t);
+        wordAt.add(word);
+        places.get(word).add(t);
+      }
+    }
+    BitSet saidToo = new BitSet();
+    for (Words words = new Words(said); words.next(); ) {
+      Integer word = numbers.get(words.text());
+      if (word != null) {
+        saidToo.set(word);
+      }
+    }
+    int[][] placesOf = new int[places.size()][];
+    double[] weightOf = new double[places.size()];
+    for (int word = 0; word < placesOf.length; word++) {
+      placesOf[word] = places.get(word).stream().mapToInt(Integer::intValue).distinct().toArray();
+      weightOf[word] = (saidToo.get(word) ? 1.0 + SAID_TOO : 1.0) / placesOf[word].length;
+    }
+    return new Echoes(tokenAt.build().toArray(), wordAt.build().toArray(), placesOf, weightOf);
+  }
+
+  /**
+   * The tokens to heal: half of them right after the cut, the others echoes; where there are fewer,
+   * more after the cut.
+   *
+   * @param from first token of the context that the cut changes
+   * @param to the first one after the cut
+   * @param end one past the last that may be healed, at most the context's length
+   * @param most w, how many
+   * @return sorted, w of them or all that there are
+   */
+  int[] healed(int from, int to, int end, int most) {
+    if (most >= end - to) {
+      return range(to, end);
+    }
+    BitSet healed = new BitSet();
+    int near = to + most - most / 2;
+    healed.set(to, near);
+    int left = most / 2;
+    for (int word : echoed(from, to, near, end)) {
+      int[] places = placesOf[word];
+      for (int i = firstAtLeast(places, near); i < places.length && places[i] < end; i++) {
+        if (left == 0) {
+          return healed.stream().toArray();
+        }
+        if (!healed.get(places[i])) {
+          healed.set(places[i]);
+          left--;
+        }
+      }
+    }
+    for (int t = near; left > 0; t++) {
+      if (!healed.get(t)) {
+        healed.set(t);
+        left--;
+      }
+    }
+    return healed.stream().toArray();
+  }
+
+  /** Words of tokens [from, to) that stand in [near, end), too: weightiest first, then nearest. */
+  private List<Integer> echoed(int from, int to, int near, int end) {
+    Map<Integer, Integer> firstOf = new HashMap<>();
+    int last = firstAtLeast(tokenAt, to);
+    for (int at = firstAtLeast(tokenAt, from); at < last; at++) {
+      int word = wordAt[at];
+      if (!firstOf.containsKey(word)) {
+        int[] places = placesOf[word];
+        int first = firstAtLeast(places, near);
+        if (first < places.length && places[first] < end) {
+          firstOf.put(word, places[first]);
+        }
+      }
+    }
+    List<Integer> words = new ArrayList<>(firstOf.keySet());
+    words.sort(
+        Comparator.comparingDouble((Integer word) -> -weightOf[word]).thenComparing(firstOf::get));
+    return words;
+  }
+
+  /** First index whose value is at least so much; values do not decrease. */
+  private static int firstAtLeast(int[] sorted, int value) {
+    int low = 0;
+    int high = sorted.length;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (sorted[middle] < value) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  private static int[] range(int from, int to) {
+    int[] all = new int[Math.max(0, to - from)];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = from + i;
+    }
+    return all;
+  }
+
+  /** Runs of letters, digits and marks; an ideograph is a word of its own. */
+  private static final class Words {
+    private final String text;
+    private int start;
+    private int end;
+
+    Words(String text) {
+      this.text = text;
+    }
+
+    boolean next() {
+      start = end;
+      while (start < text.length() && !isPart(text.codePointAt(start))) {
+        start += Character.charCount(text.codePointAt(start));
+      }
+      end = start;
+      while (end < text.length()) {
+        int point = text.codePointAt(end);
+        boolean alone = Character.isIdeographic(point);
+        if (!isPart(point) || (alone && end > start)) {
+          break;
+        }
+        end += Character.charCount(point);
+        if (alone) {
+          break;
+        }
+      }
+      return end > start;
+    }
+
+    String text() {
+      return text.substring(start, end).toLowerCase(Locale.ROOT);
+    }
+
+    private static boolean isPart(int point) {
+      return Character.isLetterOrDigit(point)
+          || Character.getType(point) == Character.NON_SPACING_MARK
+          || Character.getType(point) == Character.COMBINING_SPACING_MARK;
+    }
+  }
+}
