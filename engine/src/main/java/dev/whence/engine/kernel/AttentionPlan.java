@@ -28,6 +28,9 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   /** Most rows of several runs in one block. */
   static final int SHORT_ROWS = 24;
 
+  /** Keys between two ranges that are computed and hidden, rather than have a product for each. */
+  private static final int NEAR = 128;
+
   /** Collects the blocks of the branches of a pack. */
   static final class Builder {
     private final int blockRows;
@@ -35,7 +38,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     private final LongList code = new LongList();
     private final LongList limits = new LongList();
     private int blocks;
-    private int masks;
+    private int hidden = 1; // after the causal triangle
     private long pairs;
 
     /**
@@ -90,24 +93,49 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
       for (int v = 0; v < views.size(); v++) {
         Range range = Range.ofView(views.get(v), rotations[v], positions, start, end, window);
         if (range.to > range.from) {
-          ranges.add(range);
+          Range last = ranges.isEmpty() ? null : ranges.get(ranges.size() - 1);
+          if (last != null && last.isNear(range)) {
+            ranges.set(ranges.size() - 1, last.through(range));
+          } else {
+            ranges.add(range);
+          }
         }
       }
       Range own = Range.ofOwn(base, positions, start, end, window);
       // The causal triangle over the last columns is no mask of its own.
       boolean masked = own.low[own.low.length - 1] > own.low[0];
       masked |= ranges.stream().anyMatch(Range::ragged);
+      int most = ranges.stream().mapToInt(Range::rotation).max().orElse(0);
       blocks++;
-      code.add(base + start, base + end, masked ? masks++ : -1);
+      code.add(base + start, base + end, masked ? hidden++ : -1);
+      long[] holes = holes(ranges, most);
+      code.add(holes.length > 0 ? hidden++ : -1, holes.length);
+      code.add(holes);
       int groupsAt = code.size();
       code.add(0);
       int groups = 0;
-      int most = ranges.stream().mapToInt(Range::rotation).max().orElse(0);
       for (int rotation = most; rotation > 0; rotation--) {
         groups += group(rotation, ranges, null, masked) ? 1 : 0;
       }
       group(0, ranges, own, masked); // own tokens come last: the triangle is over them
       code.set(groupsAt, groups + 1);
+    }
+
+    /** Columns of the holes, in the order in which groups and their ranges stand side by side. */
+    private static long[] holes(List<Range> ranges, int mostRotation) {
+      LongList columns = new LongList();
+      long at = 0;
+      for (int rotation = mostRotation; rotation >= 0; rotation--) {
+        for (Range range : ranges) {
+          if (range.rotation == rotation) {
+            for (long hole : range.holes) {
+              columns.add(at + hole - range.from);
+            }
+            at += range.to - range.from;
+          }
+        }
+      }
+      return columns.toArray();
     }
 
     /** Ranges that share a rotation, and own tokens; false where there are none. */
@@ -129,7 +157,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
 
     private void count(Range range, boolean masked) {
       for (int row = 0; row < range.low.length; row++) {
-        pairs += Math.max(0, range.high[row] - range.low[row]);
+        pairs += range.seen(row);
         if (masked) {
           limits.add(range.low[row], range.high[row]);
         }
@@ -143,11 +171,12 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   }
 
   /**
-   * Keys [from, to) that a block needs of one view, or of its own tokens; row i sees [low[i],
-   * high[i]) of them.
+   * Keys [from, to) that a block needs of a view, of several with less than {@link #NEAR} keys
+   * between them, or of its own tokens; row i sees [low[i], high[i]) of them but for holes.
    */
   @SuppressWarnings("ArrayRecordComponent")
-  private record Range(int rotation, long from, long to, long[] low, long[] high) {
+  private record Range(int rotation, long from, long to, long[] low, long[] high, long[] holes) {
+    private static final long[] NONE = {};
 
     static Range ofView(View view, int rotation, int[] positions, int start, int end, int window) {
       long[] low = new long[end - start];
@@ -158,7 +187,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
         low[row - start] = window > 0 ? Math.max(view.from(), edge - window + 1) : view.from();
         high[row - start] = Math.min(view.to(), edge);
       }
-      return new Range(rotation, low[0], high[high.length - 1], low, high);
+      return new Range(rotation, low[0], high[high.length - 1], low, high, NONE);
     }
 
     static Range ofOwn(int base, int[] positions, int start, int end, int window) {
@@ -172,7 +201,33 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
         low[row - start] = (long) base + first;
         high[row - start] = (long) base + row + 1;
       }
-      return new Range(0, low[0], (long) base + end, low, high);
+      return new Range(0, low[0], (long) base + end, low, high, NONE);
+    }
+
+    /** Whether a later one is so near that what stands between is cheaper to compute and hide. */
+    boolean isNear(Range later) {
+      return later.rotation == rotation && later.from - to < NEAR;
+    }
+
+    /** From here to the end of a later one: what stands between, nobody sees. */
+    Range through(Range later) {
+      long[] joined = Arrays.copyOf(holes, holes.length + (int) (later.from - to));
+      for (int i = holes.length; i < joined.length; i++) {
+        joined[i] = to + i - holes.length;
+      }
+      long[] end = new long[high.length];
+      long[] start = new long[low.length];
+      for (int row = 0; row < end.length; row++) {
+        start[row] = low[row] < high[row] ? low[row] : later.low[row];
+        end[row] = later.low[row] < later.high[row] ? later.high[row] : high[row];
+      }
+      return new Range(rotation, from, later.to, start, end, joined);
+    }
+
+    /** How many keys a row sees. */
+    long seen(int row) {
+      long holed = Arrays.stream(holes).filter(key -> key >= low[row] && key < high[row]).count();
+      return Math.max(0, high[row] - low[row]) - holed;
     }
 
     /** Whether its rows see different keys. */

@@ -155,10 +155,16 @@ class BranchesPropertyTest {
   private static Branch branch(Random random, int trunkLength) {
     List<View> views = new ArrayList<>();
     int from = random.nextInt(3);
-    while (views.size() < 3 && from < trunkLength) {
-      int to = from + random.nextInt(trunkLength - from + 1);
-      int shift = random.nextInt(3) == 0 ? 0 : random.nextInt(from + 6) - 5;
-      views.add(new View(from, to, Math.min(shift, from)));
+    int most = 1 + random.nextInt(6);
+    int shift = 0;
+    while (views.size() < most && from < trunkLength) {
+      int to = from + random.nextInt(most > 3 ? 5 : trunkLength - from + 1);
+      to = Math.min(to, trunkLength);
+      if (random.nextInt(3) > 0) { // else as the one before: what is between them are holes
+        shift = random.nextInt(3) == 0 ? 0 : random.nextInt(from + 6) - 5;
+      }
+      shift = Math.min(shift, from);
+      views.add(new View(from, to, shift));
       from = to + random.nextInt(4);
     }
     int[] own = tokens(random, 1 + random.nextInt(17));

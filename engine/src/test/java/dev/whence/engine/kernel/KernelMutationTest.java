@@ -117,11 +117,21 @@ class KernelMutationTest {
     assertThat(largest(joinedToo, apart)).isLessThan(1e-5);
   }
 
-  /** Three views, two of which share a shift: ranges of two groups. */
+  @Test
+  void aHoleThatIsSeenIsNoticed() {
+    Fixture fixture = Fixture.read("llama2");
+    Branch splice = splice(fixture);
+    double[] right = spliced(fixture, splice, s -> s);
+    double[] wrong =
+        spliced(fixture, splice, s -> replaced(s, "hidden[holes], -inf", "hidden[holes], 0"));
+    assertThat(largest(wrong, right)).isGreaterThan(NOTICED_NATS);
+  }
+
+  /** Three views, two of which share a shift and leave a hole: ranges of two groups. */
   private static Branch splice(Fixture fixture) {
     int[] own = IntStream.range(40, fixture.ids().length).toArray();
     return new Branch(
-        List.of(new View(0, 10, 0), new View(20, 28, 10), new View(28, 40, 10)),
+        List.of(new View(0, 10, 0), new View(20, 27, 10), new View(30, 40, 10)),
         IntStream.of(own).map(i -> fixture.ids()[i]).toArray(),
         IntStream.of(own).map(i -> i - 10).toArray(),
         1);
