@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * Which tokens of the context a splice heals when a source is removed: those right after the cut,
@@ -22,7 +23,16 @@ import java.util.stream.IntStream;
  * the word.
  */
 final class Echoes {
+  /** Of no context. */
+  static final Echoes NONE = of(new int[0], new int[0], "", "");
+
   private static final int SAID_TOO = 2;
+
+  /** Of a longer run of letters only so many tokens count: it is no name. */
+  private static final int MOST_TOKENS_OF_A_WORD = 64;
+
+  /** However large w is: what is healed in pieces is masked piece by piece. */
+  private static final int MOST_ECHOES = 256;
 
   /** Where words stand in tokens, in order: the token, and the word's number. */
   private final int[] tokenAt;
@@ -51,10 +61,10 @@ final class Echoes {
    */
   static Echoes of(int[] starts, int[] ends, String prompt, String said) {
     int tokens = starts.length;
-    IntStream.Builder tokenAt = IntStream.builder();
-    IntStream.Builder wordAt = IntStream.builder();
     Map<String, Integer> numbers = new HashMap<>();
-    List<List<Integer>> places = new ArrayList<>();
+    List<IntStream.Builder> places = new ArrayList<>();
+    List<Integer> times = new ArrayList<>();
+    LongStream.Builder pairs = LongStream.builder();
     int next = 0;
     int end = tokens == 0 ? 0 : ends[tokens - 1];
     for (Words words = new Words(prompt); words.next() && words.start < end; ) {
@@ -63,11 +73,13 @@ final class Echoes {
       }
       int word = numbers.computeIfAbsent(words.text(), text -> numbers.size());
       if (word == places.size()) {
-        places.add(new ArrayList<>());
+        places.add(IntStream.builder());
+        times.add(0);
       }
-      for (int t = next; t < tokens && starts[t] < words.end; t++) {
-        tokenAt.add(t);
-        wordAt.add(word);
+      times.set(word, times.get(word) + 1);
+      int most = Math.min(tokens, next + MOST_TOKENS_OF_A_WORD);
+      for (int t = next; t < most && starts[t] < words.end; t++) {
+        pairs.add(((long) t << Integer.SIZE) | word);
         places.get(word).add(t);
       }
     }
@@ -81,15 +93,21 @@ final class Echoes {
     int[][] placesOf = new int[places.size()][];
     double[] weightOf = new double[places.size()];
     for (int word = 0; word < placesOf.length; word++) {
-      placesOf[word] = places.get(word).stream().mapToInt(Integer::intValue).distinct().toArray();
-      weightOf[word] = (saidToo.get(word) ? 1.0 + SAID_TOO : 1.0) / placesOf[word].length;
+      placesOf[word] = places.get(word).build().sorted().distinct().toArray();
+      weightOf[word] = (saidToo.get(word) ? 1.0 + SAID_TOO : 1.0) / times.get(word);
     }
-    return new Echoes(tokenAt.build().toArray(), wordAt.build().toArray(), placesOf, weightOf);
+    // Tokens of one character have one range, so words may take turns in them.
+    long[] sorted = pairs.build().sorted().toArray();
+    return new Echoes(
+        LongStream.of(sorted).mapToInt(pair -> (int) (pair >>> Integer.SIZE)).toArray(),
+        LongStream.of(sorted).mapToInt(pair -> (int) pair).toArray(),
+        placesOf,
+        weightOf);
   }
 
   /**
-   * The tokens to heal: half of them right after the cut, the others echoes; where there are fewer,
-   * more after the cut.
+   * The tokens to heal: half of them right after the cut, the others echoes, 256 at most; where
+   * there are fewer, more after the cut.
    *
    * @param from first token of the context that the cut changes
    * @param to the first one after the cut
@@ -102,9 +120,9 @@ final class Echoes {
       return range(to, end);
     }
     BitSet healed = new BitSet();
-    int near = to + most - most / 2;
+    int left = Math.min(most / 2, MOST_ECHOES);
+    int near = to + most - left;
     healed.set(to, near);
-    int left = most / 2;
     for (int word : echoed(from, to, near, end)) {
       int[] places = placesOf[word];
       for (int i = firstAtLeast(places, near); i < places.length && places[i] < end; i++) {

@@ -49,10 +49,13 @@ public final class Splice implements AttributionMethod {
   static Reuse reuse(ScoringTask task, int heal) {
     int end = task.sources().stream().mapToInt(source -> source.rendered().end()).max().orElse(0);
     int contextEnd = task.prompt().tokenAt(end);
-    return new Reuse.Spliced(heal, contextEnd, echoes(task, contextEnd));
+    return new Reuse.Spliced(heal, contextEnd, echoes(task, heal, contextEnd));
   }
 
-  private static Echoes echoes(ScoringTask task, int contextEnd) {
+  private static Echoes echoes(ScoringTask task, int heal, int contextEnd) {
+    if (heal < 2) {
+      return Echoes.NONE; // all of w is right after the gap
+    }
     Encoding encoding = task.prompt().encoding();
     String prompt = task.prompt().text();
     int scoredFrom = task.scoredFrom();

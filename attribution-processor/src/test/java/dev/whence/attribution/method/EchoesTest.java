@@ -17,7 +17,7 @@ class EchoesTest {
   void withoutAnEchoAllAreAfterTheCut() {
     Context text = new Context("He stood alone . It was old . One left Heb ron again .");
     Echoes echoes = text.echoes("nothing of it");
-    // "alone" stands nowhere else, "." stands for no word, "heb" is another word than "he"
+    // "alone" stands nowhere else, "." stands for no word, "He" is another word than "Heb"
     assertThat(echoes.healed(0, 3, text.tokens(), 0)).isEmpty();
     assertThat(echoes.healed(0, 3, text.tokens(), 1)).containsExactly(3);
     assertThat(echoes.healed(0, 3, text.tokens(), 4)).containsExactly(3, 4, 5, 6);
@@ -51,6 +51,28 @@ class EchoesTest {
     assertThat(text.echoes("Who?").healed(0, after, text.tokens(), 4))
         .as("the is there three times")
         .containsExactly(after, after + 1, cat, ann);
+  }
+
+  @Test
+  void aNameCountsAsOneWordHoweverManyTokensItHas() {
+    Context text =
+        new Context("Heb|ron|itz a . Then a man saw it , a cat , and a dog in Heb|ron|itz today");
+    int after = text.at(".");
+    int name = text.last("Heb");
+    assertThat(text.echoes("").healed(0, after, text.tokens(), 6))
+        .containsExactly(after, after + 1, after + 2, name, name + 1, name + 2);
+  }
+
+  @Test
+  void tokensOfOneCharacterAreThoseOfItsWord() {
+    // each ideograph in two tokens of bytes, the first two of which share a range
+    Echoes echoes =
+        Echoes.of(
+            new int[] {0, 0, 0, 2, 3, 3, 4, 5, 5},
+            new int[] {2, 2, 2, 3, 4, 4, 5, 6, 6},
+            "東京。北、京",
+            "");
+    assertThat(echoes.healed(1, 3, 9, 4)).containsExactly(3, 4, 7, 8);
   }
 
   @Test

@@ -20,10 +20,11 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /**
@@ -32,14 +33,18 @@ import java.util.stream.Stream;
  * that of a timeline in which they work side by side and wait for each other where they have to:
  *
  * <pre>
- *   factors   max(covariances 1, covariances 2) + eigenvectors + max(Lambda 1 and sum, Lambda 2)
+ *   factors   max(covariances 1, covariances 2) + their sum and eigenvectors
+ *             + max(Lambda 1, Lambda 2) + their sum
  *   index     max(shard 1, shard 2)
  * </pre>
  *
- * The eigenvectors are made once, however many workers there are.
+ * The sums and the eigenvectors are made once, however many workers there are.
  */
 public final class WorkersBench {
   private static final int WORKERS = 2;
+  private static final String COVARIANCES = "covariances";
+  private static final String EIGENVECTORS = "eigenvectors";
+  private static final String LAMBDA = "Lambda";
 
   private WorkersBench() {}
 
@@ -116,11 +121,12 @@ public final class WorkersBench {
       Watch first = factors(shared, new Share(1, WORKERS), false);
       Watch second = factors(shared, new Share(2, WORKERS), false); // and the eigenvectors
       Watch last = factors(shared, new Share(1, WORKERS), true);
+      double covariances = Math.max(first.seconds, second.end(COVARIANCES));
+      double lambda =
+          Math.max(last.end(LAMBDA), second.seconds - second.end(EIGENVECTORS)); // and its writing
       return new WorkersReport.Comparison(
           whole.seconds,
-          Math.max(first.seconds, second.untilEigenvectors)
-              + second.eigenvectors()
-              + Math.max(last.seconds, second.afterEigenvectors()),
+          covariances + second.eigenvectors() + lambda + last.seconds - last.end(LAMBDA),
           whole.eigenvectors(),
           whole.tokens,
           List.of(first.tokens + last.tokens, second.tokens));
@@ -175,51 +181,41 @@ public final class WorkersBench {
   private static final class Watch implements FactorsJob.Listener {
     double seconds;
     double tokens;
-    double untilEigenvectors;
-    private double untilLastEigenvectors;
-    private String pass = "";
-    private Progress done = Progress.NONE;
-    private final Supplier<Double> elapsed;
-
-    private Watch() {
-      long began = System.nanoTime();
-      elapsed = () -> (System.nanoTime() - began) / 1e9;
-    }
+    private final Map<String, Double> ends = new HashMap<>();
+    private final Map<String, Progress> done = new HashMap<>();
+    private final long began = System.nanoTime();
 
     static Watch of(Consumer<Watch> job) {
       Watch watch = new Watch();
       job.accept(watch);
-      watch.seconds = watch.elapsed.get();
-      watch.tokens += watch.done.weight();
+      watch.seconds = watch.elapsed();
+      watch.tokens = watch.done.values().stream().mapToDouble(Progress::weight).sum();
       return watch;
     }
 
-    double eigenvectors() {
-      return untilLastEigenvectors - untilEigenvectors;
+    private double elapsed() {
+      return (System.nanoTime() - began) / 1e9;
     }
 
-    double afterEigenvectors() {
-      return seconds - untilLastEigenvectors;
-    }
-
-    @Override
-    public void note(String sentence) {
-      if (sentence.startsWith("eigenvectors")) {
-        untilEigenvectors = elapsed.get();
+    /** Seconds from the begin to the last that was heard of a pass. */
+    double end(String pass) {
+      Double end = ends.get(pass);
+      if (end == null) {
+        throw new IllegalStateException("there was no pass '" + pass + "' but " + ends.keySet());
       }
+      return end;
+    }
+
+    double eigenvectors() {
+      return end(EIGENVECTORS) - end(COVARIANCES);
     }
 
     @Override
     public void pass(String name, long bytesDone, Progress progress) {
-      if (name.equals("eigenvectors")) {
-        untilLastEigenvectors = elapsed.get();
-        return;
+      ends.put(name, elapsed());
+      if (!name.equals(EIGENVECTORS)) {
+        done.put(name, progress);
       }
-      if (!name.equals(pass)) {
-        tokens += done.weight();
-        pass = name;
-      }
-      done = progress;
     }
   }
 }

@@ -30,13 +30,13 @@ public record WorkersReport(String started, Machine machine, String model, List<
   public record Round(Comparison factors, Comparison index) {}
 
   /**
-   * A job by one worker and by several.
+   * A job by one worker and by two.
    *
    * @param one seconds of one worker
-   * @param several seconds until all are done, each with a machine of its own
+   * @param several seconds until both are done, each with a machine of its own
    * @param undivided seconds of what is done once, however many there are
    * @param tokens whose loss counts in what one worker computes, over all its passes
-   * @param shares the same of each of several
+   * @param shares the same of each of two
    */
   public record Comparison(
       double one, double several, double undivided, double tokens, List<Double> shares) {
@@ -44,7 +44,7 @@ public record WorkersReport(String started, Machine machine, String model, List<
       shares = List.copyOf(shares);
     }
 
-    /** How many times as fast several are. */
+    /** How many times as fast two are. */
     public double speedup() {
       return one / several;
     }

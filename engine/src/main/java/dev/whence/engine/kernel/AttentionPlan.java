@@ -13,10 +13,11 @@ import org.jspecify.annotations.Nullable;
  * and an earlier own token (positions are increasing) and itself; with a sliding window of W, only
  * those at p - W + 1 or later. So what a row sees of a range is an interval, whose ends move up
  * with the position: a block of rows needs the keys from its first row's first to its last row's
- * last, and a mask only where its rows differ. Keys that no row of a block sees are never touched.
+ * last, and a mask only where its rows differ. Keys that no row of a block sees are not touched,
+ * but for fewer than {@link #NEAR} between two views of one rotation: they are computed and hidden.
  *
  * @param code blocks, then each block as the kernel text says
- * @param limits of the masked blocks: per range and row the visible interval
+ * @param limits of the masked blocks: per range and row the visible interval, its holes included
  * @param pairs pairs of a token and a key that it sees, over all blocks
  */
 @SuppressWarnings("ArrayRecordComponent") // handed to the kernel; compared nowhere
@@ -63,12 +64,13 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      * @param rotations number of the rotation for each view
      */
     void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
+      int shared = Math.min(SHORT_ROWS, blockRows);
       int start = from;
       while (start < to) {
         int end = runEnd(positions, start, Math.min(to, start + blockRows));
         while (end < to) {
-          int next = runEnd(positions, end, to);
-          if (next - start > Math.min(SHORT_ROWS, blockRows)) {
+          int next = runEnd(positions, end, Math.min(to, start + shared + 1));
+          if (next - start > shared) {
             break;
           }
           end = next;
