@@ -22,7 +22,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -114,7 +113,7 @@ public final class StreamBench {
     try {
       return new StreamBench(options, progress).run(directory);
     } finally {
-      delete(directory);
+      Directories.remove(directory);
     }
   }
 
@@ -323,14 +322,6 @@ public final class StreamBench {
         throw new IllegalArgumentException(options.input().get() + " has no record");
       }
       return read;
-    }
-  }
-
-  private static void delete(Path directory) throws IOException {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
     }
   }
 }

@@ -16,7 +16,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -99,7 +98,7 @@ public final class TransferBench {
       }
       processor = Machine.processorSeconds() - processor;
       long resident = Machine.peakResidentBytes().orElse(-1);
-      delete(output);
+      Directories.remove(output);
       progress.accept("measuring the disk");
       double readRate = readRate(inputs, merging.workers());
       double writeRate = writeRate(options.directory().resolve("scratch"), written);
@@ -119,7 +118,7 @@ public final class TransferBench {
           residentBefore,
           resident);
     } finally {
-      delete(options.directory());
+      Directories.remove(options.directory());
     }
   }
 
@@ -261,16 +260,5 @@ public final class TransferBench {
       channel.force(true);
     }
     return written / ((System.nanoTime() - begun) * 1e-9);
-  }
-
-  private static void delete(Path directory) throws IOException {
-    if (!Files.exists(directory)) {
-      return;
-    }
-    try (var files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
   }
 }

@@ -1,5 +1,6 @@
 package dev.whence.attribution.method;
 
+import dev.whence.attribution.tokens.TokenizedPrompt;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Comparator;
@@ -117,7 +118,7 @@ final class Echoes {
    */
   int[] healed(int from, int to, int end, int most) {
     if (most >= end - to) {
-      return range(to, end);
+      return IntStream.range(to, end).toArray();
     }
     BitSet healed = new BitSet();
     int left = Math.min(most / 2, MOST_ECHOES);
@@ -125,7 +126,9 @@ final class Echoes {
     healed.set(to, near);
     for (int word : echoed(from, to, near, end)) {
       int[] places = placesOf[word];
-      for (int i = firstAtLeast(places, near); i < places.length && places[i] < end; i++) {
+      for (int i = TokenizedPrompt.firstAtOrAfter(places, near);
+          i < places.length && places[i] < end;
+          i++) {
         if (left == 0) {
           return healed.stream().toArray();
         }
@@ -147,12 +150,12 @@ final class Echoes {
   /** Words of tokens [from, to) that stand in [near, end), too: weightiest first, then nearest. */
   private List<Integer> echoed(int from, int to, int near, int end) {
     Map<Integer, Integer> firstOf = new HashMap<>();
-    int last = firstAtLeast(tokenAt, to);
-    for (int at = firstAtLeast(tokenAt, from); at < last; at++) {
+    int last = TokenizedPrompt.firstAtOrAfter(tokenAt, to);
+    for (int at = TokenizedPrompt.firstAtOrAfter(tokenAt, from); at < last; at++) {
       int word = wordAt[at];
       if (!firstOf.containsKey(word)) {
         int[] places = placesOf[word];
-        int first = firstAtLeast(places, near);
+        int first = TokenizedPrompt.firstAtOrAfter(places, near);
         if (first < places.length && places[first] < end) {
           firstOf.put(word, places[first]);
         }
@@ -162,29 +165,6 @@ final class Echoes {
     words.sort(
         Comparator.comparingDouble((Integer word) -> -weightOf[word]).thenComparing(firstOf::get));
     return words;
-  }
-
-  /** First index whose value is at least so much; values do not decrease. */
-  private static int firstAtLeast(int[] sorted, int value) {
-    int low = 0;
-    int high = sorted.length;
-    while (low < high) {
-      int middle = (low + high) >>> 1;
-      if (sorted[middle] < value) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
-  }
-
-  private static int[] range(int from, int to) {
-    int[] all = new int[Math.max(0, to - from)];
-    for (int i = 0; i < all.length; i++) {
-      all[i] = from + i;
-    }
-    return all;
   }
 
   /** Runs of letters, digits and marks; an ideograph is a word of its own. */

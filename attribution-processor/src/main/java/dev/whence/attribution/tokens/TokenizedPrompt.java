@@ -198,7 +198,7 @@ public final class TokenizedPrompt {
   }
 
   /** First index whose value is at least {@code position}; the values do not decrease. */
-  static int firstAtOrAfter(int[] values, int position) {
+  public static int firstAtOrAfter(int[] values, int position) {
     int low = 0;
     int high = values.length;
     while (low < high) {

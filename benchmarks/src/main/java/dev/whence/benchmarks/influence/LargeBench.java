@@ -2,6 +2,7 @@ package dev.whence.benchmarks.influence;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.benchmarks.Directories;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.RandomWeights;
 import dev.whence.engine.EngineOptions;
@@ -22,17 +23,13 @@ import dev.whence.influence.query.ResponseGradient;
 import dev.whence.samples.BundledModels;
 import dev.whence.samples.recipes.Architecture;
 import dev.whence.samples.recipes.Architecture.Family;
-import dev.whence.samples.recipes.RecipeTexts;
-import dev.whence.samples.recipes.Recipes;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -104,10 +101,10 @@ public final class LargeBench {
       progress.accept("writing a random " + options.shape().name());
       write(model, options.shape());
       Path corpus = work.resolve("corpus.jsonl");
-      int documents = corpus(corpus, options.documents());
+      int documents = SampleCorpus.write(corpus, TOKENIZER_OF, options.documents());
       return measure(options, model, corpus, documents, work.resolve("factors"), progress);
     } finally {
-      remove(work);
+      Directories.remove(work);
     }
   }
 
@@ -202,27 +199,6 @@ public final class LargeBench {
                         name, info.shape(), (offset, n) -> weights.floats(name, offset, n))));
     SafetensorsWriter.write(
         model.resolve("model.safetensors"), ElementType.BF16, tensors, Map.of());
-  }
-
-  /** Returns how many there are. */
-  private static int corpus(Path file, int most) throws IOException {
-    Path all = file.resolveSibling("documents.jsonl");
-    new RecipeTexts(Recipes.named(TOKENIZER_OF).orElseThrow()).writeDocuments(all);
-    try (Stream<String> lines = Files.lines(all)) {
-      List<String> documents = lines.limit(most).toList();
-      Files.write(file, documents);
-      return documents.size();
-    }
-  }
-
-  private static void remove(Path directory) {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   /** Takes times. */

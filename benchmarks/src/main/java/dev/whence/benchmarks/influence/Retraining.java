@@ -1,5 +1,6 @@
 package dev.whence.benchmarks.influence;
 
+import dev.whence.benchmarks.Directories;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.training.Score;
@@ -13,10 +14,8 @@ import dev.whence.samples.recipes.Recipe;
 import dev.whence.samples.recipes.RecipeRun;
 import dev.whence.samples.recipes.Recipes;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -84,7 +83,7 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
     TorchRuntime.workAlone(); // this thread has done nothing natively before
     List<Path> models = train(kept, directory);
     double[] found = logLikelihoods(models.get(1));
-    remove(directory);
+    Directories.remove(directory);
     return found;
   }
 
@@ -101,14 +100,6 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
                           Measure.LOG_LIKELIHOOD)
                       .logLikelihood())
           .toArray();
-    }
-  }
-
-  private static void remove(Path directory) throws IOException {
-    try (var entries = Files.walk(directory)) {
-      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(entry);
-      }
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.whence.benchmarks.influence;
 
+import dev.whence.benchmarks.Directories;
 import dev.whence.benchmarks.Machine;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.corpus.CorpusFile;
@@ -11,21 +12,16 @@ import dev.whence.influence.index.IndexJob;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.samples.BundledModels;
-import dev.whence.samples.recipes.RecipeTexts;
-import dev.whence.samples.recipes.Recipes;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 
 /**
  * What a second worker saves of factors and of an index. One worker does all of it, then each of
@@ -72,7 +68,7 @@ public final class WorkersBench {
     try {
       Path directory = BundledModels.unpack(options.model());
       Path corpus = work.resolve("corpus.jsonl");
-      write(corpus, options);
+      SampleCorpus.write(corpus, options.model(), options.documents());
       List<WorkersReport.Round> rounds = new ArrayList<>();
       try (TappedModel model =
           TappedModel.open(directory, LayerSelection.ALL, EngineOptions.defaults())) {
@@ -85,30 +81,12 @@ public final class WorkersBench {
           if (round > 0) {
             rounds.add(measured);
           }
-          remove(here);
+          Directories.remove(here);
         }
       }
       return new WorkersReport(started, Machine.here(), options.model(), rounds);
     } finally {
-      remove(work);
-    }
-  }
-
-  private static void write(Path corpus, Options options) throws IOException {
-    Path all = corpus.resolveSibling("documents.jsonl");
-    new RecipeTexts(Recipes.named(options.model()).orElseThrow()).writeDocuments(all);
-    try (Stream<String> lines = Files.lines(all)) {
-      Files.write(corpus, lines.limit(options.documents()).toList());
-    }
-  }
-
-  private static void remove(Path directory) {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      Directories.remove(work);
     }
   }
 
@@ -135,8 +113,7 @@ public final class WorkersBench {
     /** Goes as far as it can. */
     private Watch factors(Path output, Share share, boolean completes) {
       FactorsJob job =
-          new FactorsJob(
-              model, corpus, output, FactorsJob.Options.DEFAULT.withShare(share).withSeed(1));
+          new FactorsJob(model, corpus, output, FactorsJob.Options.DEFAULT.withShare(share));
       return Watch.of(
           watch -> {
             if (job.run(watch) != completes) {
