@@ -37,6 +37,10 @@ public enum AttributionNote {
   GROUPS_NOT_SCORED(
       "The deadline came before all groups of near-duplicates were scored, so sources of the others"
           + " may be worth more than their scores say."),
+  /** Each group costs an exact branch, so only the first ones have a score. */
+  GROUPS_LEFT_OUT(
+      "There are more groups of near-duplicates than are scored together, so sources of the others,"
+          + " which are the shorter ones, may be worth more than their scores say."),
   /** The FAST role's scores can not be taken over. */
   FAST_SCORES_UNUSABLE(
       "The fast result has other sources or lost some to a size limit, so all were scored again."),

@@ -150,6 +150,9 @@ final class TaskReader {
     if (!duplicates.complete()) {
       notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
     }
+    if (duplicates.cut()) {
+      notes.add(AttributionNote.GROUPS_LEFT_OUT);
+    }
     return new ReadTask(task.withDuplicates(duplicates.groups()), notes, fitted);
   }
 

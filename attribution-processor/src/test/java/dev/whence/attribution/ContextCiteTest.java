@@ -12,6 +12,9 @@ import dev.whence.attribution.toy.Conversations;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
+import dev.whence.conversation.Span;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -48,6 +51,29 @@ class ContextCiteTest {
     assertThat(cited.sources().get(0).method()).isEqualTo("contextcite");
     assertThat(cited.flags()).contains("SCORES_RANK_ONLY");
     assertThat(cited.sources().get(0).exact()).isFalse();
+  }
+
+  /** A mask of what no prompt shows would be noise for the surrogate to fit. */
+  @Test
+  void whatTheTemplateTrimsAwayHasNoWeight() {
+    String blank = "   ";
+    List<Part> parts = new ArrayList<>();
+    parts.add(document("blank", blank, new Span(0, 1), new Span(1, 2), new Span(2, 3)));
+    parts.add(document("d", "The cat sat. The dog ran.", new Span(0, 13), new Span(13, 25)));
+    for (int masks : new int[] {4, 8, 16}) {
+      AttributionResult cited =
+          new Attributor(
+                  scorer,
+                  new AttributionOptions(
+                      MethodOptions.of("contextcite").withMasks(masks, 3),
+                      Granularity.SENTENCE,
+                      0,
+                      false,
+                      ""))
+              .attribute(Conversations.of("On the mat.", "stop", parts.toArray(Part[]::new)));
+      assertThat(cited.sources().subList(0, 3)).allMatch(source -> source.tau() == 0);
+      assertThat(cited.sources().subList(3, 5)).anyMatch(source -> source.tau() != 0);
+    }
   }
 
   private static double logit(double l) {

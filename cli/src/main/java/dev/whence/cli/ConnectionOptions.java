@@ -4,6 +4,7 @@ import dev.whence.conversation.FileProblem;
 import dev.whence.producer.Whence;
 import dev.whence.runtime.config.Connection;
 import dev.whence.schemas.AvroSerdes;
+import dev.whence.schemas.Topics;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -47,8 +48,23 @@ final class ConnectionOptions {
       description = "what every topic's name begins with (default: ${DEFAULT-VALUE})")
   private String topicPrefix = "whence.";
 
+  /**
+   * @throws UsageException if no topic's name can begin so
+   */
   String topicPrefix() {
+    var unused = topics(); // which throws
     return topicPrefix;
+  }
+
+  /**
+   * @throws UsageException if no topic's name can begin with the prefix
+   */
+  Topics topics() {
+    try {
+      return new Topics(topicPrefix);
+    } catch (IllegalArgumentException e) {
+      throw new UsageException("--topic-prefix: " + e.getMessage());
+    }
   }
 
   /** For commands that read and write records. */
@@ -62,12 +78,20 @@ final class ConnectionOptions {
         .with(kafka(), registry());
   }
 
+  /** For commands that can do without the registry, but use it where its address is given. */
+  Connection registryWhereNamed() {
+    boolean named =
+        !schemaRegistry.isEmpty()
+            || properties("--registry-config", registryConfig).containsKey(REGISTRY);
+    return named ? connection() : brokersOnly();
+  }
+
   /** For commands that send responses as an application does. */
   Whence.Builder application() {
     return Whence.builder()
         .bootstrapServers(bootstrapServers())
         .schemaRegistry(registryUrl())
-        .topicPrefix(topicPrefix)
+        .topicPrefix(topicPrefix())
         .kafka(kafka())
         .registry(registry());
   }

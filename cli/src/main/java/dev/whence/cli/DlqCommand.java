@@ -1,5 +1,6 @@
 package dev.whence.cli;
 
+import dev.whence.quickstart.view.DisplayText;
 import dev.whence.runtime.dlq.DeadLetterEntry;
 import dev.whence.runtime.dlq.DeadLetterFilter;
 import dev.whence.runtime.dlq.DlqTool;
@@ -106,13 +107,17 @@ final class DlqCommand implements Runnable {
             String.join(
                 "\t",
                 Long.toString(entry.offset()),
-                entry.code(),
-                entry.topic() + "-" + entry.partition() + "@" + entry.sourceOffset(),
+                DisplayText.clean(entry.code()),
+                DisplayText.clean(entry.topic())
+                    + "-"
+                    + entry.partition()
+                    + "@"
+                    + entry.sourceOffset(),
                 entry.timestamp() < 0 ? "-" : Instant.ofEpochMilli(entry.timestamp()).toString(),
                 Integer.toString(entry.attempt()),
                 entry.valueBytes() + (entry.omitted() ? " (only in its source)" : ""),
                 entry.replayed() ? "yes" : "no",
-                entry.message()));
+                DisplayText.clean(entry.message())));
       }
       out.flush();
       return Whence.DONE;

@@ -71,6 +71,9 @@ record GatedRun(
               }
             });
     bar.finish();
+    if (!outcome.published()) {
+      bar.note("whence: rejected by the gates that failed (see the list); nothing was published");
+    }
     verdicts(outcome.report());
     out.println(
         outcome.published()

@@ -5,6 +5,7 @@ import dev.whence.engine.Answerer;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.LocalScorer;
+import dev.whence.quickstart.view.DisplayText;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -66,7 +67,11 @@ final class GenerateCommand implements Callable<Integer> {
                   }
                   failed.set(true);
                   err.println(
-                      input + ", response '" + prompt.responseId() + "': " + Failure.sentence(e));
+                      input
+                          + ", response '"
+                          + DisplayText.clean(prompt.responseId())
+                          + "': "
+                          + Failure.sentence(e));
                 }
               },
               (number, problem) -> err.println(input + ", line " + number + ": " + problem));

@@ -24,6 +24,7 @@ import dev.whence.influence.query.InfluenceJson;
 import dev.whence.influence.query.InfluenceResult;
 import dev.whence.influence.query.OpenedSearch;
 import dev.whence.influence.query.QueryOptions;
+import dev.whence.quickstart.view.DisplayText;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -32,7 +33,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -338,7 +339,7 @@ final class InfluenceCommand implements Runnable {
       QueryOptions options = usage(() -> search.query(top, byLayer, byToken));
       PrintWriter out = spec.commandLine().getOut();
       PrintWriter err = spec.commandLine().getErr();
-      AtomicBoolean failed = new AtomicBoolean();
+      AtomicInteger failed = new AtomicInteger();
       try (OpenedSearch opened = search.open()) {
         boolean clean =
             JsonLines.forEach(
@@ -349,7 +350,11 @@ final class InfluenceCommand implements Runnable {
                   Results.passOn(out);
                 },
                 (line, problem) -> err.println(input + ", line " + line + ": " + problem));
-        return clean && !failed.get() ? Whence.DONE : Whence.FAILED;
+        if (failed.get() > 0) {
+          err.println(
+              "whence: " + failed.get() + " responses FAILED; their results say why (reason)");
+        }
+        return clean && failed.get() == 0 ? Whence.DONE : Whence.FAILED;
       }
     }
 
@@ -358,7 +363,7 @@ final class InfluenceCommand implements Runnable {
         Conversation conversation,
         QueryOptions options,
         PrintWriter out,
-        AtomicBoolean failed) {
+        AtomicInteger failed) {
       String status;
       String reason;
       try {
@@ -376,18 +381,20 @@ final class InfluenceCommand implements Runnable {
         status = e.kind() == EngineException.Kind.UNSUPPORTED ? "UNSUPPORTED" : "FAILED";
         reason = String.valueOf(e.getMessage());
       }
-      failed.compareAndSet(false, status.equals("FAILED"));
+      if (status.equals("FAILED")) {
+        failed.incrementAndGet();
+      }
       out.println(
           json
               ? InfluenceJson.failed(conversation.responseId(), status, reason)
-              : conversation.responseId() + ": " + status + ", " + reason);
+              : DisplayText.clean(conversation.responseId() + ": " + status + ", " + reason));
     }
 
     private static void show(InfluenceResult result, PrintWriter out) {
       out.printf(
           Locale.ROOT,
           "%s: %s, log-likelihood %.2f nats, %d documents%n",
-          result.responseId(),
+          DisplayText.clean(result.responseId()),
           result.method(),
           result.logLikelihood(),
           result.documents());
@@ -403,8 +410,8 @@ final class InfluenceCommand implements Runnable {
             "  %+.3e %s %-16s %s%n",
             one.influence(),
             one.exact() ? "nats" : String.format(Locale.ROOT, "(+- %.1e)", one.standardError()),
-            one.document().id(),
-            one.document().excerpt().replaceAll("\\s+", " "));
+            DisplayText.clean(one.document().id()),
+            DisplayText.clean(one.document().excerpt()));
       }
     }
   }

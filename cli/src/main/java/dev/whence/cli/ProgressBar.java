@@ -32,7 +32,7 @@ final class ProgressBar {
 
   static ProgressBar on(PrintWriter err) {
     return new ProgressBar(
-        err, Terminal.detect(System.err, System.getenv()).ansi(), System::nanoTime);
+        err, Terminal.detectError(System.err, System.getenv()).ansi(), System::nanoTime);
   }
 
   /** Rate and time left count from here on, for what is shown from here on. */

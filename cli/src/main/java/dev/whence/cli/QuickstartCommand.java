@@ -22,8 +22,8 @@ final class QuickstartCommand implements Callable<Integer> {
       names = "--model",
       paramLabel = "M",
       description =
-          "answers and scores: a Hugging Face directory, a GGUF file, or a name in the Hugging Face"
-              + " cache")
+          "answers and scores: a Hugging Face directory, a GGUF file, or the name of a bundled model"
+              + " or of one in the Hugging Face cache")
   private Optional<String> model = Optional.empty();
 
   @Option(

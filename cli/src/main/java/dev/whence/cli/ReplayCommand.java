@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -78,6 +79,7 @@ final class ReplayCommand implements Callable<Integer> {
     }
     PrintWriter err = spec.commandLine().getErr();
     ProgressBar bar = ProgressBar.on(err);
+    AtomicLong named = new AtomicLong();
     ReplayListener listener =
         new ReplayListener() {
           @Override
@@ -87,6 +89,7 @@ final class ReplayCommand implements Callable<Integer> {
 
           @Override
           public void badLine(long line, String problem) {
+            named.incrementAndGet();
             bar.note(input + ", line " + line + ": " + problem);
           }
 
@@ -110,6 +113,12 @@ final class ReplayCommand implements Callable<Integer> {
             + " lines"
             + (report.resumedAfter() > 0 ? ", resumed after line " + report.resumedAfter() : ""));
     out.flush();
+    if (report.badLines() > 0 && named.get() == 0) {
+      err.println(
+          "whence: a run before this one came upon "
+              + report.badLines()
+              + " bad lines, which are not on the topic; mend them and use --from-start");
+    }
     return report.succeeded() ? Whence.DONE : Whence.FAILED;
   }
 

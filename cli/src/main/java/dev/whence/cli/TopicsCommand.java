@@ -1,10 +1,10 @@
 package dev.whence.cli;
 
+import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.topics.TopicAdmin;
 import dev.whence.runtime.topics.TopicState;
 import dev.whence.runtime.topics.TopicState.Kind;
-import dev.whence.schemas.Topics;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
@@ -42,9 +42,9 @@ final class TopicsCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    TopicAdmin admin =
-        new TopicAdmin(
-            new Clients(connection.connection()), new Topics(connection.topicPrefix()).all());
+    PrintWriter err = spec.commandLine().getErr();
+    Connection cluster = connection.registryWhereNamed();
+    TopicAdmin admin = new TopicAdmin(new Clients(cluster), connection.topics().all());
     List<TopicState> states = create ? admin.create() : admin.report();
     int width = states.stream().mapToInt(state -> state.name().length()).max().orElse(0);
     for (TopicState state : states) {
@@ -52,10 +52,12 @@ final class TopicsCommand implements Callable<Integer> {
           Locale.ROOT, "%-" + width + "s  %-9s  %s%n", state.name(), word(state), state.detail());
     }
     out.flush();
+    if (cluster.registryUrl().isEmpty()) {
+      err.println("whence: only topics; --schema-registry U has their schemas looked at, too");
+    }
     long missing = count(states, Kind.MISSING);
     long refused = count(states, Kind.REFUSED);
     long drift = count(states, Kind.DRIFT);
-    PrintWriter err = spec.commandLine().getErr();
     if (!create && missing + drift > 0) {
       err.println(
           "whence: "

@@ -1,7 +1,6 @@
 package dev.whence.cli;
 
 import dev.whence.runtime.kafka.Clients;
-import dev.whence.schemas.Topics;
 import dev.whence.transfer.stage.Rollback;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -28,8 +27,7 @@ final class TransferRollbackCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Rollback.Withdrawn withdrawn =
-        Rollback.withdraw(
-            new Clients(connection.connection()), new Topics(connection.topicPrefix()), modelId);
+        Rollback.withdraw(new Clients(connection.connection()), connection.topics(), modelId);
     spec.commandLine().getOut().println(withdrawn.sentence());
     return Whence.DONE;
   }

@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -141,6 +142,39 @@ class ClusterCommandsIT {
   }
 
   @Test
+  void topicsCanBeLookedAtAndCreatedWithoutARegistry() {
+    String[] topics = {
+      "topics", "--bootstrap-server", broker.bootstrapServers(), "--topic-prefix", "alone."
+    };
+    CommandRun missing = CommandRun.of(topics);
+    assertThat(missing.exit()).isEqualTo(1);
+    assertThat(missing.out()).isNotEmpty().allMatch(line -> line.contains("  missing "));
+    assertThat(missing.err()).hasSize(2);
+    assertThat(missing.err().get(0)).contains("only topics", "--schema-registry");
+
+    String[] create = Arrays.copyOf(topics, topics.length + 1);
+    create[topics.length] = "--create";
+    CommandRun created = CommandRun.of(create);
+    assertThat(created.exit()).isZero();
+    assertThat(created.out()).isNotEmpty().allMatch(line -> line.contains("  created "));
+    assertThat(CommandRun.of(topics).exit()).isZero();
+  }
+
+  @Test
+  void aPrefixThatNoTopicCanHaveIsWrongUsage() throws Exception {
+    Path input = Files.writeString(directory.resolve("prefix.jsonl"), ANSWERED.formatted("p-1"));
+    for (CommandRun run :
+        List.of(
+            run("a b", "topics"),
+            run("a b", "replay", "--input", input.toString()),
+            run("a b", "dlq", "show"),
+            run("a b", "transfer", "rollback", "--model-id", "m"))) {
+      assertThat(run.exit()).isEqualTo(2);
+      assertThat(run.err()).singleElement().asString().contains("--topic-prefix", "'a b'");
+    }
+  }
+
+  @Test
   void aReplayNamesBadLinesGoesOnAndResumes() throws Exception {
     assertThat(run("replay.", "topics", "--create").exit()).isZero();
     Path input =
@@ -152,6 +186,10 @@ class ClusterCommandsIT {
     assertThat(replay.exit()).isEqualTo(1);
     assertThat(replay.out()).containsExactly("2 responses acknowledged, 1 bad lines, 3 lines");
     assertThat(String.join("\n", replay.err())).contains("replay.jsonl, line 2: ");
+
+    CommandRun over = run("replay.", "replay", "--input", input.toString());
+    assertThat(over.exit()).isEqualTo(1);
+    assertThat(over.err()).last().asString().contains("1 bad lines", "--from-start");
 
     Path good = Files.writeString(directory.resolve("good.jsonl"), ANSWERED.formatted("g-1"));
     CommandRun first = run("replay.", "replay", "--input", good.toString());

@@ -116,6 +116,44 @@ class LauncherScriptTest {
   }
 
   @Test
+  void aCollectorInTheOptionsTakesThePlaceOfTheOwnOne() throws Exception {
+    Path jre = java("jre", "21.0.1", false);
+    Files.createDirectories(root.resolve("target/whence/0123456789abcdef"));
+    Map<String, String> environment =
+        new TreeMap<>(Map.of("JAVA_HOME", jre.toString(), "WHENCE_SKIP_BUILD", "1"));
+    assertThat(whence(environment, "topics").out()).contains("-XX:+UseSerialGC");
+    for (String variable : List.of("WHENCE_JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")) {
+      Map<String, String> own = new TreeMap<>(environment);
+      own.put(variable, "-Xmx4g -XX:+UseG1GC");
+      assertThat(whence(own, "topics").out()).as(variable).doesNotContain("-XX:+UseSerialGC");
+    }
+  }
+
+  @Test
+  void whereNothingCanBeWrittenItIsOneSentence() throws Exception {
+    Path jdk = java("jdk", "17.0.9", true);
+    Files.createDirectories(root.resolve("target"));
+    Files.writeString(root.resolve("target/whence"), "in the way");
+    failsWith(whence(Map.of("JAVA_HOME", jdk.toString()), "topics"), "can not be written, but");
+  }
+
+  @Test
+  void whatABuildThatWasKilledLeftIsRemovedAndItsLockTaken() throws Exception {
+    Path jdk = java("jdk", "17.0.9", true);
+    maven("exit 1\n");
+    Process gone = new ProcessBuilder("true").start();
+    gone.waitFor();
+    Path lock = Files.createDirectories(root.resolve("target/whence/.lock"));
+    Files.writeString(lock.resolve("pid"), gone.pid() + "\n");
+    Path beside =
+        Files.createDirectories(root.resolve("target/whence/.building-" + gone.pid() + "/lib"));
+    Ended failed = whence(Map.of("JAVA_HOME", jdk.toString()), "topics");
+    assertThat(failed.err()).last().asString().contains("the build failed");
+    assertThat(beside).doesNotExist();
+    assertThat(lock).doesNotExist();
+  }
+
+  @Test
   void whatIsMissingIsBuiltOnceAndWhatChangedIsBuiltAnew() throws Exception {
     Path jdk = java("jdk", "17.0.9", true);
     Path bin = Files.createDirectories(directory.resolve("linked"));

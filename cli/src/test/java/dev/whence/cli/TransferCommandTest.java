@@ -176,6 +176,7 @@ class TransferCommandTest {
     assertThat(rejected.exit()).isEqualTo(1);
     assertThat(rejected.out())
         .anySatisfy(line -> assertThat(line).contains("it takes a task tolerance of 0.30"));
+    assertThat(rejected.err()).last().asString().startsWith("whence: rejected");
     assertThat(output).doesNotExist();
 
     // Each of the three decides alone.

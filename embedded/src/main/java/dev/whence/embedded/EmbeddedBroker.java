@@ -59,10 +59,18 @@ public final class EmbeddedBroker implements AutoCloseable {
    * @param port of the broker, or 0 for a free one; the controller always takes a free one
    * @param overrides broker configuration that wins over what this class sets
    * @throws DataDirectoryInUseException if another broker has the directory
-   * @throws IOException if the port is taken or the directory can not be written
+   * @throws IOException if the port is taken, the directory can not be written, or its path has a
+   *     comma, which Kafka can not take
    */
   public static EmbeddedBroker open(Path dataDirectory, int port, Map<String, String> overrides)
       throws IOException {
+    if (dataDirectory.toAbsolutePath().toString().contains(",")) {
+      throw new IOException(
+          "the data directory '"
+              + dataDirectory.toAbsolutePath()
+              + "' has a comma in it, where Kafka would take another one to begin; choose one"
+              + " without");
+    }
     DataDirectory directory = DataDirectory.acquire(dataDirectory);
     try {
       int brokerPort = port == 0 ? LoopbackPorts.free() : port;

@@ -103,6 +103,15 @@ class EmbeddedBrokerIT {
   }
 
   @Test
+  void aDirectoryThatKafkaWouldTakeForTwoIsRefused() {
+    Path two = directory.resolve("Doe, John");
+    assertThatThrownBy(() -> EmbeddedBroker.open(two))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("Doe, John' has a comma");
+    assertThat(two).doesNotExist();
+  }
+
+  @Test
   void aTakenPortIsRefusedAndTheDirectoryIsFreeAgain() throws Exception {
     try (ServerSocket taken = new ServerSocket()) {
       taken.bind(LoopbackPorts.address(0));

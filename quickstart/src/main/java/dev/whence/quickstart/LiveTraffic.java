@@ -2,6 +2,7 @@ package dev.whence.quickstart;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.producer.Whence;
+import dev.whence.quickstart.view.DisplayText;
 import dev.whence.quickstart.view.LiveView;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.avro.Attribution;
@@ -13,6 +14,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -113,6 +115,8 @@ final class LiveTraffic implements AutoCloseable {
       Thread.currentThread().interrupt();
     } catch (IOException | RuntimeException e) {
       failure = e;
+    } catch (Error e) { // an input line that is larger than the heap: nobody else would see it
+      failure = new ExecutionException(e);
     }
   }
 
@@ -155,7 +159,7 @@ final class LiveTraffic implements AutoCloseable {
     } else if (!stopping) {
       errors.println(
           "response "
-              + id
+              + DisplayText.clean(id)
               + " could not be sent ("
               + problem.getMessage()
               + "); the next one takes its place");

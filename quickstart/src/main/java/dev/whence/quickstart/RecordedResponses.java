@@ -1,5 +1,6 @@
 package dev.whence.quickstart;
 
+import dev.whence.conversation.Compressed;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
@@ -13,13 +14,14 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * Complete records of a JSONL file, replayed over and over: as they stand in the first round, with
- * {@code -2}, {@code -3}, ... after their ids in later ones. A line that can not be read is one
- * line on the error stream, in the first round, and is left out.
+ * Complete records of a JSONL file, plain or compressed with gzip, replayed over and over: as they
+ * stand in the first round, with {@code -2}, {@code -3}, ... after their ids in later ones. A line
+ * that can not be read is one line on the error stream, in the first round, and is left out.
  */
 final class RecordedResponses implements Traffic {
   private static final int MAX_LINE_BYTES = 64 << 20;
   private static final int IN_FLIGHT = 8;
+  private static final int LONGEST_ID = 256;
 
   private final Path file;
   private final PrintStream errors;
@@ -36,7 +38,7 @@ final class RecordedResponses implements Traffic {
     this.file = file;
     this.errors = errors;
     this.in = open();
-    this.lines = new LineReader(in, MAX_LINE_BYTES);
+    this.lines = new LineReader(Compressed.opened(in), MAX_LINE_BYTES);
   }
 
   private InputStream open() throws IOException {
@@ -56,7 +58,7 @@ final class RecordedResponses implements Traffic {
         }
         in.close();
         in = open();
-        lines = new LineReader(in, MAX_LINE_BYTES);
+        lines = new LineReader(Compressed.opened(in), MAX_LINE_BYTES);
         round++;
         anyInRound = false;
         continue;
@@ -85,13 +87,19 @@ final class RecordedResponses implements Traffic {
           round == 1
               ? conversation
               : Conversations.with(
-                  conversation,
-                  conversation.responseId() + "-" + round,
-                  conversation.occurredAt()));
+                  conversation, inRound(conversation.responseId()), conversation.occurredAt()));
     } catch (ConversationFormatException | IllegalArgumentException e) {
       problem(String.valueOf(e.getMessage()));
       return Optional.empty();
     }
+  }
+
+  /** No longer than an id may be: what is refused would be waited for without end. */
+  private String inRound(String id) {
+    String suffix = "-" + round;
+    int end = Math.min(id.length(), LONGEST_ID - suffix.length());
+    boolean splits = end < id.length() && Character.isHighSurrogate(id.charAt(end - 1));
+    return id.substring(0, splits ? end - 1 : end) + suffix;
   }
 
   private void problem(String sentence) {

@@ -1,6 +1,7 @@
 package dev.whence.attribution.method;
 
 import dev.whence.attribution.method.ContextScores.SourceTau;
+import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
@@ -51,7 +52,7 @@ public final class ContextCite implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
-    boolean[][] drawn = draw(task.sources().size());
+    boolean[][] drawn = draw(task.sources());
     int[] lengths = task.response().tokensByStatement();
     double[][] weights = new double[lengths.length][];
     Reuse exact = new Reuse.Prefix();
@@ -95,12 +96,13 @@ public final class ContextCite implements AttributionMethod {
     return known - Math.log(-Math.expm1(known));
   }
 
-  private boolean[][] draw(int sources) {
+  /** What is not in the prompt is always there: no mask can take it out. */
+  private boolean[][] draw(List<Source> sources) {
     SplittableRandom random = new SplittableRandom(seed);
-    boolean[][] kept = new boolean[masks][sources];
+    boolean[][] kept = new boolean[masks][sources.size()];
     for (boolean[] mask : kept) {
-      for (int i = 0; i < sources; i++) {
-        mask[i] = random.nextDouble() < KEPT;
+      for (int i = 0; i < mask.length; i++) {
+        mask[i] = random.nextDouble() < KEPT || sources.get(i).rendered().isEmpty();
       }
     }
     return kept;
@@ -111,7 +113,7 @@ public final class ContextCite implements AttributionMethod {
     for (boolean[] mask : kept) {
       List<Span> cut = new ArrayList<>();
       for (int i = 0; i < mask.length; i++) {
-        if (!mask[i] && !task.sources().get(i).rendered().isEmpty()) {
+        if (!mask[i]) {
           cut.add(task.sources().get(i).rendered());
         }
       }
@@ -124,6 +126,6 @@ public final class ContextCite implements AttributionMethod {
   public WorkEstimate estimate(Scorer scorer, ScoringTask task) {
     Reuse exact = new Reuse.Prefix();
     return TrunkReadings.trunkEstimate(scorer, task, exact)
-        .plus(TrunkReadings.estimate(scorer, task, exact, cuts(task, draw(task.sources().size()))));
+        .plus(TrunkReadings.estimate(scorer, task, exact, cuts(task, draw(task.sources()))));
   }
 }

@@ -27,6 +27,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -95,6 +96,8 @@ public final class RemoteScorer implements Scorer {
 
   /** What the server serves to those who name no model, as it said at the start. */
   private Optional<String> serves = Optional.empty();
+
+  private Set<String> known = Set.of();
 
   /** The model that answers were said to come from at the start. */
   private Optional<String> answers = Optional.empty();
@@ -187,6 +190,7 @@ public final class RemoteScorer implements Scorer {
           "the server at " + options.where() + " serves another model than it did at the start");
     }
     serves = Optional.of(names.get(0));
+    known = Set.copyOf(names);
     checkedAt = System.nanoTime();
   }
 
@@ -382,6 +386,9 @@ public final class RemoteScorer implements Scorer {
       if (!complete) {
         unread.forEach(asked -> asked.answer().cancel(true));
         if (System.nanoTime() - endsAt >= 0) {
+          if (scored == 0) {
+            calls.failed(); // a server that says nothing at all
+          }
           slower(scored, System.nanoTime() - start);
         }
       }
@@ -440,6 +447,16 @@ public final class RemoteScorer implements Scorer {
     JsonNode answer = read(body, limit);
     JsonNode model = answer.path("model");
     if (model.isTextual()) {
+      // Asked for by name, a server answers by it, or by another of its names for the same.
+      if (options.model().isPresent() && !known.contains(model.asText())) {
+        throw new EngineException(
+            Kind.MODEL,
+            "the server at "
+                + options.where()
+                + " answers with another model than '"
+                + options.model().get()
+                + "', which it was asked for");
+      }
       if (!answers.orElse(model.asText()).equals(model.asText())) {
         throw new EngineException(
             Kind.MODEL, "the server at " + options.where() + " answers with another model");

@@ -83,6 +83,8 @@ final class ServerCalls implements AutoCloseable {
                 .failureRateThreshold(100)
                 .waitDurationInOpenState(STAYS_OPEN)
                 .permittedNumberOfCallsInHalfOpenState(1)
+                // An error of this process would never give the permission back.
+                .maxWaitDurationInHalfOpenState(STAYS_OPEN)
                 .recordExceptions(IOException.class, BusyException.class)
                 .ignoreExceptions(InterruptedException.class)
                 .build());
@@ -99,6 +101,11 @@ final class ServerCalls implements AutoCloseable {
 
   Future<String> get(String path, AnswerLimit limit) {
     return call(request(path).GET().build(), limit);
+  }
+
+  /** Counts a failure that no request came to see, since all of them were cancelled before. */
+  void failed() {
+    breaker.onError(0, TimeUnit.NANOSECONDS, new HttpTimeoutException("cancelled"));
   }
 
   private HttpRequest.Builder request(String path) {

@@ -39,8 +39,9 @@ public final class Duplicates {
    *
    * @param groups of two and more sources, by their indices in order; the longest texts first
    * @param complete whether all candidates were compared
+   * @param cut whether there are more groups than were asked for
    */
-  public record Groups(List<List<Integer>> groups, boolean complete) {
+  public record Groups(List<List<Integer>> groups, boolean complete, boolean cut) {
     public Groups {
       groups = groups.stream().map(List::copyOf).toList();
     }
@@ -75,7 +76,8 @@ public final class Duplicates {
   static Groups groups(List<Source> sources, int most, long mostLookups) {
     Duplicates duplicates = new Duplicates(sources, mostLookups);
     boolean complete = duplicates.join();
-    return new Groups(duplicates.joined(most), complete);
+    List<List<Integer>> all = duplicates.joined();
+    return new Groups(all.stream().limit(most).toList(), complete, all.size() > most);
   }
 
   /** Joins what is similar; false if that took too long. */
@@ -140,7 +142,7 @@ public final class Duplicates {
     return missing >= 0;
   }
 
-  private List<List<Integer>> joined(int most) {
+  private List<List<Integer>> joined() {
     Map<Integer, List<Integer>> members = new HashMap<>();
     for (int i = 0; i < parent.length; i++) {
       members.computeIfAbsent(root(i), key -> new ArrayList<>()).add(i);
@@ -150,7 +152,6 @@ public final class Duplicates {
         .sorted(
             Comparator.<List<Integer>>comparingInt(one -> -sources.get(one.get(0)).text().length())
                 .thenComparingInt(one -> one.get(0)))
-        .limit(most)
         .toList();
   }
 

@@ -22,6 +22,7 @@ import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.config.Start;
 import java.io.IOException;
 import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -231,7 +232,7 @@ public record AttributionConfig(
     try {
       return Optional.of(
           new RemoteOptions(
-              URI.create(url.get()),
+              address(url.get()),
               RemoteOptions.Protocol.of(protocol),
               model,
               key,
@@ -244,6 +245,15 @@ public record AttributionConfig(
     } catch (IllegalArgumentException e) {
       settings.problem("server.*: " + e.getMessage());
       return Optional.empty();
+    }
+  }
+
+  /** Without the text itself in the sentence: it may hold a secret. */
+  private static URI address(String url) {
+    try {
+      return new URI(url);
+    } catch (URISyntaxException e) {
+      throw new IllegalArgumentException("url is no address: " + e.getReason(), e);
     }
   }
 

@@ -3,17 +3,20 @@ package dev.whence.attribution.stage;
 import java.util.function.LongSupplier;
 
 /**
- * A token bucket: it fills at the rate of the budget, up to the burst. Work may begin while there
- * is something in it, urgent work down to 0, other work down to the part that is kept for urgent
- * work; what is begun is paid in full, so the bucket may be overdrawn by one response. Owned by the
- * model thread.
+ * Two token buckets that share the rate and the burst of the budget: one for all work, one that is
+ * kept for what is urgent. Work may begin while there is something in a bucket that is open to it;
+ * what is begun is paid in full, so a bucket may be overdrawn by one response, but however dear
+ * other work was, it never takes what is kept for urgent work. What no longer fits into one bucket
+ * goes to the other. Owned by the model thread.
  */
 final class Budget {
   private final double perNano;
+  private final double urgentShare;
   private final double most;
-  private final double kept;
+  private final double mostKept;
   private final LongSupplier nanos;
   private double tokens;
+  private double kept;
   private long filledAt;
 
   /**
@@ -21,10 +24,13 @@ final class Budget {
    */
   Budget(BudgetOptions options, LongSupplier nanos) {
     this.perNano = options.tokensPerSecond() / 1e9;
-    this.most = perNano * options.burst().toNanos();
-    this.kept = most * options.urgentShare();
+    this.urgentShare = options.urgentShare();
+    double burst = perNano * options.burst().toNanos();
+    this.mostKept = burst * urgentShare;
+    this.most = burst - mostKept;
     this.nanos = nanos;
     this.tokens = most;
+    this.kept = mostKept;
     this.filledAt = nanos.getAsLong();
   }
 
@@ -33,14 +39,28 @@ final class Budget {
     if (perNano == 0) {
       return true;
     }
-    long now = nanos.getAsLong();
-    tokens = Math.min(most, tokens + (now - filledAt) * perNano);
-    filledAt = now;
-    return tokens > (urgent ? 0 : kept);
+    fill();
+    return tokens > 0 || (urgent && kept > 0);
   }
 
-  /** Pays for work that is done; what failed for a reason of the environment costs nothing. */
-  void pay(long cost) {
-    tokens -= cost;
+  private void fill() {
+    long now = nanos.getAsLong();
+    double added = (now - filledAt) * perNano;
+    filledAt = now;
+    double forKept = Math.min(mostKept - kept, urgentShare * added);
+    double forAll = Math.min(most - tokens, added - forKept);
+    tokens += forAll;
+    kept = Math.min(mostKept, kept + added - forAll);
+  }
+
+  /**
+   * Pays for work that is done; what failed for a reason of the environment costs nothing.
+   *
+   * @param urgent pays with what is left for all work, and then with what is kept
+   */
+  void pay(long cost, boolean urgent) {
+    double shared = urgent && kept > 0 ? Math.min((double) cost, Math.max(0, tokens)) : cost;
+    tokens -= shared;
+    kept -= cost - shared;
   }
 }

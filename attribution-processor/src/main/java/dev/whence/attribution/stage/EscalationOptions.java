@@ -38,6 +38,9 @@ public record EscalationOptions(
 
   private static final Duration SHORTEST = Duration.ofMillis(1);
 
+  /** The topic of escalations keeps its records for 7 days: the end has to come before. */
+  private static final Duration LONGEST = Duration.ofDays(6);
+
   public EscalationOptions {
     requested = Map.copyOf(requested);
   }
@@ -57,9 +60,8 @@ public record EscalationOptions(
             settings.integer("escalation.window", 2000, 10, 20_000),
             settings.integer("escalation.least-pairs", DEFAULT_LEAST_PAIRS, 10, 20_000),
             settings.integer("escalation.candidates", 8, 0, 10_000),
-            settings.duration(
-                "escalation.deadline", Duration.ofMinutes(10), SHORTEST, Duration.ofDays(7)),
-            new TreeMap<>(settings.under("escalation.request.attributes.", name -> false)));
+            settings.duration("escalation.deadline", Duration.ofMinutes(10), SHORTEST, LONGEST),
+            new TreeMap<>(settings.named("escalation.request.attributes.")));
     if (options.leastPairs() > options.window()) {
       settings.problem(
           "escalation.least-pairs is "

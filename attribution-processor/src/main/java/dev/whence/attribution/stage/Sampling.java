@@ -31,7 +31,7 @@ public record Sampling(double rate, Set<String> models, Map<String, String> attr
     return new Sampling(
         settings.number("sampling.rate", 1, 0, 1),
         Set.copyOf(settings.list("filter.models")),
-        new TreeMap<>(settings.under("filter.attributes.", name -> false)));
+        new TreeMap<>(settings.named("filter.attributes.")));
   }
 
   /**

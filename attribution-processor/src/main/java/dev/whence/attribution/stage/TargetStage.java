@@ -153,11 +153,12 @@ final class TargetStage implements Stage {
     last = Optional.of(read);
     // Who replays a dead letter asks for it now, whatever was meant when it was written.
     boolean replayed = Replays.of(record.headers()) > 0;
+    boolean urgent = replayed || read.escalation().getUrgent();
     if (!replayed && expired(read.escalation())) {
       return Work.done(
           closed(read, EXPIRED, "The target did not look before the deadline of the escalation."));
     }
-    if (!budget.allows(replayed || read.escalation().getUrgent())) {
+    if (!budget.allows(urgent)) {
       return Work.done(closed(read, OVER_BUDGET, "The target's budget was spent."));
     }
     Optional<EarlierScores> earlier = earlier(read.escalation());
@@ -167,7 +168,7 @@ final class TargetStage implements Stage {
                 earlier.isPresent()
                     ? attributor.read(read.conversation(), earlier.get())
                     : attributor.read(read.conversation()));
-    return new Scoring(read, reading);
+    return new Scoring(read, reading, urgent);
   }
 
   private Read read(SourceRecord record)
@@ -276,10 +277,12 @@ final class TargetStage implements Stage {
   private final class Scoring implements Work {
     private final Read read;
     private final ReadConversation reading;
+    private final boolean urgent;
 
-    Scoring(Read read, ReadConversation reading) {
+    Scoring(Read read, ReadConversation reading, boolean urgent) {
       this.read = read;
       this.reading = reading;
+      this.urgent = urgent;
     }
 
     @Override
@@ -290,7 +293,7 @@ final class TargetStage implements Stage {
     @Override
     public Outcome run() {
       AttributionResult result = model.attributing(attributor -> attributor.attribute(reading));
-      budget.pay(result.cost().trunkTokens() + result.cost().branchTokens());
+      budget.pay(result.cost().trunkTokens() + result.cost().branchTokens(), urgent);
       metrics.worked(result);
       if (result.status() == AttributionStatus.FAILED) {
         return new Outcome.ModelFailed(new Failure(result.reasonCode(), result.reason()));
@@ -367,6 +370,9 @@ final class TargetStage implements Stage {
       for (SourceScore source : read.fast().get().getSources()) {
         place(source.getSegment(), source.getStart(), source.getEnd())
             .ifPresent(place -> fast.put(place, source.getTau()));
+      }
+      if (fast.size() != result.sources().size()) {
+        return Optional.empty(); // the two read other sources
       }
       double[] fastTaus = new double[result.sources().size()];
       double[] targetTaus = new double[fastTaus.length];

@@ -598,6 +598,27 @@ class RemoteScorerTest {
     }
   }
 
+  @Test
+  void aServerThatIsAskedByNameAndAnswersForAnotherModelIsRefused() {
+    RemoteOptions named = options(RemoteOptions.Protocol.VLLM).withModel(StubServer.MODEL);
+    remote(named).close();
+    server.change = answer -> answer.put("model", "acme/other");
+    assertThatThrownBy(() -> remote(named))
+        .hasMessageContaining("answers with another model than 'acme/served'");
+  }
+
+  @Test
+  void aServerThatNeverSaidAnythingInTimeIsLeftAlone() throws Exception {
+    try (ServerCalls calls = new ServerCalls(options(RemoteOptions.Protocol.VLLM))) {
+      assertThat(calls.get("/v1/models", AnswerLimit.MODELS).get()).contains(StubServer.MODEL);
+      for (int i = 0; i < 10; i++) {
+        calls.failed();
+      }
+      assertThatThrownBy(() -> calls.get("/v1/models", AnswerLimit.MODELS).get())
+          .hasMessageContaining("left alone for a while");
+    }
+  }
+
   /** Asks what is served before each call. */
   private RemoteScorer always(RemoteOptions options) {
     return RemoteScorer.open(ModelText.open(files, Optional.empty()), options, Duration.ZERO);

@@ -36,6 +36,22 @@ class DuplicatesTest {
   }
 
   @Test
+  void moreGroupsThanWereAskedForAreSaidToBeThere() {
+    List<Source> twice =
+        sources(
+            List.of(
+                "One sentence that stands here twice.",
+                "Another one that does so, too.",
+                "One sentence that stands here twice.",
+                "Another one that does so, too."));
+    assertThat(Duplicates.groups(twice, 2).cut()).isFalse();
+    Duplicates.Groups one = Duplicates.groups(twice, 1);
+    assertThat(one.groups()).containsExactly(List.of(0, 2));
+    assertThat(one.complete()).isTrue();
+    assertThat(one.cut()).isTrue();
+  }
+
+  @Test
   void caseSpaceAndPunctuationMakeNoDifference() {
     assertThat(
             groups(
@@ -173,7 +189,7 @@ class DuplicatesTest {
       texts.add("a b c w" + i + " x" + i + " a b d y" + i + " z" + i + " a b e");
     }
     Duplicates.Groups whole = Duplicates.groups(sources(texts), 8);
-    assertThat(whole).isEqualTo(new Duplicates.Groups(List.of(), true));
+    assertThat(whole).isEqualTo(new Duplicates.Groups(List.of(), true, false));
     List<String> alike = new ArrayList<>();
     for (int i = 0; i < 100; i++) {
       alike.add("one two three four five six seven eight nine ten eleven twelve " + i);

@@ -17,7 +17,7 @@ class BudgetTest {
   private static boolean take(Budget budget, long cost, boolean urgent) {
     boolean allowed = budget.allows(urgent);
     if (allowed) {
-      budget.pay(cost);
+      budget.pay(cost, urgent);
     }
     return allowed;
   }
@@ -46,6 +46,31 @@ class BudgetTest {
     assertThat(take(budget, 100, true)).isTrue();
     assertThat(take(budget, 100, true)).isTrue();
     assertThat(take(budget, 1, true)).isFalse();
+  }
+
+  @Test
+  void howeverDearOtherWorkIsWhatIsKeptStaysForWhatIsUrgent() {
+    Budget budget = budget(100, 0.2);
+    assertThat(take(budget, 100_000, false)).isTrue(); // overdrawn by far
+    assertThat(take(budget, 1, false)).isFalse();
+    assertThat(take(budget, 150, true)).isTrue();
+    assertThat(take(budget, 100, true)).isTrue(); // overdrawn by 50
+    assertThat(take(budget, 1, true)).isFalse();
+    pass(Duration.ofSeconds(2)); // 20 a second, since the rest goes to what is overdrawn
+    assertThat(take(budget, 1, true)).isFalse();
+    pass(Duration.ofSeconds(1));
+    assertThat(take(budget, 1, true)).isTrue();
+    assertThat(take(budget, 1, false)).isFalse();
+  }
+
+  @Test
+  void theWholeRateIsForOtherWorkWhereNothingIsUrgent() {
+    Budget budget = budget(100, 0.2);
+    assertThat(take(budget, 1_800, false)).isTrue(); // 800 too much
+    pass(Duration.ofMillis(9_990));
+    assertThat(take(budget, 1, false)).isFalse();
+    pass(Duration.ofMillis(20));
+    assertThat(take(budget, 1, false)).isTrue();
   }
 
   @Test

@@ -33,6 +33,9 @@ public final class NativeTokenizer implements Tokenizer {
   /** Ids are below it; the largest vocabularies have some two million. */
   public static final int MAX_IDS = 1 << 22;
 
+  /** The library compares each with all before it. */
+  private static final int MOST_ADDED = 1 << 16;
+
   private final HuggingFaceTokenizer tokenizer;
   private final Optional<SpacePrefix> spacePrefix;
 
@@ -79,6 +82,17 @@ public final class NativeTokenizer implements Tokenizer {
     Map<String, Integer> added = new HashMap<>();
     Set<Integer> special = new HashSet<>();
     int size = 0;
+    if (object.path("added_tokens").size() > MOST_ADDED) {
+      throw new EngineException(Kind.MODEL, origin + " adds more than " + MOST_ADDED + " tokens");
+    }
+    if (NormalizerGrowth.of(object.path("normalizer")) > NormalizerGrowth.MOST) {
+      throw new EngineException(
+          Kind.MODEL,
+          origin
+              + ": its normalizer may make a text more than "
+              + NormalizerGrowth.MOST
+              + " times as long, which no known one does");
+    }
     for (JsonNode token : object.path("added_tokens")) {
       JsonNode id = token.path("id");
       String content = token.path("content").asText("");
@@ -115,6 +129,7 @@ public final class NativeTokenizer implements Tokenizer {
     bare.putNull("padding");
     Optional<SpacePrefix> spacePrefix = SpacePrefix.of(object);
     HuggingFaceTokenizer whole = library(bare, origin);
+    checkAdded(whole, added, origin);
     return new NativeTokenizer(
         whole,
         spacePrefix,
@@ -124,6 +139,31 @@ public final class NativeTokenizer implements Tokenizer {
         special,
         size,
         LongestToken.of(object));
+  }
+
+  /**
+   * The library numbers an added token that is not in the vocabulary by itself, whatever id the
+   * file gives it: where the file leaves a gap the two differ, and no token would be what it is
+   * taken for.
+   */
+  private static void checkAdded(
+      HuggingFaceTokenizer whole, Map<String, Integer> added, String origin) {
+    for (Map.Entry<String, Integer> token : added.entrySet()) {
+      long[] read = whole.encode(token.getKey(), false, false).getIds();
+      if (read.length == 1 && read[0] != token.getValue()) {
+        whole.close();
+        throw new EngineException(
+            Kind.MODEL,
+            origin
+                + ": the added token '"
+                + token.getKey()
+                + "' has the id "
+                + token.getValue()
+                + " in the file, and "
+                + read[0]
+                + " in the tokenizers library, which gives ids in a row; fill the gap before it");
+      }
+    }
   }
 
   private static HuggingFaceTokenizer withoutPrefix(

@@ -30,6 +30,9 @@ public final class SafetensorsShards implements AutoCloseable {
 
   private static final int MAX_SHARDS = 4096;
 
+  /** Of all shards together; models have some hundred thousand at most. */
+  private static final int MAX_TENSORS = 1_000_000;
+
   /**
    * Buffers that old checkpoints carry and that are computed from the config instead; transformers
    * ignores them, too.
@@ -126,6 +129,10 @@ public final class SafetensorsShards implements AutoCloseable {
           throw e; // disk or network, which the other shards would run into, too
         }
         unopened.addAll(e.reasons());
+      }
+      if (shards.stream().mapToInt(shard -> shard.file().entries().size()).sum() > MAX_TENSORS) {
+        throw new EngineException(
+            Kind.MODEL, index + ": its shards have more than " + MAX_TENSORS + " tensors together");
       }
     }
     refuse(index, unopened, contradictions(shardOf, opened));

@@ -362,6 +362,10 @@ class ChatTemplateTest {
             + " }}{% endfor %}",
         "{% set s = ', ' * 524288 %}{% for i in range(999) %}{{ s.rsplit(',') | length }}"
             + "{% endfor %}",
+        "{{ 'a'[-9223372036854775807 - 1] }}{% for i in range(100000) %}{% for j in range(100000) %}"
+            + "{% endfor %}{% endfor %}",
+        "{% set s = '9' * 1048576 ~ 'x' %}{% for i in range(99999) %}{{ s | int }}{% endfor %}",
+        "{% set s = '9' * 1048576 %}{% for i in range(99999) %}{{ s | float }}{% endfor %}",
         "{{ 'x' * 99999999999 }}",
         "{{ messages[0].__class__.__mro__ }}",
         "{{ messages.getClass().forName('java.lang.Runtime') }}"

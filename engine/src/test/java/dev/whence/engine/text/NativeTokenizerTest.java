@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.EngineException;
 import java.io.IOException;
@@ -213,6 +214,55 @@ class NativeTokenizerTest {
               e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
           .hasMessageContaining("from 0 to 4194303");
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{'type': 'Replace', 'pattern': {'String': 'a'}, 'content': '%s'}",
+        "{'type': 'Replace', 'pattern': {'Regex': 'a+'}, 'content': '%s'}",
+        "{'type': 'Prepend', 'prepend': '%s'}",
+        "{'type': 'Sequence', 'normalizers': [{'type': 'NFC'}, {'type': 'Replace', 'pattern':"
+            + " {'String': 'a'}, 'content': '%s'}]}"
+      })
+  void aNormalizerThatBlowsTextsUpIsRefused(String normalizer) throws IOException {
+    String step = normalizer.replace('\'', '"');
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    json.set("normalizer", JSON.readTree(step.formatted("b".repeat(64))));
+    NativeTokenizer.of(json, "tokenizer.json").close();
+    ObjectNode longer = json.deepCopy();
+    longer.set("normalizer", JSON.readTree(step.formatted("b".repeat(65))));
+    ObjectNode twice = json.deepCopy();
+    String two = "{\"type\": \"Sequence\", \"normalizers\": [%s, %s]}";
+    twice.set(
+        "normalizer",
+        JSON.readTree(two.formatted(step.formatted("bbbbbbbbb"), step.formatted("bbbbbbbb"))));
+    for (ObjectNode bad : List.of(longer, twice)) {
+      assertThatThrownBy(() -> NativeTokenizer.of(bad, "tokenizer.json"))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("more than 64 times as long");
+    }
+  }
+
+  @Test
+  void anAddedTokenThatTheLibraryNumbersOtherwiseIsRefused() throws IOException {
+    ObjectNode json = json("weights/llama/tokenizer.json").deepCopy();
+    ArrayNode added = (ArrayNode) json.path("added_tokens");
+    int next = json.path("model").path("vocab").size();
+    for (JsonNode token : added) {
+      next = Math.max(next, token.path("id").asInt() + 1);
+    }
+    ObjectNode token = added.path(0).deepCopy();
+    token.put("content", "<|mine|>").put("id", next);
+    added.add(token);
+    try (NativeTokenizer right = NativeTokenizer.of(json, "tokenizer.json")) {
+      assertThat(right.encode("<|mine|>").ids()).containsExactly(next);
+    }
+    token.put("id", next + 5);
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("'<|mine|>' has the id " + (next + 5))
+        .hasMessageContaining("and " + next + " in");
   }
 
   /** All planes, no lone surrogates; biased to what tokenizers stumble over. */

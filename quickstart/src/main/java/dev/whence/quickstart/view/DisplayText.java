@@ -9,7 +9,7 @@ import java.util.List;
  * Text that comes from outside, made fit for a terminal: nothing in it can move the cursor, change
  * colours or reverse the direction of what follows, and its width in columns is known.
  */
-final class DisplayText {
+public final class DisplayText {
   private static final int REPLACEMENT = 0xFFFD;
   private static final int ZERO_WIDTH_NON_JOINER = 0x200C;
   private static final int ZERO_WIDTH_JOINER = 0x200D;
@@ -26,7 +26,7 @@ final class DisplayText {
    * White space of any kind becomes one space, control characters and unpaired surrogates become
    * U+FFFD, and invisible format characters (overrides of direction, soft hyphens, ...) go.
    */
-  static String clean(String text) {
+  public static String clean(String text) {
     StringBuilder clean = new StringBuilder(text.length());
     boolean space = false;
     for (int i = 0; i < text.length(); ) {

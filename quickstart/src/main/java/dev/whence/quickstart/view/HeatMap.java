@@ -105,7 +105,7 @@ final class HeatMap {
   private List<String> segment(Part part, List<Source> sources, Terminal terminal) {
     String name = DisplayText.clean(part.title().isEmpty() ? part.id() : part.title()).strip();
     if (sources.stream().allMatch(source -> level(source) == 0)) {
-      return List.of(cold(name, sources.size(), terminal));
+      return List.of(cold(name, sources, terminal));
     }
     List<Run> runs = new ArrayList<>();
     int at = 0;
@@ -132,16 +132,21 @@ final class HeatMap {
     return lines;
   }
 
-  private String cold(String name, int sources, Terminal terminal) {
+  private String cold(String name, List<Source> sources, Terminal terminal) {
+    int count = sources.size();
+    String why =
+        shown.containsAll(sources)
+            ? String.format(
+                Locale.ROOT, "%sbelow %.2f nats", count == 1 ? "" : "each ", leastShown())
+            : "not among the " + view.top() + " largest";
     String rest =
         String.format(
             Locale.ROOT,
-            sources == 1
-                ? " %s %d source, below %.2f nats"
-                : " %s %d sources, each below %.2f nats",
+            " %s %d %s, %s",
             terminal.glyph("·", "-"),
-            sources,
-            leastShown());
+            count,
+            count == 1 ? "source" : "sources",
+            why);
     int room = terminal.columns() - INDENT - DisplayText.width(rest);
     String line = DisplayText.fit(name, Math.max(8, room), terminal.glyph("…", "...")) + rest;
     return " ".repeat(INDENT) + Style.FAINT.begin() + line + Style.FAINT.end();

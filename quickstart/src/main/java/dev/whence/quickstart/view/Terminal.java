@@ -44,10 +44,26 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
    * @param environment variables of the process
    */
   public static Terminal detect(PrintStream out, Map<String, String> environment) {
-    boolean refused =
-        !environment.getOrDefault("NO_COLOR", "").isEmpty()
-            || environment.getOrDefault("TERM", "dumb").equals("dumb");
-    return refused || !isTerminal() ? plain(out) : colour(out, Terminal::driverColumns);
+    return isRefused(environment) || !isTerminal(1)
+        ? plain(out)
+        : colour(out, Terminal::driverColumns);
+  }
+
+  /**
+   * The process's standard error, in the same way, wherever its standard output goes.
+   *
+   * @param err standard error
+   * @param environment variables of the process
+   */
+  public static Terminal detectError(PrintStream err, Map<String, String> environment) {
+    return isRefused(environment) || !isTerminal(2)
+        ? plain(err)
+        : colour(err, Terminal::driverColumns);
+  }
+
+  private static boolean isRefused(Map<String, String> environment) {
+    return !environment.getOrDefault("NO_COLOR", "").isEmpty()
+        || environment.getOrDefault("TERM", "dumb").equals("dumb");
   }
 
   /** Columns to write in. */
@@ -67,16 +83,20 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
   }
 
   /** Asked of a child that inherits the stream; the JDK itself can not say it of one stream. */
-  private static boolean isTerminal() {
-    ProcessBuilder test =
-        new ProcessBuilder("test", "-t", "1").redirectOutput(ProcessBuilder.Redirect.INHERIT);
-    return ask(test).isPresent();
+  private static boolean isTerminal(int descriptor) {
+    ProcessBuilder test = new ProcessBuilder("test", "-t", Integer.toString(descriptor));
+    return ask(descriptor == 1
+            ? test.redirectOutput(ProcessBuilder.Redirect.INHERIT)
+            : test.redirectError(ProcessBuilder.Redirect.INHERIT))
+        .isPresent();
   }
 
   /** What the terminal driver says; asked each time, since windows change their size. */
   private static int driverColumns() {
     ProcessBuilder stty =
-        new ProcessBuilder("stty", "size").redirectInput(Path.of("/dev/tty").toFile());
+        new ProcessBuilder("stty", "size")
+            .redirectInput(Path.of("/dev/tty").toFile())
+            .redirectError(ProcessBuilder.Redirect.DISCARD);
     return ask(stty)
         .filter(size -> size.matches("\\d{1,5} [1-9]\\d{0,4}"))
         .map(size -> Integer.parseInt(size.substring(size.indexOf(' ') + 1)))
@@ -86,7 +106,7 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
   /** The first bytes of what a program says, empty if it is not there or fails. */
   private static Optional<String> ask(ProcessBuilder program) {
     try {
-      Process process = program.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+      Process process = program.start();
       try (InputStream output = process.getInputStream()) {
         String said = new String(output.readNBytes(32), StandardCharsets.US_ASCII).strip();
         boolean done = process.waitFor(1, TimeUnit.SECONDS) && process.exitValue() == 0;

@@ -66,6 +66,7 @@ class AttributionCardTest {
         .doesNotContain(Style.heat(1).begin() + "Some dice");
     assertThat(visible(text).replaceAll("\\s+", " "))
         .contains("the 1 largest of 3 sources")
+        .contains("Dice · 1 source, not among the 1 largest")
         .doesNotContain("[2]");
   }
 

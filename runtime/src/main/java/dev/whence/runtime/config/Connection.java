@@ -60,11 +60,20 @@ public record Connection(
           Map.entry("buffer.memory", "it follows from the topics' message sizes"),
           Map.entry("client.id", "it is made of group and instance.id"));
 
-  private static final Map<String, String> OWNED_OF_PRODUCER = ownedOfProducer();
+  private static final Map<String, String> OWNED_OF_CONSUMER =
+      ownedAnd(Map.of("bootstrap.servers", "use the key kafka.bootstrap.servers"));
 
-  private static Map<String, String> ownedOfProducer() {
+  private static final Map<String, String> OWNED_OF_PRODUCER =
+      ownedAnd(
+          Map.of(
+              "bootstrap.servers",
+              "use the key kafka.bootstrap.servers",
+              "request.timeout.ms",
+              "a send must fail before its transaction does"));
+
+  private static Map<String, String> ownedAnd(Map<String, String> more) {
     Map<String, String> owned = new TreeMap<>(OWNED);
-    owned.put("request.timeout.ms", "a send must fail before its transaction does");
+    owned.putAll(more);
     return Map.copyOf(owned);
   }
 
@@ -121,7 +130,7 @@ public record Connection(
         bootstrap,
         registryUrl,
         passThrough(settings, "kafka.", known, OWNED, "bootstrap.servers"),
-        passThrough(settings, "consumer.", known, OWNED, ""),
+        passThrough(settings, "consumer.", known, OWNED_OF_CONSUMER, ""),
         passThrough(settings, "producer.", known, OWNED_OF_PRODUCER, ""),
         passThrough(settings, "registry.", registryNames(), OWNED_BY_SERDES, "url"));
   }

@@ -1,7 +1,11 @@
 package dev.whence.runtime.config;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.JsonTokenId;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.util.JsonParserDelegate;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
@@ -20,6 +24,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -84,8 +89,8 @@ public final class Settings {
                 YAMLFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
             .build();
     JsonNode root;
-    try {
-      root = yaml.readTree(Files.readString(file));
+    try (JsonParser parser = new AsWritten(yaml.createParser(Files.readString(file)))) {
+      root = yaml.readTree(parser);
     } catch (NoSuchFileException e) {
       throw new ConfigException(List.of("the configuration file " + file + " does not exist"));
     } catch (JsonProcessingException e) {
@@ -105,7 +110,7 @@ public final class Settings {
                   + e.getClass().getSimpleName()
                   + ")"));
     }
-    if (root.isMissingNode() || root.isNull()) {
+    if (root == null || root.isMissingNode() || root.isNull()) {
       return;
     }
     if (!root.isObject()) {
@@ -138,6 +143,36 @@ public final class Settings {
           problems.add(key + " stands twice in " + origin);
         }
       }
+    }
+  }
+
+  /**
+   * Numbers are texts as they stand in the file: of a version 1.10 or a password 007 nothing may
+   * get lost before somebody says what it is.
+   */
+  private static final class AsWritten extends JsonParserDelegate {
+    AsWritten(JsonParser parser) {
+      super(parser);
+    }
+
+    private static @Nullable JsonToken asWritten(@Nullable JsonToken token) {
+      return token != null && token.isNumeric() ? JsonToken.VALUE_STRING : token;
+    }
+
+    @Override
+    public @Nullable JsonToken nextToken() throws IOException {
+      return asWritten(super.nextToken());
+    }
+
+    @Override
+    public @Nullable JsonToken currentToken() {
+      return asWritten(super.currentToken());
+    }
+
+    @Override
+    public int currentTokenId() {
+      JsonToken token = currentToken();
+      return token == null ? JsonTokenId.ID_NO_TOKEN : token.id();
     }
   }
 
@@ -349,6 +384,40 @@ public final class Settings {
    *     only names that somebody knows are taken
    */
   public Map<String, String> under(String prefix, Predicate<String> fromEnvironment) {
+    return under(prefix, fromEnvironment, name -> {});
+  }
+
+  /**
+   * All values under a prefix whose keys end in a name that is the user's own, without the prefix.
+   * Such a name can not be told from a variable's, so a variable only takes the place of a key that
+   * the file or a flag has; any other is a problem, instead of a filter that nobody notices
+   * missing.
+   *
+   * @param prefix with its last dot
+   */
+  public Map<String, String> named(String prefix) {
+    Set<String> known = new HashSet<>();
+    for (String key : fileAndFlags.keySet()) {
+      known.add(environmentName(key));
+    }
+    return under(
+        prefix,
+        name -> false,
+        variable -> {
+          if (!known.contains(variable)) {
+            problems.add(
+                "the environment variable "
+                    + variable
+                    + " names no key of the configuration file: a name under "
+                    + prefix
+                    + " can not be told from a variable's; write the key into the file, its value"
+                    + " may be ${env:X}");
+          }
+        });
+  }
+
+  private Map<String, String> under(
+      String prefix, Predicate<String> fromEnvironment, Consumer<String> notTaken) {
     Set<String> keys = new TreeSet<>();
     for (String key : fileAndFlags.keySet()) {
       if (key.startsWith(prefix)) {
@@ -361,6 +430,8 @@ public final class Settings {
         String rest = name.substring(start.length()).toLowerCase(Locale.ROOT).replace('_', '.');
         if (fromEnvironment.test(rest)) {
           keys.add(prefix + rest);
+        } else {
+          notTaken.accept(name);
         }
       }
     }

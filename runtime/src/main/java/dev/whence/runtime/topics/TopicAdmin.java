@@ -50,7 +50,8 @@ public final class TopicAdmin {
   private final List<Topic> catalogue;
 
   /**
-   * @param clients of the cluster and the registry
+   * @param clients of the cluster and the registry; schemas are left alone where the connection
+   *     names no registry
    * @param catalogue the topics that should be there
    */
   public TopicAdmin(Clients clients, List<Topic> catalogue) {
@@ -123,7 +124,9 @@ public final class TopicAdmin {
       // Of what concerns all topics: nothing can be done without it.
       throw new EnvironmentException(String.valueOf(e.getMessage()), e);
     }
-    states.addAll(new SubjectAdmin(clients.connection()).run(catalogue, change));
+    if (!clients.connection().registryUrl().isEmpty()) {
+      states.addAll(new SubjectAdmin(clients.connection()).run(catalogue, change));
+    }
     return states;
   }
 

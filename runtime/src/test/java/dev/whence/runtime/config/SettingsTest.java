@@ -105,6 +105,40 @@ class SettingsTest {
   }
 
   @Test
+  void numbersAreKeptAsTheyAreWritten() throws IOException {
+    Settings settings =
+        Settings.load(
+            yaml("version: 1.10\npassword: 007\nkey: 1e10\nid: 0x1F\nlist: [2.50, 1_000]\n"),
+            Map.of(),
+            Map.of());
+    assertThat(settings.text("version", "")).isEqualTo("1.10");
+    assertThat(settings.text("password", "")).isEqualTo("007");
+    assertThat(settings.text("key", "")).isEqualTo("1e10");
+    assertThat(settings.text("id", "")).isEqualTo("0x1F");
+    assertThat(settings.list("list")).containsExactly("2.50", "1_000");
+    settings.finish();
+  }
+
+  @Test
+  void aVariableForANameThatIsTheUsersOwnOnlyTakesTheFilesPlace() throws IOException {
+    Path file = yaml("filter.attributes.my-app: support\n");
+    Settings known =
+        Settings.load(file, Map.of("WHENCE_FILTER_ATTRIBUTES_MY_APP", "sales"), Map.of());
+    assertThat(known.named("filter.attributes.")).containsExactly(Map.entry("my-app", "sales"));
+    known.finish();
+
+    Settings unknown =
+        Settings.load(file, Map.of("WHENCE_FILTER_ATTRIBUTES_TEAM", "a secret"), Map.of());
+    assertThat(unknown.named("filter.attributes.")).containsOnlyKeys("my-app");
+    ConfigException e = catchThrowableOfType(ConfigException.class, unknown::finish);
+    assertThat(e.problems())
+        .singleElement()
+        .asString()
+        .contains("WHENCE_FILTER_ATTRIBUTES_TEAM", "filter.attributes.")
+        .doesNotContain("a secret");
+  }
+
+  @Test
   void aKeyThatStandsTwiceIsAnError() {
     assertThatThrownBy(() -> Settings.load(yaml("a: 1\na: 2\n"), Map.of(), Map.of()))
         .isInstanceOf(ConfigException.class)
@@ -197,14 +231,16 @@ class SettingsTest {
                 "registry.url", "http://r",
                 "consumer.enable.auto.commit", "true",
                 "producer.acks", "1",
+                "producer.bootstrap.servers", "other:1",
                 "consumer.session.timeout.ms", "1000",
                 "registry.auto.register.schemas", "true",
                 "instance.id", "two words"));
     RuntimeConfig.read(settings, "g");
     ConfigException e = catchThrowableOfType(ConfigException.class, settings::finish);
     assertThat(e.problems())
-        .hasSize(5)
+        .hasSize(6)
         .anyMatch(p -> p.startsWith("consumer.enable.auto.commit can not be set: "))
+        .anyMatch(p -> p.startsWith("producer.bootstrap.servers can not be set: "))
         .anyMatch(p -> p.startsWith("producer.acks can not be set: "))
         .anyMatch(p -> p.startsWith("session.timeout.ms can not be set"))
         .anyMatch(p -> p.startsWith("registry.auto.register.schemas can not be set"))

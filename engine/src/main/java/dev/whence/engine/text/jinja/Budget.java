@@ -33,7 +33,7 @@ final class Budget {
   /** So many items are looked at, compared or copied. */
   void items(long count) {
     items += count;
-    if (items > ITEMS * MAX_STEPS) {
+    if (count < 0 || items > ITEMS * MAX_STEPS) {
       throw new JinjaException("rendering takes more than " + MAX_STEPS + " steps");
     }
   }
@@ -46,7 +46,7 @@ final class Budget {
   /** So many characters are put into new strings. */
   void made(long characters) {
     made += characters;
-    if (made > MAX_MADE) {
+    if (characters < 0 || made > MAX_MADE) {
       throw new JinjaException("the template builds more than " + MAX_MADE + " characters");
     }
   }

@@ -16,7 +16,10 @@ import org.jspecify.annotations.Nullable;
 final class Filters {
   private static final Pattern INDEX = Pattern.compile("[0-9]{1,18}");
   private static final Pattern DECIMAL =
-      Pattern.compile("[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]+)?");
+      Pattern.compile("[-+]?(?:[0-9]++(?:\\.[0-9]*+)?+|\\.[0-9]++)(?:[eE][-+]?[0-9]++)?+");
+
+  /** A text that is longer is no number: reading one takes the square of its length. */
+  private static final int LONGEST_NUMBER = 1000;
 
   private Filters() {}
 
@@ -58,8 +61,8 @@ final class Filters {
                   Values.string(given.required(0, "old")),
                   Values.string(given.required(1, "new")),
                   count(given.get(2, "count", null))));
-      case "int" -> integer(value, given);
-      case "float" -> floating(value, given);
+      case "int" -> integer(value, given, budget);
+      case "float" -> floating(value, given, budget);
       case "abs" ->
           value instanceof Double number
               ? (Object) Math.abs(number)
@@ -226,7 +229,7 @@ final class Filters {
     return items;
   }
 
-  private static Object integer(@Nullable Object value, Parameters given) {
+  private static Object integer(@Nullable Object value, Parameters given, Budget budget) {
     Object fallback = given.get(0, "default", 0L);
     if (value instanceof Double number && !number.isNaN() && !number.isInfinite()) {
       return (long) number.doubleValue();
@@ -238,7 +241,7 @@ final class Filters {
       return Values.integer(value);
     }
     if (value instanceof String text) {
-      String digits = Strings.strip(text, true, true);
+      String digits = number(text, budget);
       try {
         return Long.parseLong(digits);
       } catch (NumberFormatException e) {
@@ -250,13 +253,20 @@ final class Filters {
     return Values.integer(fallback); // Jinja2: a value that is no number gives the default
   }
 
-  private static Object floating(@Nullable Object value, Parameters given) {
+  /** What stands between the white space around it, or nothing if that is too long for a number. */
+  private static String number(String text, Budget budget) {
+    budget.read(text.length());
+    String digits = Strings.strip(text, true, true);
+    return digits.length() > LONGEST_NUMBER ? "" : digits;
+  }
+
+  private static Object floating(@Nullable Object value, Parameters given, Budget budget) {
     Object fallback = given.get(0, "default", 0.0);
     if (Values.isNumber(value)) {
       return Values.floating(value);
     }
     try {
-      return Double.parseDouble(Strings.strip(Values.string(value), true, true));
+      return Double.parseDouble(number(Values.string(value), budget));
     } catch (NumberFormatException | JinjaException e) {
       return Values.floating(fallback); // as with int
     }

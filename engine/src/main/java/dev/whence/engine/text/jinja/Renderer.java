@@ -373,7 +373,7 @@ final class Renderer {
       return at < 0 || at >= items.size() ? noIndex(position, written) : items.get((int) at);
     }
     if (index instanceof Long position && base instanceof String text) {
-      budget.read(Math.min(Math.abs(position), text.length()));
+      budget.read(Math.min(Math.abs(Math.max(position, -text.length())), text.length()));
       int at = Strings.offset(text, position);
       return at < 0 ? noIndex(position, written) : Character.toString(text.codePointAt(at));
     }
