@@ -5,6 +5,7 @@ import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
@@ -172,6 +173,7 @@ final class InfluenceCommand implements Runnable {
     @Override
     public Integer call() throws Exception {
       InputFile.check("--corpus", corpus);
+      OutputPlace.check(output); // before the model is loaded
       LayerSelection selection = usage(() -> new LayerSelection(layers));
       FactorsJob.Options options =
           usage(
@@ -269,6 +271,7 @@ final class InfluenceCommand implements Runnable {
     @Override
     public Integer call() throws Exception {
       InputFile.check("--corpus", corpus);
+      OutputPlace.check(output); // before the model is loaded
       Damping damping = usage(() -> Damping.parse(lambda0));
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);

@@ -82,8 +82,7 @@ final class InfluenceExportCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     CorrectionSet.checkFree(output);
     IndexManifest index = IndexManifest.read(search.index());
-    CorpusFile corpus =
-        new CorpusFile(search.corpus().orElseGet(() -> Path.of(index.settings().corpusPath())));
+    CorpusFile corpus = new CorpusFile(search.corpus().orElseGet(index.settings()::whereCorpusWas));
     // before responses are asked, which may take hours
     corpus.check(index.settings().corpusDigest());
     List<FlaggedAnswer> answers = answers(options, err);

@@ -35,6 +35,28 @@ class InfluenceCommandTest {
     System.clearProperty(BundledModels.DIRECTORY_PROPERTY);
   }
 
+  /** The JDK's own modules can only be read, as a bucket. */
+  @Test
+  void anOutputThatCanOnlyBeReadIsRefusedBeforeTheModelIsLookedFor() throws IOException {
+    Path corpus = Files.writeString(directory.resolve("corpus.jsonl"), "{\"text\": \"a\"}\n");
+    for (List<String> command :
+        List.of(List.of("factors"), List.of("index", "--factors", "no-factors"))) {
+      List<String> words = new ArrayList<>(List.of("influence"));
+      words.addAll(command);
+      words.addAll(
+          List.of(
+              "--model",
+              "no-model",
+              "--corpus",
+              corpus.toString(),
+              "--output",
+              "jrt:///java.base/output"));
+      err.getBuffer().setLength(0);
+      assertThat(whence(words.toArray(String[]::new))).isEqualTo(1);
+      assertThat(err.toString()).contains("can not be written a piece at a time");
+    }
+  }
+
   @Test
   void theDocumentsThatDroveAResponseAreNamed() throws IOException {
     Path all = directory.resolve("all.jsonl");

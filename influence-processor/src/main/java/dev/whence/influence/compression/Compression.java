@@ -15,6 +15,7 @@ import dev.whence.engine.weights.SafetensorsWriter;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
 import dev.whence.influence.ekfac.EkfacFactors;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -141,6 +142,7 @@ public final class Compression {
   }
 
   private static void checkEmpty(Path output) {
+    OutputPlace.check(output);
     if (!Files.exists(output)) {
       return;
     }

@@ -5,9 +5,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
+import java.io.OutputStream;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -15,14 +17,16 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Collectors;
 
 /**
  * Lines of a corpus that are no document: JSON Lines with {@code line} (of records of a topic
  * {@code partition} and {@code offset}) and {@code problem}, never their text. Resuming a job
- * forgets what was written after the last saved state.
+ * forgets what was written after the last saved state, so that a file may be ahead of it.
  */
 public final class RejectFile {
+  /** Entries in memory at most: a file may have nothing but such lines. */
+  static final int MOST_PENDING = 10_000;
+
   private final Path path;
   private final List<String> pending = new ArrayList<>();
   private long kept;
@@ -38,7 +42,7 @@ public final class RejectFile {
     this.kept = kept;
   }
 
-  /** Takes a line down; {@link #save} writes it. */
+  /** Takes a line down; {@link #save} writes it, or the file itself where there are many. */
   public void add(CorpusFile.Rejected rejected) {
     add(entry().put("line", rejected.line()), rejected.problem());
   }
@@ -54,6 +58,9 @@ public final class RejectFile {
 
   private void add(ObjectNode entry, String problem) {
     pending.add(entry.put("problem", problem).toString());
+    if (pending.size() >= MOST_PENDING) {
+      save();
+    }
   }
 
   /** Writes what came since the last time after the lines that are kept. */
@@ -69,13 +76,13 @@ public final class RejectFile {
           end = endOfKept();
         }
         file.truncate(end).position(end);
-        ByteBuffer bytes =
-            StandardCharsets.UTF_8.encode(
-                pending.stream().map(line -> line + "\n").collect(Collectors.joining()));
-        end += bytes.remaining();
-        while (bytes.hasRemaining()) {
-          file.write(bytes);
+        // Not closed: the file is, by itself.
+        OutputStream out = new BufferedOutputStream(Channels.newOutputStream(file));
+        for (String line : pending) {
+          out.write((line + "\n").getBytes(StandardCharsets.UTF_8));
         }
+        out.flush();
+        end = file.position();
         file.force(true);
       }
       kept += pending.size();

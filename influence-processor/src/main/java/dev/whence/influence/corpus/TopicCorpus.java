@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.TopicPlan.Range;
 import dev.whence.runtime.kafka.Clients;
@@ -98,10 +99,7 @@ public final class TopicCorpus {
       throw new InfluenceException(
           output + " would be read as a compressed file, but is written as it is. Leave .gz out.");
     }
-    if (output.getFileSystem().isReadOnly()) {
-      throw new InfluenceException(
-          output + " can not be written a piece at a time. Give a file on this machine.");
-    }
+    OutputPlace.check(output);
     this.clients = clients;
     this.topic = topic;
     this.output = output;

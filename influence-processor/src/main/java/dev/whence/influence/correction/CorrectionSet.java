@@ -8,6 +8,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.WellFormedText;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
+import dev.whence.influence.WholeFile;
 import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.IndexManifest;
@@ -248,8 +250,12 @@ public final class CorrectionSet {
             ? List.of("messages", "prompt", "tools", "reasoning", "response")
             : List.of("text", "lossWeight", "lossWeights");
     members.forEach(member -> learnt.set(member, document.path(member).deepCopy()));
-    return HexFormat.of()
-        .formatHex(Checksums.sha256().digest(learnt.toString().getBytes(StandardCharsets.UTF_8)));
+    return HexFormat.of().formatHex(Checksums.sha256().digest(utf8(learnt.toString())));
+  }
+
+  /** With half a character as the corpus' reader has it: Java would write a question mark. */
+  private static byte[] utf8(String text) {
+    return WellFormedText.of(text).getBytes(StandardCharsets.UTF_8);
   }
 
   private static Example example(
@@ -308,7 +314,7 @@ public final class CorrectionSet {
   /**
    * Writes the data set, a corpus of JSON Lines: each document as it stands in the corpus, its
    * {@code id}, and a member {@code influence} that says why it is there. Beside it a manifest says
-   * of what it was made.
+   * of what it was made; where it is there, the data set is.
    *
    * @throws InfluenceException if a file is there already or can not be written
    */
@@ -318,14 +324,13 @@ public final class CorrectionSet {
     for (Example example : examples) {
       text.append(line(example)).append('\n');
     }
-    byte[] bytes = text.toString().getBytes(StandardCharsets.UTF_8);
-    ObjectNode manifest = manifest(bytes);
+    byte[] bytes = utf8(text.toString());
+    byte[] manifest = utf8(manifest(bytes).toPrettyString() + "\n");
     Path beside = output.resolveSibling(output.getFileName() + ".writing");
     try {
       Files.write(beside, bytes);
-      Files.write(
-          manifest(output), (manifest.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
       Files.move(beside, output);
+      WholeFile.write(manifest(output), manifest);
     } catch (IOException e) {
       throw new InfluenceException(
           output + " could not be written " + FileProblem.unwritten(e, output) + ".", e);
@@ -335,9 +340,10 @@ public final class CorrectionSet {
   /**
    * That a data set can be written there.
    *
-   * @throws InfluenceException if something is there already
+   * @throws InfluenceException if something is there already, or nothing can be written there
    */
   public static void checkFree(Path output) {
+    OutputPlace.check(output);
     for (Path path : List.of(output, manifest(output))) {
       if (Files.exists(path)) {
         throw new InfluenceException(

@@ -25,19 +25,28 @@ final class Eigenbases implements AutoCloseable {
   /** Decomposes the sums; cost I^3 + O^3 for each layer. */
   static Eigenbases of(List<LinearLayer> layers, Covariances covariances, Runnable afterEach) {
     Eigenbases bases = new Eigenbases();
-    for (LinearLayer layer : layers) {
-      bases.inputs.computeIfAbsent(
-          layer.product(), product -> vectors(layer, covariances.inputs(layer)));
-      bases.gradients.put(layer.name(), vectors(layer, covariances.gradients(layer)));
-      afterEach.run();
+    boolean complete = false;
+    try {
+      for (LinearLayer layer : layers) {
+        bases.inputs.computeIfAbsent(
+            layer.product(), product -> vectors(layer, covariances.inputs(layer)));
+        bases.gradients.put(layer.name(), vectors(layer, covariances.gradients(layer)));
+        afterEach.run();
+      }
+      complete = true;
+      return bases;
+    } finally {
+      if (!complete) {
+        bases.close();
+      }
     }
-    return bases;
   }
 
   private static Matrix vectors(LinearLayer layer, Matrix sum) {
     Matrix.Eigen eigen = sum.eigen();
     for (double value : eigen.values()) {
       if (!Double.isFinite(value)) {
+        eigen.vectors().close();
         throw new InfluenceException(
             "The covariance of layer "
                 + layer.name()

@@ -8,6 +8,7 @@ import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
@@ -140,8 +141,10 @@ public final class FactorsJob {
 
   /**
    * @param model opened with the selection of the options; stays the caller's to close
+   * @throws InfluenceException if nothing can be written there, see {@link OutputPlace}
    */
   public FactorsJob(TappedModel model, CorpusFile corpus, Path output, Options options) {
+    OutputPlace.check(output);
     this.model = model;
     this.corpus = corpus;
     this.seen = new SeenCorpus(corpus);

@@ -3,6 +3,7 @@ package dev.whence.influence.index;
 import dev.whence.conversation.FileProblem;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.influence.InfluenceException;
+import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
@@ -135,7 +136,8 @@ public final class IndexJob {
   /**
    * @param model opened with the factors' layers; stays the caller's to close
    * @param factors of that model; stay the caller's
-   * @throws InfluenceException if the factors are another model's
+   * @throws InfluenceException if the factors are another model's, or nothing can be written there,
+   *     see {@link OutputPlace}
    */
   public IndexJob(
       TappedModel model,
@@ -145,6 +147,7 @@ public final class IndexJob {
       CorpusFile corpus,
       Path output,
       Options options) {
+    OutputPlace.check(output);
     factors.checkModel(model.name(), model.digest());
     this.model = model;
     this.factors = factors;

@@ -2,8 +2,11 @@ package dev.whence.influence.index;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.model.Measure;
+import dev.whence.runtime.models.ModelLocation;
+import java.nio.file.Path;
 
 /**
  * What an index is of, and how its vectors were made.
@@ -68,6 +71,37 @@ public record IndexSettings(
         json.path("corpusPath").asText(),
         json.path("corpus").asText(),
         json.path("shards").asInt());
+  }
+
+  /**
+   * {@link #modelPath} as a path, {@code s3://bucket/key} among them.
+   *
+   * @throws InfluenceException if it is none that is read here
+   */
+  public Path whereModelWas() {
+    return place(modelPath);
+  }
+
+  /** {@link #factorsPath}, as {@link #whereModelWas}. */
+  public Path whereFactorsWere() {
+    return place(factorsPath);
+  }
+
+  /** {@link #corpusPath}, as {@link #whereModelWas}. */
+  public Path whereCorpusWas() {
+    return place(corpusPath);
+  }
+
+  private static Path place(String text) {
+    try {
+      return ModelLocation.path(text);
+    } catch (IllegalArgumentException e) {
+      throw new InfluenceException(
+          "What the index was built of lies where it can not be read here: "
+              + e.getMessage()
+              + ". Give its place here.",
+          e);
+    }
   }
 
   /**

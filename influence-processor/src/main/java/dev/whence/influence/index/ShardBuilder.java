@@ -43,6 +43,8 @@ final class ShardBuilder implements AutoCloseable {
     this.directory = pieces(shard);
     this.settings = settings;
     this.number = number;
+    List<FileChannel> opened = new ArrayList<>();
+    boolean complete = false;
     try {
       Files.createDirectories(directory);
       Path state = directory.resolve("state.json");
@@ -66,11 +68,16 @@ final class ShardBuilder implements AutoCloseable {
         }
       }
       long n = progress.documents();
-      codes = open("codes", n * SignCodes.bytes(settings.sketch().buckets()));
-      numbers = open("numbers", n * 2 * Float.BYTES);
-      entries = open("entries", entryBytes);
+      codes = open("codes", n * SignCodes.bytes(settings.sketch().buckets()), opened);
+      numbers = open("numbers", n * 2 * Float.BYTES, opened);
+      entries = open("entries", entryBytes, opened);
+      complete = true;
     } catch (IOException e) {
       throw failed(e);
+    } finally {
+      if (!complete) {
+        close(opened);
+      }
     }
   }
 
@@ -104,12 +111,12 @@ final class ShardBuilder implements AutoCloseable {
     }
   }
 
-  private FileChannel open(String name, long bytes) throws IOException {
+  private FileChannel open(String name, long bytes, List<FileChannel> opened) throws IOException {
     FileChannel channel =
         FileChannel.open(
             directory.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    opened.add(channel);
     if (channel.size() < bytes) {
-      channel.close();
       throw new IOException(name + " is shorter than the state says");
     }
     channel.truncate(bytes);
@@ -135,11 +142,13 @@ final class ShardBuilder implements AutoCloseable {
     try {
       for (int i = 0; i < documents.size(); i++) {
         SignCodes signs = SignCodes.of(RotatedSketch.of(vectors.get(i).sketch()));
-        if (!Float.isFinite(signs.scale())) {
+        float norm = (float) vectors.get(i).norm();
+        if (!Float.isFinite(signs.scale()) || !Float.isFinite(norm)) {
           throw new InfluenceException(
               "The sketch of the document at line "
                   + documents.get(i).reference().line()
-                  + " is not finite: the model overflows on it. Take the line out of the corpus.");
+                  + ", or its norm, is not finite: the model overflows on it. Take the line out of"
+                  + " the corpus.");
         }
         ByteBuffer row =
             ByteBuffer.allocate(signs.signs().length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
@@ -150,7 +159,7 @@ final class ShardBuilder implements AutoCloseable {
             ByteBuffer.allocate(2 * Float.BYTES)
                 .order(ByteOrder.LITTLE_ENDIAN)
                 .putFloat(signs.scale())
-                .putFloat((float) vectors.get(i).norm())
+                .putFloat(norm)
                 .flip());
         byte[] entry = documents.get(i).bytes();
         write(entries, ByteBuffer.wrap(entry));
@@ -203,7 +212,11 @@ final class ShardBuilder implements AutoCloseable {
 
   @Override
   public void close() {
-    for (FileChannel channel : List.of(codes, numbers, entries)) {
+    close(List.of(codes, numbers, entries));
+  }
+
+  private void close(List<FileChannel> channels) {
+    for (FileChannel channel : channels) {
       try {
         channel.close();
       } catch (IOException e) {

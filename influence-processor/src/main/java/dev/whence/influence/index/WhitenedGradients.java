@@ -6,6 +6,7 @@ import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
+import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
@@ -55,6 +56,7 @@ public final class WhitenedGradients implements AutoCloseable {
    * @param model stays the caller's to close; its layers are those of the factors
    * @param factors of the model; may be closed afterwards
    * @param lambda0 damping
+   * @throws InfluenceException if lambda0 is so small that fp32 can not hold what whitens
    */
   public WhitenedGradients(
       TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure) {
@@ -94,6 +96,12 @@ public final class WhitenedGradients implements AutoCloseable {
     float[] scale = new float[lambda.length];
     for (int i = 0; i < scale.length; i++) {
       scale[i] = (float) (1 / Math.sqrt(lambda[i] + damping));
+      if (!Float.isFinite(scale[i])) {
+        throw new InfluenceException(
+            "lambda0 is so small that layer "
+                + layer.name()
+                + " can not be whitened: choose a larger one.");
+      }
     }
     return scale;
   }

@@ -12,6 +12,7 @@ import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.index.IndexedDocument;
 import dev.whence.influence.index.ShardFile;
 import java.io.IOException;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -43,6 +44,7 @@ import org.apache.lucene.search.TermQuery;
 import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.Directory;
 import org.apache.lucene.store.FSDirectory;
+import org.apache.lucene.store.NIOFSDirectory;
 
 /**
  * The words of a shard's documents, for preselection by Okapi BM25 (Robertson and Walker 1994; k1 =
@@ -197,12 +199,12 @@ public final class LexicalShard implements AutoCloseable {
               + " --lexical' again.");
     }
     Directory directory = null;
+    DirectoryReader reader = null;
     boolean complete = false;
     try {
-      directory = FSDirectory.open(path(shard));
-      DirectoryReader reader = DirectoryReader.open(directory);
+      directory = directory(path(shard));
+      reader = DirectoryReader.open(directory);
       if (!shard.checksum().equals(reader.getIndexCommit().getUserData().get(CHECKSUM))) {
-        reader.close();
         throw new InfluenceException(
             path(shard)
                 + " is of another shard than "
@@ -220,24 +222,26 @@ public final class LexicalShard implements AutoCloseable {
               + "): remove it, and run 'whence influence index --lexical' again.",
           e);
     } finally {
+      if (!complete && reader != null) {
+        closed(reader);
+      }
       if (!complete && directory != null) {
         closed(directory);
       }
     }
   }
 
+  /** To be read. Lucene maps files into memory where it can, but those of a bucket can not be. */
+  private static Directory directory(Path path) throws IOException {
+    return path.getFileSystem().equals(FileSystems.getDefault())
+        ? FSDirectory.open(path)
+        : new NIOFSDirectory(path);
+  }
+
   /** Opening reads headers only; a bit that has changed in postings would give other documents. */
   private static void checkContents(DirectoryReader reader) throws IOException {
-    boolean complete = false;
-    try {
-      for (LeafReaderContext leaf : reader.leaves()) {
-        leaf.reader().checkIntegrity();
-      }
-      complete = true;
-    } finally {
-      if (!complete) {
-        reader.close();
-      }
+    for (LeafReaderContext leaf : reader.leaves()) {
+      leaf.reader().checkIntegrity();
     }
   }
 

@@ -27,9 +27,15 @@ import java.util.stream.Stream;
 public final class CandidateRanking {
   private static final int PACK_TOKENS = 1024;
 
+  /** Of the texts that are in memory together, unless one has more. */
+  private static final long TOKENS_AT_ONCE = 1 << 18;
+
+  private static final long BYTES_AT_ONCE = 64 << 20;
+
   private final TappedModel indexed;
   private final CorpusFile corpus;
   private final Measure measure;
+  private final long tokensAtOnce;
 
   /**
    * The first two stay the caller's.
@@ -39,6 +45,14 @@ public final class CandidateRanking {
    * @param measure of its documents
    */
   public CandidateRanking(TappedModel indexed, CorpusFile corpus, Measure measure) {
+    this(indexed, corpus, measure, TOKENS_AT_ONCE);
+  }
+
+  /**
+   * @param tokensAtOnce of the texts that are in memory together; of one document if it has more
+   */
+  CandidateRanking(TappedModel indexed, CorpusFile corpus, Measure measure, long tokensAtOnce) {
+    this.tokensAtOnce = tokensAtOnce;
     this.indexed = indexed;
     this.corpus = corpus;
     this.measure = measure;
@@ -125,30 +139,46 @@ public final class CandidateRanking {
     for (int i = 0; i < candidates.size(); i++) {
       entryOf.put(Place.of(candidates.get(i)), entries.get(i));
     }
-    List<Place> places = new ArrayList<>();
-    List<IndexedDocument> affordable = new ArrayList<>();
+    Map<Place, ExactInfluence.Breakdown> exact = new HashMap<>();
+    Map<Place, IndexedDocument> group = new LinkedHashMap<>();
+    long tokens = 0;
+    long bytes = 0;
     for (IndexScan.Candidate candidate : toRank) {
       IndexedDocument entry = Objects.requireNonNull(entryOf.get(Place.of(candidate)));
+      tokens += entry.tokens();
+      bytes += entry.reference().bytes();
+      if (tokens > tokensAtOnce || bytes > BYTES_AT_ONCE) {
+        exact.putAll(exact(preconditioned, group, budget));
+        group.clear();
+        tokens = entry.tokens();
+        bytes = entry.reference().bytes();
+      }
       if (budget.allows(entry.tokens())) { // else its text need not even be read
-        places.add(Place.of(candidate));
-        affordable.add(entry);
+        group.put(Place.of(candidate), entry);
       }
     }
-    Map<Place, ExactInfluence.Breakdown> exact = new HashMap<>();
-    if (!affordable.isEmpty()) {
-      List<Optional<ExactInfluence.Breakdown>> found =
-          new ExactInfluence(indexed, measure, PACK_TOKENS)
-              .of(preconditioned, documents(affordable), budget);
-      for (int i = 0; i < places.size(); i++) {
-        Place place = places.get(i);
-        found.get(i).ifPresent(one -> exact.put(place, one));
-      }
-    }
+    exact.putAll(exact(preconditioned, group, budget));
     return influences(
         candidates,
         entries,
         preconditioned.tokens(),
         candidates.stream().map(one -> Optional.ofNullable(exact.get(Place.of(one)))).toList());
+  }
+
+  /** Of documents whose texts are in memory together, in their order, as far as the budget goes. */
+  private Map<Place, ExactInfluence.Breakdown> exact(
+      MultiStageQuery.Preconditioned preconditioned,
+      Map<Place, IndexedDocument> group,
+      RankingBudget budget) {
+    Map<Place, ExactInfluence.Breakdown> exact = new HashMap<>();
+    if (!group.isEmpty()) {
+      Iterator<Optional<ExactInfluence.Breakdown>> found =
+          new ExactInfluence(indexed, measure, PACK_TOKENS)
+              .of(preconditioned, documents(List.copyOf(group.values())), budget)
+              .iterator();
+      group.keySet().forEach(place -> found.next().ifPresent(one -> exact.put(place, one)));
+    }
+    return exact;
   }
 
   /**

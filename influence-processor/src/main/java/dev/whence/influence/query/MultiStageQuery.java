@@ -109,13 +109,20 @@ public final class MultiStageQuery {
    */
   public record Whitened(
       Map<String, double[]> direction, Map<String, float[]> vector, double norm) {
-    /** q^, k numbers. */
+    /**
+     * q^, k numbers.
+     *
+     * @throws InfluenceException if one is not finite
+     */
     public float[] sketch(BlockSketch projection) {
       float[] sketch = new float[projection.buckets()];
       long first = 0;
       for (float[] layer : vector.values()) {
         projection.add(layer, first, sketch);
         first += layer.length;
+      }
+      for (float bucket : sketch) {
+        checkFinite(bucket);
       }
       return sketch;
     }
@@ -208,27 +215,40 @@ public final class MultiStageQuery {
     return Objects.requireNonNull(vector.get(layer.name()), layer.name());
   }
 
-  /** (Q_S' V Q_A) sqrt(Lambda + lambda0) of V. */
+  /**
+   * (Q_S' V Q_A) sqrt(Lambda + lambda0) of V.
+   *
+   * @throws InfluenceException if an element is not finite in fp32
+   */
   private Whitened whitened(Map<String, double[]> direction, Damping lambda0) {
     Map<String, float[]> vectors = new LinkedHashMap<>();
     double square = 0;
     for (LinearLayer layer : pretraining.layers()) {
-      double[] rotated = pretraining.rotate(layer, of(layer, direction), matrices);
+      double[] v = of(layer, direction);
+      for (double element : v) { // documents are ranked with it in fp32
+        checkFinite((float) element);
+      }
+      double[] rotated = pretraining.rotate(layer, v, matrices);
       double[] eigenvalues = pretraining.lambda(layer);
       double whitening = lambda0.of(pretraining, layer);
       float[] vector = new float[rotated.length];
       for (int i = 0; i < rotated.length; i++) {
         double element = rotated[i] * Math.sqrt(eigenvalues[i] + whitening);
         vector[i] = (float) element;
+        checkFinite(vector[i]);
         square += element * element;
       }
       vectors.put(layer.name(), vector);
     }
-    if (!Double.isFinite(square)) {
+    return new Whitened(direction, vectors, Math.sqrt(square));
+  }
+
+  /** What is more than fp32 holds would make every influence infinite or none. */
+  private static void checkFinite(float element) {
+    if (!Float.isFinite(element)) {
       throw new InfluenceException(
           "lambda is so small that the inverse Hessian is not finite: choose a larger one.");
     }
-    return new Whitened(direction, vectors, Math.sqrt(square));
   }
 
   /** U = alpha (H_ft + alpha)^-1 q of all layers. */

@@ -70,10 +70,10 @@ public final class OpenedSearch implements AutoCloseable {
     try {
       GradientIndex index = GradientIndex.open(files.index());
       IndexSettings settings = index.settings();
-      Path factorsPath = files.pretraining().orElseGet(() -> Path.of(settings.factorsPath()));
+      Path factorsPath = files.pretraining().orElseGet(settings::whereFactorsWere);
       String layers = EkfacFactors.stage(factorsPath).layerSelection();
       LayerSelection selection = new LayerSelection(layers);
-      Path indexedPath = files.indexed().orElseGet(() -> Path.of(settings.modelPath()));
+      Path indexedPath = files.indexed().orElseGet(settings::whereModelWas);
       TappedModel indexed = TappedModel.open(indexedPath, selection, options);
       opened.push(indexed::close);
       TappedModel answering = indexed;
@@ -89,8 +89,7 @@ public final class OpenedSearch implements AutoCloseable {
         opened.push(factors::close);
         fineTuning = Optional.of(factors);
       }
-      CorpusFile corpus =
-          new CorpusFile(files.corpus().orElseGet(() -> Path.of(settings.corpusPath())));
+      CorpusFile corpus = new CorpusFile(files.corpus().orElseGet(settings::whereCorpusWas));
       InfluenceSearch search =
           new InfluenceSearch(answering, indexed, pretraining, fineTuning, index, corpus);
       complete = true;

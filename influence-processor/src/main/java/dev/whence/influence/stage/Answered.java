@@ -2,6 +2,7 @@ package dev.whence.influence.stage;
 
 import dev.whence.schemas.avro.InfluentialDocument;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,6 +13,10 @@ final class Answered {
   final Map<Integer, Searched> shards;
   final List<InfluentialDocument> documents;
   final String note;
+
+  /** By the place of the record whose answer says it. */
+  private final Map<String, Cost> said;
+
   private Cost unsaid;
 
   /**
@@ -34,13 +39,18 @@ final class Answered {
       List<InfluentialDocument> documents,
       String note,
       Cost cost) {
-    this(documents, note, cost, new TreeMap<>());
+    this(documents, note, cost, new TreeMap<>(), new HashMap<>());
     found.forEach((number, one) -> shards.put(number, Searched.of(one)));
   }
 
   private Answered(
-      List<InfluentialDocument> documents, String note, Cost cost, Map<Integer, Searched> shards) {
+      List<InfluentialDocument> documents,
+      String note,
+      Cost cost,
+      Map<Integer, Searched> shards,
+      Map<String, Cost> said) {
     this.shards = shards;
+    this.said = said;
     this.documents = documents;
     this.note = note;
     this.unsaid = cost;
@@ -56,13 +66,26 @@ final class Answered {
                 .filter(document -> !later.shards.containsKey(document.getShard()))
                 .toList());
     all.addAll(later.documents);
-    return new Answered(all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid), both);
+    Map<String, Cost> saidOfBoth = new HashMap<>(said);
+    saidOfBoth.putAll(later.said);
+    return new Answered(
+        all, note.isEmpty() ? later.note : note, unsaid.plus(later.unsaid), both, saidOfBoth);
   }
 
-  /** The first answer says what it cost; the others cost nothing more. */
-  Cost cost() {
+  /**
+   * The first answer says what it cost; the others cost nothing more. A record that is answered
+   * again, as where a transaction was aborted, says the same again.
+   *
+   * @param place of the record that is answered
+   */
+  Cost cost(String place) {
+    Cost before = said.get(place);
+    if (before != null) {
+      return before;
+    }
     Cost cost = unsaid;
     unsaid = Cost.NONE;
+    said.put(place, cost);
     return cost;
   }
 

@@ -38,8 +38,8 @@ record AskedQuery(
   /** Characters of alpha, lambda and measure. */
   private static final int LONGEST_SETTING = 64;
 
-  /** Clocks may differ. */
-  private static final Duration LATEST_DEADLINE =
+  /** From now on: clocks may differ. */
+  static final Duration LATEST_DEADLINE =
       InfluenceConfig.LONGEST_DEADLINE.plus(Duration.ofMinutes(5));
 
   AskedQuery {

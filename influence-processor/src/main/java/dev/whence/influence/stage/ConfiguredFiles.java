@@ -4,6 +4,7 @@ import dev.whence.conversation.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -132,6 +133,21 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
               + String.join(" ", unread));
     }
     return Optional.empty();
+  }
+
+  /**
+   * Factors that an index was built with: where they were, else in one of the directories.
+   *
+   * @throws EnvironmentException as {@link #factors(Optional, Predicate)}
+   */
+  Optional<Path> pretraining(IndexSettings index) {
+    Optional<Path> first = Optional.empty();
+    try {
+      first = Optional.of(index.whereFactorsWere());
+    } catch (InfluenceException e) {
+      LOG.warn("factors are looked for in the directories of 'factors' only: {}", e.getMessage());
+    }
+    return factors(first, identity -> identity.digest().equals(index.factorsDigest()));
   }
 
   private static List<Path> directories(

@@ -10,14 +10,17 @@ import dev.whence.schemas.avro.MissingShard;
 import dev.whence.schemas.avro.ShardAnswer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.apache.avro.specific.SpecificRecordBase;
 
 /**
  * Makes results, and what is known of a query, small enough for the topics that they go to: a
  * record that a broker refuses would end the merger's thread, again and again. Excerpts go first,
  * then reasons of missing shards, then the less influential half of the documents, and so on; the
- * result says so. What is left without any is bounded by what {@link StreamsValues} lets in.
+ * result says so. What no result would say goes before all of them. What is left without any is
+ * bounded by what {@link StreamsValues} lets in.
  */
 final class Fitting {
   static final String CODE = "CUT_TO_FIT";
@@ -63,20 +66,27 @@ final class Fitting {
     return next.build();
   }
 
-  /** What is known of a query that was opened, in at most so many bytes. */
-  static InfluenceMerge state(InfluenceMerge merge, int most) {
+  /**
+   * What is known of a query that was opened, in at most so many bytes.
+   *
+   * @return empty if it can not be made to fit
+   */
+  static Optional<InfluenceMerge> state(InfluenceMerge merge, int most) {
     InfluenceOpening opening = merge.getOpen();
     if (opening == null || size(merge) <= most) {
-      return merge;
+      return Optional.of(merge);
     }
     InfluenceMerge.Builder next =
-        InfluenceMerge.newBuilder(merge)
-            .setOpen(
-                InfluenceOpening.newBuilder(opening)
-                    .setEvent(said(Influence.newBuilder(opening.getEvent())).build())
-                    .build());
+        InfluenceMerge.newBuilder(merge).setAnswers(withoutUnsaid(merge.getAnswers()));
+    if (size(next.build()) <= most) {
+      return Optional.of(next.build());
+    }
+    next.setOpen(
+        InfluenceOpening.newBuilder(opening)
+            .setEvent(said(Influence.newBuilder(opening.getEvent())).build())
+            .build());
     next.setAnswers(
-        merge.getAnswers().stream()
+        next.getAnswers().stream()
             .map(one -> withDocuments(one, withoutExcerpts(one.getDocuments())))
             .toList());
     if (size(next.build()) > most) {
@@ -93,7 +103,24 @@ final class Fitting {
                           NamedDocuments.best(one.getDocuments(), one.getDocuments().size() / 4)))
               .toList());
     }
-    return next.build();
+    InfluenceMerge fitting = next.build();
+    return size(fitting) <= most ? Optional.of(fitting) : Optional.empty();
+  }
+
+  /** Whose answers they are, and notes after the first, are in no result. */
+  private static List<InfluencePartial> withoutUnsaid(List<InfluencePartial> answers) {
+    List<InfluencePartial> kept = new ArrayList<>();
+    boolean noted = false;
+    for (InfluencePartial answer : answers) {
+      kept.add(
+          InfluencePartial.newBuilder(answer)
+              .setQueryId("")
+              .setInstance("")
+              .setNote(noted ? "" : answer.getNote())
+              .build());
+      noted |= !answer.getNote().isEmpty();
+    }
+    return kept;
   }
 
   private static Influence.Builder said(Influence.Builder result) {

@@ -71,9 +71,6 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   /** Of all answers that wait for a question; it comes before them, but for loss and lies. */
   static final int LARGEST_UNOPENED_BYTES = 32 << 20;
 
-  /** Characters of a queryId: it is a SHA-256 in hex. */
-  private static final int LONGEST_KEY = 256;
-
   private static final Duration FORGET_EVERY = Duration.ofSeconds(10);
   static final String STAGE = "influence-merge";
 
@@ -167,7 +164,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     long now = context().currentSystemTimeMs();
     heardAt = now;
     readUpTo = Math.max(readUpTo, Math.min(record.timestamp(), now));
-    if (queryId == null || partial == null || queryId.length() > LONGEST_KEY) {
+    if (queryId == null || partial == null || queryId.length() > QueryId.LONGEST) {
       metrics.ignored("no_key");
     } else if (partial.getKind() == PartialKind.OPEN) {
       opened(queryId, partial.getOpen());
@@ -192,7 +189,15 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     }
     unopenedBytes -= waitsNoMore(queryId);
     InfluenceMerge.Builder next = merge == null ? known(queryId) : InfluenceMerge.newBuilder(merge);
-    go(next.setOpen(opening).build(), true);
+    go(next.setOpen(bounded(opening)).build(), true);
+  }
+
+  /** A later deadline than any that is asked for would keep what is known for as long. */
+  private InfluenceOpening bounded(InfluenceOpening opening) {
+    Instant latest = now().plus(AskedQuery.LATEST_DEADLINE);
+    return opening.getDeadline().isAfter(latest)
+        ? InfluenceOpening.newBuilder(opening).setDeadline(latest).build()
+        : opening;
   }
 
   private void answered(String queryId, InfluencePartial answer) {
@@ -295,7 +300,12 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       close(merge);
       return;
     }
-    open().put(merge.getQueryId(), Fitting.state(merge, LARGEST_STATE_BYTES));
+    Optional<InfluenceMerge> kept = Fitting.state(merge, LARGEST_STATE_BYTES);
+    if (kept.isEmpty()) {
+      metrics.ignored("too_large"); // what was kept before stays
+      return;
+    }
+    open().put(merge.getQueryId(), kept.get());
     if (dueIsNew) {
       due.add(new Due(dueAt(merge), merge.getQueryId()));
     }

@@ -11,9 +11,11 @@ import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -34,9 +36,24 @@ record ModelChoice(
   /** How a release's lineage calls the model that fine-tuning started from. */
   private static final String BASE = "base";
 
+  /** Digests are compared in lower case, in which ours are written. */
   ModelChoice {
-    bases = bases.map(Set::copyOf);
+    digest = digest.map(ModelChoice::lower);
+    bases = bases.map(ModelChoice::lower);
     aliases = List.copyOf(aliases);
+  }
+
+  private static String lower(String digest) {
+    return digest.toLowerCase(Locale.ROOT);
+  }
+
+  private static Set<String> lower(Set<String> digests) {
+    return digests.stream().map(ModelChoice::lower).collect(Collectors.toUnmodifiableSet());
+  }
+
+  /** Of the model that an index is of. */
+  private static String ofModel(IndexManifest index) {
+    return lower(index.settings().modelDigest());
   }
 
   /** The model of the configuration, if it names one. */
@@ -88,11 +105,7 @@ record ModelChoice(
     ConfiguredFiles.Indexes all = config.files().allIndexes();
     List<ConfiguredFiles.LocatedIndex> fitting =
         all.newestFirst().stream()
-            .filter(
-                one ->
-                    bases
-                        .map(some -> some.contains(one.manifest().settings().modelDigest()))
-                        .orElse(true))
+            .filter(one -> bases.map(some -> some.contains(ofModel(one.manifest()))).orElse(true))
             .filter(one -> name.map(one::isNamed).orElse(true))
             .toList();
     if (!all.unread().isEmpty() && (name.isEmpty() || fitting.isEmpty())) {
@@ -118,15 +131,12 @@ record ModelChoice(
     }
     ConfiguredFiles.LocatedIndex newest = fitting.get(0);
     if (!config.query().multiStage()
-        || fitting.stream().map(one -> one.manifest().settings().modelDigest()).distinct().count()
-            == 1) {
+        || fitting.stream().map(one -> ofModel(one.manifest())).distinct().count() == 1) {
       return newest;
     }
-    String own = digest.orElseGet(this::digestOfFiles);
+    String own = digest.orElseGet(() -> lower(digestOfFiles()));
     Optional<ConfiguredFiles.LocatedIndex> ofBase =
-        fitting.stream()
-            .filter(one -> !one.manifest().settings().modelDigest().equalsIgnoreCase(own))
-            .findFirst();
+        fitting.stream().filter(one -> !ofModel(one.manifest()).equals(own)).findFirst();
     if (ofBase.isPresent() && !ofBase.get().equals(newest)) {
       LOG.warn(
           "the index in {} is asked in two stages; that in {} is newer, but of the model at {}"
@@ -156,7 +166,7 @@ record ModelChoice(
   Optional<Path> fineTuning(
       InfluenceConfig config, String modelDigest, IndexManifest index, Path pretraining)
       throws ModelLoadException {
-    if (!config.query().multiStage() || modelDigest.equals(index.settings().modelDigest())) {
+    if (!config.query().multiStage() || lower(modelDigest).equals(ofModel(index))) {
       return Optional.empty();
     }
     String layers = EkfacFactors.stage(pretraining).layerSelection();

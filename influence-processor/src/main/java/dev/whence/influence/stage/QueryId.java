@@ -11,6 +11,9 @@ import java.util.List;
  * name.
  */
 final class QueryId {
+  /** Characters that one may have where it is read; {@link #of} makes 64. */
+  static final int LONGEST = 256;
+
   private QueryId() {}
 
   /** SHA-256 over its parts, each ended by a zero byte, in hex. */

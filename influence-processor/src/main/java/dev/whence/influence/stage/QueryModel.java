@@ -311,19 +311,16 @@ final class QueryModel implements AutoCloseable {
 
   /** The factors that an index was built with. */
   private Path pretraining(ConfiguredFiles.LocatedIndex index) throws ModelLoadException {
-    String wanted = index.manifest().settings().factorsDigest();
     return config
         .files()
-        .factors(
-            Optional.of(Path.of(index.manifest().settings().factorsPath())),
-            identity -> identity.digest().equals(wanted))
+        .pretraining(index.manifest().settings())
         .orElseThrow(
             () ->
                 new ModelLoadException(
                     "the factors that the index in "
                         + index.directory()
                         + " was built with, digest "
-                        + wanted
+                        + index.manifest().settings().factorsDigest()
                         + ", are in none of the directories of 'factors'"));
   }
 

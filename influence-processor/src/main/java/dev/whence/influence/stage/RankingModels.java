@@ -35,6 +35,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -113,13 +114,7 @@ final class RankingModels implements AutoCloseable {
       String digest = digest(wanted.path());
       IndexManifest index = wanted.index(config).manifest();
       Optional<Path> fineTuning =
-          wanted.fineTuning(
-              config,
-              digest,
-              index,
-              factors(
-                  Optional.of(Path.of(index.settings().factorsPath())),
-                  index.settings().factorsDigest()));
+          wanted.fineTuning(config, digest, index, pretraining(index.settings()));
       Optional<String> reason =
           prepare(
               Key.of(
@@ -229,8 +224,7 @@ final class RankingModels implements AutoCloseable {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
     try {
-      Path pretrainingPath =
-          factors(Optional.of(Path.of(settings.factorsPath())), key.pretraining());
+      Path pretrainingPath = pretraining(settings);
       LayerSelection layers =
           new LayerSelection(EkfacFactors.stage(pretrainingPath).layerSelection());
       TappedModel answering =
@@ -238,7 +232,7 @@ final class RankingModels implements AutoCloseable {
       opened.push(answering);
       TappedModel indexed = answering;
       if (!key.indexed().equals(key.answering())) {
-        Path path = config.indexedModel().orElse(Path.of(settings.modelPath()));
+        Path path = config.indexedModel().orElseGet(settings::whereModelWas);
         if (!digest(path).equals(key.indexed())) {
           throw new ModelLoadException(
               "the model at "
@@ -253,12 +247,12 @@ final class RankingModels implements AutoCloseable {
       Optional<EkfacFactors> fineTuning = Optional.empty();
       if (!key.fineTuning().isEmpty()) {
         EkfacFactors factors =
-            EkfacFactors.read(factors(Optional.empty(), key.fineTuning()), answering.matrices());
+            EkfacFactors.read(fineTuning(key.fineTuning()), answering.matrices());
         opened.push(factors);
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
-      CorpusFile corpus = new CorpusFile(config.corpus().orElse(Path.of(settings.corpusPath())));
+      CorpusFile corpus = new CorpusFile(config.corpus().orElseGet(settings::whereCorpusWas));
       check(corpus, key.corpus());
       Loaded next =
           new Loaded(
@@ -300,11 +294,23 @@ final class RankingModels implements AutoCloseable {
     }
   }
 
+  private Path pretraining(IndexSettings settings) throws ModelLoadException {
+    return found(settings.factorsDigest(), () -> config.files().pretraining(settings));
+  }
+
+  private Path fineTuning(String digest) throws ModelLoadException {
+    return found(
+        digest,
+        () ->
+            config.files().factors(Optional.empty(), identity -> identity.digest().equals(digest)));
+  }
+
   /** Queries do not wait for a disk that fails: without factors, they have estimates. */
-  private Path factors(Optional<Path> first, String digest) throws ModelLoadException {
+  private static Path found(String digest, Supplier<Optional<Path>> factors)
+      throws ModelLoadException {
     Optional<Path> found;
     try {
-      found = config.files().factors(first, identity -> identity.digest().equals(digest));
+      found = factors.get();
     } catch (EnvironmentException e) {
       throw new ModelLoadException(String.valueOf(e.getMessage()), e);
     }

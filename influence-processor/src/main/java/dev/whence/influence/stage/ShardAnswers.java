@@ -28,8 +28,12 @@ final class ShardAnswers {
     this.instance = instance;
   }
 
-  /** What a query's record is answered with, out of all that is to be said of the query. */
-  Outcome.Written of(AskedQuery query, Answered all) {
+  /**
+   * What a query's record is answered with, out of all that is to be said of the query.
+   *
+   * @param place of the record
+   */
+  Outcome.Written of(AskedQuery query, Answered all, String place) {
     List<ShardAnswer> answers = new ArrayList<>();
     List<Boolean> missing = new ArrayList<>();
     for (int shard : query.shards()) {
@@ -43,7 +47,7 @@ final class ShardAnswers {
               .setReason(searched.missing().map(NamedDocuments::cut).orElse(""))
               .build());
     }
-    Answered.Cost cost = all.cost();
+    Answered.Cost cost = all.cost(place);
     Result result =
         write(
             query.queryId(),

@@ -274,7 +274,7 @@ final class ShardStage implements Stage {
     if (query == null || query.isExpired(clock.instant())) {
       return Work.done(new Outcome.Written(List.of(), metrics::expired));
     }
-    return new Answering(query);
+    return new Answering(query, record.place());
   }
 
   /** Whether {@link #coming} has told of it, as is usual. */
@@ -286,9 +286,11 @@ final class ShardStage implements Stage {
   /** A query that waits for its answer. */
   private final class Answering implements Work {
     private final AskedQuery query;
+    private final String place;
 
-    Answering(AskedQuery query) {
+    Answering(AskedQuery query, String place) {
       this.query = query;
+      this.place = place;
     }
 
     @Override
@@ -328,7 +330,7 @@ final class ShardStage implements Stage {
       if (all == null || !answers(query)) {
         throw new EnvironmentException("an answer was forgotten; it is computed again");
       }
-      return written.of(query, all);
+      return written.of(query, all, place);
     }
   }
 

@@ -7,6 +7,7 @@ import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluenceOpening;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.ShardAnswer;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.common.errors.SerializationException;
 import org.apache.kafka.common.serialization.Deserializer;
@@ -58,11 +59,12 @@ final class StreamsValues {
   /** Refuses what the merger could not work with, or what no part of the processor writes. */
   static void check(InfluencePartial partial, int bytes) throws UnreadableException {
     boolean good =
-        switch (partial.getKind()) {
-          case OPEN -> bytes <= LARGEST_OPENING_BYTES && isOpening(partial.getOpen());
-          case ANSWER -> isAnswer(partial);
-          case UNKNOWN -> false;
-        };
+        partial.getQueryId().length() <= QueryId.LONGEST
+            && switch (partial.getKind()) {
+              case OPEN -> bytes <= LARGEST_OPENING_BYTES && isOpening(partial.getOpen());
+              case ANSWER -> isAnswer(partial);
+              case UNKNOWN -> false;
+            };
     if (!good) {
       throw new UnreadableException(
           "INVALID_PARTIAL",
@@ -94,6 +96,8 @@ final class StreamsValues {
                     shard.getShard() >= 1
                         && shard.getShard() <= AskedShards.MOST
                         && shard.getReason().length() <= NamedDocuments.LONGEST_REASON)
+        && partial.getShards().stream().map(ShardAnswer::getShard).distinct().count()
+            == partial.getShards().size()
         && partial.getDocuments().size() <= 2 * InfluenceConfig.MOST_TOP
         && partial.getDocuments().stream().allMatch(StreamsValues::isDocument)
         && partial.getNote().length() <= NamedDocuments.LONGEST_REASON

@@ -203,6 +203,29 @@ class CorrectionSetTest {
         .containsExactly("cut \ufffd");
   }
 
+  /** As the model has learnt it. */
+  @Test
+  void halfACharacterOfATextIsWrittenAsTheReplacementCharacter() throws IOException {
+    Files.writeString(corpus.path(), "{\"id\": \"a\", \"text\": \"cut \\ud83d\"}\n");
+    index = manifest(corpus.digest());
+    Path output = directory.resolve("dataset.jsonl");
+    CorrectionSet.of(List.of(answer("r-1", new Part(1, "a", 2, true))), index, corpus, 10)
+        .write(output);
+    assertThat(new ObjectMapper().readTree(Files.readString(output)).get("text").asText())
+        .isEqualTo("cut \ufffd");
+  }
+
+  @Test
+  void aManifestIsThereOnlyWhereTheDataSetIs() throws IOException {
+    Path output = directory.resolve("dataset.jsonl");
+    Files.createSymbolicLink(output, directory.resolve("nothing")); // is in the way of a move only
+    CorrectionSet set = CorrectionSet.of(two(), index, corpus, 10);
+    assertThatThrownBy(() -> set.write(output))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("dataset.jsonl could not be written");
+    assertThat(CorrectionSet.manifest(output)).doesNotExist();
+  }
+
   @Test
   void conversationsWithARawPromptAreNamedByTheirResponseAndToldApartByTheirPrompt()
       throws IOException {

@@ -203,6 +203,19 @@ class ShardFileTest {
   }
 
   @Test
+  void aNormThatIsMoreThanFp32HoldsIsRefusedWithItsLine() {
+    List<IndexedDocument> documents =
+        List.of(new IndexedDocument("d", new Reference(7, 0, 9), 3, "text"));
+    List<SketchedGradients.Vector> vectors =
+        List.of(new SketchedGradients.Vector(vectors().get(0).sketch(), 1e39));
+    try (ShardBuilder builder = new ShardBuilder(path(), SETTINGS, 1)) {
+      assertThatThrownBy(() -> builder.add(documents, vectors))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("line 7, or its norm, is not finite");
+    }
+  }
+
+  @Test
   void aFileThatIsCutShortWhileItIsReadIsNamed() throws IOException {
     ShardFile shard = built();
     try (FileChannel file = FileChannel.open(path(), StandardOpenOption.WRITE)) {

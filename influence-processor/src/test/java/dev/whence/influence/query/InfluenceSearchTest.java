@@ -245,6 +245,33 @@ class InfluenceSearchTest {
     assertThat(both(result).stream().filter(DocumentInfluence::exact)).hasSize(4);
   }
 
+  @Test
+  void documentsWhoseTextsAreNotInMemoryTogetherHaveTheSameInfluences() {
+    MultiStageQuery.Preconditioned query = preconditioned();
+    List<IndexScan.Candidate> all =
+        CandidateRanking.unique(
+            IndexScan.scan(index.shards().get(0), List.of(new IndexScan.Asked(query, 100))).get(0),
+            List.of());
+    List<List<Double>> influences = new ArrayList<>();
+    for (long tokensAtOnce : new long[] {1, 100, 1 << 18}) {
+      influences.add(
+          new CandidateRanking(
+                  base, new CorpusFile(corpus), index.settings().measure(), tokensAtOnce)
+                  .exact(query, all, CandidateRanking.entries(all), all, RankingBudget.unbounded())
+                  .stream()
+                  .peek(one -> assertThat(one.exact()).isTrue())
+                  .map(DocumentInfluence::influence)
+                  .toList());
+    }
+    double largest = influences.get(2).stream().mapToDouble(Math::abs).max().orElseThrow();
+    for (int i = 0; i < all.size(); i++) {
+      assertThat(influences.get(0).get(i))
+          .isCloseTo(influences.get(2).get(i), within(1e-5 * largest));
+      assertThat(influences.get(1).get(i))
+          .isCloseTo(influences.get(2).get(i), within(1e-5 * largest));
+    }
+  }
+
   /** A second for each token, as far as is known, and 300 seconds. */
   @Test
   void aDocumentThatIsTooLongForTheTimeThatIsLeftIsPassedOver() {
@@ -745,6 +772,26 @@ class InfluenceSearchTest {
     assertThat(GradientIndex.open(output).settings().corpusDigest())
         .as("of the corpus as it is now; nothing of the one before was kept")
         .isEqualTo(new CorpusFile(changed).digest());
+  }
+
+  /** Its square is still a number in fp64. */
+  @Test
+  void aQueryWhoseVectorIsMoreThanFp32HoldsIsRefused() {
+    Map<String, double[]> large = new HashMap<>();
+    ResponseGradient.of(chat, chat.texts().conversation(answered(0)), Measure.LOG_LIKELIHOOD)
+        .byLayer()
+        .forEach((layer, q) -> large.put(layer, Arrays.stream(q).map(one -> one * 1e60).toArray()));
+    MultiStageQuery query = new MultiStageQuery(pretraining, Optional.empty(), base.matrices());
+    assertThatThrownBy(
+            () ->
+                query.precondition(
+                    new ResponseGradient(-1, 1, large),
+                    Damping.DEFAULT,
+                    Damping.DEFAULT,
+                    index.settings()))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("lambda is so small")
+        .hasMessageContaining("choose a larger one");
   }
 
   @Test

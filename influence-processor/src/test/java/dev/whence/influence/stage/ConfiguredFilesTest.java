@@ -4,7 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import dev.whence.influence.ekfac.Damping;
+import dev.whence.influence.index.BlockSketch;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
+import dev.whence.influence.model.Measure;
 import dev.whence.runtime.worker.EnvironmentException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -77,5 +81,35 @@ class ConfiguredFilesTest {
           .isInstanceOf(EnvironmentException.class)
           .hasMessageContaining("lambda.factors could not be read (");
     }
+  }
+
+  private static IndexSettings whitenedBy(String factors) {
+    return new IndexSettings(
+        "m",
+        "",
+        "0",
+        factors,
+        "1",
+        Measure.LOG_LIKELIHOOD,
+        Damping.DEFAULT,
+        new BlockSketch(64, 1),
+        "",
+        "2",
+        1);
+  }
+
+  @Test
+  void factorsOfAnIndexAreLookedForWhereItsAddressSaysAndElseInTheDirectories() throws Exception {
+    Path file = Files.createDirectory(indexes.resolve("factors")).resolve("lambda.factors");
+    Files.createSymbolicLink(file, file);
+    ConfiguredFiles none = new ConfiguredFiles(List.of(), List.of());
+    IndexSettings there = whitenedBy(file.getParent().toUri().toString());
+    assertThatThrownBy(() -> none.pretraining(there))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessageContaining("lambda.factors could not be read (");
+    IndexSettings inStore = whitenedBy("s3://bucket/factors"); // which is not read here
+    assertThat(none.pretraining(inStore)).isEmpty();
+    ConfiguredFiles files = new ConfiguredFiles(List.of(), List.of(indexes));
+    assertThatThrownBy(() -> files.pretraining(inStore)).isInstanceOf(EnvironmentException.class);
   }
 }

@@ -17,6 +17,7 @@ import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -35,6 +36,7 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
 
 /** A merger without brokers, its clock in the hands of the test. */
 abstract class DrivenMerge {
@@ -42,6 +44,9 @@ abstract class DrivenMerge {
   static final Duration DEADLINE = Duration.ofSeconds(5);
   static final String DEAD = "dead";
   static final int QUEUE_BYTES = 100_000;
+
+  /** Tests run in several JVMs, whose stores must not be in one place. */
+  @TempDir Path stores;
 
   final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   final InfluenceMetrics metrics = new InfluenceMetrics(meters);
@@ -96,6 +101,7 @@ abstract class DrivenMerge {
     Properties properties = new Properties();
     properties.put(StreamsConfig.APPLICATION_ID_CONFIG, "merge");
     properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, "none:1");
+    properties.put(StreamsConfig.STATE_DIR_CONFIG, stores.toString());
     properties.put(
         StreamsConfig.DESERIALIZATION_EXCEPTION_HANDLER_CLASS_CONFIG,
         UnreadablePartials.class.getName());

@@ -7,11 +7,15 @@ import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.avro.Influence;
 import dev.whence.schemas.avro.InfluenceMerge;
+import dev.whence.schemas.avro.InfluenceOpening;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceStatus;
 import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.ShardAnswer;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.serialization.Serdes;
@@ -77,12 +81,68 @@ class MergeBoundsTest extends DrivenMerge {
             .setAnswers(
                 List.of(InfluencePartial.newBuilder(answer(1)).setDocuments(documents).build()))
             .build();
-    InfluenceMerge small = Fitting.state(state, 50_000);
+    InfluenceMerge small = Fitting.state(state, 50_000).orElseThrow();
     assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
     assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
     assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
         .contains("2 of the 3 shards of the index were not scanned")
         .contains("left out");
+  }
+
+  /** Each as large as it may be, in characters of three bytes: 20 MB. */
+  @Test
+  void theLargestAnswersOfTheMostShardsFitIntoTheStore() throws Exception {
+    List<InfluencePartial> answers = new ArrayList<>();
+    for (int shard = 1; shard <= AskedShards.MOST; shard++) {
+      InfluencePartial answer =
+          InfluencePartial.newBuilder(answer(shard))
+              .setQueryId("\u20ac".repeat(QueryId.LONGEST))
+              .setNote("\u20ac".repeat(NamedDocuments.LONGEST_REASON))
+              .setInstance("\u20ac".repeat(1024))
+              .build();
+      StreamsValues.check(answer, 10_000);
+      answers.add(answer);
+    }
+    InfluenceMerge state =
+        InfluenceMerge.newBuilder(keptWithOneOfThree())
+            .setOpen(opening(AskedShards.MOST).getOpen())
+            .setAnswers(answers)
+            .build();
+    assertThat(Fitting.size(state)).isGreaterThan(16 << 20);
+    InfluenceMerge kept = Fitting.state(state, 12 << 20).orElseThrow();
+    assertThat(Fitting.size(kept)).isLessThanOrEqualTo(12 << 20);
+    assertThat(MergedInfluence.of(kept.getOpen(), kept.getAnswers()))
+        .isEqualTo(MergedInfluence.of(state.getOpen(), state.getAnswers()));
+  }
+
+  /** As one of a merger that let more in: it would end the thread with every restart. */
+  @Test
+  void anAnswerWithWhichWhatIsKnownCanNotFitIsIgnored() {
+    InfluenceOpening opening = opening(3).getOpen();
+    Influence event =
+        Influence.newBuilder(opening.getEvent()).setRequestedBy("x".repeat(13 << 20)).build();
+    InfluenceMerge kept =
+        InfluenceMerge.newBuilder(keptWithOneOfThree())
+            .setOpen(InfluenceOpening.newBuilder(opening).setEvent(event).build())
+            .build();
+    Successor merger = new Successor(kept);
+    merger.process("q", answer(2), START);
+    assertThat(ignored("too_large")).isEqualTo(1);
+    merger.process("q", answer(2, 3), START);
+    assertThat(merger.results()).hasSize(1);
+  }
+
+  @Test
+  void aQueryIsClosedWhateverDeadlineItNames() {
+    InfluenceOpening opening =
+        InfluenceOpening.newBuilder(opening(2).getOpen())
+            .setDeadline(Instant.ofEpochMilli(Long.MAX_VALUE))
+            .build();
+    pipe(InfluencePartial.newBuilder(opening(2)).setOpen(opening).build());
+    advance(AskedQuery.LATEST_DEADLINE.minusSeconds(1));
+    assertThat(influences.isEmpty()).isTrue();
+    advance(Duration.ofSeconds(2));
+    assertThat(only().getReasonCode()).isEqualTo("NO_SHARD_ANSWERED");
   }
 
   @Test
@@ -118,7 +178,13 @@ class MergeBoundsTest extends DrivenMerge {
         InfluencePartial.newBuilder(answer(1))
             .setDocuments(List.of(document(1, Double.NaN)))
             .build();
-    for (InfluencePartial bad : List.of(opening(0), opening(5000), tooLong, notFinite)) {
+    InfluencePartial twice = answer(1, 1);
+    InfluencePartial misnamed =
+        InfluencePartial.newBuilder(answer(1)).setQueryId("q".repeat(257)).build();
+    InfluencePartial misnamedOpening =
+        InfluencePartial.newBuilder(opening(8)).setQueryId("q".repeat(257)).build();
+    for (InfluencePartial bad :
+        List.of(opening(0), opening(5000), tooLong, notFinite, twice, misnamed, misnamedOpening)) {
       assertThatThrownBy(() -> StreamsValues.check(bad, 1000))
           .isInstanceOf(UnreadableException.class)
           .hasMessageContaining("or has more than it may have");

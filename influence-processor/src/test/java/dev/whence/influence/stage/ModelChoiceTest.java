@@ -49,6 +49,10 @@ class ModelChoiceTest {
   }
 
   private String asked(String... more) throws Exception {
+    return asked("own", Set.of("own", "base"), more);
+  }
+
+  private String asked(String digest, Set<String> bases, String... more) throws Exception {
     Map<String, String> settings = new HashMap<>();
     settings.put("kafka.bootstrap.servers", "b:1");
     settings.put("registry.url", "http://r");
@@ -59,8 +63,7 @@ class ModelChoiceTest {
     }
     InfluenceConfig config = InfluenceConfig.read(Settings.of(settings));
     Path found =
-        new ModelChoice(
-                Path.of("m"), Optional.of("own"), Optional.of(Set.of("own", "base")), List.of())
+        new ModelChoice(Path.of("m"), Optional.of(digest), Optional.of(bases), List.of())
             .index(config)
             .directory();
     return String.valueOf(found.getFileName());
@@ -70,6 +73,13 @@ class ModelChoiceTest {
   void aNewerIndexOfTheModelItselfMakesNoTwoStageQueryAQueryInOneStage() throws Exception {
     assertThat(asked()).isEqualTo("pretraining");
     assertThat(asked("query.method", "single-stage")).isEqualTo("fine-tuning");
+  }
+
+  @Test
+  void digestsAreTheSameInLettersOfEitherCase() throws Exception {
+    assertThat(asked("OWN", Set.of("OWN", "Base"))).isEqualTo("pretraining");
+    index("later", "BASE", NOW.plusSeconds(30));
+    assertThat(asked()).isEqualTo("later");
   }
 
   @Test
