@@ -48,8 +48,7 @@ final class Bucket {
   /**
    * What passes, though the status says nothing of it: whoever renews credentials or sets a clock
    * makes it go away; two that put at once get out of each other's way; an upload in parts that a
-   * rule of the bucket has given up can begin anew; and what a line has cut or garbled is sent
-   * again.
+   * rule of the bucket has given up can begin anew; and what a line has cut is sent again.
    */
   private static final Set<String> PASSING =
       Set.of(
@@ -58,14 +57,18 @@ final class Bucket {
           "NoSuchUpload",
           "RequestTimeout",
           "IncompleteBody",
-          "BadDigest",
-          "InvalidPart",
-          "XAmzContentSHA256Mismatch",
           "ExpiredToken",
           "ExpiredTokenException",
           "TokenRefreshRequired",
           "RequestExpired",
           "RequestTimeTooSkewed");
+
+  /**
+   * What was sent is not what the store has of it. Once, a line may have garbled it; what says so
+   * each time it is sent never passes.
+   */
+  private static final Set<String> MANGLED =
+      Set.of("BadDigest", "InvalidPart", "XAmzContentSHA256Mismatch");
 
   private final Store store;
   private final String name;
@@ -252,11 +255,7 @@ final class Bucket {
     }
     int status = service.statusCode();
     String code = code(service);
-    String answer =
-        object
-            + ": the store answers with status "
-            + status
-            + (code.isEmpty() ? "" : " (" + code + ")");
+    String answer = object + ": " + answer(service);
     if (isPassing(status) || PASSING.contains(code)) {
       return new StoreUnavailableException(answer, e);
     }
@@ -277,6 +276,37 @@ final class Bucket {
         };
     known.initCause(e);
     return known;
+  }
+
+  static String answer(AwsServiceException e) {
+    String code = code(e);
+    return "the store answers with status "
+        + e.statusCode()
+        + (code.isEmpty() ? "" : " (" + code + ")");
+  }
+
+  /** Whether what was sent is not what the store has of it. */
+  static boolean isMangled(AwsServiceException e) {
+    return MANGLED.contains(code(e));
+  }
+
+  /** The error of a file that was sent so often, and came to be something else each time. */
+  IOException mangled(String key, AwsServiceException e, int tries) {
+    IOException refused =
+        new StoreRefusedException(
+            "s3://"
+                + name
+                + "/"
+                + key
+                + ": "
+                + answer(e)
+                + ", as it did each of the "
+                + tries
+                + " times that the bytes were sent: something on the way changes them, or the store"
+                + " does not know their checksums, which"
+                + " AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves out");
+    refused.initCause(e);
+    return refused;
   }
 
   /** By HTTP, an unknown status of 500 and above is as 500; these two never pass by waiting. */

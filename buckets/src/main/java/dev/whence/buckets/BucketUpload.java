@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -25,16 +26,21 @@ import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
+import software.amazon.awssdk.core.checksums.RequestChecksumCalculation;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.core.sync.RequestBody;
+import software.amazon.awssdk.services.s3.S3Client;
+import software.amazon.awssdk.services.s3.model.ChecksumAlgorithm;
 import software.amazon.awssdk.services.s3.model.CompletedPart;
+import software.amazon.awssdk.services.s3.model.UploadPartResponse;
 
 /**
  * Puts files under a prefix of a bucket. Each appears whole or not at all, and never over what is
  * there: every object carries its owner's name, and the store is asked to refuse one that exists
  * ({@code If-None-Match: *}). What an earlier upload of the same owner has finished is left as it
  * is. Large files go in parts, some at a time, straight from the disk: memory does not grow with
- * the file. The store checks the checksum of every part.
+ * the file. The store checks the checksum of every part, and is told it once more when the parts
+ * are joined: S3 takes no part for the one that was sent without it.
  *
  * <p>Another process may put the same files for the same owner at the same time, so nothing that is
  * in the store is ever removed, and of uploads in parts only those are given up that a file on this
@@ -48,6 +54,9 @@ public final class BucketUpload {
   private static final String OWNER = "whence-owner";
   private static final int MOST_PARTS = 10_000;
   private static final int AT_ONCE = 4;
+
+  /** So often a file is sent whose bytes the store does not take for those that were sent. */
+  private static final int TRIES = 3;
 
   /** What stores answer to who comes second: 409 to two at once, 404 to parts already joined. */
   private static final Set<Integer> MAY_BE_THERE =
@@ -159,6 +168,8 @@ public final class BucketUpload {
    * @throws FileAlreadyExistsException if something else has that name
    * @throws java.nio.file.AccessDeniedException if the store refuses the credentials
    * @throws StoreUnavailableException if the store does not answer, or not now
+   * @throws StoreRefusedException if the store will not take it, or takes what was sent, again and
+   *     again, for something else
    * @throws LostObjectException if it was there, and was removed before it could be looked at
    * @throws IOException if it can not be put; it may be there all the same
    */
@@ -171,20 +182,7 @@ public final class BucketUpload {
     }
     boolean whole = size <= partBytes;
     try {
-      if (whole) {
-        bucket
-            .client()
-            .putObject(
-                request ->
-                    request
-                        .bucket(bucket.name())
-                        .key(key)
-                        .ifNoneMatch("*")
-                        .metadata(Map.of(OWNER, owner)),
-                RequestBody.fromFile(file));
-      } else {
-        inParts(key, file, size);
-      }
+      send(key, file, size, whole);
     } catch (AwsServiceException e) {
       // Whoever was faster may be of the same owner: a run whose answer got lost, for one.
       if (!MAY_BE_THERE.contains(e.statusCode()) || !isThere(key, size)) {
@@ -199,6 +197,41 @@ public final class BucketUpload {
     if (whole) {
       sent.accept(size); // parts are told as they go
     }
+  }
+
+  private void send(String key, Path file, long size, boolean whole) throws IOException {
+    Set<Integer> told = ConcurrentHashMap.newKeySet();
+    for (int tried = 1; ; tried++) {
+      try {
+        if (whole) {
+          inOne(key, file);
+        } else {
+          inParts(key, file, size, told);
+        }
+        return;
+      } catch (AwsServiceException e) {
+        if (!Bucket.isMangled(e)) {
+          throw e;
+        }
+        if (tried == TRIES) {
+          throw bucket.mangled(key, e, TRIES);
+        }
+        LOG.warn("{}: {}; it is sent again", object(key), Bucket.answer(e));
+      }
+    }
+  }
+
+  private void inOne(String key, Path file) throws IOException {
+    bucket
+        .client()
+        .putObject(
+            request ->
+                request
+                    .bucket(bucket.name())
+                    .key(key)
+                    .ifNoneMatch("*")
+                    .metadata(Map.of(OWNER, owner)),
+            RequestBody.fromFile(file));
   }
 
   private boolean isThere(String key, long size) throws IOException {
@@ -219,17 +252,24 @@ public final class BucketUpload {
         .map(head -> new Stored(head.contentLength(), head.metadata().getOrDefault(OWNER, "")));
   }
 
-  private void inParts(String key, Path file, long size) throws IOException {
+  /**
+   * @param told parts that were counted by an earlier try
+   */
+  private void inParts(String key, Path file, long size, Set<Integer> told) throws IOException {
+    S3Client client = bucket.client();
     String upload =
-        bucket
-            .client()
+        client
             .createMultipartUpload(
-                request ->
-                    request
-                        .bucket(bucket.name())
-                        .key(key)
-                        .contentType(BYTES)
-                        .metadata(Map.of(OWNER, owner)))
+                request -> {
+                  request
+                      .bucket(bucket.name())
+                      .key(key)
+                      .contentType(BYTES)
+                      .metadata(Map.of(OWNER, owner));
+                  if (addsChecksums(client)) {
+                    request.checksumAlgorithm(ChecksumAlgorithm.CRC32); // the client's, of a part
+                  }
+                })
             .uploadId();
     boolean complete = false;
     try {
@@ -240,17 +280,15 @@ public final class BucketUpload {
             StandardOpenOption.CREATE,
             StandardOpenOption.APPEND);
       }
-      List<CompletedPart> parts = send(key, upload, file, size);
-      bucket
-          .client()
-          .completeMultipartUpload(
-              request ->
-                  request
-                      .bucket(bucket.name())
-                      .key(key)
-                      .uploadId(upload)
-                      .ifNoneMatch("*")
-                      .multipartUpload(all -> all.parts(parts)));
+      List<CompletedPart> parts = parts(key, upload, file, size, told);
+      client.completeMultipartUpload(
+          request ->
+              request
+                  .bucket(bucket.name())
+                  .key(key)
+                  .uploadId(upload)
+                  .ifNoneMatch("*")
+                  .multipartUpload(all -> all.parts(parts)));
       complete = true;
     } finally {
       if (!complete) {
@@ -259,8 +297,14 @@ public final class BucketUpload {
     }
   }
 
-  private List<CompletedPart> send(String key, String upload, Path file, long size)
-      throws IOException {
+  /** Whether parts have checksums: not where the client was told to leave them out. */
+  private static boolean addsChecksums(S3Client client) {
+    return client.serviceClientConfiguration().requestChecksumCalculation()
+        != RequestChecksumCalculation.WHEN_REQUIRED;
+  }
+
+  private List<CompletedPart> parts(
+      String key, String upload, Path file, long size, Set<Integer> told) throws IOException {
     long length = Math.max(partBytes, (size + MOST_PARTS - 1) / MOST_PARTS);
     ExecutorService threads =
         Executors.newFixedThreadPool(AT_ONCE, task -> new Thread(task, "bucket-upload"));
@@ -268,7 +312,7 @@ public final class BucketUpload {
       List<Future<CompletedPart>> running = new ArrayList<>();
       for (long from = 0; from < size; from += length) {
         Part part = new Part(running.size() + 1, from, Math.min(length, size - from));
-        running.add(threads.submit(() -> send(key, upload, file, part)));
+        running.add(threads.submit(() -> send(key, upload, file, part, told)));
       }
       List<CompletedPart> parts = new ArrayList<>();
       for (Future<CompletedPart> one : running) {
@@ -298,8 +342,9 @@ public final class BucketUpload {
     }
   }
 
-  private CompletedPart send(String key, String upload, Path file, Part part) throws IOException {
-    String tag =
+  private CompletedPart send(String key, String upload, Path file, Part part, Set<Integer> told)
+      throws IOException {
+    UploadPartResponse answer =
         bucket
             .client()
             .uploadPart(
@@ -309,10 +354,22 @@ public final class BucketUpload {
                         .key(key)
                         .uploadId(upload)
                         .partNumber(part.number()),
-                RequestBody.fromContentProvider(() -> slice(file, part), part.length(), BYTES))
-            .eTag();
-    sent.accept(part.length());
-    return CompletedPart.builder().partNumber(part.number()).eTag(tag).build();
+                RequestBody.fromContentProvider(() -> slice(file, part), part.length(), BYTES));
+    sent.accept(told.add(part.number()) ? part.length() : 0);
+    return completed(part.number(), answer);
+  }
+
+  /** A part with whatever checksum the store has of it; a store may have none. */
+  static CompletedPart completed(int number, UploadPartResponse answer) {
+    return CompletedPart.builder()
+        .partNumber(number)
+        .eTag(answer.eTag())
+        .checksumCRC32(answer.checksumCRC32())
+        .checksumCRC32C(answer.checksumCRC32C())
+        .checksumCRC64NVME(answer.checksumCRC64NVME())
+        .checksumSHA1(answer.checksumSHA1())
+        .checksumSHA256(answer.checksumSHA256())
+        .build();
   }
 
   /** A part, read from the disk as it is sent, and again if it has to be sent again. */

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -146,7 +147,7 @@ final class DlqCommand implements Runnable {
               + " replayed, "
               + done.replayedBefore()
               + " had been replayed before, "
-              + (done.skippedOmitted() + done.tooLarge().size())
+              + (done.skippedOmitted() + done.tooLarge().size() + homeless(done))
               + " can not be replayed");
       out.flush();
       PrintWriter err = spec.commandLine().getErr();
@@ -160,6 +161,15 @@ final class DlqCommand implements Runnable {
                 + large.topic()
                 + "; raise its max.message.bytes and replay again");
       }
+      new TreeMap<>(done.homeless())
+          .forEach(
+              (topic, count) ->
+                  err.println(
+                      "whence: "
+                          + count
+                          + " can not be replayed: there is no topic "
+                          + topic
+                          + " on these brokers; create it and replay again"));
       if (done.skippedOmitted() > 0) {
         err.println(
             "whence: "
@@ -167,7 +177,11 @@ final class DlqCommand implements Runnable {
                 + " can not be replayed: the queue does not hold their values, or they do not say"
                 + " which topic they came from; 'whence dlq show' lists them");
       }
-      return done.skippedOmitted() == 0 && done.tooLarge().isEmpty() ? Whence.DONE : Whence.FAILED;
+      return done.complete() ? Whence.DONE : Whence.FAILED;
+    }
+
+    private static long homeless(DlqTool.Replay done) {
+      return done.homeless().values().stream().mapToLong(Long::longValue).sum();
     }
   }
 }

@@ -187,6 +187,9 @@ final class TransferRecycleCommand implements Callable<Integer> {
     if (measurements < 1) {
       throw new UsageException("--measurements must be 1 or more");
     }
+    if (!Double.isFinite(lambda)) {
+      throw new UsageException("--lambda is " + lambda + ", but must be a finite number");
+    }
   }
 
   private FineTuner tuner(ProgressBar bar) {

@@ -323,6 +323,25 @@ class TransferCommandTest {
   }
 
   @Test
+  void recycleRefusesAFactorThatIsNoNumberBeforeAModelIsOpened() {
+    CommandRun run =
+        CommandRun.of(
+            "transfer",
+            "recycle",
+            "--bases",
+            "no-such-model,nor-this-one",
+            "--recipe",
+            "tiny-chat",
+            "--lambda",
+            "NaN",
+            "--output",
+            directory.resolve("none").toString());
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(String.join("\n", run.err()))
+        .contains("--lambda is NaN, but must be a finite number");
+  }
+
+  @Test
   void recycleTakesNoMoreStepsThanTheShortestRecipeOfTheVersionsThatTheyAreFor() {
     long longest = Recipes.named("chat-v1").orElseThrow().steps();
     long shortest = Recipes.named("tiny-chat").orElseThrow().steps();

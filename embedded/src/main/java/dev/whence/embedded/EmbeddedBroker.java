@@ -23,9 +23,10 @@ import org.jspecify.annotations.Nullable;
  * start on the same directory finds topics, records, committed offsets and transactions as they
  * were.
  *
- * <p>{@link #stop()} and {@link #start()} restart it on the same ports and data, as a broker that
- * goes down and comes back. A fault that Kafka itself takes for fatal, for example a full disk,
- * halts the JVM, as it does for a broker on its own.
+ * <p>{@link #stop()} and {@link #start()} restart it on the same port and data, as a broker that
+ * goes down and comes back; its controller, which no client speaks to, takes a free port each time.
+ * A fault that Kafka itself takes for fatal, for example a full disk, halts the JVM, as it does for
+ * a broker on its own.
  *
  * <p>Thread-safe.
  */
@@ -36,15 +37,14 @@ public final class EmbeddedBroker implements AutoCloseable {
 
   private final DataDirectory directory;
   private final int port;
-  private final Map<String, String> config;
+  private final Map<String, String> overrides;
   private @Nullable KafkaRaftServer server;
   private boolean closed;
 
-  private EmbeddedBroker(
-      DataDirectory directory, int port, int controllerPort, Map<String, String> overrides) {
+  private EmbeddedBroker(DataDirectory directory, int port, Map<String, String> overrides) {
     this.directory = directory;
     this.port = port;
-    this.config = config(directory.path(), port, controllerPort, overrides);
+    this.overrides = Map.copyOf(overrides);
   }
 
   /** Starts a broker on free ports. */
@@ -74,11 +74,7 @@ public final class EmbeddedBroker implements AutoCloseable {
     DataDirectory directory = DataDirectory.acquire(dataDirectory);
     try {
       int brokerPort = port == 0 ? LoopbackPorts.free() : port;
-      int controllerPort = LoopbackPorts.free();
-      while (controllerPort == brokerPort) {
-        controllerPort = LoopbackPorts.free();
-      }
-      EmbeddedBroker broker = new EmbeddedBroker(directory, brokerPort, controllerPort, overrides);
+      EmbeddedBroker broker = new EmbeddedBroker(directory, brokerPort, overrides);
       broker.start();
       return broker;
     } catch (IOException | RuntimeException e) {
@@ -101,7 +97,7 @@ public final class EmbeddedBroker implements AutoCloseable {
   }
 
   /**
-   * Starts the broker again on its ports and data; nothing happens if it runs.
+   * Starts the broker again on its port and data; nothing happens if it runs.
    *
    * @throws IOException if the port was taken meanwhile or the directory can not be written
    * @throws IllegalStateException after {@link #close()}
@@ -120,7 +116,7 @@ public final class EmbeddedBroker implements AutoCloseable {
     }
     format();
     Properties properties = new Properties();
-    properties.putAll(config);
+    properties.putAll(config(directory.path(), port, controllerPort(), overrides));
     KafkaRaftServer starting =
         new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
     try {
@@ -133,7 +129,7 @@ public final class EmbeddedBroker implements AutoCloseable {
     server = starting;
   }
 
-  /** Shuts the broker down cleanly and keeps ports and data; nothing happens if it is down. */
+  /** Shuts the broker down cleanly and keeps port and data; nothing happens if it is down. */
   public synchronized void stop() {
     if (server != null) {
       server.shutdown();
@@ -150,6 +146,15 @@ public final class EmbeddedBroker implements AutoCloseable {
       stop();
       directory.close();
     }
+  }
+
+  /** Not the one of the last start: somebody may have taken it since. */
+  private int controllerPort() throws IOException {
+    int free = LoopbackPorts.free();
+    while (free == port) {
+      free = LoopbackPorts.free();
+    }
+    return free;
   }
 
   /** Gives a new directory its cluster id and node id; a formatted one is left as it is. */

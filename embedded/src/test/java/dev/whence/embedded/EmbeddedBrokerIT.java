@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -66,6 +67,37 @@ class EmbeddedBrokerIT {
       }
 
       assertThat(read(broker, 2)).containsExactly("before", "after");
+    }
+  }
+
+  @Test
+  void aBrokerComesBackWhereSomebodyHasTakenTheControllersPortMeanwhile() throws Exception {
+    List<ServerSocket> others = new ArrayList<>();
+    try (EmbeddedBroker broker = EmbeddedBroker.open(directory)) {
+      createTopic(broker);
+      String cluster = clusterId(broker);
+      List<Integer> taken =
+          IntStream.range(20_000, 32_000)
+              .filter(port -> !LoopbackPorts.isFree(port))
+              .boxed()
+              .toList();
+      broker.stop();
+      for (int port : taken) {
+        if (port != broker.port() && LoopbackPorts.isFree(port)) {
+          ServerSocket other = new ServerSocket();
+          others.add(other);
+          other.bind(LoopbackPorts.address(port));
+        }
+      }
+      assertThat(others).isNotEmpty();
+
+      broker.start();
+
+      assertThat(clusterId(broker)).isEqualTo(cluster);
+    } finally {
+      for (ServerSocket other : others) {
+        other.close();
+      }
     }
   }
 

@@ -54,6 +54,7 @@ public record Connection(
           Map.entry("acks", "a transaction needs all"),
           Map.entry("max.request.size", "it follows from the topics' message sizes"),
           Map.entry("compression.type", "sizes are computed for the one that is used"),
+          Map.entry("compression.zstd.level", "sizes are computed for the level that is used"),
           Map.entry("linger.ms", "a batch is sent when its transaction ends"),
           Map.entry("delivery.timeout.ms", "a send must fail before its transaction does"),
           Map.entry("max.block.ms", "the transaction must not outlast its timeout"),

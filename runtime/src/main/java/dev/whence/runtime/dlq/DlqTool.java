@@ -5,6 +5,7 @@ import dev.whence.runtime.kafka.PartitionRange;
 import dev.whence.runtime.worker.EventHeader;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -24,6 +25,7 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
@@ -71,9 +73,19 @@ public final class DlqTool {
    * @param skippedOmitted that can not be: the queue does not hold their values or their topics
    * @param replayedBefore by an earlier replay
    * @param tooLarge that do not fit the topics they came from, and stay in the queue as they were
+   * @param homeless how many came from each topic that is not there (any more); they stay, too
    */
   public record Replay(
-      long replayed, long skippedOmitted, long replayedBefore, List<DeadLetterEntry> tooLarge) {}
+      long replayed,
+      long skippedOmitted,
+      long replayedBefore,
+      List<DeadLetterEntry> tooLarge,
+      Map<String, Long> homeless) {
+    /** Whether all that was asked for is replayed now. */
+    public boolean complete() {
+      return skippedOmitted == 0 && tooLarge.isEmpty() && homeless.isEmpty();
+    }
+  }
 
   /**
    * The records of the queue that pass the filter, in order.
@@ -105,7 +117,8 @@ public final class DlqTool {
    * headers, and how often that was done ({@link Replays}). Each record of the queue is replayed
    * once, however often and whenever this is called or interrupted, since what was replayed is
    * written to the queue in the same transaction. It stays in the queue until retention removes it.
-   * What is too large for its topic keeps nothing else from being replayed.
+   * What is too large for its topic, or came from a topic that is not there any more, keeps nothing
+   * else from being replayed.
    *
    * @throws KafkaException if the cluster does not answer, there is no such topic, another replay
    *     of the queue started meanwhile, or somebody's transaction on the queue does not end
@@ -120,7 +133,7 @@ public final class DlqTool {
       ReplayedOffsets before = new ReplayedOffsets();
       read(consumer, all, before, (record, entry) -> {});
       long[] counts = new long[2];
-      Batches batches = new Batches(producer);
+      Batches batches = new Batches(producer, new Homes(consumer));
       read(
           consumer,
           all,
@@ -138,7 +151,12 @@ public final class DlqTool {
             }
           });
       batches.write();
-      return new Replay(batches.written, counts[0], counts[1], List.copyOf(batches.tooLarge));
+      return new Replay(
+          batches.written,
+          counts[0],
+          counts[1],
+          List.copyOf(batches.tooLarge),
+          Map.copyOf(batches.homeless));
     }
   }
 
@@ -204,37 +222,63 @@ public final class DlqTool {
   /** A dead letter, and what is written back of it. */
   private record Original(DeadLetterEntry entry, ProducerRecord<byte[], byte[]> record) {}
 
+  /** The topics that records came from, each looked up once. */
+  private static final class Homes {
+    private final Consumer<byte[], byte[]> consumer;
+    private final Map<String, Integer> partitions = new HashMap<>();
+
+    Homes(Consumer<byte[], byte[]> consumer) {
+      this.consumer = consumer;
+    }
+
+    /** How many partitions a topic has; 0 where there is none of that name. */
+    int partitions(String topic) {
+      return partitions.computeIfAbsent(topic, this::lookUp);
+    }
+
+    private int lookUp(String topic) {
+      try {
+        return consumer.partitionsFor(topic, TIMEOUT).size();
+      } catch (InvalidTopicException e) {
+        return 0; // a header may hold anything
+      }
+    }
+  }
+
   /** Collects records until they are enough for a transaction. */
   private final class Batches {
     private final Producer<byte[], byte[]> producer;
+    private final Homes homes;
     private final List<DeadLetterEntry> tooLarge = new ArrayList<>();
+    private final Map<String, Long> homeless = new HashMap<>();
     private List<Original> originals = new ArrayList<>();
     private long bytes;
     private long written;
 
-    Batches(Producer<byte[], byte[]> producer) {
+    Batches(Producer<byte[], byte[]> producer, Homes homes) {
       this.producer = producer;
+      this.homes = homes;
     }
 
     void add(ConsumerRecord<byte[], byte[]> record, DeadLetterEntry entry) {
+      int partitions = homes.partitions(entry.topic());
+      if (partitions == 0) {
+        homeless.merge(entry.topic(), 1L, Long::sum);
+        return;
+      }
       long size = length(record.key()) + length(record.value());
       if (originals.size() == RECORDS_PER_TRANSACTION || bytes + size > BYTES_PER_TRANSACTION) {
         write();
       }
+      @Nullable Integer partition =
+          entry.partition() >= 0 && entry.partition() < partitions ? entry.partition() : null;
       ProducerRecord<byte[], byte[]> original =
-          new ProducerRecord<>(entry.topic(), partition(entry), record.key(), record.value());
+          new ProducerRecord<>(entry.topic(), partition, record.key(), record.value());
       for (EventHeader header : Replays.oneMore(DeadLetterHeaders.withoutOurs(headers(record)))) {
         original.headers().add(new RecordHeader(header.name(), header.value()));
       }
       originals.add(new Original(entry, original));
       bytes += size;
-    }
-
-    private @Nullable Integer partition(DeadLetterEntry entry) {
-      boolean there =
-          entry.partition() >= 0
-              && entry.partition() < producer.partitionsFor(entry.topic()).size();
-      return there ? entry.partition() : null;
     }
 
     void write() {

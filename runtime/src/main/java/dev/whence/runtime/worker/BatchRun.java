@@ -278,7 +278,7 @@ final class BatchRun {
       stage.coming(coming);
     } catch (EnvironmentException e) {
       throw e;
-    } catch (RuntimeException | StackOverflowError e) {
+    } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
       // One of the records may be the reason: each is still prepared, and judged, by itself.
       LOG.warn("the stage could not get ready for a batch: {}", Failure.describe(e));
     } catch (OutOfMemoryError e) {
@@ -327,7 +327,7 @@ final class BatchRun {
         return finisher.exhausted(candidate.record(), candidate.attemptsBefore(), failure);
       } catch (EnvironmentException e) {
         throw e;
-      } catch (RuntimeException | StackOverflowError e) {
+      } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
         LOG.warn("{} is given up unread: {}", candidate.record(), Failure.describe(e));
       } catch (OutOfMemoryError e) {
         throw outOfMemory(e);
@@ -344,7 +344,7 @@ final class BatchRun {
       return stage.prepare(candidate.record());
     } catch (EnvironmentException e) {
       throw e;
-    } catch (RuntimeException | StackOverflowError e) {
+    } catch (RuntimeException | StackOverflowError | AssertionError | LinkageError e) {
       return Work.done(new Outcome.Rejected(Failure.unexpected("UNREADABLE", e)));
     } catch (OutOfMemoryError e) {
       throw outOfMemory(e);

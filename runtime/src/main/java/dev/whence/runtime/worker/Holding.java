@@ -420,7 +420,7 @@ final class Holding {
   }
 
   /** Lets go of a partition's records; returns where to read them again. */
-  Optional<Long> letGo(TopicPartition partition) {
+  Optional<OffsetAndMetadata> letGo(TopicPartition partition) {
     Held held = partitions.get(partition);
     if (held == null || held.records.isEmpty()) {
       return Optional.empty();
@@ -434,7 +434,7 @@ final class Holding {
         Optional.of(
             new OffsetAndMetadata(first, held.epochs.getOrDefault(first, Optional.empty()), ""));
     held.epochs.clear();
-    return Optional.of(first);
+    return held.after;
   }
 
   /** What was committed about a partition's records when it was assigned. */

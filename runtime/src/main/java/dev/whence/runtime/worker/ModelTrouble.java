@@ -10,7 +10,8 @@ import java.util.Set;
  * Counts different records that failed in the model one after the other, and so tells a bad record
  * from a broken model: five in a row are the fault of the environment. Remembers, too, on which
  * record the environment fails again and again, and how often the model worked on others meanwhile.
- * Owned by the model thread.
+ *
+ * <p>Thread-safe: the model thread says what happened, the poll thread asks what follows.
  */
 final class ModelTrouble {
   /** So often the environment may fail on a record before its partition has to wait by itself. */
@@ -61,7 +62,7 @@ final class ModelTrouble {
   }
 
   /** The model worked on a record: it is fine, and those before it were bad records. */
-  void worked(SourceRecord record) {
+  synchronized void worked(SourceRecord record) {
     inARow.clear();
     modelSuspected = false;
     failing.remove(record.place());
@@ -73,7 +74,7 @@ final class ModelTrouble {
    *
    * @param now {@link System#nanoTime}
    */
-  Verdict environmentFailed(SourceRecord record, long now) {
+  synchronized Verdict environmentFailed(SourceRecord record, long now) {
     if (failing.size() >= REMEMBERED && !failing.containsKey(record.place())) {
       failing.remove(failing.keySet().iterator().next());
     }
@@ -94,12 +95,12 @@ final class ModelTrouble {
   }
 
   /** The model failed on a record; one that is run again after a pause counts once. */
-  void failed(SourceRecord record) {
+  synchronized void failed(SourceRecord record) {
     inARow.add(record.place());
   }
 
   /** Whether the model itself is taken to be broken, until it works on some record. */
-  boolean modelSuspected() {
+  synchronized boolean modelSuspected() {
     return modelSuspected;
   }
 
@@ -108,22 +109,22 @@ final class ModelTrouble {
    *
    * @param now {@link System#nanoTime}
    */
-  boolean othersWouldTell(long now) {
+  synchronized boolean othersWouldTell(long now) {
     return modelSuspected
         || !inARow.isEmpty()
         || failing.values().stream().anyMatch(one -> now - one.last < RECENT.toNanos());
   }
 
-  int inARow() {
+  synchronized int inARow() {
     return inARow.size();
   }
 
-  boolean tooMany() {
+  synchronized boolean tooMany() {
     return inARow.size() >= most;
   }
 
   /** From now on every record may be tried, but none is given up until one goes through. */
-  void suspectModel() {
+  synchronized void suspectModel() {
     inARow.clear();
     modelSuspected = true;
   }

@@ -122,8 +122,8 @@ final class Partitions implements ConsumerRebalanceListener {
   }
 
   /** A partition is read by the consumer again. */
-  void carefulNoMore(TopicPartition partition, long offset) {
-    var unused = seek(partition, new OffsetAndMetadata(offset));
+  void carefulNoMore(TopicPartition partition, OffsetAndMetadata next) {
+    var unused = seek(partition, next);
   }
 
   /**
@@ -201,11 +201,11 @@ final class Partitions implements ConsumerRebalanceListener {
   }
 
   /** Reads a partition again from an offset, but not before a pause; the others go on. */
-  void setAside(TopicPartition partition, long offset, Duration pause) {
+  void setAside(TopicPartition partition, OffsetAndMetadata from, Duration pause) {
     try {
       consumer.pause(Set.of(partition));
-      consumer.seek(partition, offset);
-      takeCare(partition, offset);
+      consumer.seek(partition, from);
+      takeCare(partition, from.offset());
       aside.put(partition, System.nanoTime() + pause.toNanos());
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
@@ -494,7 +494,10 @@ final class Partitions implements ConsumerRebalanceListener {
     }
   }
 
-  /** Goes on where the log begins, and counts what is gone. */
+  /**
+   * Goes on where the log begins, and counts what is gone. A log that ends before it lost what was
+   * read of it, or is another one: as where it was {@link #truncated}.
+   */
   void outOfRange(Map<TopicPartition, Long> positions) {
     Map<TopicPartition, Long> begins =
         awake(() -> consumer.beginningOffsets(positions.keySet(), LOOK_UP));
@@ -513,13 +516,9 @@ final class Partitions implements ConsumerRebalanceListener {
               holding.startsAt(partition, new OffsetAndMetadata(begin));
             }
           } else {
-            long end = known(ends, partition);
-            LOG.error(
-                "{}: offset {} lies after the end of the log, {}: the broker lost records",
-                partition,
-                position,
-                end);
-            var unused = seek(partition, new OffsetAndMetadata(Math.min(position, end)));
+            // It may have grown again since, by other records.
+            long end = Math.min(position, known(ends, partition));
+            readAgain(partition, position, new OffsetAndMetadata(end));
           }
         });
   }
@@ -554,6 +553,7 @@ final class Partitions implements ConsumerRebalanceListener {
     OffsetAndMetadata next =
         holding
             .letGo(partition)
+            .map(OffsetAndMetadata::offset)
             .filter(first -> first < parts.offset())
             .map(OffsetAndMetadata::new)
             .orElse(parts);

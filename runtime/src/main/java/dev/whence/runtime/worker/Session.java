@@ -237,11 +237,15 @@ final class Session {
   }
 
   /**
-   * Holds the urgent records that are there, before others are run or polled.
+   * Holds the urgent records that are there, before others are run or polled. Where too many are
+   * held behind one that waits for a decision, no more of these partitions are read, urgent or not.
    *
    * @return whether the others have to wait: for those, or for some that are known to come
    */
   private boolean pollUrgent() {
+    if (holding.hasWaiting() && holdsTooMuch()) {
+      return holding.urgentFresh() > 0;
+    }
     if (!partitions.resumeUrgent()) {
       return false;
     }
@@ -369,7 +373,7 @@ final class Session {
       holding.add(partition, some, careful);
       long next = some.next().offset();
       if (some.ended()) {
-        partitions.carefulNoMore(partition, next);
+        partitions.carefulNoMore(partition, some.next());
         return;
       }
       if (some.records().isEmpty() && next == stands) {
@@ -487,7 +491,7 @@ final class Session {
           }
           holding
               .letGo(partition)
-              .ifPresent(offset -> partitions.setAside(partition, offset, failures.backoffMost()));
+              .ifPresent(first -> partitions.setAside(partition, first, failures.backoffMost()));
         });
     waitingSince = holding.hasWaiting() ? waitingSince : Optional.empty();
   }

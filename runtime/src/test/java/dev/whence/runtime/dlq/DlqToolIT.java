@@ -267,13 +267,41 @@ class DlqToolIT {
         .extracting(DeadLetterEntry::replayed)
         .containsExactly(true, false, true, false, true);
     assertThat(tool.replay(DeadLetterFilter.ALL))
-        .isEqualTo(new DlqTool.Replay(0, 0, 3, done.tooLarge()));
+        .isEqualTo(new DlqTool.Replay(0, 0, 3, done.tooLarge(), Map.of()));
 
     alter(own.responses().name(), "max.message.bytes", "100000");
     assertThat(tool.replay(DeadLetterFilter.ALL)).isEqualTo(replay(2, 0, 3));
     assertThat(read(own.responses().name()))
         .extracting(record -> text(record.key()))
         .containsExactlyInAnyOrder("k0", "k1", "k2", "k3", "k4");
+  }
+
+  @Test
+  void deadLettersOfTopicsThatAreGoneStayAndKeepNoOtherFromBeingReplayed() throws Exception {
+    Topics there = created("there.");
+    Topics gone = new Topics("gone.");
+    String queue = there.deadLettersOf(there.responses()).name();
+    try (Producer<byte[], byte[]> producer = producer()) {
+      String lost = gone.responses().name();
+      for (String from : List.of(lost, there.responses().name(), "no topic", lost)) {
+        producer.send(dead(queue, from, 0, bytes("v"))).get();
+      }
+    }
+    DlqTool tool = new DlqTool(clients, queue);
+    DlqTool.Replay done = tool.replay(DeadLetterFilter.ALL);
+    assertThat(done.replayed()).isEqualTo(1);
+    assertThat(done.homeless()).isEqualTo(Map.of("gone.responses", 2L, "no topic", 1L));
+    assertThat(done.complete()).isFalse();
+    assertThat(tool.show(DeadLetterFilter.ALL))
+        .extracting(DeadLetterEntry::replayed)
+        .containsExactly(false, true, false, false);
+
+    new TopicAdmin(clients, List.of(gone.responses())).create();
+    DlqTool.Replay again = tool.replay(DeadLetterFilter.ALL);
+    assertThat(again.replayed()).isEqualTo(2);
+    assertThat(again.replayedBefore()).isEqualTo(1);
+    assertThat(again.homeless()).isEqualTo(Map.of("no topic", 1L));
+    assertThat(read(gone.responses().name())).hasSize(2);
   }
 
   @Test
@@ -286,7 +314,7 @@ class DlqToolIT {
   }
 
   private static DlqTool.Replay replay(long replayed, long omitted, long before) {
-    return new DlqTool.Replay(replayed, omitted, before, List.of());
+    return new DlqTool.Replay(replayed, omitted, before, List.of(), Map.of());
   }
 
   private Topics created(String prefix) {
@@ -304,17 +332,21 @@ class DlqToolIT {
    * a partition that is not there.
    */
   private static ProducerRecord<byte[], byte[]> dead(Topics of, int i, byte[] value) {
+    return dead(of.deadLettersOf(of.responses()).name(), of.responses().name(), i, value);
+  }
+
+  private static ProducerRecord<byte[], byte[]> dead(
+      String queue, String topic, int i, byte[] value) {
     SourceRecord source =
         new SourceRecord(
-            of.responses().name(),
+            topic,
             i == 5 ? 1000 : i % 2,
             100 + i,
             1,
             bytes("k" + i),
             value,
             List.of(EventHeader.of("traceparent", "trace" + i)));
-    ProducerRecord<byte[], byte[]> dead =
-        new ProducerRecord<>(of.deadLettersOf(of.responses()).name(), bytes("k" + i), value);
+    ProducerRecord<byte[], byte[]> dead = new ProducerRecord<>(queue, bytes("k" + i), value);
     DeadLetterHeaders.of(source, new Failure(i < 4 ? "A" : "B", "why"), 1, "stage")
         .forEach(header -> dead.headers().add(header.name(), header.value()));
     return dead;

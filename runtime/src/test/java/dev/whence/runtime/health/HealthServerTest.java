@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.runtime.config.HttpEndpoint;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
+import java.net.SocketException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -109,11 +111,38 @@ class HealthServerTest {
             .isEqualTo(200);
         for (Socket socket : halfOpen) {
           socket.setSoTimeout(20_000);
-          assertThat(socket.getInputStream().read()).isEqualTo(-1);
+          assertThat(closed(socket)).isTrue();
         }
       } finally {
         close(halfOpen);
       }
+    }
+  }
+
+  /** A probe that waits for them to be done fails, and a process that lives is killed. */
+  @Test
+  void whoAsksForLifeIsAnsweredAtOnceHoweverManyClientsHoldUpTheirRequests() throws Exception {
+    assertThat(get(server, "/health/live", Duration.ofSeconds(20)).statusCode()).isEqualTo(200);
+    List<Socket> halfOpen = halfOpen(server, 300);
+    try {
+      for (int i = 0; i < 3; i++) {
+        halfOpen.addAll(halfOpen(server, 40));
+        assertThat(get(server, "/health/live", Duration.ofSeconds(3)).statusCode()).isEqualTo(200);
+      }
+      for (Socket socket : halfOpen.subList(0, 100)) {
+        socket.setSoTimeout(20_000);
+        assertThat(closed(socket)).as("nothing is kept for it").isTrue();
+      }
+    } finally {
+      close(halfOpen);
+    }
+  }
+
+  private static boolean closed(Socket socket) throws IOException {
+    try {
+      return socket.getInputStream().read() == -1;
+    } catch (SocketException e) {
+      return true; // what it had sent was not read
     }
   }
 

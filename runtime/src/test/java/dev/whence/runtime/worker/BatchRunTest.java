@@ -257,6 +257,40 @@ class BatchRunTest {
     assertThat(environment.finished()).isEmpty();
   }
 
+  /** As in the model: a class that one record needs and that is not there is no reason to stop. */
+  @Test
+  void aRecordWhoseReadingBreaksInAnyWayIsADeadLetterAndTheOthersGoOn() {
+    for (Error error : List.of(new AssertionError("odd"), new NoClassDefFoundError("Odd"))) {
+      Stage stage =
+          new ForwardingStage(stage(Duration.ofMillis(1), false)) {
+            @Override
+            public Work prepare(SourceRecord record) {
+              if (record.offset() == 1) {
+                throw error;
+              }
+              return super.prepare(record);
+            }
+
+            @Override
+            public void coming(List<SourceRecord> records) {
+              throw error;
+            }
+
+            @Override
+            public Outcome.Written exhausted(SourceRecord record, Failure failure) {
+              throw error;
+            }
+          };
+      List<BatchRun.Candidate> candidates = new ArrayList<>(candidates(3));
+      candidates.add(candidate(3, 3, Optional.empty())); // is given up
+      BatchRun.Ended ended = batch(Duration.ofSeconds(2), candidates, stage).run();
+      assertThat(ended.environment()).isEmpty();
+      assertThat(ended.finished())
+          .extracting(one -> one.deadLetter().map(Finished.DeadLetter::code).orElse(""))
+          .containsExactly("", "UNREADABLE", "", "ATTEMPTS_EXHAUSTED");
+    }
+  }
+
   @Test
   void aPartitionOnWhoseRecordTheEnvironmentFailsAgainAndAgainWaitsAndTheOthersGoOn() {
     List<BatchRun.Candidate> all = // longer than a batch: the next one is tried all the same

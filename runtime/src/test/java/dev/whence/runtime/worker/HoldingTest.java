@@ -144,7 +144,7 @@ class HoldingTest {
         CarefulReading careful = careful(admin)) {
       holding.add(P0, carefully(0, 5, /* ended= */ true), careful);
     }
-    assertThat(holding.letGo(P0)).hasValue(0L);
+    assertThat(holding.letGo(P0)).map(OffsetAndMetadata::offset).hasValue(0L);
     poll(P0, 0, 5);
     commit(P0, holding.next(64, 1 << 20, /* alone= */ true));
     assertThat(holding.attempt(P0).lackedMemory()).isTrue();

@@ -85,6 +85,52 @@ class PartitionsTest {
     assertThat(holding.after(P0)).hasValue(1L);
   }
 
+  /** A client that does not know of the election is only told that its offset is not there. */
+  @Test
+  void soItIsWhereALogOnlyEndsBeforeWhatWasReadOfIt() {
+    consumer.updateEndOffsets(Map.of(P0, 5L));
+    hold(6, 8);
+    List<BatchRun.Candidate> running = holding.next(64, 1 << 20, /* alone= */ true);
+
+    partitions.outOfRange(Map.of(P0, 8L));
+
+    assertThat(consumer.position(P0)).isEqualTo(5);
+    assertThat(holding.size()).isZero();
+    assertThat(holding.after(P0)).hasValue(5L);
+    assertThat(struck).as("what runs is stopped").containsExactly(P0);
+    assertThat(holding.stillOwned(running)).as("and not committed").isEmpty();
+  }
+
+  @Test
+  void whatIsHeldBeforeItsEndIsReadAgainToo() {
+    consumer.updateEndOffsets(Map.of(P0, 5L));
+    hold(1, 8);
+    partitions.outOfRange(Map.of(P0, 8L));
+    assertThat(consumer.position(P0)).isEqualTo(1);
+    assertThat(holding.size()).isZero();
+  }
+
+  /** The new log may be longer by the time that it is looked at. */
+  @Test
+  void ofALogThatHasGrownAgainByThenNothingIsPassedOver() {
+    consumer.updateEndOffsets(Map.of(P0, 20L));
+    hold(4, 8);
+    partitions.outOfRange(Map.of(P0, 8L));
+    assertThat(consumer.position(P0)).isEqualTo(4);
+    assertThat(holding.size()).isZero();
+  }
+
+  @Test
+  void whatRetentionDeletedIsPassedOverAndWhatIsHeldStays() {
+    consumer.updateBeginningOffsets(Map.of(P0, 12L));
+    consumer.updateEndOffsets(Map.of(P0, 20L));
+    hold(4, 8);
+    partitions.outOfRange(Map.of(P0, 8L));
+    assertThat(consumer.position(P0)).isEqualTo(12);
+    assertThat(holding.size()).isEqualTo(4);
+    assertThat(struck).isEmpty();
+  }
+
   @Test
   void aPartitionThatLackedMemoryIsReadWithCareFromThere() {
     holding.assign(P0, Attempt.NONE.outOfMemory(9));

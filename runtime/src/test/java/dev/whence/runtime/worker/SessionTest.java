@@ -3,6 +3,8 @@ package dev.whence.runtime.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.config.BatchLimits;
+import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.health.WorkerMetrics;
@@ -12,11 +14,14 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.LogTruncationException;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
@@ -29,6 +34,19 @@ import org.junit.jupiter.api.Timeout;
 class SessionTest {
   private static final TopicPartition GOES = new TopicPartition("in", 0);
   private static final TopicPartition STAYS = new TopicPartition("in", 1);
+  private static final int BATCH = 4;
+
+  /** A record on which the model fails waits longer for a decision than a test takes. */
+  private static final FailurePolicy UNDECIDED =
+      new FailurePolicy(
+          WorkerBench.QUICK.attempts(),
+          WorkerBench.QUICK.modelFailures(),
+          Duration.ofMinutes(5),
+          WorkerBench.QUICK.hangFactor(),
+          WorkerBench.QUICK.hangAtLeast(),
+          WorkerBench.QUICK.loadTimeout(),
+          WorkerBench.QUICK.backoffFirst(),
+          WorkerBench.QUICK.backoffMost());
 
   /** Nobody can go on to run a batch here: what was to be run is all that a test asks. */
   private static final class WouldRun extends RuntimeException {
@@ -66,10 +84,72 @@ class SessionTest {
     assertThat(run).extracting(one -> one.record().offset()).startsWith(2L, 3L);
   }
 
+  /** Else what was read of the old log would be committed as if it were of the new one. */
+  @Test
+  void norIsWhatWasReadOfALogThatEndsBeforeIt() {
+    assertThatThrownBy(() -> run(new MadeAnew())).isInstanceOf(WouldRun.class);
+    assertThat(run)
+        .extracting(one -> one.record().offset() + WorkerBench.text(one.record().value()))
+        .containsExactly("2new");
+  }
+
+  @Test
+  void behindARecordThatWaitsForADecisionNoMoreIsReadThanThereIsRoomForAlsoIfItIsUrgent() {
+    Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
+    Endless consumer = new Endless(lifecycle);
+    ModelTrouble trouble = new ModelTrouble(WorkerBench.QUICK.modelFailures());
+    Stage stage = new FirstFails();
+    try (Watchdog watchdog = new Watchdog(new Health(), why -> {})) {
+      run(
+          consumer,
+          candidates ->
+              new BatchRun(
+                  stage,
+                  new Finisher(
+                      stage, "dlq", new RecordSizes(Map.of("out", 1 << 20, "dlq", 1 << 20))),
+                  trouble,
+                  watchdog,
+                  why -> {},
+                  new BatchLimits(BATCH, 32L << 20, Duration.ofSeconds(30)),
+                  UNDECIDED,
+                  candidates),
+          trouble,
+          lifecycle,
+          /* urgentFirst= */ true);
+    }
+    // Twice as many as tell a bad record from a broken model, and what two polls bring.
+    assertThat(consumer.given)
+        .isGreaterThan(BATCH)
+        .isLessThanOrEqualTo(2 * WorkerBench.QUICK.modelFailures() + 2 * Endless.OF_A_POLL);
+  }
+
   private void run(MockConsumer<byte[], byte[]> consumer) {
+    run(
+        consumer,
+        candidates -> {
+          run.addAll(candidates);
+          throw new WouldRun();
+        },
+        new ModelTrouble(5),
+        new Lifecycle(Duration.ofSeconds(20)),
+        /* urgentFirst= */ false);
+  }
+
+  private static void run(
+      MockConsumer<byte[], byte[]> consumer,
+      Function<List<BatchRun.Candidate>, BatchRun> batches,
+      ModelTrouble trouble,
+      Lifecycle lifecycle,
+      boolean urgentFirst) {
     Health health = new Health();
     Halt halt = why -> {};
-    Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
+    MockProducer<byte[], byte[]> producer =
+        new MockProducer<>(
+            /* autoComplete= */ true,
+            /* partitioner= */ null,
+            new ByteArraySerializer(),
+            new ByteArraySerializer());
+    producer.initTransactions();
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:1"));
         Watchdog watchdog = new Watchdog(health, halt);
         ModelThread model = new ModelThread("test");
@@ -83,21 +163,14 @@ class SessionTest {
                   new WorkerBench.Topics("in", "out", "dlq", "group"),
                   GroupProtocol.CLASSIC,
                   "a",
-                  4,
-                  WorkerBench.QUICK),
+                  BATCH,
+                  UNDECIDED),
               consumer,
-              new MockProducer<>(
-                  /* autoComplete= */ true,
-                  /* partitioner= */ null,
-                  new ByteArraySerializer(),
-                  new ByteArraySerializer()),
-              candidates -> {
-                run.addAll(candidates);
-                throw new WouldRun();
-              },
+              producer,
+              batches,
               model,
               new BetweenBatches(watchdog, Duration.ofSeconds(60), halt),
-              new ModelTrouble(5),
+              trouble,
               lifecycle,
               health,
               new WorkerMetrics(new SimpleMeterRegistry(), "test"),
@@ -111,7 +184,7 @@ class SessionTest {
               new OwnMarks(),
               TransactionHook.NONE,
               assigned -> {},
-              /* urgentFirst= */ false);
+              urgentFirst);
       session.run();
     }
   }
@@ -136,6 +209,99 @@ class SessionTest {
             }
             throw new LogTruncationException(Map.of(STAYS, 5L), divergent);
           });
+    }
+  }
+
+  /** Three records were read; then the log is another one, of which offset 2 is all there is. */
+  private static final class MadeAnew extends MockConsumer<byte[], byte[]> {
+    MadeAnew() {
+      super("none");
+      updateBeginningOffsets(Map.of(STAYS, 2L));
+      schedulePollTask(() -> rebalance(List.of(STAYS)));
+      schedulePollTask(
+          () -> {
+            for (int offset = 2; offset < 5; offset++) {
+              add(offset, "old");
+            }
+          });
+      schedulePollTask(
+          () -> {
+            updateEndOffsets(Map.of(STAYS, 2L));
+            add(2, "new");
+            throw new OffsetOutOfRangeException(Map.of(STAYS, 5L));
+          });
+    }
+
+    private void add(long offset, String value) {
+      addRecord(
+          new ConsumerRecord<>(
+              STAYS.topic(),
+              STAYS.partition(),
+              offset,
+              WorkerBench.bytes("k"),
+              WorkerBench.bytes(value)));
+    }
+  }
+
+  /** The model fails on the first urgent record; all others need none. */
+  private static final class FirstFails extends ForwardingStage {
+    FirstFails() {
+      super(
+          new EchoStage(
+              "out",
+              record -> {
+                throw new IllegalStateException("bad");
+              }));
+    }
+
+    @Override
+    public Work prepare(SourceRecord record) {
+      return record.partition() == STAYS.partition() && record.offset() == 0
+          ? super.prepare(record)
+          : Work.done(new Outcome.Written(List.of()));
+    }
+  }
+
+  /** An urgent partition and another one that always have more, for two seconds. */
+  private static final class Endless extends MockConsumer<byte[], byte[]> {
+    static final int OF_A_POLL = 8;
+
+    private final Lifecycle lifecycle;
+    private final long began = System.nanoTime();
+    private final Map<TopicPartition, Long> written = new HashMap<>();
+    private int given;
+
+    Endless(Lifecycle lifecycle) {
+      super("none");
+      this.lifecycle = lifecycle;
+      updateBeginningOffsets(Map.of(GOES, 0L, STAYS, 0L));
+      updateEndOffsets(Map.of(GOES, 0L, STAYS, 0L)); // for the lag of urgent ones
+      schedulePollTask(() -> rebalance(List.of(GOES, STAYS)));
+    }
+
+    @Override
+    public synchronized ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
+      if (System.nanoTime() - began > Duration.ofSeconds(2).toNanos()) {
+        lifecycle.stop();
+      }
+      assignment().forEach(this::extend);
+      ConsumerRecords<byte[], byte[]> polled = super.poll(timeout);
+      given += polled.records(STAYS).size();
+      return polled;
+    }
+
+    private void extend(TopicPartition partition) {
+      long end = position(partition) + OF_A_POLL;
+      for (long offset = written.getOrDefault(partition, 0L); offset < end; offset++) {
+        addRecord(
+            new ConsumerRecord<>(
+                partition.topic(),
+                partition.partition(),
+                offset,
+                WorkerBench.bytes("k"),
+                WorkerBench.bytes("v")));
+        written.put(partition, offset + 1);
+      }
     }
   }
 

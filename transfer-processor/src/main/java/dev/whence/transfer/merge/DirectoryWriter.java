@@ -46,16 +46,47 @@ public final class DirectoryWriter implements AutoCloseable {
     TransferException.refuse(problems(output, left));
     try {
       staging = Staging.lock(output);
+    } catch (IOException e) {
+      throw failed(output, e);
+    }
+    try {
       staging.discard();
       staging.create();
       channel =
-          FileChannel.open(
+          begun(
               staging.result().resolve(SafetensorsShards.SINGLE),
-              StandardOpenOption.CREATE_NEW,
-              StandardOpenOption.WRITE);
-      write(SafetensorsHeader.of(tensors, metadata));
+              SafetensorsHeader.of(tensors, metadata));
     } catch (IOException e) {
+      abandon(e);
       throw failed(output, e);
+    } catch (RuntimeException e) {
+      abandon(e);
+      throw e;
+    }
+  }
+
+  /** A file with its header; where that can not be written nothing stays open. */
+  private static FileChannel begun(Path file, ByteBuffer header) throws IOException {
+    FileChannel channel =
+        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    boolean whole = false;
+    try {
+      write(channel, header);
+      whole = true;
+      return channel;
+    } finally {
+      if (!whole) {
+        channel.close();
+      }
+    }
+  }
+
+  /** Nobody closes what was not made: others may write to the output at once. */
+  private void abandon(Exception why) {
+    try (staging) {
+      staging.discard();
+    } catch (IOException e) {
+      why.addSuppressed(e);
     }
   }
 
@@ -80,7 +111,7 @@ public final class DirectoryWriter implements AutoCloseable {
         output + " can not be written " + FileProblem.unwritten(e, output), e);
   }
 
-  private void write(ByteBuffer bytes) throws IOException {
+  private static void write(FileChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
     }
@@ -123,7 +154,7 @@ public final class DirectoryWriter implements AutoCloseable {
   private void next(ByteBuffer bytes) {
     left -= bytes.remaining();
     try {
-      write(bytes);
+      write(channel, bytes);
     } catch (IOException e) {
       throw failed(staging.output(), e);
     }

@@ -2,7 +2,6 @@ package dev.whence.transfer.place;
 
 import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.LostObjectException;
-import dev.whence.buckets.StoreRefusedException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.BusyException;
@@ -18,10 +17,8 @@ import dev.whence.transfer.merge.Verification;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -46,8 +43,10 @@ import org.slf4j.LoggerFactory;
  * <p>Tensors are compared with the manifest once more before they are sent, and right before the
  * manifest the store is asked whether every other object is there. A run that was killed, or that
  * the store or the network cut off, keeps its directory; the next one gives up the parts that it
- * has begun and sends what is not there. Afterwards the directory is removed. No object is ever
- * removed: without a manifest it is no release, and with one it may be another run's.
+ * has begun and sends what is not there. So does one that the store refused, once somebody has
+ * given the right to write there, say: a merge may have taken hours. The directory is removed
+ * afterwards, and where something else is at the place already. No object is ever removed: without
+ * a manifest it is no release, and with one it may be another run's.
  */
 final class BucketDestination implements Destination {
   private static final Logger LOG = LoggerFactory.getLogger(BucketDestination.class);
@@ -154,12 +153,21 @@ final class BucketDestination implements Destination {
   /** What time may heal is told as such; all else would be tried for ever. */
   private TransferException failed(IOException e) {
     String sentence = "the transfer to " + place + " failed (" + e.getMessage() + ")";
-    return mayPass(e)
-        ? new TransferException(
-            sentence + "; what is finished stays in " + directory + " and is sent by the next run",
-            new EnvironmentException(sentence, e))
-        : new TransferException(
-            isRefusal(e) ? sentence : sentence + "; what is finished stays in " + directory, e);
+    if (mayPass(e)) {
+      return new TransferException(
+          sentence + "; what is finished stays in " + directory + " and is sent by the next run",
+          new EnvironmentException(sentence, e));
+    }
+    if (!Files.isDirectory(directory)) {
+      return new TransferException(sentence, e); // nothing is finished, or it was of no use
+    }
+    return new TransferException(
+        sentence
+            + "; what is finished stays in "
+            + directory
+            + ": set right what is wrong and ask for the same transfer again, which sends it, or"
+            + " remove it",
+        e);
   }
 
   /** A store that does not answer now, an object that somebody removed, a run that is to end. */
@@ -167,15 +175,6 @@ final class BucketDestination implements Destination {
     return TransferException.isOfEnvironment(e)
         || e instanceof LostObjectException
         || e instanceof InterruptedIOException;
-  }
-
-  /** Whether the store will never take this, so that nothing is gained by keeping it here. */
-  private static boolean isRefusal(IOException e) {
-    return !mayPass(e)
-        && (e instanceof FileAlreadyExistsException
-            || e instanceof AccessDeniedException
-            || e instanceof NoSuchFileException
-            || e instanceof StoreRefusedException);
   }
 
   @Override
@@ -255,10 +254,8 @@ final class BucketDestination implements Destination {
         upload.put(name(file), file);
       }
       upload.abortUnfinished(); // nothing is left of them, so this forgets them
-    } catch (IOException e) {
-      if (isRefusal(e)) {
-        Directories.delete(directory);
-      }
+    } catch (FileAlreadyExistsException e) {
+      Directories.delete(directory); // something else is there for good
       throw e;
     }
     removeCopy();

@@ -49,9 +49,8 @@ public sealed interface Destination permits DirectoryDestination, BucketDestinat
    * @param progress hears of bytes sent
    * @param stop asked between pieces
    * @return the same, at its place
-   * @throws TransferException if that is not possible; if it {@linkplain
-   *     TransferException#isOfEnvironment is of the environment}, what is in the directory stays
-   *     there, to be published again
+   * @throws TransferException if that is not possible; unless something else is at the place, what
+   *     is in the directory stays there, to be published again
    */
   Published publish(Published merged, MergeProgress progress, BooleanSupplier stop);
 }

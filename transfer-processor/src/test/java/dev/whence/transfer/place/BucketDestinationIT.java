@@ -189,15 +189,18 @@ class BucketDestinationIT {
     Files.createDirectories(to.directory());
     Files.write(to.directory().resolve("a-1.safetensors"), new byte[100]);
     Path set = Files.writeString(directory.resolve("any.jsonl"), "{\"text\": \"any\"}\n");
-    GateOptions limits = new GateOptions(set, set, 50, 50, 50, List.of());
-    MergeOptions options = MergeOptions.defaults();
-    Gates gates =
-        new Gates((model, unused) -> isTarget(model) ? 2 : 1, limits, options, said -> {});
     GatedTransfer.Outcome outcome =
-        new GatedTransfer(options, MergeProgress.NONE, gates)
+        new GatedTransfer(MergeOptions.defaults(), MergeProgress.NONE, gates(set))
             .run(request, to, (manifest, report) -> {});
     assertThat(outcome.published()).isTrue();
     assertWhole("out/half-removed");
+  }
+
+  /** They let everything pass. */
+  private static Gates gates(Path set) {
+    GateOptions limits = new GateOptions(set, set, 50, 50, 50, List.of());
+    return new Gates(
+        (model, unused) -> isTarget(model) ? 2 : 1, limits, MergeOptions.defaults(), said -> {});
   }
 
   private static boolean isTarget(Path model) {
@@ -272,6 +275,47 @@ class BucketDestinationIT {
       to.publish(merged, MergeProgress.NONE, () -> false);
     }
     assertWhole("out/cut-off");
+  }
+
+  /** Whoever gives the rights back should not have to merge for hours again. */
+  @Test
+  void a_store_that_refuses_on_the_way_leaves_the_result_on_disk_and_says_how_to_go_on()
+      throws Exception {
+    Destination to = to("out/denied");
+    try (TransferPlan plan = TransferPlan.of(request)) {
+      Published merged =
+          MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
+      AtomicBoolean denied = new AtomicBoolean();
+      MergeProgress deny =
+          (moved, total) -> {
+            if (!denied.get() && store.keys("out/denied/").size() == 1) {
+              denied.set(true);
+              System.setProperty("aws.secretAccessKey", "of nobody");
+            }
+          };
+      try {
+        assertThatThrownBy(() -> to.publish(merged, deny, () -> false))
+            .isInstanceOf(TransferException.class)
+            .hasMessageContaining("the store refuses these credentials")
+            .hasMessageContaining("what is finished stays in " + to.directory())
+            .hasMessageContaining("ask for the same transfer again")
+            .satisfies(e -> assertThat(TransferException.isOfEnvironment(e)).isFalse());
+      } finally {
+        System.setProperty("aws.secretAccessKey", ObjectStore.SECRET);
+      }
+      assertThat(to.unpublished()).contains(new Published(plan.id(), merged.models(), true));
+    }
+    Path set = Files.writeString(directory.resolve("denied.jsonl"), "{\"text\": \"any\"}\n");
+    GatedTransfer.Outcome outcome = // as the processor does when it is asked again
+        new GatedTransfer(
+                MergeOptions.defaults(),
+                (moved, total) -> {
+                  throw new IllegalStateException("it is merged");
+                },
+                gates(set))
+            .run(request, to, (manifest, report) -> {});
+    assertThat(outcome.published()).isTrue();
+    assertWhole("out/denied");
   }
 
   @Test
