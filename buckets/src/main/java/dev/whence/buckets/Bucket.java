@@ -271,7 +271,10 @@ final class Bucket {
           case PRECONDITION_FAILED ->
               new IOException(object + " is not what it was when it was looked at");
           case NOT_IMPLEMENTED ->
-              new StoreRefusedException(answer + "; a store must know puts with If-None-Match: *");
+              new StoreRefusedException(
+                  answer
+                      + "; a store must know puts with If-None-Match: *, and checksums unless"
+                      + " AWS_REQUEST_CHECKSUM_CALCULATION=when_required");
           default -> new StoreRefusedException(answer);
         };
     known.initCause(e);

@@ -158,7 +158,7 @@ final class DlqCommand implements Runnable {
                 + " of the queue, with "
                 + large.valueBytes()
                 + " bytes, is too large for "
-                + large.topic()
+                + DisplayText.clean(large.topic())
                 + "; raise its max.message.bytes and replay again");
       }
       new TreeMap<>(done.homeless())
@@ -168,7 +168,7 @@ final class DlqCommand implements Runnable {
                       "whence: "
                           + count
                           + " can not be replayed: there is no topic "
-                          + topic
+                          + DisplayText.clean(topic)
                           + " on these brokers; create it and replay again"));
       if (done.skippedOmitted() > 0) {
         err.println(

@@ -14,6 +14,7 @@ import dev.whence.influence.correction.FlaggedAnswer;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.query.OpenedSearch;
 import dev.whence.influence.query.QueryOptions;
+import dev.whence.quickstart.view.DisplayText;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -168,7 +169,11 @@ final class InfluenceExportCommand implements Callable<Integer> {
         return FlaggedAnswer.of(opened.search().search(response, options), options);
       } catch (EngineException | InfluenceException e) {
         throw new InfluenceException(
-            "Response " + response.responseId() + " can not be asked: " + e.getMessage(), e);
+            "Response "
+                + DisplayText.clean(response.responseId())
+                + " can not be asked: "
+                + e.getMessage(),
+            e);
       }
     }
 

@@ -102,6 +102,9 @@ public final class RemoteScorer implements Scorer {
   /** The model that answers were said to come from at the start. */
   private Optional<String> answers = Optional.empty();
 
+  /** Whether the server has scored anything since the clock was started. */
+  private boolean scoredInTime;
+
   private long checkedAt;
 
   /** Whether {@link #begin} said how long the work at hand may take. */
@@ -226,6 +229,11 @@ public final class RemoteScorer implements Scorer {
       return new EngineException(Kind.ENVIRONMENT, String.valueOf(e.getMessage()), e);
     }
     return new EngineException(Kind.UNSUPPORTED, String.valueOf(refused.getMessage()), refused);
+  }
+
+  /** How many of the last calls that were to score something failed. */
+  int failures() {
+    return calls.failures();
   }
 
   @Override
@@ -378,6 +386,7 @@ public final class RemoteScorer implements Scorer {
         }
         Asked oldest = unread.element();
         scores.add(logProbs(oldest));
+        scoredInTime = true;
         scored += oldest.sequence().tokens().length;
         unread.remove();
       }
@@ -386,9 +395,6 @@ public final class RemoteScorer implements Scorer {
       if (!complete) {
         unread.forEach(asked -> asked.answer().cancel(true));
         if (System.nanoTime() - endsAt >= 0) {
-          if (scored == 0) {
-            calls.failed(); // a server that says nothing at all
-          }
           slower(scored, System.nanoTime() - start);
         }
       }
@@ -429,6 +435,7 @@ public final class RemoteScorer implements Scorer {
   }
 
   private void startClock(double estimatedSeconds) {
+    scoredInTime = false;
     endsAt = System.nanoTime() + (long) (options.patience().seconds(estimatedSeconds) * 1e9);
   }
 
@@ -482,6 +489,9 @@ public final class RemoteScorer implements Scorer {
       return answer.get(Math.max(0, endsAt - System.nanoTime()), TimeUnit.NANOSECONDS);
     } catch (TimeoutException e) {
       answer.cancel(true);
+      if (!scoredInTime) {
+        calls.failed(); // no request came to see it
+      }
       throw new EngineException(
           Kind.ENVIRONMENT, "the server at " + options.where() + " takes too long");
     } catch (InterruptedException e) {

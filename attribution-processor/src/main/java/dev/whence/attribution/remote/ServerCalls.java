@@ -16,6 +16,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -84,7 +85,7 @@ final class ServerCalls implements AutoCloseable {
                 .waitDurationInOpenState(STAYS_OPEN)
                 .permittedNumberOfCallsInHalfOpenState(1)
                 // An error of this process would never give the permission back.
-                .maxWaitDurationInHalfOpenState(STAYS_OPEN)
+                .maxWaitDurationInHalfOpenState(options.timeout().plus(STAYS_OPEN))
                 .recordExceptions(IOException.class, BusyException.class)
                 .ignoreExceptions(InterruptedException.class)
                 .build());
@@ -96,16 +97,23 @@ final class ServerCalls implements AutoCloseable {
             .header("Content-Type", "application/json")
             .POST(HttpRequest.BodyPublishers.ofString(body, StandardCharsets.UTF_8))
             .build(),
-        limit);
+        limit,
+        /* scores= */ true);
   }
 
+  /** Of a server whose front answers while its engine is stuck: that says nothing of scoring. */
   Future<String> get(String path, AnswerLimit limit) {
-    return call(request(path).GET().build(), limit);
+    return call(request(path).GET().build(), limit, /* scores= */ false);
   }
 
   /** Counts a failure that no request came to see, since all of them were cancelled before. */
   void failed() {
     breaker.onError(0, TimeUnit.NANOSECONDS, new HttpTimeoutException("cancelled"));
+  }
+
+  /** How many of the last calls that were to score something failed. */
+  int failures() {
+    return breaker.getMetrics().getNumberOfFailedCalls();
   }
 
   private HttpRequest.Builder request(String path) {
@@ -122,11 +130,13 @@ final class ServerCalls implements AutoCloseable {
    * Error} of this process, and no other. Cancelling it ends the call, the request that is under
    * way and those that would follow.
    */
-  private Future<String> call(HttpRequest request, AnswerLimit limit) {
+  private Future<String> call(HttpRequest request, AnswerLimit limit, boolean scores) {
+    Callable<String> once = () -> once(request, limit);
+    Callable<String> guarded = scores ? CircuitBreaker.decorateCallable(breaker, once) : once;
     return threads.submit(
         () -> {
           try {
-            return retry.executeCallable(() -> breaker.executeCallable(() -> once(request, limit)));
+            return retry.executeCallable(guarded);
           } catch (CallNotPermittedException e) {
             throw unavailable("has failed too often and is left alone for a while");
           } catch (HttpTimeoutException e) {

@@ -608,14 +608,29 @@ class RemoteScorerTest {
   }
 
   @Test
-  void aServerThatNeverSaidAnythingInTimeIsLeftAlone() throws Exception {
+  void aServerThatScoresNothingInTimeCountsAsFailingAlthoughItSaysWhatItServes() {
+    RemoteOptions.Patience patience = new RemoteOptions.Patience(1, Duration.ofSeconds(1));
+    try (RemoteScorer remote =
+        always(options(RemoteOptions.Protocol.VLLM).withPatience(patience))) {
+      assertThat(remote.failures()).isZero();
+      server.delayMillis = 15_000;
+      fails(Kind.ENVIRONMENT, remote, "takes too long");
+      fails(Kind.ENVIRONMENT, remote, "takes too long");
+      assertThat(remote.failures()).isEqualTo(2);
+      server.delayMillis = 0;
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+    }
+  }
+
+  @Test
+  void aServerThatFailsTenTimesInARowIsLeftAloneForAWhile() throws Exception {
     try (ServerCalls calls = new ServerCalls(options(RemoteOptions.Protocol.VLLM))) {
-      assertThat(calls.get("/v1/models", AnswerLimit.MODELS).get()).contains(StubServer.MODEL);
       for (int i = 0; i < 10; i++) {
         calls.failed();
       }
-      assertThatThrownBy(() -> calls.get("/v1/models", AnswerLimit.MODELS).get())
+      assertThatThrownBy(() -> calls.post("/v1/completions", "{}", AnswerLimit.MODELS).get())
           .hasMessageContaining("left alone for a while");
+      assertThat(calls.get("/v1/models", AnswerLimit.MODELS).get()).contains(StubServer.MODEL);
     }
   }
 

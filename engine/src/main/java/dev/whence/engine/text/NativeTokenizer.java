@@ -16,6 +16,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The Hugging Face tokenizers library behind {@link Tokenizer}.
@@ -30,6 +32,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Unpaired surrogates, which no UTF-8 transport can carry, are encoded as U+FFFD.
  */
 public final class NativeTokenizer implements Tokenizer {
+  private static final Logger LOG = LoggerFactory.getLogger(NativeTokenizer.class);
+
   /** Ids are below it; the largest vocabularies have some two million. */
   public static final int MAX_IDS = 1 << 22;
 
@@ -129,7 +133,15 @@ public final class NativeTokenizer implements Tokenizer {
     bare.putNull("padding");
     Optional<SpacePrefix> spacePrefix = SpacePrefix.of(object);
     HuggingFaceTokenizer whole = library(bare, origin);
-    checkAdded(whole, added, origin);
+    boolean complete = false;
+    try {
+      asTheLibraryHasThem(whole, added, special, origin);
+      complete = true;
+    } finally {
+      if (!complete) {
+        whole.close();
+      }
+    }
     return new NativeTokenizer(
         whole,
         spacePrefix,
@@ -143,27 +155,31 @@ public final class NativeTokenizer implements Tokenizer {
 
   /**
    * The library numbers an added token that is not in the vocabulary by itself, whatever id the
-   * file gives it: where the file leaves a gap the two differ, and no token would be what it is
-   * taken for.
+   * file gives it: where the file leaves a gap the two differ, and transformers reads what the
+   * library says, too.
    */
-  private static void checkAdded(
-      HuggingFaceTokenizer whole, Map<String, Integer> added, String origin) {
+  private static void asTheLibraryHasThem(
+      HuggingFaceTokenizer whole, Map<String, Integer> added, Set<Integer> special, String origin) {
+    Set<Integer> moved = new HashSet<>();
     for (Map.Entry<String, Integer> token : added.entrySet()) {
       long[] read = whole.encode(token.getKey(), false, false).getIds();
-      if (read.length == 1 && read[0] != token.getValue()) {
-        whole.close();
-        throw new EngineException(
-            Kind.MODEL,
-            origin
-                + ": the added token '"
-                + token.getKey()
-                + "' has the id "
-                + token.getValue()
-                + " in the file, and "
-                + read[0]
-                + " in the tokenizers library, which gives ids in a row; fill the gap before it");
+      int written = token.getValue();
+      if (read.length == 1 && read[0] != written) {
+        int id = Math.toIntExact(read[0]);
+        LOG.warn(
+            "{}: the added token '{}' has the id {} there, and {} in the tokenizers library, which"
+                + " counts",
+            origin,
+            token.getKey(),
+            written,
+            id);
+        token.setValue(id);
+        if (special.remove(written)) {
+          moved.add(id);
+        }
       }
     }
+    special.addAll(moved);
   }
 
   private static HuggingFaceTokenizer withoutPrefix(

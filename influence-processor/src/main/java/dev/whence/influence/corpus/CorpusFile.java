@@ -386,7 +386,8 @@ public record CorpusFile(Path path) {
     }
   }
 
-  private boolean isCompressed() {
+  /** Whether it has to be unpacked from its beginning to read any of it. */
+  public boolean isCompressed() {
     return isCompressed(path);
   }
 

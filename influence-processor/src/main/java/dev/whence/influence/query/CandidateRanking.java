@@ -145,17 +145,19 @@ public final class CandidateRanking {
     long bytes = 0;
     for (IndexScan.Candidate candidate : toRank) {
       IndexedDocument entry = Objects.requireNonNull(entryOf.get(Place.of(candidate)));
+      if (!budget.allows(entry.tokens())) {
+        continue; // its text need not even be read
+      }
       tokens += entry.tokens();
       bytes += entry.reference().bytes();
-      if (tokens > tokensAtOnce || bytes > BYTES_AT_ONCE) {
+      // A compressed corpus is unpacked from its beginning for each group, so it has but one.
+      if (!corpus.isCompressed() && (tokens > tokensAtOnce || bytes > BYTES_AT_ONCE)) {
         exact.putAll(exact(preconditioned, group, budget));
         group.clear();
         tokens = entry.tokens();
         bytes = entry.reference().bytes();
       }
-      if (budget.allows(entry.tokens())) { // else its text need not even be read
-        group.put(Place.of(candidate), entry);
-      }
+      group.put(Place.of(candidate), entry);
     }
     exact.putAll(exact(preconditioned, group, budget));
     return influences(

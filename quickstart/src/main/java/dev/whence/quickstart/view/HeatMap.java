@@ -134,11 +134,11 @@ final class HeatMap {
 
   private String cold(String name, List<Source> sources, Terminal terminal) {
     int count = sources.size();
-    String why =
-        shown.containsAll(sources)
-            ? String.format(
-                Locale.ROOT, "%sbelow %.2f nats", count == 1 ? "" : "each ", leastShown())
-            : "not among the " + view.top() + " largest";
+    long cut = sources.stream().filter(source -> !shown.contains(source)).count();
+    String below =
+        String.format(Locale.ROOT, "%sbelow %.2f nats", count == 1 ? "" : "each ", leastShown());
+    String apart = "not among the " + view.top() + " largest";
+    String why = cut == 0 ? below : cut == count ? apart : below + " or " + apart;
     String rest =
         String.format(
             Locale.ROOT,

@@ -148,7 +148,7 @@ public final class Settings {
 
   /**
    * Numbers are texts as they stand in the file: of a version 1.10 or a password 007 nothing may
-   * get lost before somebody says what it is.
+   * get lost before somebody says what it is. Only the underscores go by which YAML groups digits.
    */
   private static final class AsWritten extends JsonParserDelegate {
     AsWritten(JsonParser parser) {
@@ -157,6 +157,13 @@ public final class Settings {
 
     private static @Nullable JsonToken asWritten(@Nullable JsonToken token) {
       return token != null && token.isNumeric() ? JsonToken.VALUE_STRING : token;
+    }
+
+    @Override
+    public String getText() throws IOException {
+      JsonToken token = super.currentToken();
+      String text = super.getText();
+      return token != null && token.isNumeric() ? text.replace("_", "") : text;
     }
 
     @Override

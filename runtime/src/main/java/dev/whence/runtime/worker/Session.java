@@ -238,7 +238,7 @@ final class Session {
 
   /**
    * Holds the urgent records that are there, before others are run or polled. Where too many are
-   * held behind one that waits for a decision, no more of these partitions are read, urgent or not.
+   * held behind one that waits for a decision, no more are read before, urgent or not.
    *
    * @return whether the others have to wait: for those, or for some that are known to come
    */

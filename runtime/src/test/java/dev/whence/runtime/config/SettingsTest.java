@@ -115,7 +115,7 @@ class SettingsTest {
     assertThat(settings.text("password", "")).isEqualTo("007");
     assertThat(settings.text("key", "")).isEqualTo("1e10");
     assertThat(settings.text("id", "")).isEqualTo("0x1F");
-    assertThat(settings.list("list")).containsExactly("2.50", "1_000");
+    assertThat(settings.list("list")).containsExactly("2.50", "1000");
     settings.finish();
   }
 
