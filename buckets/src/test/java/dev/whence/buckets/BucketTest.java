@@ -56,7 +56,8 @@ class BucketTest {
     assertThat(failure(501, "NotImplemented"))
         .hasMessage(
             "s3://models/a/b: the store answers with status 501 (NotImplemented); a store must know"
-                + " puts with If-None-Match: *");
+                + " puts with If-None-Match: *, and checksums unless"
+                + " AWS_REQUEST_CHECKSUM_CALCULATION=when_required");
   }
 
   /** S3 answers a HEAD without a body: only a GET says that a token has run out. */
