@@ -4,15 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import software.amazon.awssdk.awscore.exception.AwsErrorDetails;
@@ -112,53 +108,40 @@ class BucketTest {
 
   /** A store that gives these answers, in turn, and the last one again. */
   private static final class Answers implements AutoCloseable {
-    private static final Map<String, String> SETTINGS =
-        Map.of(
-            "aws.region", "us-east-1",
-            "aws.accessKeyId", "tester",
-            "aws.secretAccessKey", "not-checked");
-    private static final String ENDPOINT = "aws.endpointUrlS3";
-
     final List<String> asked = new CopyOnWriteArrayList<>();
-    private final HttpServer server;
+    private final StubStore store;
 
     Answers(Answer... answers) throws IOException {
-      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-      server.createContext(
-          "/",
-          exchange -> {
-            Answer answer = answers[Math.min(asked.size(), answers.length - 1)];
-            boolean head = exchange.getRequestMethod().equals("HEAD");
-            asked.add(
-                head
-                    ? "HEAD"
-                    : exchange.getRequestMethod()
-                        + " "
-                        + exchange.getRequestHeaders().getFirst("Range"));
-            byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
-            if (head) {
-              exchange.getResponseHeaders().set("Content-Length", "1");
-            }
-            exchange.sendResponseHeaders(answer.status(), head ? -1 : body.length);
-            if (!head) {
-              exchange.getResponseBody().write(body);
-            }
-            exchange.close();
-          });
-      server.start();
-      SETTINGS.forEach(System::setProperty);
-      System.setProperty(ENDPOINT, "http://127.0.0.1:" + server.getAddress().getPort());
+      store =
+          new StubStore(
+              exchange -> {
+                Answer answer = answers[Math.min(asked.size(), answers.length - 1)];
+                boolean head = exchange.getRequestMethod().equals("HEAD");
+                asked.add(
+                    head
+                        ? "HEAD"
+                        : exchange.getRequestMethod()
+                            + " "
+                            + exchange.getRequestHeaders().getFirst("Range"));
+                byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
+                if (head) {
+                  exchange.getResponseHeaders().set("Content-Length", "1");
+                }
+                exchange.sendResponseHeaders(answer.status(), head ? -1 : body.length);
+                if (!head) {
+                  exchange.getResponseBody().write(body);
+                }
+                exchange.close();
+              });
     }
 
     Bucket bucket() {
-      return new Bucket(new Store(), "models");
+      return store.bucket();
     }
 
     @Override
     public void close() {
-      SETTINGS.keySet().forEach(System::clearProperty);
-      System.clearProperty(ENDPOINT);
-      server.stop(0);
+      store.close();
     }
   }
 }

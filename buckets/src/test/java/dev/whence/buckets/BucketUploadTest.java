@@ -4,15 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -102,13 +98,6 @@ class BucketUploadTest {
 
   /** A store that takes parts and refuses to join them with these codes, in turn. */
   private static final class Parts implements AutoCloseable {
-    private static final Map<String, String> SETTINGS =
-        Map.of(
-            "aws.region", "us-east-1",
-            "aws.accessKeyId", "tester",
-            "aws.secretAccessKey", "not-checked");
-    private static final String ENDPOINT = "aws.endpointUrlS3";
-
     /** Checksums that were announced as uploads began; empty where none was. */
     final List<String> begun = new CopyOnWriteArrayList<>();
 
@@ -116,24 +105,19 @@ class BucketUploadTest {
     final List<String> givenUp = new CopyOnWriteArrayList<>();
     private final boolean checksums;
     private final List<String> refusals;
-    private final HttpServer server;
+    private final StubStore store;
     final AtomicInteger partsWithChecksum = new AtomicInteger();
 
     Parts(boolean checksums, List<String> refusals) throws IOException {
       this.checksums = checksums;
       this.refusals = refusals;
-      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-      server.createContext("/", this::answer); // on one thread
-      server.start();
-      SETTINGS.forEach(System::setProperty);
-      System.setProperty(ENDPOINT, "http://127.0.0.1:" + server.getAddress().getPort());
+      store = new StubStore(this::answer);
     }
 
     /** A prefix, with a client of its own. */
     Path path() {
       return BucketPath.of(
-          new BucketFileSystem(new BucketFileSystemProvider(), new Bucket(new Store(), "models")),
-          "/out");
+          new BucketFileSystem(new BucketFileSystemProvider(), store.bucket()), "/out");
     }
 
     private void answer(HttpExchange exchange) throws IOException {
@@ -207,9 +191,7 @@ class BucketUploadTest {
 
     @Override
     public void close() {
-      SETTINGS.keySet().forEach(System::clearProperty);
-      System.clearProperty(ENDPOINT);
-      server.stop(0);
+      store.close();
     }
   }
 }

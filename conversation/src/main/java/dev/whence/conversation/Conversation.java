@@ -39,6 +39,9 @@ public record Conversation(
     String traceparent,
     Map<String, String> attributes) {
 
+  /** Characters that the name of a response may have, also as the key of its records. */
+  public static final int LONGEST_ID = 256;
+
   /** The calendar of Python's datetime: a reader in Python stops at any other time. */
   private static final Instant EARLIEST = Instant.parse("0001-01-01T00:00:00Z");
 

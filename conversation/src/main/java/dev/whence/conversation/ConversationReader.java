@@ -38,8 +38,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConversationReader {
   /** Keys of records are response ids, and a DLQ's reader must be able to print them. */
-  static final int MAX_ID_LENGTH = 256;
-
   private static final Set<String> TOP =
       Set.of(
           "responseId",
@@ -56,6 +54,7 @@ final class ConversationReader {
           "subjectId",
           "traceparent",
           "attributes");
+
   private static final Set<String> MESSAGE =
       Set.of("role", "content", "name", "tool_calls", "tool_call_id");
   private static final Set<String> PART =
@@ -84,10 +83,13 @@ final class ConversationReader {
 
   Conversation read() {
     String responseId = requiredText(line, "", "responseId");
-    if (responseId.isEmpty() || responseId.length() > MAX_ID_LENGTH) {
+    if (responseId.isEmpty() || responseId.length() > Conversation.LONGEST_ID) {
       throw new ConversationFormatException(
           "responseId",
-          "has " + responseId.length() + " characters; it must have 1 to " + MAX_ID_LENGTH);
+          "has "
+              + responseId.length()
+              + " characters; it must have 1 to "
+              + Conversation.LONGEST_ID);
     }
     List<Message> messages = messages();
     String finishReason = optionalText(line, "", "finishReason");

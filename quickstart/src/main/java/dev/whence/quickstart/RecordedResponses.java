@@ -21,7 +21,6 @@ import java.util.Optional;
 final class RecordedResponses implements Traffic {
   private static final int MAX_LINE_BYTES = 64 << 20;
   private static final int IN_FLIGHT = 8;
-  private static final int LONGEST_ID = 256;
 
   private final Path file;
   private final PrintStream errors;
@@ -97,7 +96,7 @@ final class RecordedResponses implements Traffic {
   /** No longer than an id may be: what is refused would be waited for without end. */
   private String inRound(String id) {
     String suffix = "-" + round;
-    int end = Math.min(id.length(), LONGEST_ID - suffix.length());
+    int end = Math.min(id.length(), Conversation.LONGEST_ID - suffix.length());
     boolean splits = end < id.length() && Character.isHighSurrogate(id.charAt(end - 1));
     return id.substring(0, splits ? end - 1 : end) + suffix;
   }

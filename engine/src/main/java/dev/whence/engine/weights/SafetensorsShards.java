@@ -64,7 +64,7 @@ public final class SafetensorsShards implements AutoCloseable {
       if (opened.indexed) {
         opened.sharded(directory);
       } else if (Files.exists(directory.resolve(SINGLE))) {
-        opened.add(directory, SINGLE);
+        var unused = opened.add(directory, SINGLE);
       } else {
         throw new EngineException(
             Kind.MODEL,
@@ -99,9 +99,10 @@ public final class SafetensorsShards implements AutoCloseable {
     return indexed;
   }
 
-  private void add(Path directory, String name) {
+  private SafetensorsFile add(Path directory, String name) {
     SafetensorsFile file = SafetensorsFile.open(ContainedPath.resolve(directory, name));
     shards.add(new Shard(name, file));
+    return file;
   }
 
   private void sharded(Path directory) {
@@ -118,11 +119,12 @@ public final class SafetensorsShards implements AutoCloseable {
       throw new EngineException(
           Kind.MODEL, index + " names " + names.size() + " shards, not 1 to " + MAX_SHARDS);
     }
+    int tensors = 0;
     List<String> unopened = new ArrayList<>();
     Set<String> opened = new HashSet<>();
     for (String name : names) {
       try {
-        add(directory, name);
+        tensors += add(directory, name).entries().size();
         opened.add(name);
       } catch (EngineException e) {
         if (e.kind() != Kind.MODEL) {
@@ -130,7 +132,7 @@ public final class SafetensorsShards implements AutoCloseable {
         }
         unopened.addAll(e.reasons());
       }
-      if (shards.stream().mapToInt(shard -> shard.file().entries().size()).sum() > MAX_TENSORS) {
+      if (tensors > MAX_TENSORS) {
         throw new EngineException(
             Kind.MODEL, index + ": its shards have more than " + MAX_TENSORS + " tensors together");
       }

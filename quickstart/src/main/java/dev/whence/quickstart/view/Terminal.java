@@ -44,9 +44,7 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
    * @param environment variables of the process
    */
   public static Terminal detect(PrintStream out, Map<String, String> environment) {
-    return isRefused(environment) || !isTerminal(1)
-        ? plain(out)
-        : colour(out, Terminal::driverColumns);
+    return detect(out, environment, 1);
   }
 
   /**
@@ -56,14 +54,17 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
    * @param environment variables of the process
    */
   public static Terminal detectError(PrintStream err, Map<String, String> environment) {
-    return isRefused(environment) || !isTerminal(2)
-        ? plain(err)
-        : colour(err, Terminal::driverColumns);
+    return detect(err, environment, 2);
   }
 
-  private static boolean isRefused(Map<String, String> environment) {
-    return !environment.getOrDefault("NO_COLOR", "").isEmpty()
-        || environment.getOrDefault("TERM", "dumb").equals("dumb");
+  private static Terminal detect(
+      PrintStream stream, Map<String, String> environment, int descriptor) {
+    boolean refused =
+        !environment.getOrDefault("NO_COLOR", "").isEmpty()
+            || environment.getOrDefault("TERM", "dumb").equals("dumb");
+    return refused || !isTerminal(descriptor)
+        ? plain(stream)
+        : colour(stream, Terminal::driverColumns);
   }
 
   /** Columns to write in. */
@@ -85,10 +86,12 @@ public record Terminal(PrintStream out, boolean ansi, boolean unicode, IntSuppli
   /** Asked of a child that inherits the stream; the JDK itself can not say it of one stream. */
   private static boolean isTerminal(int descriptor) {
     ProcessBuilder test = new ProcessBuilder("test", "-t", Integer.toString(descriptor));
-    return ask(descriptor == 1
-            ? test.redirectOutput(ProcessBuilder.Redirect.INHERIT)
-            : test.redirectError(ProcessBuilder.Redirect.INHERIT))
-        .isPresent();
+    if (descriptor == 1) {
+      test.redirectOutput(ProcessBuilder.Redirect.INHERIT);
+    } else {
+      test.redirectError(ProcessBuilder.Redirect.INHERIT);
+    }
+    return ask(test).isPresent();
   }
 
   /** What the terminal driver says; asked each time, since windows change their size. */

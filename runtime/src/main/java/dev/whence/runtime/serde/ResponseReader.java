@@ -9,7 +9,6 @@ import java.util.Optional;
 
 /** From a response as it was sent to a conversation that events can be written about. */
 public final class ResponseReader {
-  private static final int LONGEST_ID = 256;
 
   /** Characters of a model's name, a conversationId, a subjectId. */
   private static final int LONGEST_NAME = 1024;
@@ -54,8 +53,12 @@ public final class ResponseReader {
       throw unusable("the record is no response: " + withoutNames(e));
     }
     String id = conversation.responseId();
-    if (id.codePointCount(0, id.length()) > LONGEST_ID) {
-      throw unusable("the responseId has " + id.length() + " characters, more than " + LONGEST_ID);
+    if (id.codePointCount(0, id.length()) > Conversation.LONGEST_ID) {
+      throw unusable(
+          "the responseId has "
+              + id.length()
+              + " characters, more than "
+              + Conversation.LONGEST_ID);
     }
     Optional<String> tooLong = tooLong(conversation);
     if (tooLong.isPresent()) {

@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.conversation.Conversation;
 import dev.whence.schemas.EventHeaders;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -31,7 +32,6 @@ public record SourceRecord(
     byte @Nullable [] key,
     byte @Nullable [] value,
     List<EventHeader> headers) {
-  private static final int LONGEST_ID = 256;
 
   public SourceRecord {
     headers = List.copyOf(headers);
@@ -57,12 +57,12 @@ public record SourceRecord(
   /** The key, if it is valid UTF-8 of 1 to 256 characters. */
   public Optional<String> keyText() {
     byte[] bytes = key;
-    if (bytes == null || bytes.length == 0 || bytes.length > 4 * LONGEST_ID) {
+    if (bytes == null || bytes.length == 0 || bytes.length > 4 * Conversation.LONGEST_ID) {
       return Optional.empty();
     }
     try {
       String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      return text.codePointCount(0, text.length()) <= LONGEST_ID
+      return text.codePointCount(0, text.length()) <= Conversation.LONGEST_ID
           ? Optional.of(text)
           : Optional.empty();
     } catch (CharacterCodingException e) {

@@ -293,16 +293,19 @@ class SessionTest {
     private void extend(TopicPartition partition) {
       long end = position(partition) + OF_A_POLL;
       for (long offset = written.getOrDefault(partition, 0L); offset < end; offset++) {
-        addRecord(
-            new ConsumerRecord<>(
-                partition.topic(),
-                partition.partition(),
-                offset,
-                WorkerBench.bytes("k"),
-                WorkerBench.bytes("v")));
+        addRecord(record(partition, offset));
         written.put(partition, offset + 1);
       }
     }
+  }
+
+  private static ConsumerRecord<byte[], byte[]> record(TopicPartition partition, long offset) {
+    return new ConsumerRecord<>(
+        partition.topic(),
+        partition.partition(),
+        offset,
+        WorkerBench.bytes("k"),
+        WorkerBench.bytes("v"));
   }
 
   /** Gives two partitions with two records each; a commit finds that the group rebalances. */
@@ -319,13 +322,7 @@ class SessionTest {
             rebalance(List.of(GOES, STAYS));
             for (TopicPartition partition : List.of(GOES, STAYS)) {
               for (int offset = 0; offset < 2; offset++) {
-                addRecord(
-                    new ConsumerRecord<>(
-                        partition.topic(),
-                        partition.partition(),
-                        offset,
-                        WorkerBench.bytes("k"),
-                        WorkerBench.bytes("v")));
+                addRecord(record(partition, offset));
               }
             }
           });

@@ -247,6 +247,16 @@ class BucketDestinationIT {
     assertThat(to.directory()).doesNotExist();
   }
 
+  /** What happens once, when the first shard is there and the second on its way. */
+  private MergeProgress afterTheFirstShard(String prefix, Runnable happens) {
+    AtomicBoolean happened = new AtomicBoolean();
+    return (moved, total) -> {
+      if (!happened.get() && store.keys(prefix).size() == 1 && !happened.getAndSet(true)) {
+        happens.run();
+      }
+    };
+  }
+
   @Test
   void a_store_that_goes_away_leaves_the_result_on_disk_and_the_next_run_sends_what_is_missing()
       throws Exception {
@@ -254,14 +264,7 @@ class BucketDestinationIT {
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
           MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
-      AtomicBoolean away = new AtomicBoolean();
-      MergeProgress cutOff =
-          (moved, total) -> {
-            // The first shard is there, the second on its way.
-            if (store.keys("out/cut-off/").size() == 1 && !away.getAndSet(true)) {
-              store.down();
-            }
-          };
+      MergeProgress cutOff = afterTheFirstShard("out/cut-off/", store::down);
       try {
         assertThatThrownBy(() -> to.publish(merged, cutOff, () -> false))
             .isInstanceOf(TransferException.class)
@@ -285,14 +288,9 @@ class BucketDestinationIT {
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
           MergeRun.run(plan, to.directory(), MergeOptions.defaults(), MergeProgress.NONE);
-      AtomicBoolean denied = new AtomicBoolean();
       MergeProgress deny =
-          (moved, total) -> {
-            if (!denied.get() && store.keys("out/denied/").size() == 1) {
-              denied.set(true);
-              System.setProperty("aws.secretAccessKey", "of nobody");
-            }
-          };
+          afterTheFirstShard(
+              "out/denied/", () -> System.setProperty("aws.secretAccessKey", "of nobody"));
       try {
         assertThatThrownBy(() -> to.publish(merged, deny, () -> false))
             .isInstanceOf(TransferException.class)
