@@ -141,7 +141,7 @@ public final class Decoder implements AutoCloseable {
     DecoderWeights weights = null;
     boolean complete = false;
     try {
-      GemmPeak peak = GemmPeak.measure(kernel, 768, 3);
+      GemmPeak peak = GemmPeak.estimate(kernel);
       Precision precision =
           switch (options.dtype()) {
             case BF16 -> Precision.BF16;

@@ -12,10 +12,23 @@ import dev.whence.engine.EngineOptions;
  * @param fp32 the same in fp32
  */
 public record GemmPeak(double bf16, double fp32) {
-  private static final int MEASURE_SIZE = 2048;
-  private static final int PROBE_SIZE = 512;
-  private static final int REPEATS = 5;
-  private static final double ENOUGH_SECONDS = 2;
+  private static final Size FOR_FIGURES = new Size(2048, 5, 512, 2);
+
+  /**
+   * Where the dtype has instructions this takes some 20 ms; where it has none, so does the probe.
+   */
+  private static final Size FOR_PREDICTIONS = new Size(768, 3, 256, 0.05);
+
+  /**
+   * What is measured.
+   *
+   * @param rows of the square matrices
+   * @param repeats of which the best counts
+   * @param probe rows of the matrices that are tried first
+   * @param enoughSeconds where one product would take longer, the probe's rate is the answer: the
+   *     processor has no instructions for the dtype
+   */
+  private record Size(int rows, int repeats, int probe, double enoughSeconds) {}
 
   /**
    * Measures with products of 2048 x 2048 matrices, the best of five; of 512 x 512 where one of
@@ -24,26 +37,32 @@ public record GemmPeak(double bf16, double fp32) {
   public static GemmPeak measure(EngineOptions options) {
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
     try (Kernel kernel = Kernel.load(KernelText.of("llama"), device)) {
-      return measure(kernel, MEASURE_SIZE, REPEATS);
+      return measure(kernel, FOR_FIGURES);
     }
+  }
+
+  /** Fast and rough: what a decoder's predictions and its choice of a dtype begin with. */
+  static GemmPeak estimate(Kernel kernel) {
+    return measure(kernel, FOR_PREDICTIONS);
   }
 
   /** FLOP/s in fp32 alone: bf16 takes seconds where the processor has no instructions for it. */
   public static double fp32(EngineOptions options) {
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
     try (Kernel kernel = Kernel.load(KernelText.of("llama"), device)) {
-      return rate(kernel, Precision.FP32, MEASURE_SIZE, REPEATS);
+      return rate(kernel, Precision.FP32, FOR_FIGURES);
     }
   }
 
-  static GemmPeak measure(Kernel kernel, int size, int repeats) {
-    return new GemmPeak(
-        rate(kernel, Precision.BF16, size, repeats), rate(kernel, Precision.FP32, size, repeats));
+  private static GemmPeak measure(Kernel kernel, Size size) {
+    return new GemmPeak(rate(kernel, Precision.BF16, size), rate(kernel, Precision.FP32, size));
   }
 
-  private static double rate(Kernel kernel, Precision precision, int size, int repeats) {
-    double probed = best(kernel, precision, Math.min(size, PROBE_SIZE), 2);
-    return flops(size) / probed > ENOUGH_SECONDS ? probed : best(kernel, precision, size, repeats);
+  private static double rate(Kernel kernel, Precision precision, Size size) {
+    double probed = best(kernel, precision, size.probe(), 2);
+    return flops(size.rows()) / probed > size.enoughSeconds()
+        ? probed
+        : best(kernel, precision, size.rows(), size.repeats());
   }
 
   /** FLOP/s of the fastest of some products. */
