@@ -2,13 +2,12 @@ package dev.whence.schemas;
 
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Bounds on what a few bytes of Avro may ask for. Without them an array of two billion items, five
  * bytes long, makes the decoder reserve gigabytes. Avro reads these system properties once, when
- * its decoder is first used: a launcher passes {@link #jvmFlags()} to the JVM, or a {@code main}
- * calls {@link #setSystemProperties()} before anything else.
+ * its decoder is first used: the launcher passes them to the JVM, or a {@code main} calls {@link
+ * #setSystemProperties()} before anything else.
  */
 public final class AvroLimits {
   /** Longest string and byte array, in bytes: 16 MiB. */
@@ -26,12 +25,6 @@ public final class AvroLimits {
               Integer.toString(MAX_COLLECTION_ITEMS));
 
   private AvroLimits() {}
-
-  /** The properties as {@code -Dname=value}, in order of name. */
-  public static List<String> jvmFlags() {
-    return new TreeMap<>(SYSTEM_PROPERTIES)
-        .entrySet().stream().map(e -> "-D" + e.getKey() + "=" + e.getValue()).toList();
-  }
 
   /** Sets those of the properties that are not set yet. */
   public static void setSystemProperties() {

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.schemas.avro.LlmResponse;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import org.apache.avro.SystemLimitException;
 import org.apache.avro.io.BinaryEncoder;
@@ -25,12 +27,11 @@ class AvroLimitsTest {
   }
 
   @Test
-  void flagsAreInTheFormOfTheJavaCommand() {
-    assertThat(AvroLimits.jvmFlags())
-        .containsExactly(
-            "-Dorg.apache.avro.limits.bytes.maxLength=16777216",
-            "-Dorg.apache.avro.limits.collectionItems.maxLength=1000000",
-            "-Dorg.apache.avro.limits.string.maxLength=16777216");
+  void theLauncherSetsThem() throws IOException {
+    String launcher = Files.readString(Path.of("..", "whence"));
+
+    AvroLimits.SYSTEM_PROPERTIES.forEach(
+        (name, value) -> assertThat(launcher).contains(" -D" + name + "=" + value + " "));
   }
 
   @Test

@@ -5,10 +5,12 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.UUID;
 import java.util.regex.Pattern;
 
 /**
@@ -55,9 +57,10 @@ final class Reports {
   Path write(String transferId, String html) throws IOException {
     Files.createDirectories(directory);
     Path page = of(transferId);
-    Path growing = Files.createTempFile(directory, ".report", "");
+    // A temporary file of the JDK's could be read by its owner only.
+    Path growing = directory.resolve(".report-" + UUID.randomUUID());
     try {
-      Files.writeString(growing, html);
+      Files.writeString(growing, html, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
       Files.move(growing, page, StandardCopyOption.ATOMIC_MOVE);
     } finally {
       Files.deleteIfExists(growing);

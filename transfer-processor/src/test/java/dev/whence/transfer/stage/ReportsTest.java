@@ -29,6 +29,13 @@ class ReportsTest {
   }
 
   @Test
+  void a_page_may_be_read_by_whoever_may_read_other_files() throws IOException {
+    Path page = new Reports(directory.resolve("reports")).write("ab12", "page");
+    Path other = Files.createFile(directory.resolve("other"));
+    assertThat(Files.getPosixFilePermissions(page)).isEqualTo(Files.getPosixFilePermissions(other));
+  }
+
+  @Test
   void the_newest_pages_are_kept() throws IOException {
     Reports reports = new Reports(directory.resolve("reports"), 3);
     for (int i = 0; i < 5; i++) {
