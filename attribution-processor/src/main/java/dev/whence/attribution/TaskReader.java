@@ -90,7 +90,8 @@ final class TaskReader {
     RenderedPrompt prompt = render(conversation);
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
 
-    refuseCharacters(prompt.text(), conversation.response());
+    boolean shortened = overWindow != OverWindow.REFUSE || !without.isEmpty();
+    refuseCharacters(prompt.text(), conversation.response(), shortened);
     int endToken = endToken(tokenizer, prompt, conversation);
     TokenizedResponse response =
         TokenizedResponse.of(
@@ -103,7 +104,7 @@ final class TaskReader {
         new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
     ContextWindow most = new ContextWindow(scorer.description().maxPositions());
     boolean fits = most.holds(tokens.length(), response.length());
-    if (!fits && overWindow == OverWindow.REFUSE && without.isEmpty()) {
+    if (!fits && !shortened) {
       throw most.tooLong(tokens.length(), response.length());
     }
 
@@ -178,14 +179,15 @@ final class TaskReader {
 
   /**
    * Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. Where
-   * sources may be left out, far more may come in.
+   * sources are left out, far more may come in.
    */
-  private void refuseCharacters(String prompt, String response) throws NotScorableException {
+  private void refuseCharacters(String prompt, String response, boolean shortened)
+      throws NotScorableException {
     int window = scorer.description().maxPositions();
     long most =
-        overWindow == OverWindow.REFUSE
-            ? window
-            : Math.max(window, Math.min((long) DROPPED_WINDOWS * window, DROPPED_TOKENS));
+        shortened
+            ? Math.max(window, Math.min((long) DROPPED_WINDOWS * window, DROPPED_TOKENS))
+            : window;
     int longest = scorer.tokenizer().longestToken();
     if ((long) prompt.length() + response.length() > most * longest) {
       throw new NotScorableException(
