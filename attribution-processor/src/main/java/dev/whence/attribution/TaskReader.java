@@ -19,6 +19,7 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.RenderedPrompt.Segment;
 import dev.whence.engine.text.Tokenizer;
@@ -146,7 +147,7 @@ final class TaskReader {
     if (CUT_OFF_REASONS.contains(conversation.finishReason())) {
       notes.add(AttributionNote.RESPONSE_CUT_OFF);
     }
-    noteReasoning(conversation, prompt).ifPresent(notes::add);
+    noteReasoning(conversation, prompt, scorer.template()).ifPresent(notes::add);
     Duplicates.Groups duplicates = Duplicates.groups(task.sources(), MOST_GROUPS);
     if (!duplicates.complete()) {
       notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
@@ -288,14 +289,18 @@ final class TaskReader {
   }
 
   private static Optional<AttributionNote> noteReasoning(
-      Conversation conversation, RenderedPrompt prompt) {
+      Conversation conversation, RenderedPrompt prompt, PromptTemplate template) {
     if (!conversation.reasoning().isBlank()) {
       return prompt.reasoning().isPresent()
           ? Optional.empty()
           : Optional.of(AttributionNote.REASONING_NOT_CONDITIONED);
     }
-    return prompt.text().stripTrailing().endsWith("<think>")
-        ? Optional.of(AttributionNote.REASONING_MISSING)
-        : Optional.empty();
+    String before = prompt.text().stripTrailing();
+    boolean opened = before.endsWith(PromptTemplate.OPENS_REASONING);
+    boolean expected =
+        template.reasonsFirst(conversation)
+            && !before.endsWith(PromptTemplate.CLOSES_REASONING)
+            && !conversation.response().stripLeading().startsWith(PromptTemplate.OPENS_REASONING);
+    return opened || expected ? Optional.of(AttributionNote.REASONING_MISSING) : Optional.empty();
   }
 }
