@@ -59,9 +59,12 @@ public enum AttributionNote {
   EMPTY_RESPONSE("The response is empty: only its end token was scored."),
   /** The response was cut off; its end token was not generated and is not scored. */
   RESPONSE_CUT_OFF("The response was cut off, so no end token is scored."),
-  /** The prompt opens a reasoning block, but the record has no reasoning. */
+  /**
+   * The prompt opens a reasoning block, or the model begins its answers with one, but the record
+   * has no reasoning.
+   */
   REASONING_MISSING(
-      "The prompt opens a reasoning block but the record holds no reasoning, so the response is"
+      "The model reasons before it answers but the record holds no reasoning, so the response is"
           + " scored as if there had been none."),
   /** The record has reasoning, but the template has no place for it. */
   REASONING_NOT_CONDITIONED(

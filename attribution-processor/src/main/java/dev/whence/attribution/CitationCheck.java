@@ -14,11 +14,11 @@ import java.util.function.Predicate;
 
 /**
  * Compares what a response cites with what drove it. A citation stands on the sources of its
- * segment and the statements that its span touches: their tau should add up to more than the noise
- * of these statements. Of a segment that was not read in full, since the prompt is past the model's
- * window, nothing can be said. Citing is a claim of the answer, tau is a measurement; a supported
- * answer may still cite the wrong document, and one of two documents that say the same has no tau
- * of its own.
+ * segment and the statements that its span touches, or on the one before where it touches none:
+ * their tau should add up to more than the noise of these statements. Of a segment that was not
+ * read in full, since the prompt is past the model's window, nothing can be said. Citing is a claim
+ * of the answer, tau is a measurement; a supported answer may still cite the wrong document, and
+ * one of two documents that say the same has no tau of its own.
  *
  * <p>Where the record declares no citation, those of {@link CitationMarks} are checked, and the
  * result says so.
@@ -66,6 +66,10 @@ final class CitationCheck {
       int from = first(statements, statement -> statement.end() > cited.start());
       int beyond = Math.max(cited.end(), cited.start() + 1);
       int to = first(statements, statement -> statement.start() >= beyond);
+      if (from == to) { // between statements, or behind the last one: it speaks of the one before
+        from = Math.max(0, to - 1);
+        to = Math.min(from + 1, statements.size());
+      }
       if (ofSegment[to] - ofSegment[from] <= noise.nats(tokensUpTo[to] - tokensUpTo[from])) {
         notes.add(AttributionNote.CITATION_NOT_SUPPORTED);
       }

@@ -4,7 +4,7 @@ import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Span;
 
 /**
- * Where a source stands: the same for every scorer.
+ * Where a source stands: the same for every scorer, whatever its template trims.
  *
  * @param segment id of the part
  * @param span range of the part's text, UTF-16 code units

@@ -19,6 +19,7 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.text.Encoding;
+import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.RenderedPrompt.Segment;
 import dev.whence.engine.text.Tokenizer;
@@ -90,7 +91,8 @@ final class TaskReader {
     RenderedPrompt prompt = render(conversation);
     Set<AttributionNote> notes = EnumSet.noneOf(AttributionNote.class);
 
-    refuseCharacters(prompt.text(), conversation.response());
+    boolean shortened = overWindow != OverWindow.REFUSE || !without.isEmpty();
+    refuseCharacters(prompt.text(), conversation.response(), shortened);
     int endToken = endToken(tokenizer, prompt, conversation);
     TokenizedResponse response =
         TokenizedResponse.of(
@@ -103,7 +105,7 @@ final class TaskReader {
         new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
     ContextWindow most = new ContextWindow(scorer.description().maxPositions());
     boolean fits = most.holds(tokens.length(), response.length());
-    if (!fits && overWindow == OverWindow.REFUSE && without.isEmpty()) {
+    if (!fits && !shortened) {
       throw most.tooLong(tokens.length(), response.length());
     }
 
@@ -145,7 +147,7 @@ final class TaskReader {
     if (CUT_OFF_REASONS.contains(conversation.finishReason())) {
       notes.add(AttributionNote.RESPONSE_CUT_OFF);
     }
-    noteReasoning(conversation, prompt).ifPresent(notes::add);
+    noteReasoning(conversation, prompt, scorer.template()).ifPresent(notes::add);
     Duplicates.Groups duplicates = Duplicates.groups(task.sources(), MOST_GROUPS);
     if (!duplicates.complete()) {
       notes.add(AttributionNote.DUPLICATES_NOT_SEARCHED);
@@ -178,14 +180,15 @@ final class TaskReader {
 
   /**
    * Refuses what can not fit before it is tokenised: tokens take a hundred bytes each. Where
-   * sources may be left out, far more may come in.
+   * sources are left out, far more may come in.
    */
-  private void refuseCharacters(String prompt, String response) throws NotScorableException {
+  private void refuseCharacters(String prompt, String response, boolean shortened)
+      throws NotScorableException {
     int window = scorer.description().maxPositions();
     long most =
-        overWindow == OverWindow.REFUSE
-            ? window
-            : Math.max(window, Math.min((long) DROPPED_WINDOWS * window, DROPPED_TOKENS));
+        shortened
+            ? Math.max(window, Math.min((long) DROPPED_WINDOWS * window, DROPPED_TOKENS))
+            : window;
     int longest = scorer.tokenizer().longestToken();
     if ((long) prompt.length() + response.length() > most * longest) {
       throw new NotScorableException(
@@ -286,14 +289,18 @@ final class TaskReader {
   }
 
   private static Optional<AttributionNote> noteReasoning(
-      Conversation conversation, RenderedPrompt prompt) {
+      Conversation conversation, RenderedPrompt prompt, PromptTemplate template) {
     if (!conversation.reasoning().isBlank()) {
       return prompt.reasoning().isPresent()
           ? Optional.empty()
           : Optional.of(AttributionNote.REASONING_NOT_CONDITIONED);
     }
-    return prompt.text().stripTrailing().endsWith("<think>")
-        ? Optional.of(AttributionNote.REASONING_MISSING)
-        : Optional.empty();
+    String before = prompt.text().stripTrailing();
+    boolean opened = before.endsWith(PromptTemplate.OPENS_REASONING);
+    boolean expected =
+        template.reasonsFirst(conversation)
+            && !before.endsWith(PromptTemplate.CLOSES_REASONING)
+            && !conversation.response().stripLeading().startsWith(PromptTemplate.OPENS_REASONING);
+    return opened || expected ? Optional.of(AttributionNote.REASONING_MISSING) : Optional.empty();
   }
 }

@@ -64,9 +64,50 @@ class CitationCheckTest {
         List.of(new Span(5, 10), new Span(6, 6), new Span(9, 11), new Span(0, 22))) {
       assertThat(check(List.of(new Citation("d", supported)), sources, matrix)).isEmpty();
     }
-    for (Span not : List.of(new Span(0, 5), new Span(10, 22), new Span(12, 12), new Span(22, 22))) {
+    for (Span not : List.of(new Span(0, 5), new Span(10, 22), new Span(12, 12))) {
       assertThat(check(List.of(new Citation("d", not)), sources, matrix))
           .containsExactly(AttributionNote.CITATION_NOT_SUPPORTED);
+    }
+  }
+
+  @Test
+  void aCitationThatTouchesNoStatementSpeaksOfTheOneBeforeIt() {
+    String response = " One.\n\n\nTwo. Three.";
+    List<Statement> statements =
+        new Partitioner()
+            .sentences(response).stream().map(span -> new Statement(span, -1)).toList();
+    assertThat(statements)
+        .extracting(statement -> statement.span().in(response))
+        .containsExactly("One.", "Two. ", "Three.");
+    int end = response.length();
+    Span before = new Span(0, 0);
+    Span gap = new Span(6, 6);
+    Span wideGap = new Span(5, 8);
+    Span atTheEnd = new Span(end, end);
+    int[] supports = {0, 0, 0, 2};
+    List<Span> cited = List.of(before, gap, wideGap, atTheEnd);
+    for (int i = 0; i < supports.length; i++) {
+      for (int driven = 0; driven < statements.size(); driven++) {
+        Double[] row = {0.0, 0.0, 0.0};
+        row[driven] = 4.0;
+        Set<AttributionNote> notes =
+            CitationCheck.of(
+                Conversations.of(
+                    "acme/toy",
+                    response,
+                    "stop",
+                    List.of(new Citation("d", cited.get(i))),
+                    Conversations.document("d", "x")),
+                List.of(source("d")),
+                Set.of(),
+                statements,
+                new int[] {4, 4, 2},
+                List.of(List.of(row)),
+                new NoiseFloor(0.25));
+        assertThat(notes.isEmpty())
+            .as("%s on %d", cited.get(i), driven)
+            .isEqualTo(driven == supports[i]);
+      }
     }
   }
 

@@ -75,8 +75,12 @@ class OverWindowTest {
 
   /** Of prompt and response. */
   private static int tokens(Conversation conversation) {
+    return tokens(conversation, 8192);
+  }
+
+  private static int tokens(Conversation conversation, int window) {
     try {
-      return new TaskReader(model(8192), AttributionOptions.DEFAULT)
+      return new TaskReader(model(window), AttributionOptions.DEFAULT)
           .read(conversation)
           .task()
           .length();
@@ -360,6 +364,28 @@ class OverWindowTest {
         new Attributor(model(window), Optional.of(narrow), dropping("proxy"), NoiseFloor.FP32)
             .attribute(conversation);
     assertThat(refused.reasonCode()).isEqualTo("PROXY_PROMPT_TOO_LONG");
+  }
+
+  @Test
+  void aProxyReadsAnyPromptThatItsTargetHasMadeShortEnough() {
+    List<String> sentences = new ArrayList<>();
+    for (int i = 0; i < 2000; i++) {
+      sentences.add("Berlin is the capital of " + i + ". It was so. ");
+    }
+    sentences.set(1000, "The cat sat on the mat. ");
+    Conversation conversation = withContext(sentences);
+    assertThat(String.join("", sentences)).hasSizeGreaterThan(70_000);
+    int window = 700;
+    // Both windows take far less than half of it.
+    assertThat(tokens(conversation, 1 << 20)).isGreaterThan(20 * window);
+    Scorer proxy = new OtherScorer(model(window), "small", TOKENIZER);
+    AttributionResult result =
+        new Attributor(model(window), Optional.of(proxy), dropping("proxy"), NoiseFloor.FP32)
+            .attribute(conversation);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.flags()).contains("WINDOWED");
+    assertThat(result.sources()).extracting(SourceScore::text).contains(sentences.get(1000));
+    assertThat(result.sources()).extracting(SourceScore::scorer).containsOnly("small");
   }
 
   @Test

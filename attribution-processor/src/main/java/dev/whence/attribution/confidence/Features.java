@@ -40,6 +40,8 @@ public final class Features {
   /** No feature is nearly as large; what is would move a mean for a whole window. */
   private static final double LARGEST = 1e4;
 
+  private static final double LN_2 = Math.log(2);
+
   private static final Pattern NO_WORD = Pattern.compile("[^\\p{L}\\p{N}]+");
 
   private Features() {}
@@ -136,7 +138,10 @@ public final class Features {
     return vector;
   }
 
-  private static double asinh(double x) {
-    return Math.copySign(Math.log(Math.abs(x) + Math.sqrt(x * x + 1)), x);
+  /** Far from 0 it is the logarithm of 2 |x|, whose square may be too large for a double. */
+  static double asinh(double x) {
+    double size = Math.abs(x);
+    double far = size < 1e8 ? Math.log(size + Math.sqrt(size * size + 1)) : Math.log(size) + LN_2;
+    return Math.copySign(far, x);
   }
 }

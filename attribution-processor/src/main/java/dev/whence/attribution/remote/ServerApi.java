@@ -19,6 +19,12 @@ import java.util.stream.Stream;
 abstract class ServerApi {
   static final ObjectMapper JSON = new ObjectMapper();
 
+  /**
+   * In nats. Logits are some hundreds at most; where a token was masked, some servers write -9999
+   * or the least number of fp32, which as a score would drown all others.
+   */
+  private static final double LEAST = -1e6;
+
   /** Path of the request that scores. */
   abstract String path();
 
@@ -86,6 +92,14 @@ abstract class ServerApi {
     if (!value.isNumber() || !Double.isFinite(number) || number > 1e-3) {
       throw new EngineException(
           Kind.MODEL, "the server returned something that is no log-probability");
+    }
+    if (number < LEAST) {
+      throw new EngineException(
+          Kind.MODEL,
+          "the server returned a log-probability of "
+              + number
+              + ", where no model gives a token less than "
+              + LEAST);
     }
     return Math.min(0, number);
   }

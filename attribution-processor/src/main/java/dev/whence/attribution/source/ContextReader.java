@@ -23,6 +23,10 @@ import java.util.Set;
  * short flattened string), the questions, or without any the instructions. A retrieved, tool or
  * history part that the caller excluded stays excluded. {@link AttributionOptions#contextPattern()}
  * takes what its group matches inside segments that are not attributable otherwise.
+ *
+ * <p>A part is cut as it was given, whatever white space a template trims off it, so that every
+ * model reads the same sources from the same conversation; only where a source stands in the
+ * rendered prompt is the template's matter.
  */
 public final class ContextReader {
   /** Characters of a question or an instruction that most likely has context in it. */
@@ -61,7 +65,7 @@ public final class ContextReader {
       int before = collector.sources.size();
       if (part.attributable() || isWidened(part, fallback)) {
         if (part.sources().isEmpty()) {
-          collector.partition(segment, segment.kept());
+          collector.partition(segment, new Span(0, part.text().length()));
         } else {
           collector.callersSpans(segment);
         }
@@ -70,10 +74,7 @@ public final class ContextReader {
         }
       } else if (pattern.isPresent() && !part.kind().attributableByDefault()) {
         for (Span match : pattern.get().find(part.text(), steps)) {
-          Span kept = clip(match, segment.kept());
-          if (!kept.isEmpty()) {
-            collector.partition(segment, kept);
-          }
+          collector.partition(segment, match);
         }
       }
       if (collector.sources.size() > before) {
@@ -118,11 +119,6 @@ public final class ContextReader {
     return !part.kind().attributableByDefault()
         && part.text().length() >= LONG_SEGMENT
         && !part.text().isBlank();
-  }
-
-  private static Span clip(Span span, Span to) {
-    int start = Math.min(Math.max(span.start(), to.start()), to.end());
-    return new Span(start, Math.min(Math.max(span.end(), start), to.end()));
   }
 
   /** What has been found so far. */

@@ -12,11 +12,14 @@ import dev.whence.attribution.method.Cascade;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.method.Splice;
 import dev.whence.attribution.toy.Conversations;
+import dev.whence.attribution.toy.ToyTemplate;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.ToyTransformer;
+import dev.whence.attribution.toy.VerbatimTemplate;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Part;
 import dev.whence.engine.Scorer;
+import dev.whence.engine.text.PromptTemplate;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
@@ -71,7 +74,11 @@ class TargetStageTest {
   }
 
   private static Scorer toy(int window) {
-    return new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), window, 1);
+    return toy(window, new ToyTemplate());
+  }
+
+  private static Scorer toy(int window, PromptTemplate template) {
+    return new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), window, 1, template);
   }
 
   private static AttributionOptions options(MethodOptions method) {
@@ -80,21 +87,21 @@ class TargetStageTest {
   }
 
   /** What the fast path made of it, by splice on the same model, and asks the target for. */
-  private SourceRecord escalation(String reason) {
+  private SourceRecord escalation(String reason, Conversation conversation, PromptTemplate read) {
     AttributionOptions splice = options(MethodOptions.of(Splice.NAME));
     Attribution fast =
         new AttributionEvents(
                 new EventWriter(values, "attribution-fast", "i"), ATTRIBUTIONS.name(), false, false)
             .of(
-                CONVERSATION,
-                new Attributor(toy(2048), splice).attribute(CONVERSATION),
+                conversation,
+                new Attributor(toy(2048, read), splice).attribute(conversation),
                 new Cause("", 0))
             .setPhase(AttributionPhase.PROVISIONAL)
             .build();
     Escalation escalation =
         Escalation.newBuilder()
-            .setResponseId(CONVERSATION.responseId())
-            .setResponse(LlmResponses.toAvro(CONVERSATION))
+            .setResponseId(conversation.responseId())
+            .setResponse(LlmResponses.toAvro(conversation))
             .setFast(fast)
             .setReasonCode(reason)
             .setFastScorer("fast")
@@ -104,16 +111,21 @@ class TargetStageTest {
         0,
         0,
         0,
-        CONVERSATION.responseId().getBytes(StandardCharsets.UTF_8),
+        conversation.responseId().getBytes(StandardCharsets.UTF_8),
         values.write(ESCALATIONS.name(), escalation),
         List.of());
   }
 
   private List<Result> results(String reason, int window, MethodOptions method) throws Exception {
+    return results(escalation(reason, CONVERSATION, new ToyTemplate()), toy(window), method);
+  }
+
+  private List<Result> results(SourceRecord escalation, Scorer target, MethodOptions method)
+      throws Exception {
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     ScoringModel model =
         new ScoringModel(
-            (choice, beforeWeights) -> new ModelLoader.Loaded(toy(window), () -> 0),
+            (choice, beforeWeights) -> new ModelLoader.Loaded(target, () -> 0),
             new ModelSettings(List.of(), ModelSettings.Reload.SWAP),
             options(method),
             Optional.of(Files.createDirectories(directory.resolve("model"))),
@@ -135,7 +147,7 @@ class TargetStageTest {
             1 << 23);
     stage.open();
     try {
-      var work = stage.prepare(escalation(reason));
+      var work = stage.prepare(escalation);
       return ((Outcome.Written) work.run()).results();
     } finally {
       stage.close();
@@ -168,6 +180,28 @@ class TargetStageTest {
     // Its scores are those of splice, as the fast path's are: that they agree says nothing.
     assertThat(attribution.getAgreed()).isNull();
     assertThat(results).hasSize(1);
+  }
+
+  /** The last sentence owns a line feed, which the target's template trims. */
+  @Test
+  void aFastPathThatReadsByAnotherTemplateIsMeasuredAllTheSame() throws Exception {
+    Conversation conversation =
+        Conversations.turns(
+            "The mat.",
+            document("a", "The cat sat on the mat. The dog ran off.\n"),
+            document("b", "The cat saw the dog. The sun shone.\n"),
+            question("Where is the cat?"));
+    for (boolean lastFirst : new boolean[] {false, true}) {
+      List<Result> results =
+          results(
+              escalation(FastPath.SHADOW, conversation, new VerbatimTemplate(lastFirst)),
+              toy(2048),
+              exact());
+      assertThat(attribution(results).getAgreed()).isNotNull();
+      assertThat(results)
+          .extracting(Result::topic)
+          .containsExactly(ATTRIBUTIONS.name(), AGREEMENTS.name());
+    }
   }
 
   @Test

@@ -38,6 +38,17 @@ public final class Conversations {
     return conversation("user", model, "", response, finishReason, citations, parts);
   }
 
+  /** Each part is a message of its own. */
+  public static Conversation turns(String response, Part... parts) {
+    return conversation(
+        Arrays.stream(parts).map(part -> Message.of("user", List.of(part))).toList(),
+        "acme/toy",
+        "",
+        response,
+        "stop",
+        List.of());
+  }
+
   public static Conversation raw(String response, Part... parts) {
     return conversation(Message.RAW, "acme/toy", "", response, "stop", List.of(), parts);
   }
@@ -54,11 +65,27 @@ public final class Conversations {
       String finishReason,
       List<Citation> citations,
       Part... parts) {
+    return conversation(
+        List.of(Message.of(role, Arrays.asList(parts))),
+        model,
+        reasoning,
+        response,
+        finishReason,
+        citations);
+  }
+
+  private static Conversation conversation(
+      List<Message> messages,
+      String model,
+      String reasoning,
+      String response,
+      String finishReason,
+      List<Citation> citations) {
     return new Conversation(
         "r-1",
         model,
         Instant.EPOCH,
-        List.of(Message.of(role, Arrays.asList(parts))),
+        messages,
         reasoning,
         response,
         finishReason,

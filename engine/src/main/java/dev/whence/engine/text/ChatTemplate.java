@@ -26,10 +26,16 @@ import org.jspecify.annotations.Nullable;
  * <p>The reasoning of a response is put between {@code <think>} and {@code </think>} after the
  * generation prompt, as models of that convention (DeepSeek-R1, QwQ, Qwen3) write it; a template
  * that does not speak of {@code </think>} can not place it, and such a conversation is UNSUPPORTED.
+ *
+ * <p>A model {@linkplain #reasonsFirst reasons first} if its template has a switch against it:
+ * rendered with {@code enable_thinking} false the prompt ends with a closed block of reasoning, and
+ * without that it does not (Qwen3). A template that only strips thoughts from earlier turns says
+ * nothing of how its model answers, and one whose model is to be asked for reasoning has no such
+ * switch, so neither is taken for one.
  */
 public final class ChatTemplate implements PromptTemplate {
-  private static final String OPEN = "<think>";
-  private static final String CLOSE = "</think>";
+  /** Variable by which templates of models that reason by default let callers switch that off. */
+  private static final String SWITCH = "enable_thinking";
 
   private final Source standard;
   private final Source withTools;
@@ -37,6 +43,8 @@ public final class ChatTemplate implements PromptTemplate {
   private final String model;
   private final PlainTemplate raw;
   private final String endToken;
+  private final boolean reasonsByDefault;
+  private final boolean reasonsWithTools;
 
   /**
    * A template as it was parsed.
@@ -45,7 +53,7 @@ public final class ChatTemplate implements PromptTemplate {
    */
   private record Source(@Nullable JinjaTemplate template, String brokenBy, boolean thinks) {
     static Source of(String jinja) {
-      boolean thinks = jinja.contains(CLOSE);
+      boolean thinks = jinja.contains(CLOSES_REASONING);
       try {
         return new Source(JinjaTemplate.parse(jinja), "", thinks);
       } catch (JinjaException e) {
@@ -66,6 +74,9 @@ public final class ChatTemplate implements PromptTemplate {
     this.model = model;
     this.raw = new PlainTemplate(special, tokenizer);
     this.endToken = endToken(tokenizer, endTokens);
+    this.reasonsByDefault = reasonsUnlessToldNotTo(standard);
+    this.reasonsWithTools =
+        sources.withTools().isPresent() ? reasonsUnlessToldNotTo(withTools) : reasonsByDefault;
   }
 
   /**
@@ -104,10 +115,17 @@ public final class ChatTemplate implements PromptTemplate {
     if (!source.thinks()) {
       throw unsupported(
           "does not say where reasoning stands (it has no "
-              + CLOSE
+              + CLOSES_REASONING
               + "), but the response has some");
     }
     return thought(prompt, reasoning.strip(), conversation.response());
+  }
+
+  /** {@inheritDoc} A raw prompt is whatever its caller made of it. */
+  @Override
+  public boolean reasonsFirst(Conversation conversation) {
+    return !conversation.isRaw()
+        && (conversation.tools().isEmpty() ? reasonsByDefault : reasonsWithTools);
   }
 
   private RenderedPrompt raw(Conversation conversation) {
@@ -118,7 +136,8 @@ public final class ChatTemplate implements PromptTemplate {
   private RenderedPrompt rendered(Source source, Conversation conversation) {
     TemplateMessages messages = new TemplateMessages(conversation);
     String text =
-        render(source, messages.values(), messages.tools(), true, conversation.occurredAt());
+        render(
+            source, messages.values(), messages.tools(), true, Map.of(), conversation.occurredAt());
     List<String> markers = messages.markers();
     Optional<String> skeleton;
     try {
@@ -129,6 +148,7 @@ public final class ChatTemplate implements PromptTemplate {
                   messages.withContents(markers),
                   messages.tools(),
                   true,
+                  Map.of(),
                   conversation.occurredAt()));
     } catch (EngineException e) {
       skeleton = Optional.empty(); // the template looks into contents: they are searched instead
@@ -149,6 +169,7 @@ public final class ChatTemplate implements PromptTemplate {
       List<Map<String, @Nullable Object>> messages,
       @Nullable Object tools,
       boolean generationPrompt,
+      Map<String, Object> further,
       Instant now) {
     JinjaTemplate template = source.template();
     if (template == null) {
@@ -159,6 +180,7 @@ public final class ChatTemplate implements PromptTemplate {
     variables.put("tools", tools);
     variables.put("documents", null);
     variables.put("add_generation_prompt", generationPrompt);
+    variables.putAll(further);
     try {
       return template.render(variables, now);
     } catch (JinjaException e) {
@@ -170,13 +192,13 @@ public final class ChatTemplate implements PromptTemplate {
   private static RenderedPrompt thought(RenderedPrompt prompt, String reasoning, String response) {
     StringBuilder out = new StringBuilder(prompt.text());
     String ending = prompt.text().stripTrailing();
-    if (!ending.endsWith(OPEN)) {
-      out.append(OPEN).append('\n');
+    if (!ending.endsWith(OPENS_REASONING)) {
+      out.append(OPENS_REASONING).append('\n');
     } else if (ending.length() == prompt.text().length()) {
       out.append('\n');
     }
     Span where = new Span(out.length(), out.length() + reasoning.length());
-    out.append(reasoning).append('\n').append(CLOSE);
+    out.append(reasoning).append('\n').append(CLOSES_REASONING);
     if (!response.startsWith("\n")) {
       // Some servers hand the line feeds between thought and answer out with the answer.
       out.append("\n\n");
@@ -200,7 +222,7 @@ public final class ChatTemplate implements PromptTemplate {
     turns.add(turn("assistant", answer));
     String text;
     try {
-      text = render(standard, turns, null, false, Instant.EPOCH);
+      text = render(standard, turns, null, false, Map.of(), Instant.EPOCH);
     } catch (EngineException e) {
       return "";
     }
@@ -214,6 +236,24 @@ public final class ChatTemplate implements PromptTemplate {
       }
     }
     return "";
+  }
+
+  /** Renders a question with the switch off and without it. False if it can not render that. */
+  private boolean reasonsUnlessToldNotTo(Source source) {
+    if (!source.thinks()) {
+      return false;
+    }
+    List<Map<String, @Nullable Object>> turns = List.of(turn("user", "whencequestion"));
+    try {
+      return closes(render(source, turns, null, true, Map.of(SWITCH, false), Instant.EPOCH))
+          && !closes(render(source, turns, null, true, Map.of(), Instant.EPOCH));
+    } catch (EngineException e) {
+      return false;
+    }
+  }
+
+  private static boolean closes(String prompt) {
+    return prompt.stripTrailing().endsWith(CLOSES_REASONING);
   }
 
   private static Map<String, @Nullable Object> turn(String role, String content) {

@@ -4,6 +4,12 @@ import dev.whence.conversation.Conversation;
 
 /** Turns a conversation into the text that the model saw. */
 public interface PromptTemplate {
+  /** What opens a block of reasoning. */
+  String OPENS_REASONING = "<think>";
+
+  /** What closes it. */
+  String CLOSES_REASONING = "</think>";
+
   /**
    * Renders the prompt, up to where the response begins.
    *
@@ -12,4 +18,12 @@ public interface PromptTemplate {
    *     segment
    */
   RenderedPrompt render(Conversation conversation);
+
+  /**
+   * Whether the model, asked in this way, begins its answer with a block of reasoning by itself,
+   * unless the rendered prompt ends with one.
+   */
+  default boolean reasonsFirst(Conversation conversation) {
+    return false;
+  }
 }

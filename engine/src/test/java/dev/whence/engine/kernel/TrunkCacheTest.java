@@ -67,6 +67,67 @@ class TrunkCacheTest {
     }
   }
 
+  /** The prompts differ at token 20 of 30: more than half of the kept trunk is the same. */
+  @ParameterizedTest
+  @ValueSource(strings = {"smollm2", "qwen3", "mistral", "pythia"})
+  void aPromptThatBeginsTheSameIsComputedFromWhereItDiffers(String name) {
+    Fixture fixture = Fixture.read(name);
+    try (ModelFiles files = fixture.open();
+        Decoder caching = open(files, FP32.withTrunkCacheBytes(1 << 20));
+        Decoder plain = open(files, FP32)) {
+      Sequence.run(caching, tokens(fixture, 1, 9), PROMPT).close();
+      int[] second = differing(tokens(fixture, 1, 9), 20);
+      Branch branch = withoutTokens(second, 5, 11);
+      try (Sequence reusing = Sequence.run(caching, second, PROMPT);
+          Sequence fresh = Sequence.run(plain, second, PROMPT)) {
+        assertThat(reusing.reused()).isEqualTo(20);
+        assertThat(reusing.logProbs()).containsExactly(fresh.logProbs(), within(1e-4));
+        assertThat(reusing.score(caching, List.of(branch)).get(0))
+            .containsExactly(fresh.score(plain, List.of(branch)).get(0), within(1e-4));
+      }
+    }
+  }
+
+  @Test
+  void theRowBeforeTheFirstScoredTokenIsComputedWhateverElseIsTheSame() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+      Sequence.run(decoder, tokens(fixture, 1, 9), PROMPT).close();
+      // They differ behind the first scored token, whose row is wanted all the same.
+      try (Sequence next = Sequence.run(decoder, differing(tokens(fixture, 1, 9), 35), PROMPT)) {
+        assertThat(next.reused()).isEqualTo(PROMPT - 1);
+      }
+    }
+  }
+
+  /** What is taken over is lost to others, so it has to be at least half: 20 tokens of 39. */
+  @Test
+  void aTrunkOfWhichLessThanHalfIsTheSameIsKeptForOthers() {
+    Fixture fixture = Fixture.read("smollm2");
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, FP32.withTrunkCacheBytes(1 << 20))) {
+      int[] first = tokens(fixture, 1, 9);
+      Sequence.run(decoder, first, PROMPT).close();
+      try (Sequence other = Sequence.run(decoder, differing(first, 19), PROMPT)) {
+        assertThat(other.reused()).isZero();
+      }
+      assertThat(decoder.trunkReuse().hits()).isZero();
+      try (Sequence again = Sequence.run(decoder, first, PROMPT)) {
+        assertThat(again.reused()).isEqualTo(PROMPT - 1);
+      }
+    }
+  }
+
+  /** The same, but from one token on. */
+  private static int[] differing(int[] tokens, int from) {
+    int[] other = tokens.clone();
+    for (int i = from; i < other.length; i++) {
+      other[i] = (other[i] + 1) % 32;
+    }
+    return other;
+  }
+
   @Test
   void anOpenTrunkIsNotTakenAway() {
     Fixture fixture = Fixture.read("smollm2");

@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -180,6 +181,66 @@ class ChatTemplateTest {
     assertThatThrownBy(() -> template("smollm2").render(conversation))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("reasoning");
+  }
+
+  @Test
+  void aModelReasonsFirstWhereItsTemplateHasASwitchAgainstIt() throws IOException {
+    assertThat(template("qwen3").reasonsFirst(question("Hi"))).isTrue();
+    for (String other : List.of("smollm2", "llama3", "llama3.1", "qwen2.5", "mistral", "gemma2")) {
+      assertThat(template(other).reasonsFirst(question("Hi"))).as(other).isFalse();
+    }
+    String turns = "{% for m in messages %}[{{ m.content.split('</think>')[-1] }}]{% endfor %}";
+    String closed = "{{ '<think></think>' }}";
+    assertThat(reasonsFirst(turns)).isFalse(); // strips what earlier turns thought, no more
+    assertThat(
+            reasonsFirst(
+                turns + "{% if not enable_thinking | default(true) %}" + closed + "{% endif %}"))
+        .isTrue();
+    // Off unless it is switched on, by another name or by the same.
+    assertThat(
+            reasonsFirst(turns + "{% if not thinking | default(false) %}" + closed + "{% endif %}"))
+        .isFalse();
+    assertThat(reasonsFirst(turns + "{% if enable_thinking | default(false) %}<think>{% endif %}"))
+        .isFalse();
+    assertThat(reasonsFirst("{{ raise_exception('no') }}" + closed)).isFalse();
+    Conversation raw =
+        conversation(
+            List.of(Message.of(Message.RAW, List.of(Part.of(PartKind.QUESTION, "p", "Hi")))),
+            "",
+            "",
+            Instant.EPOCH);
+    assertThat(template("qwen3").reasonsFirst(raw)).isFalse();
+  }
+
+  @Test
+  void whetherAModelReasonsFirstIsAskedOfTheTemplateThatRenders() {
+    String turns = "{% for m in messages %}[{{ m.content }}]{% endfor %}";
+    String withSwitch =
+        turns + "{% if enable_thinking is defined and not enable_thinking %}</think>{% endif %}";
+    Conversation plain = question("Hi");
+    Conversation tools =
+        conversation(
+            List.of(message("user", PartKind.QUESTION, "q", "Hi")), "[]", "", Instant.EPOCH);
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      ChatTemplate two =
+          ChatTemplate.of(
+              new TemplateSources(turns, Optional.of(withSwitch)),
+              SPECIAL,
+              List.of(),
+              tokenizer,
+              "test");
+      assertThat(two.reasonsFirst(plain)).isFalse();
+      assertThat(two.reasonsFirst(tools)).isTrue();
+      ChatTemplate one = ChatTemplate.of(withSwitch, SPECIAL, tokenizer, "test");
+      assertThat(one.reasonsFirst(plain)).isTrue();
+      assertThat(one.reasonsFirst(tools)).isTrue();
+    }
+  }
+
+  private static boolean reasonsFirst(String source) {
+    try (WordTokenizer tokenizer = new WordTokenizer()) {
+      return ChatTemplate.of(source, SPECIAL, tokenizer, "test").reasonsFirst(question("Hi"));
+    }
   }
 
   @Test
