@@ -207,7 +207,11 @@ final class Bucket {
     }
   }
 
-  /** Fills a buffer from a byte of a version of an object on; goes on where a connection broke. */
+  /**
+   * Fills a buffer from a byte of a version of an object on; goes on where a connection broke.
+   *
+   * @throws StoreRefusedException if the store does not honour ranges
+   */
   void read(String key, String version, long from, ByteBuffer target) throws IOException {
     long at = from;
     for (int failures = 0; target.hasRemaining(); ) {
@@ -223,9 +227,19 @@ final class Bucket {
                       request.ifMatch(version);
                     }
                   })) {
+        String part = in.response().contentRange();
+        if (part == null ? at > 0 : !part.startsWith("bytes " + at + "-")) {
+          in.abort();
+          throw otherBytes(key, at);
+        }
         fill(in, target);
+        if (part == null) {
+          in.abort(); // the rest of the object, which nobody asked for
+        }
       } catch (SdkException e) {
         throw failed(key, e);
+      } catch (StoreRefusedException e) {
+        throw e; // asked again, it would answer alike
       } catch (IOException e) {
         if (++failures == TRIES) {
           throw new StoreUnavailableException(
@@ -234,6 +248,18 @@ final class Bucket {
       }
       at += target.position() - before;
     }
+  }
+
+  private StoreRefusedException otherBytes(String key, long from) {
+    return new StoreRefusedException(
+        "s3://"
+            + name
+            + "/"
+            + key
+            + ": the store was asked for bytes from "
+            + from
+            + " on and answers with others: it, or a proxy before it, ignores Range, without which"
+            + " no object can be read in parts");
   }
 
   private static void fill(InputStream in, ByteBuffer target) throws IOException {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
@@ -89,13 +90,44 @@ class BucketTest {
     }
   }
 
+  /** Of an object "abcdef". */
+  private static String read(Answers store, long from) throws IOException {
+    ByteBuffer target = ByteBuffer.allocate(3);
+    store.bucket().read("a/b", "", from, target);
+    return new String(target.array(), StandardCharsets.UTF_8);
+  }
+
+  @Test
+  void aStoreThatIgnoresRangesIsRefusedAndNoOtherBytesAreTaken() throws Exception {
+    try (Answers ignoring = new Answers(new Answer(200, "abcdef"))) {
+      assertThat(read(ignoring, 0)).isEqualTo("abc");
+      assertThatThrownBy(() -> read(ignoring, 2))
+          .isInstanceOf(StoreRefusedException.class)
+          .hasMessage(
+              "s3://models/a/b: the store was asked for bytes from 2 on and answers with others: it,"
+                  + " or a proxy before it, ignores Range, without which no object can be read in"
+                  + " parts");
+      assertThat(ignoring.asked).containsExactly("GET bytes=0-2", "GET bytes=2-4");
+    }
+    try (Answers other = new Answers(new Answer(206, "abc", "bytes 0-2/6"))) {
+      assertThatThrownBy(() -> read(other, 2)).isInstanceOf(StoreRefusedException.class);
+    }
+    try (Answers honouring = new Answers(new Answer(206, "cde", "bytes 2-4/6"))) {
+      assertThat(read(honouring, 2)).isEqualTo("cde");
+    }
+  }
+
   private static Throwable found(Answer... all) throws IOException {
     try (Answers answers = new Answers(all)) {
       return catchThrowable(() -> answers.bucket().find("a/b"));
     }
   }
 
-  private record Answer(int status, String body) {}
+  private record Answer(int status, String body, String range) {
+    Answer(int status, String body) {
+      this(status, body, "");
+    }
+  }
 
   private static Answer bare(int status) {
     return new Answer(status, "");
@@ -126,6 +158,9 @@ class BucketTest {
                 byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
                 if (head) {
                   exchange.getResponseHeaders().set("Content-Length", "1");
+                }
+                if (!answer.range().isEmpty()) {
+                  exchange.getResponseHeaders().set("Content-Range", answer.range());
                 }
                 exchange.sendResponseHeaders(answer.status(), head ? -1 : body.length);
                 if (!head) {

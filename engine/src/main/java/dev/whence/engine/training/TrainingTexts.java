@@ -37,6 +37,9 @@ import java.util.Locale;
 public final class TrainingTexts {
   private static final int MAX_LINE_BYTES = 64 << 20;
 
+  /** The {@code finishReason} of a response that the model ended itself. */
+  private static final String STOP = "stop";
+
   private static final ObjectReader JSON =
       JsonMapper.builder().build().reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
@@ -187,17 +190,32 @@ public final class TrainingTexts {
   }
 
   /**
-   * A conversation: prompt and response as they are scored, the prompt's tokens with weight 0, the
-   * response's and its end token's with weight 1; a response that was cut off has no end token.
+   * A conversation to learn from: the prompt's tokens with weight 0, the response's and its end
+   * token's with weight 1; a response that was cut off has no end token. Training data seldom say
+   * why a response ended: one of which nobody does is taken for whole.
    *
    * @throws EngineException of kind UNSUPPORTED if the template can not render it, or it has no two
    *     tokens, so that nothing is predicted from anything
    */
   public Example conversation(Conversation conversation) {
+    return example(conversation, List.of("", STOP).contains(conversation.finishReason()));
+  }
+
+  /**
+   * A conversation whose response is asked about, as {@link #conversation}, but with an end token
+   * exactly where the model is known to have ended the response itself, as wherever a response is
+   * scored: no end counts that nobody saw.
+   *
+   * @throws EngineException as {@link #conversation}
+   */
+  public Example response(Conversation conversation) {
+    return example(conversation, conversation.finishReason().equals(STOP));
+  }
+
+  private Example example(Conversation conversation, boolean whole) {
     RenderedPrompt prompt = template.render(conversation);
     int[] before = tokenizer.encode(prompt.text()).ids();
     int[] answer = tokenizer.encodeContinuation(prompt.text(), conversation.response()).ids();
-    boolean whole = List.of("", "stop").contains(conversation.finishReason());
     int end = whole && !prompt.endToken().isEmpty() ? tokenizer.idOf(prompt.endToken()) : -1;
     int[] tokens = Arrays.copyOf(before, before.length + answer.length + (end < 0 ? 0 : 1));
     if (tokens.length < 2) {

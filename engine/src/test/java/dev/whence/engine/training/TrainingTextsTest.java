@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
@@ -175,6 +176,25 @@ class TrainingTextsTest {
     Example whole = texts.conversation(ConversationCodec.read(record.formatted("stop")));
     assertThat(whole.tokens()).startsWith(cut.tokens()).hasSize(cut.length() + 1);
     assertThat(whole.tokens()[cut.length()]).isEqualTo(files.tokenizer().idOf("<|im_end|>"));
+  }
+
+  /** Training data seldom say why a response ended; whoever asks about one knows, or does not. */
+  @ParameterizedTest
+  @CsvSource({"stop,true,true", "'',true,false", "length,false,false", "tool_calls,false,false"})
+  void aResponseOfWhichNobodySaysWhyItEndedIsWholeToLearnFromAndNotToAskAbout(
+      String finishReason, boolean learnt, boolean asked) {
+    Conversation conversation =
+        ConversationCodec.read(
+            "{\"responseId\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"where?\"}],"
+                + "\"response\":\"on the mat.\",\"finishReason\":\""
+                + finishReason
+                + "\"}");
+    int end = files.tokenizer().idOf("<|im_end|>");
+    int[] toLearn = texts.conversation(conversation).tokens();
+    int[] toAsk = texts.response(conversation).tokens();
+    assertThat(toLearn[toLearn.length - 1] == end).isEqualTo(learnt);
+    assertThat(toAsk[toAsk.length - 1] == end).isEqualTo(asked);
+    assertThat(toLearn).hasSize(toAsk.length + (learnt && !asked ? 1 : 0)).startsWith(toAsk);
   }
 
   @Test

@@ -17,6 +17,12 @@ public record LayerSelection(String text) {
   public static final LayerSelection ALL = new LayerSelection("all");
 
   /**
+   * Inputs or outputs of a layer: a square matrix of them in fp64, as its covariances and
+   * eigenvectors are, goes to and from the device as one buffer, which has less than 2^31 bytes.
+   */
+  static final int LARGEST_SIDE = 16_383;
+
+  /**
    * @throws InfluenceException if the text is no regular expression
    */
   public LayerSelection {
@@ -26,7 +32,7 @@ public record LayerSelection(String text) {
   /**
    * The layers of a model.
    *
-   * @throws InfluenceException if there is none
+   * @throws InfluenceException if there is none, or one is too large for its covariances
    */
   public List<LinearLayer> of(ModelConfig config) {
     List<LinearLayer> all = LinearLayer.of(config);
@@ -48,7 +54,24 @@ public record LayerSelection(String text) {
               + all.get(0).name()
               + ".");
     }
+    chosen.forEach(LayerSelection::check);
     return chosen;
+  }
+
+  private static void check(LinearLayer layer) {
+    boolean byInputs = layer.inputs() >= layer.outputs();
+    int side = byInputs ? layer.inputs() : layer.outputs();
+    if (side > LARGEST_SIDE) {
+      throw new InfluenceException(
+          "Layer "
+              + layer.name()
+              + " has "
+              + side
+              + (byInputs ? " inputs" : " outputs")
+              + "; covariances are computed of at most "
+              + LARGEST_SIDE
+              + ". Choose layers without it: attention, or a regular expression.");
+    }
   }
 
   private static Pattern pattern(String text) {

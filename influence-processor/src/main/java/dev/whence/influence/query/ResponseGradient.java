@@ -32,7 +32,7 @@ public record ResponseGradient(double logLikelihood, int tokens, Map<String, dou
    * @throws EngineException if it can not be rendered, or is longer than the model reads
    */
   public static ResponseGradient of(TappedModel model, Conversation conversation, Measure measure) {
-    Example example = model.texts().conversation(conversation);
+    Example example = model.texts().response(conversation);
     if (example.length() - 1 > model.texts().longest()) {
       throw new EngineException(
           EngineException.Kind.UNSUPPORTED,

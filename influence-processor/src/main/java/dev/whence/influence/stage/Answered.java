@@ -7,11 +7,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
-/** What is to be said of a query's shards; it keeps none of them open. */
+/**
+ * What is to be said of a query's shards; it keeps none of them open, and no document that no
+ * answer has room for: thousands may have been ranked.
+ */
 final class Answered {
   final Map<Integer, Searched> shards;
+
+  /** The best of each partition, for a record asks the shards of one. */
   final List<InfluentialDocument> documents;
+
   final String note;
 
   /** By the place of the record whose answer says it. */
@@ -34,12 +41,19 @@ final class Answered {
     }
   }
 
+  /**
+   * @param documents of the shards that were found, whichever were ranked
+   * @param top so many of each sign are said by one answer
+   * @param partitions of the query: a record asks the shards of one number modulo this
+   */
   Answered(
       Map<Integer, OpenShards.Found> found,
       List<InfluentialDocument> documents,
+      int top,
+      int partitions,
       String note,
       Cost cost) {
-    this(documents, note, cost, new TreeMap<>(), new HashMap<>());
+    this(best(documents, top, partitions), note, cost, new TreeMap<>(), new HashMap<>());
     found.forEach((number, one) -> shards.put(number, Searched.of(one)));
   }
 
@@ -54,6 +68,16 @@ final class Answered {
     this.documents = documents;
     this.note = note;
     this.unsaid = cost;
+  }
+
+  private static List<InfluentialDocument> best(
+      List<InfluentialDocument> documents, int top, int partitions) {
+    return documents.stream()
+        .collect(Collectors.groupingBy(document -> document.getShard() % partitions))
+        .values()
+        .stream()
+        .flatMap(ofPartition -> NamedDocuments.best(ofPartition, top).stream())
+        .toList();
   }
 
   /** Shards that were asked in a later batch, too. */

@@ -7,6 +7,7 @@ import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -35,6 +36,9 @@ record ModelChoice(
 
   /** How a release's lineage calls the model that fine-tuning started from. */
   private static final String BASE = "base";
+
+  /** How that of a transferred model calls its own base; {@link #BASE} is the old one there. */
+  private static final String TARGET = "target";
 
   /** Digests are compared in lower case, in which ours are written. */
   ModelChoice {
@@ -72,9 +76,10 @@ record ModelChoice(
     if (release.getDigest().isEmpty()) {
       throw new ModelLoadException("a model release names no digest, so it can not be verified");
     }
+    String base = release.getKind() == ModelKind.TRANSFERRED ? TARGET : BASE;
     Set<String> bases = new HashSet<>(Set.of(release.getDigest()));
     for (ModelAncestor ancestor : release.getLineage()) {
-      if (ancestor.getRelation().equals(BASE) && !ancestor.getDigest().isEmpty()) {
+      if (ancestor.getRelation().equals(base) && !ancestor.getDigest().isEmpty()) {
         bases.add(ancestor.getDigest());
       }
     }

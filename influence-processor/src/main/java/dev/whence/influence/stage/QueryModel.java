@@ -407,7 +407,7 @@ final class QueryModel implements AutoCloseable {
                 now.fineTuning().map(EkfacFactors::digest).orElse(""),
                 now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
             now.choice().path(),
-            now.model().texts().conversation(conversation).length()));
+            now.model().texts().response(conversation).length()));
   }
 
   private static InfluenceStage stage(

@@ -231,6 +231,8 @@ final class RankedAnswers implements AutoCloseable {
     return new Answered(
         one.shards,
         documents,
+        one.query.record().getTop(),
+        one.query.record().getPartitions(),
         note,
         new Answered.Cost(
             ranked.map(RankingModels.Ranked::tokens).orElse(0L),

@@ -427,7 +427,7 @@ final class RankingModels implements AutoCloseable {
             .exact(preconditioned, candidates, entries, toRank, budget);
     return new Ranked(
         influences,
-        now.answering().texts().conversation(conversation).length() + budget.tokens(),
+        now.answering().texts().response(conversation).length() + budget.tokens(),
         (int) influences.stream().filter(DocumentInfluence::exact).count(),
         secondsBefore);
   }

@@ -9,7 +9,6 @@ import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusDocument;
-import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -62,23 +61,7 @@ class SampledFisherTest {
                 directory.resolve("factors"),
                 FactorsJob.Options.DEFAULT.withSelection(LAYERS).withPackTokens(256)),
             model.matrices());
-    documents = new ArrayList<>();
-    new CorpusFile(corpus)
-        .read(
-            model.texts(),
-            CorpusFile.Share.ALL,
-            0,
-            new CorpusFile.Visitor() {
-              @Override
-              public boolean document(CorpusDocument document) {
-                return documents.add(document);
-              }
-
-              @Override
-              public void rejected(CorpusFile.Rejected rejected) {
-                throw new AssertionError(rejected);
-              }
-            });
+    documents = TinyFactors.read(model, corpus);
     fisher = new SampledFisher(model, documents, SEED, 256);
     gradients();
   }

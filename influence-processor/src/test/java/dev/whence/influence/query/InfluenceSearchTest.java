@@ -806,6 +806,26 @@ class InfluenceSearchTest {
     assertThat(Damping.parse("1e-7")).isEqualTo(Damping.absolute(1e-7));
   }
 
+  /** As where a response is scored: its end token counts where it is known to have been said. */
+  @Test
+  void theEndTokenOfAResponseIsAskedAboutOnlyWhereTheModelIsKnownToHaveEndedIt() {
+    ResponseGradient unknown = endedBy("");
+    ResponseGradient cut = endedBy("length");
+    ResponseGradient whole = endedBy("stop");
+    assertThat(unknown.tokens()).isEqualTo(cut.tokens());
+    assertThat(unknown.logLikelihood()).isEqualTo(cut.logLikelihood());
+    assertThat(whole.tokens()).isEqualTo(cut.tokens() + 1);
+    assertThat(whole.logLikelihood()).isLessThan(cut.logLikelihood());
+  }
+
+  private static ResponseGradient endedBy(String finishReason) {
+    Conversation whole = answered(0);
+    return ResponseGradient.of(
+        chat,
+        whole.answeredBy(whole.model(), whole.response(), finishReason),
+        Measure.LOG_LIKELIHOOD);
+  }
+
   /** All weights zero: all logits are, whatever the layers do. */
   @Test
   void aGradientThatIsZeroIsRefused(@TempDir Path directory) throws Exception {

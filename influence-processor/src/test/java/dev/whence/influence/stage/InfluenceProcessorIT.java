@@ -23,6 +23,7 @@ import dev.whence.schemas.avro.InfluenceRequest;
 import dev.whence.schemas.avro.InfluenceStatus;
 import dev.whence.schemas.avro.InfluentialDocument;
 import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import java.nio.charset.StandardCharsets;
@@ -46,6 +47,9 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Responses in, influences out, on a broker. */
 class InfluenceProcessorIT {
+  /** The digest of a model that is nowhere. */
+  private static final String STRANGE = "0".repeat(64);
+
   private static final Duration SOON = Duration.ofSeconds(60);
 
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
@@ -378,11 +382,15 @@ class InfluenceProcessorIT {
       assertThat(first.getCost().getDocumentsReranked()).isPositive();
 
       // Of another base: the index is not of it.
-      release("stranger", chat, "0".repeat(64));
+      release("stranger", chat, STRANGE);
       awaitLoads(processor, "failed", 1);
       // Not what it says.
       release("liar", "1".repeat(64), base);
       awaitLoads(processor, "failed", 2);
+      // Transferred to the indexed base from another one.
+      int beforeTransfer = loads(processor, "loaded");
+      release("transferred", chat, ModelKind.TRANSFERRED, Map.of("base", STRANGE, "target", base));
+      awaitLoads(processor, "loaded", beforeTransfer + 1);
       bench.respond(topics, InfluenceBench.answered("r-2", 0));
       assertThat(about("r-2", await(2)).getFineTuning().getModelDigest()).isEqualTo(chat);
 
@@ -463,24 +471,28 @@ class InfluenceProcessorIT {
   }
 
   private void release(String location, String digest, String base) {
+    release(location, digest, ModelKind.UNKNOWN, base.isEmpty() ? Map.of() : Map.of("base", base));
+  }
+
+  /**
+   * @param ancestors digests by relation
+   */
+  private void release(
+      String location, String digest, ModelKind kind, Map<String, String> ancestors) {
     bench.send(
         topics.models().name(),
         location,
         ModelRelease.newBuilder()
             .setModelId(location)
             .setRoles(List.of(ModelRole.INFLUENCE))
+            .setKind(kind)
             .setLocation(location.equals("base") ? "base" : "chat")
             .setDigest(digest)
             .setAliases(List.of(InfluenceBench.MODEL))
             .setLineage(
-                base.isEmpty()
-                    ? List.of()
-                    : List.of(
-                        ModelAncestor.newBuilder()
-                            .setModelId("base")
-                            .setDigest(base)
-                            .setRelation("base")
-                            .build()))
+                ancestors.entrySet().stream()
+                    .map(one -> new ModelAncestor(one.getKey(), one.getValue(), one.getKey()))
+                    .toList())
             .build());
   }
 

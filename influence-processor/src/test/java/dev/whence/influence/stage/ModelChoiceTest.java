@@ -8,10 +8,14 @@ import dev.whence.influence.index.ShardFile;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.avro.ModelAncestor;
+import dev.whence.schemas.avro.ModelKind;
+import dev.whence.schemas.avro.ModelRelease;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -53,6 +57,16 @@ class ModelChoiceTest {
   }
 
   private String asked(String digest, Set<String> bases, String... more) throws Exception {
+    return asked(
+        new ModelChoice(Path.of("m"), Optional.of(digest), Optional.of(bases), List.of()),
+        config(more));
+  }
+
+  private static String asked(ModelChoice choice, InfluenceConfig config) throws Exception {
+    return String.valueOf(choice.index(config).directory().getFileName());
+  }
+
+  private InfluenceConfig config(String... more) {
     Map<String, String> settings = new HashMap<>();
     settings.put("kafka.bootstrap.servers", "b:1");
     settings.put("registry.url", "http://r");
@@ -61,12 +75,7 @@ class ModelChoiceTest {
     for (int i = 0; i < more.length; i += 2) {
       settings.put(more[i], more[i + 1]);
     }
-    InfluenceConfig config = InfluenceConfig.read(Settings.of(settings));
-    Path found =
-        new ModelChoice(Path.of("m"), Optional.of(digest), Optional.of(bases), List.of())
-            .index(config)
-            .directory();
-    return String.valueOf(found.getFileName());
+    return InfluenceConfig.read(Settings.of(settings));
   }
 
   @Test
@@ -116,5 +125,40 @@ class ModelChoiceTest {
     Files.writeString(
         Files.createDirectories(indexes.resolve("damaged")).resolve("index.json"), "{no");
     assertThat(asked()).isEqualTo("pretraining");
+  }
+
+  private static ModelRelease release(ModelKind kind, String... ancestors) {
+    List<ModelAncestor> lineage = new ArrayList<>();
+    for (String relation : ancestors) {
+      lineage.add(new ModelAncestor("the " + relation, "OF-" + relation, relation));
+    }
+    return ModelRelease.newBuilder()
+        .setModelId("m")
+        .setKind(kind)
+        .setLocation("m")
+        .setDigest("own")
+        .setLineage(lineage)
+        .build();
+  }
+
+  /** As transfers release them: M = T + lambda (F - B) was pretrained as T was, not as B was. */
+  @Test
+  void aTransferredModelComesFromItsTargetAndNotFromTheOldBase(@TempDir Path models)
+      throws Exception {
+    Files.createDirectory(models.resolve("m"));
+    index("of-the-old-base", "of-base", NOW.plusSeconds(90));
+    index("of-the-target", "of-target", NOW.plusSeconds(30));
+    InfluenceConfig config = config("models.roots", models.toString());
+
+    ModelChoice transferred =
+        ModelChoice.of(release(ModelKind.TRANSFERRED, "fine-tuned", "base", "target"), config);
+    assertThat(transferred.bases()).contains(Set.of("own", "of-target"));
+    assertThat(asked(transferred, config)).isEqualTo("of-the-target");
+
+    for (ModelKind kind : List.of(ModelKind.FINE_TUNED, ModelKind.UNKNOWN)) {
+      ModelChoice fineTuned = ModelChoice.of(release(kind, "base"), config);
+      assertThat(fineTuned.bases()).contains(Set.of("own", "of-base"));
+      assertThat(asked(fineTuned, config)).isEqualTo("of-the-old-base");
+    }
   }
 }

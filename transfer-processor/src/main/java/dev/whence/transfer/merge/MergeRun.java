@@ -17,6 +17,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -244,6 +245,7 @@ public final class MergeRun {
       write(staging.request(), RequestFile.bytes(plan.request()));
     }
     List<Path> directories = places(plan, staging.result());
+    staging.keepOnly(files(directories));
     boolean pastCache = total() >= options.directBytes();
     try (Journal journal =
             known.isPresent() ? known.get() : Journal.begin(staging.journal(), plan.id());
@@ -265,6 +267,19 @@ public final class MergeRun {
       manifests.add(finish(directories.get(k), k, digests));
     }
     return manifests;
+  }
+
+  /** All that the results consist of. */
+  private Set<Path> files(List<Path> directories) {
+    Set<String> names = new HashSet<>(plan.texts().keySet());
+    names.add(Manifest.FILE);
+    if (plan.indexed()) {
+      names.add(SafetensorsShards.INDEX);
+    }
+    plan.shards().forEach(shard -> names.add(shard.fileName()));
+    Set<Path> files = new HashSet<>();
+    directories.forEach(directory -> names.forEach(name -> files.add(directory.resolve(name))));
+    return files;
   }
 
   private Published publish(Staging staging, List<Manifest> manifests) throws IOException {

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * The place where a result grows, beside where it is to be: {@code .NAME.whence-transfer} with the
@@ -79,6 +80,20 @@ final class Staging implements AutoCloseable {
 
   void create() throws IOException {
     Files.createDirectories(result());
+  }
+
+  /**
+   * Removes files from the result that are not its own. An earlier run of the same plan may have
+   * begun others: the target can have come to lie in other shards since, its digest the same.
+   */
+  void keepOnly(Set<Path> own) throws IOException {
+    try (var all = Files.walk(result())) {
+      for (Path path : all.filter(one -> !Files.isDirectory(one)).toList()) {
+        if (!own.contains(path)) {
+          Files.delete(path);
+        }
+      }
+    }
   }
 
   /** Makes the result visible under its name, whole. */

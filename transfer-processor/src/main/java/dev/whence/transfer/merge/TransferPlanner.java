@@ -290,6 +290,17 @@ final class TransferPlanner {
       return keep(target, "shapes differ");
     }
     RowMap map = aligned.map(target.shape().get(0), b.shape().get(0), f.shape().get(0));
+    if (target.shape().get(0) > map.rows()) {
+      problems.add(
+          "'"
+              + SafetensorsFile.printable(target.name())
+              + "' has "
+              + target.shape().get(0)
+              + " rows in the target, the result's embeddings "
+              + map.rows()
+              + ": the rows after these belong to no token of it, and are not dropped unasked; cut"
+              + " them off, or pad the embeddings, too");
+    }
     List<Long> shape = new ArrayList<>(row);
     shape.add(0, (long) map.rows());
     for (int i = 0; i < map.rows(); i++) {

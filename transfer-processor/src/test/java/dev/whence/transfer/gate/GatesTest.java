@@ -113,6 +113,31 @@ class GatesTest {
   }
 
   @Test
+  void a_hill_that_only_the_task_set_sees_rejects_as_well() throws IOException {
+    // The task loss falls in a straight line from 8 to 3 as above, and rises by .5 in the middle.
+    GateReport report =
+        measure(
+            (model, set) ->
+                set.endsWith("task")
+                    ? 10 - x(model) + .5 * Math.sin(Math.PI * (x(model) - 2) / 5)
+                    : 1,
+            List.of(),
+            1,
+            2,
+            6);
+    assertThat(report.barrierTask()).isCloseTo(.5, within(1e-6));
+    assertThat(report.barrierGeneral()).isCloseTo(0, within(1e-6));
+    GateReport.Gate connectivity = gate(report, "connectivity");
+    assertThat(connectivity.passed()).isFalse();
+    assertThat(connectivity.detail()).contains("0.5000 on the task set and 0.0000 on the general");
+    assertThat(report.gates())
+        .filteredOn(gate -> !gate.passed())
+        .extracting(GateReport.Gate::name)
+        .containsExactly("connectivity");
+    assertThat(report.passed()).isFalse();
+  }
+
+  @Test
   void a_transfer_that_is_no_better_than_the_target_or_forgets_is_rejected() throws IOException {
     // The task loss rises with x, so the target is better; the general loss doubles from T to M.
     GateReport report =
