@@ -21,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
@@ -32,12 +33,10 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -46,7 +45,6 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -68,6 +66,9 @@ final class TransferStage implements AutoCloseable {
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
   private static final int MOST_RECORDS = 100;
+
+  /** So often a poll may tell that the partition has gone, before new clients find out. */
+  private static final int MOST_REFUSALS = 5;
 
   /** A third of the time that the topic keeps a transfer's last event. */
   private static final Duration TELL_AGAIN = Duration.ofDays(30);
@@ -207,7 +208,7 @@ final class TransferStage implements AutoCloseable {
   /** What is known as long as the clients live. */
   private final class Session implements ConsumerRebalanceListener {
     private final Consumer<byte[], byte[]> consumer;
-    private final Producer<byte[], byte[]> producer;
+    private final GroupTransactions transactions;
     private final AvroValues values;
     private final TransferRecords records;
     private final Received received;
@@ -218,6 +219,7 @@ final class TransferStage implements AutoCloseable {
     private final Map<String, Instant> told = new HashMap<>();
     private long lastRelease = -1; // offset of the last one that was written here
     private TransferStates states = new TransferStates();
+    private int refused;
     private boolean owner;
     private boolean recovered;
     private Optional<TransferJob> job = Optional.empty();
@@ -227,7 +229,7 @@ final class TransferStage implements AutoCloseable {
         Consumer<byte[], byte[]> consumer, Producer<byte[], byte[]> producer, AvroValues values) {
       this.consumer = consumer;
       this.received = new Received(consumer, partition, POLL);
-      this.producer = producer;
+      this.transactions = new GroupTransactions(producer, partition, consumer::groupMetadata);
       this.values = values;
       this.records = new TransferRecords(topics, values, NAME, instance);
     }
@@ -277,13 +279,11 @@ final class TransferStage implements AutoCloseable {
       recovered = false;
       OffsetAndMetadata committed =
           consumer.committed(java.util.Set.of(partition), LOOK_UP).get(partition);
-      if (committed == null) {
-        consumer.seekToBeginning(List.of(partition));
-      } else {
-        // What compaction or retention took away had its turn: never an error here.
-        Long begin = consumer.beginningOffsets(List.of(partition), LOOK_UP).get(partition);
-        consumer.seek(partition, Math.max(begin == null ? 0 : begin, committed.offset()));
-      }
+      Long begin = consumer.beginningOffsets(List.of(partition), LOOK_UP).get(partition);
+      // What compaction or retention took away had its turn: never an error here.
+      long next = Math.max(begin == null ? 0 : begin, committed == null ? 0 : committed.offset());
+      consumer.seek(partition, next);
+      transactions.startsAt(next);
     }
 
     @Override
@@ -482,7 +482,9 @@ final class TransferStage implements AutoCloseable {
             || said.committed().isCompletedExceptionally()) {
           said.committed().completeExceptionally(new StoppedException());
         } else {
-          write(said.event(), said.release().map(records::of), Optional.empty());
+          if (!written(said)) {
+            return;
+          }
           said.committed().complete(null);
           if (TransferStates.isTerminal(said.event().getState())) {
             meters.counter("whence.transfers", "state", said.event().getState().name()).increment();
@@ -492,45 +494,37 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
+    /** Returns whether it is; the group may be giving its members other numbers just now. */
+    private boolean written(Said said) {
+      try {
+        write(said.event(), said.release().map(records::of), Optional.empty());
+        refused = 0;
+        return true;
+      } catch (CommitFailedException e) {
+        refused++;
+        if (refused == MOST_REFUSALS) {
+          throw e;
+        }
+        LOG.warn("an event is not taken from this member of the group; trying again after a poll");
+        return false;
+      }
+    }
+
     /** An event and what belongs to it, in one transaction. */
     private void write(
         TransferEvent event,
         Optional<ProducerRecord<byte[], byte[]>> more,
         Optional<Long> nextOffset) {
-      Future<RecordMetadata> place;
-      Optional<Future<RecordMetadata>> placeOfMore;
-      producer.beginTransaction();
-      try {
-        place = producer.send(records.of(event));
-        placeOfMore = more.map(producer::send);
-        // Right before it is used: a rebalance may have happened meanwhile.
-        ConsumerGroupMetadata member = consumer.groupMetadata();
-        if (member.generationId() < 0) {
-          throw new EnvironmentException("this instance is no member of its group at the moment");
-        }
-        if (nextOffset.isPresent()) {
-          producer.sendOffsetsToTransaction(
-              Map.of(partition, new OffsetAndMetadata(nextOffset.get())), member);
-        }
-      } catch (KafkaException | EnvironmentException e) {
-        Transactions.abort(producer);
-        throw e;
-      }
-      Transactions.commit(producer);
-      states.written(offset(place), event);
+      List<ProducerRecord<byte[], byte[]>> both = new ArrayList<>();
+      both.add(records.of(event));
+      more.ifPresent(both::add);
+      List<RecordMetadata> places =
+          nextOffset.isPresent()
+              ? transactions.write(both, nextOffset.get())
+              : transactions.write(both);
+      states.written(places.get(0).offset(), event);
       if (more.isPresent() && more.get().topic().equals(topics.models().name())) {
-        lastRelease = offset(placeOfMore.get());
-      }
-    }
-
-    /** Of a record whose transaction is committed: that waited for it. */
-    private static long offset(Future<RecordMetadata> place) {
-      try {
-        return place.get().offset();
-      } catch (InterruptedException e) {
-        throw new InterruptException(e);
-      } catch (ExecutionException e) {
-        throw new KafkaException("a committed event has no place", e);
+        lastRelease = places.get(1).offset();
       }
     }
 
@@ -565,9 +559,7 @@ final class TransferStage implements AutoCloseable {
         if (states.find(request.getTransferId()).isEmpty()) {
           LOG.info("{} asks for {}", request.getRequestedBy(), request.getModelId());
           // Read back like any request: it counts from its own offset on.
-          producer.beginTransaction();
-          var unused = producer.send(records.of(request));
-          Transactions.commit(producer);
+          var unused = transactions.write(List.of(records.of(request)));
         }
       }
     }
