@@ -39,7 +39,7 @@ import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -241,7 +241,7 @@ final class TransferStage implements AutoCloseable {
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);
         while (stop.getCount() > 0) {
-          received.poll(worker.isAlive());
+          poll();
           speak();
           if (owner && !recovered) {
             recover();
@@ -261,6 +261,21 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
+    /** Where the log is not the one that was read, all that was read of it is read anew. */
+    private void poll() {
+      try {
+        received.poll(worker.isAlive());
+      } catch (OffsetOutOfRangeException e) {
+        LOG.error(
+            "{}: the log is another one than was read: an election cut it off, or the topic was"
+                + " made anew; it is read from its beginning",
+            partition);
+        letGo();
+        recovered = false;
+        transactions.startsAt(received.beginAnew());
+      }
+    }
+
     /** A job that was stopped ends at its next piece; a call of the judge may take longer. */
     private void await() {
       try {
@@ -277,23 +292,21 @@ final class TransferStage implements AutoCloseable {
       }
       owner = true;
       recovered = false;
-      OffsetAndMetadata committed =
-          consumer.committed(java.util.Set.of(partition), LOOK_UP).get(partition);
-      Long begin = consumer.beginningOffsets(List.of(partition), LOOK_UP).get(partition);
-      // What compaction or retention took away had its turn: never an error here.
-      long next = Math.max(begin == null ? 0 : begin, committed == null ? 0 : committed.offset());
-      consumer.seek(partition, next);
-      transactions.startsAt(next);
+      transactions.startsAt(received.begin());
     }
 
     @Override
     public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
       if (revoked.contains(partition)) {
         owner = false;
-        received.clear();
-        unfinished.clear();
-        abandon();
+        letGo();
       }
+    }
+
+    private void letGo() {
+      received.clear();
+      unfinished.clear();
+      abandon();
     }
 
     /** Stops the job without a word; its successor finds what it left. */
