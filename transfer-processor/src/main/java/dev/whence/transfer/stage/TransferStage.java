@@ -3,6 +3,7 @@ package dev.whence.transfer.stage;
 import dev.whence.runtime.dlq.DeadLetters;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.kafka.OnePartition;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -75,8 +76,7 @@ final class TransferStage implements AutoCloseable {
 
   private final TransferConfig config;
   private final Clients clients;
-  private final Supplier<Consumer<byte[], byte[]>> consumers;
-  private final Supplier<Producer<byte[], byte[]>> producers;
+  private final Making making;
   private final Topics topics;
   private final String instance;
   private final Health health;
@@ -88,6 +88,18 @@ final class TransferStage implements AutoCloseable {
   private final CountDownLatch stop = new CountDownLatch(1);
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private final Thread thread = new Thread(this::run, NAME);
+
+  /**
+   * What makes the Kafka clients of a session.
+   *
+   * @param members of the stage's group
+   * @param models reads releases
+   * @param producers with the stage's transactional id
+   */
+  record Making(
+      Supplier<Consumer<byte[], byte[]>> members,
+      Supplier<Consumer<byte[], byte[]>> models,
+      Supplier<Producer<byte[], byte[]>> producers) {}
 
   /** An event on its way out. */
   private record Said(
@@ -107,13 +119,15 @@ final class TransferStage implements AutoCloseable {
     this(
         config,
         clients,
-        () ->
-            clients.groupConsumer(
-                config.runtime().group(),
-                config.runtime().groupProtocol(),
-                NAME + "-" + instance,
-                MOST_RECORDS),
-        () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
+        new Making(
+            () ->
+                clients.groupConsumer(
+                    config.runtime().group(),
+                    config.runtime().groupProtocol(),
+                    NAME + "-" + instance,
+                    MOST_RECORDS),
+            () -> clients.reader(NAME + "-models"),
+            () -> clients.transactionalProducer(config.runtime().group() + "-" + instance)),
         topics,
         instance,
         health,
@@ -124,8 +138,7 @@ final class TransferStage implements AutoCloseable {
   TransferStage(
       TransferConfig config,
       Clients clients,
-      Supplier<Consumer<byte[], byte[]>> consumers,
-      Supplier<Producer<byte[], byte[]>> producers,
+      Making making,
       Topics topics,
       String instance,
       Health health,
@@ -133,8 +146,7 @@ final class TransferStage implements AutoCloseable {
       Halt halt) {
     this.config = config;
     this.clients = clients;
-    this.consumers = consumers;
-    this.producers = producers;
+    this.making = making;
     this.topics = topics;
     this.instance = instance;
     this.health = health;
@@ -158,15 +170,19 @@ final class TransferStage implements AutoCloseable {
 
   private void run() {
     while (stop.getCount() > 0) {
-      try (Consumer<byte[], byte[]> consumer = consumers.get();
-          Producer<byte[], byte[]> producer = producers.get();
+      try (Consumer<byte[], byte[]> consumer = making.members().get();
+          Producer<byte[], byte[]> producer = making.producers().get();
           AvroValues values = new AvroValues(clients.connection())) {
         producer.initTransactions();
         new Session(consumer, producer, values).run();
       } catch (WakeupException e) {
         LOG.debug("woken");
       } catch (KafkaException | EnvironmentException e) {
-        health.notReady(PART, partition.topic() + " can not be read or written");
+        health.notReady(
+            PART,
+            e instanceof EnvironmentException
+                ? String.valueOf(e.getMessage())
+                : partition.topic() + " can not be read or written");
         LOG.warn("transfers stand still: {}; trying again", e.getMessage());
         pause();
       } catch (RuntimeException e) {
@@ -235,8 +251,9 @@ final class TransferStage implements AutoCloseable {
     }
 
     void run() {
-      try (Consumer<byte[], byte[]> models = clients.reader(NAME + "-models")) {
-        TopicPartition releases = new TopicPartition(topics.models().name(), 0);
+      try (Consumer<byte[], byte[]> models = making.models().get()) {
+        TopicPartition releases = OnePartition.of(models, topics.models().name());
+        var unused = OnePartition.of(models, partition.topic());
         models.assign(List.of(releases));
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);

@@ -8,6 +8,7 @@ import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.TransferState;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -15,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -22,12 +24,15 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class TransferStageTest {
+  private static final Topics TOPICS = new Topics("");
+
   /** A producer whose first commits time out, after which nothing but a commit is allowed. */
   private static final class Slow extends MockProducer<byte[], byte[]> {
     private int timeouts;
@@ -96,9 +101,9 @@ class TransferStageTest {
         new TransferStage(
             config,
             new Clients(config.runtime().connection()),
-            () -> consumer,
-            TransferStageTest::producer,
-            new Topics(""),
+            new TransferStage.Making(
+                () -> consumer, TransferStageTest::models, TransferStageTest::producer),
+            TOPICS,
             "a",
             health,
             new SimpleMeterRegistry(),
@@ -116,6 +121,16 @@ class TransferStageTest {
           .doesNotContain("CANARY");
       assertThat(health.isAlive()).isFalse();
     }
+  }
+
+  /** Both topics are there. */
+  private static MockConsumer<byte[], byte[]> models() {
+    MockConsumer<byte[], byte[]> models = new MockConsumer<>("none");
+    for (Topic topic : List.of(TOPICS.models(), TOPICS.transfers())) {
+      models.updatePartitions(
+          topic.name(), List.of(new PartitionInfo(topic.name(), 0, null, null, null)));
+    }
+    return models;
   }
 
   private static MockProducer<byte[], byte[]> producer() {
