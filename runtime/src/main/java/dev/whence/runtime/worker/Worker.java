@@ -41,7 +41,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class Worker implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
-  private static final Duration FENCED_TWICE_WITHIN = Duration.ofMinutes(5);
   private static final Duration CLOSE_CLIENT = Duration.ofSeconds(5);
 
   /** The first model may be the one that is left after others could not be loaded. */
@@ -247,8 +246,7 @@ public final class Worker implements AutoCloseable {
   }
 
   private void sessions() {
-    long fencedAt = 0;
-    boolean fenced = false;
+    Fences fences = new Fences(options.group(), options.instanceId());
     while (!lifecycle.stopping()) {
       try {
         session();
@@ -256,18 +254,7 @@ public final class Worker implements AutoCloseable {
         environmentFailed(String.valueOf(e.getMessage()));
       } catch (FatalClientException e) {
         if (e.fenced()) {
-          long now = System.nanoTime();
-          if (fenced && now - fencedAt < FENCED_TWICE_WITHIN.toNanos()) {
-            throw new WorkerException(
-                "another process uses instance.id "
-                    + options.instanceId()
-                    + " in group "
-                    + options.group()
-                    + " (this one was fenced twice within five minutes); give each its own",
-                e);
-          }
-          fenced = true;
-          fencedAt = now;
+          fences.fenced(e);
         }
         metrics.clientsRestarted();
         environmentFailed("the Kafka clients start anew: " + e.getMessage());

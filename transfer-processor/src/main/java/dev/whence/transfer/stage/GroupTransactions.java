@@ -1,6 +1,8 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Fences;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -61,6 +63,20 @@ final class GroupTransactions {
    * @throws EnvironmentException if this process is no member just now, or a commit does not end
    */
   List<RecordMetadata> write(List<ProducerRecord<byte[], byte[]>> records, long nextOffset) {
+    long began = System.nanoTime();
+    try {
+      return writeNow(records, nextOffset);
+    } catch (KafkaException e) {
+      if (Fences.isFence(e) && System.nanoTime() - began >= Clients.TRANSACTION_TIMEOUT.toNanos()) {
+        // Its coordinator has ended it, as another producer of this name would.
+        throw new EnvironmentException("a transaction was open for too long", e);
+      }
+      throw e;
+    }
+  }
+
+  private List<RecordMetadata> writeNow(
+      List<ProducerRecord<byte[], byte[]>> records, long nextOffset) {
     List<Future<RecordMetadata>> sent = new ArrayList<>();
     producer.beginTransaction();
     try {

@@ -8,8 +8,10 @@ import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Fences;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.runtime.worker.WorkerException;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
@@ -84,6 +86,7 @@ final class TransferStage implements AutoCloseable {
   private final MeterRegistry meters;
   private final Halt halt;
   private final TopicPartition partition;
+  private final Fences fences;
   private final ConcurrentLinkedQueue<Said> outbox = new ConcurrentLinkedQueue<>();
   private final CountDownLatch stop = new CountDownLatch(1);
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
@@ -153,6 +156,7 @@ final class TransferStage implements AutoCloseable {
     this.meters = meters;
     this.halt = halt;
     this.partition = new TopicPartition(topics.transfers().name(), 0);
+    this.fences = new Fences(config.runtime().group(), instance);
     this.unreadable =
         Counter.builder("whence.transfers.unreadable")
             .description("records of the transfer topic that are no transfer events")
@@ -177,14 +181,19 @@ final class TransferStage implements AutoCloseable {
         new Session(consumer, producer, values).run();
       } catch (WakeupException e) {
         LOG.debug("woken");
-      } catch (KafkaException | EnvironmentException e) {
-        health.notReady(
-            PART,
-            e instanceof EnvironmentException
-                ? String.valueOf(e.getMessage())
-                : partition.topic() + " can not be read or written");
-        LOG.warn("transfers stand still: {}; trying again", e.getMessage());
-        pause();
+      } catch (EnvironmentException e) {
+        standStill(String.valueOf(e.getMessage()), e);
+      } catch (KafkaException e) {
+        try {
+          if (Fences.isFence(e)) {
+            fences.fenced(e);
+          }
+        } catch (WorkerException twice) {
+          health.dead(String.valueOf(twice.getMessage()));
+          ended.completeExceptionally(twice);
+          return;
+        }
+        standStill(partition.topic() + " can not be read or written", e);
       } catch (RuntimeException e) {
         health.dead("the transfer stage broke: " + e.getClass().getSimpleName());
         ended.completeExceptionally(e);
@@ -201,6 +210,12 @@ final class TransferStage implements AutoCloseable {
       }
     }
     ended.complete(null);
+  }
+
+  private void standStill(String reason, RuntimeException e) {
+    health.notReady(PART, reason);
+    LOG.warn("transfers stand still: {}; trying again", e.getMessage());
+    pause();
   }
 
   private void pause() {

@@ -8,6 +8,7 @@ import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.WorkerException;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.TransferState;
@@ -25,6 +26,7 @@ import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
@@ -119,6 +121,40 @@ class TransferStageTest {
           .asString()
           .startsWith("the transfer stage broke: java.lang.OutOfMemoryError")
           .doesNotContain("CANARY");
+      assertThat(health.isAlive()).isFalse();
+    }
+  }
+
+  /** Two of one name take the transactional id from each other for ever. */
+  @Test
+  void a_stage_that_is_fenced_twice_ends_and_says_that_another_process_has_its_name(
+      @TempDir Path directory) throws Exception {
+    Health health = new Health();
+    TransferConfig config = config(directory);
+    try (TransferStage stage =
+        new TransferStage(
+            config,
+            new Clients(config.runtime().connection()),
+            new TransferStage.Making(
+                () -> new MockConsumer<>("none"),
+                TransferStageTest::models,
+                () -> {
+                  MockProducer<byte[], byte[]> producer = producer();
+                  producer.initTransactionException = new ProducerFencedException("fenced");
+                  return producer;
+                }),
+            TOPICS,
+            "a",
+            health,
+            new SimpleMeterRegistry(),
+            why -> {})) {
+      stage.start();
+
+      assertThat(stage.ended())
+          .failsWithin(20, TimeUnit.SECONDS)
+          .withThrowableThat()
+          .withCauseInstanceOf(WorkerException.class)
+          .withMessageContaining("another process uses instance.id a in group");
       assertThat(health.isAlive()).isFalse();
     }
   }
