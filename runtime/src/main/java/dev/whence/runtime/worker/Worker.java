@@ -46,10 +46,8 @@ public final class Worker implements AutoCloseable {
   /** The first model may be the one that is left after others could not be loaded. */
   private static final int FIRST_MODELS = 4;
 
-  private static final Duration ASK_BROKERS = Duration.ofSeconds(5);
   private static final Duration ASK_FOR_ENDS = Duration.ofSeconds(10);
   private static final Duration ASK_FOR_LAG = Duration.ofSeconds(5);
-  private static final Duration BROKERS_SILENT = Duration.ofSeconds(15);
   private static final String PART = "worker";
 
   private final WorkerOptions options;
@@ -324,7 +322,7 @@ public final class Worker implements AutoCloseable {
                 backoff,
                 halt,
                 careful,
-                new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
+                new BrokerWatch(admin, health),
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 new QueueLag(
@@ -365,7 +363,7 @@ public final class Worker implements AutoCloseable {
         admin.listOffsets(
             latest,
             new ListOffsetsOptions(IsolationLevel.READ_COMMITTED)
-                .timeoutMs((int) BROKERS_SILENT.toMillis()));
+                .timeoutMs((int) BrokerWatch.SILENT.toMillis()));
     Map<TopicPartition, KafkaFuture<Long>> ends = new HashMap<>();
     for (TopicPartition partition : partitions) {
       ends.put(

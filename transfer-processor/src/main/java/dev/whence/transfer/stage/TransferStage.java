@@ -6,6 +6,7 @@ import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.OnePartition;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Fences;
@@ -37,7 +38,9 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.function.Supplier;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -98,11 +101,13 @@ final class TransferStage implements AutoCloseable {
    * @param members of the stage's group
    * @param models reads releases
    * @param producers with the stage's transactional id
+   * @param watches say when the brokers no longer answer
    */
   record Making(
       Supplier<Consumer<byte[], byte[]>> members,
       Supplier<Consumer<byte[], byte[]>> models,
-      Supplier<Producer<byte[], byte[]>> producers) {}
+      Supplier<Producer<byte[], byte[]>> producers,
+      Function<Admin, BrokerWatch> watches) {}
 
   /** An event on its way out. */
   private record Said(
@@ -130,7 +135,8 @@ final class TransferStage implements AutoCloseable {
                     NAME + "-" + instance,
                     MOST_RECORDS),
             () -> clients.reader(NAME + "-models"),
-            () -> clients.transactionalProducer(config.runtime().group() + "-" + instance)),
+            () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
+            admin -> new BrokerWatch(admin, health)),
         topics,
         instance,
         health,
@@ -266,13 +272,16 @@ final class TransferStage implements AutoCloseable {
     }
 
     void run() {
-      try (Consumer<byte[], byte[]> models = making.models().get()) {
+      try (Consumer<byte[], byte[]> models = making.models().get();
+          Admin admin = clients.admin()) {
+        BrokerWatch brokers = making.watches().apply(admin);
         TopicPartition releases = OnePartition.of(models, topics.models().name());
         var unused = OnePartition.of(models, partition.topic());
         models.assign(List.of(releases));
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);
         while (stop.getCount() > 0) {
+          brokers.look();
           poll();
           speak();
           if (owner && !recovered) {

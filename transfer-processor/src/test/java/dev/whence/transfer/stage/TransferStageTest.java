@@ -2,11 +2,13 @@ package dev.whence.transfer.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.WorkerException;
 import dev.whence.schemas.Topic;
@@ -104,7 +106,10 @@ class TransferStageTest {
             config,
             new Clients(config.runtime().connection()),
             new TransferStage.Making(
-                () -> consumer, TransferStageTest::models, TransferStageTest::producer),
+                () -> consumer,
+                TransferStageTest::models,
+                TransferStageTest::producer,
+                admin -> new BrokerWatch(admin, health)),
             TOPICS,
             "a",
             health,
@@ -142,7 +147,8 @@ class TransferStageTest {
                   MockProducer<byte[], byte[]> producer = producer();
                   producer.initTransactionException = new ProducerFencedException("fenced");
                   return producer;
-                }),
+                },
+                admin -> new BrokerWatch(admin, health)),
             TOPICS,
             "a",
             health,
@@ -156,6 +162,40 @@ class TransferStageTest {
           .withCauseInstanceOf(WorkerException.class)
           .withMessageContaining("another process uses instance.id a in group");
       assertThat(health.isAlive()).isFalse();
+    }
+  }
+
+  /** A consumer that polls goes on in silence. */
+  @Test
+  void a_stage_whose_brokers_no_longer_answer_is_not_ready(@TempDir Path directory)
+      throws Exception {
+    Health health = new Health();
+    TransferConfig config = config(directory);
+    Duration soon = Duration.ofMillis(100);
+    try (TransferStage stage =
+        new TransferStage(
+            config,
+            new Clients(config.runtime().connection()),
+            new TransferStage.Making(
+                () -> new MockConsumer<>("none"),
+                TransferStageTest::models,
+                TransferStageTest::producer,
+                admin -> new BrokerWatch(admin, health, soon, soon)),
+            TOPICS,
+            "a",
+            health,
+            new SimpleMeterRegistry(),
+            why -> {})) {
+      stage.start();
+
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () ->
+                  assertThat(health.reasons())
+                      .hasEntrySatisfying(
+                          "brokers",
+                          why -> assertThat(why).startsWith("the brokers do not answer")));
     }
   }
 
