@@ -653,7 +653,7 @@ final class Session {
   private TransactionWriter.Try write(
       List<Finished> all, Map<TopicPartition, OffsetAndMetadata> offsets) {
     try {
-      return writer.write(all, offsets);
+      return writer.write(all, partitions.signed(offsets));
     } catch (FatalClientException e) {
       if (e.inDoubt()) {
         partitions.leaveBegun();

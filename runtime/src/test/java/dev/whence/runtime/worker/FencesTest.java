@@ -12,7 +12,7 @@ import org.apache.kafka.common.errors.TimeoutException;
 import org.junit.jupiter.api.Test;
 
 class FencesTest {
-  private static final RuntimeException FENCED = new ProducerFencedException("fenced");
+  private final RuntimeException fenced = new ProducerFencedException("fenced");
 
   private final AtomicLong now = new AtomicLong();
   private final Fences fences = new Fences("group", "a", now::get);
@@ -23,16 +23,16 @@ class FencesTest {
 
   @Test
   void fencedTwiceWithinFiveMinutesIsAnotherProcessOfTheSameName() {
-    fences.fenced(FENCED);
+    fences.fenced(fenced);
     passes(Duration.ofMinutes(5));
-    fences.fenced(FENCED); // replaced, and once more
+    fences.fenced(fenced); // replaced, and once more
     passes(Duration.ofMinutes(5).minusNanos(1));
-    assertThatThrownBy(() -> fences.fenced(FENCED))
+    assertThatThrownBy(() -> fences.fenced(fenced))
         .isInstanceOf(WorkerException.class)
         .hasMessage(
             "another process uses instance.id a in group group (this one was fenced twice within"
                 + " five minutes); give each its own")
-        .hasCause(FENCED);
+        .hasCause(fenced);
   }
 
   @Test

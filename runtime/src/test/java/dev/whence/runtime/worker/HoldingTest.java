@@ -54,7 +54,7 @@ class HoldingTest {
       holding.add(
           P0, new CarefulReading.Read(read, new OffsetAndMetadata(3), /* ended= */ false), careful);
     }
-    long each = 1 + 100 + 10 * ("name".length() + "value".length() + EventHeader.BYTES_BESIDE);
+    long each = 1 + 100 + 10L * ("name".length() + "value".length() + EventHeader.BYTES_BESIDE);
     assertThat(holding.bytes()).isEqualTo(3 * each);
     assertThat(offsets(holding.next(64, each + 1, /* alone= */ true))).containsExactly(0L, 1L);
   }
