@@ -36,6 +36,9 @@ public final class Clients {
   /** A dead writer's open transaction holds up all read_committed readers for at most this long. */
   public static final Duration TRANSACTION_TIMEOUT = Duration.ofSeconds(15);
 
+  /** Few, for a compressed batch of a few megabytes may hold records of gigabytes. */
+  public static final int RECORDS_OF_ONE_POLL = 8;
+
   /**
    * More than any topic's max.message.bytes: what is too large is found before it is sent. Less
    * than what brokers take as one request (socket.request.max.bytes, 100 MiB where nobody changed
@@ -89,7 +92,8 @@ public final class Clients {
   }
 
   /**
-   * The same for records that may be large.
+   * The same for records that may be large, or somebody's whom nobody knows: {@link
+   * #RECORDS_OF_ONE_POLL}.
    *
    * @param maxPollRecords most records of one poll: all of them are in memory at once, uncompressed
    */

@@ -69,7 +69,7 @@ public final class PartitionFollower implements AutoCloseable {
    * @param halt ends the process when its thread can not go on
    */
   public PartitionFollower(Clients clients, String topic, String name, Reader reader, Halt halt) {
-    this(() -> clients.reader(name), topic, name, reader, halt);
+    this(() -> clients.reader(name, Clients.RECORDS_OF_ONE_POLL), topic, name, reader, halt);
   }
 
   PartitionFollower(

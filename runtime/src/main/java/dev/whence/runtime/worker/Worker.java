@@ -294,7 +294,7 @@ public final class Worker implements AutoCloseable {
               options.group(),
               options.groupProtocol(),
               options.transactionalId(),
-              Math.min(options.batch().records(), Session.RECORDS_OF_ONE_POLL));
+              Math.min(options.batch().records(), Clients.RECORDS_OF_ONE_POLL));
       CarefulReading careful =
           new CarefulReading(clients.rawBatches(admin, options.transactionalId() + "-careful"));
       try {

@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.WorkerBench.Topics;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -193,7 +194,7 @@ class WorkerFailuresIT {
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.committed(topics, 1) == 100);
       assertThat(behind)
           .as("twice a batch, and one poll")
-          .hasValueLessThanOrEqualTo(2 * batch + Session.RECORDS_OF_ONE_POLL);
+          .hasValueLessThanOrEqualTo(2 * batch + Clients.RECORDS_OF_ONE_POLL);
       assertThat(bench.committed(topics, 0)).isZero();
       send(producer, topics, 1, "good");
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 202);

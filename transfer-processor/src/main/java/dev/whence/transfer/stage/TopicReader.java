@@ -16,14 +16,16 @@ final class TopicReader {
    * @param clientId for logs and quotas
    * @param take gets each record, in order
    * @throws org.apache.kafka.common.KafkaException if the brokers do not answer
-   * @throws dev.whence.runtime.worker.EnvironmentException if there is no such topic, or it has more
+   * @throws dev.whence.runtime.worker.EnvironmentException if there is no such topic, or it has
+   *     more
    */
   static void read(
       Clients clients,
       String topic,
       String clientId,
       java.util.function.Consumer<ConsumerRecord<byte[], byte[]>> take) {
-    try (Consumer<byte[], byte[]> consumer = clients.reader(clientId)) {
+    try (Consumer<byte[], byte[]> consumer =
+        clients.reader(clientId, Clients.RECORDS_OF_ONE_POLL)) {
       PartitionRange.now(consumer, OnePartition.of(consumer, topic))
           .read(consumer, (records, next) -> records.forEach(take));
     }

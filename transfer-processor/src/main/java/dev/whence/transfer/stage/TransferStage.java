@@ -4,6 +4,7 @@ import dev.whence.runtime.dlq.DeadLetters;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.OnePartition;
+import dev.whence.runtime.models.LiveReleases;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.BrokerWatch;
@@ -71,7 +72,6 @@ final class TransferStage implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
-  private static final int MOST_RECORDS = 100;
 
   /** So often a poll may tell that the partition has gone, before new clients find out. */
   private static final int MOST_REFUSALS = 5;
@@ -133,8 +133,8 @@ final class TransferStage implements AutoCloseable {
                     config.runtime().group(),
                     config.runtime().groupProtocol(),
                     NAME + "-" + instance,
-                    MOST_RECORDS),
-            () -> clients.reader(NAME + "-models"),
+                    Clients.RECORDS_OF_ONE_POLL),
+            () -> clients.reader(NAME + "-models", Clients.RECORDS_OF_ONE_POLL),
             () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
             admin -> new BrokerWatch(admin, health)),
         topics,
@@ -594,8 +594,7 @@ final class TransferStage implements AutoCloseable {
           continue;
         }
         try {
-          ModelRelease release =
-              values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
+          ModelRelease release = LiveReleases.read(record.value(), values);
           if (release.getModelId().equals(modelId)) {
             announced.released(record.offset(), release);
           } else { // no tombstone could withdraw it

@@ -33,6 +33,7 @@ class GroupTransactionsTest {
     transactions.startsAt(7);
   }
 
+  @SuppressWarnings("removal") // nothing else public makes one
   private GroupTransactions in(int generation) {
     return new GroupTransactions(
         producer,
