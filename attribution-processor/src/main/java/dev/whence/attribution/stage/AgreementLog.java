@@ -109,7 +109,7 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   }
 
   @Override
-  public void failed() {
+  public void failed(String why) {
     // what was learnt so far stays in use
   }
 

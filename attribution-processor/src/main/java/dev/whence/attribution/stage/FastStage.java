@@ -89,6 +89,11 @@ final class FastStage implements Stage {
   }
 
   @Override
+  public void coming(List<SourceRecord> records) {
+    model.bringBack();
+  }
+
+  @Override
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
     LlmResponse response;

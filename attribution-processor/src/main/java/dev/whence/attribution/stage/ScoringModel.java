@@ -168,7 +168,7 @@ final class ScoringModel implements AutoCloseable {
       if (unloaded[0] && old.isPresent()) {
         LOG.warn("loading the old model again, for the new one can not be loaded");
         unloadedChoice = Optional.of(old.get().choice());
-        reload();
+        bringBack();
       }
       throw e;
     }
@@ -198,9 +198,10 @@ final class ScoringModel implements AutoCloseable {
   }
 
   /**
-   * Brings back the model that was unloaded for one that could not be loaded; later, if need be.
+   * Brings back the model that was unloaded for one that could not be loaded, if it is still away;
+   * later, if need be. Takes as long as loading does.
    */
-  private void reload() {
+  void bringBack() {
     if (active.isPresent() || unloadedChoice.isEmpty()) {
       return;
     }
@@ -231,7 +232,6 @@ final class ScoringModel implements AutoCloseable {
    * @throws EnvironmentException if no model is loaded
    */
   private Attributor attributor() {
-    reload();
     return active
         .map(Active::attributor)
         .orElseThrow(() -> new EnvironmentException("no model is loaded"));

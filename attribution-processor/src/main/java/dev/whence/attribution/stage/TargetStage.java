@@ -140,6 +140,11 @@ final class TargetStage implements Stage {
   }
 
   @Override
+  public void coming(List<SourceRecord> records) {
+    model.bringBack();
+  }
+
+  @Override
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
     Read read;

@@ -234,6 +234,37 @@ class ScoringModelTest {
     assertThat(tasks).isEmpty();
   }
 
+  /** Loading has its own time before a batch; a record that is read has less. */
+  @Test
+  void aModelThatMadeRoomComesBackBeforeABatchAndNotWhileARecordIsRead() throws Exception {
+    ScoringModel model =
+        new ScoringModel(
+            (choice, beforeWeights) -> {
+              beforeWeights.run();
+              return load(choice);
+            },
+            new ModelSettings(List.of(root), ModelSettings.Reload.UNLOAD_FIRST),
+            AttributionOptions.DEFAULT,
+            Optional.of(root.resolve("configured")),
+            List.of(),
+            Optional.empty(),
+            new SimpleMeterRegistry());
+    model.openFirst(List.of());
+    troubles.add(new ModelLoadException("the digest is another"));
+    troubles.add(new EnvironmentException("the disk does not answer"));
+    Optional<ModelRelease> next = release("next");
+    assertThatThrownBy(() -> model.takeOver(next)).isInstanceOf(ModelLoadException.class);
+    assertThatThrownBy(() -> model.attributing(attributor -> true))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessage("no model is loaded");
+    assertThat(model.description()).isEmpty();
+
+    model.bringBack();
+    assertThat(model.<Boolean>attributing(attributor -> true)).isTrue();
+    assertThat(model.description().map(ScorerDescription::model)).contains("configured");
+    model.close();
+  }
+
   private void attributing(EngineException failure) {
     scoring
         .orElseThrow()

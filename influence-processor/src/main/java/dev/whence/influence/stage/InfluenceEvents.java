@@ -78,7 +78,7 @@ final class InfluenceEvents {
   }
 
   /** What is known of a result before the shards have answered. */
-  Influence begun(Influence.Builder event, String queryId, QueryModel.Query query, double seconds) {
+  Influence begun(Influence.Builder event, String queryId, QueryModel.Query query) {
     boolean multiStage = !query.fineTuning().getFactorsDigest().isEmpty();
     return event
         .setQueryId(queryId)
@@ -95,7 +95,7 @@ final class InfluenceEvents {
         .setCost(
             InfluenceCost.newBuilder()
                 .setTokens(query.promptAndResponse())
-                .setSeconds(seconds)
+                .setSeconds(query.seconds())
                 .build())
         .build();
   }

@@ -6,6 +6,7 @@ import dev.whence.runtime.config.ConfigException;
 import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
+import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
@@ -302,7 +303,12 @@ public final class InfluenceProcessor implements AutoCloseable {
               this::partitionsOfQueries,
               (pause, task) -> Objects.requireNonNull(worker.get()).betweenBatches(pause, task));
       worker.set(
-          worker("shards", topics.influenceQueries(), Set.of(topics.influencePartials()), stage));
+          worker(
+              "shards",
+              topics.influenceQueries(),
+              Set.of(topics.influencePartials()),
+              stage,
+              Start.EARLIEST)); // each query was written for the shards, by this processor
       workers.add(Objects.requireNonNull(worker.get()));
       takeOver.add(stage.takeOver());
     }
@@ -322,6 +328,10 @@ public final class InfluenceProcessor implements AutoCloseable {
     }
 
     private Worker worker(String part, Topic source, Set<Topic> sinks, Stage stage) {
+      return worker(part, source, sinks, stage, runtime.start());
+    }
+
+    private Worker worker(String part, Topic source, Set<Topic> sinks, Stage stage, Start start) {
       return new Worker(
           WorkerOptions.of(
                   runtime,
@@ -329,7 +339,8 @@ public final class InfluenceProcessor implements AutoCloseable {
                   source.name(),
                   topics.deadLettersOf(source).name(),
                   Set.copyOf(sinks.stream().map(Topic::name).toList()))
-              .withGroup(group(part)),
+              .withGroup(group(part))
+              .withStart(start),
           stage,
           clients,
           health.within(part),

@@ -1,7 +1,6 @@
 package dev.whence.influence.stage;
 
 import dev.whence.runtime.config.RuntimeConfig;
-import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.schemas.Topic;
@@ -161,9 +160,8 @@ final class MergeStreams implements AutoCloseable {
     all.put(UnreadablePartials.QUEUE, queue.name());
     all.put(UnreadablePartials.QUEUE_BYTES, queue.maxMessageBytes());
     all.put(UnreadablePartials.METRICS, metrics);
-    all.put(
-        StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG),
-        runtime.start() == Start.EARLIEST ? "earliest" : "latest");
+    // Whatever 'start' says: a partial that is passed over is a response without a result.
+    all.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
     all.put(StreamsConfig.mainConsumerPrefix(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG), instance);
     all.put(
         StreamsConfig.producerPrefix(ProducerConfig.MAX_REQUEST_SIZE_CONFIG),

@@ -20,11 +20,15 @@ import dev.whence.schemas.avro.ModelRelease;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,8 +36,8 @@ import org.slf4j.LoggerFactory;
  * What queries are made with: the model that answers in production, the factors of both stages, and
  * which index is asked. They change together, between batches, when a release of role INFLUENCE
  * becomes live; one that does not fit or can not be loaded leaves the old ones in place and is
- * counted. Several stages share it: one at a time takes a gradient, and loading does not keep them
- * waiting.
+ * counted. Several stages share it: one at a time takes a gradient, which is all that one waits
+ * for; loading keeps nobody waiting, and who answers is known at any time.
  */
 final class QueryModel implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(QueryModel.class);
@@ -41,11 +45,16 @@ final class QueryModel implements AutoCloseable {
   private final InfluenceConfig config;
   private final Counter loaded;
   private final Counter failed;
-  private final Object loading = new Object();
-  private Optional<Active> active = Optional.empty();
+  private final ReentrantLock loading = new ReentrantLock();
+
+  /** Held by who takes a gradient, and by who takes the model away. */
+  private final Lock using;
+
+  /** Changes only while {@link #using} is held. */
+  private volatile Optional<Active> active = Optional.empty();
 
   /** What answered until it made room for a model that could not be loaded. */
-  private Optional<ModelChoice> unloaded = Optional.empty();
+  private volatile Optional<ModelChoice> unloaded = Optional.empty();
 
   /** All that is in use together. */
   private record Active(
@@ -68,6 +77,7 @@ final class QueryModel implements AutoCloseable {
    * @param fineTuning the stage of the model that answered
    * @param location of the model that answered
    * @param promptAndResponse tokens that were run
+   * @param seconds that it took, without the wait for others
    */
   record Query(
       ResponseGradient gradient,
@@ -77,10 +87,19 @@ final class QueryModel implements AutoCloseable {
       InfluenceStage pretraining,
       InfluenceStage fineTuning,
       Path location,
-      int promptAndResponse) {}
+      int promptAndResponse,
+      double seconds) {}
 
   QueryModel(InfluenceConfig config, MeterRegistry meters) {
+    this(config, meters, new ReentrantLock(/* fair= */ true));
+  }
+
+  /**
+   * @param using is held while a gradient is taken
+   */
+  QueryModel(InfluenceConfig config, MeterRegistry meters, Lock using) {
     this.config = config;
+    this.using = using;
     this.loaded = counter(meters, "loaded");
     this.failed = counter(meters, "failed");
   }
@@ -101,8 +120,9 @@ final class QueryModel implements AutoCloseable {
    * @throws EnvironmentException if there is none
    */
   void openFirst(List<ModelRelease> releases) {
-    synchronized (loading) {
-      if (isOpen()) {
+    loading.lock();
+    try {
+      if (active.isPresent()) {
         return;
       }
       if (releases.isEmpty() && config.model().isEmpty()) {
@@ -130,6 +150,8 @@ final class QueryModel implements AutoCloseable {
         failed.increment();
         throw new ConfigException(List.of("no query can be made: " + e.getMessage()));
       }
+    } finally {
+      loading.unlock();
     }
   }
 
@@ -141,7 +163,8 @@ final class QueryModel implements AutoCloseable {
    * @throws EnvironmentException if it can not be loaded now; what is in use stays
    */
   void takeOver(Optional<ModelRelease> release) throws ModelLoadException {
-    synchronized (loading) {
+    loading.lock();
+    try {
       if (release.isEmpty() && config.model().isEmpty()) {
         LOG.warn(
             "the last model release was withdrawn and no model is configured: the model stays");
@@ -151,6 +174,29 @@ final class QueryModel implements AutoCloseable {
           release.isPresent()
               ? ModelChoice.of(release.get(), config)
               : ModelChoice.configured(config).orElseThrow());
+    } finally {
+      loading.unlock();
+    }
+  }
+
+  /**
+   * Brings back the model that made room for one that could not be loaded, if it is still away and
+   * nobody is just loading. Takes as long as loading does.
+   *
+   * @throws EnvironmentException if it can not be loaded yet
+   */
+  void bringBack() {
+    if (unloaded.isEmpty() || !loading.tryLock()) {
+      return;
+    }
+    try {
+      if (unloaded.isPresent()) {
+        use(load(unloaded.get(), BeforeWeights.NOTHING));
+      }
+    } catch (ModelLoadException e) {
+      throw new EnvironmentException("no model is loaded: " + e.getMessage(), e);
+    } finally {
+      loading.unlock();
     }
   }
 
@@ -168,7 +214,7 @@ final class QueryModel implements AutoCloseable {
           load(
               choice,
               index -> {
-                if (unloadFirst && isOpen()) {
+                if (unloadFirst && active.isPresent()) {
                   verify(choice, index); // what is in use makes room for nothing that does not fit
                   unload().ifPresent(before::add);
                 }
@@ -208,27 +254,31 @@ final class QueryModel implements AutoCloseable {
         throw environment;
       }
       LOG.error("the old model can not be loaded again yet: {}", e.getMessage());
-      synchronized (this) {
-        unloaded = Optional.of(before);
-      }
+      unloaded = Optional.of(before);
     }
   }
 
-  private synchronized boolean isOpen() {
-    return active.isPresent();
+  private void use(Active next) {
+    using.lock();
+    try {
+      active.ifPresent(old -> close(old.opened()));
+      active = Optional.of(next);
+      unloaded = Optional.empty();
+    } finally {
+      using.unlock();
+    }
   }
 
-  private synchronized void use(Active next) {
-    active.ifPresent(old -> close(old.opened()));
-    active = Optional.of(next);
-    unloaded = Optional.empty();
-  }
-
-  private synchronized Optional<ModelChoice> unload() {
-    Optional<ModelChoice> before = active.map(Active::choice);
-    active.ifPresent(old -> close(old.opened()));
-    active = Optional.empty();
-    return before;
+  private Optional<ModelChoice> unload() {
+    using.lock();
+    try {
+      Optional<ModelChoice> before = active.map(Active::choice);
+      active.ifPresent(old -> close(old.opened()));
+      active = Optional.empty();
+      return before;
+    } finally {
+      using.unlock();
+    }
   }
 
   private static void close(Deque<AutoCloseable> opened) {
@@ -352,40 +402,67 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  /** Whether a name is one that production has for the model in use. */
-  synchronized boolean answersTo(String productionModel) {
-    Active now = active();
+  /**
+   * Whether a name is one that production has for the model in use; waits for nobody.
+   *
+   * @throws EnvironmentException if no model is loaded
+   */
+  boolean answersTo(String productionModel) {
+    return answersTo(active(), productionModel);
+  }
+
+  private static boolean answersTo(Active now, String productionModel) {
     return !productionModel.isEmpty()
         && (now.choice().aliases().contains(productionModel)
             || now.model().name().equals(productionModel));
   }
 
   private Active active() {
-    if (active.isEmpty() && unloaded.isPresent()) {
-      try {
-        use(load(unloaded.get(), BeforeWeights.NOTHING));
-      } catch (ModelLoadException e) {
-        throw new EnvironmentException("no model is loaded: " + e.getMessage(), e);
-      }
-    }
     return active.orElseThrow(
-        () -> new EnvironmentException("no model is loaded; another one is just taking over"));
+        () ->
+            new EnvironmentException(
+                unloaded.isPresent()
+                    ? "no model is loaded: the old one could not be loaded again yet"
+                    : "no model is loaded; another one is just taking over"));
   }
 
   /**
-   * The query of a response: one forward and backward, and both inverses.
+   * The query of a response: one forward and backward, and both inverses. While another stage takes
+   * its gradient this one waits, but not for so long that its own work would be taken for hanging.
    *
    * @return empty if the model in use is not the one that gave the response, whatever {@link
    *     #answersTo} said before: another may have taken over since
    * @throws InfluenceException if its gradient is zero or not finite
    * @throws EngineException if it can not be rendered, or is longer than the model reads
-   * @throws EnvironmentException if no model is loaded
+   * @throws EnvironmentException if no model is loaded, or another stage has it for too long
    */
-  synchronized Optional<Query> ask(Conversation conversation) {
-    Active now = active();
-    if (!answersTo(conversation.model())) {
-      return Optional.empty();
+  Optional<Query> ask(Conversation conversation) {
+    awaitTurn();
+    try {
+      Active now = active();
+      return answersTo(now, conversation.model())
+          ? Optional.of(ask(now, conversation))
+          : Optional.empty();
+    } finally {
+      using.unlock();
     }
+  }
+
+  private void awaitTurn() {
+    Duration most = config.runtime().failures().hangAtLeast().dividedBy(2);
+    try {
+      if (!using.tryLock(most.toNanos(), TimeUnit.NANOSECONDS)) {
+        throw new EnvironmentException(
+            "another stage has been taking a gradient for more than " + most.toMillis() + " ms");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new EnvironmentException("interrupted", e);
+    }
+  }
+
+  private Query ask(Active now, Conversation conversation) {
+    long began = System.nanoTime();
     ResponseGradient gradient =
         ResponseGradient.of(now.model(), conversation, config.query().measure());
     MultiStageQuery.Preconditioned preconditioned =
@@ -393,21 +470,20 @@ final class QueryModel implements AutoCloseable {
             .precondition(
                 gradient, config.query().alpha(), config.query().lambda(), now.index().settings());
     EkfacFactors.Stage first = now.pretraining().stage();
-    return Optional.of(
-        new Query(
-            gradient,
-            preconditioned,
-            now.index(),
-            now.index().digest(),
-            stage(
-                first.modelName(), first.modelDigest(), now.pretraining().digest(), first.tokens()),
-            stage(
-                now.model().name(),
-                now.model().digest(),
-                now.fineTuning().map(EkfacFactors::digest).orElse(""),
-                now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
-            now.choice().path(),
-            now.model().texts().response(conversation).length()));
+    return new Query(
+        gradient,
+        preconditioned,
+        now.index(),
+        now.index().digest(),
+        stage(first.modelName(), first.modelDigest(), now.pretraining().digest(), first.tokens()),
+        stage(
+            now.model().name(),
+            now.model().digest(),
+            now.fineTuning().map(EkfacFactors::digest).orElse(""),
+            now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
+        now.choice().path(),
+        now.model().texts().response(conversation).length(),
+        (System.nanoTime() - began) / 1e9);
   }
 
   private static InfluenceStage stage(

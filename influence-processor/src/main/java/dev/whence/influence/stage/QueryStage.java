@@ -112,6 +112,11 @@ final class QueryStage implements Stage {
   }
 
   @Override
+  public void coming(List<SourceRecord> records) {
+    model.bringBack();
+  }
+
+  @Override
   public Work prepare(SourceRecord record) {
     last = Optional.empty();
     lastRecord = Optional.of(record);
@@ -234,16 +239,14 @@ final class QueryStage implements Stage {
 
     @Override
     public Outcome run() {
-      long began = System.nanoTime();
       try {
         Optional<QueryModel.Query> asked = model.ask(read.conversation());
         if (asked.isEmpty()) {
           return notOurs(read);
         }
         QueryModel.Query query = asked.get();
-        double seconds = (System.nanoTime() - began) / 1e9;
-        secondsPerToken.add(seconds / Math.max(1, query.promptAndResponse()));
-        List<Result> results = write(query, seconds);
+        secondsPerToken.add(query.seconds() / Math.max(1, query.promptAndResponse()));
+        List<Result> results = write(query);
         return new Outcome.Written(results, () -> metrics.asked(read.asker().cause()));
       } catch (InfluenceException e) {
         return done(InfluenceStatus.FAILED, "NO_QUERY", e);
@@ -262,7 +265,7 @@ final class QueryStage implements Stage {
       }
     }
 
-    private List<Result> write(QueryModel.Query query, double seconds) {
+    private List<Result> write(QueryModel.Query query) {
       String method = InfluenceEvents.method(query);
       Influence.Builder about =
           InfluenceEvents.about(read.conversation(), read.asker(), read.traceparent());
@@ -280,8 +283,7 @@ final class QueryStage implements Stage {
               config.query().top(),
               config.query().rerank(),
               config.query().includeExcerpts());
-      return queries.of(
-          query, read.response(), events.begun(about, queryId, query, seconds), partitions);
+      return queries.of(query, read.response(), events.begun(about, queryId, query), partitions);
     }
 
     private Outcome done(InfluenceStatus status, String code, RuntimeException e) {

@@ -345,6 +345,27 @@ class InfluenceProcessorIT {
     }
   }
 
+  /** Queries and partials are of a response that was read: none of them may be passed over. */
+  @Test
+  void whatIsToStartAtTheLatestOffsetsReadsItsInternalTopicsFromTheirBeginning() throws Exception {
+    Map<String, String> asking = Map.of("roles", "query", "instance.id", "asking");
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), asking)) {
+      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      org.awaitility.Awaitility.await()
+          .atMost(SOON)
+          .until(() -> bench.read(topics.influenceQueries().name()).size() == 8);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+    Map<String, String> answering =
+        Map.of("roles", "shards,merge", "instance.id", "answering", "start", "latest");
+    try (InfluenceProcessor processor = bench.start(topics, data.resolve("b"), answering)) {
+      Influence influence = await(1).get(0);
+      assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
+      assertThat(influence.getCoverage().getShare()).isEqualTo(1);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
+  }
+
   @Test
   void releasesOfModelsAndIndexesAreTakenOverBetweenBatchesAndWhatDoesNotFitIsRefused()
       throws Exception {

@@ -62,7 +62,10 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
@@ -119,8 +122,7 @@ class ShardStageIT {
               .begun(
                   InfluenceEvents.about(response, InfluenceEvents.Asker.REQUESTED, ""),
                   "query of " + response.responseId(),
-                  query,
-                  0);
+                  query);
       List<Result> results =
           new ResponseQueries(
                   writer,
@@ -1006,6 +1008,70 @@ class ShardStageIT {
       model.openFirst(List.of());
       Conversation ours = InfluenceBench.answered("r", 0);
       assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours))).isEmpty();
+      assertThat(model.ask(ours)).isPresent();
+    }
+  }
+
+  /** The worker of requests and that of samples have one model, and a watchdog each. */
+  @Test
+  void whoWaitsForAnothersGradientKnowsWhoseResponseItIsAndGivesItBackBeforeItsOwnWorkLooksHung()
+      throws Exception {
+    ReentrantLock using = new ReentrantLock();
+    try (QueryModel model =
+        new QueryModel(
+            config(InfluenceBench.chatModel(), "hang.at-least", "400 ms"),
+            new SimpleMeterRegistry(),
+            using)) {
+      model.openFirst(List.of());
+      Conversation ours = InfluenceBench.answered("r", 0);
+      using.lock(); // as long as another thread takes a gradient
+      try {
+        CompletableFuture<Boolean> known =
+            CompletableFuture.supplyAsync(() -> model.answersTo(ours.model()));
+        assertThat(known).succeedsWithin(Duration.ofSeconds(10)).isEqualTo(true);
+        CompletableFuture<Optional<QueryModel.Query>> asked =
+            CompletableFuture.supplyAsync(() -> model.ask(ours));
+        assertThat(asked)
+            .failsWithin(Duration.ofSeconds(10))
+            .withThrowableOfType(ExecutionException.class)
+            .withCauseInstanceOf(EnvironmentException.class)
+            .withMessageContaining("another stage has been taking a gradient for more than 200 ms");
+      } finally {
+        using.unlock();
+      }
+      assertThat(model.ask(ours)).isPresent();
+    }
+  }
+
+  /** Loading has its own time before a batch; a record that is read has less. */
+  @Test
+  void aModelThatMadeRoomComesBackBeforeABatchAndNotWhileARecordIsRead() throws Exception {
+    InfluenceConfig config = config(InfluenceBench.chatModel(), "models.reload", "unload-first");
+    ModelRelease base =
+        ModelRelease.newBuilder()
+            .setModelId("base")
+            .setLocation(InfluenceBench.baseModel().getFileName().toString())
+            .setDigest(bench.opened().settings().modelDigest())
+            .build();
+    Path vectors = bench.pretraining().resolve("eigenvectors.factors");
+    Path away = data.resolve("away");
+    try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
+      model.openFirst(List.of());
+      Conversation ours = InfluenceBench.answered("r", 0);
+      Files.move(vectors, away);
+      try {
+        assertThatThrownBy(() -> model.takeOver(Optional.of(base)))
+            .isInstanceOf(ModelLoadException.class);
+        assertThatThrownBy(model::bringBack).isInstanceOf(EnvironmentException.class);
+      } finally {
+        Files.move(away, vectors);
+      }
+      assertThatThrownBy(() -> model.answersTo(ours.model()))
+          .isInstanceOf(EnvironmentException.class)
+          .hasMessage("no model is loaded: the old one could not be loaded again yet");
+
+      model.bringBack();
+      assertThat(model.answersTo(ours.model())).isTrue();
       assertThat(model.ask(ours)).isPresent();
     }
   }

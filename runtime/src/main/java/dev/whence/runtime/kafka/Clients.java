@@ -29,11 +29,15 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * Makes the Kafka clients of a process. All of them read committed records only, and none of them
- * moves an offset on its own: a missing or expired offset is an error that its owner sees.
+ * moves an offset on its own: a missing or expired offset is an error that its owner sees. None
+ * that reads creates a topic: a broker would make it with partitions and limits of its own choice.
  */
 public final class Clients {
   /** A dead writer's open transaction holds up all read_committed readers for at most this long. */
   public static final Duration TRANSACTION_TIMEOUT = Duration.ofSeconds(15);
+
+  /** Few, for a compressed batch of a few megabytes may hold records of gigabytes. */
+  public static final int RECORDS_OF_ONE_POLL = 8;
 
   /**
    * More than any topic's max.message.bytes: what is too large is found before it is sent. Less
@@ -84,16 +88,17 @@ public final class Clients {
 
   /** A consumer for {@code assign}: it has no group and commits nothing. */
   public Consumer<byte[], byte[]> reader(String clientId) {
-    return consumer(readerProperties(clientId));
+    return consumer(consumerProperties(clientId));
   }
 
   /**
-   * The same for records that may be large.
+   * The same for records that may be large, or somebody's whom nobody knows: {@link
+   * #RECORDS_OF_ONE_POLL}.
    *
    * @param maxPollRecords most records of one poll: all of them are in memory at once, uncompressed
    */
   public Consumer<byte[], byte[]> reader(String clientId, int maxPollRecords) {
-    Map<String, Object> properties = readerProperties(clientId);
+    Map<String, Object> properties = consumerProperties(clientId);
     properties.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, maxPollRecords);
     return consumer(properties);
   }
@@ -108,12 +113,6 @@ public final class Clients {
     return new RawBatches(admin, new ConsumerConfig(properties), clientId);
   }
 
-  private Map<String, Object> readerProperties(String clientId) {
-    Map<String, Object> properties = consumerProperties(clientId);
-    properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");
-    return properties;
-  }
-
   private Map<String, Object> consumerProperties(String clientId) {
     Map<String, Object> properties = new HashMap<>(connection.kafka().values());
     properties.putAll(connection.consumer().values());
@@ -122,6 +121,7 @@ public final class Clients {
     properties.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, "false");
     properties.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "none");
     properties.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
+    properties.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, "false");
     return properties;
   }
 

@@ -53,8 +53,12 @@ public final class PartitionFollower implements AutoCloseable {
     /** The end that was seen at the begin is reached; again after whatever came later. */
     void reached();
 
-    /** The topic can not be read for now. */
-    void failed();
+    /**
+     * The topic can not be read for now.
+     *
+     * @param why one sentence
+     */
+    void failed(String why);
   }
 
   /**
@@ -65,7 +69,7 @@ public final class PartitionFollower implements AutoCloseable {
    * @param halt ends the process when its thread can not go on
    */
   public PartitionFollower(Clients clients, String topic, String name, Reader reader, Halt halt) {
-    this(() -> clients.reader(name), topic, name, reader, halt);
+    this(() -> clients.reader(name, Clients.RECORDS_OF_ONE_POLL), topic, name, reader, halt);
   }
 
   PartitionFollower(
@@ -95,13 +99,18 @@ public final class PartitionFollower implements AutoCloseable {
         follow(consumer);
       } catch (WakeupException e) {
         LOG.debug("stopped");
-      } catch (KafkaException | EnvironmentException e) {
-        reader.failed();
+      } catch (EnvironmentException e) {
+        String why = String.valueOf(e.getMessage());
+        reader.failed(why);
+        LOG.warn("{}", why);
+        pause();
+      } catch (KafkaException e) {
+        reader.failed(partition.topic() + " can not be read");
         LOG.warn("{} can not be read: {}", partition.topic(), e.getMessage());
         pause();
       } catch (RuntimeException e) {
         // Nobody would notice that this thread has ended.
-        reader.failed();
+        reader.failed(partition.topic() + " can not be read");
         LOG.error("{} can not be followed: {}", partition.topic(), Failure.describe(e));
         pause();
       } catch (Error e) {
@@ -114,7 +123,7 @@ public final class PartitionFollower implements AutoCloseable {
   }
 
   private void follow(Consumer<byte[], byte[]> consumer) {
-    List<TopicPartition> all = List.of(partition);
+    List<TopicPartition> all = List.of(OnePartition.of(consumer, partition.topic()));
     consumer.assign(all);
     Long end = consumer.endOffsets(all, CLIENT_TIMEOUT).get(partition);
     Long begin = consumer.beginningOffsets(all, CLIENT_TIMEOUT).get(partition);

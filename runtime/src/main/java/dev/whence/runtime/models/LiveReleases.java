@@ -17,6 +17,9 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
  * of that role that no tombstone withdrew: withdrawing the last one brings back the one before.
  */
 public final class LiveReleases {
+  /** Of a release, in bytes; each is kept, and a small batch may unpack to large ones. */
+  private static final int LARGEST = 1 << 20;
+
   private final Map<String, Placed> releases = new HashMap<>();
 
   private record Placed(long offset, ModelRelease release) {}
@@ -35,11 +38,21 @@ public final class LiveReleases {
     if (record.value() == null) {
       withdrawn(modelId);
     } else {
-      released(
-          modelId,
-          record.offset(),
-          values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema()));
+      released(modelId, record.offset(), read(record.value(), values));
     }
+  }
+
+  /**
+   * A release.
+   *
+   * @throws UnreadableException if it is none, or larger than one may be
+   */
+  public static ModelRelease read(byte[] value, AvroValues values) throws UnreadableException {
+    if (value.length > LARGEST) {
+      throw new UnreadableException(
+          "TOO_LARGE", "it has " + value.length + " bytes, but a release may have " + LARGEST);
+    }
+    return values.read(value, ModelRelease.class, ModelRelease.getClassSchema());
   }
 
   void released(String modelId, long offset, ModelRelease release) {

@@ -146,8 +146,8 @@ public final class ModelReleases implements AutoCloseable {
     }
 
     @Override
-    public void failed() {
-      health.notReady(PART, partition.topic() + " can not be read");
+    public void failed(String why) {
+      health.notReady(PART, why);
     }
   }
 

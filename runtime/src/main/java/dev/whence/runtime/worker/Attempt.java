@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * there up to {@code restTo} were in the batch when it was first begun, {@code rest} times. Written
  * as the offset's metadata, {@code attempt=3;to=8;rest=1;restTo=16}, and by a process that has just
  * begun records with {@code ;by=...} behind it. It also says where a process ran out of memory
- * while it read on: {@code memory=12} alone or behind the rest.
+ * while it read on: {@code memory=12} alone or behind the rest. The number of {@link
+ * GroupBeginning} stands behind these.
  *
  * @param count how often the first records were begun
  * @param to one past the last of them
@@ -26,7 +27,7 @@ record Attempt(int count, long to, int rest, long restTo, long outOfMemoryFrom) 
   private static final Pattern WRITTEN =
       Pattern.compile(
           "(?:attempt=(\\d{1,9});to=(\\d{1,18})(?:;rest=(\\d{1,9});restTo=(\\d{1,18}))?)?"
-              + "(?:;?memory=(\\d{1,18}))?(?:;by=\\w{1,32})?");
+              + "(?:;?memory=(\\d{1,18}))?(?:;?partitions=\\d{1,9})?(?:;by=\\w{1,32})?");
 
   Attempt(int count, long to, int rest, long restTo) {
     this(count, to, rest, restTo, NEVER);

@@ -11,10 +11,14 @@ import org.apache.kafka.common.KafkaFuture;
 /**
  * Says when the brokers no longer answer: a consumer that polls goes on in silence and gets
  * nothing. Asks without waiting, each time it is looked at and the last answer is old enough. Owned
- * by the poll thread.
+ * by the thread that polls.
  */
-final class BrokerWatch {
+public final class BrokerWatch {
   private static final String PART = "brokers";
+  private static final Duration EVERY = Duration.ofSeconds(5);
+
+  /** How long an answer may take. */
+  static final Duration SILENT = Duration.ofSeconds(15);
 
   /** One may be a single broker's; its neighbours answer the next one. */
   private static final int FAILURES = 2;
@@ -28,11 +32,22 @@ final class BrokerWatch {
   private int failedInARow;
 
   /**
+   * Asks every five seconds, and says so when two questions in a row had no answer in 15.
+   *
+   * @param admin asks; closed by the caller
+   */
+  public BrokerWatch(Admin admin, Health health) {
+    this(admin, health, EVERY, SILENT);
+  }
+
+  /**
+   * Of another patience.
+   *
    * @param admin asks; closed by the caller
    * @param every a question is asked so often
    * @param silentFor a question may stay without an answer so long, twice in a row
    */
-  BrokerWatch(Admin admin, Health health, Duration every, Duration silentFor) {
+  public BrokerWatch(Admin admin, Health health, Duration every, Duration silentFor) {
     this.admin = admin;
     this.health = health;
     this.every = every;
@@ -41,7 +56,7 @@ final class BrokerWatch {
   }
 
   /** Asks, or looks whether there is an answer. Returns at once. */
-  void look() {
+  public void look() {
     long passed = System.nanoTime() - askedAt;
     if (asked.isPresent() && asked.get().isDone()) {
       if (asked.get().isCompletedExceptionally()) {

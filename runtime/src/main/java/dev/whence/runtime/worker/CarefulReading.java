@@ -1,5 +1,6 @@
 package dev.whence.runtime.worker;
 
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.RawBatches;
 import dev.whence.runtime.kafka.RawBatches.Fetched;
 import java.util.ArrayList;
@@ -140,7 +141,7 @@ final class CarefulReading implements AutoCloseable {
         if (next.isEmpty()) {
           place.close();
           place.next = batch.nextOffset();
-          Read read = ended(partition, place, place.smallInARow >= Session.RECORDS_OF_ONE_POLL);
+          Read read = ended(partition, place, place.smallInARow >= Clients.RECORDS_OF_ONE_POLL);
           return new Read(records, at(place.next, batch.leaderEpoch()), read.ended());
         }
         UnpackedBatch.Unpacked record = next.get();
@@ -150,7 +151,7 @@ final class CarefulReading implements AutoCloseable {
         place.next = record.record().offset() + 1;
         boolean small =
             record.tooLarge().isEmpty()
-                && record.bytes() <= mostBytes / Session.RECORDS_OF_ONE_POLL;
+                && record.bytes() <= mostBytes / Clients.RECORDS_OF_ONE_POLL;
         place.smallInARow =
             small && record.record().offset() >= place.suspect ? place.smallInARow + 1 : 0;
       }

@@ -10,6 +10,9 @@ import java.nio.charset.StandardCharsets;
  */
 @SuppressWarnings("ArrayRecordComponent") // bytes as Kafka has them; never compared
 public record EventHeader(String name, byte[] value) {
+  /** What a header takes beside its bytes, in this process. */
+  static final int BYTES_BESIDE = 128;
+
   public static EventHeader of(String name, String value) {
     return new EventHeader(name, value.getBytes(StandardCharsets.UTF_8));
   }

@@ -163,12 +163,12 @@ final class Holding {
     return partitions.values().stream().mapToInt(held -> held.records.size()).sum();
   }
 
-  /** Keys and values, in bytes. */
+  /** Keys, values and headers, in bytes. */
   long bytes() {
     long bytes = 0;
     for (Held held : partitions.values()) {
       for (SourceRecord record : held.records) {
-        bytes += size(record);
+        bytes += record.bytes();
       }
     }
     return bytes;
@@ -248,7 +248,7 @@ final class Holding {
           break;
         } else {
           fresh.add(candidate(entry.getKey(), held, record, Optional.empty()));
-          bytes += size(record);
+          bytes += record.bytes();
           open = fresh.size() < records && bytes < most;
         }
       }
@@ -280,12 +280,6 @@ final class Holding {
         held.attempt.before(record.offset()),
         finished,
         Optional.ofNullable(held.unread.get(record.offset())));
-  }
-
-  private static long size(SourceRecord record) {
-    byte[] key = record.key();
-    byte[] value = record.value();
-    return (key == null ? 0 : key.length) + (long) (value == null ? 0 : value.length);
   }
 
   /**

@@ -53,6 +53,9 @@ final class Partitions implements ConsumerRebalanceListener {
   private final java.util.function.Consumer<Set<Integer>> onChange;
   private final Set<Integer> owned = new TreeSet<>();
 
+  /** Is told of nothing, and says nothing, where the group starts at the earliest offsets. */
+  private final GroupBeginning beginning = new GroupBeginning();
+
   /** Partitions whose committed metadata says that their records are begun. */
   private final Set<TopicPartition> begun = new HashSet<>();
 
@@ -266,10 +269,16 @@ final class Partitions implements ConsumerRebalanceListener {
   Map<TopicPartition, OffsetAndMetadata> marked(Map<TopicPartition, OffsetAndMetadata> offsets) {
     begun.addAll(offsets.keySet());
     Map<TopicPartition, OffsetAndMetadata> marked = new HashMap<>();
-    offsets.forEach(
-        (partition, offset) ->
-            marked.put(partition, marks.mark(partition, offset, holding.attempt(partition))));
+    signed(offsets)
+        .forEach(
+            (partition, offset) ->
+                marked.put(partition, marks.mark(partition, offset, holding.attempt(partition))));
     return marked;
+  }
+
+  /** What to commit of a group, whose commits also say how it began. */
+  Map<TopicPartition, OffsetAndMetadata> signed(Map<TopicPartition, OffsetAndMetadata> offsets) {
+    return beginning.signed(offsets);
   }
 
   void ended(Set<TopicPartition> partitions) {
@@ -324,6 +333,9 @@ final class Partitions implements ConsumerRebalanceListener {
     onChange.accept(Set.copyOf(owned));
     Map<TopicPartition, OffsetAndMetadata> committed =
         awake(() -> consumer.committed(partitions, LOOK_UP));
+    if (start == Start.LATEST) {
+      beginning.learn(committed.values());
+    }
     Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
     for (TopicPartition partition : partitions) {
       OffsetAndMetadata offset = committed.get(partition);
@@ -384,27 +396,47 @@ final class Partitions implements ConsumerRebalanceListener {
   /** Where nothing was ever committed; committed at once, so that a restart starts there too. */
   private void begin(Map<TopicPartition, OffsetAndMetadata> first) {
     Set<TopicPartition> partitions = first.keySet();
-    Map<TopicPartition, Long> offsets =
-        awake(
-            () ->
-                start == Start.EARLIEST
-                    ? consumer.beginningOffsets(partitions, LOOK_UP)
-                    : consumer.endOffsets(partitions, LOOK_UP));
+    Set<TopicPartition> atEnd = start == Start.LATEST ? knownAtTheBeginning(partitions) : Set.of();
+    Set<TopicPartition> atBegin = new HashSet<>(partitions);
+    atBegin.removeAll(atEnd);
+    Map<TopicPartition, Long> offsets = new HashMap<>();
+    if (!atBegin.isEmpty()) {
+      offsets.putAll(awake(() -> consumer.beginningOffsets(atBegin, LOOK_UP)));
+    }
+    if (!atEnd.isEmpty()) {
+      offsets.putAll(awake(() -> consumer.endOffsets(atEnd, LOOK_UP)));
+    }
     first.replaceAll((partition, unused) -> new OffsetAndMetadata(known(offsets, partition)));
     first.entrySet().removeIf(entry -> !seek(entry.getKey(), entry.getValue()));
     first.forEach(holding::startsAt);
-    if (urgentFirst && start == Start.EARLIEST) {
+    if (urgentFirst && !atBegin.isEmpty()) {
       // The client takes any offset that it looks up for the partition's end (4.2.1): else it would
       // say of a backlog that nothing is unread.
-      var unused = awake(() -> consumer.endOffsets(partitions, LOOK_UP));
+      var unused = awake(() -> consumer.endOffsets(atBegin, LOOK_UP));
     }
-    LOG.info("no committed offset: starting at the {} offsets of {}", start, offsets);
+    LOG.info("no committed offset, start {}: starting at {}", start, offsets);
     if (start == Start.EARLIEST) {
       var unused = commitQuietly(first, "the first offsets");
     } else {
       // Unless this is committed, a restart would start later and skip what came meanwhile.
       commit(first);
     }
+  }
+
+  /**
+   * Those of these that the topic had when the group began to read it, if it is not beginning now.
+   */
+  private Set<TopicPartition> knownAtTheBeginning(Set<TopicPartition> partitions) {
+    String topic = partitions.iterator().next().topic();
+    Set<TopicPartition> all = new HashSet<>(partitions); // what the client knows may be older
+    awake(() -> consumer.partitionsFor(topic, LOOK_UP))
+        .forEach(info -> all.add(new TopicPartition(topic, info.partition())));
+    Map<TopicPartition, OffsetAndMetadata> committed =
+        awake(() -> consumer.committed(all, LOOK_UP));
+    beginning.learnAll(committed.values(), all.size());
+    Set<TopicPartition> known = new HashSet<>(partitions);
+    known.removeIf(partition -> !beginning.knew(partition));
+    return known;
   }
 
   @Override
@@ -461,7 +493,7 @@ final class Partitions implements ConsumerRebalanceListener {
   private void commit(Map<TopicPartition, OffsetAndMetadata> offsets) {
     awake(
         () -> {
-          consumer.commitSync(offsets, HAND_BACK);
+          consumer.commitSync(signed(offsets), HAND_BACK);
           return true;
         });
   }

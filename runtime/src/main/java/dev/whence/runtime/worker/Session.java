@@ -56,9 +56,6 @@ final class Session {
   private static final String PART = "environment";
   private static final int TRIES = 5;
 
-  /** Few, for a compressed batch of a few megabytes may hold records of gigabytes. */
-  static final int RECORDS_OF_ONE_POLL = 8;
-
   private static final Duration IDLE_POLL = Duration.ofSeconds(1);
   private static final String CAREFUL_PART = "careful reading";
   private static final Duration CAREFUL_POLL = Duration.ofMillis(100);
@@ -653,7 +650,7 @@ final class Session {
   private TransactionWriter.Try write(
       List<Finished> all, Map<TopicPartition, OffsetAndMetadata> offsets) {
     try {
-      return writer.write(all, offsets);
+      return writer.write(all, partitions.signed(offsets));
     } catch (FatalClientException e) {
       if (e.inDoubt()) {
         partitions.leaveBegun();

@@ -80,6 +80,18 @@ public record SourceRecord(
     return topic + "-" + partition + "-" + offset;
   }
 
+  /** What it takes in memory: a header without a byte is not nothing. */
+  public long bytes() {
+    byte[] keyBytes = key;
+    byte[] valueBytes = value;
+    long bytes = keyBytes == null ? 0 : keyBytes.length;
+    bytes += valueBytes == null ? 0 : valueBytes.length;
+    for (EventHeader header : headers) {
+      bytes += header.name().length() + header.value().length + EventHeader.BYTES_BESIDE;
+    }
+    return bytes;
+  }
+
   /** The last header of that name. */
   public Optional<EventHeader> header(String name) {
     for (int i = headers.size() - 1; i >= 0; i--) {

@@ -21,9 +21,7 @@ import org.apache.kafka.common.errors.ApplicationRecoverableException;
 import org.apache.kafka.common.errors.AuthenticationException;
 import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.errors.InterruptException;
-import org.apache.kafka.common.errors.InvalidProducerEpochException;
 import org.apache.kafka.common.errors.OutOfOrderSequenceException;
-import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.header.internals.RecordHeader;
@@ -207,12 +205,7 @@ final class TransactionWriter {
    * producer of this name would: only before that does a fence say that there is one.
    */
   private FatalClientException fatal(String what, KafkaException cause, boolean inDoubt) {
-    Throwable reason = cause.getCause() instanceof KafkaException inner ? inner : cause;
-    boolean refused =
-        reason instanceof ProducerFencedException
-            || reason instanceof InvalidProducerEpochException
-            || cause instanceof ProducerFencedException
-            || cause instanceof InvalidProducerEpochException;
+    boolean refused = Fences.isFence(cause);
     boolean timedOut = now.getAsLong() - began >= Clients.TRANSACTION_TIMEOUT.toNanos();
     return new FatalClientException(
         what

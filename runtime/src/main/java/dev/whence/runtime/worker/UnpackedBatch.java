@@ -32,9 +32,6 @@ final class UnpackedBatch implements AutoCloseable {
   /** A key that may still name a record whose value is not read. */
   private static final int LONGEST_KEY = 1024;
 
-  /** What a header takes beside its bytes, in this process. */
-  private static final int BYTES_OF_A_HEADER = 128;
-
   private final TopicPartition partition;
   private final DefaultRecordBatch batch;
   private final long from;
@@ -129,7 +126,7 @@ final class UnpackedBatch implements AutoCloseable {
     if (count < 0 || count > end - in.count) {
       throw malformed();
     }
-    long taken = length + (long) count * BYTES_OF_A_HEADER;
+    long taken = length + (long) count * EventHeader.BYTES_BESIDE;
     if (taken > most) {
       return tooLarge(
           offset, timestamp, key == null || key.length > LONGEST_KEY ? null : key, taken);

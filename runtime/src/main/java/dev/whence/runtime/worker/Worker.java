@@ -41,16 +41,13 @@ import org.slf4j.LoggerFactory;
  */
 public final class Worker implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Worker.class);
-  private static final Duration FENCED_TWICE_WITHIN = Duration.ofMinutes(5);
   private static final Duration CLOSE_CLIENT = Duration.ofSeconds(5);
 
   /** The first model may be the one that is left after others could not be loaded. */
   private static final int FIRST_MODELS = 4;
 
-  private static final Duration ASK_BROKERS = Duration.ofSeconds(5);
   private static final Duration ASK_FOR_ENDS = Duration.ofSeconds(10);
   private static final Duration ASK_FOR_LAG = Duration.ofSeconds(5);
-  private static final Duration BROKERS_SILENT = Duration.ofSeconds(15);
   private static final String PART = "worker";
 
   private final WorkerOptions options;
@@ -247,8 +244,7 @@ public final class Worker implements AutoCloseable {
   }
 
   private void sessions() {
-    long fencedAt = 0;
-    boolean fenced = false;
+    Fences fences = new Fences(options.group(), options.instanceId());
     while (!lifecycle.stopping()) {
       try {
         session();
@@ -256,18 +252,7 @@ public final class Worker implements AutoCloseable {
         environmentFailed(String.valueOf(e.getMessage()));
       } catch (FatalClientException e) {
         if (e.fenced()) {
-          long now = System.nanoTime();
-          if (fenced && now - fencedAt < FENCED_TWICE_WITHIN.toNanos()) {
-            throw new WorkerException(
-                "another process uses instance.id "
-                    + options.instanceId()
-                    + " in group "
-                    + options.group()
-                    + " (this one was fenced twice within five minutes); give each its own",
-                e);
-          }
-          fenced = true;
-          fencedAt = now;
+          fences.fenced(e);
         }
         metrics.clientsRestarted();
         environmentFailed("the Kafka clients start anew: " + e.getMessage());
@@ -309,7 +294,7 @@ public final class Worker implements AutoCloseable {
               options.group(),
               options.groupProtocol(),
               options.transactionalId(),
-              Math.min(options.batch().records(), Session.RECORDS_OF_ONE_POLL));
+              Math.min(options.batch().records(), Clients.RECORDS_OF_ONE_POLL));
       CarefulReading careful =
           new CarefulReading(clients.rawBatches(admin, options.transactionalId() + "-careful"));
       try {
@@ -337,7 +322,7 @@ public final class Worker implements AutoCloseable {
                 backoff,
                 halt,
                 careful,
-                new BrokerWatch(admin, health, ASK_BROKERS, BROKERS_SILENT),
+                new BrokerWatch(admin, health),
                 new StalledPartitions(
                     consumer, read -> stableEnds(admin, read), ASK_FOR_ENDS, stalledBefore, health),
                 new QueueLag(
@@ -378,7 +363,7 @@ public final class Worker implements AutoCloseable {
         admin.listOffsets(
             latest,
             new ListOffsetsOptions(IsolationLevel.READ_COMMITTED)
-                .timeoutMs((int) BROKERS_SILENT.toMillis()));
+                .timeoutMs((int) BrokerWatch.SILENT.toMillis()));
     Map<TopicPartition, KafkaFuture<Long>> ends = new HashMap<>();
     for (TopicPartition partition : partitions) {
       ends.put(

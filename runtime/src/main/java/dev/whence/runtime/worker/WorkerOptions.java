@@ -72,6 +72,21 @@ public record WorkerOptions(
         shutdownGrace);
   }
 
+  /** The same, beginning elsewhere where nothing is committed. */
+  public WorkerOptions withStart(Start other) {
+    return new WorkerOptions(
+        sourceTopic,
+        deadLetterTopic,
+        sinkTopics,
+        group,
+        groupProtocol,
+        instanceId,
+        other,
+        batch,
+        failures,
+        shutdownGrace);
+  }
+
   /** The same for every process that runs as this instance. */
   public String transactionalId() {
     return group + "-" + instanceId;

@@ -2,11 +2,13 @@ package dev.whence.runtime.kafka;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.MockConsumer;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.Test;
 
@@ -16,6 +18,8 @@ class PartitionFollowerTest {
   /** A topic with one record. */
   private static MockConsumer<byte[], byte[]> consumer() {
     MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("none");
+    consumer.updatePartitions(
+        MODELS.topic(), List.of(new PartitionInfo(MODELS.topic(), 0, null, null, null)));
     consumer.updateBeginningOffsets(Map.of(MODELS, 0L));
     consumer.updateEndOffsets(Map.of(MODELS, 1L));
     consumer.schedulePollTask(
@@ -42,7 +46,7 @@ class PartitionFollowerTest {
           public void reached() {}
 
           @Override
-          public void failed() {}
+          public void failed(String why) {}
         };
     try (PartitionFollower follower =
         new PartitionFollower(

@@ -31,6 +31,13 @@ class AttemptTest {
   }
 
   @Test
+  void howManyPartitionsThereWereWhenTheGroupBeganIsNotAboutRecords() {
+    assertThat(Attempt.parse("partitions=12")).isEqualTo(Attempt.NONE);
+    assertThat(Attempt.parse("attempt=2;to=8;memory=12;partitions=12;by=0123abcd"))
+        .isEqualTo(Attempt.of(2, 8).outOfMemory(12));
+  }
+
+  @Test
   void whereTheMemoryRanOutStandsAloneOrBehindTheRest() {
     assertThat(Attempt.NONE.outOfMemory(12).metadata(10)).isEqualTo("memory=12");
     assertThat(Attempt.parse("memory=12")).isEqualTo(Attempt.NONE.outOfMemory(12));

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.runtime.config.GroupProtocol;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,6 +34,29 @@ class HoldingTest {
         .containsExactly(0L, 1L, 2L, 3L);
     // A record here has 100 bytes: the batch closes with the one that reaches 250.
     assertThat(offsets(holding.next(64, 250, /* alone= */ true))).containsExactly(0L, 1L, 2L);
+  }
+
+  /** A header without a byte takes memory, too, and a record may have as many as it likes. */
+  @Test
+  void headersCountAsMuchAsValues() {
+    holding.assign(P0, Attempt.NONE);
+    List<EventHeader> headers = Collections.nCopies(10, EventHeader.of("name", "value"));
+    List<UnpackedBatch.Unpacked> read = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      read.add(
+          new UnpackedBatch.Unpacked(
+              new SourceRecord("in", 0, i, 0, new byte[1], new byte[100], headers),
+              100,
+              OptionalLong.empty()));
+    }
+    try (Admin admin = Admin.create(NOBODY);
+        CarefulReading careful = careful(admin)) {
+      holding.add(
+          P0, new CarefulReading.Read(read, new OffsetAndMetadata(3), /* ended= */ false), careful);
+    }
+    long each = 1 + 100 + 10L * ("name".length() + "value".length() + EventHeader.BYTES_BESIDE);
+    assertThat(holding.bytes()).isEqualTo(3 * each);
+    assertThat(offsets(holding.next(64, each + 1, /* alone= */ true))).containsExactly(0L, 1L);
   }
 
   @Test

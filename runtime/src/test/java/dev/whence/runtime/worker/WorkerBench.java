@@ -214,17 +214,7 @@ final class WorkerBench implements AutoCloseable {
   }
 
   static WorkerOptions latest(WorkerOptions options) {
-    return new WorkerOptions(
-        options.sourceTopic(),
-        options.deadLetterTopic(),
-        options.sinkTopics(),
-        options.group(),
-        options.groupProtocol(),
-        options.instanceId(),
-        Start.LATEST,
-        options.batch(),
-        options.failures(),
-        options.shutdownGrace());
+    return options.withStart(Start.LATEST);
   }
 
   static WorkerOptions grace(WorkerOptions options, Duration grace) {

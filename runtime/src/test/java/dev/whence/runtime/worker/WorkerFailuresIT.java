@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.WorkerBench.Topics;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -23,6 +24,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -192,7 +194,7 @@ class WorkerFailuresIT {
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.committed(topics, 1) == 100);
       assertThat(behind)
           .as("twice a batch, and one poll")
-          .hasValueLessThanOrEqualTo(2 * batch + Session.RECORDS_OF_ONE_POLL);
+          .hasValueLessThanOrEqualTo(2 * batch + Clients.RECORDS_OF_ONE_POLL);
       assertThat(bench.committed(topics, 0)).isZero();
       send(producer, topics, 1, "good");
       await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 202);
@@ -481,6 +483,58 @@ class WorkerFailuresIT {
     }
     assertThat(bench.read(topics.out()))
         .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
+  }
+
+  /** What was written before somebody was given the new partition is not old. */
+  @Test
+  void aPartitionThatIsAddedToATopicIsReadFromItsBeginningByAGroupThatStartedAtTheLatestOffset()
+      throws Exception {
+    Topics topics = bench.topics(1);
+    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
+    EchoStage stage = EchoStage.echo(topics.out());
+    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
+      assertThat(worker.health.isAlive()).isTrue();
+    }
+    try (var admin = bench.admin()) {
+      admin.createPartitions(Map.of(topics.in(), NewPartitions.increaseTo(2))).all().get();
+    }
+    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+      for (int i = 0; i < 5; i++) {
+        producer
+            .send(
+                new ProducerRecord<>(
+                    topics.in(), 1, WorkerBench.bytes("k" + i), WorkerBench.bytes("new")))
+            .get();
+      }
+    }
+    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 5);
+      assertThat(worker.health.isAlive()).isTrue();
+    }
+    assertThat(bench.read(topics.out()))
+        .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
+  }
+
+  /** The first one has committed by then; what neither has read is old all the same. */
+  @Test
+  void theSecondMemberOfAGroupThatStartsAtTheLatestOffsetReadsNoBacklogEither() throws Exception {
+    Topics topics = bench.topics(2);
+    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
+    try (var admin = bench.admin()) {
+      admin
+          .alterConsumerGroupOffsets(
+              topics.group(),
+              Map.of(new TopicPartition(topics.in(), 0), new OffsetAndMetadata(5, "partitions=2")))
+          .all()
+          .get();
+    }
+    EchoStage stage = EchoStage.echo(topics.out());
+    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
+      assertThat(worker.health.isAlive()).isTrue();
+    }
+    assertThat(bench.read(topics.out())).isEmpty();
   }
 
   @Test

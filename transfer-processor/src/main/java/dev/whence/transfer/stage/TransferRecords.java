@@ -24,6 +24,9 @@ record TransferRecords(Topics topics, AvroValues values, String writer, String i
   /** Bytes of a request; its events have what it says and more, and must fit into the topic. */
   static final int LARGEST_REQUEST = 256 << 10;
 
+  /** Bytes of any event, which is kept; ours are smaller, but what is compressed may be larger. */
+  static final int LARGEST_EVENT = 1 << 20;
+
   /**
    * Takes a record of the transfers' topic.
    *
@@ -37,8 +40,12 @@ record TransferRecords(Topics topics, AvroValues values, String writer, String i
       states.withdrawn(record.offset(), new String(record.key(), StandardCharsets.UTF_8));
       return Optional.empty();
     }
-    TransferEvent event =
-        values.read(record.value(), TransferEvent.class, TransferEvent.getClassSchema());
+    byte[] value = record.value();
+    if (value != null && value.length > LARGEST_EVENT) {
+      throw new UnreadableException(
+          "TOO_LARGE", "it has " + value.length + " bytes, but an event may have " + LARGEST_EVENT);
+    }
+    TransferEvent event = values.read(value, TransferEvent.class, TransferEvent.getClassSchema());
     if (record.key() == null
         || !new String(record.key(), StandardCharsets.UTF_8).equals(event.getTransferId())) {
       throw new UnreadableException("KEY_MISMATCH", "its key is not the transferId");

@@ -3,12 +3,17 @@ package dev.whence.transfer.stage;
 import dev.whence.runtime.dlq.DeadLetters;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.kafka.OnePartition;
+import dev.whence.runtime.models.LiveReleases;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Failure;
+import dev.whence.runtime.worker.Fences;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.SourceRecord;
+import dev.whence.runtime.worker.WorkerException;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
@@ -21,6 +26,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
@@ -32,21 +38,20 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.function.Supplier;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -67,15 +72,16 @@ final class TransferStage implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
-  private static final int MOST_RECORDS = 100;
+
+  /** So often a poll may tell that the partition has gone, before new clients find out. */
+  private static final int MOST_REFUSALS = 5;
 
   /** A third of the time that the topic keeps a transfer's last event. */
   private static final Duration TELL_AGAIN = Duration.ofDays(30);
 
   private final TransferConfig config;
   private final Clients clients;
-  private final Supplier<Consumer<byte[], byte[]>> consumers;
-  private final Supplier<Producer<byte[], byte[]>> producers;
+  private final Making making;
   private final Topics topics;
   private final String instance;
   private final Health health;
@@ -83,10 +89,25 @@ final class TransferStage implements AutoCloseable {
   private final MeterRegistry meters;
   private final Halt halt;
   private final TopicPartition partition;
+  private final Fences fences;
   private final ConcurrentLinkedQueue<Said> outbox = new ConcurrentLinkedQueue<>();
   private final CountDownLatch stop = new CountDownLatch(1);
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
   private final Thread thread = new Thread(this::run, NAME);
+
+  /**
+   * What makes the Kafka clients of a session.
+   *
+   * @param members of the stage's group
+   * @param models reads releases
+   * @param producers with the stage's transactional id
+   * @param watches say when the brokers no longer answer
+   */
+  record Making(
+      Supplier<Consumer<byte[], byte[]>> members,
+      Supplier<Consumer<byte[], byte[]>> models,
+      Supplier<Producer<byte[], byte[]>> producers,
+      Function<Admin, BrokerWatch> watches) {}
 
   /** An event on its way out. */
   private record Said(
@@ -106,13 +127,16 @@ final class TransferStage implements AutoCloseable {
     this(
         config,
         clients,
-        () ->
-            clients.groupConsumer(
-                config.runtime().group(),
-                config.runtime().groupProtocol(),
-                NAME + "-" + instance,
-                MOST_RECORDS),
-        () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
+        new Making(
+            () ->
+                clients.groupConsumer(
+                    config.runtime().group(),
+                    config.runtime().groupProtocol(),
+                    NAME + "-" + instance,
+                    Clients.RECORDS_OF_ONE_POLL),
+            () -> clients.reader(NAME + "-models", Clients.RECORDS_OF_ONE_POLL),
+            () -> clients.transactionalProducer(config.runtime().group() + "-" + instance),
+            admin -> new BrokerWatch(admin, health)),
         topics,
         instance,
         health,
@@ -123,8 +147,7 @@ final class TransferStage implements AutoCloseable {
   TransferStage(
       TransferConfig config,
       Clients clients,
-      Supplier<Consumer<byte[], byte[]>> consumers,
-      Supplier<Producer<byte[], byte[]>> producers,
+      Making making,
       Topics topics,
       String instance,
       Health health,
@@ -132,14 +155,14 @@ final class TransferStage implements AutoCloseable {
       Halt halt) {
     this.config = config;
     this.clients = clients;
-    this.consumers = consumers;
-    this.producers = producers;
+    this.making = making;
     this.topics = topics;
     this.instance = instance;
     this.health = health;
     this.meters = meters;
     this.halt = halt;
     this.partition = new TopicPartition(topics.transfers().name(), 0);
+    this.fences = new Fences(config.runtime().group(), instance);
     this.unreadable =
         Counter.builder("whence.transfers.unreadable")
             .description("records of the transfer topic that are no transfer events")
@@ -157,17 +180,26 @@ final class TransferStage implements AutoCloseable {
 
   private void run() {
     while (stop.getCount() > 0) {
-      try (Consumer<byte[], byte[]> consumer = consumers.get();
-          Producer<byte[], byte[]> producer = producers.get();
+      try (Consumer<byte[], byte[]> consumer = making.members().get();
+          Producer<byte[], byte[]> producer = making.producers().get();
           AvroValues values = new AvroValues(clients.connection())) {
         producer.initTransactions();
         new Session(consumer, producer, values).run();
       } catch (WakeupException e) {
         LOG.debug("woken");
-      } catch (KafkaException | EnvironmentException e) {
-        health.notReady(PART, partition.topic() + " can not be read or written");
-        LOG.warn("transfers stand still: {}; trying again", e.getMessage());
-        pause();
+      } catch (EnvironmentException e) {
+        standStill(String.valueOf(e.getMessage()), e);
+      } catch (KafkaException e) {
+        try {
+          if (Fences.isFence(e)) {
+            fences.fenced(e);
+          }
+        } catch (WorkerException twice) {
+          health.dead(String.valueOf(twice.getMessage()));
+          ended.completeExceptionally(twice);
+          return;
+        }
+        standStill(partition.topic() + " can not be read or written", e);
       } catch (RuntimeException e) {
         health.dead("the transfer stage broke: " + e.getClass().getSimpleName());
         ended.completeExceptionally(e);
@@ -184,6 +216,12 @@ final class TransferStage implements AutoCloseable {
       }
     }
     ended.complete(null);
+  }
+
+  private void standStill(String reason, RuntimeException e) {
+    health.notReady(PART, reason);
+    LOG.warn("transfers stand still: {}; trying again", e.getMessage());
+    pause();
   }
 
   private void pause() {
@@ -207,7 +245,7 @@ final class TransferStage implements AutoCloseable {
   /** What is known as long as the clients live. */
   private final class Session implements ConsumerRebalanceListener {
     private final Consumer<byte[], byte[]> consumer;
-    private final Producer<byte[], byte[]> producer;
+    private final GroupTransactions transactions;
     private final AvroValues values;
     private final TransferRecords records;
     private final Received received;
@@ -218,6 +256,7 @@ final class TransferStage implements AutoCloseable {
     private final Map<String, Instant> told = new HashMap<>();
     private long lastRelease = -1; // offset of the last one that was written here
     private TransferStates states = new TransferStates();
+    private int refused;
     private boolean owner;
     private boolean recovered;
     private Optional<TransferJob> job = Optional.empty();
@@ -227,19 +266,23 @@ final class TransferStage implements AutoCloseable {
         Consumer<byte[], byte[]> consumer, Producer<byte[], byte[]> producer, AvroValues values) {
       this.consumer = consumer;
       this.received = new Received(consumer, partition, POLL);
-      this.producer = producer;
+      this.transactions = new GroupTransactions(producer, partition, consumer::groupMetadata);
       this.values = values;
       this.records = new TransferRecords(topics, values, NAME, instance);
     }
 
     void run() {
-      try (Consumer<byte[], byte[]> models = clients.reader(NAME + "-models")) {
-        TopicPartition releases = new TopicPartition(topics.models().name(), 0);
+      try (Consumer<byte[], byte[]> models = making.models().get();
+          Admin admin = clients.admin()) {
+        BrokerWatch brokers = making.watches().apply(admin);
+        TopicPartition releases = OnePartition.of(models, topics.models().name());
+        var unused = OnePartition.of(models, partition.topic());
         models.assign(List.of(releases));
         models.seekToBeginning(List.of(releases));
         consumer.subscribe(List.of(partition.topic()), this);
         while (stop.getCount() > 0) {
-          received.poll(worker.isAlive());
+          brokers.look();
+          poll();
           speak();
           if (owner && !recovered) {
             recover();
@@ -259,6 +302,21 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
+    /** Where the log is not the one that was read, all that was read of it is read anew. */
+    private void poll() {
+      try {
+        received.poll(worker.isAlive());
+      } catch (OffsetOutOfRangeException e) {
+        LOG.error(
+            "{}: the log is another one than was read: an election cut it off, or the topic was"
+                + " made anew; it is read from its beginning",
+            partition);
+        letGo();
+        recovered = false;
+        transactions.startsAt(received.beginAnew());
+      }
+    }
+
     /** A job that was stopped ends at its next piece; a call of the judge may take longer. */
     private void await() {
       try {
@@ -275,25 +333,21 @@ final class TransferStage implements AutoCloseable {
       }
       owner = true;
       recovered = false;
-      OffsetAndMetadata committed =
-          consumer.committed(java.util.Set.of(partition), LOOK_UP).get(partition);
-      if (committed == null) {
-        consumer.seekToBeginning(List.of(partition));
-      } else {
-        // What compaction or retention took away had its turn: never an error here.
-        Long begin = consumer.beginningOffsets(List.of(partition), LOOK_UP).get(partition);
-        consumer.seek(partition, Math.max(begin == null ? 0 : begin, committed.offset()));
-      }
+      transactions.startsAt(received.begin());
     }
 
     @Override
     public void onPartitionsRevoked(Collection<TopicPartition> revoked) {
       if (revoked.contains(partition)) {
         owner = false;
-        received.clear();
-        unfinished.clear();
-        abandon();
+        letGo();
       }
+    }
+
+    private void letGo() {
+      received.clear();
+      unfinished.clear();
+      abandon();
     }
 
     /** Stops the job without a word; its successor finds what it left. */
@@ -482,7 +536,9 @@ final class TransferStage implements AutoCloseable {
             || said.committed().isCompletedExceptionally()) {
           said.committed().completeExceptionally(new StoppedException());
         } else {
-          write(said.event(), said.release().map(records::of), Optional.empty());
+          if (!written(said)) {
+            return;
+          }
           said.committed().complete(null);
           if (TransferStates.isTerminal(said.event().getState())) {
             meters.counter("whence.transfers", "state", said.event().getState().name()).increment();
@@ -492,45 +548,37 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
+    /** Returns whether it is; the group may be giving its members other numbers just now. */
+    private boolean written(Said said) {
+      try {
+        write(said.event(), said.release().map(records::of), Optional.empty());
+        refused = 0;
+        return true;
+      } catch (CommitFailedException e) {
+        refused++;
+        if (refused == MOST_REFUSALS) {
+          throw e;
+        }
+        LOG.warn("an event is not taken from this member of the group; trying again after a poll");
+        return false;
+      }
+    }
+
     /** An event and what belongs to it, in one transaction. */
     private void write(
         TransferEvent event,
         Optional<ProducerRecord<byte[], byte[]>> more,
         Optional<Long> nextOffset) {
-      Future<RecordMetadata> place;
-      Optional<Future<RecordMetadata>> placeOfMore;
-      producer.beginTransaction();
-      try {
-        place = producer.send(records.of(event));
-        placeOfMore = more.map(producer::send);
-        // Right before it is used: a rebalance may have happened meanwhile.
-        ConsumerGroupMetadata member = consumer.groupMetadata();
-        if (member.generationId() < 0) {
-          throw new EnvironmentException("this instance is no member of its group at the moment");
-        }
-        if (nextOffset.isPresent()) {
-          producer.sendOffsetsToTransaction(
-              Map.of(partition, new OffsetAndMetadata(nextOffset.get())), member);
-        }
-      } catch (KafkaException | EnvironmentException e) {
-        Transactions.abort(producer);
-        throw e;
-      }
-      Transactions.commit(producer);
-      states.written(offset(place), event);
+      List<ProducerRecord<byte[], byte[]>> both = new ArrayList<>();
+      both.add(records.of(event));
+      more.ifPresent(both::add);
+      List<RecordMetadata> places =
+          nextOffset.isPresent()
+              ? transactions.write(both, nextOffset.get())
+              : transactions.write(both);
+      states.written(places.get(0).offset(), event);
       if (more.isPresent() && more.get().topic().equals(topics.models().name())) {
-        lastRelease = offset(placeOfMore.get());
-      }
-    }
-
-    /** Of a record whose transaction is committed: that waited for it. */
-    private static long offset(Future<RecordMetadata> place) {
-      try {
-        return place.get().offset();
-      } catch (InterruptedException e) {
-        throw new InterruptException(e);
-      } catch (ExecutionException e) {
-        throw new KafkaException("a committed event has no place", e);
+        lastRelease = places.get(1).offset();
       }
     }
 
@@ -546,8 +594,7 @@ final class TransferStage implements AutoCloseable {
           continue;
         }
         try {
-          ModelRelease release =
-              values.read(record.value(), ModelRelease.class, ModelRelease.getClassSchema());
+          ModelRelease release = LiveReleases.read(record.value(), values);
           if (release.getModelId().equals(modelId)) {
             announced.released(record.offset(), release);
           } else { // no tombstone could withdraw it
@@ -565,9 +612,7 @@ final class TransferStage implements AutoCloseable {
         if (states.find(request.getTransferId()).isEmpty()) {
           LOG.info("{} asks for {}", request.getRequestedBy(), request.getModelId());
           // Read back like any request: it counts from its own offset on.
-          producer.beginTransaction();
-          var unused = producer.send(records.of(request));
-          Transactions.commit(producer);
+          var unused = transactions.write(List.of(records.of(request)));
         }
       }
     }

@@ -13,8 +13,9 @@ import java.util.Set;
 /**
  * What is true of every transfer, by the events read so far. A request for a transfer that was
  * requested before changes nothing, unless that one had failed or was rejected by then: limits,
- * sets and judge are the processor's and may be others now. The topic is read again from the last
- * request that was taken, so events come here twice: the offset says what is older.
+ * sets and judge are the processor's and may be others now. A transfer that has ended runs again
+ * only after a STARTED: that it came further is nobody's word any more. The topic is read again
+ * from the last request that was taken, so events come here twice: the offset says what is older.
  */
 final class TransferStates {
   private static final Set<TransferState> TERMINAL =
@@ -65,6 +66,10 @@ final class TransferStates {
       }
     } else if (known.last() >= offset) {
       return; // read back after later ones
+    } else if (isTerminal(known.event().getState())
+        && (event.getState() == TransferState.PROGRESS
+            || event.getState() == TransferState.GATED)) {
+      return; // of a process that did not know that another one had ended the transfer
     } else if (known.event().equals(event)) {
       states.put(event.getTransferId(), known.toldAgain(offset));
     } else if (known.followed().filter(event::equals).isEmpty()) {

@@ -11,6 +11,8 @@ import java.util.Map;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.consumer.NoOffsetForPartitionException;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.Test;
 
@@ -90,6 +92,36 @@ class ReceivedTest {
     fails(new NoOffsetForPartitionException(new TopicPartition("transfers", 1)));
     assertThatThrownBy(() -> received.poll(/* running= */ false))
         .isInstanceOf(EnvironmentException.class);
+  }
+
+  private long beginsWhere(long begin, long committed, long end) {
+    consumer.updateBeginningOffsets(Map.of(TRANSFERS, begin));
+    consumer.updateEndOffsets(Map.of(TRANSFERS, end));
+    consumer.commitSync(Map.of(TRANSFERS, new OffsetAndMetadata(committed)));
+    long next = received.begin();
+    assertThat(consumer.position(TRANSFERS)).isEqualTo(next);
+    return next;
+  }
+
+  @Test
+  void reading_goes_on_where_it_was_or_where_retention_has_left_something() {
+    assertThat(beginsWhere(0, 7, 9)).isEqualTo(7);
+    assertThat(beginsWhere(8, 7, 9)).isEqualTo(8);
+    assertThat(beginsWhere(9, 9, 9)).isEqualTo(9);
+  }
+
+  /** As after an election that cut it off, or where offsets were restored from elsewhere. */
+  @Test
+  void a_log_that_ends_before_what_is_committed_is_read_from_its_beginning() {
+    assertThat(beginsWhere(2, 7, 5)).isEqualTo(2);
+    assertThat(received.beginAnew()).isEqualTo(2);
+  }
+
+  @Test
+  void that_a_log_is_another_one_is_for_the_caller_to_know() {
+    fails(new OffsetOutOfRangeException(Map.of(TRANSFERS, 7L)));
+    assertThatThrownBy(() -> received.poll(/* running= */ false))
+        .isInstanceOf(OffsetOutOfRangeException.class);
   }
 
   private void fails(RuntimeException problem) {

@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -176,6 +177,13 @@ final class TransferBench implements AutoCloseable {
       unreadable.add(offset);
       return topic + "-0-" + offset;
     }
+  }
+
+  /** Records of zeros under one key: each a few hundred bytes on the disk. */
+  void sendZeros(int records, int bytes) {
+    ProducerRecord<byte[], byte[]> zeros =
+        new ProducerRecord<>(topics.transfers().name(), new byte[] {1}, new byte[bytes]);
+    raw().send(Collections.nCopies(records, zeros));
   }
 
   byte[] bytes(TransferEvent event) {

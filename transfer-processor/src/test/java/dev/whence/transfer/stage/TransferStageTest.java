@@ -2,12 +2,16 @@ package dev.whence.transfer.stage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.WorkerException;
+import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.TransferState;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -15,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -22,12 +27,16 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.PartitionInfo;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class TransferStageTest {
+  private static final Topics TOPICS = new Topics("");
+
   /** A producer whose first commits time out, after which nothing but a commit is allowed. */
   private static final class Slow extends MockProducer<byte[], byte[]> {
     private int timeouts;
@@ -96,9 +105,12 @@ class TransferStageTest {
         new TransferStage(
             config,
             new Clients(config.runtime().connection()),
-            () -> consumer,
-            TransferStageTest::producer,
-            new Topics(""),
+            new TransferStage.Making(
+                () -> consumer,
+                TransferStageTest::models,
+                TransferStageTest::producer,
+                admin -> new BrokerWatch(admin, health)),
+            TOPICS,
             "a",
             health,
             new SimpleMeterRegistry(),
@@ -116,6 +128,85 @@ class TransferStageTest {
           .doesNotContain("CANARY");
       assertThat(health.isAlive()).isFalse();
     }
+  }
+
+  /** Two of one name take the transactional id from each other for ever. */
+  @Test
+  void a_stage_that_is_fenced_twice_ends_and_says_that_another_process_has_its_name(
+      @TempDir Path directory) throws Exception {
+    Health health = new Health();
+    TransferConfig config = config(directory);
+    try (TransferStage stage =
+        new TransferStage(
+            config,
+            new Clients(config.runtime().connection()),
+            new TransferStage.Making(
+                () -> new MockConsumer<>("none"),
+                TransferStageTest::models,
+                () -> {
+                  MockProducer<byte[], byte[]> producer = producer();
+                  producer.initTransactionException = new ProducerFencedException("fenced");
+                  return producer;
+                },
+                admin -> new BrokerWatch(admin, health)),
+            TOPICS,
+            "a",
+            health,
+            new SimpleMeterRegistry(),
+            why -> {})) {
+      stage.start();
+
+      assertThat(stage.ended())
+          .failsWithin(20, TimeUnit.SECONDS)
+          .withThrowableThat()
+          .withCauseInstanceOf(WorkerException.class)
+          .withMessageContaining("another process uses instance.id a in group");
+      assertThat(health.isAlive()).isFalse();
+    }
+  }
+
+  /** A consumer that polls goes on in silence. */
+  @Test
+  void a_stage_whose_brokers_no_longer_answer_is_not_ready(@TempDir Path directory)
+      throws Exception {
+    Health health = new Health();
+    TransferConfig config = config(directory);
+    Duration soon = Duration.ofMillis(100);
+    try (TransferStage stage =
+        new TransferStage(
+            config,
+            new Clients(config.runtime().connection()),
+            new TransferStage.Making(
+                () -> new MockConsumer<>("none"),
+                TransferStageTest::models,
+                TransferStageTest::producer,
+                admin -> new BrokerWatch(admin, health, soon, soon)),
+            TOPICS,
+            "a",
+            health,
+            new SimpleMeterRegistry(),
+            why -> {})) {
+      stage.start();
+
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () ->
+                  assertThat(health.reasons())
+                      .hasEntrySatisfying(
+                          "brokers",
+                          why -> assertThat(why).startsWith("the brokers do not answer")));
+    }
+  }
+
+  /** Both topics are there. */
+  private static MockConsumer<byte[], byte[]> models() {
+    MockConsumer<byte[], byte[]> models = new MockConsumer<>("none");
+    for (Topic topic : List.of(TOPICS.models(), TOPICS.transfers())) {
+      models.updatePartitions(
+          topic.name(), List.of(new PartitionInfo(topic.name(), 0, null, null, null)));
+    }
+    return models;
   }
 
   private static MockProducer<byte[], byte[]> producer() {

@@ -89,6 +89,23 @@ class TransferStatesTest {
   }
 
   @Test
+  void what_another_process_says_of_a_transfer_that_has_ended_changes_nothing() {
+    assertThat(isTaken(10)).isTrue();
+    states.written(11, event(TransferState.STARTED, 11));
+    states.written(20, event(TransferState.PUBLISHED, 20));
+    states.apply(21, event(TransferState.PROGRESS, 21));
+    states.apply(22, event(TransferState.GATED, 22));
+    assertThat(state()).isEqualTo(TransferState.PUBLISHED);
+    assertThat(states.unfinished()).isEmpty();
+
+    assertThat(isTaken(23)).isFalse(); // but its release was withdrawn, so it is carried out again
+    states.written(24, event(TransferState.STARTED, 24));
+    states.written(25, event(TransferState.PROGRESS, 25));
+    assertThat(state()).isEqualTo(TransferState.PROGRESS);
+    assertThat(states.unfinished()).hasSize(1);
+  }
+
+  @Test
   void a_tombstone_that_is_read_again_takes_nothing_back_that_came_after_it() {
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.PUBLISHED, 11));
