@@ -1,19 +1,11 @@
 package dev.whence.runtime.config;
 
 import dev.whence.schemas.AvroSerdes;
-import io.confluent.kafka.schemaregistry.client.SchemaRegistryClientConfig;
-import io.confluent.kafka.serializers.AbstractKafkaSchemaSerDeConfig;
-import java.util.HashSet;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
-import org.apache.kafka.clients.admin.AdminClientConfig;
-import org.apache.kafka.clients.consumer.ConsumerConfig;
-import org.apache.kafka.clients.producer.ProducerConfig;
-import org.apache.kafka.common.config.ConfigDef;
-import org.apache.kafka.common.config.SaslConfigs;
-import org.apache.kafka.common.config.SslConfigs;
 
 /**
  * How to reach the cluster and the schema registry.
@@ -123,54 +115,69 @@ public record Connection(
               + " set registry.basic.auth.credentials.source: USER_INFO and"
               + " registry.basic.auth.user.info instead");
     }
-    Set<String> known = new HashSet<>(ConsumerConfig.configNames());
-    known.addAll(ProducerConfig.configNames());
-    known.addAll(AdminClientConfig.configNames());
-    known.remove("bootstrap.servers");
-    return new Connection(
-        bootstrap,
-        registryUrl,
-        passThrough(settings, "kafka.", known, OWNED, "bootstrap.servers"),
-        passThrough(settings, "consumer.", known, OWNED_OF_CONSUMER, ""),
-        passThrough(settings, "producer.", known, OWNED_OF_PRODUCER, ""),
-        passThrough(settings, "registry.", registryNames(), OWNED_BY_SERDES, "url"));
+    ClientKeys kafkaKeys = ClientKeys.kafka();
+    List<String> foreign = new ArrayList<>();
+    Connection read =
+        new Connection(
+            bootstrap,
+            registryUrl,
+            passThrough(settings, "kafka.", kafkaKeys, OWNED, "bootstrap.servers", foreign),
+            passThrough(settings, "consumer.", kafkaKeys, OWNED_OF_CONSUMER, "", foreign),
+            passThrough(settings, "producer.", kafkaKeys, OWNED_OF_PRODUCER, "", foreign),
+            passThrough(
+                settings, "registry.", ClientKeys.registry(), OWNED_BY_SERDES, "url", foreign));
+    ClientKeys.tell(foreign);
+    return read;
   }
 
-  /** What Confluent's client and serdes can be told; TLS with their prefix or without. */
-  private static Set<String> registryNames() {
-    Set<String> known = new HashSet<>(AbstractKafkaSchemaSerDeConfig.baseConfigDef().names());
-    ConfigDef tls = new ConfigDef();
-    SslConfigs.addClientSslSupport(tls);
-    for (String name : tls.names()) {
-      known.add(name);
-      known.add(SchemaRegistryClientConfig.CLIENT_NAMESPACE + name);
-    }
-    known.add(SaslConfigs.SASL_JAAS_CONFIG); // for credentials of the source SASL_INHERIT
-    return known;
-  }
-
+  /**
+   * Reads the properties of one client.
+   *
+   * @param apart a key that was read already
+   * @param foreign gets the keys that only a plugin can know
+   */
   private static ClientProperties passThrough(
       Settings settings,
       String prefix,
-      Set<String> fromEnvironment,
+      ClientKeys keys,
       Map<String, String> owned,
-      String apart) {
+      String apart,
+      List<String> foreign) {
     Map<String, String> values =
         new TreeMap<>(
             // Owned keys are taken too: a setting that has no effect must be refused, not ignored.
             settings.under(
-                prefix, name -> fromEnvironment.contains(name) || owned.containsKey(name)));
+                prefix,
+                name ->
+                    (keys.names().contains(name) && !name.equals(apart)) || owned.containsKey(name),
+                (variable, name) ->
+                    keys.meantBy(name)
+                        .ifPresent(
+                            meant ->
+                                settings.problem(
+                                    "the environment variable "
+                                        + variable
+                                        + " is no key of the client; did you mean "
+                                        + Settings.environmentName(prefix + meant)
+                                        + "?"))));
     values.remove(apart);
-    values
-        .keySet()
-        .removeIf(
-            key -> {
-              String reason = owned.get(key);
-              if (reason != null) {
-                settings.problem(prefix + key + " can not be set: " + reason);
-              }
-              return reason != null;
-            });
+    values.keySet().removeIf(key -> isWrong(settings, prefix, key, keys, owned));
+    keys.foreign(values.keySet()).forEach(key -> foreign.add(prefix + key));
     return new ClientProperties(values);
+  }
+
+  private static boolean isWrong(
+      Settings settings, String prefix, String key, ClientKeys keys, Map<String, String> owned) {
+    String reason = owned.get(key);
+    if (reason != null) {
+      settings.problem(prefix + key + " can not be set: " + reason);
+      return true;
+    }
+    Optional<String> meant = keys.meantBy(key);
+    meant.ifPresent(
+        name ->
+            settings.problem(
+                "unknown key " + prefix + key + "; did you mean " + prefix + name + "?"));
+    return meant.isPresent();
   }
 }

@@ -24,7 +24,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -391,7 +391,7 @@ public final class Settings {
    *     only names that somebody knows are taken
    */
   public Map<String, String> under(String prefix, Predicate<String> fromEnvironment) {
-    return under(prefix, fromEnvironment, name -> {});
+    return under(prefix, fromEnvironment, (variable, name) -> {});
   }
 
   /**
@@ -410,7 +410,7 @@ public final class Settings {
     return under(
         prefix,
         name -> false,
-        variable -> {
+        (variable, name) -> {
           if (!known.contains(variable)) {
             problems.add(
                 "the environment variable "
@@ -423,8 +423,14 @@ public final class Settings {
         });
   }
 
-  private Map<String, String> under(
-      String prefix, Predicate<String> fromEnvironment, Consumer<String> notTaken) {
+  /**
+   * As {@link #under(String, Predicate)}.
+   *
+   * @param notTaken gets the variables under the prefix that are not taken, each with the name that
+   *     it would have
+   */
+  Map<String, String> under(
+      String prefix, Predicate<String> fromEnvironment, BiConsumer<String, String> notTaken) {
     Set<String> keys = new TreeSet<>();
     for (String key : fileAndFlags.keySet()) {
       if (key.startsWith(prefix)) {
@@ -438,7 +444,7 @@ public final class Settings {
         if (fromEnvironment.test(rest)) {
           keys.add(prefix + rest);
         } else {
-          notTaken.accept(name);
+          notTaken.accept(name, rest);
         }
       }
     }
@@ -470,33 +476,8 @@ public final class Settings {
   }
 
   private String closest(Map.Entry<String, Setting> unknown) {
-    String best = "";
-    int least = 1 + unknown.getKey().length() / 4;
-    for (String known : read) {
-      int distance = editDistance(unknown.getKey(), known);
-      if (distance < least) {
-        least = distance;
-        best = known;
-      }
-    }
-    return best.isEmpty() ? "" : "; did you mean " + best + "?";
-  }
-
-  /** Levenshtein distance. */
-  private static int editDistance(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int substitute = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        diagonal = row[j];
-        row[j] = Math.min(substitute, 1 + Math.min(row[j], row[j - 1]));
-      }
-    }
-    return row[b.length()];
+    return Spelling.nearest(unknown.getKey(), read, Integer.MAX_VALUE)
+        .map(known -> "; did you mean " + known + "?")
+        .orElse("");
   }
 }

@@ -39,7 +39,14 @@ public final class AvroValues implements AutoCloseable {
 
   private final SchemaRegistryClient registry;
   private final KafkaAvroSerializer serializer;
-  private final Map<Integer, Schema> writers = new HashMap<>();
+  private final Map<Integer, Writer> writers = new HashMap<>();
+
+  /**
+   * A schema that values were written with.
+   *
+   * @param bounded whether their bytes bound the work of reading them
+   */
+  private record Writer(Schema schema, boolean bounded) {}
 
   public AvroValues(Connection connection) {
     this(Registry.client(connection), Registry.properties(connection));
@@ -118,10 +125,21 @@ public final class AvroValues implements AutoCloseable {
           "the value of " + bytes.length + " bytes is not in the Confluent wire format");
     }
     int id = ByteBuffer.wrap(bytes, 1, 4).getInt();
-    Schema writer = writers.containsKey(id) ? writers.get(id) : look(id);
-    if (writer == null || !writer.getFullName().equals(readerSchema.getFullName())) {
+    Writer known = writers.get(id);
+    Writer found = known == null ? look(id) : known;
+    Schema writer = found.schema();
+    if (!writer.getFullName().equals(readerSchema.getFullName())) {
       throw new UnreadableException(
           "WRONG_SCHEMA", "schema id " + id + " is not a " + readerSchema.getFullName());
+    }
+    if (!found.bounded()) {
+      throw new UnreadableException(
+          "WRONG_SCHEMA",
+          "schema id "
+              + id
+              + " has an array of items that take no bytes, or more than "
+              + SchemaBounds.MOST_NODES
+              + " fields");
     }
     try {
       var decoder =
@@ -159,14 +177,15 @@ public final class AvroValues implements AutoCloseable {
     }
   }
 
-  private Schema look(int id) throws UnreadableException {
+  private Writer look(int id) throws UnreadableException {
     try {
       ParsedSchema parsed = registry.getSchemaById(id);
       if (!(parsed.rawSchema() instanceof Schema schema)) {
         throw new UnreadableException("WRONG_SCHEMA", "schema id " + id + " is not Avro");
       }
-      writers.put(id, schema);
-      return schema;
+      Writer writer = new Writer(schema, SchemaBounds.hold(schema));
+      writers.put(id, writer);
+      return writer;
     } catch (RestClientException e) {
       // Any other 404 may come from a proxy or a wrong path: it says nothing about the record.
       if (e.getErrorCode() == SCHEMA_NOT_FOUND) {

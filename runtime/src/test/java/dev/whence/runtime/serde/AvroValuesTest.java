@@ -2,6 +2,7 @@ package dev.whence.runtime.serde;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import com.sun.net.httpserver.HttpServer;
 import dev.whence.runtime.config.Connection;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whose fault it is that a value can not be read, by what the registry answers. */
 @Timeout(60)
@@ -132,6 +134,81 @@ class AvroValuesTest {
                       UnreadableException.class, () -> read(values, with(value, (byte) 0)))
                   .code())
           .isEqualTo("UNDECODABLE");
+    }
+  }
+
+  /** Nine bytes say that there are 2^62 of them, and skipping them would never end. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'null'",
+        "{'type':'record','name':'Empty','fields':[]}",
+        "{'type':'record','name':'Empty','fields':[{'name':'a','type':'null'},"
+            + "{'name':'b','type':{'type':'fixed','name':'None','size':0}}]}",
+        "{'type':'record','name':'Outer','fields':[{'name':'a','type':"
+            + "{'type':'record','name':'Empty','fields':[]}}]}",
+      })
+  void anArrayOfItemsWithoutBytesIsRefused(String item) throws Exception {
+    for (String type :
+        List.of(
+            "{'type':'array','items':" + item + "}",
+            "{'type':'map','values':['null',{'type':'array','items':" + item + "}]}",
+            "{'type':'record','name':'Tree','fields':[{'name':'next','type':['null','Tree']},"
+                + "{'name':'more','type':{'type':'array','items':"
+                + item
+                + "}}]}")) {
+      byte[] items = {-2, -1, -1, -1, -1, -1, -1, -1, 127}; // 2^62 - 1
+      UnreadableException refused =
+          refused(
+              WRITER.replace("}]}", "},{'name':'newer','type':" + type + "}]}"),
+              with(VALUE, items));
+      assertThat(refused)
+          .hasMessage(
+              "schema id 7 has an array of items that take no bytes, or more than 100000 fields");
+    }
+  }
+
+  /** Each record holds the one before twice: 2^40 fields in forty lines. */
+  @ParameterizedTest
+  @ValueSource(strings = {"null", "int"})
+  void aSchemaThatIsHugeWhenWrittenOutIsRefused(String leaf) throws Exception {
+    String type = "{'type':'record','name':'R0','fields':[{'name':'a','type':'" + leaf + "'}]}";
+    for (int i = 1; i <= 40; i++) {
+      type =
+          "{'type':'record','name':'R%d','fields':[{'name':'a','type':%s},{'name':'b','type':'R%d'}]}"
+              .formatted(i, type, i - 1);
+    }
+    assertThat(refused(WRITER.replace("}]}", "},{'name':'newer','type':" + type + "}]}"), VALUE))
+        .hasMessageContaining("more than 100000 fields");
+  }
+
+  @Test
+  void aSchemaThatRefersToItselfIsRead() throws Exception {
+    String tree =
+        "{'type':'record','name':'Tree','fields':[{'name':'mark','type':'null'},"
+            + "{'name':'under','type':{'type':'array','items':'Tree'}}]}";
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give(
+          "/schemas/ids/7",
+          200,
+          schema(WRITER.replace("}]}", "},{'name':'newer','type':" + tree + "}]}"), "[]"));
+      // one tree under the root, and none under that
+      assertThat(read(values, with(VALUE, (byte) 2, (byte) 0, (byte) 0)).getResponseId())
+          .isEqualTo("a");
+    }
+  }
+
+  private static UnreadableException refused(String writer, byte[] value) throws Exception {
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give("/schemas/ids/7", 200, schema(writer, "[]"));
+      UnreadableException refused =
+          assertTimeoutPreemptively(
+              Duration.ofSeconds(10),
+              () -> catchThrowableOfType(UnreadableException.class, () -> read(values, value)));
+      assertThat(refused.code()).isEqualTo("WRONG_SCHEMA");
+      return refused;
     }
   }
 
