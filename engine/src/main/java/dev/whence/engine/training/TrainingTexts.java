@@ -1,10 +1,10 @@
 package dev.whence.engine.training;
 
 import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
@@ -37,8 +37,7 @@ import java.util.Locale;
 public final class TrainingTexts {
   private static final int MAX_LINE_BYTES = 64 << 20;
 
-  private static final ObjectReader JSON =
-      JsonMapper.builder().build().reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+  private static final ObjectReader JSON = BoundedJson.mapper().build().reader();
 
   private final Tokenizer tokenizer;
   private final PromptTemplate template;
@@ -79,6 +78,8 @@ public final class TrainingTexts {
     JsonNode json;
     try {
       json = JSON.readTree(line);
+    } catch (StreamConstraintsException e) {
+      throw refused(file, number, BoundedJson.limits());
     } catch (JacksonException e) {
       throw refused(file, number, "is no JSON object: " + e.getOriginalMessage());
     }
@@ -91,6 +92,8 @@ public final class TrainingTexts {
       return document(text.textValue(), weights);
     } catch (IllegalArgumentException e) {
       throw refused(file, number, "can not be learnt: " + e.getMessage());
+    } catch (EngineException e) {
+      throw refused(file, number, "can not be read: " + e.getMessage());
     }
   }
 
@@ -190,11 +193,13 @@ public final class TrainingTexts {
    * A conversation: prompt and response as they are scored, the prompt's tokens with weight 0, the
    * response's and its end token's with weight 1; a response that was cut off has no end token.
    *
-   * @throws EngineException of kind UNSUPPORTED if the template can not render it, or it has no two
-   *     tokens, so that nothing is predicted from anything
+   * @throws EngineException of kind UNSUPPORTED if the template can not render it, it has no two
+   *     tokens, so that nothing is predicted from anything, or more characters than the tokens that
+   *     the model reads can have
    */
   public Example conversation(Conversation conversation) {
     RenderedPrompt prompt = template.render(conversation);
+    refuseCharacters((long) prompt.text().length() + conversation.response().length());
     int[] before = tokenizer.encode(prompt.text()).ids();
     int[] answer = tokenizer.encodeContinuation(prompt.text(), conversation.response()).ids();
     boolean whole = List.of("", "stop").contains(conversation.finishReason());
@@ -211,6 +216,22 @@ public final class TrainingTexts {
     float[] weights = new float[tokens.length];
     Arrays.fill(weights, Math.max(1, before.length), weights.length, 1f);
     return new Example(tokens, weights);
+  }
+
+  /** Before it is tokenised: tokens take a hundred bytes each. */
+  private void refuseCharacters(long characters) {
+    int each = tokenizer.longestToken();
+    if (characters > (longest + 1L) * each) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          "Prompt and response have "
+              + characters
+              + " characters, the model reads "
+              + longest
+              + " tokens, of which the longest has "
+              + each
+              + " characters.");
+    }
   }
 
   private static List<Example> some(Path file, List<Example> examples, String what) {

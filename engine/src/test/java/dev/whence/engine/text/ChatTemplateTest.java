@@ -634,6 +634,19 @@ class ChatTemplateTest {
         .hasMessageContaining("more than 64 parts");
   }
 
+  /** A few megabytes of brackets are gigabytes of values. */
+  @Test
+  void toolsAndArgumentsOfAMillionValuesAreRefused() {
+    String many = "[" + "{},".repeat(500_000) + "1]";
+    for (String[] place : new String[][] {{"{}", many}, {"{\"arguments\":\"" + many + "\"}", ""}}) {
+      assertThatThrownBy(() -> renderedCall("", place[0], place[1]))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("1000000 tokens");
+    }
+  }
+
   @Test
   void deepNestingIsRefusedInsteadOfOverflowingTheStack() {
     for (String source :
