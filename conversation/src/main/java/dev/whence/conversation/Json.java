@@ -16,10 +16,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 final class Json {
   static final int MAX_LINE_LENGTH = 64 << 20;
   static final int MAX_STRING_LENGTH = 16 << 20;
-  static final int MAX_NESTING = 100;
+  static final int MAX_NESTING = BoundedJson.MAX_NESTING;
   static final int MAX_NUMBER_LENGTH = 400;
   static final int MAX_NAME_LENGTH = 4096;
-  static final int MAX_TOKENS = 1_000_000;
+  static final int MAX_TOKENS = BoundedJson.MAX_TOKENS;
 
   private static final JsonMapper MAPPER =
       JsonMapper.builder(

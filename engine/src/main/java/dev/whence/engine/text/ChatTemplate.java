@@ -213,24 +213,22 @@ public final class ChatTemplate implements PromptTemplate {
   /**
    * Renders a question and an answer, and takes the first special or ending token after the answer:
    * what the template ends an assistant's turn with, with tools or without. Empty if it writes
-   * none, or can not render that.
+   * none, can not render that, or writes what can not be read.
    */
   private String endToken(Tokenizer tokenizer, Collection<Integer> endTokens) {
     String answer = "whenceanswer";
     List<Map<String, @Nullable Object>> turns = new ArrayList<>();
     turns.add(turn("user", "whencequestion"));
     turns.add(turn("assistant", answer));
-    String text;
+    int[] ids;
     try {
-      text = render(standard, turns, null, false, Map.of(), Instant.EPOCH);
+      String text = render(standard, turns, null, false, Map.of(), Instant.EPOCH);
+      int at = text.lastIndexOf(answer);
+      ids = at < 0 ? new int[0] : tokenizer.encode(text.substring(at + answer.length())).ids();
     } catch (EngineException e) {
       return "";
     }
-    int at = text.lastIndexOf(answer);
-    if (at < 0) {
-      return "";
-    }
-    for (int id : tokenizer.encode(text.substring(at + answer.length())).ids()) {
+    for (int id : ids) {
       if (tokenizer.isSpecial(id) || endTokens.contains(id)) {
         return tokenizer.decode(new int[] {id}, false);
       }

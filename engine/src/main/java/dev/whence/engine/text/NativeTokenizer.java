@@ -40,12 +40,16 @@ public final class NativeTokenizer implements Tokenizer {
   /** The library compares each with all before it. */
   private static final int MOST_ADDED = 1 << 16;
 
+  /** Of an added token; known ones have some 100. */
+  private static final int MOST_CHARACTERS = 1 << 16;
+
   private final HuggingFaceTokenizer tokenizer;
   private final Optional<SpacePrefix> spacePrefix;
 
   /** The same without the space before a text, if there is one. */
   private final @Nullable HuggingFaceTokenizer withoutPrefix;
 
+  private final Backtracking backtracking;
   private final Map<String, Integer> addedIds;
   private final Set<Integer> special;
   private final Map<String, Integer> vocabulary;
@@ -56,6 +60,7 @@ public final class NativeTokenizer implements Tokenizer {
       HuggingFaceTokenizer tokenizer,
       Optional<SpacePrefix> spacePrefix,
       @Nullable HuggingFaceTokenizer withoutPrefix,
+      Backtracking backtracking,
       Map<String, Integer> vocabulary,
       Map<String, Integer> addedIds,
       Set<Integer> special,
@@ -64,6 +69,7 @@ public final class NativeTokenizer implements Tokenizer {
     this.tokenizer = tokenizer;
     this.spacePrefix = spacePrefix;
     this.withoutPrefix = withoutPrefix;
+    this.backtracking = backtracking;
     this.vocabulary = vocabulary;
     this.addedIds = addedIds;
     this.special = special;
@@ -76,8 +82,8 @@ public final class NativeTokenizer implements Tokenizer {
    *
    * @param json a tokenizer.json; not modified
    * @param origin where it came from, for messages
-   * @throws EngineException of kind MODEL if the library refuses it, of kind ENVIRONMENT if the
-   *     native library can not be loaded
+   * @throws EngineException of kind MODEL if the library refuses it, or could be brought to end the
+   *     process by it; of kind ENVIRONMENT if the native library can not be loaded
    */
   public static NativeTokenizer of(JsonNode json, String origin) {
     if (!(json instanceof ObjectNode object)) {
@@ -89,14 +95,15 @@ public final class NativeTokenizer implements Tokenizer {
     if (object.path("added_tokens").size() > MOST_ADDED) {
       throw new EngineException(Kind.MODEL, origin + " adds more than " + MOST_ADDED + " tokens");
     }
-    if (NormalizerGrowth.of(object.path("normalizer")) > NormalizerGrowth.MOST) {
+    TextGrowth.check(object, origin);
+    if (stripsBehind(object.path("decoder"))) {
       throw new EngineException(
           Kind.MODEL,
           origin
-              + ": its normalizer may make a text more than "
-              + NormalizerGrowth.MOST
-              + " times as long, which no known one does");
+              + ": its decoder strips what is behind a token, which ends the process where a token"
+              + " is shorter; no known one does");
     }
+    Backtracking backtracking = Backtracking.of(object, origin);
     for (JsonNode token : object.path("added_tokens")) {
       JsonNode id = token.path("id");
       String content = token.path("content").asText("");
@@ -104,6 +111,11 @@ public final class NativeTokenizer implements Tokenizer {
         throw new EngineException(
             Kind.MODEL,
             origin + ": an added token has no content, or no id from 0 to " + (MAX_IDS - 1));
+      }
+      if (content.length() > MOST_CHARACTERS) {
+        throw new EngineException(
+            Kind.MODEL,
+            origin + ": an added token has more than " + MOST_CHARACTERS + " characters");
       }
       added.put(content, id.intValue());
       if (token.path("special").asBoolean()) {
@@ -146,11 +158,22 @@ public final class NativeTokenizer implements Tokenizer {
         whole,
         spacePrefix,
         spacePrefix.isPresent() ? withoutPrefix(whole, bare, origin) : null,
+        backtracking,
         vocabulary,
         added,
         special,
         size,
         LongestToken.of(object));
+  }
+
+  private static boolean stripsBehind(JsonNode decoder) {
+    boolean any =
+        decoder.path("type").asText().equals("Strip")
+            && !decoder.path("stop").asText("0").equals("0");
+    for (JsonNode step : TextGrowth.steps(decoder)) {
+      any |= stripsBehind(step);
+    }
+    return any;
   }
 
   /**
@@ -232,6 +255,10 @@ public final class NativeTokenizer implements Tokenizer {
     }
   }
 
+  /**
+   * @throws EngineException of kind UNSUPPORTED if the library could step back over the text too
+   *     often, see {@link Backtracking}
+   */
   @Override
   public Encoding encode(String text) {
     return encode(tokenizer, text);
@@ -243,7 +270,8 @@ public final class NativeTokenizer implements Tokenizer {
     return encode(bare && withoutPrefix != null ? withoutPrefix : tokenizer, text);
   }
 
-  private static Encoding encode(HuggingFaceTokenizer tokenizer, String text) {
+  private Encoding encode(HuggingFaceTokenizer tokenizer, String text) {
+    backtracking.check(text);
     String whole = withoutLoneSurrogates(text);
     ai.djl.huggingface.tokenizers.Encoding encoding = tokenizer.encode(whole, false, false);
     long[] longs = encoding.getIds();

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.Message;
 import dev.whence.engine.EngineException;
@@ -46,6 +47,7 @@ final class TemplateMessages {
                       StreamReadConstraints.builder()
                           .maxNestingDepth(MAX_NESTING)
                           .maxNumberLength(MAX_DIGITS)
+                          .maxTokenCount(BoundedJson.MAX_TOKENS)
                           .build())
                   .build())
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
@@ -201,7 +203,9 @@ final class TemplateMessages {
             + MAX_NESTING
             + " levels, numbers of "
             + MAX_DIGITS
-            + " digits");
+            + " digits, "
+            + BoundedJson.MAX_TOKENS
+            + " tokens");
   }
 
   private static @Nullable Object convert(JsonNode node) {

@@ -1,10 +1,10 @@
 package dev.whence.engine.training;
 
 import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
@@ -40,8 +40,7 @@ public final class TrainingTexts {
   /** The {@code finishReason} of a response that the model ended itself. */
   private static final String STOP = "stop";
 
-  private static final ObjectReader JSON =
-      JsonMapper.builder().build().reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+  private static final ObjectReader JSON = BoundedJson.mapper().build().reader();
 
   private final Tokenizer tokenizer;
   private final PromptTemplate template;
@@ -82,6 +81,8 @@ public final class TrainingTexts {
     JsonNode json;
     try {
       json = JSON.readTree(line);
+    } catch (StreamConstraintsException e) {
+      throw refused(file, number, BoundedJson.limits());
     } catch (JacksonException e) {
       throw refused(file, number, "is no JSON object: " + e.getOriginalMessage());
     }
@@ -94,6 +95,8 @@ public final class TrainingTexts {
       return document(text.textValue(), weights);
     } catch (IllegalArgumentException e) {
       throw refused(file, number, "can not be learnt: " + e.getMessage());
+    } catch (EngineException e) {
+      throw refused(file, number, "can not be read: " + e.getMessage());
     }
   }
 
@@ -194,8 +197,9 @@ public final class TrainingTexts {
    * token's with weight 1; a response that was cut off has no end token. Training data seldom say
    * why a response ended: one of which nobody does is taken for whole.
    *
-   * @throws EngineException of kind UNSUPPORTED if the template can not render it, or it has no two
-   *     tokens, so that nothing is predicted from anything
+   * @throws EngineException of kind UNSUPPORTED if the template can not render it, it has no two
+   *     tokens, so that nothing is predicted from anything, or more characters than the tokens that
+   *     the model reads can have
    */
   public Example conversation(Conversation conversation) {
     return example(conversation, List.of("", STOP).contains(conversation.finishReason()));
@@ -214,6 +218,7 @@ public final class TrainingTexts {
 
   private Example example(Conversation conversation, boolean whole) {
     RenderedPrompt prompt = template.render(conversation);
+    refuseCharacters((long) prompt.text().length() + conversation.response().length());
     int[] before = tokenizer.encode(prompt.text()).ids();
     int[] answer = tokenizer.encodeContinuation(prompt.text(), conversation.response()).ids();
     int end = whole && !prompt.endToken().isEmpty() ? tokenizer.idOf(prompt.endToken()) : -1;
@@ -229,6 +234,22 @@ public final class TrainingTexts {
     float[] weights = new float[tokens.length];
     Arrays.fill(weights, Math.max(1, before.length), weights.length, 1f);
     return new Example(tokens, weights);
+  }
+
+  /** Before it is tokenised: tokens take a hundred bytes each. */
+  private void refuseCharacters(long characters) {
+    int each = tokenizer.longestToken();
+    if (characters > (longest + 1L) * each) {
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          "Prompt and response have "
+              + characters
+              + " characters, the model reads "
+              + longest
+              + " tokens, of which the longest has "
+              + each
+              + " characters.");
+    }
   }
 
   private static List<Example> some(Path file, List<Example> examples, String what) {

@@ -644,6 +644,70 @@ class ChatTemplateTest {
     }
   }
 
+  /** Each would take hours within a budget that only counts steps of the template. */
+  @Test
+  void attributesAndKeysThatAreLongCostWhatReadingThemTakes() {
+    String loops = "{% for i in range(99999) %}{% for j in range(9) %}";
+    String end = "{% endfor %}{% endfor %}";
+    for (String source :
+        List.of(
+            "{% set s = '.' * 999999 %}" + loops + "{% set x = [] | map(attribute=s) %}" + end,
+            "{% set s = '1' * 999999 %}" + loops + "{% set x = [] | map(attribute=s) %}" + end,
+            "{% set s = '.' * 999999 %}" + loops + "{% set x = [] | selectattr(s) %}" + end,
+            "{% set s = '.' * 999999 %}" + loops + "{% set x = [] | join('', s) %}" + end,
+            "{% set s = 'a' * 999999 %}{% set t = 'a' * 999999 %}{% set m = {s: 1} %}"
+                + loops
+                + "{% set x = m[t] %}"
+                + end,
+            "{% set s = 'a' * 999999 %}{% set t = 'a' * 999999 %}{% set m = {s: 1} %}"
+                + loops
+                + "{% set x = t in m %}"
+                + end,
+            "{% set s = 'a' * 999999 %}{% set t = 'a' * 999999 %}{% set m = {s: 1} %}"
+                + loops
+                + "{% set x = m.get(t) %}"
+                + end,
+            "{% set s = 'a' * 999999 %}{% set t = 'a' * 999999 %}{% set m = {s: 1} %}"
+                + loops
+                + "{% set x = m == {t: 1} %}"
+                + end)) {
+      assertTimeoutPreemptively(
+          Duration.ofSeconds(20),
+          () ->
+              assertThatThrownBy(() -> JinjaTemplate.parse(source).render(Map.of(), Instant.EPOCH))
+                  .isInstanceOf(JinjaException.class)
+                  .message()
+                  .containsAnyOf("steps", "more than 64 parts"),
+          source);
+    }
+  }
+
+  @Test
+  void anAttributeHasUpTo64Parts() {
+    String item = "{'a': ".repeat(20) + "1" + "}".repeat(20);
+    String source = "{{ [" + item + "] | map(attribute='%s') | first }}";
+    assertThat(
+            JinjaTemplate.parse(source.formatted("a" + ".a".repeat(19)))
+                .render(Map.of(), Instant.EPOCH))
+        .isEqualTo("1");
+    JinjaTemplate longer = JinjaTemplate.parse(source.formatted("a" + ".a".repeat(64)));
+    assertThatThrownBy(() -> longer.render(Map.of(), Instant.EPOCH))
+        .hasMessageContaining("more than 64 parts");
+  }
+
+  /** A few megabytes of brackets are gigabytes of values. */
+  @Test
+  void toolsAndArgumentsOfAMillionValuesAreRefused() {
+    String many = "[" + "{},".repeat(500_000) + "1]";
+    for (String[] place : new String[][] {{"{}", many}, {"{\"arguments\":\"" + many + "\"}", ""}}) {
+      assertThatThrownBy(() -> renderedCall("", place[0], place[1]))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("1000000 tokens");
+    }
+  }
+
   @Test
   void deepNestingIsRefusedInsteadOfOverflowingTheStack() {
     for (String source :

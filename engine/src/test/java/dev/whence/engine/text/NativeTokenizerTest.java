@@ -244,6 +244,121 @@ class NativeTokenizerTest {
     }
   }
 
+  /** The library gives a match up after ten million steps back, by ending the process. */
+  @ParameterizedTest
+  @ValueSource(strings = {"pre_tokenizer", "normalizer", "decoder"})
+  void anExpressionThatStepsBackWithoutAnEndIsRefused(String part) throws IOException {
+    String type = part.equals("pre_tokenizer") ? "Split" : "Replace";
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    String step =
+        "{\"type\": \"%s\", \"pattern\": {\"Regex\": \"(a+)+b\"}, \"content\": \"\","
+            + " \"behavior\": \"Isolated\", \"invert\": false}";
+    json.set(part, JSON.readTree(step.formatted(type)));
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+        .hasMessageContaining("may step back more than 10000000 times");
+  }
+
+  @Test
+  void aLongRunOfOneKindIsRefusedBeforeTheLibraryReadsIt() throws IOException {
+    try (NativeTokenizer llama =
+        NativeTokenizer.of(json("text/tokenizers/llama3.json"), "tokenizer.json")) {
+      String most = " ".repeat(1_000_000);
+      assertThat(llama.encode(most + "b").length()).isPositive();
+      for (String run : List.of(most + "\n", "A".repeat(1_000_001), "\u4e00".repeat(1_000_001))) {
+        assertThatThrownBy(() -> llama.encode("a " + run + "b"))
+            .isInstanceOfSatisfying(
+                EngineException.class,
+                e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+            .hasMessageContaining("more than 1000000")
+            .hasMessageContaining("in a row");
+        assertThatThrownBy(() -> llama.encodeContinuation("a", run))
+            .isInstanceOf(EngineException.class);
+      }
+    }
+  }
+
+  /** What is repeated there has no kind by which runs could be told. */
+  @Test
+  void aLongTextIsRefusedWhereAnExpressionStepsBackOverAnything() throws IOException {
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    json.set(
+        "pre_tokenizer",
+        JSON.readTree(
+            "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[^z]*[xy]|.\"},"
+                + " \"behavior\": \"Isolated\", \"invert\": false}"));
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      assertThat(reads.encode("a x").length()).isPositive();
+      assertThatThrownBy(() -> reads.encode("a 1 ".repeat(250_001)))
+          .hasMessageContaining("at most 1000000 are read");
+    }
+    json.set(
+        "normalizer",
+        JSON.readTree(
+            "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"    \"}"));
+    ((ObjectNode) json.path("pre_tokenizer").path("pattern")).put("Regex", "\\s*[\\r\\n]|.");
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      assertThatThrownBy(() -> reads.encode("a1".repeat(125_001)))
+          .hasMessageContaining("at most 250000 are read");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{'type': 'Replace', 'pattern': {'String': 'a'}, 'content': '%s'}",
+        "{'type': 'Replace', 'pattern': {'String': ''}, 'content': 'aaaaaaaa'}",
+        "{'type': 'Replace', 'pattern': {'Regex': 'a*'}, 'content': 'aaaaaaaa'}",
+        "{'type': 'Sequence', 'decoders': [{'type': 'BPEDecoder', 'suffix': ''}, {'type': 'Fuse'},"
+            + " {'type': 'Replace', 'pattern': {'String': ''}, 'content': 'aaaaaaaa'}]}"
+      })
+  void aDecoderThatBlowsTextsUpIsRefused(String decoder) throws IOException {
+    String step = decoder.formatted("b".repeat(9)).replace('\'', '"');
+    ObjectNode once = json("text/tokenizers/gpt2.json").deepCopy();
+    once.set("decoder", JSON.readTree(step));
+    NativeTokenizer.of(once, "tokenizer.json").close();
+    ObjectNode twice = once.deepCopy();
+    twice.set(
+        "decoder",
+        JSON.readTree("{\"type\": \"Sequence\", \"decoders\": [" + step + ", " + step + "]}"));
+    assertThatThrownBy(() -> NativeTokenizer.of(twice, "tokenizer.json"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("its decoder may make a text more than 64 times as long");
+  }
+
+  @Test
+  void aCharsmapThatBlowsTextsUpIsRefused() throws IOException {
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    ObjectNode normalizer = json.putObject("normalizer").put("type", "Precompiled");
+    normalizer.put(
+        "precompiled_charsmap", CharsmapTest.base64("b".repeat(64) + "\0", 0, units -> {}));
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      assertThat(reads.decode(reads.encode("e").ids(), false)).isEqualTo("b".repeat(64));
+    }
+    normalizer.put(
+        "precompiled_charsmap", CharsmapTest.base64("b".repeat(65) + "\0", 0, units -> {}));
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .hasMessageContaining("its normalizer may make a text more than 64 times as long");
+    normalizer.put("precompiled_charsmap", "@@@");
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .hasMessageContaining("is damaged");
+  }
+
+  /** The library counts from the end of a token, past its beginning. */
+  @Test
+  void aDecoderThatStripsBehindATokenIsRefused() throws IOException {
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    json.set(
+        "decoder",
+        JSON.readTree("{\"type\": \"Strip\", \"content\": \"a\", \"start\": 1, \"stop\": 2}"));
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("strips what is behind a token");
+    ((ObjectNode) json.path("decoder")).put("stop", 0);
+    NativeTokenizer.of(json, "tokenizer.json").close();
+  }
+
   /** As transformers reads such a file: the library gives ids in a row. */
   @Test
   void anAddedTokenBehindAGapHasTheIdThatTheLibraryGivesIt() throws IOException {

@@ -89,6 +89,31 @@ class TrainingTextsTest {
   }
 
   @Test
+  void aConversationOfMoreCharactersThanItsTokensCanHaveIsRefusedUnread() {
+    int most = (files.config().maxPositions() + 1) * files.tokenizer().longestToken();
+    assertThatThrownBy(
+            () ->
+                texts.conversation(
+                    ConversationCodec.read(
+                        "{\"responseId\":\"r\",\"prompt\":\"a\",\"response\":\""
+                            + "a".repeat(most)
+                            + "\"}")))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED))
+        .hasMessageContaining("Prompt and response have " + (most + 1) + " characters");
+  }
+
+  @Test
+  void aLineOfAMillionValuesIsRefusedWithItsNumber() throws IOException {
+    Path corpus =
+        write("{\"text\": \"a b\"}\n{\"text\": \"a\", \"y\": [" + "{},".repeat(500_000) + "1]}\n");
+    assertThatThrownBy(() -> texts.documents(corpus))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("line 2, goes past a limit")
+        .hasMessageContaining("1000000 tokens");
+  }
+
+  @Test
   void aDocumentWithoutAWeightTeachesNothing() throws IOException {
     Path corpus = write("{\"text\": \"a b\"}\n{\"text\": \"on the mat\", \"lossWeight\": 0}\n");
     assertThat(texts.documents(corpus)).hasSize(1);

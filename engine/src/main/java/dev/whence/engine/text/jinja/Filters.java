@@ -21,6 +21,8 @@ final class Filters {
   /** A text that is longer is no number: reading one takes the square of its length. */
   private static final int LONGEST_NUMBER = 1000;
 
+  private static final int LONGEST_PATH = 64;
+
   private Filters() {}
 
   static @Nullable Object apply(
@@ -112,7 +114,7 @@ final class Filters {
         }
         yield sum;
       }
-      case "indent" -> budget.made(indent(read(value, budget), given));
+      case "indent" -> budget.made(indent(read(value, budget), given, budget));
       default -> throw new JinjaException("the filter '" + given.callee() + "' is not supported");
     };
   }
@@ -151,12 +153,18 @@ final class Filters {
    * How to an attribute that a filter's argument names, which may be a value of the record: an
    * index, or names and indices between points (Jinja2's make_attrgetter).
    */
-  private static List<Object> path(@Nullable Object attribute) {
+  private static List<Object> path(@Nullable Object attribute, Budget budget) {
     if (!(attribute instanceof String text)) {
       return List.of(Values.integer(attribute));
     }
+    budget.read(text.length());
+    List<Object> parts = Strings.split(text, ".", LONGEST_PATH);
+    if (parts.size() > LONGEST_PATH) {
+      throw new JinjaException("an attribute of more than " + LONGEST_PATH + " parts");
+    }
+    budget.items(parts.size());
     List<Object> path = new ArrayList<>();
-    for (Object part : Strings.split(text, ".", -1)) {
+    for (Object part : parts) {
       String name = Values.string(part);
       path.add(INDEX.matcher(name).matches() ? (Object) Long.valueOf(name) : name);
     }
@@ -201,7 +209,7 @@ final class Filters {
   private static String join(@Nullable Object value, Parameters given, Budget budget) {
     String separator = Values.text(given.get(0, "d", ""), budget);
     Object attribute = given.get(1, "attribute", null);
-    List<Object> path = attribute == null ? List.of() : path(attribute);
+    List<Object> path = attribute == null ? List.of() : path(attribute, budget);
     List<String> texts = new ArrayList<>();
     for (Object item : Values.items(value, budget)) {
       budget.items(1);
@@ -275,7 +283,7 @@ final class Filters {
   private static Object mapped(@Nullable Object value, Parameters given, Budget budget) {
     List<@Nullable Object> result = new ArrayList<>();
     if (given.has(99, "attribute")) {
-      List<Object> path = path(given.get(99, "attribute", null));
+      List<Object> path = path(given.get(99, "attribute", null), budget);
       Optional<Object> instead = Optional.ofNullable(given.get(99, "default", null));
       for (Object item : Values.items(value, budget)) {
         result.add(attribute(item, path, instead, budget));
@@ -298,7 +306,7 @@ final class Filters {
   private static Object selected(
       @Nullable Object value, Parameters given, int skip, boolean keep, Budget budget) {
     List<@Nullable Object> arguments = given.positional();
-    List<Object> path = skip == 0 ? List.of() : path(given.required(0, "attribute"));
+    List<Object> path = skip == 0 ? List.of() : path(given.required(0, "attribute"), budget);
     List<@Nullable Object> result = new ArrayList<>();
     for (Object item : Values.items(value, budget)) {
       budget.items(1);
@@ -323,7 +331,7 @@ final class Filters {
     return result;
   }
 
-  private static String indent(String text, Parameters given) {
+  private static String indent(String text, Parameters given, Budget budget) {
     Object width = given.get(0, "width", 4L);
     boolean first = Values.truth(given.get(1, "first", false));
     boolean blank = Values.truth(given.get(2, "blank", false));
@@ -333,6 +341,7 @@ final class Filters {
     }
     String margin = width instanceof String own ? own : " ".repeat((int) Math.max(0, spaces));
     List<Object> lines = Strings.split(text, "\n", -1);
+    budget.steps(lines.size());
     Strings.bounded(text.length() + (long) lines.size() * margin.length());
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < lines.size(); i++) {

@@ -230,7 +230,9 @@ final class Methods {
           default -> {
             Object key = given.required(0, "key");
             Object fallback = given.get(1, "default", null);
-            yield key instanceof String && map.containsKey(key) ? map.get(key) : fallback;
+            yield key instanceof String wanted && Values.has(map, wanted, budget)
+                ? map.get(wanted)
+                : fallback;
           }
         };
     given.done();

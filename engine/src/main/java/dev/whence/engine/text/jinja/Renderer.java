@@ -304,7 +304,9 @@ final class Renderer {
     }
     Map<String, @Nullable Object> map = new LinkedHashMap<>();
     for (Map.Entry<Expression, Expression> entry : ((Node.DictLiteral) expression).entries()) {
-      map.put(Values.string(value(entry.getKey(), scope)), value(entry.getValue(), scope));
+      String key = Values.string(value(entry.getKey(), scope));
+      budget.read(key.length());
+      map.put(key, value(entry.getValue(), scope));
     }
     return map;
   }
@@ -322,7 +324,8 @@ final class Renderer {
     };
   }
 
-  private static @Nullable Object lookup(String name, Scope scope) {
+  private @Nullable Object lookup(String name, Scope scope) {
+    budget.read(name.length());
     for (Scope at = scope; at != null; at = at.outer()) {
       if (at.variables().containsKey(name)) {
         return at.variables().get(name);
@@ -347,7 +350,7 @@ final class Renderer {
     if (base instanceof LoopState loop) {
       return loop.attribute(name, shown);
     }
-    if (base instanceof Map<?, ?> map && map.containsKey(name)) {
+    if (base instanceof Map<?, ?> map && Values.has(map, name, budget)) {
       return map.get(name);
     }
     return new Undefined(shown);
@@ -363,7 +366,7 @@ final class Renderer {
       throw undefined.error();
     }
     if (index instanceof String key) {
-      if (base instanceof Map<?, ?> map && map.containsKey(key)) {
+      if (base instanceof Map<?, ?> map && Values.has(map, key, budget)) {
         return map.get(key);
       }
       return attribute(base, key, written ? key : "a key", budget);

@@ -209,6 +209,7 @@ final class Values {
         return false;
       }
       for (Map.Entry<?, ?> entry : a.entrySet()) {
+        budget.read(string(entry.getKey()).length());
         if (!b.containsKey(entry.getKey())
             || !equal(entry.getValue(), b.get(entry.getKey()), budget)) {
           return false;
@@ -379,7 +380,7 @@ final class Values {
       return Strings.indexOf(text, string(item), 0) >= 0;
     }
     if (container instanceof Map<?, ?> map) {
-      return item instanceof String && map.containsKey(item);
+      return item instanceof String key && has(map, key, budget);
     }
     if (container instanceof List<?> items) {
       for (Object each : items) {
@@ -393,6 +394,12 @@ final class Values {
       return false;
     }
     throw new JinjaException("'in' " + kind(container) + " is not supported");
+  }
+
+  /** Whether a mapping has a key, which is compared with one of its own from end to end. */
+  static boolean has(Map<?, ?> map, String key, Budget budget) {
+    budget.read(key.length());
+    return map.containsKey(key);
   }
 
   /** What a for loop runs over. Not to be changed: a list is not copied for it. */
