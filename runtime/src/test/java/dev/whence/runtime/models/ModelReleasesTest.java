@@ -3,6 +3,9 @@ package dev.whence.runtime.models;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.ModelRole;
 import java.nio.file.Files;
@@ -52,6 +55,17 @@ class ModelReleasesTest {
     }
     assertThatThrownBy(() -> ModelLocation.resolve("m1", List.of()))
         .hasMessageContaining("models.roots");
+  }
+
+  /** Each is kept, and a batch of a few KB may unpack to hundreds of large ones. */
+  @Test
+  void whatIsLargerThanAReleaseMayBeIsNone() {
+    byte[] value = new byte[(1 << 20) + 1];
+    try (AvroValues values = new AvroValues(Connection.of("127.0.0.1:1", "http://127.0.0.1:1"))) {
+      assertThatThrownBy(() -> LiveReleases.read(value, values))
+          .isInstanceOf(UnreadableException.class)
+          .hasMessageContaining("it has 1048577 bytes, but a release may have 1048576");
+    }
   }
 
   private static ModelRelease release(String modelId, ModelRole... roles) {

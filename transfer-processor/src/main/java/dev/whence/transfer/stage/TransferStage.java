@@ -46,6 +46,7 @@ import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -584,26 +585,10 @@ final class TransferStage implements AutoCloseable {
 
     /** Reads what was announced; new bases of a subscribed line become requests. */
     private void follow(Consumer<byte[], byte[]> models, TopicPartition releases) {
-      for (ConsumerRecord<byte[], byte[]> record : models.poll(Duration.ZERO)) {
-        if (record.key() == null) {
-          continue;
-        }
-        String modelId = new String(record.key(), StandardCharsets.UTF_8);
-        if (record.value() == null) {
-          announced.withdrawn(modelId);
-          continue;
-        }
-        try {
-          ModelRelease release = LiveReleases.read(record.value(), values);
-          if (release.getModelId().equals(modelId)) {
-            announced.released(record.offset(), release);
-          } else { // no tombstone could withdraw it
-            LOG.warn(
-                "{} at offset {}: its key is not the modelId", record.topic(), record.offset());
-          }
-        } catch (UnreadableException e) {
-          LOG.warn("{} at offset {}: {}", record.topic(), record.offset(), e.sentence());
-        }
+      ConsumerRecords<byte[], byte[]> polled = models.poll(Duration.ZERO);
+      while (!polled.isEmpty()) {
+        polled.forEach(this::announce);
+        polled = models.poll(Duration.ZERO);
       }
       if (!subscriptions.isWaiting() || !isRead(models, releases)) {
         return; // an older base would be asked for before the newest is known
@@ -614,6 +599,27 @@ final class TransferStage implements AutoCloseable {
           // Read back like any request: it counts from its own offset on.
           var unused = transactions.write(List.of(records.of(request)));
         }
+      }
+    }
+
+    private void announce(ConsumerRecord<byte[], byte[]> record) {
+      if (record.key() == null) {
+        return;
+      }
+      String modelId = new String(record.key(), StandardCharsets.UTF_8);
+      if (record.value() == null) {
+        announced.withdrawn(modelId);
+        return;
+      }
+      try {
+        ModelRelease release = LiveReleases.read(record.value(), values);
+        if (release.getModelId().equals(modelId)) {
+          announced.released(record.offset(), release);
+        } else { // no tombstone could withdraw it
+          LOG.warn("{} at offset {}: its key is not the modelId", record.topic(), record.offset());
+        }
+      } catch (UnreadableException e) {
+        LOG.warn("{} at offset {}: {}", record.topic(), record.offset(), e.sentence());
       }
     }
 

@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.MockConsumer;
 import org.apache.kafka.clients.producer.MockProducer;
@@ -251,5 +253,23 @@ class TransferStageTest {
         .hasMessageContaining((most + 1) + " bytes")
         .extracting(e -> ((UnreadableException) e).code())
         .isEqualTo("TOO_LARGE");
+  }
+
+  /** Each is kept, and a batch of a few KB may unpack to hundreds of them. */
+  @Test
+  void an_event_that_is_larger_than_any_of_ours_is_none(@TempDir Path directory) throws Exception {
+    byte[] key = {1};
+    byte[] value = new byte[TransferRecords.LARGEST_EVENT + 1];
+    try (AvroValues values = new AvroValues(config(directory).runtime().connection())) {
+      TransferRecords records = new TransferRecords(TOPICS, values, "transfer", "a");
+      assertThatThrownBy(
+              () ->
+                  records.take(
+                      new ConsumerRecord<>(TOPICS.transfers().name(), 0, 0, key, value),
+                      new TransferStates()))
+          .isInstanceOf(UnreadableException.class)
+          .extracting(e -> ((UnreadableException) e).code())
+          .isEqualTo("TOO_LARGE");
+    }
   }
 }
