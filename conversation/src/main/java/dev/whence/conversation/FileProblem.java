@@ -57,6 +57,9 @@ public final class FileProblem {
     if (of instanceof AccessDeniedException) {
       return "permission denied";
     }
+    if (of instanceof OwnFile.LinkException) {
+      return "it is a link, which is not followed here";
+    }
     if (of instanceof FileAlreadyExistsException) {
       return "it is there already";
     }

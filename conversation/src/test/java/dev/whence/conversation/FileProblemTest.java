@@ -54,6 +54,20 @@ class FileProblemTest {
         .isEqualTo("(No space left on device): see that the disk has room");
   }
 
+  @Test
+  void aLinkThatIsNotFollowedIsSaidAndTheDiskIsNotBlamed() throws IOException {
+    Path link = Files.createSymbolicLink(directory.resolve("link"), directory.resolve("there"));
+    IOException refused = problem(() -> OwnFile.write(link, new byte[1]));
+    assertThat(FileProblem.of(refused, link)).isEqualTo("it is a link, which is not followed here");
+    assertThat(FileProblem.unwritten(refused, link))
+        .isEqualTo("(it is a link, which is not followed here)");
+    assertThat(directory.resolve("there")).doesNotExist();
+    Files.delete(link);
+    OwnFile.write(link, new byte[3]);
+    OwnFile.write(link, new byte[1]);
+    assertThat(link).hasBinaryContent(new byte[1]);
+  }
+
   private static IOException problem(ThrowingCallable call) {
     return catchThrowableOfType(IOException.class, call);
   }

@@ -3,6 +3,7 @@ package dev.whence.engine.training;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.ElementType;
@@ -128,7 +129,7 @@ public final class TrainedModel {
     Path file = directory.resolve(name);
     Files.createDirectories(Objects.requireNonNull(file.getParent()));
     Path beside = directory.resolve(name + ".writing");
-    Files.write(beside, content);
+    OwnFile.write(beside, content);
     Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 

@@ -1,5 +1,7 @@
 package dev.whence.engine.weights;
 
+import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
@@ -10,7 +12,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -56,12 +57,7 @@ public final class SafetensorsWriter {
     List<Tensor> sorted = tensors.stream().sorted(Comparator.comparing(Tensor::name)).toList();
     Path beside = file.resolveSibling(file.getFileName() + ".writing");
     try {
-      try (FileChannel out =
-          FileChannel.open(
-              beside,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE)) {
+      try (FileChannel out = OwnFile.begin(beside)) {
         writeAll(out, header(sorted, type, metadata));
         for (Tensor tensor : sorted) {
           write(out, tensor, type);
@@ -69,7 +65,13 @@ public final class SafetensorsWriter {
         out.force(true);
       }
       Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } catch (IOException | UncheckedIOException e) {
+    } catch (IOException e) {
+      discard(beside);
+      throw new EngineException(
+          Kind.ENVIRONMENT,
+          file + " could not be written " + FileProblem.unwritten(e, file) + ".",
+          e);
+    } catch (UncheckedIOException e) {
       discard(beside);
       throw new EngineException(
           Kind.ENVIRONMENT,

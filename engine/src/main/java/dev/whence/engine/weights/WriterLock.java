@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import dev.whence.conversation.OwnFile;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
@@ -31,7 +32,7 @@ public final class WriterLock {
       return false;
     }
     try (FileChannel channel =
-        FileChannel.open(name, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        OwnFile.open(name, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
       if (!locked(channel)) {
         return false;
       }

@@ -2,11 +2,13 @@ package dev.whence.engine.weights;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.engine.training.TrainedModel;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -60,24 +62,52 @@ class SafetensorsWriterTest {
 
   @Test
   void aFullDiskIsOneSentenceAndNothingIsLeftBehind() throws IOException {
-    Path full = Path.of("/dev/full");
-    assumeTrue(Files.exists(full), "this system has no /dev/full");
-    Path file = directory.resolve("model.safetensors");
-    Files.writeString(file, "the one before");
-    // where the writer puts its bytes first: a device on which there is never room
-    Files.createSymbolicLink(directory.resolve("model.safetensors.writing"), full);
+    Path file = Files.writeString(directory.resolve("model.safetensors"), "the one before");
+    SafetensorsWriter.Values full =
+        (offset, n) -> {
+          throw new UncheckedIOException(new IOException("No space left on device"));
+        };
     assertThatThrownBy(
             () ->
                 SafetensorsWriter.write(
-                    file, ElementType.F32, List.of(tensor("a", List.of(1L), 1)), Map.of()))
+                    file,
+                    ElementType.F32,
+                    List.of(new SafetensorsWriter.Tensor("a", List.of(1L), full)),
+                    Map.of()))
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
-        .hasMessageContaining("No space left on device")
-        .hasMessageContaining("see that the disk has room");
+        .hasMessage(
+            file
+                + " could not be written (java.io.IOException: No space left on device): see that the disk has room.");
     assertThat(file).hasContent("the one before");
     try (Stream<Path> entries = Files.list(directory)) {
       assertThat(entries).containsExactly(file);
     }
+  }
+
+  /** In a directory that others can write to, somebody may have left one. */
+  @Test
+  void aLinkWhereAFileGrowsIsNotFollowed() throws IOException {
+    Path file = directory.resolve("model.safetensors");
+    Path theirs = Files.writeString(directory.resolve("theirs"), "theirs");
+    Path growing = directory.resolve("model.safetensors.writing");
+    Files.createSymbolicLink(growing, theirs);
+    assertThatThrownBy(
+            () ->
+                SafetensorsWriter.write(
+                    file, ElementType.F32, List.of(tensor("a", List.of(1L), 1)), Map.of()))
+        .isInstanceOf(EngineException.class)
+        .hasMessage(
+            file
+                + " could not be written ('"
+                + growing
+                + "': it is a link, which is not followed here).");
+    assertThat(theirs).hasContent("theirs");
+
+    Files.createSymbolicLink(directory.resolve("config.json.writing"), theirs);
+    assertThatThrownBy(() -> TrainedModel.put(directory, "config.json", new byte[2]))
+        .isInstanceOf(OwnFile.LinkException.class);
+    assertThat(theirs).hasContent("theirs");
   }
 
   @Test

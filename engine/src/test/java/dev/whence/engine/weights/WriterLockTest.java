@@ -3,9 +3,11 @@ package dev.whence.engine.weights;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.conversation.OwnFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -76,6 +78,18 @@ class WriterLockTest {
                       throw new IllegalStateException("failed");
                     }))
         .hasMessage("failed");
+    assertThat(alone(lock, () -> {})).isTrue();
+  }
+
+  @Test
+  void aLinkInTheLocksPlaceIsNotFollowed() throws IOException {
+    Path lock = directory.resolve("c.lock");
+    Path elsewhere = directory.resolve("elsewhere");
+    Files.createSymbolicLink(lock, elsewhere);
+    assertThatThrownBy(() -> WriterLock.alone(lock, () -> {}))
+        .isInstanceOf(OwnFile.LinkException.class);
+    assertThat(elsewhere).doesNotExist();
+    Files.delete(lock);
     assertThat(alone(lock, () -> {})).isTrue();
   }
 }

@@ -1,5 +1,6 @@
 package dev.whence.influence.corpus;
 
+import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.WriterLock;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
@@ -29,7 +30,8 @@ public final class OnlyWriter {
                 + " one another part or another --output.");
       }
     } catch (IOException e) {
-      throw new InfluenceException(path + " could not be locked (" + e.getMessage() + ").", e);
+      throw new InfluenceException(
+          path + " could not be locked (" + FileProblem.of(e, path) + ").", e);
     }
   }
 }

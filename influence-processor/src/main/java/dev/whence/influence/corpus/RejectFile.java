@@ -3,6 +3,7 @@ package dev.whence.influence.corpus;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.influence.InfluenceException;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
@@ -71,7 +72,7 @@ public final class RejectFile {
         return;
       }
       try (FileChannel file =
-          FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+          OwnFile.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
         if (end < 0) {
           end = endOfKept();
         }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
@@ -138,7 +139,7 @@ public final class TopicCorpus {
    */
   public Collected collect(Listener listener) {
     try (FileChannel lock =
-        FileChannel.open(
+        OwnFile.open(
             output.resolveSibling(output.getFileName() + ".lock"),
             StandardOpenOption.CREATE,
             StandardOpenOption.WRITE)) {
@@ -189,7 +190,7 @@ public final class TopicCorpus {
       String id = described().topicId().toString();
       TopicPlan state = Presence.isThere(plan) ? resumed(id) : begun(consumer);
       try (FileChannel file =
-          FileChannel.open(unfinished, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+          OwnFile.open(unfinished, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
         if (file.size() < state.bytes()) {
           throw new InfluenceException(
               unfinished

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.conversation.WellFormedText;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
@@ -328,7 +329,7 @@ public final class CorrectionSet {
     byte[] manifest = utf8(manifest(bytes).toPrettyString() + "\n");
     Path beside = output.resolveSibling(output.getFileName() + ".writing");
     try {
-      Files.write(beside, bytes);
+      OwnFile.write(beside, bytes);
       Files.move(beside, output);
       WholeFile.write(manifest(output), manifest);
     } catch (IOException e) {

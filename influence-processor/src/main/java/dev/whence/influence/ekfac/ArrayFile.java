@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
@@ -84,12 +85,7 @@ final class ArrayFile implements AutoCloseable {
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
     try {
       byte[] sum;
-      try (FileChannel out =
-          FileChannel.open(
-              beside,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE)) {
+      try (FileChannel out = OwnFile.begin(beside)) {
         ByteBuffer head =
             ByteBuffer.allocate(MAGIC.length + Long.BYTES + json.length)
                 .order(ByteOrder.LITTLE_ENDIAN)

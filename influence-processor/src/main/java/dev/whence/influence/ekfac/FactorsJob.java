@@ -2,6 +2,7 @@ package dev.whence.influence.ekfac;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
@@ -214,14 +215,15 @@ public final class FactorsJob {
     Path path = output.resolve("factors.lock");
     synchronized (IN_THIS_PROCESS) {
       try (FileChannel channel =
-              FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+              OwnFile.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
           FileLock lock = channel.lock()) {
         if (!lock.isValid()) {
           throw new IOException("the lock was lost");
         }
         return work.get();
       } catch (IOException e) {
-        throw new InfluenceException(path + " could not be locked (" + e.getMessage() + ").", e);
+        throw new InfluenceException(
+            path + " could not be locked (" + FileProblem.of(e, path) + ").", e);
       }
     }
   }

@@ -3,6 +3,7 @@ package dev.whence.influence.index;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.OwnFile;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.WholeFile;
@@ -113,8 +114,7 @@ final class ShardBuilder implements AutoCloseable {
 
   private FileChannel open(String name, long bytes, List<FileChannel> opened) throws IOException {
     FileChannel channel =
-        FileChannel.open(
-            directory.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        OwnFile.open(directory.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     opened.add(channel);
     if (channel.size() < bytes) {
       throw new IOException(name + " is shorter than the state says");

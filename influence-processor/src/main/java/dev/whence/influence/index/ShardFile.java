@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.influence.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.Checksums;
@@ -18,7 +19,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.util.ArrayList;
@@ -122,12 +122,7 @@ public final class ShardFile {
     MessageDigest sha256 = Checksums.sha256();
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
     try {
-      try (FileChannel channel =
-              FileChannel.open(
-                  beside,
-                  StandardOpenOption.CREATE,
-                  StandardOpenOption.TRUNCATE_EXISTING,
-                  StandardOpenOption.WRITE);
+      try (FileChannel channel = OwnFile.begin(beside);
           OutputStream raw = java.nio.channels.Channels.newOutputStream(channel)) {
         DigestOutputStream out =
             new DigestOutputStream(new java.io.BufferedOutputStream(raw, 1 << 20), sha256);

@@ -117,4 +117,18 @@ class CorpusPassTest {
         .last()
         .isEqualTo("{\"line\":6,\"problem\":\"the line is no JSON object\"}");
   }
+
+  /** In a directory that others can write to, somebody may have left one. */
+  @Test
+  void aLinkInTheListsPlaceIsNotFollowed() throws Exception {
+    Path theirs = Files.writeString(directory.resolve("theirs"), "theirs");
+    Files.createSymbolicLink(rejects(), theirs);
+    RejectFile file = new RejectFile(rejects(), 0);
+    file.add(new CorpusFile.Rejected(1, "the line is no JSON"));
+    assertThatThrownBy(file::save)
+        .isInstanceOf(InfluenceException.class)
+        .hasMessage(
+            rejects() + " could not be written (it is a link, which is not followed here).");
+    assertThat(theirs).hasContent("theirs");
+  }
 }

@@ -227,6 +227,19 @@ class CorrectionSetTest {
   }
 
   @Test
+  void aLinkWhereADataSetGrowsIsNotFollowed() throws IOException {
+    Path output = directory.resolve("dataset.jsonl");
+    Path theirs = Files.writeString(directory.resolve("theirs"), "theirs");
+    Files.createSymbolicLink(directory.resolve("dataset.jsonl.writing"), theirs);
+    CorrectionSet set = CorrectionSet.of(two(), index, corpus, 10);
+    assertThatThrownBy(() -> set.write(output))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("it is a link, which is not followed here");
+    assertThat(theirs).hasContent("theirs");
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
   void conversationsWithARawPromptAreNamedByTheirResponseAndToldApartByTheirPrompt()
       throws IOException {
     Files.writeString(

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.weights.UntrustedJson;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -67,7 +68,7 @@ final class Journal implements AutoCloseable {
     if (lines.isEmpty()) {
       return Optional.empty();
     }
-    FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
+    FileChannel channel = OwnFile.open(file, StandardOpenOption.WRITE);
     channel.truncate(lines.get().bytes());
     channel.position(lines.get().bytes());
     return Optional.of(new Journal(channel, lines.get().entries()));

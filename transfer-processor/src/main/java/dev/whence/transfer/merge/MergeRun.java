@@ -2,6 +2,7 @@ package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.FileProblem;
+import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
@@ -13,7 +14,6 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -611,12 +611,7 @@ public final class MergeRun {
 
   /** Writes a file that survives a power cut as soon as its name does. */
   public static void writeForced(Path file, byte[] bytes) throws IOException {
-    try (FileChannel channel =
-        FileChannel.open(
-            file,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
+    try (FileChannel channel = OwnFile.begin(file)) {
       ByteBuffer left = ByteBuffer.wrap(bytes);
       while (left.hasRemaining()) {
         channel.write(left);

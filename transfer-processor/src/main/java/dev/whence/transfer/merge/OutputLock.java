@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.conversation.OwnFile;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -61,7 +62,7 @@ public final class OutputLock implements AutoCloseable {
     try {
       while (true) {
         FileChannel channel =
-            FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            OwnFile.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         if (!tryLock(channel)) {
           channel.close();
           throw busy(output, file);
@@ -92,7 +93,7 @@ public final class OutputLock implements AutoCloseable {
     if (HELD.contains(file)) {
       return true;
     }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+    try (FileChannel channel = OwnFile.open(file, StandardOpenOption.WRITE)) {
       return !tryLock(channel);
     } catch (NoSuchFileException e) {
       return false;

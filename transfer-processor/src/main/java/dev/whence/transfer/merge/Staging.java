@@ -30,8 +30,12 @@ final class Staging implements AutoCloseable {
    * @throws BusyException if somebody else writes there
    */
   static Staging lock(Path output) throws IOException {
+    Path directory = directory(output);
+    if (Files.isSymbolicLink(directory)) {
+      throw new TransferException(directory + " is a link, in which no result may grow: remove it");
+    }
     OutputLock lock = OutputLock.of(output);
-    return new Staging(output.toAbsolutePath().normalize(), directory(output), lock);
+    return new Staging(output.toAbsolutePath().normalize(), directory, lock);
   }
 
   /** Where a result grows. */

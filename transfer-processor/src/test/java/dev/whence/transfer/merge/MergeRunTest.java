@@ -96,6 +96,31 @@ class MergeRunTest {
   }
 
   @Test
+  void links_that_lie_where_a_result_grows_are_refused_and_lead_nowhere() throws IOException {
+    Path somebodys = Files.writeString(directory.resolve("somebody's"), "theirs");
+    Path lock =
+        Files.createSymbolicLink(directory.resolve(".merged.whence-transfer.lock"), somebodys);
+    assertThatThrownBy(() -> run(request()))
+        .isInstanceOf(TransferException.class)
+        .hasMessage(
+            "the transfer to "
+                + output
+                + " failed ('"
+                + directory.toRealPath().resolve(lock.getFileName())
+                + "': it is a link, which is not followed here)");
+    assertThat(somebodys).hasContent("theirs");
+    Files.delete(lock);
+
+    Path theirs = Files.createDirectory(directory.resolve("their-directory"));
+    Path staging = Files.createSymbolicLink(directory.resolve(".merged.whence-transfer"), theirs);
+    assertThatThrownBy(() -> run(request()))
+        .isInstanceOf(TransferException.class)
+        .hasMessageContaining(staging + " is a link");
+    assertThat(theirs).isEmptyDirectory();
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
   void the_manifest_names_the_models_by_the_digests_that_releases_have() throws IOException {
     Path chat = BundledModels.unpack(BundledModels.CHAT);
     Path before = BundledModels.unpack("base-v1");

@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.conversation.OwnFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -30,6 +31,26 @@ class OutputLockTest {
     try (var files = Files.list(directory)) {
       assertThat(files).isEmpty();
     }
+  }
+
+  /** In a directory that others can write to, somebody may have left one. */
+  @Test
+  void aLinkInTheLocksPlaceLeadsNowhere() throws Exception {
+    Path output = directory.resolve("model");
+    Path somebodys = Files.writeString(directory.resolve("somebody's"), "theirs");
+    Path link =
+        Files.createSymbolicLink(directory.resolve(".model.whence-transfer.lock"), somebodys);
+    assertThatThrownBy(() -> OutputLock.of(output)).isInstanceOf(OwnFile.LinkException.class);
+    assertThatThrownBy(() -> OutputLock.isHeld(output)).isInstanceOf(OwnFile.LinkException.class);
+    assertThat(somebodys).hasContent("theirs");
+
+    Files.delete(link);
+    Files.createSymbolicLink(link, directory.resolve("not-there-yet"));
+    assertThatThrownBy(() -> OutputLock.of(output)).isInstanceOf(OwnFile.LinkException.class);
+    assertThat(directory.resolve("not-there-yet")).doesNotExist();
+
+    Files.delete(link);
+    OutputLock.of(output).close();
   }
 
   private static int other(Path output) throws Exception {
