@@ -7,7 +7,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -71,6 +73,92 @@ class LauncherScriptTest {
         whence(Map.of("PATH", bin + ":" + System.getenv("PATH"))),
         "is a JRE: there is no javac beside it");
     assertThat(root.resolve("target")).doesNotExist();
+  }
+
+  @Test
+  void withoutAHomeToKeepLibrariesInNothingIsBuilt() throws Exception {
+    Path jdk = java("jdk", "17.0.9", true);
+    maven("exit 1\n");
+    Map<String, String> nowhere = Map.of("JAVA_HOME", jdk.toString(), "HOME", "");
+    failsWith(whence(nowhere, "topics"), "HOME is not set, and the build keeps Maven");
+    Map<String, String> maven = new TreeMap<>(nowhere);
+    maven.put("MAVEN_USER_HOME", directory.toString());
+    assertThat(whence(maven, "topics").err()).last().asString().contains("the build failed");
+
+    Files.createDirectories(root.resolve("target/whence/0123456789abcdef"));
+    Map<String, String> built = new TreeMap<>(nowhere);
+    built.put("WHENCE_SKIP_BUILD", "1");
+    assertThat(whence(built, "topics").exit()).isEqualTo(7);
+  }
+
+  @Test
+  void aCheckoutThatNoClassPathCanNameIsRefusedBeforeItIsBuilt() throws Exception {
+    Path colon = Files.createDirectories(directory.resolve("main:copy"));
+    Files.copy(root.resolve("whence"), colon.resolve("whence"), StandardCopyOption.COPY_ATTRIBUTES);
+    root = colon;
+    maven("exit 1\n");
+    Path jdk = java("jdk", "17.0.9", true);
+    failsWith(
+        whence(Map.of("JAVA_HOME", jdk.toString()), "topics"),
+        "'" + colon.toRealPath() + "' has a colon in it");
+    assertThat(root.resolve("target")).doesNotExist();
+  }
+
+  /** As it comes, the wrapper takes one checksum for both archives. */
+  @Test
+  void mavenIsCheckedByTheChecksumOfTheArchiveThatIsTaken() throws Exception {
+    Path wrapper = Files.createDirectories(directory.resolve("wrapper/.mvn/wrapper"));
+    Path mvnw = directory.resolve("wrapper/mvnw");
+    Files.copy(Path.of("..", "mvnw"), mvnw, StandardCopyOption.COPY_ATTRIBUTES);
+    Path archive = directory.resolve("maven.tar.gz");
+    Path made = Files.createDirectories(directory.resolve("archive/apache-maven-1.0/bin"));
+    executable(made.resolve("mvn"), "#!/bin/sh\necho this is maven\n");
+    run(Map.of(), "tar", "czf", archive.toString(), "-C", made + "/../..", "apache-maven-1.0");
+
+    Path tools = Files.createDirectories(directory.resolve("no-unzip"));
+    for (String name :
+        List.of(
+            "sh",
+            "uname",
+            "dirname",
+            "basename",
+            "tr",
+            "mktemp",
+            "mkdir",
+            "rm",
+            "mv",
+            "tar",
+            "gzip",
+            "sha256sum")) {
+      Files.createSymbolicLink(tools.resolve(name), tool(name));
+    }
+    executable(
+        tools.resolve("wget"), "#!/bin/sh\nexec " + tool("cp") + " '" + archive + "' \"$4\"\n");
+    Map<String, String> environment =
+        Map.of("PATH", tools.toString(), "HOME", directory.resolve("home").toString());
+    String properties =
+        """
+        distributionUrl=http://x/org/apache/maven/apache-maven/1.0/apache-maven-1.0-bin.zip
+        distributionSha256Sum=%s
+        tarSha256Sum=%s
+        """;
+    String wrong = "0".repeat(64);
+    String right = sha256(archive);
+
+    Files.writeString(
+        wrapper.resolve("maven-wrapper.properties"), properties.formatted(right, wrong));
+    Ended refused = run(environment, mvnw.toString(), "-v");
+    assertThat(refused.exit()).isEqualTo(1);
+    assertThat(refused.err()).first().asString().contains("Failed to validate");
+
+    Files.writeString(
+        wrapper.resolve("maven-wrapper.properties"), properties.formatted(wrong, right));
+    assertThat(run(environment, mvnw.toString(), "-v").out()).containsExactly("this is maven");
+  }
+
+  private static String sha256(Path file) throws Exception {
+    return HexFormat.of()
+        .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
   }
 
   @Test
@@ -227,8 +315,13 @@ class LauncherScriptTest {
   private Ended whence(Map<String, String> environment, String... arguments) throws Exception {
     List<String> command = new ArrayList<>(List.of(root.resolve("whence").toString()));
     command.addAll(List.of(arguments));
+    return run(environment, command.toArray(String[]::new));
+  }
+
+  private Ended run(Map<String, String> environment, String... command) throws Exception {
     ProcessBuilder builder = new ProcessBuilder(command);
-    Map<String, String> all = new TreeMap<>(Map.of("PATH", System.getenv("PATH")));
+    Map<String, String> all =
+        new TreeMap<>(Map.of("PATH", System.getenv("PATH"), "HOME", directory.toString()));
     all.putAll(environment);
     builder.environment().clear();
     builder.environment().putAll(all);
