@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import dev.whence.conversation.FileProblem;
 import dev.whence.producer.Whence;
+import dev.whence.runtime.config.ClientKeys;
 import dev.whence.runtime.config.Connection;
 import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.Topics;
@@ -138,15 +139,37 @@ final class ConnectionOptions {
   }
 
   private Map<String, String> kafka() {
-    return without(BOOTSTRAP, properties("--kafka-config", kafkaConfig));
+    return checked("--kafka-config", kafkaConfig, BOOTSTRAP, ClientKeys.kafka());
   }
 
   private Map<String, String> registry() {
-    return without(REGISTRY, properties("--registry-config", registryConfig));
+    return checked("--registry-config", registryConfig, REGISTRY, ClientKeys.registry());
   }
 
-  private static Map<String, String> without(String key, Map<String, String> properties) {
-    properties.remove(key);
+  /**
+   * The properties of a file without the client's address, which is given apart.
+   *
+   * @throws UsageException if one is mistyped
+   */
+  private static Map<String, String> checked(
+      String option, Optional<Path> file, String address, ClientKeys keys) {
+    Map<String, String> properties = properties(option, file);
+    for (String key : properties.keySet()) {
+      keys.meantBy(key)
+          .ifPresent(
+              meant -> {
+                throw new UsageException(
+                    option
+                        + file.map(f -> " '" + f + "'").orElse("")
+                        + " has the unknown key "
+                        + key
+                        + "; did you mean "
+                        + meant
+                        + "?");
+              });
+    }
+    ClientKeys.tell(keys.foreign(properties.keySet()));
+    properties.remove(address);
     return properties;
   }
 

@@ -63,6 +63,27 @@ class FileErrorsTest {
     assertSentence(topics(missing), 2, "whence: --kafka-config '" + missing + "' is not a file");
   }
 
+  /** Otherwise everything would go over the wire as plain text. */
+  @Test
+  void aMistypedPropertyOfAClientIsRefused() throws IOException {
+    Path kafka = latin("k.properties", "bootstrap.servers=b:1\nsecruity.protocol=SASL_SSL\n");
+    assertSentence(
+        topics(kafka),
+        2,
+        "whence: --kafka-config '"
+            + kafka
+            + "' has the unknown key secruity.protocol; did you mean security.protocol?");
+    Path registry =
+        latin("r.properties", "schema.registry.url=http://r\nbasic.auth.user.inf=a:b\n");
+    assertSentence(
+        CommandRun.of(
+            "topics", "--bootstrap-server", "b:1", "--registry-config", registry.toString()),
+        2,
+        "whence: --registry-config '"
+            + registry
+            + "' has the unknown key basic.auth.user.inf; did you mean basic.auth.user.info?");
+  }
+
   @Test
   void brokersThatCanNotBeAreNamed() {
     CommandRun run =
