@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.conversation.FileProblem;
+import dev.whence.quickstart.view.DisplayText;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.transfer.TransferException;
 import java.io.UncheckedIOException;
@@ -44,6 +45,14 @@ final class Failure {
       return "a text file is not in UTF-8";
     }
     return message == null || message.isBlank() ? cause.getClass().getSimpleName() : message;
+  }
+
+  /**
+   * A sentence on one line that can be shown: it may quote names out of files, of which nobody
+   * knows what they do to a terminal or to a log.
+   */
+  static String oneLine(String sentence) {
+    return DisplayText.clean(sentence.replaceAll("\\s*\\R\\s*", "; "));
   }
 
   /**

@@ -117,7 +117,11 @@ record GatedRun(
 
   private void verdicts(GateReport measured) {
     for (GateReport.Gate gate : measured.gates()) {
-      out.println((gate.passed() ? "passed  " : "failed  ") + gate.name() + ": " + gate.detail());
+      out.println(
+          (gate.passed() ? "passed  " : "failed  ")
+              + gate.name()
+              + ": "
+              + Failure.oneLine(gate.detail()));
     }
     for (GateReport.ModelLoss loss : measured.losses()) {
       out.printf(

@@ -143,7 +143,8 @@ final class InfluenceExportCommand implements Callable<Integer> {
     }
     String status = json.path("status").asText("SCORED");
     if (!status.equals("SCORED")) {
-      err.println(json.path("responseId").asText() + " is " + status + " and left out");
+      err.println(
+          DisplayText.clean(json.path("responseId").asText() + " is " + status + " and left out"));
       return Optional.empty();
     }
     return Optional.of(FlaggedAnswer.read(json));

@@ -15,7 +15,7 @@ final class JsonLines {
   /** A line longer than this is not read into memory. */
   private static final int MAX_LINE_BYTES = 64 << 20;
 
-  /** What is done with a line that can not be read. */
+  /** What is done with a line that can not be read; the problem can be shown. */
   interface Problem {
     void accept(long number, String problem);
   }
@@ -58,7 +58,7 @@ final class JsonLines {
         }
         if (value.isEmpty()) {
           clean = false;
-          onProblem.accept(line.number(), problem);
+          onProblem.accept(line.number(), Failure.oneLine(problem));
         }
         if (value.isPresent()) {
           action.accept(value.get());

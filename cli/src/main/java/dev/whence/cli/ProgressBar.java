@@ -53,7 +53,7 @@ final class ProgressBar {
 
   /** Says something on a line of its own, terminal or not. */
   void note(String sentence) {
-    err.println((terminal ? CLEAR_LINE : "") + sentence);
+    err.println((terminal ? CLEAR_LINE : "") + Failure.oneLine(sentence));
     err.flush();
   }
 

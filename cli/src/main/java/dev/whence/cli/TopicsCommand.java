@@ -49,7 +49,11 @@ final class TopicsCommand implements Callable<Integer> {
     int width = states.stream().mapToInt(state -> state.name().length()).max().orElse(0);
     for (TopicState state : states) {
       out.printf(
-          Locale.ROOT, "%-" + width + "s  %-9s  %s%n", state.name(), word(state), state.detail());
+          Locale.ROOT,
+          "%-" + width + "s  %-9s  %s%n",
+          state.name(),
+          word(state),
+          Failure.oneLine(state.detail()));
     }
     out.flush();
     if (cluster.registryUrl().isEmpty()) {

@@ -77,7 +77,7 @@ public final class Whence implements Runnable {
             .setOut(out)
             .setErr(err)
             .setCaseInsensitiveEnumValuesAllowed(true)
-            .registerConverter(Path.class, Models::path)
+            .registerConverter(Path.class, Models::localPath)
             .setParameterExceptionHandler(Whence::wrongUsage)
             .setExecutionExceptionHandler(Whence::failed);
     int exit;
@@ -101,7 +101,7 @@ public final class Whence implements Runnable {
         .println(
             command.getCommandName()
                 + ": "
-                + oneLine(Failure.sentence(problem))
+                + Failure.oneLine(Failure.sentence(problem))
                 + " ('"
                 + command.getCommandSpec().qualifiedName(" ")
                 + " --help' shows the usage)");
@@ -111,16 +111,12 @@ public final class Whence implements Runnable {
   private static int failed(
       Exception problem, CommandLine command, CommandLine.ParseResult parsed) {
     for (String sentence : Failure.sentences(problem)) {
-      command.getErr().println("whence: " + oneLine(sentence));
+      command.getErr().println("whence: " + Failure.oneLine(sentence));
     }
     if (System.getenv("WHENCE_STACKTRACE") != null) {
       problem.printStackTrace(command.getErr());
     }
     return problem instanceof UsageException ? USAGE : FAILED;
-  }
-
-  private static String oneLine(String text) {
-    return text.replaceAll("\\s*\\R\\s*", "; ");
   }
 
   /** The version of the jar. */
