@@ -206,9 +206,7 @@ final class AttributeCommand implements Callable<Integer> {
   }
 
   private AttributionJson writer() {
-    if (topK < 0) {
-      throw new UsageException("--top-k is " + topK + ", but must be 0 (all) or more");
-    }
+    OptionRange.atLeast("--top-k", topK, 0);
     return new AttributionJson(topK, tokenLogProbs);
   }
 

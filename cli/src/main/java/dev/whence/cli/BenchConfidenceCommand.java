@@ -81,6 +81,8 @@ final class BenchConfidenceCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     input.ifPresent(InputFile::check);
+    OptionRange.atLeast("--paragraphs", paragraphs, 0);
+    OptionRange.atLeast("--max-new-tokens", maxNewTokens, 1);
     output.measure(
         spec,
         () ->

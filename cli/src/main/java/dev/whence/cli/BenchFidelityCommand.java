@@ -28,6 +28,9 @@ final class BenchFidelityCommand implements Callable<Integer> {
   private static final int QUICK_PROMPTS = 8;
   private static final int QUICK_PARAGRAPHS = 5;
 
+  /** A year. */
+  private static final long MOST_MINUTES = 525_600;
+
   @Spec private CommandSpec spec;
   @Mixin private BenchOutput output = new BenchOutput();
 
@@ -129,6 +132,7 @@ final class BenchFidelityCommand implements Callable<Integer> {
       return scale();
     }
     input.ifPresent(InputFile::check);
+    OptionRange.check("--minutes", minutes, 0, MOST_MINUTES);
     FidelityReport report =
         output.measure(
             spec,

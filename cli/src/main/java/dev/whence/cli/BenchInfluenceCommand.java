@@ -24,6 +24,9 @@ import picocli.CommandLine.Spec;
         "Whether influence finds the documents that taught chat-v1 a fact, beside cheaper ways.",
     mixinStandardHelpOptions = true)
 final class BenchInfluenceCommand implements Callable<Integer> {
+  /** Of a sketch. */
+  private static final int MOST_BUCKETS = 1 << 20;
+
   private static final int SCANNED = 100_000;
   private static final int LARGE_DOCUMENTS = 8;
   private static final int WORKERS_DOCUMENTS = 2000;
@@ -129,6 +132,7 @@ final class BenchInfluenceCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    OptionRange.check("--buckets", buckets, 1, MOST_BUCKETS);
     if (scan) {
       output.measure(
           spec,

@@ -16,6 +16,8 @@ import picocli.CommandLine.Spec;
     description = "A merge of synthetic shards against what reading and writing alone would take.",
     mixinStandardHelpOptions = true)
 final class BenchTransferCommand implements Callable<Integer> {
+  private static final double MOST_GIGABYTES = 1e6;
+
   @Spec private CommandSpec spec;
   @Mixin private BenchOutput output = new BenchOutput();
 
@@ -49,6 +51,15 @@ final class BenchTransferCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    if (!(gigabytes > 0 && gigabytes <= MOST_GIGABYTES)) {
+      throw new UsageException(
+          "--gigabytes is " + gigabytes + ", but must be above 0, and at most " + MOST_GIGABYTES);
+    }
+    for (double lambda : lambdas) {
+      if (!Double.isFinite(lambda)) {
+        throw new UsageException("--lambda is " + lambda + ", but must be a finite number");
+      }
+    }
     output.measure(
         spec,
         () -> new TransferBench.Options(directory, (long) (gigabytes * 1e9), shards, lambdas),

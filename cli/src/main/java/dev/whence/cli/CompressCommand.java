@@ -29,6 +29,7 @@ final class CompressCommand implements Callable<Integer> {
 
   @Option(
       names = "--factors",
+      converter = Models.PathOrBucket.class,
       required = true,
       paramLabel = "DIR",
       description = "of that model, by 'whence influence factors'")

@@ -69,9 +69,8 @@ final class DlqCommand implements Runnable {
 
     /** Checked before anything is connected. */
     DeadLetterFilter filter() {
-      if (partition.orElse(0) < 0) {
-        throw new UsageException("--partition is " + partition.get() + ", but must be 0 or more");
-      }
+      OptionRange.atLeast("--partition", partition.orElse(0), 0);
+      code.ifPresent(wanted -> OptionRange.notEmpty("--code", wanted));
       long first = from.orElse(0L);
       if (first < 0 || to.orElse(first) < first) {
         throw new UsageException(

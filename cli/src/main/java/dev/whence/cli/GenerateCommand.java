@@ -44,9 +44,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (maxNewTokens < 1) {
-      throw new UsageException("--max-new-tokens is " + maxNewTokens + ", but must be 1 or more");
-    }
+    OptionRange.atLeast("--max-new-tokens", maxNewTokens, 1);
     InputFile.checkStream("--input", input);
     PrintWriter out = spec.commandLine().getOut();
     PrintWriter err = spec.commandLine().getErr();
@@ -71,7 +69,7 @@ final class GenerateCommand implements Callable<Integer> {
                           + ", response '"
                           + DisplayText.clean(prompt.responseId())
                           + "': "
-                          + Failure.sentence(e));
+                          + Failure.oneLine(Failure.sentence(e)));
                 }
               },
               (number, problem) -> err.println(input + ", line " + number + ": " + problem));

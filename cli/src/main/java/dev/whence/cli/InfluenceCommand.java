@@ -130,6 +130,7 @@ final class InfluenceCommand implements Runnable {
 
     @Option(
         names = "--corpus",
+        converter = Models.PathOrBucket.class,
         required = true,
         paramLabel = "F.jsonl",
         description = "documents (\"text\") or conversations, one per line; may end with .gz")
@@ -174,6 +175,8 @@ final class InfluenceCommand implements Runnable {
     public Integer call() throws Exception {
       InputFile.check("--corpus", corpus);
       OutputPlace.check(output); // before the model is loaded
+      OptionRange.notEmpty("--layers", layers);
+      OptionRange.atLeast("--pack-tokens", packTokens, 1);
       LayerSelection selection = usage(() -> new LayerSelection(layers));
       FactorsJob.Options options =
           usage(
@@ -214,10 +217,18 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--model", required = true, paramLabel = "M")
     private String model;
 
-    @Option(names = "--factors", required = true, paramLabel = "DIR")
+    @Option(
+        names = "--factors",
+        converter = Models.PathOrBucket.class,
+        required = true,
+        paramLabel = "DIR")
     private Path factors;
 
-    @Option(names = "--corpus", required = true, paramLabel = "F.jsonl")
+    @Option(
+        names = "--corpus",
+        converter = Models.PathOrBucket.class,
+        required = true,
+        paramLabel = "F.jsonl")
     private Path corpus;
 
     @Option(names = "--output", required = true, paramLabel = "DIR")
@@ -272,7 +283,15 @@ final class InfluenceCommand implements Runnable {
     public Integer call() throws Exception {
       InputFile.check("--corpus", corpus);
       OutputPlace.check(output); // before the model is loaded
+      OptionRange.atLeast("--pack-tokens", packTokens, 1);
+      OptionRange.atLeast("--shards", shards, 1);
+      OptionRange.check("--shard", shard.orElse(1), 1, shards);
+      OptionRange.atLeast("--buckets", buckets, 0);
       Damping damping = usage(() -> Damping.parse(lambda0));
+      Measure wanted = usage(() -> Measure.of(measure));
+      if (buckets > 0) {
+        var unused = usage(() -> new BlockSketch(buckets, 1));
+      }
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
@@ -284,7 +303,7 @@ final class InfluenceCommand implements Runnable {
             usage(
                 () ->
                     new IndexJob.Options(
-                        Measure.of(measure),
+                        wanted,
                         damping,
                         new BlockSketch(k, 1),
                         shards,

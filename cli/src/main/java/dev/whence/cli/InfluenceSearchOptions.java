@@ -12,7 +12,11 @@ import picocli.CommandLine.Option;
 
 /** What an index is asked, and where the things are that it takes. */
 final class InfluenceSearchOptions {
-  @Option(names = "--index", required = true, paramLabel = "DIR")
+  @Option(
+      names = "--index",
+      converter = Models.PathOrBucket.class,
+      required = true,
+      paramLabel = "DIR")
   private Path index;
 
   @Option(
@@ -23,6 +27,7 @@ final class InfluenceSearchOptions {
 
   @Option(
       names = "--fine-tuned-factors",
+      converter = Models.PathOrBucket.class,
       paramLabel = "DIR",
       description = "factors of the model that answered: then the query is multi-stage")
   private Optional<Path> fineTuned = Optional.empty();
@@ -35,12 +40,14 @@ final class InfluenceSearchOptions {
 
   @Option(
       names = "--factors",
+      converter = Models.PathOrBucket.class,
       paramLabel = "DIR",
       description = "factors of the indexed model, if they are not where they were")
   private Optional<Path> factors = Optional.empty();
 
   @Option(
       names = "--corpus",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description = "the indexed corpus, if it is not where it was")
   private Optional<Path> corpus = Optional.empty();

@@ -5,10 +5,12 @@ import dev.whence.runtime.models.ModelLocation;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /**
@@ -18,13 +20,29 @@ import picocli.CommandLine.TypeConversionException;
 final class Models {
   private Models() {}
 
-  /** A path of an option, {@code s3://bucket/key} among them. */
-  static Path path(String text) {
-    try {
-      return ModelLocation.path(text);
-    } catch (IllegalArgumentException e) {
-      throw new TypeConversionException(String.valueOf(e.getMessage()));
+  /** A path of an option that takes {@code s3://bucket/key}, too. */
+  static final class PathOrBucket implements ITypeConverter<Path> {
+    @Override
+    public Path convert(String text) {
+      if (text.isBlank()) {
+        throw new TypeConversionException("the path is empty");
+      }
+      try {
+        return ModelLocation.path(text);
+      } catch (IllegalArgumentException e) {
+        throw new TypeConversionException(String.valueOf(e.getMessage()));
+      }
     }
+  }
+
+  /** A path of any other option: what reads or writes it does so on this machine. */
+  static Path localPath(String text) {
+    Path path = new PathOrBucket().convert(text);
+    if (!path.getFileSystem().equals(FileSystems.getDefault())) {
+      throw new TypeConversionException(
+          "'" + text + "' does not lie on this machine, and this option takes no bucket");
+    }
+    return path;
   }
 
   /** What ships under a name. */
@@ -41,6 +59,9 @@ final class Models {
 
   /** A path as it is, a bundled model's name, or a name found in one of the caches. */
   static Path resolve(String model) {
+    if (model.isBlank()) {
+      throw new UsageException("the name of a model is empty");
+    }
     if (model.startsWith("s3://")) {
       try {
         return ModelLocation.path(model);

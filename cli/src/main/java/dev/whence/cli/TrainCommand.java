@@ -138,9 +138,7 @@ final class TrainCommand implements Callable<Integer> {
       return;
     }
     if (writeMixture.isPresent()) {
-      if (every < 1) {
-        throw new UsageException("--every is " + every + "; it must be at least 1");
-      }
+      OptionRange.atLeast("--every", every, 1);
       new RecipeTexts(wanted).writeMixture(writeMixture.get(), every);
       return;
     }
@@ -200,6 +198,7 @@ final class TrainCommand implements Callable<Integer> {
       throw new UsageException(
           "name a RECIPE, or give --from, --output and --corpus or --conversations");
     }
+    OptionRange.atLeast("--steps", steps, 1);
     FineTuning job = texts.from(Models.resolve(from.get()), steps, Math.max(1, steps / 10));
     job.run(output.get(), listener(steps));
     done(output.get());

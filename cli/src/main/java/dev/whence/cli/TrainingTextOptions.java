@@ -28,8 +28,12 @@ final class TrainingTextOptions {
 
   private static final long WARMUP_SHARE = 20;
 
+  /** Of one step: all of them are in memory. */
+  private static final int MOST_EXAMPLES = 1_000_000;
+
   @Option(
       names = "--corpus",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description =
           "documents: a JSON object with \"text\" per line, and perhaps \"lossWeight\" and"
@@ -38,6 +42,7 @@ final class TrainingTextOptions {
 
   @Option(
       names = "--conversations",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description = "complete records; only responses are learnt")
   private List<Path> conversations = List.of();
@@ -89,6 +94,8 @@ final class TrainingTextOptions {
     if (!(rate > 0 && rate < 1e6)) {
       throw new UsageException("--learning-rate is " + rate + "; it must be above 0, and finite");
     }
+    OptionRange.check("--examples", examples, 1, MOST_EXAMPLES);
+    OptionRange.atLeast("--pack-tokens", packTokens, 1);
     Schedule schedule = new Schedule.Cosine(rate, rate / 10, steps / WARMUP_SHARE, steps);
     FineTuning job;
     try {
@@ -115,6 +122,7 @@ final class TrainingTextOptions {
     if (parameters.isEmpty()) {
       return name -> true;
     }
+    OptionRange.notEmpty("--parameters", parameters.get());
     try {
       return Pattern.compile(parameters.get()).asPredicate();
     } catch (PatternSyntaxException e) {

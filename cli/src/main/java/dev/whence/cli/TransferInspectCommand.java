@@ -2,6 +2,7 @@ package dev.whence.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.quickstart.view.DisplayText;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.diff.DiffInspection;
 import dev.whence.transfer.merge.Expectation;
@@ -32,15 +33,27 @@ import picocli.CommandLine.Spec;
 final class TransferInspectCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(names = "--output", paramLabel = "O", description = "a transferred model")
+  @Option(
+      names = "--output",
+      converter = Models.PathOrBucket.class,
+      paramLabel = "O",
+      description = "a transferred model")
   private Optional<Path> output = Optional.empty();
 
   @Mixin private TransferExpectedOptions expected = new TransferExpectedOptions();
 
-  @Option(names = "--diff", paramLabel = "D", description = "a stored diff vector")
+  @Option(
+      names = "--diff",
+      converter = Models.PathOrBucket.class,
+      paramLabel = "D",
+      description = "a stored diff vector")
   private Optional<Path> diff = Optional.empty();
 
-  @Option(names = "--with", paramLabel = "D2", description = "another diff, for the cosine")
+  @Option(
+      names = "--with",
+      converter = Models.PathOrBucket.class,
+      paramLabel = "D2",
+      description = "another diff, for the cosine")
   private Optional<Path> with = Optional.empty();
 
   @Option(names = "--svg", paramLabel = "F.svg", description = "norms by layer as a picture")
@@ -96,7 +109,7 @@ final class TransferInspectCommand implements Callable<Integer> {
     return String.format(
         Locale.ROOT,
         "%s  norm %.6g, rms %.6g, largest %.6g, %d elements, %d exceptions%s",
-        line.name(),
+        DisplayText.clean(line.name()),
         line.norm(),
         line.rms(),
         line.largest(),

@@ -8,6 +8,7 @@ import picocli.CommandLine.Option;
 final class TransferOutputOptions {
   @Option(
       names = "--output",
+      converter = Models.PathOrBucket.class,
       required = true,
       paramLabel = "O",
       description = {

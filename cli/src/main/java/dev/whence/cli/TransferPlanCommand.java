@@ -1,5 +1,6 @@
 package dev.whence.cli;
 
+import dev.whence.quickstart.view.DisplayText;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.gate.Candidate;
 import dev.whence.transfer.gate.GatesFile;
@@ -27,6 +28,7 @@ final class TransferPlanCommand implements Callable<Integer> {
 
   @Option(
       names = "--output",
+      converter = Models.PathOrBucket.class,
       paramLabel = "O",
       description = {
         "where a run would put the result: says whether it is free, holds an unfinished run,",
@@ -51,7 +53,13 @@ final class TransferPlanCommand implements Callable<Integer> {
     try (TransferPlan plan = TransferPlan.of(request.request())) {
       for (TransferPlan.Line line : plan.lines()) {
         out.println(
-            line.tensor() + "  " + line.dtype() + " " + line.shape() + "  " + line.policy());
+            DisplayText.clean(line.tensor())
+                + "  "
+                + line.dtype()
+                + " "
+                + line.shape()
+                + "  "
+                + line.policy());
       }
       out.println(
           "plan "

@@ -61,6 +61,7 @@ final class TransferRecycleCommand implements Callable<Integer> {
 
   @Option(
       names = "--evaluation",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description = "with texts of one's own: complete records that are not among them")
   private Optional<Path> evaluation = Optional.empty();
@@ -176,19 +177,19 @@ final class TransferRecycleCommand implements Callable<Integer> {
   }
 
   private void check(long most, long recycled) {
-    List<Long> all = new ArrayList<>(direct);
-    all.add(recycled);
-    for (long one : all) {
-      if (one < 1 || (!recipes.isEmpty() && one > most)) {
-        throw new UsageException(
-            one + " steps: give 1 or more" + (recipes.isEmpty() ? "" : ", at most " + most));
-      }
-    }
-    if (measurements < 1) {
-      throw new UsageException("--measurements must be 1 or more");
-    }
+    checkSteps("--steps", recycled, most);
+    direct.forEach(one -> checkSteps("--direct", one, most));
+    OptionRange.atLeast("--measurements", measurements, 1);
     if (!Double.isFinite(lambda)) {
       throw new UsageException("--lambda is " + lambda + ", but must be a finite number");
+    }
+  }
+
+  private void checkSteps(String option, long value, long most) {
+    if (recipes.isEmpty()) {
+      OptionRange.atLeast(option, value, 1);
+    } else {
+      OptionRange.check(option, value, 1, most);
     }
   }
 

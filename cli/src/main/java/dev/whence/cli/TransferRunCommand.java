@@ -50,12 +50,14 @@ final class TransferRunCommand implements Callable<Integer> {
 
   @Option(
       names = "--task-set",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description = "what fine-tuning was for: conversations, or objects with a text")
   private Optional<Path> taskSet = Optional.empty();
 
   @Option(
       names = "--general-set",
+      converter = Models.PathOrBucket.class,
       paramLabel = "F.jsonl",
       description = "what must not be forgotten")
   private Optional<Path> generalSet = Optional.empty();

@@ -28,6 +28,7 @@ final class TransferVerifyCommand implements Callable<Integer> {
 
   @Option(
       names = "--output",
+      converter = Models.PathOrBucket.class,
       required = true,
       paramLabel = "O",
       description = "a transferred model, or what a run with several lambdas made")

@@ -52,8 +52,9 @@ class InfluenceCommandTest {
               "--output",
               "jrt:///java.base/output"));
       err.getBuffer().setLength(0);
-      assertThat(whence(words.toArray(String[]::new))).isEqualTo(1);
-      assertThat(err.toString()).contains("can not be written a piece at a time");
+      assertThat(whence(words.toArray(String[]::new))).isEqualTo(2);
+      assertThat(err.toString())
+          .contains("'--output'", "'jrt:///java.base/output' does not lie on this machine");
     }
   }
 
@@ -190,9 +191,12 @@ class InfluenceCommandTest {
 
   private void theExamplesBehindFlaggedAnswersAreACorpus(
       Path corpus, Path index, Path responses, String result) throws IOException {
-    Path results = Files.writeString(directory.resolve("results.jsonl"), result + "\n");
+    String left = "{\"responseId\": \"r\\u001b[2J\\nforged\", \"status\": \"FAILED\\u0007\"}\n";
+    Path results = Files.writeString(directory.resolve("results.jsonl"), left + result + "\n");
     Path ofResults = directory.resolve("of-results.jsonl");
     assertThat(export(index, results, ofResults)).as(err.toString()).isZero();
+    // what the file says goes to a terminal
+    assertThat(err.toString()).contains("r\ufffd[2J forged is FAILED\ufffd and left out\n");
     Path asked = directory.resolve("asked.jsonl");
     Files.writeString(asked, Files.readAllLines(responses).get(0) + "\n");
     Path ofResponses = directory.resolve("of-responses.jsonl");

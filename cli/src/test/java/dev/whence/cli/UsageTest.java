@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -150,6 +151,31 @@ class UsageTest {
     "influence factors --model m --corpus README.md --output o --layers (, 'selection \"(\"'",
     "transfer plan --base a --fine-tuned b --target c --output o --lambda NaN, --lambda is NaN",
     "transfer verify --output o --lambda Infinity, --lambda is Infinity",
+    "'transfer recycle --bases a,b --corpus README.md --evaluation README.md --output o --steps 0',"
+        + " --steps is 0",
+    "'transfer recycle --bases a,b --corpus README.md --evaluation README.md --output o --direct -1',"
+        + " --direct is -1",
+    "train --from tiny-base --output o --corpus README.md --steps 0, --steps is 0",
+    "train --from tiny-base --output o --corpus README.md --examples 2147483647, --examples is 214",
+    "train --from tiny-base --output o --corpus README.md --pack-tokens -1, --pack-tokens is -1",
+    "influence factors --model m --corpus README.md --output o --pack-tokens 0, --pack-tokens is 0",
+    "influence index --model m --factors f --corpus README.md --output o --shards 0, --shards is 0",
+    "influence index --model m --factors f --corpus README.md --output o --shard 2, --shard is 2",
+    "influence index --model m --factors f --corpus README.md --output o --buckets -1, --buckets is",
+    "influence index --model m --factors f --corpus README.md --output o --measure x, measure",
+    "bench fidelity --model m --minutes 9223372036854775807, --minutes is 9223372036854775807",
+    "bench fidelity --model m --minutes -1, --minutes is -1",
+    "bench confidence --max-new-tokens 0, --max-new-tokens is 0",
+    "bench influence --buckets 0, --buckets is 0",
+    "bench transfer --directory nowhere/x --gigabytes Infinity, --gigabytes is Infinity",
+    "bench transfer --directory nowhere/x --lambda NaN, --lambda is NaN",
+    "attribute --model m --input s3://bucket/x, --input': 's3://bucket/x' does not",
+    "bench exact --model m --input README.md --report s3://bucket/r.md, --report': 's3://bucket/r.md' does not",
+    "transfer run --base a --fine-tuned b --target c --output o --report s3://bucket/r, --report': 's3://",
+    "transfer extract --base a --fine-tuned b --output s3://bucket/d, --output': 's3://bucket/d' does not",
+    "serve attribution --config s3://bucket/c.yaml, --config': 's3://bucket/c.yaml' does not",
+    "topics --kafka-config s3://bucket/c --schema-registry http://r, --kafka-config': 's3://",
+    "transfer inspect --diff d --svg s3://bucket/x.svg, --svg': 's3://bucket/x.svg' does not",
     "serve monitor, serve monitor is not part of this version",
     "serve monitor --config README.md, serve monitor is not part of this version",
   })
@@ -159,6 +185,56 @@ class UsageTest {
     assertThat(run.err()).hasSize(1);
     assertThat(run.err().get(0)).contains(sentence);
     assertThat(run.out()).isEmpty();
+  }
+
+  /** An empty path would be the directory that one happens to be in. */
+  @Test
+  void anOptionWithoutAValueIsWrongUsage() {
+    for (List<String> command :
+        List.of(
+            List.of("--output", "influence", "factors", "--model", "m", "--corpus", "README.md"),
+            List.of("--input", "attribute", "--model", "m"),
+            List.of(
+                "--layers",
+                "influence",
+                "factors",
+                "--model",
+                "m",
+                "--corpus",
+                "README.md",
+                "--output",
+                "o"),
+            List.of("--code", "dlq", "show", "--bootstrap-server", "b:1"),
+            List.of("--model", "influence", "factors", "--corpus", "README.md", "--output", "o"))) {
+      List<String> words = new ArrayList<>(command.subList(1, command.size()));
+      words.addAll(List.of(command.get(0), ""));
+      CommandRun run = CommandRun.of(words.toArray(String[]::new));
+      assertThat(run.exit()).as("%s: %s", words, run.err()).isEqualTo(2);
+      assertThat(run.err()).singleElement().asString().contains("empty");
+    }
+  }
+
+  /** Of a file that somebody else wrote. */
+  @Test
+  void namesThatAreQuotedCanNotMoveTheCursor() throws Exception {
+    Path input = Files.writeString(directory.resolve("in.jsonl"), "{}\n");
+    CommandRun run =
+        CommandRun.of(
+            "influence",
+            "query",
+            "--index",
+            directory.resolve("no\u001b[2J\u0007where\rx").toString(),
+            "--input",
+            input.toString());
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.err())
+        .singleElement()
+        .asString()
+        .contains("no\ufffd[2J\ufffdwhere")
+        .matches("[^\\p{Cc}]*");
+    CommandRun usage = CommandRun.of("attribute", "--model", "m", "--input", "a\u001b[31m");
+    assertThat(usage.exit()).isEqualTo(2);
+    assertThat(usage.err()).singleElement().asString().contains("[31m").matches("[^\\p{Cc}]*");
   }
 
   @Test
