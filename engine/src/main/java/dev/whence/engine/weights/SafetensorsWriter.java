@@ -68,7 +68,9 @@ public final class SafetensorsWriter {
     } catch (IOException e) {
       discard(beside);
       throw new EngineException(
-          Kind.ENVIRONMENT, file + " could not be written " + FileProblem.unwritten(e, file) + ".", e);
+          Kind.ENVIRONMENT,
+          file + " could not be written " + FileProblem.unwritten(e, file) + ".",
+          e);
     } catch (UncheckedIOException e) {
       discard(beside);
       throw new EngineException(

@@ -77,7 +77,8 @@ class SafetensorsWriterTest {
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
         .hasMessage(
-            file + " could not be written (java.io.IOException: No space left on device): see that the disk has room.");
+            file
+                + " could not be written (java.io.IOException: No space left on device): see that the disk has room.");
     assertThat(file).hasContent("the one before");
     try (Stream<Path> entries = Files.list(directory)) {
       assertThat(entries).containsExactly(file);
