@@ -287,29 +287,17 @@ final class InfluenceCommand implements Runnable {
       OptionRange.atLeast("--shards", shards, 1);
       OptionRange.check("--shard", shard.orElse(1), 1, shards);
       OptionRange.atLeast("--buckets", buckets, 0);
-      Damping damping = usage(() -> Damping.parse(lambda0));
-      Measure wanted = usage(() -> Measure.of(measure));
-      if (buckets > 0) {
-        var unused = usage(() -> new BlockSketch(buckets, 1));
-      }
+      IndexJob.Options given = usage(this::options);
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
       try (TappedModel opened = TappedModel.open(path, selection, engine(device));
           EkfacFactors read = EkfacFactors.readInSingle(factors, opened.matrices())) {
         opened.workAloneIfSmall();
-        int k = buckets == 0 ? IndexJob.defaultBuckets(read) : buckets;
         IndexJob.Options options =
-            usage(
-                () ->
-                    new IndexJob.Options(
-                        wanted,
-                        damping,
-                        new BlockSketch(k, 1),
-                        shards,
-                        shard.map(OptionalInt::of).orElse(OptionalInt.empty()),
-                        packTokens,
-                        Duration.ofMinutes(1)));
+            buckets == 0
+                ? given.withSketch(new BlockSketch(IndexJob.defaultBuckets(read), 1))
+                : given;
         new IndexJob(opened, path, read, factors, file, output, options)
             .run(listener(ProgressBar.on(spec.commandLine().getErr()), file));
       }
@@ -324,6 +312,20 @@ final class InfluenceCommand implements Runnable {
       spec.commandLine().getOut().println(output);
       spec.commandLine().getOut().flush();
       return Whence.DONE;
+    }
+
+    /**
+     * All but the buckets that follow from the factors: wrong ones are said before these are read.
+     */
+    private IndexJob.Options options() {
+      return new IndexJob.Options(
+          Measure.of(measure),
+          Damping.parse(lambda0),
+          new BlockSketch(buckets == 0 ? IndexJob.FEWEST_BUCKETS : buckets, 1),
+          shards,
+          shard.map(OptionalInt::of).orElse(OptionalInt.empty()),
+          packTokens,
+          Duration.ofMinutes(1));
     }
   }
 

@@ -1,8 +1,9 @@
 package dev.whence.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
@@ -134,7 +135,9 @@ final class InfluenceExportCommand implements Callable<Integer> {
   private static Optional<FlaggedAnswer> answer(String line, Asked asked, PrintWriter err) {
     JsonNode json;
     try {
-      json = JsonMapper.builder().build().readTree(line);
+      json = BoundedJson.mapper().build().readTree(line);
+    } catch (StreamConstraintsException e) {
+      throw new IllegalArgumentException("the line " + BoundedJson.limits(), e);
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException("the line is no JSON", e);
     }

@@ -11,7 +11,9 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -56,6 +58,44 @@ class InfluenceCommandTest {
       assertThat(err.toString())
           .contains("'--output'", "'jrt:///java.base/output' does not lie on this machine");
     }
+  }
+
+  @Test
+  void optionsThatCanNotBeAreWrongUsageBeforeModelOrFactorsAreLookedFor() throws IOException {
+    Path corpus = Files.writeString(directory.resolve("corpus.jsonl"), "{\"text\": \"a\"}\n");
+    List<String> index = List.of("index", "--factors", "no-factors");
+    Map<List<String>, String> wrong = new LinkedHashMap<>();
+    wrong.put(List.of("factors", "--pack-tokens", "0"), "packs of 0 tokens");
+    wrong.put(List.of("factors", "--pack-tokens", "2147483647"), "packs of 2147483647 tokens");
+    wrong.put(with(index, "--pack-tokens", "-1"), "packs of -1 tokens");
+    wrong.put(with(index, "--shards", "0"), "0 shards");
+    wrong.put(with(index, "--shards", "2", "--shard", "3"), "shard 3 of 2 is none");
+    wrong.put(with(index, "--buckets", "-64"), "-64 buckets");
+    wrong.put(with(index, "--buckets", "65"), "65 buckets");
+    wrong.put(with(index, "--measure", "length"), "length");
+    wrong.forEach(
+        (command, problem) -> {
+          List<String> words = new ArrayList<>(List.of("influence"));
+          words.addAll(command);
+          words.addAll(
+              List.of(
+                  "--model",
+                  "no-model",
+                  "--corpus",
+                  corpus.toString(),
+                  "--output",
+                  directory.resolve("output").toString()));
+          err.getBuffer().setLength(0);
+          assertThat(whence(words.toArray(String[]::new))).as(command.toString()).isEqualTo(2);
+          assertThat(err.toString()).contains(problem);
+          assertThat(err.toString().strip().lines()).hasSize(1);
+        });
+  }
+
+  private static List<String> with(List<String> command, String... more) {
+    List<String> words = new ArrayList<>(command);
+    words.addAll(List.of(more));
+    return words;
   }
 
   @Test

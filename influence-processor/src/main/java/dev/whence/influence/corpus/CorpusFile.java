@@ -1,10 +1,11 @@
 package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
 import dev.whence.conversation.FileProblem;
@@ -44,8 +45,7 @@ public record CorpusFile(Path path) {
   /** A line longer than this is refused. */
   private static final int MAX_LINE_BYTES = 64 << 20;
 
-  private static final JsonMapper JSON =
-      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+  private static final JsonMapper JSON = BoundedJson.mapper().build();
 
   private static final int EXCERPT = 160;
   static final int LONGEST_ID = 512;
@@ -241,6 +241,8 @@ public record CorpusFile(Path path) {
       json = JSON.readTree(line);
     } catch (MismatchedInputException e) {
       throw new Refused("the line has more than one JSON object");
+    } catch (StreamConstraintsException e) {
+      throw new Refused("the line " + BoundedJson.limits());
     } catch (JacksonException e) {
       throw new Refused("the line is no JSON");
     }
@@ -261,6 +263,8 @@ public record CorpusFile(Path path) {
       pieces = texts.pieces(text, LossWeights.read(json, text.length()));
     } catch (IllegalArgumentException e) {
       throw new Refused(e.getMessage());
+    } catch (EngineException e) {
+      throw new Refused("the text can not be read: " + e.getMessage());
     }
     if (pieces.examples().isEmpty()) {
       throw new Refused(

@@ -1,11 +1,13 @@
 package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.OwnFile;
 import dev.whence.influence.InfluenceException;
@@ -72,9 +74,8 @@ public final class TopicCorpus {
 
   /** Numbers keep their exact value. */
   private static final JsonMapper JSON =
-      JsonMapper.builder()
+      BoundedJson.mapper()
           .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .disable(JsonNodeFeature.STRIP_TRAILING_BIGDECIMAL_ZEROES)
           .build();
 
@@ -374,6 +375,8 @@ public final class TopicCorpus {
     JsonNode json;
     try {
       json = JSON.readTree(text(record.value()));
+    } catch (StreamConstraintsException e) {
+      throw new NoDocumentException("the value " + BoundedJson.limits());
     } catch (JsonProcessingException e) {
       throw new NoDocumentException("the value is no JSON");
     } catch (CharacterCodingException e) {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.OwnFile;
 import dev.whence.conversation.WellFormedText;
@@ -228,7 +229,7 @@ public final class CorrectionSet {
 
   private static ObjectNode document(CorpusFile corpus, long number, String text) {
     try {
-      JsonNode json = JsonMapper.builder().build().readTree(text);
+      JsonNode json = BoundedJson.mapper().build().readTree(text);
       if (json instanceof ObjectNode object) {
         return object;
       }

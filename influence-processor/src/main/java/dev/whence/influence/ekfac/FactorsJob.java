@@ -16,6 +16,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.OnlyWriter;
+import dev.whence.influence.corpus.PackTokens;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.corpus.SeenCorpus;
@@ -71,7 +72,7 @@ public final class FactorsJob {
   /**
    * How it is computed; the result does not depend on it but for rounding.
    *
-   * @param packTokens of a pack
+   * @param packTokens of a pack, see {@link PackTokens}
    * @param share of the corpus
    * @param saveEvery how much work is lost at most when the job is cut off
    */
@@ -82,6 +83,10 @@ public final class FactorsJob {
       int packTokens,
       Share share,
       Duration saveEvery) {
+    public Options {
+      PackTokens.check(packTokens);
+    }
+
     public static final Options DEFAULT =
         new Options(
             LayerSelection.ALL, LambdaForm.PER_SEQUENCE, 1, 1024, Share.ALL, Duration.ofMinutes(2));

@@ -10,6 +10,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.CorpusPass;
 import dev.whence.influence.corpus.OnlyWriter;
+import dev.whence.influence.corpus.PackTokens;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.corpus.RejectFile;
 import dev.whence.influence.corpus.SeenCorpus;
@@ -39,7 +40,7 @@ public final class IndexJob {
    * @param sketch k and seed
    * @param shards S
    * @param only one shard of them; empty: all, one after the other
-   * @param packTokens of a pack
+   * @param packTokens of a pack, see {@link PackTokens}
    * @param saveEvery how much work is lost at most when the job is cut off
    */
   public record Options(
@@ -51,9 +52,19 @@ public final class IndexJob {
       int packTokens,
       Duration saveEvery) {
     public Options {
-      if (shards < 1 || (only.isPresent() && (only.getAsInt() < 1 || only.getAsInt() > shards))) {
+      PackTokens.check(packTokens);
+      if (shards < 1) {
+        throw new InfluenceException(shards + " shards: an index has at least one.");
+      }
+      if (only.isPresent() && (only.getAsInt() < 1 || only.getAsInt() > shards)) {
         throw new InfluenceException(
-            "shard " + only + " of " + shards + " is none: shards count from 1 to " + shards + ".");
+            "shard "
+                + only.getAsInt()
+                + " of "
+                + shards
+                + " is none: shards count from 1 to "
+                + shards
+                + ".");
       }
       if (sketch.buckets() % SignCodes.WORD != 0) {
         throw new InfluenceException(
@@ -92,10 +103,17 @@ public final class IndexJob {
       return new Options(measure, damping, sketch, shards, only, other, saveEvery);
     }
 
+    public Options withSketch(BlockSketch other) {
+      return new Options(measure, damping, other, shards, only, packTokens, saveEvery);
+    }
+
     public Options withSaveEvery(Duration other) {
       return new Options(measure, damping, sketch, shards, only, packTokens, other);
     }
   }
+
+  /** By {@link #defaultBuckets}. */
+  public static final int FEWEST_BUCKETS = 256;
 
   /** Of a whole gradient in fp32 an index keeps a hundredth of the bytes. */
   private static final int KEPT = 100;
@@ -106,7 +124,7 @@ public final class IndexJob {
    */
   public static int defaultBuckets(EkfacFactors factors) {
     long elements = factors.layers().stream().mapToLong(LinearLayer::elements).sum();
-    return (int) Math.max(256, Math.min(1 << 18, buckets(elements, KEPT)));
+    return (int) Math.max(FEWEST_BUCKETS, Math.min(1 << 18, buckets(elements, KEPT)));
   }
 
   /**

@@ -5,7 +5,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.FileProblem;
+import dev.whence.engine.EngineException;
+import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.WholeFile;
@@ -60,7 +63,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
       return of(GradientIndex.open(directory));
     }
     try {
-      JsonNode json = JsonMapper.builder().build().readTree(Files.readAllBytes(path));
+      JsonNode json = BoundedJson.mapper().build().readTree(UntrustedJson.bytes(path));
       if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
         throw new InfluenceException(
             path
@@ -83,13 +86,23 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
       }
       return new IndexManifest(settings, shards);
     } catch (JacksonException | IllegalArgumentException e) {
-      throw new InfluenceException(
-          path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
-          e);
+      throw noManifest(path, e);
+    } catch (EngineException e) {
+      throw e.getCause() instanceof IOException io ? unread(path, io) : noManifest(path, e);
     } catch (IOException e) {
-      throw new InfluenceException(
-          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
+      throw unread(path, e);
     }
+  }
+
+  private static InfluenceException noManifest(Path path, Exception e) {
+    return new InfluenceException(
+        path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
+        e);
+  }
+
+  private static InfluenceException unread(Path path, IOException e) {
+    return new InfluenceException(
+        path + " could not be read (" + FileProblem.of(e, path) + ").", e);
   }
 
   /**

@@ -1,7 +1,7 @@
 package dev.whence.influence.lexical;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.FileProblem;
@@ -171,7 +171,7 @@ public final class LexicalShard implements AutoCloseable {
   }
 
   private static String words(String line) throws IOException {
-    JsonNode json = JsonMapper.builder().build().readTree(line);
+    JsonNode json = BoundedJson.mapper().build().readTree(line);
     if (!CorpusFile.isConversation(json)) {
       return json.path("text").asText();
     }

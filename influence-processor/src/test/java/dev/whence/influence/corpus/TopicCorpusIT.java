@@ -138,6 +138,7 @@ class TopicCorpusIT {
     write(1, "broken", bytes("{\"text\":"));
     write(1, "two", bytes("{\"text\":\"a\"} {\"text\":\"b\"}"));
     write(1, "latin", new byte[] {'"', (byte) 0xe9, '"'});
+    write(1, "deep", bytes("{\"text\":\"a\",\"y\":" + "[".repeat(100) + "]".repeat(100) + "}"));
 
     TopicCorpus.Collected collected = collect(output);
 
@@ -150,13 +151,15 @@ class TopicCorpusIT {
             "{\"text\":\"two\",\"id\":\"second\"}");
     assertThat(collected)
         .isEqualTo(
-            new TopicCorpus.Collected(4, 4, directory.resolve("corpus.jsonl.rejects.jsonl")));
+            new TopicCorpus.Collected(4, 5, directory.resolve("corpus.jsonl.rejects.jsonl")));
     assertThat(Files.readAllLines(directory.resolve("corpus.jsonl.rejects.jsonl")))
         .containsExactly(
             "{\"partition\":0,\"offset\":10,\"problem\":\"the value is no JSON object\"}",
             "{\"partition\":1,\"offset\":2,\"problem\":\"the value is no JSON\"}",
             "{\"partition\":1,\"offset\":4,\"problem\":\"the value is no JSON\"}",
-            "{\"partition\":1,\"offset\":6,\"problem\":\"the value is not UTF-8\"}");
+            "{\"partition\":1,\"offset\":6,\"problem\":\"the value is not UTF-8\"}",
+            "{\"partition\":1,\"offset\":8,\"problem\":\"the value goes past a limit: texts of"
+                + " 20000000 characters, 100 levels, 1000000 tokens\"}");
     try (var files = Files.list(directory)) {
       assertThat(files.map(file -> file.getFileName().toString()))
           .containsExactlyInAnyOrder(

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -35,6 +36,27 @@ class IndexManifestTest {
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("index.json is of another version")
         .hasMessageContaining("run 'whence influence index' again");
+  }
+
+  /** A file of zeros takes no room on the disk, and all of it in memory. */
+  @Test
+  void aManifestFarLargerThanAnyIsRefusedUnread() throws IOException {
+    try (RandomAccessFile file =
+        new RandomAccessFile(directory.resolve(IndexManifest.FILE).toFile(), "rw")) {
+      file.setLength((256L << 20) + 1);
+    }
+    assertThatThrownBy(() -> IndexManifest.read(directory))
+        .isInstanceOfSatisfying(
+            InfluenceException.class, e -> assertThat(e.isOfEnvironment()).isFalse())
+        .hasMessageContaining("index.json is no manifest of an index");
+  }
+
+  @Test
+  void aManifestOfAMillionValuesIsRefused() throws IOException {
+    write("\"format\": \"" + ShardFile.FORMAT + "\", \"y\": [" + "{},".repeat(500_000) + "1],");
+    assertThatThrownBy(() -> IndexManifest.read(directory))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("index.json is no manifest of an index");
   }
 
   @Test
