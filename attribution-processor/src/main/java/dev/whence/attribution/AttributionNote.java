@@ -64,8 +64,8 @@ public enum AttributionNote {
    * has no reasoning.
    */
   REASONING_MISSING(
-      "The model reasons before it answers but the record holds no reasoning, so the response is"
-          + " scored as if there had been none."),
+      "The model's template makes it reason unless told not to, and the record has no reasoning:"
+          + " the response is scored as if there had been none."),
   /** The record has reasoning, but the template has no place for it. */
   REASONING_NOT_CONDITIONED(
       "The record holds reasoning that the template does not render, so the response is scored"

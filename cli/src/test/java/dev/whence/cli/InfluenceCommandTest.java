@@ -65,12 +65,12 @@ class InfluenceCommandTest {
     Path corpus = Files.writeString(directory.resolve("corpus.jsonl"), "{\"text\": \"a\"}\n");
     List<String> index = List.of("index", "--factors", "no-factors");
     Map<List<String>, String> wrong = new LinkedHashMap<>();
-    wrong.put(List.of("factors", "--pack-tokens", "0"), "packs of 0 tokens");
+    wrong.put(List.of("factors", "--pack-tokens", "0"), "--pack-tokens is 0");
     wrong.put(List.of("factors", "--pack-tokens", "2147483647"), "packs of 2147483647 tokens");
-    wrong.put(with(index, "--pack-tokens", "-1"), "packs of -1 tokens");
-    wrong.put(with(index, "--shards", "0"), "0 shards");
-    wrong.put(with(index, "--shards", "2", "--shard", "3"), "shard 3 of 2 is none");
-    wrong.put(with(index, "--buckets", "-64"), "-64 buckets");
+    wrong.put(with(index, "--pack-tokens", "-1"), "--pack-tokens is -1");
+    wrong.put(with(index, "--shards", "0"), "--shards is 0");
+    wrong.put(with(index, "--shards", "2", "--shard", "3"), "--shard is 3");
+    wrong.put(with(index, "--buckets", "-64"), "--buckets is -64");
     wrong.put(with(index, "--buckets", "65"), "65 buckets");
     wrong.put(with(index, "--measure", "length"), "length");
     wrong.forEach(

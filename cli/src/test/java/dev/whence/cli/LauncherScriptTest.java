@@ -128,8 +128,11 @@ class LauncherScriptTest {
             "rm",
             "mv",
             "tar",
-            "gzip",
-            "sha256sum")) {
+            "gzip")) {
+      Files.createSymbolicLink(tools.resolve(name), tool(name));
+    }
+    boolean coreutils = !tool("sha256sum").toString().isEmpty();
+    for (String name : coreutils ? List.of("sha256sum") : List.of("shasum", "perl")) {
       Files.createSymbolicLink(tools.resolve(name), tool(name));
     }
     executable(

@@ -34,10 +34,8 @@ public final class BoundedJson {
 
   /** What a value went past, as the end of a sentence; the parser's own message may quote it. */
   public static String limits() {
-    return "goes past a limit: texts of 20000000 characters, "
+    return "is too large to read as JSON: at most 20,000,000 characters in a text, "
         + MAX_NESTING
-        + " levels, "
-        + MAX_TOKENS
-        + " tokens";
+        + " levels of nesting, and 1,000,000 names, values and brackets together";
   }
 }

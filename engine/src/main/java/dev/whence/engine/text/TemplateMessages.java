@@ -205,7 +205,7 @@ final class TemplateMessages {
             + MAX_DIGITS
             + " digits, "
             + BoundedJson.MAX_TOKENS
-            + " tokens");
+            + " names, values and brackets");
   }
 
   private static @Nullable Object convert(JsonNode node) {

@@ -122,7 +122,7 @@ public final class TrainingTexts {
     try {
       example = conversation(conversation);
     } catch (EngineException e) {
-      throw refused(file, number, "can not be rendered: " + e.getMessage());
+      throw refused(file, number, "can not be used: " + e.getMessage());
     }
     if (!teaches(example.lossWeights())) {
       throw refused(
@@ -244,11 +244,11 @@ public final class TrainingTexts {
           Kind.UNSUPPORTED,
           "Prompt and response have "
               + characters
-              + " characters, the model reads "
+              + " characters, more than the model's "
               + longest
-              + " tokens, of which the longest has "
+              + " tokens can hold (its longest token has "
               + each
-              + " characters.");
+              + " characters): shorten it.");
     }
   }
 

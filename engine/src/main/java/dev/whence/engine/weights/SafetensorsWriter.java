@@ -75,7 +75,10 @@ public final class SafetensorsWriter {
       discard(beside);
       throw new EngineException(
           Kind.ENVIRONMENT,
-          file + " could not be written (" + e.getMessage() + "): see that the disk has room.",
+          file
+              + " could not be written: what goes into it can not be read ("
+              + e.getCause().getMessage()
+              + ").",
           e);
     } catch (EngineException e) {
       discard(beside);

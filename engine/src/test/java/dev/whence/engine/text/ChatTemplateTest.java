@@ -704,7 +704,7 @@ class ChatTemplateTest {
           .isInstanceOfSatisfying(
               EngineException.class,
               e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
-          .hasMessageContaining("1000000 tokens");
+          .hasMessageContaining("1000000 names, values and brackets");
     }
   }
 

@@ -109,8 +109,8 @@ class TrainingTextsTest {
         write("{\"text\": \"a b\"}\n{\"text\": \"a\", \"y\": [" + "{},".repeat(500_000) + "1]}\n");
     assertThatThrownBy(() -> texts.documents(corpus))
         .isInstanceOf(EngineException.class)
-        .hasMessageContaining("line 2, goes past a limit")
-        .hasMessageContaining("1000000 tokens");
+        .hasMessageContaining("line 2, is too large to read as JSON")
+        .hasMessageContaining("1,000,000 names, values and brackets");
   }
 
   @Test

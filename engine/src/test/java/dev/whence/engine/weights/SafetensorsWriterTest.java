@@ -61,28 +61,40 @@ class SafetensorsWriterTest {
   }
 
   @Test
-  void aFullDiskIsOneSentenceAndNothingIsLeftBehind() throws IOException {
+  void valuesThatCanNotBeReadAreOneSentenceAndNothingIsLeftBehind() throws IOException {
     Path file = Files.writeString(directory.resolve("model.safetensors"), "the one before");
-    SafetensorsWriter.Values full =
+    SafetensorsWriter.Values gone =
         (offset, n) -> {
-          throw new UncheckedIOException(new IOException("No space left on device"));
+          throw new UncheckedIOException(new IOException("Input/output error"));
         };
     assertThatThrownBy(
             () ->
                 SafetensorsWriter.write(
                     file,
                     ElementType.F32,
-                    List.of(new SafetensorsWriter.Tensor("a", List.of(1L), full)),
+                    List.of(new SafetensorsWriter.Tensor("a", List.of(1L), gone)),
                     Map.of()))
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
         .hasMessage(
             file
-                + " could not be written (java.io.IOException: No space left on device): see that the disk has room.");
+                + " could not be written: what goes into it can not be read (Input/output error).");
     assertThat(file).hasContent("the one before");
     try (Stream<Path> entries = Files.list(directory)) {
       assertThat(entries).containsExactly(file);
     }
+  }
+
+  @Test
+  void aPlaceThatCanNotBeWrittenIsOneSentence() throws IOException {
+    Path file = directory.resolve("model.safetensors");
+    Files.createDirectories(directory.resolve("model.safetensors.writing/inner"));
+    assertThatThrownBy(() -> SafetensorsWriter.write(file, ElementType.F32, List.of(), Map.of()))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(Kind.ENVIRONMENT))
+        .hasMessageStartingWith(file + " could not be written ")
+        .hasMessageEndingWith(".");
+    assertThat(file).doesNotExist();
   }
 
   /** In a directory that others can write to, somebody may have left one. */

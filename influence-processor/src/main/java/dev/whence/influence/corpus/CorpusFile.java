@@ -326,7 +326,7 @@ public record CorpusFile(Path path) {
     } catch (ConversationFormatException | IllegalArgumentException e) {
       throw new Refused("the line is no conversation");
     } catch (EngineException e) {
-      throw new Refused("the conversation can not be rendered: " + e.getMessage());
+      throw new Refused("the conversation can not be used: " + e.getMessage());
     }
   }
 

@@ -56,8 +56,8 @@ class CorpusFileTest {
         .containsExactly(
             new Rejected(
                 1,
-                "the line goes past a limit: texts of 20000000 characters, 100 levels, 1000000"
-                    + " tokens"));
+                "the line is too large to read as JSON: at most 20,000,000 characters in a text, 100"
+                    + " levels of nesting, and 1,000,000 names, values and brackets together"));
   }
 
   @Test
@@ -72,6 +72,6 @@ class CorpusFileTest {
     assertThat(rejected.get(0).problem())
         .startsWith(
             "the text can not be read: The text has more than 1000000 white-space characters");
-    assertThat(rejected.get(1).problem()).startsWith("the conversation can not be rendered: ");
+    assertThat(rejected.get(1).problem()).startsWith("the conversation can not be used: ");
   }
 }

@@ -158,8 +158,9 @@ class TopicCorpusIT {
             "{\"partition\":1,\"offset\":2,\"problem\":\"the value is no JSON\"}",
             "{\"partition\":1,\"offset\":4,\"problem\":\"the value is no JSON\"}",
             "{\"partition\":1,\"offset\":6,\"problem\":\"the value is not UTF-8\"}",
-            "{\"partition\":1,\"offset\":8,\"problem\":\"the value goes past a limit: texts of"
-                + " 20000000 characters, 100 levels, 1000000 tokens\"}");
+            "{\"partition\":1,\"offset\":8,\"problem\":\"the value is too large to read as"
+                + " JSON: at most 20,000,000 characters in a text, 100 levels of nesting, and"
+                + " 1,000,000 names, values and brackets together\"}");
     try (var files = Files.list(directory)) {
       assertThat(files.map(file -> file.getFileName().toString()))
           .containsExactlyInAnyOrder(
