@@ -6,16 +6,19 @@ import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.Expression.Letters;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps texts from the tokenizers library that its expressions would step back over too often: it
  * gives a match up after 10,000,000 steps back, by a panic that ends the process.
  *
  * <p>Expressions are bounded for a run of {@value #LONGEST_RUN} characters, those of known
- * tokenizers stay below half of the steps on it; and a text with a longer run of one kind of
- * characters is refused. Where an expression repeats characters of several kinds before something
- * that may fail, or where runs of a text may become others before they are cut, the bound is one on
- * the whole text.
+ * tokenizers stay below the limit on it; and a text with a longer run of one kind of characters is
+ * refused. Where an expression repeats characters of several kinds before something that may fail,
+ * or where runs of a text may become others before they are cut, the bound is one on the whole
+ * text.
  */
 final class Backtracking {
   /** Characters of one kind in a row. */
@@ -23,6 +26,13 @@ final class Backtracking {
 
   /** Oniguruma's DEFAULT_RETRY_LIMIT_IN_MATCH. */
   private static final double MOST_STEPS = 10_000_000;
+
+  /** Of an expression, in a message. */
+  private static final int MOST_SHOWN = 60;
+
+  /** What may not stand in a message as it is. */
+  private static final Pattern UNPRINTABLE =
+      Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}]");
 
   /** Known tokenizers have up to six. */
   private static final int MOST_EXPRESSIONS = 64;
@@ -57,20 +67,20 @@ final class Backtracking {
           Kind.MODEL,
           origin + " has " + count + " expressions, more than the " + MOST_EXPRESSIONS + " read");
     }
-    decoding.forEach(each -> read(each, origin));
+    decoding.forEach(each -> read(each, origin + ", decoder"));
     boolean mixes = false;
     for (Cut each : cutting) {
-      Expression expression = read(each.expression(), origin);
+      Expression expression = read(each.expression(), origin + ", pre_tokenizer");
       mixes |=
           expression.mixes() || (each.altered() && expression.steps(LONGEST_RUN) >= LONGEST_RUN);
     }
     for (String each : replacing) {
-      mixes |= read(each, origin).mixes();
+      mixes |= read(each, origin + ", normalizer").mixes();
     }
     if (mixes) {
       long growth =
-          TextGrowth.of(tokenizer.path("normalizer"), origin)
-              * TextGrowth.of(tokenizer.path("pre_tokenizer"), origin);
+          TextGrowth.of(tokenizer, "normalizer", origin)
+              * TextGrowth.of(tokenizer, "pre_tokenizer", origin);
       return new Backtracking(Integer.MAX_VALUE, (int) (LONGEST_RUN / growth));
     }
     boolean some = cutting.size() + replacing.size() > 0 || cuts(tokenizer.path("pre_tokenizer"));
@@ -80,27 +90,41 @@ final class Backtracking {
   /**
    * Reads one expression.
    *
+   * @param place where it stands, for messages
    * @throws EngineException as {@link #of}
    */
-  static Expression read(String text, String origin) {
+  static Expression read(String text, String place) {
     Expression expression;
     try {
       expression = Expression.parse(text);
     } catch (IllegalArgumentException e) {
-      throw new EngineException(
-          Kind.MODEL, origin + ": an expression of the tokenizer " + e.getMessage());
+      throw refused(text, place, e.getMessage());
     }
     if (!(expression.steps(LONGEST_RUN) <= MOST_STEPS)) {
-      throw new EngineException(
-          Kind.MODEL,
-          origin
-              + ": an expression of the tokenizer may step back more than "
-              + (long) MOST_STEPS
-              + " times on "
-              + LONGEST_RUN
-              + " characters, which no known one does");
+      throw refused(
+          text,
+          place,
+          String.format(
+              Locale.ROOT,
+              "could backtrack more than %,d times on a text of %,d characters, where the"
+                  + " tokenizers library aborts the whole process; such a tokenizer is not loaded",
+              (long) MOST_STEPS,
+              LONGEST_RUN));
     }
     return expression;
+  }
+
+  private static EngineException refused(String text, String place, @Nullable String why) {
+    boolean all = text.codePointCount(0, text.length()) <= MOST_SHOWN;
+    String shown = all ? text : text.substring(0, text.offsetByCodePoints(0, MOST_SHOWN)) + "…";
+    return new EngineException(
+        Kind.MODEL,
+        place
+            + ": the regular expression '"
+            + UNPRINTABLE.matcher(shown).replaceAll("\ufffd")
+            + "' "
+            + why
+            + ".");
   }
 
   private static void expressions(JsonNode step, List<String> found) {
@@ -199,12 +223,12 @@ final class Backtracking {
       if (run >= longestRun) {
         throw new EngineException(
             Kind.UNSUPPORTED,
-            "The text has more than "
-                + longestRun
-                + " "
-                + kind.words()
-                + " in a row; the tokenizers library may step back over each of them, which ends"
-                + " the process.");
+            String.format(
+                Locale.ROOT,
+                "The text has more than %,d %s in a row and is not read: on such a run the"
+                    + " tokenizers library can abort the whole process.",
+                longestRun,
+                kind.words()));
       }
     }
   }

@@ -2,8 +2,10 @@ package dev.whence.engine.text;
 
 import dev.whence.engine.text.jinja.Strings;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -97,7 +99,12 @@ final class Expression {
     }
   }
 
-  private sealed interface Node {}
+  private sealed interface Node {
+    /** The nodes that it is made of. */
+    default List<Node> inner() {
+      return List.of();
+    }
+  }
 
   /** One character. */
   private record One(Letters letters) implements Node {}
@@ -105,16 +112,49 @@ final class Expression {
   /** A place between characters. */
   private record Place() implements Node {}
 
-  private record Look(Node body, boolean behind) implements Node {}
+  private record Look(Node body, boolean behind) implements Node {
+    @Override
+    public List<Node> inner() {
+      return List.of(body);
+    }
+  }
 
-  private record Row(List<Node> nodes) implements Node {}
+  private record Row(List<Node> inner) implements Node {}
 
-  private record Choice(List<Node> nodes) implements Node {}
+  private record Choice(List<Node> inner) implements Node {}
 
   /** What is in it is matched once, whatever follows. */
-  private record Atomic(Node body) implements Node {}
+  private record Atomic(Node body) implements Node {
+    @Override
+    public List<Node> inner() {
+      return List.of(body);
+    }
+  }
 
-  private record Repeat(Node body, int least, int most) implements Node {}
+  private record Repeat(Node body, int least, int most) implements Node {
+    @Override
+    public List<Node> inner() {
+      return List.of(body);
+    }
+  }
+
+  /**
+   * What is in known tokenizers and can match a text in one way only, by what stands for it: a
+   * repetition that costs at least as many steps, as long as nothing behind it may fail. Where
+   * something may, it is refused as any other.
+   */
+  private static final Map<String, Node> KNOWN =
+      Map.of(
+          // Laguna: behind all line breaks there is none, so the second part never fails
+          "(?:\\r?\\n)+(?!\\r?\\n)", run(Letters.SPACE, Letters.SPACE),
+          // K-EXAONE: a letter begins an iteration, a space one within; each letter costs two
+          // steps, one where no mark and one where no space follows
+          "(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+",
+              run(Letters.LETTERS, Letters.LETTERS, Letters.SPACE));
+
+  private static Node run(Letters... kinds) {
+    return new Repeat(new Choice(Arrays.stream(kinds).<Node>map(One::new).toList()), 1, NO_END);
+  }
 
   private final Node root;
 
@@ -159,10 +199,10 @@ final class Expression {
       return false;
     }
     if (node instanceof Row row) {
-      return row.nodes().stream().allMatch(Expression::isEmpty);
+      return row.inner().stream().allMatch(Expression::isEmpty);
     }
     if (node instanceof Choice choice) {
-      return choice.nodes().stream().anyMatch(Expression::isEmpty);
+      return choice.inner().stream().anyMatch(Expression::isEmpty);
     }
     if (node instanceof Atomic atomic) {
       return isEmpty(atomic.body());
@@ -172,10 +212,10 @@ final class Expression {
 
   private static boolean canFail(Node node) {
     if (node instanceof Row row) {
-      return row.nodes().stream().anyMatch(Expression::canFail);
+      return row.inner().stream().anyMatch(Expression::canFail);
     }
     if (node instanceof Choice choice) {
-      return choice.nodes().stream().allMatch(Expression::canFail);
+      return choice.inner().stream().allMatch(Expression::canFail);
     }
     if (node instanceof Atomic atomic) {
       return canFail(atomic.body());
@@ -205,13 +245,13 @@ final class Expression {
     }
     if (node instanceof Row row) {
       double product = 1;
-      for (Node each : row.nodes()) {
+      for (Node each : row.inner()) {
         product *= ways(each, true, n);
       }
       return product;
     }
     if (node instanceof Choice choice) {
-      return choice.nodes().stream().mapToDouble(each -> ways(each, true, n)).sum();
+      return choice.inner().stream().mapToDouble(each -> ways(each, true, n)).sum();
     }
     if (!(node instanceof Repeat repeat)) {
       return 1;
@@ -244,18 +284,18 @@ final class Expression {
           : 1 + steps(look.body(), false, n);
     }
     if (node instanceof Row row) {
-      boolean[] after = failing(row.nodes(), fails);
+      boolean[] after = failing(row.inner(), fails);
       double reached = 1;
       double sum = 0;
       for (int i = 0; i < after.length; i++) {
-        Node each = row.nodes().get(i);
+        Node each = row.inner().get(i);
         sum += reached * steps(each, after[i], n);
         reached = after[i] ? reached * ways(each, true, n) : 1;
       }
       return sum;
     }
     if (node instanceof Choice choice) {
-      return choice.nodes().stream().mapToDouble(each -> steps(each, fails, n)).sum();
+      return choice.inner().stream().mapToDouble(each -> steps(each, fails, n)).sum();
     }
     if (node instanceof Atomic atomic) {
       return steps(atomic.body(), false, n);
@@ -279,7 +319,7 @@ final class Expression {
   /** Whether a node is a number of characters, and nothing to choose. */
   private static boolean isPlain(Node node) {
     if (node instanceof Row row) {
-      return row.nodes().stream().allMatch(Expression::isPlain);
+      return row.inner().stream().allMatch(Expression::isPlain);
     }
     return node instanceof One
         || (node instanceof Repeat repeat
@@ -288,33 +328,22 @@ final class Expression {
   }
 
   private static boolean hasNoEnd(Node node) {
-    if (node instanceof Row row) {
-      return row.nodes().stream().anyMatch(Expression::hasNoEnd);
-    }
-    if (node instanceof Choice choice) {
-      return choice.nodes().stream().anyMatch(Expression::hasNoEnd);
-    }
-    if (node instanceof Atomic atomic) {
-      return hasNoEnd(atomic.body());
-    }
-    if (node instanceof Look look) {
-      return hasNoEnd(look.body());
-    }
-    return node instanceof Repeat repeat && (repeat.most() == NO_END || hasNoEnd(repeat.body()));
+    return (node instanceof Repeat repeat && repeat.most() == NO_END)
+        || node.inner().stream().anyMatch(Expression::hasNoEnd);
   }
 
   private static boolean mixes(Node node, boolean fails) {
     if (node instanceof Row row) {
-      boolean[] after = failing(row.nodes(), fails);
+      boolean[] after = failing(row.inner(), fails);
       for (int i = 0; i < after.length; i++) {
-        if (mixes(row.nodes().get(i), after[i])) {
+        if (mixes(row.inner().get(i), after[i])) {
           return true;
         }
       }
       return false;
     }
     if (node instanceof Choice choice) {
-      return choice.nodes().stream().anyMatch(each -> mixes(each, fails));
+      return choice.inner().stream().anyMatch(each -> mixes(each, fails));
     }
     if (node instanceof Atomic atomic) {
       return mixes(atomic.body(), false);
@@ -336,15 +365,8 @@ final class Expression {
     if (node instanceof One one) {
       return one.letters();
     }
-    List<Node> nodes =
-        node instanceof Row row
-            ? row.nodes()
-            : node instanceof Choice choice
-                ? choice.nodes()
-                : node instanceof Atomic atomic
-                    ? List.of(atomic.body())
-                    : node instanceof Repeat repeat ? List.of(repeat.body()) : List.of();
-    return nodes.stream().map(Expression::letters).reduce(Letters::and).orElse(Letters.MIXED);
+    List<Node> inner = node instanceof Look ? List.of() : node.inner();
+    return inner.stream().map(Expression::letters).reduce(Letters::and).orElse(Letters.MIXED);
   }
 
   /** Recursive descent. */
@@ -359,7 +381,10 @@ final class Expression {
 
     IllegalArgumentException unknown() {
       return new IllegalArgumentException(
-          "has at character " + (at + 1) + " what no known one has, or does not end");
+          "has at character "
+              + (at + 1)
+              + " something that Whence does not read (a back-reference, a call, a condition, an"
+              + " option such as (?x)), or it is incomplete");
     }
 
     private boolean sees(String wanted) {
@@ -392,10 +417,23 @@ final class Expression {
           at = options.end();
           nodes.add(choice()); // the options, and so the rest, go over what is to choose from
         } else {
-          nodes.add(repeated(node()));
+          Node known = known();
+          nodes.add(known == null ? repeated(node()) : known);
         }
       }
       return nodes.size() == 1 ? nodes.get(0) : new Row(nodes);
+    }
+
+    /** What stands for a part that is known, unless a repetition behind it makes it another. */
+    private @Nullable Node known() {
+      for (Map.Entry<String, Node> each : KNOWN.entrySet()) {
+        int end = at + each.getKey().length();
+        boolean repeated = end < text.length() && "*+?{".indexOf(text.charAt(end)) >= 0;
+        if (!repeated && takes(each.getKey())) {
+          return each.getValue();
+        }
+      }
+      return null;
     }
 
     private Node repeated(Node node) {

@@ -37,7 +37,7 @@ final class TextGrowth {
    */
   static void check(JsonNode tokenizer, String origin) {
     for (String part : List.of("normalizer", "pre_tokenizer", "decoder")) {
-      if (of(tokenizer.path(part), origin) > MOST) {
+      if (of(tokenizer, part, origin) > MOST) {
         throw new EngineException(
             Kind.MODEL,
             origin
@@ -50,17 +50,21 @@ final class TextGrowth {
     }
   }
 
-  /** Characters that may become of one, or more than {@link #MOST}. */
-  static long of(JsonNode step, String origin) {
+  /** Characters that a part may make of one, or more than {@link #MOST}. */
+  static long of(JsonNode tokenizer, String part, String origin) {
+    return of(tokenizer.path(part), origin + ", " + part);
+  }
+
+  private static long of(JsonNode step, String place) {
     long product = 1;
     for (JsonNode inner : steps(step)) {
-      product = Math.min(MOST + 1, product * of(inner, origin));
+      product = Math.min(MOST + 1, product * of(inner, place));
     }
     long own =
         switch (step.path("type").asText()) {
-          case "Replace" -> replaced(step, origin);
+          case "Replace" -> replaced(step, place);
           case "Prepend" -> length(step.path("prepend"));
-          case "Precompiled" -> Charsmap.longest(step.path("precompiled_charsmap"), origin);
+          case "Precompiled" -> Charsmap.longest(step.path("precompiled_charsmap"), place);
           case "ByteLevel" -> BYTES;
           // puts the character before each part, which may be one; parts words by an empty suffix
           case "Metaspace", "BPEDecoder", "CTC" -> 2;
@@ -69,12 +73,12 @@ final class TextGrowth {
     return Math.min(MOST + 1, product * Math.max(1, own));
   }
 
-  private static long replaced(JsonNode step, String origin) {
+  private static long replaced(JsonNode step, String place) {
     long content = length(step.path("content"));
     JsonNode pattern = step.path("pattern");
     if (pattern.path("Regex").isTextual()) {
       boolean nothing =
-          Backtracking.read(pattern.path("Regex").textValue(), origin).matchesNothing();
+          Backtracking.read(pattern.path("Regex").textValue(), place).matchesNothing();
       return nothing ? content + 1 : content;
     }
     int replaced = pattern.path("String").asText().length();

@@ -60,6 +60,8 @@ class ExpressionTest {
         "[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*"
             + "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
             + "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        // Laguna's first
+        "(?:\\r?\\n)+(?!\\r?\\n)",
         // the small models of this repository
         " ?\\p{Ll}+|\\p{L}+|\\p{N}|[^\\s\\p{L}\\p{N}]|\\s"
       })
@@ -69,9 +71,28 @@ class ExpressionTest {
     assertThat(expression.mixes()).isFalse();
   }
 
+  /** K-EXAONE's, which takes words and the spaces between them together. */
+  @Test
+  void anExpressionOverLettersAndSpacesStaysBelowTheLimitOnAWholeText() {
+    Expression expression =
+        Expression.parse(
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|"
+                + "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
+    assertThat(expression.steps(N)).isLessThanOrEqualTo(9_000_100);
+    assertThat(expression.mixes()).isTrue();
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
+        "(?:\\r?\\n)+(?!\\r?\\n)b",
+        "(?:\\r?\\n)+(?!\\r?\\n)?b",
+        "(?:\\r?\\n)+(?!\\r\\n)",
+        "(?<=(?:\\r?\\n)+(?!\\r?\\n))b",
+        "(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+b",
+        "(?:(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+)+",
+        "(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)++",
+        "(?:\\p{L}\\p{M}*(?: ?\\p{L}\\p{M}*)*)+",
         "(a+)+b",
         "(?:a*)*b",
         "(a|aa)+b",
@@ -148,7 +169,7 @@ class ExpressionTest {
   void whatNoKnownTokenizerHasIsRefused(String text) {
     assertThatThrownBy(() -> Expression.parse(text))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("what no known one has");
+        .hasMessageContaining("something that Whence does not read");
   }
 
   @Test

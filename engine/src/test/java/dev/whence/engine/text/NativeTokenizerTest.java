@@ -257,7 +257,46 @@ class NativeTokenizerTest {
     assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
         .isInstanceOfSatisfying(
             EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
-        .hasMessageContaining("may step back more than 10000000 times");
+        .hasMessage(
+            "tokenizer.json, "
+                + part
+                + ": the regular expression '(a+)+b' could backtrack more than 10,000,000 times on"
+                + " a text of 1,000,000 characters, where the tokenizers library aborts the whole"
+                + " process; such a tokenizer is not loaded.");
+    String unknown = "(?(1)\u202e\n" + "\ud83d\ude00".repeat(60) + ")";
+    ((ObjectNode) json.path(part).path("pattern")).put("Regex", unknown);
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .hasMessage(
+            "tokenizer.json, "
+                + part
+                + ": the regular expression '(?(1)\ufffd\ufffd"
+                + "\ud83d\ude00".repeat(53)
+                + "…' has at character 1 something that Whence does not read (a back-reference, a"
+                + " call, a condition, an option such as (?x)), or it is incomplete.");
+  }
+
+  /** The library itself gets to the end of the longest texts with them. */
+  @Test
+  void expressionsThatAreKnownReadTheLongestTexts() throws IOException {
+    isRead("(?:\\r?\\n)+(?!\\r?\\n)", "\n", "\r\n", "\n\r\n");
+    isRead(
+        "[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\s+(?!\\S)|\\s+",
+        "a",
+        "a b ",
+        "a  ",
+        "a\u0301",
+        "a\u0301 ");
+  }
+
+  private static void isRead(String regex, String... runs) throws IOException {
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    ObjectNode step = json.putObject("pre_tokenizer").put("type", "Split");
+    step.put("behavior", "Removed").put("invert", false).putObject("pattern").put("Regex", regex);
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      for (String run : runs) {
+        assertThat(reads.encode(run.repeat(1_000_000 / run.length())).length()).isZero();
+      }
+    }
   }
 
   @Test
@@ -271,7 +310,7 @@ class NativeTokenizerTest {
             .isInstanceOfSatisfying(
                 EngineException.class,
                 e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
-            .hasMessageContaining("more than 1000000")
+            .hasMessageContaining("more than 1,000,000")
             .hasMessageContaining("in a row");
         assertThatThrownBy(() -> llama.encodeContinuation("a", run))
             .isInstanceOf(EngineException.class);
