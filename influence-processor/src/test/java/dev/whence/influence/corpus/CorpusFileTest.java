@@ -71,7 +71,7 @@ class CorpusFileTest {
     assertThat(rejected).extracting(Rejected::line).containsExactly(1L, 2L);
     assertThat(rejected.get(0).problem())
         .startsWith(
-            "the text can not be read: The text has more than 1000000 white-space characters");
+            "the text can not be read: The text has more than 1,000,000 white-space characters");
     assertThat(rejected.get(1).problem()).startsWith("the conversation can not be used: ");
   }
 }
