@@ -15,6 +15,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Writes a safetensors file as Hugging Face's library does: tensors in name order without holes,
@@ -77,7 +78,7 @@ public final class SafetensorsWriter {
           Kind.ENVIRONMENT,
           file
               + " could not be written: what goes into it can not be read ("
-              + e.getCause().getMessage()
+              + Objects.requireNonNull(e.getCause()).getMessage()
               + ").",
           e);
     } catch (EngineException e) {
