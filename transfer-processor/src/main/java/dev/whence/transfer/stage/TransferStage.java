@@ -306,14 +306,15 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
-    /** Where the log is not the one that was read, all that was read of it is read anew. */
+    /** Where the log no longer holds the place to be read next, all of it is read anew. */
     private void poll() {
       try {
         received.poll(worker.isAlive());
       } catch (OffsetOutOfRangeException e) {
         LOG.error(
-            "{}: the log is another one than was read: an election cut it off, or the topic was"
-                + " made anew; it is read from its beginning",
+            "{}: the log no longer holds the place that was to be read next: retention deleted it,"
+                + " an election cut it off, or the topic was made anew; it is read from its"
+                + " beginning",
             partition);
         letGo();
         recovered = false;
