@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
@@ -20,6 +21,8 @@ import picocli.CommandLine.Option;
 final class ConnectionOptions {
   private static final String BOOTSTRAP = "bootstrap.servers";
   private static final String REGISTRY = "schema.registry.url";
+  private static final String KAFKA_CONFIG = "--kafka-config";
+  private static final String REGISTRY_CONFIG = "--registry-config";
 
   @Option(
       names = "--bootstrap-server",
@@ -31,13 +34,13 @@ final class ConnectionOptions {
   private String schemaRegistry = "";
 
   @Option(
-      names = "--kafka-config",
+      names = KAFKA_CONFIG,
       paramLabel = "F",
       description = "properties of the Kafka clients (TLS, SASL, ...)")
   private Optional<Path> kafkaConfig = Optional.empty();
 
   @Option(
-      names = "--registry-config",
+      names = REGISTRY_CONFIG,
       paramLabel = "F",
       description = "properties of the registry client (credentials, TLS, ...)")
   private Optional<Path> registryConfig = Optional.empty();
@@ -83,7 +86,7 @@ final class ConnectionOptions {
   Connection registryWhereNamed() {
     boolean named =
         !schemaRegistry.isEmpty()
-            || properties("--registry-config", registryConfig).containsKey(REGISTRY);
+            || properties(REGISTRY_CONFIG, registryConfig).containsKey(REGISTRY);
     return named ? connection() : brokersOnly();
   }
 
@@ -102,14 +105,14 @@ final class ConnectionOptions {
       return bootstrapServer;
     }
     return named(
-        properties("--kafka-config", kafkaConfig), kafkaConfig, BOOTSTRAP, "--bootstrap-server");
+        properties(KAFKA_CONFIG, kafkaConfig), kafkaConfig, BOOTSTRAP, "--bootstrap-server");
   }
 
   private String registryUrl() {
     return withoutUserInfo(
         schemaRegistry.isEmpty()
             ? named(
-                properties("--registry-config", registryConfig),
+                properties(REGISTRY_CONFIG, registryConfig),
                 registryConfig,
                 REGISTRY,
                 "--schema-registry")
@@ -139,11 +142,23 @@ final class ConnectionOptions {
   }
 
   private Map<String, String> kafka() {
-    return checked("--kafka-config", kafkaConfig, BOOTSTRAP, ClientKeys.kafka());
+    return checked(
+        KAFKA_CONFIG,
+        kafkaConfig,
+        BOOTSTRAP,
+        ClientKeys.kafka(),
+        REGISTRY_CONFIG,
+        ClientKeys.registry());
   }
 
   private Map<String, String> registry() {
-    return checked("--registry-config", registryConfig, REGISTRY, ClientKeys.registry());
+    return checked(
+        REGISTRY_CONFIG,
+        registryConfig,
+        REGISTRY,
+        ClientKeys.registry(),
+        KAFKA_CONFIG,
+        ClientKeys.kafka());
   }
 
   /**
@@ -151,8 +166,13 @@ final class ConnectionOptions {
    *
    * @throws UsageException if one is mistyped
    */
-  private static Map<String, String> checked(
-      String option, Optional<Path> file, String address, ClientKeys keys) {
+  private Map<String, String> checked(
+      String option,
+      Optional<Path> file,
+      String address,
+      ClientKeys keys,
+      String otherOption,
+      ClientKeys others) {
     Map<String, String> properties = properties(option, file);
     for (String key : properties.keySet()) {
       keys.meantBy(key)
@@ -168,7 +188,11 @@ final class ConnectionOptions {
                         + "?");
               });
     }
-    ClientKeys.tell(keys.foreign(properties.keySet()));
+    List<String> foreign = keys.foreign(properties.keySet());
+    ClientKeys.tell(foreign.stream().filter(key -> !others.names().contains(key)).toList());
+    if (!kafkaConfig.equals(registryConfig)) { // one file may serve both
+      ClientKeys.tellMisplaced(others.known(foreign), option, otherOption);
+    }
     properties.remove(address);
     return properties;
   }

@@ -3,6 +3,10 @@ package dev.whence.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
+import dev.whence.runtime.config.ClientKeys;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -10,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.slf4j.LoggerFactory;
 
 /** A file that can not be read or written is named once, by one sentence in words. */
 class FileErrorsTest {
@@ -149,6 +154,47 @@ class FileErrorsTest {
         .singleElement()
         .asString()
         .startsWith("whence: --report '" + file.resolve("r.md") + "' can not be written: ");
+  }
+
+  /** The brokers' address is no address, so that nothing is connected to. */
+  @Test
+  void aPropertyOfTheOtherClientIsToldToBelongIntoTheOthersFile() throws IOException {
+    Path kafka =
+        latin(
+            "k.properties",
+            """
+            bootstrap.servers=b 1
+            basic.auth.user.info=a:b
+            num.standby.replicas=1
+            schema.registry.url=http://r
+            """);
+    var log = (Logger) LoggerFactory.getLogger(ClientKeys.class);
+    var lines = new ListAppender<ILoggingEvent>();
+    lines.start();
+    log.addAppender(lines);
+    try {
+      assertThat(topics(kafka).exit()).isNotZero();
+      assertThat(lines.list)
+          .extracting(ILoggingEvent::getFormattedMessage)
+          .containsExactly(
+              "these keys are unknown to Kafka's consumers, producers and admin clients and to the"
+                  + " registry's client: num.standby.replicas. They are passed on, for plugins and"
+                  + " Kafka Streams; check their spelling if you meant something else.",
+              "these keys in the file for --kafka-config belong into the file for --registry-config"
+                  + " and have no effect here: basic.auth.user.info, schema.registry.url");
+
+      lines.list.clear();
+      CommandRun both =
+          CommandRun.of(
+              "topics", "--kafka-config", kafka.toString(), "--registry-config", kafka.toString());
+      assertThat(both.exit()).isNotZero();
+      assertThat(lines.list)
+          .extracting(ILoggingEvent::getFormattedMessage)
+          .isNotEmpty()
+          .allMatch(line -> line.contains("client: num.standby.replicas. They"));
+    } finally {
+      log.detachAppender(lines);
+    }
   }
 
   private CommandRun topics(Path kafkaConfig) {

@@ -11,6 +11,7 @@ import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.influence.query.ResponseGradient;
 import dev.whence.runtime.config.ConfigException;
+import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.ModelSettings;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -36,11 +37,14 @@ import org.slf4j.LoggerFactory;
  * What queries are made with: the model that answers in production, the factors of both stages, and
  * which index is asked. They change together, between batches, when a release of role INFLUENCE
  * becomes live; one that does not fit or can not be loaded leaves the old ones in place and is
- * counted. Several stages share it: one at a time takes a gradient, which is all that one waits
- * for; loading keeps nobody waiting, and who answers is known at any time.
+ * counted. Several stages share it. Only one at a time takes a gradient, and others wait for that
+ * alone: loading another model blocks nobody, and {@link #answersTo} never waits.
  */
 final class QueryModel implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(QueryModel.class);
+
+  /** For a turn, whatever a large {@code hang.factor} allows. */
+  private static final Duration MOST_WAIT = Duration.ofMinutes(10);
 
   private final InfluenceConfig config;
   private final Counter loaded;
@@ -428,16 +432,19 @@ final class QueryModel implements AutoCloseable {
 
   /**
    * The query of a response: one forward and backward, and both inverses. While another stage takes
-   * its gradient this one waits, but not for so long that its own work would be taken for hanging.
+   * its gradient this one waits, but not for so long that its own work would be taken for hanging:
+   * half of what the watchdog allows it, but ten minutes at most, unless half of {@code
+   * hang.at-least} is more.
    *
+   * @param predicted what this query takes, of which the watchdog allows a multiple
    * @return empty if the model in use is not the one that gave the response, whatever {@link
    *     #answersTo} said before: another may have taken over since
    * @throws InfluenceException if its gradient is zero or not finite
    * @throws EngineException if it can not be rendered, or is longer than the model reads
    * @throws EnvironmentException if no model is loaded, or another stage has it for too long
    */
-  Optional<Query> ask(Conversation conversation) {
-    awaitTurn();
+  Optional<Query> ask(Conversation conversation, Duration predicted) {
+    awaitTurn(predicted);
     try {
       Active now = active();
       return answersTo(now, conversation.model())
@@ -448,8 +455,12 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
-  private void awaitTurn() {
-    Duration most = config.runtime().failures().hangAtLeast().dividedBy(2);
+  private void awaitTurn(Duration predicted) {
+    FailurePolicy failures = config.runtime().failures();
+    Duration least = failures.hangAtLeast().dividedBy(2);
+    Duration half = failures.allowed(predicted).dividedBy(2);
+    Duration capped = half.compareTo(MOST_WAIT) > 0 ? MOST_WAIT : half;
+    Duration most = capped.compareTo(least) > 0 ? capped : least;
     try {
       if (!using.tryLock(most.toNanos(), TimeUnit.NANOSECONDS)) {
         throw new EnvironmentException(

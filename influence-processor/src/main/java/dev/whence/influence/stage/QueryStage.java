@@ -240,7 +240,7 @@ final class QueryStage implements Stage {
     @Override
     public Outcome run() {
       try {
-        Optional<QueryModel.Query> asked = model.ask(read.conversation());
+        Optional<QueryModel.Query> asked = model.ask(read.conversation(), predicted());
         if (asked.isEmpty()) {
           return notOurs(read);
         }

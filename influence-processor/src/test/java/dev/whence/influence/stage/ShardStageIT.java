@@ -116,7 +116,7 @@ class ShardStageIT {
         QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
       EventWriter writer = new EventWriter(values, QueryStage.REQUESTED, "test");
       model.openFirst(List.of());
-      QueryModel.Query query = model.ask(response).orElseThrow();
+      QueryModel.Query query = model.ask(response, Duration.ZERO).orElseThrow();
       Influence begun =
           new InfluenceEvents(writer, topics.influences().name(), config.query())
               .begun(
@@ -1007,8 +1007,8 @@ class ShardStageIT {
         new QueryModel(config(InfluenceBench.chatModel()), new SimpleMeterRegistry())) {
       model.openFirst(List.of());
       Conversation ours = InfluenceBench.answered("r", 0);
-      assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours))).isEmpty();
-      assertThat(model.ask(ours)).isPresent();
+      assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours), Duration.ZERO)).isEmpty();
+      assertThat(model.ask(ours, Duration.ZERO)).isPresent();
     }
   }
 
@@ -1030,7 +1030,7 @@ class ShardStageIT {
             CompletableFuture.supplyAsync(() -> model.answersTo(ours.model()));
         assertThat(known).succeedsWithin(Duration.ofSeconds(10)).isEqualTo(true);
         CompletableFuture<Optional<QueryModel.Query>> asked =
-            CompletableFuture.supplyAsync(() -> model.ask(ours));
+            CompletableFuture.supplyAsync(() -> model.ask(ours, Duration.ZERO));
         assertThat(asked)
             .failsWithin(Duration.ofSeconds(10))
             .withThrowableOfType(ExecutionException.class)
@@ -1039,7 +1039,7 @@ class ShardStageIT {
       } finally {
         using.unlock();
       }
-      assertThat(model.ask(ours)).isPresent();
+      assertThat(model.ask(ours, Duration.ZERO)).isPresent();
     }
   }
 
@@ -1072,7 +1072,7 @@ class ShardStageIT {
 
       model.bringBack();
       assertThat(model.answersTo(ours.model())).isTrue();
-      assertThat(model.ask(ours)).isPresent();
+      assertThat(model.ask(ours, Duration.ZERO)).isPresent();
     }
   }
 
@@ -1100,7 +1100,7 @@ class ShardStageIT {
       assertThatThrownBy(() -> model.takeOver(Optional.of(liar)))
           .isInstanceOf(ModelLoadException.class)
           .hasMessageContaining("but its release says 1111");
-      assertThat(model.ask(InfluenceBench.answered("r", 0))).isPresent();
+      assertThat(model.ask(InfluenceBench.answered("r", 0), Duration.ZERO)).isPresent();
     }
   }
 

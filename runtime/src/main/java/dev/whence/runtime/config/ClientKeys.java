@@ -21,7 +21,7 @@ import org.slf4j.LoggerFactory;
  * The keys that clients know. They take any other, too, and do nothing with it: by a slip in {@code
  * security.protocol} everything goes over the wire as plain text, and nobody hears of it. So a key
  * that is nearly one of theirs is refused. One that is far from all of them may be read by a plugin
- * (an interceptor, a callback handler), and is only told.
+ * (an interceptor, a callback handler) or by Kafka Streams, and is only told.
  *
  * @param names all of them
  */
@@ -79,12 +79,35 @@ public record ClientKeys(Set<String> names) {
         .toList();
   }
 
+  /** Those of some keys that are known, in order. */
+  public List<String> known(Collection<String> keys) {
+    return keys.stream().filter(names::contains).sorted().toList();
+  }
+
   /** Tells of keys that no client knows. */
   public static void tell(List<String> foreign) {
     if (!foreign.isEmpty()) {
       LOG.warn(
-          "no client of Kafka or of the registry knows {}: only a plugin of theirs would read it",
+          "these keys are unknown to Kafka's consumers, producers and admin clients and to the"
+              + " registry's client: {}. They are passed on, for plugins and Kafka Streams; check"
+              + " their spelling if you meant something else.",
           String.join(", ", foreign));
+    }
+  }
+
+  /**
+   * Tells of keys that only another client knows than the one that gets them.
+   *
+   * @param from the option they stand in the file of
+   * @param to the option of the file that they belong into
+   */
+  public static void tellMisplaced(List<String> keys, String from, String to) {
+    if (!keys.isEmpty()) {
+      LOG.warn(
+          "these keys in the file for {} belong into the file for {} and have no effect here: {}",
+          from,
+          to,
+          String.join(", ", keys));
     }
   }
 }

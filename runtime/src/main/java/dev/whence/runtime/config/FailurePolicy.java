@@ -37,6 +37,12 @@ public record FailurePolicy(
           Duration.ofSeconds(1),
           Duration.ofSeconds(30));
 
+  /** How long model work may take before it counts as hanging. */
+  public Duration allowed(Duration predicted) {
+    Duration most = Duration.ofNanos((long) (predicted.toNanos() * hangFactor));
+    return most.compareTo(hangAtLeast) > 0 ? most : hangAtLeast;
+  }
+
   static FailurePolicy read(Settings settings) {
     Duration millisecond = Duration.ofMillis(1);
     Duration hour = Duration.ofHours(1);

@@ -34,8 +34,9 @@ public final class OnePartition {
               + topic
               + " has "
               + partitions
-              + " partitions, and must have one: it is read as a whole; delete it, and create it"
-              + " anew (whence topics --create)");
+              + " partitions but must have one, because it is read in order as a whole. Create it"
+              + " anew with one partition (delete it, then run whence topics --create); its records"
+              + " are lost by that, so publish again those that you still need.");
     }
     return new TopicPartition(topic, 0);
   }

@@ -137,7 +137,9 @@ public final class AvroValues implements AutoCloseable {
           "WRONG_SCHEMA",
           "schema id "
               + id
-              + " has an array of items that take no bytes, or more than "
+              + " has an array of items that take no bytes, more than "
+              + SchemaBounds.MOST_REPEATED
+              + " fields in what is repeated, or more than "
               + SchemaBounds.MOST_NODES
               + " fields");
     }

@@ -1,6 +1,8 @@
 package dev.whence.runtime.serde;
 
+import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.Set;
 import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
 
@@ -16,6 +18,12 @@ final class SchemaBounds {
   static final int MOST_NODES = 100_000;
 
   /**
+   * Of what an array or a map repeats, or a record that is inside itself: each may be read for one
+   * byte. The largest of ours, a message of a response, has 18.
+   */
+  static final int MOST_REPEATED = 1_000;
+
+  /**
    * A part of a schema.
    *
    * @param nodes of it, written out
@@ -27,17 +35,19 @@ final class SchemaBounds {
   private static final Part RECURSION = new Part(1, false);
 
   private final IdentityHashMap<Schema, Part> records = new IdentityHashMap<>();
-  private boolean emptyItems;
+  private final Set<Schema> recursive = Collections.newSetFromMap(new IdentityHashMap<>());
+  private boolean refused;
 
   private SchemaBounds() {}
 
   /**
-   * Whether no array of the schema has items without bytes, and it is not larger than any needs.
+   * Whether no array of the schema has items without bytes, and neither it nor what is repeated in
+   * it is larger than any needs.
    */
   static boolean hold(Schema schema) {
     SchemaBounds bounds = new SchemaBounds();
     try {
-      return bounds.of(schema).nodes() <= MOST_NODES && !bounds.emptyItems;
+      return bounds.of(schema).nodes() <= MOST_NODES && !bounds.refused;
     } catch (StackOverflowError e) {
       return false;
     }
@@ -48,10 +58,10 @@ final class SchemaBounds {
       case RECORD -> ofRecord(schema);
       case ARRAY -> {
         Part item = of(schema.getElementType());
-        emptyItems |= item.empty();
-        yield new Part(1 + item.nodes(), false);
+        refused |= item.empty();
+        yield repeated(item);
       }
-      case MAP -> new Part(1 + of(schema.getValueType()).nodes(), false);
+      case MAP -> repeated(of(schema.getValueType()));
       case UNION -> {
         long nodes = 1;
         for (Schema branch : schema.getTypes()) {
@@ -65,9 +75,17 @@ final class SchemaBounds {
     };
   }
 
+  private Part repeated(Part item) {
+    refused |= item.nodes() > MOST_REPEATED;
+    return new Part(1 + item.nodes(), false);
+  }
+
   private Part ofRecord(Schema schema) {
     Part known = records.putIfAbsent(schema, RECURSION);
     if (known != null) {
+      if (known.equals(RECURSION)) { // any other has two parts, or takes no bytes
+        recursive.add(schema);
+      }
       return known;
     }
     long nodes = 1;
@@ -77,6 +95,7 @@ final class SchemaBounds {
       nodes = sum(nodes, part.nodes());
       empty &= part.empty();
     }
+    refused |= nodes > MOST_REPEATED && recursive.contains(schema);
     Part whole = new Part(nodes, empty);
     records.put(schema, whole);
     return whole;

@@ -356,7 +356,7 @@ final class BatchRun {
   private Finished run(Candidate candidate, Work work) {
     SourceRecord record = candidate.record();
     boolean usesModel = !work.predicted().isZero();
-    watchdog.begin("model work on " + record.place(), allowed(work.predicted()));
+    watchdog.begin("model work on " + record.place(), failures.allowed(work.predicted()));
     long began = System.nanoTime();
     Outcome outcome;
     try {
@@ -425,11 +425,6 @@ final class BatchRun {
     } catch (OutOfMemoryError e) {
       throw outOfMemory(e);
     }
-  }
-
-  private Duration allowed(Duration predicted) {
-    Duration most = Duration.ofNanos((long) (predicted.toNanos() * failures.hangFactor()));
-    return most.compareTo(failures.hangAtLeast()) > 0 ? most : failures.hangAtLeast();
   }
 
   /** A heap that is full may have broken any thread: only a new process is sound. */

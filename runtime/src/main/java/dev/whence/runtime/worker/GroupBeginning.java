@@ -15,10 +15,11 @@ import org.apache.kafka.common.TopicPartition;
  * begin at their ends where nothing is committed. One that was added later begins at its beginning:
  * the group was there, and what was written before somebody was given the partition is not old.
  *
- * <p>What is committed of one partition does not tell a new one from one that the group's second
- * member is just being given for the first time. So each commit of such a group says the number in
- * its metadata, {@code partitions=12} behind what {@link Attempt} writes, and whoever finds a
- * partition without an offset looks at what is committed of the others. Owned by the poll thread.
+ * <p>A partition without a committed offset is either new, or was there from the start and is only
+ * now being assigned for the first time. The offset alone does not tell which. So every commit of
+ * such a group also says how many partitions there were when it began: the number stands in its
+ * metadata, {@code partitions=12} behind what {@link Attempt} writes, and whoever finds a partition
+ * without an offset looks at what is committed of the others. Owned by the poll thread.
  */
 final class GroupBeginning {
   private static final Pattern WRITTEN = Pattern.compile("(?:^|;)partitions=(\\d{1,9})(?:;|$)");
@@ -41,8 +42,10 @@ final class GroupBeginning {
   }
 
   /**
-   * Takes what is committed of all partitions that there are. Where that is nothing, the group
-   * begins; where it says nothing, it began before this was written down, and is everywhere.
+   * Takes what is committed of all partitions that there are. If nothing is committed anywhere, the
+   * group begins now, with all partitions that there are. If something is committed but without the
+   * number, the group is older than this note: every partition without an offset then counts as
+   * added later.
    */
   void learnAll(Collection<OffsetAndMetadata> committed, int now) {
     learn(committed);

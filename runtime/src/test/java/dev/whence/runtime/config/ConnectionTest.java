@@ -103,6 +103,11 @@ class ConnectionTest {
     assertThat(lines.list)
         .singleElement()
         .asString()
-        .contains("WARN", "kafka.my.interceptor.url, registry.my.provider.tags");
+        .contains(
+            "WARN",
+            "these keys are unknown to Kafka's consumers, producers and admin clients and to the"
+                + " registry's client: kafka.my.interceptor.url, registry.my.provider.tags. They"
+                + " are passed on, for plugins and Kafka Streams; check their spelling if you meant"
+                + " something else.");
   }
 }

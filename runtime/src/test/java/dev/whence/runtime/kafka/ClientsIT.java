@@ -47,7 +47,9 @@ class ClientsIT {
         admin.createTopics(List.of(new NewTopic("whence.models", 3, (short) 1))).all().get();
       }
       assertThat(saidOf(clients, "whence.models"))
-          .startsWith("topic whence.models has 3 partitions, and must have one: it is read as a");
+          .startsWith(
+              "topic whence.models has 3 partitions but must have one, because it is read in order"
+                  + " as a whole. Create it anew with one partition");
     }
   }
 

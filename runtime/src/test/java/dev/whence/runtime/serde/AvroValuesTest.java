@@ -18,6 +18,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -158,13 +160,11 @@ class AvroValuesTest {
                 + item
                 + "}}]}")) {
       byte[] items = {-2, -1, -1, -1, -1, -1, -1, -1, 127}; // 2^62 - 1
-      UnreadableException refused =
-          refused(
-              WRITER.replace("}]}", "},{'name':'newer','type':" + type + "}]}"),
-              with(VALUE, items));
+      UnreadableException refused = refused(newer(type), with(VALUE, items));
       assertThat(refused)
           .hasMessage(
-              "schema id 7 has an array of items that take no bytes, or more than 100000 fields");
+              "schema id 7 has an array of items that take no bytes, more than 1000 fields in what"
+                  + " is repeated, or more than 100000 fields");
     }
   }
 
@@ -178,8 +178,52 @@ class AvroValuesTest {
           "{'type':'record','name':'R%d','fields':[{'name':'a','type':%s},{'name':'b','type':'R%d'}]}"
               .formatted(i, type, i - 1);
     }
-    assertThat(refused(WRITER.replace("}]}", "},{'name':'newer','type':" + type + "}]}"), VALUE))
-        .hasMessageContaining("more than 100000 fields");
+    assertThat(refused(newer(type), VALUE)).hasMessageContaining("more than 100000 fields");
+  }
+
+  /** One byte each, for which all the nulls are read. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{'type':'array','items':{'type':'record','name':'Wide','fields':[%s]}}",
+        "{'type':'map','values':{'type':'record','name':'Wide','fields':[%s]}}",
+        "{'type':'record','name':'Wide','fields':[%s,{'name':'next','type':['null','Wide']}]}",
+      })
+  void itemsThatAreWideForTheirBytesAreRefused(String type) throws Exception {
+    for (int nulls : new int[] {999, 99_000}) {
+      assertThat(refused(newer(type.formatted(wide(nulls))), VALUE))
+          .hasMessageContaining("more than 1000 fields in what is repeated");
+    }
+  }
+
+  /** With the record itself and the boolean it has a thousand parts. */
+  @Test
+  void anItemOfAThousandPartsIsRead() throws Exception {
+    try (Answers answers = new Answers();
+        AvroValues values = answers.values()) {
+      answers.give(
+          "/schemas/ids/7",
+          200,
+          schema(
+              newer(
+                  "{'type':'array','items':{'type':'record','name':'Wide','fields':["
+                      + wide(998)
+                      + "]}}"),
+              "[]"));
+      assertThat(read(values, with(VALUE, (byte) 2, (byte) 1, (byte) 0)).getResponseId())
+          .isEqualTo("a");
+    }
+  }
+
+  private static String wide(int nulls) {
+    return IntStream.range(0, nulls)
+            .mapToObj(i -> "{'name':'n" + i + "','type':'null'},")
+            .collect(Collectors.joining())
+        + "{'name':'b','type':'boolean'}";
+  }
+
+  private static String newer(String type) {
+    return WRITER.replace("}]}", "},{'name':'newer','type':" + type + "}]}");
   }
 
   @Test
@@ -189,10 +233,7 @@ class AvroValuesTest {
             + "{'name':'under','type':{'type':'array','items':'Tree'}}]}";
     try (Answers answers = new Answers();
         AvroValues values = answers.values()) {
-      answers.give(
-          "/schemas/ids/7",
-          200,
-          schema(WRITER.replace("}]}", "},{'name':'newer','type':" + tree + "}]}"), "[]"));
+      answers.give("/schemas/ids/7", 200, schema(newer(tree), "[]"));
       // one tree under the root, and none under that
       assertThat(read(values, with(VALUE, (byte) 2, (byte) 0, (byte) 0)).getResponseId())
           .isEqualTo("a");

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
@@ -28,19 +29,30 @@ final class GroupTransactions {
   private final Producer<byte[], byte[]> producer;
   private final TopicPartition partition;
   private final Supplier<ConsumerGroupMetadata> group;
+  private final LongSupplier now;
   private long next;
 
-  /**
-   * @param partition of which offsets are committed
-   * @param group says as which member
-   */
   GroupTransactions(
       Producer<byte[], byte[]> producer,
       TopicPartition partition,
       Supplier<ConsumerGroupMetadata> group) {
+    this(producer, partition, group, System::nanoTime);
+  }
+
+  /**
+   * @param partition of which offsets are committed
+   * @param group says as which member
+   * @param now in nanoseconds, for how long a transaction is open
+   */
+  GroupTransactions(
+      Producer<byte[], byte[]> producer,
+      TopicPartition partition,
+      Supplier<ConsumerGroupMetadata> group,
+      LongSupplier now) {
     this.producer = producer;
     this.partition = partition;
     this.group = group;
+    this.now = now;
   }
 
   /** The partition is read from here on. */
@@ -58,16 +70,19 @@ final class GroupTransactions {
    *
    * @param nextOffset of the partition, that is taken next
    * @return where the records are
-   * @throws CommitFailedException if the group knows another member by now; nothing was written
+   * @throws CommitFailedException if the group knows another member by now; nothing was written,
+   *     and the same producer may write it again: so it is done with what a job says, while
+   *     anything else that is refused ends the session, whose successor finds it due again
    * @throws KafkaException if only a new producer can go on
-   * @throws EnvironmentException if this process is no member just now, or a commit does not end
+   * @throws EnvironmentException if this process is no member just now, or a transaction does not
+   *     end; only a new producer can go on
    */
   List<RecordMetadata> write(List<ProducerRecord<byte[], byte[]>> records, long nextOffset) {
-    long began = System.nanoTime();
+    long began = now.getAsLong();
     try {
       return writeNow(records, nextOffset);
     } catch (KafkaException e) {
-      if (Fences.isFence(e) && System.nanoTime() - began >= Clients.TRANSACTION_TIMEOUT.toNanos()) {
+      if (Fences.isFence(e) && now.getAsLong() - began >= Clients.TRANSACTION_TIMEOUT.toNanos()) {
         // Its coordinator has ended it, as another producer of this name would.
         throw new EnvironmentException("a transaction was open for too long", e);
       }
@@ -90,8 +105,13 @@ final class GroupTransactions {
       }
       producer.sendOffsetsToTransaction(
           Map.of(partition, new OffsetAndMetadata(nextOffset)), member);
+    } catch (CommitFailedException e) {
+      if (!Transactions.abort(producer)) {
+        throw new EnvironmentException("a transaction could not be ended", e);
+      }
+      throw e;
     } catch (KafkaException | EnvironmentException e) {
-      Transactions.abort(producer);
+      var unused = Transactions.abort(producer); // only a new producer goes on
       throw e;
     }
     Transactions.commit(producer);

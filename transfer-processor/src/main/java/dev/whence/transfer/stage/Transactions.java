@@ -40,18 +40,24 @@ final class Transactions {
       } catch (InterruptException e) {
         throw e;
       } catch (KafkaException e) {
-        abort(producer);
+        var unused = abort(producer);
         throw e;
       }
     }
   }
 
-  /** Ends a transaction without it. */
-  static void abort(Producer<byte[], byte[]> producer) {
+  /**
+   * Ends a transaction without it.
+   *
+   * @return whether it has ended; if not, it ends with its producer, which can begin no other one
+   */
+  static boolean abort(Producer<byte[], byte[]> producer) {
     try {
       producer.abortTransaction();
+      return true;
     } catch (KafkaException e) {
       LOG.debug("the transaction ends with its producer", e);
+      return false;
     }
   }
 }

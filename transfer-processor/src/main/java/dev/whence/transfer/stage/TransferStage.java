@@ -74,8 +74,11 @@ final class TransferStage implements AutoCloseable {
   private static final Duration LOOK_UP = Duration.ofSeconds(10);
   private static final Duration AGAIN = Duration.ofSeconds(2);
 
-  /** So often a poll may tell that the partition has gone, before new clients find out. */
-  private static final int MOST_REFUSALS = 5;
+  /**
+   * So many refused writes in a row, each followed by a poll, are taken for a rebalance in
+   * progress; after that the session starts over with new clients.
+   */
+  static final int MOST_REFUSALS = 5;
 
   /** A third of the time that the topic keeps a transfer's last event. */
   private static final Duration TELL_AGAIN = Duration.ofDays(30);
@@ -303,14 +306,15 @@ final class TransferStage implements AutoCloseable {
       }
     }
 
-    /** Where the log is not the one that was read, all that was read of it is read anew. */
+    /** Where the log no longer holds the place to be read next, all of it is read anew. */
     private void poll() {
       try {
         received.poll(worker.isAlive());
       } catch (OffsetOutOfRangeException e) {
         LOG.error(
-            "{}: the log is another one than was read: an election cut it off, or the topic was"
-                + " made anew; it is read from its beginning",
+            "{}: the log no longer holds the place that was to be read next: retention deleted it,"
+                + " an election cut it off, or the topic was made anew; it is read from its"
+                + " beginning",
             partition);
         letGo();
         recovered = false;

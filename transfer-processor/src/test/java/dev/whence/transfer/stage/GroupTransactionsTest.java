@@ -3,42 +3,79 @@ package dev.whence.transfer.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.EnvironmentException;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.MockProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ProducerFencedException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class GroupTransactionsTest {
   private static final TopicPartition TRANSFERS = new TopicPartition("transfers", 0);
 
-  private final MockProducer<byte[], byte[]> producer =
-      new MockProducer<>(
+  private final Aborting producer = new Aborting();
+
+  private final GroupTransactions transactions = in(3);
+
+  /** A producer that may not get its transactions aborted. */
+  private static final class Aborting extends MockProducer<byte[], byte[]> {
+    private boolean inVain;
+
+    Aborting() {
+      super(
           /* autoComplete= */ true,
           /* partitioner= */ null,
           new ByteArraySerializer(),
           new ByteArraySerializer());
+    }
 
-  private final GroupTransactions transactions = in(3);
+    @Override
+    public void abortTransaction() {
+      if (inVain) {
+        throw new TimeoutException("no answer");
+      }
+      super.abortTransaction();
+    }
+  }
 
   GroupTransactionsTest() {
     producer.initTransactions();
     transactions.startsAt(7);
   }
 
-  @SuppressWarnings("removal") // nothing else public makes one
   private GroupTransactions in(int generation) {
+    return new GroupTransactions(producer, TRANSFERS, () -> member(generation));
+  }
+
+  /** With a clock on which each transaction is open for so long before its offsets are sent. */
+  private GroupTransactions openFor(Duration open) {
+    AtomicLong now = new AtomicLong();
     return new GroupTransactions(
         producer,
         TRANSFERS,
-        () -> new ConsumerGroupMetadata("group", generation, "member", Optional.empty()));
+        () -> {
+          now.addAndGet(open.toNanos());
+          return member(3);
+        },
+        now::get);
+  }
+
+  @SuppressWarnings("removal") // nothing else public makes one
+  private static ConsumerGroupMetadata member(int generation) {
+    return new ConsumerGroupMetadata("group", generation, "member", Optional.empty());
   }
 
   private static List<ProducerRecord<byte[], byte[]>> event() {
@@ -72,10 +109,56 @@ class GroupTransactionsTest {
   }
 
   @Test
+  void what_is_refused_again_and_again_is_written_once_when_it_is_taken() {
+    producer.sendOffsetsToTransactionException = new CommitFailedException("no member");
+    for (int i = 1; i < TransferStage.MOST_REFUSALS; i++) {
+      assertThatThrownBy(() -> transactions.write(event(), 9))
+          .isInstanceOf(CommitFailedException.class);
+    }
+    producer.sendOffsetsToTransactionException = null;
+    transactions.write(event(), 9);
+    assertThat(producer.history()).hasSize(1);
+    assertThat(producer.consumerGroupOffsetsHistory()).containsExactly(at(9));
+  }
+
+  /** Its producer can begin no other one, so that nobody may try again with it. */
+  @Test
+  void a_refused_transaction_that_can_not_be_aborted_is_of_the_environment() {
+    producer.sendOffsetsToTransactionException = new CommitFailedException("no member");
+    producer.inVain = true;
+    assertThatThrownBy(() -> transactions.write(event()))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessage("a transaction could not be ended")
+        .hasCauseInstanceOf(CommitFailedException.class);
+    assertThat(producer.transactionInFlight()).isTrue();
+    assertThatThrownBy(producer::beginTransaction).isInstanceOf(IllegalStateException.class);
+  }
+
+  /** A fence says that another producer has its name, whether the abort is refused by it or not. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void a_fence_within_the_transactions_time_is_another_producers(boolean inVain) {
+    producer.sendOffsetsToTransactionException = new ProducerFencedException("fenced");
+    producer.inVain = inVain;
+    Duration open = Clients.TRANSACTION_TIMEOUT.minusNanos(1);
+    assertThatThrownBy(() -> openFor(open).write(event()))
+        .isInstanceOf(ProducerFencedException.class);
+  }
+
+  @Test
+  void a_fence_after_the_transactions_time_is_its_coordinators() {
+    producer.sendOffsetsToTransactionException = new ProducerFencedException("fenced");
+    assertThatThrownBy(() -> openFor(Clients.TRANSACTION_TIMEOUT).write(event()))
+        .isInstanceOf(EnvironmentException.class)
+        .hasMessage("a transaction was open for too long");
+  }
+
+  @Test
   void nothing_is_written_by_who_is_no_member() {
     assertThatThrownBy(() -> in(-1).write(event()))
         .isInstanceOf(EnvironmentException.class)
         .hasMessageContaining("no member of its group");
+    assertThat(producer.transactionAborted()).isTrue();
     assertThat(producer.history()).isEmpty();
   }
 }
