@@ -7,12 +7,11 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.FileProblem;
-import dev.whence.engine.EngineException;
-import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.WholeFile;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -31,6 +30,9 @@ import java.util.List;
 public record IndexManifest(IndexSettings settings, List<Shard> shards) {
   static final String FILE = "index.json";
   private static final int MAX_SHARDS = 100_000;
+
+  /** Far above what the checksums of that many shards take. */
+  private static final int MAX_BYTES = 64 << 20;
 
   public IndexManifest {
     shards = List.copyOf(shards);
@@ -63,7 +65,7 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
       return of(GradientIndex.open(directory));
     }
     try {
-      JsonNode json = BoundedJson.mapper().build().readTree(UntrustedJson.bytes(path));
+      JsonNode json = BoundedJson.mapper().build().readTree(bytes(path));
       if (!json.path("format").asText().equals(ShardFile.FORMAT)) {
         throw new InfluenceException(
             path
@@ -86,23 +88,23 @@ public record IndexManifest(IndexSettings settings, List<Shard> shards) {
       }
       return new IndexManifest(settings, shards);
     } catch (JacksonException | IllegalArgumentException e) {
-      throw noManifest(path, e);
-    } catch (EngineException e) {
-      throw e.getCause() instanceof IOException io ? unread(path, io) : noManifest(path, e);
+      throw new InfluenceException(
+          path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
+          e);
     } catch (IOException e) {
-      throw unread(path, e);
+      throw new InfluenceException(
+          path + " could not be read (" + FileProblem.of(e, path) + ").", e);
     }
   }
 
-  private static InfluenceException noManifest(Path path, Exception e) {
-    return new InfluenceException(
-        path + " is no manifest of an index: remove it, and run 'whence influence index' again.",
-        e);
-  }
-
-  private static InfluenceException unread(Path path, IOException e) {
-    return new InfluenceException(
-        path + " could not be read (" + FileProblem.of(e, path) + ").", e);
+  private static byte[] bytes(Path path) throws IOException {
+    try (InputStream in = Files.newInputStream(path)) {
+      byte[] bytes = in.readNBytes(MAX_BYTES + 1);
+      if (bytes.length > MAX_BYTES) {
+        throw new IllegalArgumentException("more than " + MAX_BYTES + " bytes");
+      }
+      return bytes;
+    }
   }
 
   /**
