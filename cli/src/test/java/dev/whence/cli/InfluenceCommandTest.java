@@ -43,18 +43,7 @@ class InfluenceCommandTest {
     Path corpus = Files.writeString(directory.resolve("corpus.jsonl"), "{\"text\": \"a\"}\n");
     for (List<String> command :
         List.of(List.of("factors"), List.of("index", "--factors", "no-factors"))) {
-      List<String> words = new ArrayList<>(List.of("influence"));
-      words.addAll(command);
-      words.addAll(
-          List.of(
-              "--model",
-              "no-model",
-              "--corpus",
-              corpus.toString(),
-              "--output",
-              "jrt:///java.base/output"));
-      err.getBuffer().setLength(0);
-      assertThat(whence(words.toArray(String[]::new))).isEqualTo(2);
+      assertThat(influence(command, corpus, "jrt:///java.base/output")).isEqualTo(2);
       assertThat(err.toString())
           .contains("'--output'", "'jrt:///java.base/output' does not lie on this machine");
     }
@@ -75,21 +64,20 @@ class InfluenceCommandTest {
     wrong.put(with(index, "--measure", "length"), "length");
     wrong.forEach(
         (command, problem) -> {
-          List<String> words = new ArrayList<>(List.of("influence"));
-          words.addAll(command);
-          words.addAll(
-              List.of(
-                  "--model",
-                  "no-model",
-                  "--corpus",
-                  corpus.toString(),
-                  "--output",
-                  directory.resolve("output").toString()));
-          err.getBuffer().setLength(0);
-          assertThat(whence(words.toArray(String[]::new))).as(command.toString()).isEqualTo(2);
+          assertThat(influence(command, corpus, directory.resolve("output").toString()))
+              .as(command.toString())
+              .isEqualTo(2);
           assertThat(err.toString()).contains(problem);
           assertThat(err.toString().strip().lines()).hasSize(1);
         });
+  }
+
+  private int influence(List<String> command, Path corpus, String output) {
+    List<String> words =
+        with(with(List.of("influence"), command.toArray(String[]::new)), "--model", "no-model");
+    err.getBuffer().setLength(0);
+    return whence(
+        with(words, "--corpus", corpus.toString(), "--output", output).toArray(String[]::new));
   }
 
   private static List<String> with(List<String> command, String... more) {

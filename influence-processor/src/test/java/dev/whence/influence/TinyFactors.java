@@ -2,7 +2,6 @@ package dev.whence.influence;
 
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.TorchRuntime;
-import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.model.LayerSelection;
@@ -11,7 +10,6 @@ import dev.whence.samples.BundledModels;
 import dev.whence.samples.Document;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 
 /** Factors of tiny-base's last block, of a few documents: cheap enough for many tests. */
@@ -35,28 +33,6 @@ public final class TinyFactors {
 
   public static List<Document> documents() {
     return SampleCorpus.tiny().subList(0, 40);
-  }
-
-  /** The documents of a corpus that has no other lines. */
-  public static List<CorpusDocument> read(TappedModel model, Path corpus) {
-    List<CorpusDocument> documents = new ArrayList<>();
-    new CorpusFile(corpus)
-        .read(
-            model.texts(),
-            CorpusFile.Share.ALL,
-            0,
-            new CorpusFile.Visitor() {
-              @Override
-              public boolean document(CorpusDocument document) {
-                return documents.add(document);
-              }
-
-              @Override
-              public void rejected(CorpusFile.Rejected rejected) {
-                throw new AssertionError(rejected);
-              }
-            });
-    return documents;
   }
 
   /** Runs the job to its end. */

@@ -56,7 +56,7 @@ final class TrainedStages implements AutoCloseable {
     fineTuning = factors(chat, second.recipe(), work.resolve("fine-tuning"), every, progress);
     Path documents = work.resolve("documents.jsonl");
     new RecipeTexts(first.recipe()).writeDocuments(documents);
-    corpus = read(base, documents);
+    corpus = new CorpusFile(documents).documents(base.texts());
   }
 
   private static EkfacFactors factors(
@@ -77,27 +77,6 @@ final class TrainedStages implements AutoCloseable {
             FactorsJob.Options.DEFAULT.withPackTokens(PACK_TOKENS))
         .run(FactorsJob.Listener.NONE);
     return EkfacFactors.read(output, model.matrices());
-  }
-
-  private static List<CorpusDocument> read(TappedModel model, Path path) {
-    List<CorpusDocument> documents = new ArrayList<>();
-    new CorpusFile(path)
-        .read(
-            model.texts(),
-            CorpusFile.Share.ALL,
-            0,
-            new CorpusFile.Visitor() {
-              @Override
-              public boolean document(CorpusDocument document) {
-                return documents.add(document);
-              }
-
-              @Override
-              public void rejected(CorpusFile.Rejected rejected) {
-                throw new IllegalStateException("a document was rejected: " + rejected);
-              }
-            });
-    return documents;
   }
 
   InfluenceMethods methods(int buckets) {

@@ -24,6 +24,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
@@ -145,6 +146,32 @@ public record CorpusFile(Path path) {
       throw new InfluenceException(
           path + " could not be read (" + FileProblem.of(e, path) + "): see that it is whole.", e);
     }
+  }
+
+  /**
+   * Reads all documents of a corpus that has no other lines.
+   *
+   * @throws InfluenceException if the file can not be read, or a line is no document
+   */
+  public List<CorpusDocument> documents(TrainingTexts texts) {
+    List<CorpusDocument> documents = new ArrayList<>();
+    read(
+        texts,
+        Share.ALL,
+        0,
+        new Visitor() {
+          @Override
+          public boolean document(CorpusDocument document) {
+            return documents.add(document);
+          }
+
+          @Override
+          public void rejected(Rejected rejected) {
+            throw new InfluenceException(
+                path + ", line " + rejected.line() + ": " + rejected.problem());
+          }
+        });
+    return documents;
   }
 
   /**

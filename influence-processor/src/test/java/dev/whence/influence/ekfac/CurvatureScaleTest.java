@@ -10,6 +10,7 @@ import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -125,7 +126,7 @@ class CurvatureScaleTest {
     Map<String, double[]> lambda = new LinkedHashMap<>();
     Map<String, Double> squares = new LinkedHashMap<>();
     LabelSeed labels = new LabelSeed(~OPTIONS.seed()); // as the pass over Lambda draws them
-    for (CorpusDocument document : TinyFactors.read(model, corpus)) {
+    for (CorpusDocument document : new CorpusFile(corpus).documents(model.texts())) {
       for (Example example : document.examples()) {
         for (float weight : example.lossWeights()) {
           tokens += weight;

@@ -291,7 +291,8 @@ class FactorsJobTest {
       throws Exception {
     List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 10));
     Set<Integer> others = new HashSet<>();
-    for (CorpusDocument document : documents(Files.write(directory.resolve("few.jsonl"), lines))) {
+    Path few = Files.write(directory.resolve("few.jsonl"), lines);
+    for (CorpusDocument document : new CorpusFile(few).documents(model.texts())) {
       document.examples().forEach(example -> others.addAll(tokens(example)));
     }
     String text = "~~ @@ ## %% &&";
@@ -315,27 +316,6 @@ class FactorsJobTest {
     }
     assertThat(directory.resolve("f/covariances-1-of-1.factors")).doesNotExist();
     assertThat(directory.resolve("f/covariances-1-of-1.factors.unfinished")).doesNotExist();
-  }
-
-  private static List<CorpusDocument> documents(Path file) {
-    List<CorpusDocument> found = new ArrayList<>();
-    new CorpusFile(file)
-        .read(
-            model.texts(),
-            Share.ALL,
-            0,
-            new CorpusFile.Visitor() {
-              @Override
-              public boolean document(CorpusDocument document) {
-                return found.add(document);
-              }
-
-              @Override
-              public void rejected(CorpusFile.Rejected rejected) {
-                throw new AssertionError(rejected.problem());
-              }
-            });
-    return found;
   }
 
   private static List<Integer> tokens(Example example) {

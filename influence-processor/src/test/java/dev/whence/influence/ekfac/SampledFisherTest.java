@@ -9,6 +9,7 @@ import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -61,7 +62,7 @@ class SampledFisherTest {
                 directory.resolve("factors"),
                 FactorsJob.Options.DEFAULT.withSelection(LAYERS).withPackTokens(256)),
             model.matrices());
-    documents = TinyFactors.read(model, corpus);
+    documents = new CorpusFile(corpus).documents(model.texts());
     fisher = new SampledFisher(model, documents, SEED, 256);
     gradients();
   }

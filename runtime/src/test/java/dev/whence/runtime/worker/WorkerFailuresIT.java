@@ -24,7 +24,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
-import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -465,76 +464,6 @@ class WorkerFailuresIT {
         .containsEntry(DeadLetterHeaders.OMITTED_BYTES, "1000000")
         .containsEntry(DeadLetterHeaders.OFFSET, "0");
     assertThat(dead.get("k1").value()).as("compresses well, so it fits").hasSize(20 << 20);
-  }
-
-  @Test
-  void aGroupThatStartsAtTheLatestOffsetStaysThereOverARestart() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
-    EchoStage stage = EchoStage.echo(topics.out());
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
-      assertThat(worker.health.isAlive()).isTrue();
-    }
-    bench.produce(topics, 5, i -> WorkerBench.bytes("new"));
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 5);
-      assertThat(worker.health.isAlive()).isTrue();
-    }
-    assertThat(bench.read(topics.out()))
-        .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
-  }
-
-  /** What was written before somebody was given the new partition is not old. */
-  @Test
-  void aPartitionThatIsAddedToATopicIsReadFromItsBeginningByAGroupThatStartedAtTheLatestOffset()
-      throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
-    EchoStage stage = EchoStage.echo(topics.out());
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
-      assertThat(worker.health.isAlive()).isTrue();
-    }
-    try (var admin = bench.admin()) {
-      admin.createPartitions(Map.of(topics.in(), NewPartitions.increaseTo(2))).all().get();
-    }
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
-      for (int i = 0; i < 5; i++) {
-        producer
-            .send(
-                new ProducerRecord<>(
-                    topics.in(), 1, WorkerBench.bytes("k" + i), WorkerBench.bytes("new")))
-            .get();
-      }
-    }
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 5);
-      assertThat(worker.health.isAlive()).isTrue();
-    }
-    assertThat(bench.read(topics.out()))
-        .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
-  }
-
-  /** The first one has committed by then; what neither has read is old all the same. */
-  @Test
-  void theSecondMemberOfAGroupThatStartsAtTheLatestOffsetReadsNoBacklogEither() throws Exception {
-    Topics topics = bench.topics(2);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
-    try (var admin = bench.admin()) {
-      admin
-          .alterConsumerGroupOffsets(
-              topics.group(),
-              Map.of(new TopicPartition(topics.in(), 0), new OffsetAndMetadata(5, "partitions=2")))
-          .all()
-          .get();
-    }
-    EchoStage stage = EchoStage.echo(topics.out());
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 10);
-      assertThat(worker.health.isAlive()).isTrue();
-    }
-    assertThat(bench.read(topics.out())).isEmpty();
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
 import dev.whence.runtime.worker.BrokerWatch;
 import dev.whence.runtime.worker.EnvironmentException;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.runtime.worker.WorkerException;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
@@ -102,20 +103,15 @@ class TransferStageTest {
         };
     Health health = new Health();
     CompletableFuture<String> halted = new CompletableFuture<>();
-    TransferConfig config = config(directory);
     try (TransferStage stage =
-        new TransferStage(
-            config,
-            new Clients(config.runtime().connection()),
+        stage(
+            directory,
             new TransferStage.Making(
                 () -> consumer,
                 TransferStageTest::models,
                 TransferStageTest::producer,
                 admin -> new BrokerWatch(admin, health)),
-            TOPICS,
-            "a",
             health,
-            new SimpleMeterRegistry(),
             halted::complete)) {
       stage.start();
 
@@ -137,11 +133,9 @@ class TransferStageTest {
   void a_stage_that_is_fenced_twice_ends_and_says_that_another_process_has_its_name(
       @TempDir Path directory) throws Exception {
     Health health = new Health();
-    TransferConfig config = config(directory);
     try (TransferStage stage =
-        new TransferStage(
-            config,
-            new Clients(config.runtime().connection()),
+        stage(
+            directory,
             new TransferStage.Making(
                 () -> new MockConsumer<>("none"),
                 TransferStageTest::models,
@@ -151,10 +145,7 @@ class TransferStageTest {
                   return producer;
                 },
                 admin -> new BrokerWatch(admin, health)),
-            TOPICS,
-            "a",
             health,
-            new SimpleMeterRegistry(),
             why -> {})) {
       stage.start();
 
@@ -172,21 +163,16 @@ class TransferStageTest {
   void a_stage_whose_brokers_no_longer_answer_is_not_ready(@TempDir Path directory)
       throws Exception {
     Health health = new Health();
-    TransferConfig config = config(directory);
     Duration soon = Duration.ofMillis(100);
     try (TransferStage stage =
-        new TransferStage(
-            config,
-            new Clients(config.runtime().connection()),
+        stage(
+            directory,
             new TransferStage.Making(
                 () -> new MockConsumer<>("none"),
                 TransferStageTest::models,
                 TransferStageTest::producer,
                 admin -> new BrokerWatch(admin, health, soon, soon)),
-            TOPICS,
-            "a",
             health,
-            new SimpleMeterRegistry(),
             why -> {})) {
       stage.start();
 
@@ -199,6 +185,20 @@ class TransferStageTest {
                           "brokers",
                           why -> assertThat(why).startsWith("the brokers do not answer")));
     }
+  }
+
+  private static TransferStage stage(
+      Path directory, TransferStage.Making making, Health health, Halt halt) throws IOException {
+    TransferConfig config = config(directory);
+    return new TransferStage(
+        config,
+        new Clients(config.runtime().connection()),
+        making,
+        TOPICS,
+        "a",
+        health,
+        new SimpleMeterRegistry(),
+        halt);
   }
 
   /** Both topics are there. */
