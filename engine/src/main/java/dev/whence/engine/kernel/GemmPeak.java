@@ -14,9 +14,7 @@ import dev.whence.engine.EngineOptions;
 public record GemmPeak(double bf16, double fp32) {
   private static final Size FOR_FIGURES = new Size(2048, 5, 512, 2);
 
-  /**
-   * Where the dtype has instructions this takes some 20 ms; where it has none, so does the probe.
-   */
+  /** A model is opened behind it: where the dtype has no instructions, the probe alone counts. */
   private static final Size FOR_PREDICTIONS = new Size(768, 3, 256, 0.05);
 
   /**
