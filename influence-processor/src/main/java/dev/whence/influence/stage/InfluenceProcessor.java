@@ -318,6 +318,7 @@ public final class InfluenceProcessor implements AutoCloseable {
           Optional.of(
               new MergeStreams(
                   runtime,
+                  clients,
                   config.largestRecordBytes(),
                   group("merge"),
                   instance,

@@ -3,6 +3,7 @@ package dev.whence.influence.stage;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.runtime.worker.BackgroundBrokerWatch;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
@@ -51,6 +52,10 @@ final class MergeStreams implements AutoCloseable {
   private static final Duration CLOSE = Duration.ofSeconds(10);
 
   private final KafkaStreams streams;
+
+  /** Streams retries in silence where brokers are away. */
+  private final BackgroundBrokerWatch brokers;
+
   private final Serde<InfluencePartial> partials;
   private final Serde<Influence> influences;
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
@@ -58,6 +63,7 @@ final class MergeStreams implements AutoCloseable {
 
   MergeStreams(
       RuntimeConfig runtime,
+      Clients clients,
       int largestRecordBytes,
       String group,
       String instance,
@@ -102,6 +108,7 @@ final class MergeStreams implements AutoCloseable {
             default -> health.notReady(PART, "state " + now);
           }
         });
+    this.brokers = new BackgroundBrokerWatch(clients.admin(), health.within(PART));
     // RUNNING is not health: a member without tasks says it, too.
     Gauge.builder("whence.merge.tasks", this, MergeStreams::tasks)
         .description("partitions of partials that this process merges")
@@ -208,6 +215,7 @@ final class MergeStreams implements AutoCloseable {
   @Override
   public void close() {
     stop.countDown();
+    brokers.close();
     if (!streams.close(CLOSE)) {
       LOG.warn("the merger is still busy and is left to the end of the process");
     }
