@@ -9,11 +9,13 @@ import dev.whence.runtime.config.InstanceName;
 import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.health.Health;
-import dev.whence.runtime.health.HealthServer;
 import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
 import dev.whence.runtime.models.ReleaseTakeOver;
+import dev.whence.runtime.process.ProcessRun;
+import dev.whence.runtime.process.ProcessShell;
+import dev.whence.runtime.process.Processor;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Halt;
@@ -24,9 +26,7 @@ import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
-import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -36,7 +36,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -61,33 +60,24 @@ import org.slf4j.LoggerFactory;
  * whence.models -> ModelReleases ----------------+
  * </pre>
  */
-public final class AttributionProcessor implements AutoCloseable {
+public final class AttributionProcessor implements Processor {
   private static final Logger LOG = LoggerFactory.getLogger(AttributionProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
 
   /** A model call that outlasts the grace is waited for so long before the process ends. */
   private static final Duration LAST_CALL = Duration.ofSeconds(10);
 
-  private final Health health;
-  private final PrometheusMeterRegistry meters;
-  private final ProcessMetrics processMetrics;
-  private final Optional<HealthServer> http;
+  private final ProcessShell shell;
   private final ModelReleases releases;
   private final Optional<AgreementLog> agreements;
   private final Worker worker;
 
   private AttributionProcessor(
-      Health health,
-      PrometheusMeterRegistry meters,
-      ProcessMetrics processMetrics,
-      Optional<HealthServer> http,
+      ProcessShell shell,
       ModelReleases releases,
       Optional<AgreementLog> agreements,
       Worker worker) {
-    this.health = health;
-    this.meters = meters;
-    this.processMetrics = processMetrics;
-    this.http = http;
+    this.shell = shell;
     this.releases = releases;
     this.agreements = agreements;
     this.worker = worker;
@@ -108,23 +98,12 @@ public final class AttributionProcessor implements AutoCloseable {
     AttributionConfig config = AttributionConfig.read(settings);
     AttributionProcessor processor =
         start(config, environment, named, loader(config), Halt.process());
-    Thread stop =
-        new Thread(
-            () -> {
-              processor.close();
-              boolean unused = TorchRuntime.quiesce(LAST_CALL);
-            },
-            "shutdown");
-    Runtime.getRuntime().addShutdownHook(stop);
-    try {
-      processor.ended().join();
-      return 0;
-    } catch (CompletionException e) {
-      Throwable cause = e.getCause() == null ? e : e.getCause();
-      LOG.error("the attribution processor gave up: {}", cause.getMessage());
-      processor.close();
-      return 1;
-    }
+    return ProcessRun.untilTheEnd(
+        "attribution",
+        processor,
+        () -> {
+          boolean unused = TorchRuntime.quiesce(LAST_CALL);
+        });
   }
 
   /**
@@ -167,8 +146,9 @@ public final class AttributionProcessor implements AutoCloseable {
     String instance = InstanceName.of(runtime, environment);
     Topics topics = new Topics(runtime.topicPrefix());
     Clients clients = new Clients(runtime.connection());
-    Health health = new Health();
-    PrometheusMeterRegistry meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    ProcessShell shell = ProcessShell.open(runtime.http());
+    Health health = shell.health();
+    PrometheusMeterRegistry meters = shell.meters();
     ScoringModel scoring =
         new ScoringModel(
             loader,
@@ -180,7 +160,6 @@ public final class AttributionProcessor implements AutoCloseable {
             meters);
     ProcessMetrics.nativeMemory(meters, scoring::nativeBytes);
     AttributionMetrics.trunkReuse(meters, scoring::trunkReuse);
-    Optional<HealthServer> http = openHttp(config, health, meters);
     Role role = config.role();
     ModelReleases releases =
         new ModelReleases(clients, topics.models().name(), role.releases(), health, meters, halt);
@@ -229,8 +208,7 @@ public final class AttributionProcessor implements AutoCloseable {
             scoring::countFailedLoad));
     agreements.ifPresent(AgreementLog::start);
     worker.start();
-    return new AttributionProcessor(
-        health, meters, new ProcessMetrics(meters), http, releases, agreements, worker);
+    return new AttributionProcessor(shell, releases, agreements, worker);
   }
 
   /** What both stages are made of. */
@@ -293,18 +271,6 @@ public final class AttributionProcessor implements AutoCloseable {
     }
   }
 
-  private static Optional<HealthServer> openHttp(
-      AttributionConfig config, Health health, PrometheusMeterRegistry meters) {
-    if (config.runtime().http().port() < 0) {
-      return Optional.empty();
-    }
-    try {
-      return Optional.of(HealthServer.open(config.runtime().http(), health, meters));
-    } catch (IOException e) {
-      throw new ConfigException(List.of(String.valueOf(e.getMessage())));
-    }
-  }
-
   /** A path, else a name that the launcher knows, else one in the Hugging Face hub cache. */
   private static Path find(NamedModels models, String model) {
     try {
@@ -314,34 +280,31 @@ public final class AttributionProcessor implements AutoCloseable {
     }
   }
 
-  /** Whether the processor is alive and ready. */
+  @Override
   public Health health() {
-    return health;
+    return shell.health();
   }
 
   /** The processor's metrics. */
   public PrometheusMeterRegistry meters() {
-    return meters;
+    return shell.meters();
   }
 
-  /** Port of health and metrics, if they are served. */
+  @Override
   public OptionalInt httpPort() {
-    return http.map(server -> OptionalInt.of(server.port())).orElse(OptionalInt.empty());
+    return shell.httpPort();
   }
 
-  /** Completes when the processor has ended, exceptionally if it gave up. */
+  @Override
   public CompletableFuture<Void> ended() {
     return worker.ended();
   }
 
-  /** Stops: what is running may end within shutdown.grace. */
   @Override
   public void close() {
     worker.close();
     releases.close();
     agreements.ifPresent(AgreementLog::close);
-    http.ifPresent(HealthServer::close);
-    processMetrics.close();
-    meters.close();
+    shell.close();
   }
 }

@@ -8,11 +8,12 @@ import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.Health;
-import dev.whence.runtime.health.HealthServer;
-import dev.whence.runtime.health.ProcessMetrics;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.models.ModelReleases;
 import dev.whence.runtime.models.ReleaseTakeOver;
+import dev.whence.runtime.process.ProcessRun;
+import dev.whence.runtime.process.ProcessShell;
+import dev.whence.runtime.process.Processor;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Halt;
@@ -23,9 +24,7 @@ import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRole;
-import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -37,7 +36,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -63,17 +61,14 @@ import org.slf4j.LoggerFactory;
  * whence.influence.partials   -&gt; MergeTopology ----------&gt; whence.influences
  * </pre>
  */
-public final class InfluenceProcessor implements AutoCloseable {
+public final class InfluenceProcessor implements Processor {
   private static final Logger LOG = LoggerFactory.getLogger(InfluenceProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
 
   /** A model call that outlasts the grace is waited for so long before the process ends. */
   private static final Duration LAST_CALL = Duration.ofSeconds(10);
 
-  private final Health health;
-  private final PrometheusMeterRegistry meters;
-  private final ProcessMetrics processMetrics;
-  private final Optional<HealthServer> http;
+  private final ProcessShell shell;
   private final Optional<ModelReleases> releases;
   private final Optional<QueryModel> model;
   private final List<Worker> workers;
@@ -81,10 +76,7 @@ public final class InfluenceProcessor implements AutoCloseable {
   private final CompletableFuture<Void> ended;
 
   private InfluenceProcessor(Building parts) {
-    this.health = parts.health;
-    this.meters = parts.meters;
-    this.processMetrics = new ProcessMetrics(parts.meters);
-    this.http = parts.http;
+    this.shell = parts.shell;
     this.releases = parts.releases;
     this.model = parts.model;
     this.workers = List.copyOf(parts.workers);
@@ -124,23 +116,12 @@ public final class InfluenceProcessor implements AutoCloseable {
         start(
             InfluenceConfig.read(settings, new NamedModels(named, environment)::resolve),
             environment);
-    Thread stop =
-        new Thread(
-            () -> {
-              processor.close();
-              boolean unused = TorchRuntime.quiesce(LAST_CALL);
-            },
-            "shutdown");
-    Runtime.getRuntime().addShutdownHook(stop);
-    try {
-      processor.ended().join();
-      return 0;
-    } catch (CompletionException e) {
-      Throwable cause = e.getCause() == null ? e : e.getCause();
-      LOG.error("the influence processor gave up: {}", cause.getMessage());
-      processor.close();
-      return 1;
-    }
+    return ProcessRun.untilTheEnd(
+        "influence",
+        processor,
+        () -> {
+          boolean unused = TorchRuntime.quiesce(LAST_CALL);
+        });
   }
 
   /**
@@ -186,10 +167,10 @@ public final class InfluenceProcessor implements AutoCloseable {
     final Halt halt;
     final Topics topics;
     final Clients clients;
-    final Health health = new Health();
-    final PrometheusMeterRegistry meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
-    final InfluenceMetrics metrics = new InfluenceMetrics(meters);
-    final Optional<HealthServer> http;
+    final ProcessShell shell;
+    final Health health;
+    final PrometheusMeterRegistry meters;
+    final InfluenceMetrics metrics;
     final List<Worker> workers = new ArrayList<>();
     final List<ModelReleases.Listener> takeOver = new ArrayList<>();
     Optional<ModelReleases> releases = Optional.empty();
@@ -203,18 +184,10 @@ public final class InfluenceProcessor implements AutoCloseable {
       this.halt = halt;
       this.topics = new Topics(runtime.topicPrefix());
       this.clients = new Clients(runtime.connection());
-      this.http = openHttp();
-    }
-
-    private Optional<HealthServer> openHttp() {
-      if (runtime.http().port() < 0) {
-        return Optional.empty();
-      }
-      try {
-        return Optional.of(HealthServer.open(runtime.http(), health, meters));
-      } catch (IOException e) {
-        throw new ConfigException(List.of(String.valueOf(e.getMessage())));
-      }
+      this.shell = ProcessShell.open(runtime.http());
+      this.health = shell.health();
+      this.meters = shell.meters();
+      this.metrics = new InfluenceMetrics(meters);
     }
 
     /** Of the parts of a process, each has a group of its own. */
@@ -354,27 +327,27 @@ public final class InfluenceProcessor implements AutoCloseable {
     }
   }
 
-  /** Whether the processor is alive and ready. */
+  @Override
   public Health health() {
-    return health;
+    return shell.health();
   }
 
   /** The processor's metrics. */
   public PrometheusMeterRegistry meters() {
-    return meters;
+    return shell.meters();
   }
 
-  /** Port of health and metrics, if they are served. */
+  @Override
   public OptionalInt httpPort() {
-    return http.map(server -> OptionalInt.of(server.port())).orElse(OptionalInt.empty());
+    return shell.httpPort();
   }
 
-  /** Completes when the processor has ended, exceptionally if a part of it gave up. */
+  /** Exceptionally if a part of it gave up. */
+  @Override
   public CompletableFuture<Void> ended() {
     return ended.copy();
   }
 
-  /** Stops: what is running may end within shutdown.grace. */
   @Override
   public void close() {
     releases.ifPresent(ModelReleases::close);
@@ -386,8 +359,6 @@ public final class InfluenceProcessor implements AutoCloseable {
         .join();
     merge.ifPresent(MergeStreams::close);
     model.ifPresent(QueryModel::close);
-    http.ifPresent(HealthServer::close);
-    processMetrics.close();
-    meters.close();
+    shell.close();
   }
 }
