@@ -5,6 +5,7 @@ import dev.whence.attribution.stage.AttributionProcessor;
 import dev.whence.benchmarks.StreamReport.Quantiles;
 import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
+import dev.whence.files.FileTree;
 import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.config.Settings;
 import dev.whence.runtime.kafka.Clients;
@@ -113,7 +114,7 @@ public final class StreamBench {
     try {
       return new StreamBench(options, progress).run(directory);
     } finally {
-      Directories.remove(directory);
+      FileTree.delete(directory);
     }
   }
 

@@ -2,6 +2,7 @@ package dev.whence.benchmarks;
 
 import com.sun.nio.file.ExtendedOpenOption;
 import dev.whence.engine.weights.SafetensorsHeader;
+import dev.whence.files.FileTree;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
@@ -98,7 +99,7 @@ public final class TransferBench {
       }
       processor = Machine.processorSeconds() - processor;
       long resident = Machine.peakResidentBytes().orElse(-1);
-      Directories.remove(output);
+      FileTree.delete(output);
       progress.accept("measuring the disk");
       double readRate = readRate(inputs, merging.workers());
       double writeRate = writeRate(options.directory().resolve("scratch"), written);
@@ -118,7 +119,7 @@ public final class TransferBench {
           residentBefore,
           resident);
     } finally {
-      Directories.remove(options.directory());
+      FileTree.delete(options.directory());
     }
   }
 

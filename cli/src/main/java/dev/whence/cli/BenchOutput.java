@@ -1,7 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.benchmarks.Report;
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -1,6 +1,6 @@
 package dev.whence.cli;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.producer.Whence;
 import dev.whence.runtime.config.ClientKeys;
 import dev.whence.runtime.config.Connection;

@@ -1,6 +1,6 @@
 package dev.whence.cli;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.quickstart.view.DisplayText;
 import dev.whence.runtime.config.ConfigException;
 import dev.whence.transfer.TransferException;

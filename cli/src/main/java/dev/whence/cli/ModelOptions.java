@@ -2,12 +2,12 @@ package dev.whence.cli;
 
 import dev.whence.attribution.remote.RemoteOptions;
 import dev.whence.attribution.remote.RemoteScorer;
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.ModelText;
+import dev.whence.files.FileProblem;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;

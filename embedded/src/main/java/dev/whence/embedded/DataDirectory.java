@@ -1,13 +1,9 @@
 package dev.whence.embedded;
 
+import dev.whence.files.WriterLock;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A directory that one owner at a time may write to. The lock is the operating system's, so it goes
@@ -17,11 +13,11 @@ public final class DataDirectory implements AutoCloseable {
   private static final String LOCK_FILE = "in-use.lock";
 
   private final Path path;
-  private final FileChannel channel;
+  private final WriterLock lock;
 
-  private DataDirectory(Path path, FileChannel channel) {
+  private DataDirectory(Path path, WriterLock lock) {
     this.path = path;
-    this.channel = channel;
+    this.lock = lock;
   }
 
   /**
@@ -33,26 +29,10 @@ public final class DataDirectory implements AutoCloseable {
   public static DataDirectory acquire(Path directory) throws IOException {
     Path path = directory.toAbsolutePath().normalize();
     Files.createDirectories(path);
-    FileChannel channel =
-        FileChannel.open(
-            path.resolve(LOCK_FILE), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-    try {
-      if (lock(channel) == null) {
-        throw new DataDirectoryInUseException(path);
-      }
-      return new DataDirectory(path, channel);
-    } catch (IOException | RuntimeException e) {
-      channel.close();
-      throw e;
-    }
-  }
-
-  private static @Nullable FileLock lock(FileChannel channel) throws IOException {
-    try {
-      return channel.tryLock();
-    } catch (OverlappingFileLockException e) {
-      return null; // held by this JVM
-    }
+    WriterLock lock =
+        WriterLock.acquire(path.resolve(LOCK_FILE))
+            .orElseThrow(() -> new DataDirectoryInUseException(path));
+    return new DataDirectory(path, lock);
   }
 
   /** Absolute. */
@@ -63,6 +43,6 @@ public final class DataDirectory implements AutoCloseable {
   /** Gives the lock back; the directory stays. */
   @Override
   public void close() throws IOException {
-    channel.close();
+    lock.close();
   }
 }

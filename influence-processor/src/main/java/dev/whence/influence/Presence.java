@@ -1,6 +1,6 @@
 package dev.whence.influence;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;

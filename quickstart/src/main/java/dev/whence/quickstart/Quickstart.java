@@ -1,9 +1,9 @@
 package dev.whence.quickstart;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.ScorerDescription;
+import dev.whence.files.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.producer.Whence;
 import dev.whence.quickstart.LiveTraffic.OnItsWay;

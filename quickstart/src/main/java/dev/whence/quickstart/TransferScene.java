@@ -2,6 +2,7 @@ package dev.whence.quickstart;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.files.FileTree;
 import dev.whence.quickstart.view.LiveView;
 import dev.whence.quickstart.view.TransferLines;
 import dev.whence.runtime.config.Connection;
@@ -17,7 +18,6 @@ import dev.whence.schemas.avro.ModelKind;
 import dev.whence.schemas.avro.ModelRelease;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferModel;
-import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.stage.TransferConfig;
 import dev.whence.transfer.stage.TransferProcessor;
 import dev.whence.transfer.stage.TransferRequests;
@@ -112,7 +112,7 @@ final class TransferScene extends BackgroundScene {
         note(withdrawn, record, ours);
       }
     }
-    Directories.delete(directory);
+    FileTree.delete(directory);
     Files.createDirectories(released());
     if (withdrawn.values().stream().allMatch(Set::isEmpty)) {
       return;

@@ -1,5 +1,7 @@
 package dev.whence.samples;
 
+import dev.whence.files.FileTree;
+import dev.whence.files.Sha256;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -9,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -100,22 +101,12 @@ public final class BundledModels {
         Files.move(beside, named);
       } catch (FileSystemException e) { // not empty: how that is said depends on the file system
         if (!isWhole(named.resolve(name), files)) {
-          delete(named);
+          FileTree.delete(named);
           Files.move(beside, named);
         }
       }
     } finally {
-      if (Files.exists(beside)) {
-        delete(beside);
-      }
-    }
-  }
-
-  private static void delete(Path unpacked) throws IOException {
-    try (var entries = Files.walk(unpacked)) {
-      for (Path entry : entries.sorted(java.util.Comparator.reverseOrder()).toList()) {
-        Files.delete(entry);
-      }
+      FileTree.delete(beside);
     }
   }
 
@@ -151,17 +142,13 @@ public final class BundledModels {
   }
 
   private static String digest(Map<String, byte[]> files) {
-    try {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      files.forEach(
-          (name, bytes) -> {
-            sha256.update(name.getBytes(StandardCharsets.UTF_8));
-            sha256.update((byte) 0);
-            sha256.update(bytes);
-          });
-      return HexFormat.of().formatHex(sha256.digest(), 0, 8);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
+    MessageDigest sha256 = Sha256.begin();
+    files.forEach(
+        (name, bytes) -> {
+          sha256.update(name.getBytes(StandardCharsets.UTF_8));
+          sha256.update((byte) 0);
+          sha256.update(bytes);
+        });
+    return HexFormat.of().formatHex(sha256.digest(), 0, 8);
   }
 }

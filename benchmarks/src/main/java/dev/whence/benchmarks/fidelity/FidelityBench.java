@@ -23,7 +23,7 @@ import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.kernel.GemmPeak;
 import dev.whence.engine.weights.ModelFiles;
-import dev.whence.influence.corpus.Checksums;
+import dev.whence.files.Sha256;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -32,7 +32,6 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -371,7 +370,7 @@ public final class FidelityBench {
   }
 
   private static String sha256(Path input) throws IOException {
-    return HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(input)));
+    return Sha256.of(Files.readAllBytes(input));
   }
 
   private void add(Measured one) {

@@ -2,7 +2,6 @@ package dev.whence.benchmarks.influence;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.benchmarks.Directories;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.RandomWeights;
 import dev.whence.engine.EngineOptions;
@@ -11,6 +10,7 @@ import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ExpectedTensors;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.SafetensorsWriter;
+import dev.whence.files.FileTree;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
@@ -104,7 +104,7 @@ public final class LargeBench {
       int documents = SampleCorpus.write(corpus, TOKENIZER_OF, options.documents());
       return measure(options, model, corpus, documents, work.resolve("factors"), progress);
     } finally {
-      Directories.remove(work);
+      FileTree.delete(work);
     }
   }
 

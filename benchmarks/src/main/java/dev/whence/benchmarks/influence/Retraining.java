@@ -1,10 +1,10 @@
 package dev.whence.benchmarks.influence;
 
-import dev.whence.benchmarks.Directories;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.training.Score;
 import dev.whence.engine.training.StepReport;
+import dev.whence.files.FileTree;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -83,7 +83,7 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
     TorchRuntime.workAlone(); // this thread has done nothing natively before
     List<Path> models = train(kept, directory);
     double[] found = logLikelihoods(models.get(1));
-    Directories.remove(directory);
+    FileTree.delete(directory);
     return found;
   }
 

@@ -1,8 +1,8 @@
 package dev.whence.benchmarks.influence;
 
-import dev.whence.benchmarks.Directories;
 import dev.whence.benchmarks.Machine;
 import dev.whence.engine.EngineOptions;
+import dev.whence.files.FileTree;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
@@ -81,12 +81,12 @@ public final class WorkersBench {
           if (round > 0) {
             rounds.add(measured);
           }
-          Directories.remove(here);
+          FileTree.delete(here);
         }
       }
       return new WorkersReport(started, Machine.here(), options.model(), rounds);
     } finally {
-      Directories.remove(work);
+      FileTree.delete(work);
     }
   }
 

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.kernel.ParameterLayout;
@@ -15,22 +14,20 @@ import dev.whence.engine.weights.SafetensorsWeights;
 import dev.whence.engine.weights.SafetensorsWriter;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
+import dev.whence.files.FileProblem;
+import dev.whence.files.FileTree;
+import dev.whence.files.Sha256;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -77,9 +74,9 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
               vector(decoder, Vector.MEAN, layout.trained()),
               vector(decoder, Vector.SQUARE, layout.trained())),
           Map.of());
-      writeManifest(beside.resolve(MANIFEST), step, purpose, digest(beside.resolve(STATE)));
+      writeManifest(beside.resolve(MANIFEST), step, purpose, Sha256.of(beside.resolve(STATE)));
       Path named = runs.resolve("step-" + step);
-      deleteAll(named);
+      FileTree.delete(named);
       Files.move(beside, named, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw new EngineException(
@@ -103,7 +100,7 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
         list(runs).stream().filter(checkpoint -> checkpoint.step() <= newest).toList();
     for (Checkpoint old : all.subList(Math.min(KEPT, all.size()), all.size())) {
       try {
-        deleteAll(old.directory());
+        FileTree.delete(old.directory());
       } catch (IOException e) {
         problems.add(
             "The old checkpoint "
@@ -114,18 +111,6 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
       }
     }
     return problems;
-  }
-
-  /** With what file browsers and network file systems may have put beside our files. */
-  private static void deleteAll(Path checkpoint) throws IOException {
-    if (!Files.exists(checkpoint, LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
-    try (Stream<Path> entries = Files.walk(checkpoint)) {
-      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(entry);
-      }
-    }
   }
 
   private static void delete(Path checkpoint) throws IOException {
@@ -208,7 +193,7 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
   boolean isWhole() {
     Path state = directory.resolve(STATE);
     try {
-      return Files.exists(state) && digest(state).equals(sha256);
+      return Files.exists(state) && Sha256.of(state).equals(sha256);
     } catch (IOException e) {
       throw new EngineException(Kind.ENVIRONMENT, state + " could not be read.", e);
     }
@@ -253,19 +238,6 @@ record Checkpoint(Path directory, long step, String purpose, String sha256) {
       bytes.flip().asFloatBuffer().get(values);
       decoder.fill(vector, at, values);
       at += n;
-    }
-  }
-
-  private static String digest(Path file) throws IOException {
-    try (InputStream in = Files.newInputStream(file)) {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      byte[] piece = new byte[1 << 16];
-      for (int n = in.read(piece); n >= 0; n = in.read(piece)) {
-        sha256.update(piece, 0, n);
-      }
-      return HexFormat.of().formatHex(sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
     }
   }
 }

@@ -5,13 +5,12 @@ import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.kernel.ParameterLayout;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.files.Sha256;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -132,35 +131,20 @@ public record FineTuning(
         + ", clipping at "
         + training.clipNorm()
         + ", parameters "
-        + digest(
+        + Sha256.of(
             trainer.parameters().stream()
                 .filter(ParameterLayout.Parameter::isTrained)
                 .map(ParameterLayout.Parameter::name)
                 .collect(Collectors.joining(" ")));
   }
 
-  private static String digest(String text) {
-    try {
-      return HexFormat.of()
-          .formatHex(
-              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
-  }
-
   /** Of a file's name and bytes. */
   static String digest(Path file) {
-    try (InputStream in = Files.newInputStream(file)) {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+    try {
+      MessageDigest sha256 = Sha256.begin();
       sha256.update(String.valueOf(file.getFileName()).getBytes(StandardCharsets.UTF_8));
-      byte[] piece = new byte[1 << 16];
-      for (int read = in.read(piece); read >= 0; read = in.read(piece)) {
-        sha256.update(piece, 0, read);
-      }
+      Sha256.update(sha256, file);
       return HexFormat.of().formatHex(sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
     } catch (IOException e) {
       throw new EngineException(Kind.ENVIRONMENT, file + " could not be read.", e);
     }

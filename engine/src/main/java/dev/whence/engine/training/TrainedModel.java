@@ -2,11 +2,11 @@ package dev.whence.engine.training;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.weights.ElementType;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

@@ -13,10 +13,10 @@ import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.SafetensorsWriter;
 import dev.whence.engine.weights.WeightSource;
+import dev.whence.files.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -130,12 +130,7 @@ public final class Trainer implements AutoCloseable {
 
   /** SHA-256 of all parameters as they stand, in hex. */
   public String digest() {
-    MessageDigest sha256;
-    try {
-      sha256 = MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
+    MessageDigest sha256 = Sha256.begin();
     long total = layout().total();
     for (long at = 0; at < total; at += DIGESTED_AT_ONCE) {
       float[] values = decoder.read(Vector.THETA, at, (int) Math.min(DIGESTED_AT_ONCE, total - at));

@@ -1,9 +1,9 @@
 package dev.whence.engine.training;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
-import dev.whence.engine.weights.WriterLock;
+import dev.whence.files.FileProblem;
+import dev.whence.files.WriterLock;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,8 +1,8 @@
 package dev.whence.engine.weights;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.files.FileProblem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;

@@ -1,9 +1,9 @@
 package dev.whence.engine.weights;
 
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

@@ -3,11 +3,11 @@ package dev.whence.engine.weights;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.engine.text.SpecialTokens;
 import dev.whence.engine.text.TemplateSources;
+import dev.whence.files.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -75,11 +75,11 @@ public final class WeightDigest {
   static WeightDigest of(
       byte[] tokenizer, byte[] config, Optional<TemplateSources> template, String settings) {
     return new WeightDigest(
-        sha256(tokenizer),
-        sha256(config),
-        sha256(template.map(TemplateSources::standard).orElse("")),
-        template.flatMap(TemplateSources::withTools).map(WeightDigest::sha256),
-        sha256(settings));
+        Sha256.of(tokenizer),
+        Sha256.of(config),
+        Sha256.of(template.map(TemplateSources::standard).orElse("")),
+        template.flatMap(TemplateSources::withTools).map(Sha256::of),
+        Sha256.of(settings));
   }
 
   /** A digest of what a model reads and how, where its weights are somewhere else. */
@@ -88,16 +88,16 @@ public final class WeightDigest {
       JsonNode tokenizer,
       Optional<TemplateSources> template,
       SpecialTokens special) {
-    MessageDigest all = newDigest();
+    MessageDigest all = Sha256.begin();
     line(all, "whence-text 1");
-    line(all, "tokenizer\t" + sha256(tokenizer.toString()));
-    line(all, "config\t" + sha256(config.toString()));
-    line(all, "template\t" + sha256(template.map(TemplateSources::standard).orElse("")));
+    line(all, "tokenizer\t" + Sha256.of(tokenizer.toString()));
+    line(all, "config\t" + Sha256.of(config.toString()));
+    line(all, "template\t" + Sha256.of(template.map(TemplateSources::standard).orElse("")));
     line(
         all,
-        "template tool_use\t" + sha256(template.flatMap(TemplateSources::withTools).orElse("")));
+        "template tool_use\t" + Sha256.of(template.flatMap(TemplateSources::withTools).orElse("")));
     // in an order: that of a map is another one in each process
-    line(all, "special\t" + sha256(new TreeMap<>(special.named()).toString()));
+    line(all, "special\t" + Sha256.of(new TreeMap<>(special.named()).toString()));
     line(all, "begin\t" + special.addsBegin() + "\t" + special.beginsChats());
     return HexFormat.of().formatHex(all.digest());
   }
@@ -115,7 +115,7 @@ public final class WeightDigest {
     SortedMap<String, Hashed> hashed = new TreeMap<>();
     ByteBuffer piece = ByteBuffer.allocate(PIECE);
     for (TensorInfo info : weights.tensors().values()) {
-      MessageDigest one = newDigest();
+      MessageDigest one = Sha256.begin();
       long length = info.byteLength();
       for (long at = 0; at < length; at += piece.limit()) {
         piece.clear().limit((int) Math.min(PIECE, length - at));
@@ -135,7 +135,7 @@ public final class WeightDigest {
    * @param tensors by name, without {@linkplain SafetensorsShards#isBuffer buffers}
    */
   public String hex(SortedMap<String, Hashed> tensors) {
-    MessageDigest all = newDigest();
+    MessageDigest all = Sha256.begin();
     line(all, "whence-model 2");
     tensors.forEach(
         (name, tensor) ->
@@ -158,21 +158,5 @@ public final class WeightDigest {
 
   private static void line(MessageDigest digest, String text) {
     digest.update((text + "\n").getBytes(StandardCharsets.UTF_8));
-  }
-
-  private static String sha256(String text) {
-    return sha256(text.getBytes(StandardCharsets.UTF_8));
-  }
-
-  private static String sha256(byte[] bytes) {
-    return HexFormat.of().formatHex(newDigest().digest(bytes));
-  }
-
-  private static MessageDigest newDigest() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
-    }
   }
 }

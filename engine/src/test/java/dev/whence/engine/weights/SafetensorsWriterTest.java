@@ -3,10 +3,10 @@ package dev.whence.engine.weights;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.training.TrainedModel;
+import dev.whence.files.OwnFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

@@ -8,13 +8,14 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.BoundedJson;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.conversation.ConversationFormatException;
-import dev.whence.conversation.FileProblem;
 import dev.whence.conversation.LineReader;
 import dev.whence.conversation.WellFormedText;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.LossWeights;
 import dev.whence.engine.training.TrainingTexts;
+import dev.whence.files.FileProblem;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.corpus.CorpusDocument.Reference;
 import java.io.BufferedInputStream;
@@ -26,7 +27,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -439,13 +439,8 @@ public record CorpusFile(Path path) {
 
   /** SHA-256 of the file as it lies there, in hex. */
   public String digest() {
-    try (InputStream in = Files.newInputStream(path)) {
-      java.security.MessageDigest sha256 = Checksums.sha256();
-      byte[] buffer = new byte[1 << 16];
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        sha256.update(buffer, 0, n);
-      }
-      return HexFormat.of().formatHex(sha256.digest());
+    try {
+      return Sha256.of(path);
     } catch (IOException e) {
       throw new InfluenceException(
           path + " could not be read (" + FileProblem.of(e, path) + ").", e);

@@ -1,7 +1,7 @@
 package dev.whence.influence.corpus;
 
-import dev.whence.conversation.FileProblem;
-import dev.whence.engine.weights.WriterLock;
+import dev.whence.files.FileProblem;
+import dev.whence.files.WriterLock;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.nio.file.Path;

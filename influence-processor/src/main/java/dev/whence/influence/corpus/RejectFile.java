@@ -2,8 +2,8 @@ package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
 import dev.whence.influence.InfluenceException;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;

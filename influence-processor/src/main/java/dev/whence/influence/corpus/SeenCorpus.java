@@ -1,6 +1,6 @@
 package dev.whence.influence.corpus;
 
-import dev.whence.influence.FileIdentity;
+import dev.whence.files.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import java.io.IOException;
 import java.util.Optional;

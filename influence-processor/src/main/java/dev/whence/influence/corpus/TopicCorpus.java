@@ -8,8 +8,9 @@ import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.BoundedJson;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
+import dev.whence.files.WriterLock;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
@@ -20,7 +21,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -139,13 +139,13 @@ public final class TopicCorpus {
    *     planned are gone, brokers do not answer, or a file can not be written
    */
   public Collected collect(Listener listener) {
-    try (FileChannel lock =
-        OwnFile.open(
-            output.resolveSibling(output.getFileName() + ".lock"),
-            StandardOpenOption.CREATE,
-            StandardOpenOption.WRITE)) {
-      alone(lock);
-      return collectAlone(listener);
+    try {
+      WriterLock held = alone();
+      try {
+        return collectAlone(listener);
+      } finally {
+        held.close();
+      }
     } catch (NoSuchFileException e) {
       throw new InfluenceException(
           "The directory of " + output + " is not there. Make it, or give another --output.", e);
@@ -163,16 +163,11 @@ public final class TopicCorpus {
     }
   }
 
-  /** Until the file is closed, nobody else collects. */
-  private void alone(FileChannel lock) throws IOException {
-    try {
-      if (lock.tryLock() != null) {
-        return;
-      }
-    } catch (OverlappingFileLockException e) {
-      // by this process
-    }
-    throw new InfluenceException(output + " is being written by another collection.");
+  /** Until it is closed, nobody else collects. */
+  private WriterLock alone() throws IOException {
+    return WriterLock.acquire(output.resolveSibling(output.getFileName() + ".lock"))
+        .orElseThrow(
+            () -> new InfluenceException(output + " is being written by another collection."));
   }
 
   private static String deepest(Throwable e) {

@@ -6,13 +6,13 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.conversation.BoundedJson;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
 import dev.whence.conversation.WellFormedText;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
+import dev.whence.files.Sha256;
+import dev.whence.files.WholeFile;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
-import dev.whence.influence.WholeFile;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.model.Measure;
@@ -24,7 +24,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -252,7 +251,7 @@ public final class CorrectionSet {
             ? List.of("messages", "prompt", "tools", "reasoning", "response")
             : List.of("text", "lossWeight", "lossWeights");
     members.forEach(member -> learnt.set(member, document.path(member).deepCopy()));
-    return HexFormat.of().formatHex(Checksums.sha256().digest(utf8(learnt.toString())));
+    return Sha256.of(utf8(learnt.toString()));
   }
 
   /** With half a character as the corpus' reader has it: Java would write a question mark. */
@@ -381,7 +380,7 @@ public final class CorrectionSet {
         .put("source", "LANCET (2412.16451), recall by influence")
         .put("unit", isInNats() ? "nats" : "none: only the order means something")
         .put("terms", answers.get(0).terms().toString())
-        .put("sha256", HexFormat.of().formatHex(Checksums.sha256().digest(dataset)))
+        .put("sha256", Sha256.of(dataset))
         .put("harmful", count(Direction.HARMFUL))
         .put("helpful", count(Direction.HELPFUL));
     json.putObject("index")

@@ -5,10 +5,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -81,7 +81,7 @@ final class ArrayFile implements AutoCloseable {
     arrays.forEach(
         (name, content) -> list.addObject().put("name", name).put("length", content.length()));
     byte[] json = header.toString().getBytes(StandardCharsets.UTF_8);
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
     try {
       byte[] sum;
@@ -197,7 +197,7 @@ final class ArrayFile implements AutoCloseable {
   }
 
   private static String checksum(Path path, FileChannel channel, long size) throws IOException {
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     ByteBuffer piece = ByteBuffer.allocate(PIECE);
     for (long at = 0; at < size - CHECKSUM_BYTES; at += piece.limit()) {
       piece.clear().limit((int) Math.min(PIECE, size - CHECKSUM_BYTES - at));

@@ -1,13 +1,13 @@
 package dev.whence.influence.ekfac;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;

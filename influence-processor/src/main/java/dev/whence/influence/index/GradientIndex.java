@@ -1,9 +1,9 @@
 package dev.whence.influence.index;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
-import dev.whence.influence.corpus.Checksums;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -98,7 +98,7 @@ public record GradientIndex(IndexSettings settings, List<ShardFile> shards) {
 
   /** The same of the shards' checksums, in their order. */
   public static String digest(List<String> checksums) {
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     for (String checksum : checksums) {
       sha256.update((checksum + "\n").getBytes(StandardCharsets.UTF_8));
     }

@@ -1,7 +1,7 @@
 package dev.whence.influence.index;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.files.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;

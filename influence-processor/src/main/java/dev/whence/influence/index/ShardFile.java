@@ -4,11 +4,11 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
-import dev.whence.influence.FileIdentity;
+import dev.whence.files.FileIdentity;
+import dev.whence.files.FileProblem;
+import dev.whence.files.OwnFile;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.Progress;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -119,7 +119,7 @@ public final class ShardFile {
       Path numbers,
       List<Integer> entryLengths,
       Path entries) {
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     Path beside = path.resolveSibling(path.getFileName() + ".writing");
     try {
       try (FileChannel channel = OwnFile.begin(beside);
@@ -261,7 +261,7 @@ public final class ShardFile {
   }
 
   private static String checksum(Path path, FileChannel channel, long size) throws IOException {
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     int piece = 1 << 20;
     for (long at = 0; at < size - CHECKSUM_BYTES; at += piece) {
       sha256.update(read(channel, at, (int) Math.min(piece, size - CHECKSUM_BYTES - at)));

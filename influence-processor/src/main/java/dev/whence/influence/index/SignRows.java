@@ -1,6 +1,6 @@
 package dev.whence.influence.index;
 
-import dev.whence.influence.FileIdentity;
+import dev.whence.files.FileIdentity;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;

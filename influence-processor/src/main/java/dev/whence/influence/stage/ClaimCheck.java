@@ -1,7 +1,7 @@
 package dev.whence.influence.stage;
 
-import dev.whence.influence.WholeFile;
-import dev.whence.influence.corpus.Checksums;
+import dev.whence.files.Sha256;
+import dev.whence.files.WholeFile;
 import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -38,7 +37,7 @@ final class ClaimCheck {
    * @throws EnvironmentException if they could not be written
    */
   synchronized String put(byte[] bytes) {
-    String digest = HexFormat.of().formatHex(Checksums.sha256().digest(bytes));
+    String digest = Sha256.of(bytes);
     try {
       Files.createDirectories(directory);
       sweep();
@@ -66,9 +65,7 @@ final class ClaimCheck {
     }
     try {
       byte[] bytes = Files.readAllBytes(directory.resolve(digest + SUFFIX));
-      return HexFormat.of().formatHex(Checksums.sha256().digest(bytes)).equals(digest)
-          ? Optional.of(bytes)
-          : Optional.empty();
+      return Sha256.of(bytes).equals(digest) ? Optional.of(bytes) : Optional.empty();
     } catch (NoSuchFileException e) {
       if (!Files.isDirectory(directory)) {
         throw new EnvironmentException("claim-check.dir, " + directory + ", is not there", e);

@@ -1,6 +1,6 @@
 package dev.whence.influence.stage;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;

@@ -1,6 +1,6 @@
 package dev.whence.influence.stage;
 
-import dev.whence.influence.FileIdentity;
+import dev.whence.files.FileIdentity;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
 import dev.whence.influence.index.ShardFile;

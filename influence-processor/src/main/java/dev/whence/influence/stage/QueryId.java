@@ -1,6 +1,6 @@
 package dev.whence.influence.stage;
 
-import dev.whence.influence.corpus.Checksums;
+import dev.whence.files.Sha256;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.HexFormat;
@@ -30,7 +30,7 @@ final class QueryId {
       int top,
       int rerank,
       boolean includeExcerpts) {
-    MessageDigest sha256 = Checksums.sha256();
+    MessageDigest sha256 = Sha256.begin();
     for (String part :
         List.of(
             responseId,

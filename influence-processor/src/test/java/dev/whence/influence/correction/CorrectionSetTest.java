@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.correction.CorrectionSet.Direction;
 import dev.whence.influence.correction.CorrectionSet.Example;
@@ -21,7 +21,6 @@ import dev.whence.influence.model.Measure;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -130,8 +129,7 @@ class CorrectionSetTest {
 
     JsonNode manifest =
         new ObjectMapper().readTree(Files.readAllBytes(CorrectionSet.manifest(output)));
-    assertThat(manifest.get("sha256").asText())
-        .isEqualTo(HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(output))));
+    assertThat(manifest.get("sha256").asText()).isEqualTo(Sha256.of(Files.readAllBytes(output)));
     assertThat(manifest.get("index").get("digest").asText()).isEqualTo(index.digest());
     assertThat(manifest.get("corpus").get("sha256").asText()).isEqualTo(corpus.digest());
     assertThat(manifest.get("answers").toString()).isEqualTo("[\"r-1\",\"r-2\"]");

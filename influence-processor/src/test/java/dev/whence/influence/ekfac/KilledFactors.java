@@ -2,9 +2,9 @@ package dev.whence.influence.ekfac;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.whence.files.Sha256;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
@@ -17,7 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -198,9 +197,7 @@ final class KilledFactors {
     Map<String, String> contents = new TreeMap<>();
     try (Stream<Path> files = Files.list(directory)) {
       for (Path file : files.filter(one -> !one.toString().endsWith(".lock")).toList()) {
-        contents.put(
-            String.valueOf(file.getFileName()),
-            HexFormat.of().formatHex(Checksums.sha256().digest(Files.readAllBytes(file))));
+        contents.put(String.valueOf(file.getFileName()), Sha256.of(Files.readAllBytes(file)));
       }
     }
     return contents;

@@ -4,9 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.files.Sha256;
+import dev.whence.files.WholeFile;
 import dev.whence.influence.InfluenceException;
-import dev.whence.influence.WholeFile;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusDocument.Reference;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.ekfac.Damping;
@@ -94,7 +94,7 @@ class ShardFileTest {
     ByteBuffer content =
         ByteBuffer.wrap(bytes, 0, bytes.length - 32).order(ByteOrder.LITTLE_ENDIAN);
     change.accept(content);
-    byte[] sum = Checksums.sha256().digest(Arrays.copyOf(bytes, bytes.length - 32));
+    byte[] sum = Sha256.begin().digest(Arrays.copyOf(bytes, bytes.length - 32));
     System.arraycopy(sum, 0, bytes, bytes.length - 32, 32);
     Files.write(path(), bytes);
   }

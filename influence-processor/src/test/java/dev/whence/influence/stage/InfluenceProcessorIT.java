@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.weights.ModelFiles;
-import dev.whence.influence.corpus.Checksums;
+import dev.whence.files.Sha256;
 import dev.whence.influence.query.DocumentInfluence;
 import dev.whence.influence.query.InfluenceResult;
 import dev.whence.influence.query.QueryOptions;
@@ -33,7 +33,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -541,8 +540,7 @@ class InfluenceProcessorIT {
         for (Path sketch : sketches) {
           byte[] bytes = Files.readAllBytes(sketch);
           assertThat(bytes).hasSize(1024 * Short.BYTES);
-          assertThat(sketch.getFileName())
-              .hasToString(HexFormat.of().formatHex(Checksums.sha256().digest(bytes)) + ".sketch");
+          assertThat(sketch.getFileName()).hasToString(Sha256.of(bytes) + ".sketch");
         }
       }
       Map<String, String> scanning = new HashMap<>(claims);

@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
+import dev.whence.files.Sha256;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.TinyFactors;
-import dev.whence.influence.corpus.Checksums;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
@@ -374,7 +374,7 @@ class ShardStageIT {
     byte[] bytes = Files.readAllBytes(shard);
     int end = bytes.length - 32; // of the entries; whoever made the file gave the checksum
     bytes[end - 1] = 0;
-    byte[] sum = Checksums.sha256().digest(Arrays.copyOf(bytes, end));
+    byte[] sum = Sha256.begin().digest(Arrays.copyOf(bytes, end));
     System.arraycopy(sum, 0, bytes, end, 32);
     Files.write(shard, bytes);
     Files.delete(index.resolve("index.json"));

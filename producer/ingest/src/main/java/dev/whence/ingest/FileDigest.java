@@ -1,11 +1,11 @@
 package dev.whence.ingest;
 
+import dev.whence.files.Sha256;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /**
@@ -26,7 +26,7 @@ record FileDigest(String sha256, long bytes) {
 
   /** Reads a file once, of which an earlier state is known. */
   static Comparison compare(Path file, FileDigest earlier) throws IOException {
-    MessageDigest digest = newDigest();
+    MessageDigest digest = Sha256.begin();
     String beginning = "";
     boolean gzip = false;
     byte last = 0;
@@ -58,14 +58,6 @@ record FileDigest(String sha256, long bytes) {
 
   static FileDigest of(Path file) throws IOException {
     return compare(file, new FileDigest("", 0)).whole();
-  }
-
-  private static MessageDigest newDigest() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java has SHA-256", e);
-    }
   }
 
   private static MessageDigest copy(MessageDigest digest) {

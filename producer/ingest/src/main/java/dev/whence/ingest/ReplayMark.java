@@ -3,7 +3,7 @@ package dev.whence.ingest;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.OwnFile;
 import dev.whence.producer.Destination;
 import java.io.IOException;
 import java.nio.ByteBuffer;

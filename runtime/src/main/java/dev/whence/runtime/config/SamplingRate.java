@@ -1,9 +1,8 @@
 package dev.whence.runtime.config;
 
+import dev.whence.files.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 
 /**
  * A share of the responses, chosen by a hash of the responseId: every processor and every replay
@@ -21,12 +20,7 @@ public record SamplingRate(double rate) {
 
   /** Uniform in [0, 1): the first 53 bits of the SHA-256 of the id. */
   public static double share(String responseId) {
-    try {
-      byte[] hash =
-          MessageDigest.getInstance("SHA-256").digest(responseId.getBytes(StandardCharsets.UTF_8));
-      return (ByteBuffer.wrap(hash).getLong() >>> 11) / TWO_TO_53;
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
+    byte[] hash = Sha256.begin().digest(responseId.getBytes(StandardCharsets.UTF_8));
+    return (ByteBuffer.wrap(hash).getLong() >>> 11) / TWO_TO_53;
   }
 }

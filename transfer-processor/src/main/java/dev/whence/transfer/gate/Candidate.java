@@ -1,6 +1,6 @@
 package dev.whence.transfer.gate;
 
-import dev.whence.transfer.merge.Directories;
+import dev.whence.files.FileTree;
 import dev.whence.transfer.merge.MergeRun;
 import dev.whence.transfer.merge.OutputLock;
 import java.io.IOException;
@@ -53,8 +53,8 @@ public final class Candidate {
     OutputLock held = OutputLock.of(output);
     try {
       MergeRun.discardUnfinished(candidate);
-      Directories.delete(candidate);
-      Directories.delete(GatedTransfer.scratch(candidate));
+      FileTree.delete(candidate);
+      FileTree.delete(GatedTransfer.scratch(candidate));
       GatesFile.remove(output);
     } finally {
       held.close();

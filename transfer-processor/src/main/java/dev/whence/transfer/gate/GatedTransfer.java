@@ -1,6 +1,7 @@
 package dev.whence.transfer.gate;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
+import dev.whence.files.FileTree;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
@@ -238,7 +239,7 @@ public final class GatedTransfer {
 
   static void delete(Path directory) {
     try {
-      Directories.delete(directory);
+      FileTree.delete(directory);
     } catch (IOException e) {
       throw new TransferException(
           directory + " could not be removed: " + FileProblem.of(e, directory), e);

@@ -1,7 +1,7 @@
 package dev.whence.transfer.merge;
 
 import com.sun.nio.file.ExtendedOpenOption;
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

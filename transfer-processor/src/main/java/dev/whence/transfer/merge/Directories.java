@@ -1,6 +1,6 @@
 package dev.whence.transfer.merge;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -9,8 +9,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -24,20 +22,6 @@ public final class Directories {
     Files.createDirectories(parent);
     Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
     force(parent);
-  }
-
-  /** Removes a directory with all in it, if it is there; links are removed, not followed. */
-  public static void delete(Path directory) throws IOException {
-    if (!Files.exists(directory)) {
-      return;
-    }
-    List<Path> deepestFirst;
-    try (var files = Files.walk(directory)) {
-      deepestFirst = files.sorted(Comparator.reverseOrder()).toList();
-    }
-    for (Path file : deepestFirst) {
-      Files.delete(file);
-    }
   }
 
   /**

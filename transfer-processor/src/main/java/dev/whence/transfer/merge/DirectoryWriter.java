@@ -1,9 +1,9 @@
 package dev.whence.transfer.merge;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsHeader;
 import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.files.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;

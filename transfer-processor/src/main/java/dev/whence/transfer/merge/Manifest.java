@@ -2,8 +2,8 @@ package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.files.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.Files;

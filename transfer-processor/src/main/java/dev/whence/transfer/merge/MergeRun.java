@@ -1,12 +1,14 @@
 package dev.whence.transfer.merge;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
-import dev.whence.conversation.OwnFile;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.engine.weights.WeightDigest;
+import dev.whence.files.FileProblem;
+import dev.whence.files.FileTree;
+import dev.whence.files.OwnFile;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -18,7 +20,6 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -211,7 +212,7 @@ public final class MergeRun {
       Directories.move(left, there);
     } else {
       Files.deleteIfExists(Staging.request(left)); // first: it is what is gone on with
-      Directories.delete(left);
+      FileTree.delete(left);
     }
   }
 
@@ -567,7 +568,7 @@ public final class MergeRun {
     Map<String, String> sums = new TreeMap<>();
     for (Map.Entry<String, byte[]> text : texts.entrySet()) {
       write(directory.resolve(text.getKey()), text.getValue());
-      sums.put(text.getKey(), HexFormat.of().formatHex(Digests.sha256().digest(text.getValue())));
+      sums.put(text.getKey(), Sha256.of(text.getValue()));
     }
     SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();
     Map<String, Manifest.Tensor> tensors = new TreeMap<>();

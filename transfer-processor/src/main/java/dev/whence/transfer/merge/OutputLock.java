@@ -1,6 +1,6 @@
 package dev.whence.transfer.merge;
 
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.OwnFile;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,6 +1,6 @@
 package dev.whence.transfer.merge;
 
-import dev.whence.conversation.FileProblem;
+import dev.whence.files.FileProblem;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.FileStore;

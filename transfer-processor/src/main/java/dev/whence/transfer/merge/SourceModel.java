@@ -4,13 +4,14 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.BoundedFile;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
 import dev.whence.engine.weights.WeightDigest;
+import dev.whence.files.FileProblem;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -290,7 +291,7 @@ public final class SourceModel implements AutoCloseable {
       if (SafetensorsShards.isBuffer(tensor.name())) {
         continue;
       }
-      MessageDigest one = Digests.sha256();
+      MessageDigest one = Sha256.begin();
       long length = tensor.entry().byteLength();
       for (long at = 0; at < length; at += piece.limit()) {
         piece.clear().limit((int) Math.min(PIECE, length - at));

@@ -1,5 +1,6 @@
 package dev.whence.transfer.merge;
 
+import dev.whence.files.FileTree;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -120,7 +121,7 @@ final class Staging implements AutoCloseable {
 
   /** Removes what is not published. */
   void discard() throws IOException {
-    Directories.delete(directory);
+    FileTree.delete(directory);
   }
 
   private static void forceDirectories(Path root) throws IOException {

@@ -2,6 +2,7 @@ package dev.whence.transfer.merge;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsFile;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -78,7 +79,7 @@ final class TensorWorker {
 
   /** Digests of one input or output, in the order of its bytes. */
   private final class Sum {
-    private final MessageDigest sha256 = Digests.sha256();
+    private final MessageDigest sha256 = Sha256.begin();
     private final CRC32C crc = new CRC32C();
 
     /** Of what is written: also its checksum for the journal. */

@@ -2,6 +2,7 @@ package dev.whence.transfer.merge;
 
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsHeader;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -107,7 +108,7 @@ public final class TransferPlan implements AutoCloseable {
   }
 
   private static String id(TransferRequest request, Map<Role, SourceModel> models) {
-    MessageDigest all = Digests.sha256();
+    MessageDigest all = Sha256.begin();
     line(all, "whence-transfer\t" + VERSION);
     for (Role role : Role.values()) {
       SourceModel model = Objects.requireNonNull(models.get(role));
@@ -147,7 +148,7 @@ public final class TransferPlan implements AutoCloseable {
   }
 
   static String sha256(byte[] bytes) {
-    return HexFormat.of().formatHex(Digests.sha256().digest(bytes));
+    return Sha256.of(bytes);
   }
 
   private static void line(MessageDigest digest, String text) {

@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.WeightDigest;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -47,7 +48,7 @@ public final class Verification {
         }
       }
       for (TensorReader.Info tensor : tensors.values()) {
-        MessageDigest sha256 = Digests.sha256();
+        MessageDigest sha256 = Sha256.begin();
         CRC32C crc = new CRC32C();
         long bytes = reader.bytes(tensor.name());
         for (long at = 0; at < bytes; at += PIECE) {

@@ -2,10 +2,11 @@ package dev.whence.transfer.place;
 
 import dev.whence.buckets.BucketUpload;
 import dev.whence.buckets.LostObjectException;
+import dev.whence.files.FileTree;
+import dev.whence.files.Sha256;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.BusyException;
-import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Manifest;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
@@ -16,15 +17,11 @@ import dev.whence.transfer.merge.TransferPlan;
 import dev.whence.transfer.merge.Verification;
 import java.io.IOException;
 import java.io.InterruptedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -72,19 +69,11 @@ final class BucketDestination implements Destination {
     this.directory =
         work.toAbsolutePath()
             .normalize()
-            .resolve(name(this.place.toString()) + "-" + this.place.getFileName());
+            .resolve(
+                Sha256.of(this.place.toString()).substring(0, NAME_DIGITS)
+                    + "-"
+                    + this.place.getFileName());
     this.partBytes = partBytes;
-  }
-
-  private static String name(String text) {
-    try {
-      return HexFormat.of()
-          .formatHex(
-              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)))
-          .substring(0, NAME_DIGITS);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
-    }
   }
 
   @Override
@@ -224,7 +213,7 @@ final class BucketDestination implements Destination {
     for (Published.Model model : merged.models()) {
       List<String> problems = Verification.of(model.directory());
       if (!problems.isEmpty()) {
-        Directories.delete(directory);
+        FileTree.delete(directory);
         throw new TransferException(problems);
       }
     }
@@ -255,7 +244,7 @@ final class BucketDestination implements Destination {
       }
       upload.abortUnfinished(); // nothing is left of them, so this forgets them
     } catch (FileAlreadyExistsException e) {
-      Directories.delete(directory); // something else is there for good
+      FileTree.delete(directory); // something else is there for good
       throw e;
     }
     removeCopy();
@@ -271,7 +260,7 @@ final class BucketDestination implements Destination {
   /** All of it is at its place, so that it can not be removed is no failure. */
   private void removeCopy() {
     try {
-      Directories.delete(directory);
+      FileTree.delete(directory);
     } catch (IOException e) {
       LOG.warn(
           "{} is at its place, its copy {} could not be removed: {}",

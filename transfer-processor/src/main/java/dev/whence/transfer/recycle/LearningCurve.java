@@ -2,18 +2,16 @@ package dev.whence.transfer.recycle;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.weights.UntrustedJson;
+import dev.whence.files.FileProblem;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -41,7 +39,7 @@ final class LearningCurve implements FineTuner.Measured {
    * @param identity all that decides the values
    */
   static LearningCurve of(Path output, String identity) {
-    String digest = sha256(identity.getBytes(StandardCharsets.UTF_8));
+    String digest = Sha256.of(identity.getBytes(StandardCharsets.UTF_8));
     Path file =
         output.resolveSibling(
             output.getFileName() + ".measured-" + digest.substring(0, SHOWN) + ".jsonl");
@@ -56,14 +54,6 @@ final class LearningCurve implements FineTuner.Measured {
           file + " can not be written (" + FileProblem.of(e, file) + ")", e);
     }
     return new LearningCurve(file);
-  }
-
-  static String sha256(byte[] bytes) {
-    try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
-    }
   }
 
   /** At least one; a byte that is no UTF-8 spoils its line, not the file. */

@@ -1,6 +1,5 @@
 package dev.whence.transfer.recycle;
 
-import dev.whence.conversation.FileProblem;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.FineTuning;
 import dev.whence.engine.training.Score;
@@ -9,6 +8,8 @@ import dev.whence.engine.training.Trainer;
 import dev.whence.engine.training.TrainingRun;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.files.FileProblem;
+import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -65,7 +66,7 @@ public final class TextFineTuner implements FineTuner {
 
   private static String digest(Path file) {
     try {
-      return LearningCurve.sha256(Files.readAllBytes(file));
+      return Sha256.of(Files.readAllBytes(file));
     } catch (IOException e) {
       throw new TransferException(file + " can not be read (" + FileProblem.of(e, file) + ")", e);
     }

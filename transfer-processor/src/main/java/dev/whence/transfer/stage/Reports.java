@@ -1,5 +1,6 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.files.Sha256;
 import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Files;
@@ -44,8 +45,7 @@ final class Reports {
    * name is named by its SHA-256.
    */
   Path of(String transferId) {
-    String name =
-        FILE_NAME.matcher(transferId).matches() ? transferId : TransferRequests.sha256(transferId);
+    String name = FILE_NAME.matcher(transferId).matches() ? transferId : Sha256.of(transferId);
     return directory.resolve(name + SUFFIX);
   }
 

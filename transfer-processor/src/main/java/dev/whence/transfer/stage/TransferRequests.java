@@ -1,5 +1,6 @@
 package dev.whence.transfer.stage;
 
+import dev.whence.files.Sha256;
 import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.models.ModelLocation;
 import dev.whence.runtime.worker.EnvironmentException;
@@ -11,13 +12,9 @@ import dev.whence.schemas.avro.TransferState;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Policies;
 import dev.whence.transfer.merge.TransferRequest;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -102,7 +99,7 @@ public final class TransferRequests {
         .forEach((name, value) -> add(parts, "policy", List.of(name, value)));
     StringBuilder text = new StringBuilder();
     parts.forEach(part -> text.append(part.length()).append(':').append(part));
-    return sha256(text.toString());
+    return Sha256.of(text.toString());
   }
 
   /**
@@ -110,23 +107,13 @@ public final class TransferRequests {
    * the id's own, since an id is whatever key somebody wrote.
    */
   static String digits(String transferId) {
-    return (HASH.matcher(transferId).matches() ? transferId : sha256(transferId))
+    return (HASH.matcher(transferId).matches() ? transferId : Sha256.of(transferId))
         .substring(0, DIGITS);
   }
 
   private static void add(List<String> parts, String field, List<String> values) {
     parts.add(field + " " + values.size());
     parts.addAll(values);
-  }
-
-  static String sha256(String text) {
-    try {
-      return HexFormat.of()
-          .formatHex(
-              MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java platform has SHA-256", e);
-    }
   }
 
   private static List<String> name(TransferModel model) {

@@ -3,7 +3,7 @@ package dev.whence.transfer.diff;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.weights.ElementType;
-import dev.whence.transfer.merge.Directories;
+import dev.whence.files.FileTree;
 import dev.whence.transfer.merge.MergeOptions;
 import dev.whence.transfer.merge.MergeProgress;
 import dev.whence.transfer.merge.MergeRun;
@@ -100,7 +100,7 @@ class ZeroSignTest {
     try {
       body.in(directory);
     } finally {
-      Directories.delete(directory);
+      FileTree.delete(directory);
     }
   }
 

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.files.FileTree;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -153,7 +154,7 @@ class BadInputTest {
     Files.write(base.resolve(SafetensorsShards.SINGLE), header(1L << 60));
     Files.writeString(
         target.resolve(SafetensorsShards.SINGLE), "not safetensors, but long enough for a header");
-    Directories.delete(fineTuned);
+    FileTree.delete(fineTuned);
     assertThat(refused(request()).reasons())
         .hasSize(3)
         .anySatisfy(
@@ -305,7 +306,7 @@ class BadInputTest {
   @Test
   void a_file_of_weights_that_has_the_name_of_a_text_is_refused() throws IOException {
     for (String name : List.of("generation_config.json", Manifest.FILE)) {
-      Directories.delete(target);
+      FileTree.delete(target);
       new ModelFolder()
           .random(name, NORM, ElementType.F32, 1, 3L)
           .random(name, "model.embed_tokens.weight", ElementType.F32, 2, 4L, 2L)

@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.weights.ElementType;
+import dev.whence.files.FileTree;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -94,7 +95,7 @@ final class KilledMerge {
       }
       assertThat(ModelFolder.contents(output)).as("point %d", point).isEqualTo(expected);
       assertThat(directory.resolve(".killed.whence-transfer")).doesNotExist();
-      Directories.delete(output);
+      FileTree.delete(output);
     }
     return cut;
   }

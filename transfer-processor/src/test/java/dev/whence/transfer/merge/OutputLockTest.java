@@ -3,7 +3,7 @@ package dev.whence.transfer.merge;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.whence.conversation.OwnFile;
+import dev.whence.files.OwnFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.files.FileTree;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,7 +42,7 @@ class ReshardedTargetTest {
 
   private Path target(String first, String second) throws IOException {
     Path target = directory.resolve("target");
-    Directories.delete(target);
+    FileTree.delete(target);
     return model(3, first, second).write(target);
   }
 

@@ -3,6 +3,7 @@ package dev.whence.transfer.stage;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.whence.files.Sha256;
 import dev.whence.schemas.avro.ModelRole;
 import dev.whence.schemas.avro.TransferEvent;
 import dev.whence.schemas.avro.TransferModel;
@@ -134,7 +135,7 @@ class TransferRequestsTest {
 
   @Test
   void a_transfer_is_named_by_digits_whatever_its_id_is() {
-    String hash = TransferRequests.sha256("any");
+    String hash = Sha256.of("any");
     assertThat(TransferRequests.digits(hash)).isEqualTo(hash.substring(0, 12));
     for (String id : List.of("", "../../outside", "short", hash.toUpperCase(Locale.ROOT))) {
       assertThat(TransferRequests.digits(id)).matches("[0-9a-f]{12}");

@@ -1,4 +1,4 @@
-package dev.whence.influence;
+package dev.whence.files;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,4 +1,4 @@
-package dev.whence.influence;
+package dev.whence.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

@@ -1,9 +1,8 @@
-package dev.whence.engine.weights;
+package dev.whence.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.whence.conversation.OwnFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -91,5 +90,20 @@ class WriterLockTest {
     assertThat(elsewhere).doesNotExist();
     Files.delete(lock);
     assertThat(alone(lock, () -> {})).isTrue();
+  }
+
+  /** Closed again, it must not give back what somebody else took meanwhile. */
+  @Test
+  void aLockThatWasGivenBackIsNotGivenBackAgain() throws IOException {
+    Path file = directory.resolve("d.lock");
+    WriterLock first = WriterLock.acquire(file).orElseThrow();
+    assertThat(WriterLock.acquire(file)).isEmpty();
+    first.close();
+    try (WriterLock second = WriterLock.acquire(file).orElseThrow()) {
+      assertThat(second).isNotSameAs(first);
+      first.close();
+      assertThat(WriterLock.acquire(file)).isEmpty();
+      assertThat(otherProcess(file)).isEqualTo("false");
+    }
   }
 }

@@ -1,0 +1,8 @@
+/**
+ * What every module does with files, once: their problems in words ({@link
+ * dev.whence.files.FileProblem}), files that are there whole or not at all ({@link
+ * dev.whence.files.WholeFile}), one writer at a time ({@link dev.whence.files.WriterLock}), names
+ * that no link may take ({@link dev.whence.files.OwnFile}), and digests ({@link
+ * dev.whence.files.Sha256}).
+ */
+package dev.whence.files;
