@@ -25,17 +25,4 @@ class AttributionKillIT {
         .hasSize(At.values().length)
         .allSatisfy((at, hits) -> assertThat(hits).as("%s", at).isEqualTo(1));
   }
-
-  @ParameterizedTest
-  @EnumSource(names = "CONSUMER")
-  void aRecordThatHangsTheModelIsGivenUpAfterThreeHaltsAndTheOthersAreDone(GroupProtocol protocol)
-      throws Exception {
-    AttributionKillScenarios.aRecordHangs(protocol, 12, directory);
-  }
-
-  @ParameterizedTest
-  @EnumSource(names = "CONSUMER")
-  void aBrokerThatRestartsLosesAndDoublesNothing(GroupProtocol protocol) throws Exception {
-    AttributionKillScenarios.brokerRestarts(protocol, 60, directory);
-  }
 }
