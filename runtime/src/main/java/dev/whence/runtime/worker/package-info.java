@@ -2,10 +2,11 @@
  * The worker loop, in which every processor with a model lives. A processor implements {@link
  * dev.whence.runtime.worker.Stage}; {@link dev.whence.runtime.worker.Worker} runs it.
  *
- * <p>The way of a record: {@link dev.whence.runtime.worker.Session} polls it into {@link
- * dev.whence.runtime.worker.Holding}; {@link dev.whence.runtime.worker.BatchRun} runs it on the
- * model thread; {@link dev.whence.runtime.worker.Finisher} makes its results fit; {@link
- * dev.whence.runtime.worker.TransactionWriter} commits them with its offset. {@link
+ * <p>The way of a record, led by {@link dev.whence.runtime.worker.Session}: {@link
+ * dev.whence.runtime.worker.Intake} polls it into {@link dev.whence.runtime.worker.Holding}; {@link
+ * dev.whence.runtime.worker.BatchRun} runs it on the model thread; {@link
+ * dev.whence.runtime.worker.Finisher} makes its results fit; {@link
+ * dev.whence.runtime.worker.Commits} commits them with its offset. {@link
  * dev.whence.runtime.worker.Partitions} follows rebalances and strikes what another member does
  * from now on.
  *

@@ -14,12 +14,12 @@ import org.apache.kafka.common.errors.AuthenticationException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.junit.jupiter.api.Test;
 
-class SessionPollTest {
+class IntakePollTest {
   private static final TopicPartition A = new TopicPartition("in", 0);
 
   private final MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("none");
 
-  SessionPollTest() {
+  IntakePollTest() {
     consumer.assign(Set.of(A));
     consumer.seek(A, 0);
   }
@@ -53,7 +53,7 @@ class SessionPollTest {
   }
 
   private void poll() {
-    var unused = Session.polled(consumer, Duration.ZERO);
+    var unused = Intake.polled(consumer, Duration.ZERO);
   }
 
   private void fails(RuntimeException problem) {
