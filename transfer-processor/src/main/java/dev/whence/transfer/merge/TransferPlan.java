@@ -185,6 +185,11 @@ public final class TransferPlan implements AutoCloseable {
     return outputBytes;
   }
 
+  /** Bytes that are read or written in all. */
+  public long movedBytes() {
+    return inputBytes() + outputBytes();
+  }
+
   /** Bytes that are read of the three models. */
   public long inputBytes() {
     return inputBytes;

@@ -87,7 +87,7 @@ class GroupTransactionsTest {
   }
 
   @Test
-  void every_transaction_says_how_far_the_topic_is_taken_whether_that_has_moved_or_not() {
+  void everyTransactionSaysHowFarTheTopicIsTakenWhetherThatHasMovedOrNot() {
     transactions.write(event());
     transactions.write(event(), 9);
     transactions.write(event());
@@ -97,7 +97,7 @@ class GroupTransactionsTest {
 
   /** As of a process that was paused for longer than its session: another one goes on. */
   @Test
-  void what_a_member_says_whom_its_group_has_given_up_is_not_written() {
+  void whatAMemberSaysWhomItsGroupHasGivenUpIsNotWritten() {
     producer.sendOffsetsToTransactionException = new CommitFailedException("no member");
     assertThatThrownBy(() -> transactions.write(event())).isInstanceOf(CommitFailedException.class);
     assertThat(producer.transactionAborted()).isTrue();
@@ -109,9 +109,9 @@ class GroupTransactionsTest {
   }
 
   @Test
-  void what_is_refused_again_and_again_is_written_once_when_it_is_taken() {
+  void whatIsRefusedAgainAndAgainIsWrittenOnceWhenItIsTaken() {
     producer.sendOffsetsToTransactionException = new CommitFailedException("no member");
-    for (int i = 1; i < TransferStage.MOST_REFUSALS; i++) {
+    for (int i = 1; i < TransferSession.MOST_REFUSALS; i++) {
       assertThatThrownBy(() -> transactions.write(event(), 9))
           .isInstanceOf(CommitFailedException.class);
     }
@@ -123,7 +123,7 @@ class GroupTransactionsTest {
 
   /** Its producer can begin no other one, so that nobody may try again with it. */
   @Test
-  void a_refused_transaction_that_can_not_be_aborted_is_of_the_environment() {
+  void aRefusedTransactionThatCanNotBeAbortedIsOfTheEnvironment() {
     producer.sendOffsetsToTransactionException = new CommitFailedException("no member");
     producer.inVain = true;
     assertThatThrownBy(() -> transactions.write(event()))
@@ -137,7 +137,7 @@ class GroupTransactionsTest {
   /** A fence says that another producer has its name, whether the abort is refused by it or not. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
-  void a_fence_within_the_transactions_time_is_another_producers(boolean inVain) {
+  void aFenceWithinTheTransactionsTimeIsAnotherProducers(boolean inVain) {
     producer.sendOffsetsToTransactionException = new ProducerFencedException("fenced");
     producer.inVain = inVain;
     Duration open = Clients.TRANSACTION_TIMEOUT.minusNanos(1);
@@ -146,7 +146,7 @@ class GroupTransactionsTest {
   }
 
   @Test
-  void a_fence_after_the_transactions_time_is_its_coordinators() {
+  void aFenceAfterTheTransactionsTimeIsItsCoordinators() {
     producer.sendOffsetsToTransactionException = new ProducerFencedException("fenced");
     assertThatThrownBy(() -> openFor(Clients.TRANSACTION_TIMEOUT).write(event()))
         .isInstanceOf(EnvironmentException.class)
@@ -154,7 +154,7 @@ class GroupTransactionsTest {
   }
 
   @Test
-  void nothing_is_written_by_who_is_no_member() {
+  void nothingIsWrittenByWhoIsNoMember() {
     assertThatThrownBy(() -> in(-1).write(event()))
         .isInstanceOf(EnvironmentException.class)
         .hasMessageContaining("no member of its group");
