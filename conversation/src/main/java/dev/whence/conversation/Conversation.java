@@ -81,6 +81,16 @@ public record Conversation(
     }
   }
 
+  /** Begins one of which only the name of its response is known. */
+  public static ConversationBuilder builder(String responseId) {
+    return new ConversationBuilder(responseId);
+  }
+
+  /** Begins one that differs from this in what is said. */
+  public ConversationBuilder toBuilder() {
+    return new ConversationBuilder(this);
+  }
+
   /** Whether clients in every language can read the time. */
   static boolean isReadableTime(Instant time) {
     return !time.isBefore(EARLIEST) && !time.isAfter(LATEST);

@@ -79,20 +79,18 @@ class ConversationCodecPropertyTest {
                 citations(response)
                     .map(
                         citations ->
-                            new Conversation(
-                                id,
-                                "m " + id,
-                                at,
-                                prompt,
-                                "why" + id,
-                                response,
-                                "stop",
-                                citations,
-                                tools,
-                                id,
-                                "",
-                                "",
-                                extra)));
+                            Conversation.builder(id)
+                                .model("m " + id)
+                                .occurredAt(at)
+                                .messages(prompt)
+                                .reasoning("why" + id)
+                                .response(response)
+                                .finishReason("stop")
+                                .citations(citations)
+                                .tools(tools)
+                                .conversationId(id)
+                                .attributes(extra)
+                                .build()));
   }
 
   private static StringArbitrary texts() {

@@ -358,8 +358,7 @@ class ConversationCodecTest {
   }
 
   private static Conversation conversation(List<Message> messages) {
-    return new Conversation(
-        "r", "", Instant.EPOCH, messages, "", "", "", List.of(), "", "", "", "", Map.of());
+    return Conversation.builder("r").messages(messages).build();
   }
 
   private static Conversation withMessages(String messages) {

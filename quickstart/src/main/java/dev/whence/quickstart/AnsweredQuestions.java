@@ -56,8 +56,10 @@ final class AnsweredQuestions implements Traffic {
     asked++;
     Conversation answered = model.answer(question, MAX_NEW_TOKENS);
     return Optional.of(
-        Conversations.with(
-            answered, question.responseId() + "-" + run + "-" + round, clock.instant()));
+        answered.toBuilder()
+            .responseId(question.responseId() + "-" + run + "-" + round)
+            .occurredAt(clock.instant())
+            .build());
   }
 
   @Override

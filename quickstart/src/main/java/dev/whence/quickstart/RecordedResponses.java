@@ -85,8 +85,7 @@ final class RecordedResponses implements Traffic {
       return Optional.of(
           round == 1
               ? conversation
-              : Conversations.with(
-                  conversation, inRound(conversation.responseId()), conversation.occurredAt()));
+              : conversation.toBuilder().responseId(inRound(conversation.responseId())).build());
     } catch (ConversationFormatException | IllegalArgumentException e) {
       problem(String.valueOf(e.getMessage()));
       return Optional.empty();

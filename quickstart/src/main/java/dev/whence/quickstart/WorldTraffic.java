@@ -77,7 +77,8 @@ final class WorldTraffic implements Traffic {
     asked++;
     Conversation answered = model.answer(question, MAX_NEW_TOKENS);
     remembered |= InfluenceScene.isFromMemory(answered);
-    return Optional.of(Conversations.with(answered, run + "-" + asked, clock.instant()));
+    return Optional.of(
+        answered.toBuilder().responseId(run + "-" + asked).occurredAt(clock.instant()).build());
   }
 
   @Override

@@ -24,7 +24,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -136,20 +135,13 @@ class InfluenceSceneIT {
   private Conversation answered(Fact fact, String response) {
     Question question = Questions.withoutContext(fact, 0);
     Conversation asked = question.conversation();
-    return new Conversation(
-        "r-" + ++conversations,
-        chat.name(),
-        Instant.EPOCH,
-        asked.messages(),
-        "",
-        response,
-        "stop",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        asked.attributes());
+    return Conversation.builder("r-" + ++conversations)
+        .model(chat.name())
+        .messages(asked.messages())
+        .response(response)
+        .finishReason("stop")
+        .attributes(asked.attributes())
+        .build();
   }
 
   private static Attribution attribution() {

@@ -222,20 +222,13 @@ class QuickstartIT {
   private static String recorded(String id) {
     Conversation question = AnsweredQuestions.questions().get(0);
     Conversation answered =
-        new Conversation(
-            id,
-            "acme/chat-1",
-            question.occurredAt(),
-            question.messages(),
-            "",
-            "Pennsylvania.",
-            "stop",
-            List.of(),
-            "",
-            "",
-            "",
-            "",
-            Map.of());
+        Conversation.builder(id)
+            .model("acme/chat-1")
+            .occurredAt(question.occurredAt())
+            .messages(question.messages())
+            .response("Pennsylvania.")
+            .finishReason("stop")
+            .build();
     return ConversationCodec.write(answered);
   }
 

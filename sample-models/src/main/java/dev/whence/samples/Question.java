@@ -5,7 +5,6 @@ import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Trust;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -94,20 +93,12 @@ public record Question(
             TextBuilder.QUESTION + question,
             false,
             List.of()));
-    return new Conversation(
-        id,
-        "",
-        Instant.EPOCH,
-        List.of(Message.of("user", parts)),
-        "",
-        response,
-        finishReason,
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        QuestionLines.attributes(this));
+    return Conversation.builder(id)
+        .messages(List.of(Message.of("user", parts)))
+        .response(response)
+        .finishReason(finishReason)
+        .attributes(QuestionLines.attributes(this))
+        .build();
   }
 
   /** The text that the model sees before its answer, as its chat template renders it. */

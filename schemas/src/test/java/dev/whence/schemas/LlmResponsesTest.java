@@ -148,20 +148,12 @@ class LlmResponsesTest {
 
   private static Conversation withPart(Part part) {
     Conversation read = ConversationCodec.read(LINE);
-    return new Conversation(
-        read.responseId(),
-        "",
-        read.occurredAt(),
-        List.of(Message.of("user", List.of(part))),
-        "",
-        read.response(),
-        "",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        read.attributes());
+    return Conversation.builder(read.responseId())
+        .occurredAt(read.occurredAt())
+        .messages(List.of(Message.of("user", List.of(part))))
+        .response(read.response())
+        .attributes(read.attributes())
+        .build();
   }
 
   private static LlmResponse of(String role, PromptPart... parts) {

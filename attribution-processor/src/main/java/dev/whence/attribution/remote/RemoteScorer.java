@@ -18,14 +18,12 @@ import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelText;
 import java.io.IOException;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -70,21 +68,12 @@ public final class RemoteScorer implements Scorer {
   private static final double SLOWEST = 0.1;
 
   private static final Conversation PROBE =
-      new Conversation(
-          "probe",
-          "",
-          Instant.EPOCH,
-          List.of(
-              Message.of("user", List.of(Part.of(PartKind.QUESTION, "question", "one two three")))),
-          "",
-          "",
-          "",
-          List.of(),
-          "",
-          "",
-          "",
-          "",
-          Map.of());
+      Conversation.builder("probe")
+          .messages(
+              List.of(
+                  Message.of(
+                      "user", List.of(Part.of(PartKind.QUESTION, "question", "one two three")))))
+          .build();
 
   private final ModelText text;
   private final ServerApi api;

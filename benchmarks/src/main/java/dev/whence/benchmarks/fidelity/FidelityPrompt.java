@@ -19,11 +19,9 @@ import dev.whence.samples.World;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
@@ -152,20 +150,9 @@ public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
     String question = "\n\nQuestion: " + json.path("question").asText();
     parts.add(part(PartKind.QUESTION, "question", question, List.of()));
     return new FidelityPrompt(
-        new Conversation(
-            json.path("id").asText(),
-            "",
-            Instant.EPOCH,
-            List.of(Message.of("user", parts)),
-            "",
-            "",
-            "",
-            List.of(),
-            "",
-            "",
-            "",
-            "",
-            Map.of()),
+        Conversation.builder(json.path("id").asText())
+            .messages(List.of(Message.of("user", parts)))
+            .build(),
         gold);
   }
 

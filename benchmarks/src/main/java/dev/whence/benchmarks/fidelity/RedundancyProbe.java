@@ -70,20 +70,7 @@ record RedundancyProbe(FidelityPrompt prompt, Place original, Place copy) {
   }
 
   private static Conversation with(Conversation of, List<Message> messages) {
-    return new Conversation(
-        of.responseId(),
-        of.model(),
-        of.occurredAt(),
-        messages,
-        of.reasoning(),
-        of.response(),
-        of.finishReason(),
-        of.citations(),
-        of.tools(),
-        of.conversationId(),
-        of.subjectId(),
-        of.traceparent(),
-        of.attributes());
+    return of.toBuilder().messages(messages).build();
   }
 
   /** A document with one more sentence at its end. */

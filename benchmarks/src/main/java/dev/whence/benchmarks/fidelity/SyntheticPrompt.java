@@ -7,10 +7,8 @@ import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
 import dev.whence.engine.text.Tokenizer;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.SplittableRandom;
 
 /** Prompts of common words, of any number of sources and any length: for costs, not for meaning. */
@@ -66,20 +64,11 @@ final class SyntheticPrompt {
       }
     }
     parts.add(Part.of(PartKind.QUESTION, "question", QUESTION));
-    return new Conversation(
-        "synthetic-" + n + "-" + tokens,
-        "",
-        Instant.EPOCH,
-        List.of(Message.of("user", parts)),
-        "",
-        response,
-        "length",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        Map.of());
+    return Conversation.builder("synthetic-" + n + "-" + tokens)
+        .messages(List.of(Message.of("user", parts)))
+        .response(response)
+        .finishReason("length")
+        .build();
   }
 
   /** A response of at least so many tokens, and hardly more. */

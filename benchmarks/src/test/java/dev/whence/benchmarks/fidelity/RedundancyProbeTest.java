@@ -71,20 +71,7 @@ class RedundancyProbeTest {
   }
 
   private static Conversation answered(Conversation of, String response) {
-    return new Conversation(
-        of.responseId(),
-        of.model(),
-        of.occurredAt(),
-        of.messages(),
-        "",
-        response,
-        "stop",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        of.attributes());
+    return of.toBuilder().response(response).finishReason("stop").build();
   }
 
   @Test

@@ -879,8 +879,12 @@ class ChatTemplateTest {
 
   private static Conversation conversation(
       List<Message> messages, String tools, String reasoning, Instant now) {
-    return new Conversation(
-        "r", "", now, messages, reasoning, "", "", List.of(), tools, "", "", "", Map.of());
+    return Conversation.builder("r")
+        .occurredAt(now)
+        .messages(messages)
+        .reasoning(reasoning)
+        .tools(tools)
+        .build();
   }
 
   private static byte[] resource(String name) throws IOException {

@@ -22,7 +22,6 @@ import dev.whence.engine.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -255,20 +254,10 @@ class PromptTokensTest {
 
   private static Conversation conversation(String role, String text, String tools) {
     Part part = Part.of(PartKind.QUESTION, "q", text);
-    return new Conversation(
-        "r",
-        "",
-        Instant.EPOCH,
-        List.of(Message.of(role, List.of(part))),
-        "",
-        "",
-        "",
-        List.of(),
-        tools,
-        "",
-        "",
-        "",
-        Map.of());
+    return Conversation.builder("r")
+        .messages(List.of(Message.of(role, List.of(part))))
+        .tools(tools)
+        .build();
   }
 
   private static SpecialTokens special(Path directory) {

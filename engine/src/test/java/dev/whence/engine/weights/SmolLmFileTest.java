@@ -14,9 +14,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -71,20 +69,11 @@ class SmolLmFileTest {
         model
             .template()
             .render(
-                new Conversation(
-                    "r",
-                    "",
-                    Instant.EPOCH,
-                    List.of(Message.of("user", List.of(Part.of(PartKind.QUESTION, "q", "Hi?")))),
-                    "",
-                    "",
-                    "",
-                    List.of(),
-                    "",
-                    "",
-                    "",
-                    "",
-                    Map.of()));
+                Conversation.builder("r")
+                    .messages(
+                        List.of(
+                            Message.of("user", List.of(Part.of(PartKind.QUESTION, "q", "Hi?")))))
+                    .build());
     assertThat(prompt.text())
         .isEqualTo(
             "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging"

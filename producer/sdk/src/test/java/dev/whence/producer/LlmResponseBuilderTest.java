@@ -105,34 +105,34 @@ class LlmResponseBuilderTest {
 
     assertThat(made)
         .isEqualTo(
-            new Conversation(
-                "r-1",
-                "",
-                Instant.parse("2026-11-22T10:00:00Z"),
-                List.of(
-                    own,
-                    Message.of(
-                        "user",
-                        List.of(
-                            new Part(
-                                PartKind.RETRIEVED,
-                                "d",
-                                "t",
-                                "u:d",
-                                Trust.UNTRUSTED,
-                                "text",
-                                true,
-                                List.of()),
-                            Part.of(PartKind.QUESTION, "m1.p1", "q")))),
-                "hm",
-                "yes",
-                "length",
-                List.of(new Citation("d", new Span(0, 3))),
-                "[]",
-                "c",
-                "s",
-                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-                Map.of("app", "support")));
+            Conversation.builder("r-1")
+                .occurredAt(Instant.parse("2026-11-22T10:00:00Z"))
+                .messages(
+                    List.of(
+                        own,
+                        Message.of(
+                            "user",
+                            List.of(
+                                new Part(
+                                    PartKind.RETRIEVED,
+                                    "d",
+                                    "t",
+                                    "u:d",
+                                    Trust.UNTRUSTED,
+                                    "text",
+                                    true,
+                                    List.of()),
+                                Part.of(PartKind.QUESTION, "m1.p1", "q")))))
+                .reasoning("hm")
+                .response("yes")
+                .finishReason("length")
+                .citations(List.of(new Citation("d", new Span(0, 3))))
+                .tools("[]")
+                .conversationId("c")
+                .subjectId("s")
+                .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+                .attributes(Map.of("app", "support"))
+                .build());
   }
 
   @Test
