@@ -34,7 +34,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -248,20 +247,13 @@ class AttributorTest {
   /** A conversation of several turns, as a chat with a tool is logged. */
   private static Conversation turns(Message... messages) {
     Conversation of = Conversations.of(ANSWER, "stop", CONTEXT);
-    return new Conversation(
-        of.responseId(),
-        of.model(),
-        of.occurredAt(),
-        Arrays.asList(messages),
-        "",
-        ANSWER,
-        "stop",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        Map.of());
+    return Conversation.builder(of.responseId())
+        .model(of.model())
+        .occurredAt(of.occurredAt())
+        .messages(Arrays.asList(messages))
+        .response(ANSWER)
+        .finishReason("stop")
+        .build();
   }
 
   private static Message turn(String role, PartKind kind, String id, String text) {

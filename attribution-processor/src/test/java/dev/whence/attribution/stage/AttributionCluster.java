@@ -36,17 +36,17 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 /**
  * A broker and a registry for the tests of this package; each test has a topic prefix of its own.
  */
-final class AttributionBench implements AutoCloseable {
+final class AttributionCluster implements AutoCloseable {
   /** Decoders of random weights whose words are t0 to t159; 256 positions. */
   static final Path MODELS = Path.of("../engine/src/test/resources/fixtures/kernel");
 
-  private static final List<AttributionBench> OPEN = new ArrayList<>();
+  private static final List<AttributionCluster> OPEN = new ArrayList<>();
 
   final EmbeddedBroker broker;
   final EmbeddedRegistry registry;
   final Connection connection;
 
-  private AttributionBench(Map<String, String> brokerConfig) throws IOException {
+  private AttributionCluster(Map<String, String> brokerConfig) throws IOException {
     Path directory = Files.createTempDirectory("whence-attribution");
     broker = EmbeddedBroker.open(directory.resolve("broker"), 0, brokerConfig);
     registry = EmbeddedRegistry.open(directory.resolve("registry"));
@@ -54,8 +54,8 @@ final class AttributionBench implements AutoCloseable {
   }
 
   /** One of its own, with a broker that is configured otherwise. */
-  static AttributionBench open(Map<String, String> brokerConfig) throws IOException {
-    return new AttributionBench(brokerConfig);
+  static AttributionCluster open(Map<String, String> brokerConfig) throws IOException {
+    return new AttributionCluster(brokerConfig);
   }
 
   @Override
@@ -64,16 +64,16 @@ final class AttributionBench implements AutoCloseable {
     registry.close();
   }
 
-  static synchronized AttributionBench shared() throws IOException {
+  static synchronized AttributionCluster shared() throws IOException {
     if (OPEN.isEmpty()) {
-      AttributionBench bench = open(Map.of());
-      OPEN.add(bench);
+      AttributionCluster cluster = open(Map.of());
+      OPEN.add(cluster);
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(
                   () -> {
                     try {
-                      bench.close();
+                      cluster.close();
                     } catch (IOException e) {
                       throw new java.io.UncheckedIOException(e);
                     }
@@ -195,19 +195,14 @@ final class AttributionBench implements AutoCloseable {
   }
 
   static Conversation conversation(String id, String response, Part... parts) {
-    return new Conversation(
-        id,
-        "acme/chat-1",
-        Instant.ofEpochMilli(1_700_000_000_000L),
-        List.of(Message.of(Message.RAW, List.of(parts))),
-        "",
-        response,
-        "",
-        List.of(),
-        "",
-        "conversation-1",
-        "subject-1",
-        "",
-        Map.of("app", "support"));
+    return Conversation.builder(id)
+        .model("acme/chat-1")
+        .occurredAt(Instant.ofEpochMilli(1_700_000_000_000L))
+        .messages(List.of(Message.of(Message.RAW, List.of(parts))))
+        .response(response)
+        .conversationId("conversation-1")
+        .subjectId("subject-1")
+        .attributes(Map.of("app", "support"))
+        .build();
   }
 }

@@ -1,6 +1,6 @@
 package dev.whence.attribution.stage;
 
-import static dev.whence.attribution.stage.AttributionBench.conversation;
+import static dev.whence.attribution.stage.AttributionCluster.conversation;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -25,7 +25,6 @@ import dev.whence.schemas.avro.ScoringStatus;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -45,13 +44,13 @@ import org.slf4j.LoggerFactory;
 class AttributionFailuresIT {
   private static final String CANARY = "canary-5f2c9d";
 
-  private AttributionBench bench;
+  private AttributionCluster cluster;
   private Topics topics;
 
   @BeforeEach
   void open() throws Exception {
-    bench = AttributionBench.shared();
-    topics = bench.topics();
+    cluster = AttributionCluster.shared();
+    topics = cluster.topics();
   }
 
   @Test
@@ -62,7 +61,7 @@ class AttributionFailuresIT {
     send(conversation("r-1"));
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, "http://127.0.0.1:" + port, Map.of()), Map.of())) {
+            cluster.config(topics, "http://127.0.0.1:" + port, Map.of()), Map.of())) {
       await()
           .atMost(Duration.ofSeconds(30))
           .until(
@@ -71,15 +70,15 @@ class AttributionFailuresIT {
                       .anyMatch(
                           reason -> reason.startsWith("the schema registry can not be reached")));
       assertThat(processor.health().isAlive()).isTrue();
-      assertThat(bench.read(topics.attributions().name())).isEmpty();
+      assertThat(cluster.read(topics.attributions().name())).isEmpty();
     }
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
     try (AttributionProcessor processor =
-        AttributionProcessor.start(bench.config(topics, Map.of()), Map.of())) {
+        AttributionProcessor.start(cluster.config(topics, Map.of()), Map.of())) {
       awaitAttributions(1);
       assertThat(processor.health().isAlive()).isTrue();
     }
-    assertThat(bench.attributions(topics))
+    assertThat(cluster.attributions(topics))
         .singleElement()
         .satisfies(
             attribution -> assertThat(attribution.getStatus()).isEqualTo(ScoringStatus.SCORED));
@@ -96,7 +95,7 @@ class AttributionFailuresIT {
       awaitAttributions(5);
       assertThat(processor.health().isAlive()).isTrue();
     }
-    assertThat(bench.attributions(topics))
+    assertThat(cluster.attributions(topics))
         .filteredOn(attribution -> attribution.getResponseId().equals("nan-2"))
         .singleElement()
         .satisfies(
@@ -105,42 +104,36 @@ class AttributionFailuresIT {
               assertThat(attribution.getReasonCode()).isEqualTo("SCORER_FAILED");
               assertThat(attribution.getScorer().getModel()).isEqualTo("smollm2");
             });
-    assertThat(bench.attributions(topics))
+    assertThat(cluster.attributions(topics))
         .filteredOn(attribution -> attribution.getStatus() == ScoringStatus.SCORED)
         .hasSize(4);
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
   }
 
   @Test
   void aResponseWithAnIdOfMegabytesHasFailedAndTheOthersAreScored() throws Exception {
     Conversation usual = conversation("huge");
     Conversation huge =
-        new Conversation(
-            usual.responseId(),
-            usual.model(),
-            usual.occurredAt(),
-            usual.messages(),
-            "",
-            usual.response(),
-            "",
-            List.of(),
-            "",
-            "c".repeat(5 << 20),
-            "s".repeat(4 << 20),
-            "",
-            Map.of());
+        Conversation.builder(usual.responseId())
+            .model(usual.model())
+            .occurredAt(usual.occurredAt())
+            .messages(usual.messages())
+            .response(usual.response())
+            .conversationId("c".repeat(5 << 20))
+            .subjectId("s".repeat(4 << 20))
+            .build();
     send(huge);
     send(conversation("good"));
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("limits.record-bytes", "32MiB")), Map.of())) {
+            cluster.config(topics, Map.of("limits.record-bytes", "32MiB")), Map.of())) {
       awaitAttributions(2);
       assertThat(processor.health().isAlive()).isTrue();
     }
-    assertThat(bench.attributions(topics))
+    assertThat(cluster.attributions(topics))
         .extracting(a -> a.getResponseId() + " " + a.getStatus() + " " + a.getReasonCode())
         .containsExactlyInAnyOrder("huge FAILED INVALID_RESPONSE", "good SCORED ");
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
   }
 
   @Test
@@ -156,8 +149,8 @@ class AttributionFailuresIT {
                   processor.health().reasons().values().stream()
                       .anyMatch(reason -> reason.contains("different records in a row")));
     }
-    assertThat(bench.read(topics.attributions().name())).isEmpty();
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
+    assertThat(cluster.read(topics.attributions().name())).isEmpty();
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
   }
 
   @Test
@@ -172,15 +165,15 @@ class AttributionFailuresIT {
     root.addAppender(logged);
     String metrics;
     try {
-      byte[] good = bench.avro(topics, secret("good", CANARY));
-      byte[] twice = bench.avro(topics, secret("unsupported", CANARY + " t1".repeat(400)));
+      byte[] good = cluster.avro(topics, secret("good", CANARY));
+      byte[] twice = cluster.avro(topics, secret("unsupported", CANARY + " t1".repeat(400)));
       List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
       records.add(record("good", good));
       records.add(record("unsupported", twice));
       records.add(record("cut", Arrays.copyOf(good, good.length - 7)));
       records.add(record("plain", (CANARY + " plain text").getBytes(StandardCharsets.UTF_8)));
-      records.add(record("thrown", bench.avro(topics, secret("thrown", CANARY + " t7 t8 t9"))));
-      bench.send(records);
+      records.add(record("thrown", cluster.avro(topics, secret("thrown", CANARY + " t7 t8 t9"))));
+      cluster.send(records);
       Predicate<int[]> never = tokens -> false;
       try (AttributionProcessor processor = start(nanOn(never))) {
         awaitAttributions(records.size());
@@ -198,9 +191,9 @@ class AttributionFailuresIT {
       }
     }
     List<ConsumerRecord<byte[], byte[]>> written =
-        new ArrayList<>(bench.read(topics.attributions().name()));
+        new ArrayList<>(cluster.read(topics.attributions().name()));
     for (ConsumerRecord<byte[], byte[]> dead :
-        bench.read(topics.deadLettersOf(topics.responses()).name())) {
+        cluster.read(topics.deadLettersOf(topics.responses()).name())) {
       for (Header header : dead.headers()) {
         said.append(new String(header.value(), StandardCharsets.UTF_8)).append('\n');
       }
@@ -220,12 +213,12 @@ class AttributionFailuresIT {
     assertThatThrownBy(
             () ->
                 AttributionProcessor.start(
-                    bench.config(topics, Map.of("model", "/no/such/model")), Map.of()))
+                    cluster.config(topics, Map.of("model", "/no/such/model")), Map.of()))
         .isInstanceOf(ConfigException.class)
         .hasMessageContaining("/no/such/model");
     AttributionProcessor damaged =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("model", "src/test/java")), Map.of());
+            cluster.config(topics, Map.of("model", "src/test/java")), Map.of());
     try (damaged) {
       assertThatThrownBy(() -> damaged.ended().orTimeout(30, TimeUnit.SECONDS).join())
           .isInstanceOf(CompletionException.class)
@@ -243,39 +236,33 @@ class AttributionFailuresIT {
 
   private static Conversation withLength(String id) {
     Conversation usual = conversation(id);
-    return conversation(id, AttributionBench.words(50, 11), usual.parts().toArray(Part[]::new));
+    return conversation(id, AttributionCluster.words(50, 11), usual.parts().toArray(Part[]::new));
   }
 
   private static Conversation secret(String id, String text) {
-    return new Conversation(
-        id,
-        "acme/chat-1",
-        Instant.EPOCH,
-        List.of(
-            Message.of(
-                Message.RAW,
-                List.of(
-                    Part.of(PartKind.RETRIEVED, "doc", text + " t2 t3 "),
-                    Part.of(PartKind.QUESTION, "question", CANARY + " t4 ")))),
-        CANARY,
-        "t5 " + CANARY,
-        "",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        Map.of("app", CANARY));
+    return Conversation.builder(id)
+        .model("acme/chat-1")
+        .messages(
+            List.of(
+                Message.of(
+                    Message.RAW,
+                    List.of(
+                        Part.of(PartKind.RETRIEVED, "doc", text + " t2 t3 "),
+                        Part.of(PartKind.QUESTION, "question", CANARY + " t4 ")))))
+        .reasoning(CANARY)
+        .response("t5 " + CANARY)
+        .attributes(Map.of("app", CANARY))
+        .build();
   }
 
   private AttributionProcessor start(ModelLoader loader) {
     return AttributionProcessor.start(
-        bench.config(topics, Map.of()), Map.of(), loader, Halt.process());
+        cluster.config(topics, Map.of()), Map.of(), loader, Halt.process());
   }
 
   /** The real model, but for prompts of which it says that it can not give a number. */
   private ModelLoader nanOn(Predicate<int[]> poison) {
-    ModelLoader real = new LocalModelLoader(bench.config(topics, Map.of()).engine());
+    ModelLoader real = new LocalModelLoader(cluster.config(topics, Map.of()).engine());
     return (choice, beforeWeights) -> {
       ModelLoader.Loaded loaded = real.load(choice, beforeWeights);
       return new ModelLoader.Loaded(new NanScorer(loaded.scorer(), poison), loaded.nativeBytes());
@@ -300,16 +287,16 @@ class AttributionFailuresIT {
   }
 
   private void send(Conversation conversation) {
-    bench.send(List.of(record(conversation.responseId(), bench.avro(topics, conversation))));
+    cluster.send(List.of(record(conversation.responseId(), cluster.avro(topics, conversation))));
   }
 
   private ProducerRecord<byte[], byte[]> record(String id, byte[] value) {
-    return AttributionBench.record(topics.responses().name(), id, value);
+    return AttributionCluster.record(topics.responses().name(), id, value);
   }
 
   private void awaitAttributions(int count) {
     await()
         .atMost(Duration.ofSeconds(60))
-        .until(() -> bench.read(topics.attributions().name()).size() >= count);
+        .until(() -> cluster.read(topics.attributions().name()).size() >= count);
   }
 }

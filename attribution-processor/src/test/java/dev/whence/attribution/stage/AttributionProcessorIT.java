@@ -1,7 +1,7 @@
 package dev.whence.attribution.stage;
 
-import static dev.whence.attribution.stage.AttributionBench.conversation;
-import static dev.whence.attribution.stage.AttributionBench.words;
+import static dev.whence.attribution.stage.AttributionCluster.conversation;
+import static dev.whence.attribution.stage.AttributionCluster.words;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
@@ -47,30 +47,30 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class AttributionProcessorIT {
-  private AttributionBench bench;
+  private AttributionCluster cluster;
   private Topics topics;
 
   @BeforeEach
   void open() throws Exception {
-    bench = AttributionBench.shared();
-    topics = bench.topics();
+    cluster = AttributionCluster.shared();
+    topics = cluster.topics();
   }
 
   @Test
   void everyResponseGetsExactlyOneFinalAttribution() throws Exception {
     Map<String, byte[]> good = new LinkedHashMap<>();
     for (int i = 0; i < 12; i++) {
-      good.put("r-" + i, bench.avro(topics, conversation("r-" + i)));
+      good.put("r-" + i, cluster.avro(topics, conversation("r-" + i)));
     }
     good.put(
         "no-context",
-        bench.avro(
+        cluster.avro(
             topics,
             conversation(
                 "no-context", words(50, 6), Part.of(PartKind.QUESTION, "q", words(1, 9) + " "))));
     good.put(
         "over-window",
-        bench.avro(
+        cluster.avro(
             topics,
             conversation(
                 "over-window",
@@ -78,7 +78,7 @@ class AttributionProcessorIT {
                 Part.of(PartKind.RETRIEVED, "doc", words(0, 400) + " "))));
     good.put(
         "picture",
-        bench.avro(
+        cluster.avro(
             topics,
             conversation(
                 "picture",
@@ -98,11 +98,11 @@ class AttributionProcessorIT {
     records.add(
         new ProducerRecord<>(
             topics.responses().name(), 0, "gone".getBytes(StandardCharsets.UTF_8), null));
-    bench.send(records);
+    cluster.send(records);
 
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("results.include-text", "true")), Map.of())) {
+            cluster.config(topics, Map.of("results.include-text", "true")), Map.of())) {
       awaitAttributions(records.size());
       await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
       assertThat(get(processor, "/health/ready")).isEqualTo("ready\n");
@@ -117,7 +117,7 @@ class AttributionProcessorIT {
     }
 
     Map<String, Attribution> byId =
-        bench.attributions(topics).stream()
+        cluster.attributions(topics).stream()
             .collect(Collectors.toMap(Attribution::getResponseId, Function.identity()));
     assertThat(byId.keySet())
         .containsExactlyInAnyOrderElementsOf(
@@ -143,7 +143,7 @@ class AttributionProcessorIT {
     assertThat(failure(byId, "bomb")).isEqualTo("FAILED UNDECODABLE");
     assertThat(failure(byId, "too-large")).isEqualTo("FAILED RECORD_TOO_LARGE");
     assertThat(failure(byId, "gone")).isEqualTo("FAILED NO_VALUE");
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(6);
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).hasSize(6);
     sameAsWithoutKafka(byId.get("r-3"));
   }
 
@@ -151,7 +151,7 @@ class AttributionProcessorIT {
   private void sameAsWithoutKafka(Attribution published) {
     try (LocalScorer scorer =
         LocalScorer.open(
-            ModelFiles.open(AttributionBench.MODELS.resolve("smollm2")),
+            ModelFiles.open(AttributionCluster.MODELS.resolve("smollm2")),
             EngineOptions.defaults().withDtype(EngineOptions.Dtype.FP32).withDevice("cpu"))) {
       AttributionResult expected =
           new Attributor(scorer, AttributionOptions.DEFAULT).attribute(conversation("r-3"));
@@ -175,13 +175,13 @@ class AttributionProcessorIT {
 
   @Test
   void aNewReleaseScoresFromTheNextBatchOnAndABadOneDoesNot() throws Exception {
-    Path first = AttributionBench.MODELS.resolve("smollm2");
-    Path second = AttributionBench.MODELS.resolve("llama2");
+    Path first = AttributionCluster.MODELS.resolve("smollm2");
+    Path second = AttributionCluster.MODELS.resolve("llama2");
     String firstDigest = digest(first);
     String secondDigest = digest(second);
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString())),
+            cluster.config(topics, Map.of("models.roots", AttributionCluster.MODELS.toString())),
             Map.of())) {
       send(conversation("before"));
       awaitAttributions(1);
@@ -207,7 +207,7 @@ class AttributionProcessorIT {
       awaitAttributions(4);
     }
     Map<String, String> digests =
-        bench.attributions(topics).stream()
+        cluster.attributions(topics).stream()
             .collect(
                 Collectors.toMap(
                     Attribution::getResponseId,
@@ -221,9 +221,9 @@ class AttributionProcessorIT {
 
   @Test
   void aReleaseWhoseStoreDoesNotAnswerIsTakenOverLaterThoughNoRecordComes() throws Exception {
-    Path second = AttributionBench.MODELS.resolve("llama2");
+    Path second = AttributionCluster.MODELS.resolve("llama2");
     AttributionConfig config =
-        bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString()));
+        cluster.config(topics, Map.of("models.roots", AttributionCluster.MODELS.toString()));
     ModelLoader real = ModelLoader.local(config.engine());
     AtomicInteger unanswered = new AtomicInteger(2);
     ModelLoader loader =
@@ -244,7 +244,7 @@ class AttributionProcessorIT {
 
   @Test
   void atTheStartAReleaseThatCanNotBeLoadedIsPassedOver() throws Exception {
-    Path second = AttributionBench.MODELS.resolve("llama2");
+    Path second = AttributionCluster.MODELS.resolve("llama2");
     String digest = digest(second);
     release("good", second.toAbsolutePath().toString(), digest);
     release("forged", second.toAbsolutePath().toString(), "0".repeat(64));
@@ -252,12 +252,12 @@ class AttributionProcessorIT {
     send(conversation("r"));
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("models.roots", AttributionBench.MODELS.toString())),
+            cluster.config(topics, Map.of("models.roots", AttributionCluster.MODELS.toString())),
             Map.of())) {
       awaitAttributions(1);
       awaitLoads(processor, "failed", 2);
     }
-    assertThat(bench.attributions(topics))
+    assertThat(cluster.attributions(topics))
         .singleElement()
         .satisfies(a -> assertThat(a.getScorer().getDigest()).isEqualTo(digest));
   }
@@ -273,11 +273,11 @@ class AttributionProcessorIT {
     }
     Part document =
         new Part(PartKind.RETRIEVED, "doc", "", "", Trust.RETRIEVED, text.toString(), true, spans);
-    bench.send(
+    cluster.send(
         List.of(
             record(
                 "long",
-                bench.avro(
+                cluster.avro(
                     topics,
                     conversation(
                         "long",
@@ -286,11 +286,11 @@ class AttributionProcessorIT {
                         Part.of(PartKind.QUESTION, "q", words(1, 9)))))));
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("attribution.over-window", "drop-sources")), Map.of())) {
+            cluster.config(topics, Map.of("attribution.over-window", "drop-sources")), Map.of())) {
       awaitAttributions(1);
       await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
     }
-    Attribution result = bench.attributions(topics).get(0);
+    Attribution result = cluster.attributions(topics).get(0);
     assertThat(result.getStatus()).isEqualTo(ScoringStatus.SCORED);
     assertThat(result.getReasonCode()).isEqualTo("WINDOWED");
     assertThat(result.getPromptTokens() + result.getResponseTokens()).isLessThanOrEqualTo(256);
@@ -308,18 +308,18 @@ class AttributionProcessorIT {
   void samplingAndFiltersLeaveOutAndSayWhy() throws Exception {
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(
+            cluster.config(
                 topics, Map.of("sampling.rate", "0.5", "filter.attributes.app", "support")),
             Map.of())) {
       List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
       for (int i = 0; i < 20; i++) {
-        records.add(record("s-" + i, bench.avro(topics, conversation("s-" + i))));
+        records.add(record("s-" + i, cluster.avro(topics, conversation("s-" + i))));
       }
-      bench.send(records);
+      cluster.send(records);
       awaitAttributions(20);
       assertThat(processor.health().isAlive()).isTrue();
     }
-    for (Attribution attribution : bench.attributions(topics)) {
+    for (Attribution attribution : cluster.attributions(topics)) {
       boolean sampled = Sampling.share(attribution.getResponseId()) < 0.5;
       assertThat(attribution.getStatus())
           .isEqualTo(sampled ? ScoringStatus.SCORED : ScoringStatus.SAMPLED_OUT);
@@ -333,16 +333,16 @@ class AttributionProcessorIT {
     int count = 20;
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      records.add(record("c-" + i, bench.avro(topics, conversation("c-" + i))));
+      records.add(record("c-" + i, cluster.avro(topics, conversation("c-" + i))));
     }
-    bench.send(records);
+    cluster.send(records);
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("sampling.rate", "0.5", "batch.max-model-time", "1ms")),
+            cluster.config(topics, Map.of("sampling.rate", "0.5", "batch.max-model-time", "1ms")),
             Map.of())) {
       awaitAttributions(count);
       Map<ScoringStatus, Long> written =
-          bench.attributions(topics).stream()
+          cluster.attributions(topics).stream()
               .collect(Collectors.groupingBy(Attribution::getStatus, Collectors.counting()));
       assertThat(counted(processor, "sampled_out"))
           .isEqualTo((double) written.get(ScoringStatus.SAMPLED_OUT));
@@ -364,31 +364,17 @@ class AttributionProcessorIT {
               "",
               Part.of(PartKind.QUESTION, "q", "Where is it? "),
               Part.of(PartKind.RETRIEVED, "d", "It is here."));
-      send(
-          new Conversation(
-              of.responseId(),
-              of.model(),
-              of.occurredAt(),
-              of.messages(),
-              "",
-              "",
-              finishReason,
-              List.of(),
-              "",
-              of.conversationId(),
-              of.subjectId(),
-              "",
-              Map.of()));
+      send(of.toBuilder().finishReason(finishReason).build());
     }
     Path chat = BundledModels.unpack(BundledModels.CHAT);
     try (AttributionProcessor processor =
         AttributionProcessor.start(
-            bench.config(topics, Map.of("model", chat.toString())), Map.of())) {
+            cluster.config(topics, Map.of("model", chat.toString())), Map.of())) {
       awaitAttributions(2);
       await().atMost(Duration.ofSeconds(30)).until(processor.health()::isReady);
     }
     Map<String, Attribution> byId =
-        bench.attributions(topics).stream()
+        cluster.attributions(topics).stream()
             .collect(Collectors.toMap(Attribution::getResponseId, Function.identity()));
     assertThat(failure(byId, "empty-stop")).isEqualTo("SCORED EMPTY_RESPONSE");
     assertThat(byId.get("empty-stop").getResponseTokens()).isEqualTo(1);
@@ -396,7 +382,7 @@ class AttributionProcessorIT {
     assertThat(failure(byId, "empty-length")).isEqualTo("UNSUPPORTED EMPTY_RESPONSE");
     assertThat(byId.values())
         .allSatisfy(a -> assertThat(a.getPhase()).isEqualTo(AttributionPhase.FINAL));
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).isEmpty();
   }
 
   private static String failure(Map<String, Attribution> byId, String id) {
@@ -404,11 +390,11 @@ class AttributionProcessorIT {
   }
 
   private void send(Conversation conversation) {
-    bench.send(List.of(record(conversation.responseId(), bench.avro(topics, conversation))));
+    cluster.send(List.of(record(conversation.responseId(), cluster.avro(topics, conversation))));
   }
 
   private ProducerRecord<byte[], byte[]> record(String id, byte[] value) {
-    return AttributionBench.record(topics.responses().name(), id, value);
+    return AttributionCluster.record(topics.responses().name(), id, value);
   }
 
   private void release(String modelId, String location, String digest) {
@@ -420,11 +406,11 @@ class AttributionProcessorIT {
             .setDigest(digest)
             .build();
     String topic = topics.models().name();
-    bench.send(List.of(AttributionBench.record(topic, modelId, bench.avro(topic, release))));
+    cluster.send(List.of(AttributionCluster.record(topic, modelId, cluster.avro(topic, release))));
   }
 
   private void withdraw(String modelId) {
-    bench.send(
+    cluster.send(
         List.of(
             new ProducerRecord<>(
                 topics.models().name(), modelId.getBytes(StandardCharsets.UTF_8), null)));
@@ -433,7 +419,7 @@ class AttributionProcessorIT {
   private void awaitAttributions(int count) {
     await()
         .atMost(Duration.ofSeconds(60))
-        .until(() -> bench.read(topics.attributions().name()).size() >= count);
+        .until(() -> cluster.read(topics.attributions().name()).size() >= count);
   }
 
   private static void awaitLoads(AttributionProcessor processor, String result, int count) {

@@ -38,7 +38,7 @@ class ChatTemplateKeyTest {
 
   private static AttributionResult attribute(Map<String, String> more) {
     Map<String, String> settings = new HashMap<>(more);
-    settings.put("model", AttributionBench.MODELS.resolve("smollm2").toString());
+    settings.put("model", AttributionCluster.MODELS.resolve("smollm2").toString());
     AttributionConfig config = config(settings);
     Conversation conversation =
         Conversations.of(

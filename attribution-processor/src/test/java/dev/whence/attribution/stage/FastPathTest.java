@@ -306,20 +306,7 @@ class FastPathTest {
   }
 
   private static Conversation audited(Conversation of) {
-    return new Conversation(
-        of.responseId(),
-        of.model(),
-        of.occurredAt(),
-        of.messages(),
-        of.reasoning(),
-        of.response(),
-        of.finishReason(),
-        of.citations(),
-        of.tools(),
-        of.conversationId(),
-        of.subjectId(),
-        of.traceparent(),
-        Map.of("audit", "yes"));
+    return of.toBuilder().attributes(Map.of("audit", "yes")).build();
   }
 
   private static int tokens(AttributionResult result) {

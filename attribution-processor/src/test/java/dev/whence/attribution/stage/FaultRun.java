@@ -89,12 +89,12 @@ final class FaultRun implements AutoCloseable {
   private static final Pattern BEGUN_TO = Pattern.compile("(?:to|restTo)=(\\d+)");
 
   /** Broker and gate of this JVM. */
-  private record Place(BrokerGate gate, AttributionBench bench) {}
+  private record Place(BrokerGate gate, AttributionCluster cluster) {}
 
   private static final List<Place> OPEN = new ArrayList<>();
 
   final BrokerGate gate;
-  private final AttributionBench bench;
+  private final AttributionCluster cluster;
   private final Topics topics;
   private final GroupProtocol protocol;
   private final Path directory;
@@ -109,8 +109,8 @@ final class FaultRun implements AutoCloseable {
   private FaultRun(Place place, GroupProtocol protocol, int responses, Path directory)
       throws IOException {
     this.gate = place.gate;
-    this.bench = place.bench;
-    this.topics = bench.topics();
+    this.cluster = place.cluster;
+    this.topics = cluster.topics();
     this.protocol = protocol;
     this.directory = directory;
     this.model = BundledModels.unpack(BundledModels.CHAT);
@@ -137,15 +137,15 @@ final class FaultRun implements AutoCloseable {
       config.put("group.consumer.session.timeout.ms", SESSION_MILLIS);
       config.put("group.consumer.min.heartbeat.interval.ms", HEARTBEAT_MILLIS);
       config.put("group.consumer.heartbeat.interval.ms", HEARTBEAT_MILLIS);
-      AttributionBench bench = AttributionBench.open(config);
-      gate.leadTo(bench.broker.port());
-      OPEN.add(new Place(gate, bench));
+      AttributionCluster cluster = AttributionCluster.open(config);
+      gate.leadTo(cluster.broker.port());
+      OPEN.add(new Place(gate, cluster));
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(
                   () -> {
                     try {
-                      bench.close();
+                      cluster.close();
                       gate.close();
                     } catch (IOException e) {
                       throw new UncheckedIOException(e);
@@ -168,10 +168,10 @@ final class FaultRun implements AutoCloseable {
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
     for (Conversation response : responses.subList(sent, sent + count)) {
       records.add(
-          AttributionBench.record(
-              topics.responses().name(), response.responseId(), bench.avro(topics, response)));
+          AttributionCluster.record(
+              topics.responses().name(), response.responseId(), cluster.avro(topics, response)));
     }
-    bench.send(records);
+    cluster.send(records);
     sent += count;
   }
 
@@ -198,30 +198,22 @@ final class FaultRun implements AutoCloseable {
 
   /** Sends a response that is none of those that the run was opened with. */
   void sendBesides(Conversation response) {
-    bench.send(
+    cluster.send(
         List.of(
-            AttributionBench.record(
-                topics.responses().name(), response.responseId(), bench.avro(topics, response))));
+            AttributionCluster.record(
+                topics.responses().name(), response.responseId(), cluster.avro(topics, response))));
     besides++;
   }
 
   /** The first question with its right answer, so often that it is very long. */
   Conversation longWinded(String id, int times) {
     Conversation one = responses.get(0);
-    return new Conversation(
-        id,
-        one.model(),
-        one.occurredAt(),
-        one.messages(),
-        "",
-        (one.response() + " ").repeat(times),
-        "",
-        List.of(),
-        "",
-        "",
-        "",
-        "",
-        Map.of());
+    return Conversation.builder(id)
+        .model(one.model())
+        .occurredAt(one.occurredAt())
+        .messages(one.messages())
+        .response((one.response() + " ").repeat(times))
+        .build();
   }
 
   /** Sends what is left. */
@@ -241,7 +233,7 @@ final class FaultRun implements AutoCloseable {
   }
 
   private String group(Role role) {
-    return AttributionBench.prefix(topics) + role.defaultGroup();
+    return AttributionCluster.prefix(topics) + role.defaultGroup();
   }
 
   /** Starts a processor in a JVM of its own. */
@@ -255,8 +247,8 @@ final class FaultRun implements AutoCloseable {
     Map<String, String> settings = new HashMap<>();
     settings.put("role", role.name().toLowerCase(Locale.ROOT));
     settings.put("kafka.bootstrap.servers", gate.address());
-    settings.put("registry.url", bench.registry.url());
-    settings.put("topics.prefix", AttributionBench.prefix(topics));
+    settings.put("registry.url", cluster.registry.url());
+    settings.put("topics.prefix", AttributionCluster.prefix(topics));
     settings.put("group", group(role));
     settings.put("group.protocol", protocol.name().toLowerCase(Locale.ROOT));
     if (protocol == GroupProtocol.CLASSIC) {
@@ -278,7 +270,7 @@ final class FaultRun implements AutoCloseable {
 
   /** topic-partition-offset of a response that was sent. */
   String place(Conversation response) {
-    return bench.read(topics.responses().name()).stream()
+    return cluster.read(topics.responses().name()).stream()
         .filter(one -> new String(one.key(), StandardCharsets.UTF_8).equals(response.responseId()))
         .map(one -> one.topic() + "-" + one.partition() + "-" + one.offset())
         .collect(Collectors.joining());
@@ -316,8 +308,8 @@ final class FaultRun implements AutoCloseable {
   }
 
   void restartBroker() throws IOException {
-    bench.broker.stop();
-    bench.broker.start();
+    cluster.broker.stop();
+    cluster.broker.start();
   }
 
   /** How often a client's request, or the answer to it, has come to the gate. */
@@ -494,7 +486,7 @@ final class FaultRun implements AutoCloseable {
    */
   void assertEachScoredOnce(int step) {
     assertThat(sent).as("all responses were sent").isEqualTo(responses.size());
-    List<Attribution> attributions = bench.attributions(topics);
+    List<Attribution> attributions = cluster.attributions(topics);
     Map<String, Long> times =
         attributions.stream()
             .collect(Collectors.groupingBy(Attribution::getResponseId, Collectors.counting()));
@@ -517,7 +509,7 @@ final class FaultRun implements AutoCloseable {
   void awaitAllFinal() {
     awaitAlive(
         Duration.ofSeconds(1), // each look reads the whole topic
-        () -> finals(bench.attributions(topics)).size() >= sent);
+        () -> finals(cluster.attributions(topics)).size() >= sent);
   }
 
   private static List<Attribution> finals(List<Attribution> attributions) {
@@ -542,7 +534,7 @@ final class FaultRun implements AutoCloseable {
    */
   void assertEachFinalOnceWithBothRoles(int step) {
     assertThat(sent).as("all responses were sent").isEqualTo(responses.size());
-    List<Attribution> attributions = bench.attributions(topics);
+    List<Attribution> attributions = cluster.attributions(topics);
     List<Attribution> finals = finals(attributions);
     assertThat(ids(finals))
         .as("one final attribution each")
@@ -564,17 +556,17 @@ final class FaultRun implements AutoCloseable {
     provisional.removeAll(finals);
     assertThat(provisional).allMatch(one -> one.getPhase() == AttributionPhase.PROVISIONAL);
     assertThat(ids(provisional)).as("handed on, and closed").isEqualTo(ids(byTarget));
-    assertThat(bench.escalations(topics))
+    assertThat(cluster.escalations(topics))
         .extracting(Escalation::getResponseId)
         .containsExactlyInAnyOrderElementsOf(ids(byTarget));
     assertThat(byTarget)
         .allSatisfy(one -> assertThat(one.getStatus()).isEqualTo(ScoringStatus.SCORED))
         .allSatisfy(one -> assertThat(one.getFlags()).doesNotContain(TargetStage.FAILED));
-    assertThat(bench.read(topics.agreements().name()))
+    assertThat(cluster.read(topics.agreements().name()))
         .extracting(record -> new String(record.key(), StandardCharsets.UTF_8))
         .doesNotHaveDuplicates()
         .hasSize((int) byTarget.stream().filter(one -> one.getAgreed() != null).count());
-    assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name()))
+    assertThat(cluster.read(topics.deadLettersOf(topics.escalations()).name()))
         .as("dead letters of escalations")
         .isEmpty();
     assertThat(begun(Role.TARGET)).as("escalations begun and not done").isEmpty();
@@ -583,7 +575,7 @@ final class FaultRun implements AutoCloseable {
   }
 
   private void assertNothingLeft() {
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name()))
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name()))
         .as("dead letters")
         .isEmpty();
     assertThat(done()).isEqualTo(responses.size());
@@ -594,7 +586,7 @@ final class FaultRun implements AutoCloseable {
             () ->
                 assertThat(get(admin.listTransactions().all()))
                     .filteredOn(
-                        one -> one.transactionalId().startsWith(AttributionBench.prefix(topics)))
+                        one -> one.transactionalId().startsWith(AttributionCluster.prefix(topics)))
                     .extracting(TransactionListing::state)
                     .allMatch(
                         state ->
@@ -606,7 +598,7 @@ final class FaultRun implements AutoCloseable {
 
   /** All are scored once but one, which has failed and lies in the dead letter queue. */
   void assertGivenUp(String responseId, String code) {
-    List<Attribution> attributions = bench.attributions(topics);
+    List<Attribution> attributions = cluster.attributions(topics);
     assertThat(attributions)
         .filteredOn(one -> one.getResponseId().equals(responseId))
         .singleElement()
@@ -622,7 +614,7 @@ final class FaultRun implements AutoCloseable {
         .containsExactlyInAnyOrderElementsOf(
             responses.stream().map(Conversation::responseId).toList());
     assertThat(attributions).hasSize(responses.size() + 1);
-    assertThat(bench.read(topics.deadLettersOf(topics.responses()).name()))
+    assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name()))
         .singleElement()
         .satisfies(
             dead -> {

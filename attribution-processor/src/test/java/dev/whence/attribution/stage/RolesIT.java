@@ -1,6 +1,6 @@
 package dev.whence.attribution.stage;
 
-import static dev.whence.attribution.stage.AttributionBench.words;
+import static dev.whence.attribution.stage.AttributionCluster.words;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -57,16 +57,16 @@ import org.junit.jupiter.api.io.TempDir;
  * are in {@link RolesKillIT}.
  */
 class RolesIT {
-  private static final Path TARGET_MODEL = AttributionBench.MODELS.resolve("llama2");
+  private static final Path TARGET_MODEL = AttributionCluster.MODELS.resolve("llama2");
   private static final Duration SELDOM = Duration.ofMillis(500);
 
-  private AttributionBench bench;
+  private AttributionCluster cluster;
   private Topics topics;
 
   @BeforeEach
   void open() throws Exception {
-    bench = AttributionBench.shared();
-    topics = bench.topics();
+    cluster = AttributionCluster.shared();
+    topics = cluster.topics();
   }
 
   private Map<String, String> fastSettings(Map<String, String> more) {
@@ -81,7 +81,7 @@ class RolesIT {
   private Map<String, String> targetSettings(Map<String, String> more) {
     Map<String, String> settings = new HashMap<>();
     settings.put("role", "target");
-    settings.put("group", AttributionBench.prefix(topics) + "target");
+    settings.put("group", AttributionCluster.prefix(topics) + "target");
     settings.put("instance.id", "target-0");
     settings.put("model", TARGET_MODEL.toString());
     settings.putAll(more);
@@ -89,11 +89,11 @@ class RolesIT {
   }
 
   private AttributionProcessor fast(Map<String, String> more) {
-    return AttributionProcessor.start(bench.config(topics, fastSettings(more)), Map.of());
+    return AttributionProcessor.start(cluster.config(topics, fastSettings(more)), Map.of());
   }
 
   private AttributionProcessor target(Map<String, String> more) {
-    return AttributionProcessor.start(bench.config(topics, targetSettings(more)), Map.of());
+    return AttributionProcessor.start(cluster.config(topics, targetSettings(more)), Map.of());
   }
 
   /** Six sources and an answer that repeats some of one: other words in each. */
@@ -107,7 +107,7 @@ class RolesIT {
       spans.add(new Span(start, document.length()));
     }
     Span said = spans.get(random.nextInt(6));
-    return AttributionBench.conversation(
+    return AttributionCluster.conversation(
         "q-" + number,
         document.substring(said.start(), said.end() - 1),
         new Part(
@@ -119,10 +119,10 @@ class RolesIT {
     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
     for (Conversation one : conversations) {
       records.add(
-          AttributionBench.record(
-              topics.responses().name(), one.responseId(), bench.avro(topics, one)));
+          AttributionCluster.record(
+              topics.responses().name(), one.responseId(), cluster.avro(topics, one)));
     }
-    bench.send(records);
+    cluster.send(records);
   }
 
   private void send(int from, int to) {
@@ -130,7 +130,7 @@ class RolesIT {
   }
 
   private List<Attribution> finals() {
-    return bench.attributions(topics).stream()
+    return cluster.attributions(topics).stream()
         .filter(attribution -> attribution.getPhase() == AttributionPhase.FINAL)
         .toList();
   }
@@ -147,7 +147,7 @@ class RolesIT {
   }
 
   private Attribution provisional(String id) {
-    return bench.attributions(topics).stream()
+    return cluster.attributions(topics).stream()
         .filter(
             one -> one.getPhase() == AttributionPhase.PROVISIONAL && one.getResponseId().equals(id))
         .findFirst()
@@ -171,7 +171,7 @@ class RolesIT {
         assertThat(before.getScorer().getModel()).isEqualTo("smollm2");
       }
       sameAsWithoutKafka(first.get(0));
-      assertThat(bench.read(topics.agreements().name())).hasSize(25);
+      assertThat(cluster.read(topics.agreements().name())).hasSize(25);
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> fast.meters().get("whence.fast.pairs").gauge().value() == 25);
@@ -255,7 +255,7 @@ class RolesIT {
                   .filter(one -> number(one.getResponseId()) >= 100)
                   .filter(one -> Sampling.share("shadow:" + one.getResponseId()) < 0.1)
                   .count();
-      assertThat(bench.read(topics.agreements().name())).hasSize((int) drawn);
+      assertThat(cluster.read(topics.agreements().name())).hasSize((int) drawn);
       assertThat(target.health().isAlive()).isTrue();
     }
   }
@@ -264,19 +264,19 @@ class RolesIT {
   void fastResultsComeWithoutATargetAndItLaterClosesThemByDeadlineOrBudget() throws Exception {
     try (AttributionProcessor fast = fast(Map.of("escalation.deadline", "1ms"))) {
       send(0, 3);
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 3);
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.attributions(topics).size() == 3);
       assertThat(finals()).isEmpty();
       await().atMost(Duration.ofSeconds(30)).until(fast.health()::isReady);
     }
     Map<String, String> asked = Map.of("escalation.request.attributes.app", "support");
     try (AttributionProcessor fast = fast(Map.of())) {
       send(3, 8);
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 8);
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.attributions(topics).size() == 8);
       await().atMost(Duration.ofSeconds(30)).until(fast.health()::isReady);
     }
     try (AttributionProcessor fast = fast(asked)) { // all of them say app = support
       send(8, 9);
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.attributions(topics).size() == 9);
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.attributions(topics).size() == 9);
       await().atMost(Duration.ofSeconds(30)).until(fast.health()::isReady);
     }
     // Two buckets with next to nothing in them: each lets one response begin, which overdraws it.
@@ -312,7 +312,7 @@ class RolesIT {
             "escalation.request.attributes.app", "support", // all of them say so
             "sampling.rate", "0");
     Conversation sourceless =
-        AttributionBench.conversation(
+        AttributionCluster.conversation(
             "bare", words(50, 6), Part.of(PartKind.QUESTION, "question", words(40, 4) + " "));
     Conversation tooLong = withDocument("long", 400);
     try (AttributionProcessor fast = fast(asked);
@@ -335,7 +335,7 @@ class RolesIT {
   }
 
   private static Conversation withDocument(String id, int words) {
-    return AttributionBench.conversation(
+    return AttributionCluster.conversation(
         id,
         words(50, 6),
         new Part(
@@ -387,7 +387,7 @@ class RolesIT {
   @Test
   void whatIsPastTheFastModelsWindowIsScoredByTheTargetAndWhatIsPastBothIsFinalThere()
       throws Exception {
-    AttributionConfig config = bench.config(topics, fastSettings(Map.of()));
+    AttributionConfig config = cluster.config(topics, fastSettings(Map.of()));
     try (AttributionProcessor fast =
             AttributionProcessor.start(
                 config,
@@ -410,12 +410,12 @@ class RolesIT {
       assertThat(finals.get("longer").getStatus()).isEqualTo(ScoringStatus.UNSUPPORTED);
       assertThat(finals.get("longer").getReasonCode()).isEqualTo(TargetStage.UNSUPPORTED);
       assertThat(finals.get("longer").getReason()).contains("window of 256 tokens");
-      assertThat(bench.escalations(topics))
+      assertThat(cluster.escalations(topics))
           .hasSize(2)
           .allMatch(one -> one.getReasonCode().equals("PROMPT_TOO_LONG"))
           .noneMatch(Escalation::getUrgent)
           .allMatch(one -> one.getDeadline().isAfter(Instant.EPOCH));
-      assertThat(bench.read(topics.agreements().name())).as("pairs to learn from").isEmpty();
+      assertThat(cluster.read(topics.agreements().name())).as("pairs to learn from").isEmpty();
       assertThat(
               fast.meters()
                   .get("whence.escalations")
@@ -440,13 +440,13 @@ class RolesIT {
     // Ordinary ones first, then the urgent ones, in the backlog of a target that is dead.
     try (AttributionProcessor fast = fast(Map.of())) {
       send(1, 31);
-      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 31);
+      await().atMost(Duration.ofMinutes(2)).until(() -> cluster.escalations(topics).size() == 31);
       assertThat(fast.health().isAlive()).isTrue();
     }
     Map<String, String> asked = Map.of("escalation.request.attributes.app", "support");
     try (AttributionProcessor fast = fast(asked)) { // all of them say so
       send(31, 36);
-      await().atMost(Duration.ofMinutes(2)).until(() -> bench.escalations(topics).size() == 36);
+      await().atMost(Duration.ofMinutes(2)).until(() -> cluster.escalations(topics).size() == 36);
       assertThat(fast.health().isAlive()).isTrue();
     }
     // The bucket holds what five take, nothing of it is kept for the urgent, and it hardly fills.
@@ -481,7 +481,7 @@ class RolesIT {
   void aTargetThatHoldsItsFirstRecordDelaysNoFastResult(@TempDir Path directory) throws Exception {
     Path hold = Files.createFile(directory.resolve("hold"));
     AttributionConfig config =
-        bench.config(
+        cluster.config(
             topics, targetSettings(Map.of("hang.at-least", "10m", "batch.max-records", "4")));
     try (AttributionProcessor fast = fast(Map.of());
         AttributionProcessor target =
@@ -497,13 +497,13 @@ class RolesIT {
       await()
           .atMost(Duration.ofSeconds(90))
           .pollInterval(SELDOM)
-          .until(() -> bench.attributions(topics).size() >= 100);
-      assertThat(bench.attributions(topics))
+          .until(() -> cluster.attributions(topics).size() >= 100);
+      assertThat(cluster.attributions(topics))
           .hasSize(100)
           .allMatch(one -> one.getPhase() == AttributionPhase.PROVISIONAL)
           .extracting(Attribution::getResponseId)
           .doesNotHaveDuplicates();
-      assertThat(bench.escalations(topics)).hasSize(100);
+      assertThat(cluster.escalations(topics)).hasSize(100);
       await().atMost(Duration.ofSeconds(30)).until(fast.health()::isReady);
       assertThat(target.health().isAlive()).isTrue();
       Files.delete(hold);
@@ -523,9 +523,9 @@ class RolesIT {
 
   @Test
   void anEscalationThatCanNotBeReadHasFailedAndTheOthersAreScored() throws Exception {
-    bench.send(
+    cluster.send(
         List.of(
-            AttributionBench.record(
+            AttributionCluster.record(
                 topics.escalations().name(),
                 "broken",
                 "no avro".getBytes(StandardCharsets.UTF_8))));
@@ -537,7 +537,7 @@ class RolesIT {
       assertThat(finals.get("broken").getStatus()).isEqualTo(ScoringStatus.FAILED);
       assertThat(finals.get("broken").getReasonCode()).isEqualTo("NOT_AVRO");
       assertThat(finals.get("q-1").getStatus()).isEqualTo(ScoringStatus.SCORED);
-      assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
+      assertThat(cluster.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
       assertThat(fast.health().isAlive()).isTrue();
       assertThat(target.health().isAlive()).isTrue();
     }
@@ -550,15 +550,16 @@ class RolesIT {
       send(0, 1);
       await()
           .atMost(Duration.ofSeconds(60))
-          .until(() -> bench.read(topics.escalations().name()).size() == 1);
+          .until(() -> cluster.read(topics.escalations().name()).size() == 1);
       assertThat(fast.health().isAlive()).isTrue();
     }
-    var escalation = bench.read(topics.escalations().name()).get(0);
+    var escalation = cluster.read(topics.escalations().name()).get(0);
     // What three processes that die in the model leave behind.
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", bench.broker.bootstrapServers()))) {
+    try (Admin admin =
+        Admin.create(Map.of("bootstrap.servers", cluster.broker.bootstrapServers()))) {
       admin
           .alterConsumerGroupOffsets(
-              AttributionBench.prefix(topics) + "target",
+              AttributionCluster.prefix(topics) + "target",
               Map.of(
                   new TopicPartition(escalation.topic(), escalation.partition()),
                   new OffsetAndMetadata(
@@ -568,12 +569,12 @@ class RolesIT {
     }
     try (AttributionProcessor target = target(Map.of())) {
       closed(awaitFinals(1).get(0), TargetStage.FAILED);
-      assertThat(bench.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
+      assertThat(cluster.read(topics.deadLettersOf(topics.escalations()).name())).hasSize(1);
       // The deadline was one for the first time: who replays it wants to know now.
       ProducerRecord<byte[], byte[]> again =
           new ProducerRecord<>(topics.escalations().name(), escalation.key(), escalation.value());
       again.headers().add(Replays.HEADER, "1".getBytes(StandardCharsets.UTF_8));
-      bench.send(List.of(again));
+      cluster.send(List.of(again));
       await().atMost(Duration.ofSeconds(60)).pollInterval(SELDOM).until(() -> finals().size() == 2);
       Attribution scored = finals().get(1);
       assertThat(scored.getStatus()).isEqualTo(ScoringStatus.SCORED);
@@ -588,7 +589,7 @@ class RolesIT {
   void keysOfTheOtherRoleAndADeadlineOfNothingAreRefused() {
     assertThatThrownBy(
             () ->
-                bench.config(
+                cluster.config(
                     topics,
                     Map.of(
                         "role",
@@ -605,7 +606,7 @@ class RolesIT {
         .hasMessageContaining("sampling.* and filter.* are for the role fast");
     assertThatThrownBy(
             () ->
-                bench.config(
+                cluster.config(
                     topics, Map.of("budget.tokens-per-second", "5", "escalation.deadline", "0s")))
         .isInstanceOf(ConfigException.class)
         .hasMessageContaining("budget.* is for the role target")

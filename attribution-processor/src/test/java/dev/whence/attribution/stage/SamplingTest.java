@@ -24,7 +24,7 @@ class SamplingTest {
     long scored =
         IntStream.range(0, 10_000)
             .filter(
-                i -> sampling.leavesOut(AttributionBench.conversation("r-" + i), false).isEmpty())
+                i -> sampling.leavesOut(AttributionCluster.conversation("r-" + i), false).isEmpty())
             .count();
     // Four standard deviations of a binomial distribution: 4 * sqrt(10,000 * .3 * .7) = 183.
     assertThat((double) scored).isCloseTo(3_000, within(183.0));
@@ -35,7 +35,7 @@ class SamplingTest {
       @ForAll @DoubleRange(min = 0, max = 1) double a,
       @ForAll @DoubleRange(min = 0, max = 1) double b,
       @ForAll int id) {
-    var conversation = AttributionBench.conversation("r" + id);
+    var conversation = AttributionCluster.conversation("r" + id);
     boolean low =
         new Sampling(Math.min(a, b), Set.of(), Map.of()).leavesOut(conversation, false).isEmpty();
     boolean high =
@@ -45,7 +45,7 @@ class SamplingTest {
 
   @Test
   void filtersAreByModelAndAttributes() {
-    var conversation = AttributionBench.conversation("r");
+    var conversation = AttributionCluster.conversation("r");
     assertThat(new Sampling(1, Set.of("acme/chat-1"), Map.of()).leavesOut(conversation, false))
         .isEmpty();
     assertThat(new Sampling(1, Set.of("other"), Map.of()).leavesOut(conversation, false))
@@ -60,7 +60,7 @@ class SamplingTest {
 
   @Test
   void whatSomebodyAskedForIsLeftOutByNoRateButByAFilter() {
-    var conversation = AttributionBench.conversation("r");
+    var conversation = AttributionCluster.conversation("r");
     assertThat(new Sampling(0, Set.of(), Map.of()).leavesOut(conversation, false))
         .map(Sampling.LeftOut::code)
         .hasValue("SAMPLED");

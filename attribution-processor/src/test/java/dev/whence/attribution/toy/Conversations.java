@@ -7,10 +7,8 @@ import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
 import dev.whence.conversation.Span;
 import dev.whence.conversation.Trust;
-import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 
 /** Conversations for tests. */
 public final class Conversations {
@@ -81,19 +79,13 @@ public final class Conversations {
       String response,
       String finishReason,
       List<Citation> citations) {
-    return new Conversation(
-        "r-1",
-        model,
-        Instant.EPOCH,
-        messages,
-        reasoning,
-        response,
-        finishReason,
-        citations,
-        "",
-        "",
-        "",
-        "",
-        Map.of());
+    return Conversation.builder("r-1")
+        .model(model)
+        .messages(messages)
+        .reasoning(reasoning)
+        .response(response)
+        .finishReason(finishReason)
+        .citations(citations)
+        .build();
   }
 }

@@ -34,19 +34,6 @@ public record ThinkingTemplate(PromptTemplate plain, String open, String close)
   }
 
   private static Conversation withoutReasoning(Conversation of) {
-    return new Conversation(
-        of.responseId(),
-        of.model(),
-        Instant.EPOCH,
-        of.messages(),
-        "",
-        of.response(),
-        of.finishReason(),
-        of.citations(),
-        of.tools(),
-        of.conversationId(),
-        of.subjectId(),
-        of.traceparent(),
-        of.attributes());
+    return of.toBuilder().occurredAt(Instant.EPOCH).reasoning("").build();
   }
 }

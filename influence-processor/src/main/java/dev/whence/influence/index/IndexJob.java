@@ -95,10 +95,6 @@ public final class IndexJob {
       return new Options(measure, damping, sketch, other, one, packTokens, saveEvery);
     }
 
-    public Options withDamping(Damping other) {
-      return new Options(measure, other, sketch, shards, only, packTokens, saveEvery);
-    }
-
     public Options withPackTokens(int other) {
       return new Options(measure, damping, sketch, shards, only, other, saveEvery);
     }

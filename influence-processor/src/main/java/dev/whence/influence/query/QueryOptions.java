@@ -62,10 +62,6 @@ public record QueryOptions(
     return new QueryOptions(measure, other, lambda, top, rerank, preselect, pcg, byLayer, byToken);
   }
 
-  public QueryOptions withLambda(Damping other) {
-    return new QueryOptions(measure, alpha, other, top, rerank, preselect, pcg, byLayer, byToken);
-  }
-
   public QueryOptions withTop(int other) {
     return new QueryOptions(
         measure, alpha, lambda, other, rerank, preselect, pcg, byLayer, byToken);

@@ -50,12 +50,12 @@ import org.apache.kafka.clients.producer.ProducerRecord;
  * A broker, a registry, and an index of 40 documents of tiny-base in eight shards, with factors of
  * it and of tiny-chat. Each test has topics of its own.
  */
-final class InfluenceBench {
+final class InfluenceCluster {
   static final int SHARDS = 8;
   static final int DOCUMENTS = 40;
   static final String MODEL = "acme/chat-1";
 
-  private static final List<InfluenceBench> OPEN = new ArrayList<>();
+  private static final List<InfluenceCluster> OPEN = new ArrayList<>();
   private static final World WORLD = SampleCorpus.world("tiny-base");
 
   final EmbeddedBroker broker;
@@ -63,7 +63,7 @@ final class InfluenceBench {
   final Connection connection;
   final Path directory;
 
-  private InfluenceBench() throws IOException {
+  private InfluenceCluster() throws IOException {
     directory = Files.createTempDirectory("whence-influence");
     broker = EmbeddedBroker.open(directory.resolve("broker"));
     registry = EmbeddedRegistry.open(directory.resolve("registry"));
@@ -141,17 +141,17 @@ final class InfluenceBench {
     }
   }
 
-  static synchronized InfluenceBench shared() throws IOException {
+  static synchronized InfluenceCluster shared() throws IOException {
     if (OPEN.isEmpty()) {
-      InfluenceBench bench = new InfluenceBench();
-      OPEN.add(bench);
+      InfluenceCluster cluster = new InfluenceCluster();
+      OPEN.add(cluster);
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(
                   () -> {
                     try {
-                      bench.broker.close();
-                      bench.registry.close();
+                      cluster.broker.close();
+                      cluster.registry.close();
                     } catch (IOException e) {
                       throw new UncheckedIOException(e);
                     }
@@ -227,20 +227,13 @@ final class InfluenceBench {
   }
 
   static Conversation named(String id, String model, Conversation like) {
-    return new Conversation(
-        id,
-        model,
-        like.occurredAt(),
-        like.messages(),
-        like.reasoning(),
-        like.response(),
-        like.finishReason(),
-        like.citations(),
-        like.tools(),
-        "conversation-1",
-        "subject-1",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        like.attributes());
+    return like.toBuilder()
+        .responseId(id)
+        .model(model)
+        .conversationId("conversation-1")
+        .subjectId("subject-1")
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .build();
   }
 
   /** What the search on files says of the same response. */

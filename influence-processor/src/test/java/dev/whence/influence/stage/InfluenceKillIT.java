@@ -30,7 +30,7 @@ class InfluenceKillIT {
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
   private Path directory;
 
-  private InfluenceBench bench;
+  private InfluenceCluster cluster;
   private Topics topics;
   private final List<Process> processes = new ArrayList<>();
   private int sent;
@@ -42,7 +42,7 @@ class InfluenceKillIT {
     more.put("batch.max-records", "3");
     more.put("query.top", "5");
     more.put("query.rerank", "5");
-    return bench.settings(topics, directory.resolve(instance), more);
+    return cluster.settings(topics, directory.resolve(instance), more);
   }
 
   private Process start(String role) throws Exception {
@@ -54,9 +54,9 @@ class InfluenceKillIT {
   private void wave() {
     Conversation[] responses = new Conversation[WAVE];
     for (int i = 0; i < WAVE; i++, sent++) {
-      responses[i] = InfluenceBench.answered("r-" + sent, sent);
+      responses[i] = InfluenceCluster.answered("r-" + sent, sent);
     }
-    bench.respond(topics, responses);
+    cluster.respond(topics, responses);
   }
 
   private static void awaitUntil(Callable<Boolean> condition) {
@@ -64,7 +64,7 @@ class InfluenceKillIT {
   }
 
   private int results() {
-    return bench.influences(topics).size();
+    return cluster.influences(topics).size();
   }
 
   /** Kills a process in the middle of a wave: some results of it are there, and some are not. */
@@ -87,7 +87,7 @@ class InfluenceKillIT {
 
   private int queries() {
     Set<String> ids = new HashSet<>();
-    for (var record : bench.read(topics.influenceQueries().name())) {
+    for (var record : cluster.read(topics.influenceQueries().name())) {
       ids.add(new String(record.key(), StandardCharsets.UTF_8));
     }
     return ids.size();
@@ -99,8 +99,8 @@ class InfluenceKillIT {
    */
   @Test
   void whicheverPartIsKilledNothingIsLostOrDoubledAndCoverageIsTrue() throws Exception {
-    bench = InfluenceBench.shared();
-    topics = bench.topics();
+    cluster = InfluenceCluster.shared();
+    topics = cluster.topics();
     Process query = start("query");
     Process shards = start("shards");
     Process merge = start("merge");
@@ -114,7 +114,7 @@ class InfluenceKillIT {
       kill(merge);
       start("merge");
       awaitUntil(() -> results() >= sent);
-      List<Influence> all = bench.influences(topics);
+      List<Influence> all = cluster.influences(topics);
       assertThat(all).hasSize(sent);
       assertThat(all).extracting(Influence::getResponseId).doesNotHaveDuplicates();
       assertThat(all)
@@ -123,7 +123,7 @@ class InfluenceKillIT {
                 assertThat(one.getStatus()).isEqualTo(InfluenceStatus.SCORED);
                 assertThat(one.getCoverage().getShare()).isEqualTo(1);
                 assertThat(one.getCoverage().getDocumentsScanned())
-                    .isEqualTo(InfluenceBench.DOCUMENTS);
+                    .isEqualTo(InfluenceCluster.DOCUMENTS);
                 assertThat(one.getDocuments()).isNotEmpty();
               });
       assertThat(here.health().isAlive()).isTrue();

@@ -39,7 +39,7 @@ class InfluenceLatencySoak {
 
   @Test
   void resultsComeWithinASecond() throws Exception {
-    InfluenceBench bench = InfluenceBench.shared();
+    InfluenceCluster cluster = InfluenceCluster.shared();
     Path corpus = data.resolve("corpus.jsonl");
     List<Document> documents = SampleCorpus.tiny();
     try (BufferedWriter out = Files.newBufferedWriter(corpus)) {
@@ -53,9 +53,9 @@ class InfluenceLatencySoak {
     }
     long began = System.nanoTime();
     Path indexes = data.resolve("indexes");
-    bench.build(corpus, indexes.resolve("large"), InfluenceBench.SHARDS, BUCKETS);
+    cluster.build(corpus, indexes.resolve("large"), InfluenceCluster.SHARDS, BUCKETS);
     double built = (System.nanoTime() - began) / 1e9;
-    Topics topics = bench.topics();
+    Topics topics = cluster.topics();
     Map<String, String> settings =
         Map.of(
             "indexes",
@@ -67,8 +67,8 @@ class InfluenceLatencySoak {
             "engine.threads",
             Integer.toString(THREADS));
     List<Double> seconds = new ArrayList<>();
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("p"), settings);
-        Consumer<byte[], byte[]> reader = new Clients(bench.connection).reader("latency")) {
+    try (InfluenceProcessor processor = cluster.start(topics, data.resolve("p"), settings);
+        Consumer<byte[], byte[]> reader = new Clients(cluster.connection).reader("latency")) {
       List<TopicPartition> partitions =
           reader.partitionsFor(topics.influences().name()).stream()
               .map(info -> new TopicPartition(info.topic(), info.partition()))
@@ -77,8 +77,8 @@ class InfluenceLatencySoak {
       reader.seekToBeginning(partitions);
       Map<String, Long> sent = new HashMap<>();
       for (int i = 0; i < WARM_UP + QUERIES; i++) {
-        var response = InfluenceBench.answered("r-" + i, i);
-        bench.respond(topics, response);
+        var response = InfluenceCluster.answered("r-" + i, i);
+        cluster.respond(topics, response);
         sent.put("r-" + i, System.nanoTime());
         int results = 0;
         while (results == 0) {
@@ -97,14 +97,14 @@ class InfluenceLatencySoak {
               + " p50 %.3f s, p99 %.3f s; scan mean %.3f s; ranking again mean %.3f s%n",
           DOCUMENTS,
           BUCKETS == 0 ? "default" : Integer.toString(BUCKETS),
-          InfluenceBench.SHARDS,
+          InfluenceCluster.SHARDS,
           DOCUMENTS / built,
           quantile(seconds, 0.5),
           quantile(seconds, 0.99),
           scan.mean(java.util.concurrent.TimeUnit.MILLISECONDS) / 1e3,
           rerank.mean(java.util.concurrent.TimeUnit.MILLISECONDS) / 1e3);
     }
-    for (Influence one : bench.influences(topics)) {
+    for (Influence one : cluster.influences(topics)) {
       assertThat(one.getCoverage().getShare()).isEqualTo(1);
       assertThat(one.getCoverage().getDocumentsScanned()).isEqualTo(DOCUMENTS);
     }

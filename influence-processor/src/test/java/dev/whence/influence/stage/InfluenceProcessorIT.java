@@ -54,21 +54,21 @@ class InfluenceProcessorIT {
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
   private Path data;
 
-  private InfluenceBench bench;
+  private InfluenceCluster cluster;
   private Topics topics;
 
   @BeforeEach
   void open() throws Exception {
-    bench = InfluenceBench.shared();
-    topics = bench.topics();
+    cluster = InfluenceCluster.shared();
+    topics = cluster.topics();
   }
 
   private List<Influence> await(int count) {
     org.awaitility.Awaitility.await()
         .atMost(SOON)
         .pollInterval(Duration.ofMillis(200))
-        .until(() -> bench.influences(topics).size() >= count);
-    List<Influence> all = bench.influences(topics);
+        .until(() -> cluster.influences(topics).size() >= count);
+    List<Influence> all = cluster.influences(topics);
     assertThat(all).hasSize(count);
     return all;
   }
@@ -76,15 +76,15 @@ class InfluenceProcessorIT {
   @Test
   void whatComesOutIsWhatTheSearchOnFilesSaysAndWhatCanNotBeReadGoesToItsDeadLetterQueue()
       throws Exception {
-    Conversation response = InfluenceBench.answered("r-1", 0);
+    Conversation response = InfluenceCluster.answered("r-1", 0);
     byte[] garbage = "no avro".getBytes(StandardCharsets.UTF_8);
     byte[] key = "q".getBytes(StandardCharsets.UTF_8);
-    bench.send(
+    cluster.send(
         List.of(
             new ProducerRecord<>(topics.influenceQueries().name(), 0, key, garbage),
             new ProducerRecord<>(topics.influencePartials().name(), key, garbage)));
-    try (InfluenceProcessor processor = bench.start(topics, data, Map.of())) {
-      bench.respond(topics, response);
+    try (InfluenceProcessor processor = cluster.start(topics, data, Map.of())) {
+      cluster.respond(topics, response);
       Influence influence = await(1).get(0);
       // A result may be out before the worker of requests has its partitions.
       org.awaitility.Awaitility.await().atMost(SOON).until(processor.health()::isReady);
@@ -94,8 +94,8 @@ class InfluenceProcessorIT {
       assertThat(influence.getCause()).isEqualTo(InfluenceCause.SAMPLED);
       assertThat(influence.getRequestedBy()).isEmpty();
       sameAsOnFiles(
-          influence, bench.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
-      Clients clients = new Clients(bench.connection);
+          influence, cluster.searched(response, QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+      Clients clients = new Clients(cluster.connection);
       for (var topic : List.of(topics.influenceQueries(), topics.influencePartials())) {
         assertThat(
                 new DlqTool(clients, topics.deadLettersOf(topic).name()).show(DeadLetterFilter.ALL))
@@ -128,9 +128,9 @@ class InfluenceProcessorIT {
       assertThat(document.getLine()).isEqualTo(wanted.get(i).document().reference().line());
     }
     assertThat(influence.getCoverage().getShare()).isEqualTo(1);
-    assertThat(influence.getCoverage().getShards()).isEqualTo(InfluenceBench.SHARDS);
-    assertThat(influence.getCoverage().getDocuments()).isEqualTo(InfluenceBench.DOCUMENTS);
-    assertThat(influence.getCoverage().getDocumentsScanned()).isEqualTo(InfluenceBench.DOCUMENTS);
+    assertThat(influence.getCoverage().getShards()).isEqualTo(InfluenceCluster.SHARDS);
+    assertThat(influence.getCoverage().getDocuments()).isEqualTo(InfluenceCluster.DOCUMENTS);
+    assertThat(influence.getCoverage().getDocumentsScanned()).isEqualTo(InfluenceCluster.DOCUMENTS);
   }
 
   private Influence about(String responseId, List<Influence> all) {
@@ -144,39 +144,39 @@ class InfluenceProcessorIT {
   void requestsAndAlertsAreAnsweredWhateverIsSampledAndWhatCanNotBeAskedAboutSaysWhy()
       throws Exception {
     Map<String, String> few = Map.of("sampling.rate", "0.5", "query.top", "3");
-    try (InfluenceProcessor processor = bench.start(topics, data, few)) {
-      Conversation ours = InfluenceBench.answered("any", 1);
+    try (InfluenceProcessor processor = cluster.start(topics, data, few)) {
+      Conversation ours = InfluenceCluster.answered("any", 1);
       List<String> ids = IntStream.range(0, 12).mapToObj(i -> "s-" + i).toList();
       List<String> drawn = ids.stream().filter(id -> SamplingRate.share(id) < 0.5).toList();
       List<String> others = ids.stream().filter(id -> !drawn.contains(id)).toList();
       assertThat(drawn).isNotEmpty();
       assertThat(others).hasSizeGreaterThan(2);
       String foreign = drawn.get(0);
-      bench.respond(
+      cluster.respond(
           topics,
           ids.stream()
               .map(
                   id ->
-                      InfluenceBench.named(
-                          id, id.equals(foreign) ? "acme/other" : InfluenceBench.MODEL, ours))
+                      InfluenceCluster.named(
+                          id, id.equals(foreign) ? "acme/other" : InfluenceCluster.MODEL, ours))
               .toArray(Conversation[]::new));
-      bench.request(
+      cluster.request(
           topics,
-          InfluenceBench.named(others.get(0), InfluenceBench.MODEL, ours),
+          InfluenceCluster.named(others.get(0), InfluenceCluster.MODEL, ours),
           InfluenceCause.REQUESTED);
-      bench.request(
+      cluster.request(
           topics,
-          InfluenceBench.named(others.get(1), InfluenceBench.MODEL, ours),
+          InfluenceCluster.named(others.get(1), InfluenceCluster.MODEL, ours),
           InfluenceCause.ALERT);
       String garbage = drawn.get(0) + "x";
       String taken = SamplingRate.share(garbage) < 0.5 ? garbage : "drawn-" + seed(0.5);
-      bench.send(
+      cluster.send(
           List.of(
               new ProducerRecord<>(
                   topics.responses().name(),
                   taken.getBytes(StandardCharsets.UTF_8),
                   "no avro".getBytes(StandardCharsets.UTF_8))));
-      bench.send(
+      cluster.send(
           topics.influenceRequests().name(),
           "without",
           InfluenceRequest.newBuilder()
@@ -186,10 +186,10 @@ class InfluenceProcessorIT {
               .build());
       InfluenceRequest named =
           InfluenceRequests.of(
-              InfluenceBench.named("long-winded", InfluenceBench.MODEL, ours),
+              InfluenceCluster.named("long-winded", InfluenceCluster.MODEL, ours),
               InfluenceCause.ALERT,
               "r".repeat(256));
-      bench.send(
+      cluster.send(
           topics.influenceRequests().name(),
           "long-winded",
           InfluenceRequest.newBuilder(named).setRequestedBy("r".repeat(257)).build());
@@ -215,10 +215,10 @@ class InfluenceProcessorIT {
       assertThat(about("long-winded", all).getReason())
           .contains("requestedBy has 257 characters, more than 256");
       assertThat(about("long-winded", all).getCause()).isEqualTo(InfluenceCause.ALERT);
-      assertThat(bench.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
+      assertThat(cluster.read(topics.deadLettersOf(topics.responses()).name())).hasSize(1);
       assertThat(
               new DlqTool(
-                      new Clients(bench.connection),
+                      new Clients(cluster.connection),
                       topics.deadLettersOf(topics.influenceRequests()).name())
                   .show(DeadLetterFilter.ALL))
           .extracting(DeadLetterEntry::code, DeadLetterEntry::stage)
@@ -240,14 +240,14 @@ class InfluenceProcessorIT {
   @Test
   void aShardThatIsCutShortIsMissingWithItsNameAndComesBackWhenItIsRepaired() throws Exception {
     Path indexes = data.resolve("indexes");
-    Path index = copied(bench.index(), indexes.resolve("base"));
+    Path index = copied(cluster.index(), indexes.resolve("base"));
     Path shard = index.resolve("shard-3-of-8.index");
     byte[] whole = Files.readAllBytes(shard);
-    Conversation response = InfluenceBench.answered("r-cut", 2);
+    Conversation response = InfluenceCluster.answered("r-cut", 2);
     Map<String, String> there = Map.of("indexes", indexes.toString());
-    try (InfluenceProcessor processor = bench.start(topics, data, there)) {
+    try (InfluenceProcessor processor = cluster.start(topics, data, there)) {
       Files.write(shard, Arrays.copyOf(whole, whole.length - 7));
-      bench.respond(topics, response);
+      cluster.respond(topics, response);
       Influence cut = await(1).get(0);
       assertThat(cut.getStatus()).isEqualTo(InfluenceStatus.SCORED);
       assertThat(cut.getReasonCode()).isEqualTo("SHARDS_MISSING");
@@ -260,15 +260,15 @@ class InfluenceProcessorIT {
       assertThat(cut.getDocuments()).extracting(InfluentialDocument::getShard).doesNotContain(3);
 
       Files.write(shard, whole);
-      bench.request(topics, response, InfluenceCause.REQUESTED);
+      cluster.request(topics, response, InfluenceCause.REQUESTED);
       List<Influence> both = await(2);
       Influence repaired = both.get(0).equals(cut) ? both.get(1) : both.get(0);
       assertThat(repaired.getQueryId()).isEqualTo(cut.getQueryId());
       assertThat(repaired.getCoverage().getShare()).isEqualTo(1);
 
       // A complete result is not computed again; what another one asks shows that it was read.
-      bench.request(topics, response, InfluenceCause.REQUESTED);
-      bench.request(topics, InfluenceBench.answered("r-next", 2), InfluenceCause.REQUESTED);
+      cluster.request(topics, response, InfluenceCause.REQUESTED);
+      cluster.request(topics, InfluenceCluster.answered("r-next", 2), InfluenceCause.REQUESTED);
       assertThat(await(3)).extracting(Influence::getResponseId).containsOnlyOnce("r-next");
       org.awaitility.Awaitility.await().atMost(SOON).until(processor.health()::isReady);
     }
@@ -278,26 +278,26 @@ class InfluenceProcessorIT {
   @SuppressWarnings("try") // one leaves before the others
   void processesOpenTheShardsOfTheirOwnPartitionsAndTakeOverThoseOfOneThatLeaves()
       throws Exception {
-    Map<String, String> indexes = Map.of("indexes", bench.index().toString());
+    Map<String, String> indexes = Map.of("indexes", cluster.index().toString());
     Map<String, String> rest = new HashMap<>(indexes);
     rest.putAll(Map.of("roles", "query,merge", "instance.id", "rest"));
     Map<String, String> first = new HashMap<>(indexes);
     first.putAll(Map.of("roles", "shards", "instance.id", "first"));
     Map<String, String> second = new HashMap<>(first);
     second.put("instance.id", "second");
-    try (InfluenceProcessor others = bench.start(topics, data.resolve("a"), rest)) {
+    try (InfluenceProcessor others = cluster.start(topics, data.resolve("a"), rest)) {
       InfluenceProcessor two;
-      try (InfluenceProcessor one = bench.start(topics, data.resolve("b"), first)) {
-        awaitShards(() -> openShards(one) == InfluenceBench.SHARDS);
-        two = bench.start(topics, data.resolve("c"), second);
-        awaitShards(() -> openShards(two) == InfluenceBench.SHARDS / 2);
-        bench.respond(topics, InfluenceBench.answered("r-both", 0));
+      try (InfluenceProcessor one = cluster.start(topics, data.resolve("b"), first)) {
+        awaitShards(() -> openShards(one) == InfluenceCluster.SHARDS);
+        two = cluster.start(topics, data.resolve("c"), second);
+        awaitShards(() -> openShards(two) == InfluenceCluster.SHARDS / 2);
+        cluster.respond(topics, InfluenceCluster.answered("r-both", 0));
         assertThat(await(1).get(0).getCoverage().getShare()).isEqualTo(1);
         // Those of the other's partitions were not opened for the query.
-        assertThat(openShards(two)).isEqualTo(InfluenceBench.SHARDS / 2);
+        assertThat(openShards(two)).isEqualTo(InfluenceCluster.SHARDS / 2);
       }
       try (two) {
-        awaitShards(() -> openShards(two) == InfluenceBench.SHARDS);
+        awaitShards(() -> openShards(two) == InfluenceCluster.SHARDS);
       }
       assertThat(others.health().isAlive()).isTrue();
     }
@@ -326,8 +326,8 @@ class InfluenceProcessorIT {
       throws Exception {
     Map<String, String> alone =
         Map.of("roles", "query,merge", "query.deadline", "2s", "instance.id", "alone");
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), alone)) {
-      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+    try (InfluenceProcessor processor = cluster.start(topics, data.resolve("a"), alone)) {
+      cluster.respond(topics, InfluenceCluster.answered("r-1", 0));
       Influence influence = await(1).get(0);
       assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.FAILED);
       assertThat(influence.getReasonCode()).isEqualTo("NO_SHARD_ANSWERED");
@@ -335,12 +335,12 @@ class InfluenceProcessorIT {
       assertThat(influence.getCoverage().getMissing()).hasSize(8);
       assertThat(processor.health().isAlive()).isTrue();
       Map<String, String> late = Map.of("roles", "shards", "instance.id", "late");
-      try (InfluenceProcessor shards = bench.start(topics, data.resolve("b"), late)) {
+      try (InfluenceProcessor shards = cluster.start(topics, data.resolve("b"), late)) {
         org.awaitility.Awaitility.await()
             .atMost(SOON)
             .until(() -> shards.meters().get("whence.influence.expired").counter().count() == 8);
       }
-      assertThat(bench.influences(topics)).hasSize(1);
+      assertThat(cluster.influences(topics)).hasSize(1);
     }
   }
 
@@ -348,16 +348,16 @@ class InfluenceProcessorIT {
   @Test
   void whatIsToStartAtTheLatestOffsetsReadsItsInternalTopicsFromTheirBeginning() throws Exception {
     Map<String, String> asking = Map.of("roles", "query", "instance.id", "asking");
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), asking)) {
-      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+    try (InfluenceProcessor processor = cluster.start(topics, data.resolve("a"), asking)) {
+      cluster.respond(topics, InfluenceCluster.answered("r-1", 0));
       org.awaitility.Awaitility.await()
           .atMost(SOON)
-          .until(() -> bench.read(topics.influenceQueries().name()).size() == 8);
+          .until(() -> cluster.read(topics.influenceQueries().name()).size() == 8);
       assertThat(processor.health().isAlive()).isTrue();
     }
     Map<String, String> answering =
         Map.of("roles", "shards,merge", "instance.id", "answering", "start", "latest");
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("b"), answering)) {
+    try (InfluenceProcessor processor = cluster.start(topics, data.resolve("b"), answering)) {
       Influence influence = await(1).get(0);
       assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
       assertThat(influence.getCoverage().getShare()).isEqualTo(1);
@@ -369,13 +369,13 @@ class InfluenceProcessorIT {
   void releasesOfModelsAndIndexesAreTakenOverBetweenBatchesAndWhatDoesNotFitIsRefused()
       throws Exception {
     Path models = data.resolve("models");
-    copied(InfluenceBench.chatModel(), models.resolve("chat"));
-    copied(InfluenceBench.baseModel(), models.resolve("base"));
+    copied(InfluenceCluster.chatModel(), models.resolve("chat"));
+    copied(InfluenceCluster.baseModel(), models.resolve("base"));
     Path indexes = data.resolve("indexes");
-    copied(bench.index(), indexes.resolve("first"));
+    copied(cluster.index(), indexes.resolve("first"));
     Map<String, String> settings =
         new HashMap<>(
-            bench.settings(
+            cluster.settings(
                 topics,
                 data,
                 Map.of(
@@ -394,7 +394,7 @@ class InfluenceProcessorIT {
         InfluenceProcessor.start(InfluenceConfig.read(Settings.of(settings)), Map.of())) {
       assertThat(processor.health().isReady()).isFalse();
       release("chat", chat, base);
-      bench.respond(topics, InfluenceBench.answered("r-1", 0));
+      cluster.respond(topics, InfluenceCluster.answered("r-1", 0));
       Influence first = await(1).get(0);
       assertThat(first.getMethod()).isEqualTo("multi-stage");
       assertThat(first.getFineTuning().getModelDigest()).isEqualTo(chat);
@@ -411,16 +411,16 @@ class InfluenceProcessorIT {
       int beforeTransfer = loads(processor, "loaded");
       release("transferred", chat, ModelKind.TRANSFERRED, Map.of("base", STRANGE, "target", base));
       awaitLoads(processor, "loaded", beforeTransfer + 1);
-      bench.respond(topics, InfluenceBench.answered("r-2", 0));
+      cluster.respond(topics, InfluenceCluster.answered("r-2", 0));
       assertThat(about("r-2", await(2)).getFineTuning().getModelDigest()).isEqualTo(chat);
 
       // The base itself, with a newer index that holds fewer shards of it.
-      bench.build(indexes.resolve("second"), 2);
+      cluster.build(indexes.resolve("second"), 2);
       // The first release is loaded once or twice: by whichever worker needs it, and when it comes.
       int before = loads(processor, "loaded");
       release("base", base, "");
       awaitLoads(processor, "loaded", before + 1);
-      bench.respond(topics, InfluenceBench.answered("r-3", 0));
+      cluster.respond(topics, InfluenceCluster.answered("r-3", 0));
       Influence last = about("r-3", await(3));
       assertThat(last.getMethod()).isEqualTo("single-stage");
       assertThat(last.getFineTuning().getModelDigest()).isEqualTo(base);
@@ -436,11 +436,11 @@ class InfluenceProcessorIT {
   void aReleaseWhoseFilesCanNotBeReadIsTakenOverOnceTheyCanThoughNoOtherReleaseComes()
       throws Exception {
     Path models = data.resolve("models");
-    copied(InfluenceBench.chatModel(), models.resolve("chat"));
-    copied(InfluenceBench.baseModel(), models.resolve("base"));
+    copied(InfluenceCluster.chatModel(), models.resolve("chat"));
+    copied(InfluenceCluster.baseModel(), models.resolve("base"));
     Path indexes = data.resolve("indexes");
-    copied(bench.index(), indexes.resolve("first"));
-    Path factors = copied(bench.pretraining(), data.resolve("factors/base"));
+    copied(cluster.index(), indexes.resolve("first"));
+    Path factors = copied(cluster.pretraining(), data.resolve("factors/base"));
     Map<String, String> settings =
         Map.of(
             "roles",
@@ -450,12 +450,12 @@ class InfluenceProcessorIT {
             "indexes",
             indexes.toString(),
             "factors",
-            factors.getParent() + "," + bench.fineTuning().getParent());
+            factors.getParent() + "," + cluster.fineTuning().getParent());
     String chat = digest(models.resolve("chat"));
     String base = digest(models.resolve("base"));
     Path manifest = indexes.resolve("first/index.json");
     Path kept = data.resolve("kept.json");
-    try (InfluenceProcessor processor = bench.start(topics, data, settings)) {
+    try (InfluenceProcessor processor = cluster.start(topics, data, settings)) {
       awaitLoads(processor, "loaded", 1);
       Files.move(manifest, kept);
       Files.createDirectory(manifest);
@@ -499,7 +499,7 @@ class InfluenceProcessorIT {
    */
   private void release(
       String location, String digest, ModelKind kind, Map<String, String> ancestors) {
-    bench.send(
+    cluster.send(
         topics.models().name(),
         location,
         ModelRelease.newBuilder()
@@ -508,7 +508,7 @@ class InfluenceProcessorIT {
             .setKind(kind)
             .setLocation(location.equals("base") ? "base" : "chat")
             .setDigest(digest)
-            .setAliases(List.of(InfluenceBench.MODEL))
+            .setAliases(List.of(InfluenceCluster.MODEL))
             .setLineage(
                 ancestors.entrySet().stream()
                     .map(one -> new ModelAncestor(one.getKey(), one.getValue(), one.getKey()))
@@ -524,14 +524,14 @@ class InfluenceProcessorIT {
         Map.of("claim-check.above", "1KiB", "claim-check.dir", kept.toString());
 
     List<Conversation> responses =
-        IntStream.range(0, 5).mapToObj(i -> InfluenceBench.answered("r-" + i, i)).toList();
+        IntStream.range(0, 5).mapToObj(i -> InfluenceCluster.answered("r-" + i, i)).toList();
     Map<String, String> asking = new HashMap<>(claims);
     asking.putAll(Map.of("roles", "query,merge", "instance.id", "asking"));
-    try (InfluenceProcessor processor = bench.start(topics, data.resolve("a"), asking)) {
-      bench.respond(topics, responses.toArray(Conversation[]::new));
+    try (InfluenceProcessor processor = cluster.start(topics, data.resolve("a"), asking)) {
+      cluster.respond(topics, responses.toArray(Conversation[]::new));
       org.awaitility.Awaitility.await()
           .atMost(SOON)
-          .until(() -> bench.read(topics.influenceQueries().name()).size() == 5 * 8);
+          .until(() -> cluster.read(topics.influenceQueries().name()).size() == 5 * 8);
       // The merger may still be starting when the queries are made.
       org.awaitility.Awaitility.await().atMost(SOON).until(() -> processor.health().isReady());
       try (Stream<Path> files = Files.list(kept)) {
@@ -545,14 +545,14 @@ class InfluenceProcessorIT {
       }
       Map<String, String> scanning = new HashMap<>(claims);
       scanning.putAll(Map.of("roles", "shards", "instance.id", "scanning"));
-      try (InfluenceProcessor shards = bench.start(topics, data.resolve("b"), scanning)) {
+      try (InfluenceProcessor shards = cluster.start(topics, data.resolve("b"), scanning)) {
         List<Influence> all = await(5);
         assertThat(all).allMatch(one -> one.getCoverage().getShare() == 1);
         var perScan = shards.meters().get("whence.influence.scan.queries").summary();
         assertThat(perScan.totalAmount() / perScan.count()).as("queries per scan").isGreaterThan(1);
         sameAsOnFiles(
             about("r-3", all),
-            bench.searched(responses.get(3), QueryOptions.DEFAULT.withTop(40).withRerank(40)));
+            cluster.searched(responses.get(3), QueryOptions.DEFAULT.withTop(40).withRerank(40)));
       }
     }
   }

@@ -50,7 +50,7 @@ class QueryModelTest {
                     "indexes", "i",
                     "hang.factor", "10",
                     "hang.at-least", hangAtLeast)));
-    Conversation any = InfluenceBench.answered("r", 0);
+    Conversation any = InfluenceCluster.answered("r", 0);
     try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry(), new Held())) {
       assertThatThrownBy(() -> model.ask(any, Duration.ofMillis(predictedMillis)))
           .isInstanceOf(EnvironmentException.class)

@@ -80,22 +80,22 @@ class ShardStageIT {
 
   @TempDir private Path data;
 
-  private static InfluenceBench bench;
+  private static InfluenceCluster cluster;
   private static Topics topics;
   private int offset;
 
   @BeforeAll
   static void open() throws Exception {
-    bench = InfluenceBench.shared();
-    topics = bench.topics();
+    cluster = InfluenceCluster.shared();
+    topics = cluster.topics();
   }
 
   private InfluenceConfig config(Path model, String... more) throws Exception {
-    Map<String, String> settings = new HashMap<>(bench.settings(topics, data, Map.of()));
+    Map<String, String> settings = new HashMap<>(cluster.settings(topics, data, Map.of()));
     settings.put("model", model.toString());
     settings.put(
         "models.roots",
-        InfluenceBench.chatModel().getParent() + "," + InfluenceBench.baseModel().getParent());
+        InfluenceCluster.chatModel().getParent() + "," + InfluenceCluster.baseModel().getParent());
     settings.put("query.top", "5");
     settings.put("query.rerank", "5");
     for (int i = 0; i < more.length; i += 2) {
@@ -112,7 +112,7 @@ class ShardStageIT {
   private List<SourceRecord> asked(InfluenceConfig config, Conversation response, int partitions)
       throws Exception {
     List<SourceRecord> records = new ArrayList<>();
-    try (AvroValues values = new AvroValues(bench.connection);
+    try (AvroValues values = new AvroValues(cluster.connection);
         QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
       EventWriter writer = new EventWriter(values, QueryStage.REQUESTED, "test");
       model.openFirst(List.of());
@@ -148,7 +148,7 @@ class ShardStageIT {
   /** Answers to records of one batch. */
   private List<InfluencePartial> answers(List<SourceRecord> batch, List<Duration> predicted)
       throws Exception {
-    return answers(batch, predicted, config(InfluenceBench.chatModel()));
+    return answers(batch, predicted, config(InfluenceCluster.chatModel()));
   }
 
   private List<InfluencePartial> answers(
@@ -162,7 +162,7 @@ class ShardStageIT {
       InfluenceConfig config,
       InstantSource clock)
       throws Exception {
-    AvroValues values = new AvroValues(bench.connection);
+    AvroValues values = new AvroValues(cluster.connection);
     ShardStage stage = stage(values, config, clock);
     try {
       stage.open();
@@ -253,9 +253,9 @@ class ShardStageIT {
   @Test
   void queriesOfTwoModelsInABatchAreEachRankedWithTheirOwn() throws Exception {
     List<SourceRecord> chat =
-        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("chat", 0));
+        asked(config(InfluenceCluster.chatModel()), InfluenceCluster.answered("chat", 0));
     List<SourceRecord> base =
-        asked(config(InfluenceBench.baseModel()), InfluenceBench.answered("base", 0));
+        asked(config(InfluenceCluster.baseModel()), InfluenceCluster.answered("base", 0));
     List<SourceRecord> batch = new ArrayList<>();
     for (int i = 0; i < PARTITIONS; i++) {
       batch.add(chat.get(i));
@@ -279,17 +279,17 @@ class ShardStageIT {
   /** They have models, factors and corpus in common, so nothing is loaded between them. */
   @Test
   void queriesOfIndexesByTwoMeasuresAreEachRankedByTheMeasureOfTheirOwn() throws Exception {
-    bench.build(data.resolve("indexes/by-odds"), InfluenceBench.SHARDS, Measure.LOG_ODDS);
+    cluster.build(data.resolve("indexes/by-odds"), InfluenceCluster.SHARDS, Measure.LOG_ODDS);
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "indexes", bench.index() + "," + data + "/indexes");
+        config(InfluenceCluster.chatModel(), "indexes", cluster.index() + "," + data + "/indexes");
     List<SourceRecord> byLikelihood =
         asked(
-            config(InfluenceBench.chatModel(), "indexes", bench.index().toString()),
-            InfluenceBench.answered("likelihood", 0));
+            config(InfluenceCluster.chatModel(), "indexes", cluster.index().toString()),
+            InfluenceCluster.answered("likelihood", 0));
     List<SourceRecord> byOdds =
         asked(
-            config(InfluenceBench.chatModel(), "indexes", data + "/indexes"),
-            InfluenceBench.answered("odds", 0));
+            config(InfluenceCluster.chatModel(), "indexes", data + "/indexes"),
+            InfluenceCluster.answered("odds", 0));
     List<SourceRecord> one = new ArrayList<>(byLikelihood);
     one.addAll(byOdds);
     List<InfluencePartial> together = answers(one, new ArrayList<>(), config);
@@ -313,9 +313,9 @@ class ShardStageIT {
 
   /** A configuration by which all documents of an index are ranked. */
   private InfluenceConfig rankingAll(Path index) throws Exception {
-    String all = Integer.toString(InfluenceBench.DOCUMENTS);
+    String all = Integer.toString(InfluenceCluster.DOCUMENTS);
     return config(
-        InfluenceBench.chatModel(),
+        InfluenceCluster.chatModel(),
         "indexes",
         index.toString(),
         "query.top",
@@ -328,26 +328,26 @@ class ShardStageIT {
   @Test
   void shardsThatWereBuiltUnderDifferentPathsAreRankedTogether() throws Exception {
     Path index = data.resolve("indexes/two-workers");
-    Path elsewhere = Files.createSymbolicLink(data.resolve("elsewhere"), bench.directory);
-    InfluenceBench.build(bench.directory, index, 2, OptionalInt.of(1));
-    InfluenceBench.build(elsewhere, index, 2, OptionalInt.of(2));
+    Path elsewhere = Files.createSymbolicLink(data.resolve("elsewhere"), cluster.directory);
+    InfluenceCluster.build(cluster.directory, index, 2, OptionalInt.of(1));
+    InfluenceCluster.build(elsewhere, index, 2, OptionalInt.of(2));
     List<ShardFile> shards = GradientIndex.open(index).shards();
     assertThat(shards.get(0).settings().corpusPath())
         .isNotEqualTo(shards.get(1).settings().corpusPath());
     InfluenceConfig config = rankingAll(index);
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("paths", 0), 2);
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("paths", 0), 2);
     assertThat(influences(answers(records, new ArrayList<>(), config), "paths"))
-        .hasSize(InfluenceBench.DOCUMENTS);
+        .hasSize(InfluenceCluster.DOCUMENTS);
   }
 
   /** Reading a shard for its checksum is done when no query waits for it. */
   @Test
   void shardsOfTheIndexThatWillBeAskedAreOpenBeforeTheFirstQuery() throws Exception {
     Path index = data.resolve("indexes/opened");
-    bench.build(index, 1);
-    InfluenceConfig config = config(InfluenceBench.chatModel(), "indexes", index.toString());
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("opened", 0), 1);
-    AvroValues values = new AvroValues(bench.connection);
+    cluster.build(index, 1);
+    InfluenceConfig config = config(InfluenceCluster.chatModel(), "indexes", index.toString());
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("opened", 0), 1);
+    AvroValues values = new AvroValues(cluster.connection);
     ShardStage stage = stage(values, config, InstantSource.system());
     try {
       stage.open();
@@ -369,7 +369,7 @@ class ShardStageIT {
   @Test
   void aShardWhoseEntriesCanNotBeReadIsMissingAndTheOthersAnswer() throws Exception {
     Path index = data.resolve("indexes/entries");
-    bench.build(index, 2);
+    cluster.build(index, 2);
     Path shard = ShardFile.path(index, 1, 2);
     byte[] bytes = Files.readAllBytes(shard);
     int end = bytes.length - 32; // of the entries; whoever made the file gave the checksum
@@ -379,7 +379,7 @@ class ShardStageIT {
     Files.write(shard, bytes);
     Files.delete(index.resolve("index.json"));
     InfluenceConfig config = rankingAll(index);
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("entries", 0), 2);
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("entries", 0), 2);
     assertThat(answers(records, new ArrayList<>(), config))
         .flatExtracting(InfluencePartial::getShards)
         .extracting(answer -> answer.getShard() + " " + answer.getStatus())
@@ -390,12 +390,12 @@ class ShardStageIT {
   @Test
   void aShardThatIsReplacedWhileCandidatesAreRankedAnswersAsAllOthers() throws Exception {
     Path index = data.resolve("indexes/replaced");
-    bench.build(index, 2);
+    cluster.build(index, 2);
     InfluenceConfig config = rankingAll(index);
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("replaced", 0), 2);
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("replaced", 0), 2);
     Path copy = Files.copy(ShardFile.path(index, 1, 2), data.resolve("copy"));
     AtomicReference<Runnable> next = new AtomicReference<>(() -> {});
-    AvroValues values = new AvroValues(bench.connection);
+    AvroValues values = new AvroValues(cluster.connection);
     ShardStage stage =
         stage(
             values,
@@ -421,7 +421,7 @@ class ShardStageIT {
           .flatExtracting(InfluencePartial::getShards)
           .extracting(answer -> answer.getShard() + " " + answer.getStatus())
           .contains("1 SCANNED", "2 SCANNED");
-      assertThat(influences(answers, "replaced")).hasSize(InfluenceBench.DOCUMENTS);
+      assertThat(influences(answers, "replaced")).hasSize(InfluenceCluster.DOCUMENTS);
     } finally {
       stage.close();
     }
@@ -440,14 +440,14 @@ class ShardStageIT {
   void whileNobodyCanSayWhichIndexIsAskedQueriesFindTheirShardsAndItIsAskedAgain()
       throws Exception {
     Path indexes = data.resolve("indexes");
-    bench.build(indexes.resolve("readable"), 2);
+    cluster.build(indexes.resolve("readable"), 2);
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "indexes", indexes.toString(), "query.rerank", "0");
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("unread", 0), 2);
+        config(InfluenceCluster.chatModel(), "indexes", indexes.toString(), "query.rerank", "0");
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("unread", 0), 2);
     Path unread = Files.createDirectories(indexes.resolve("unread/index.json"));
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     Deque<Runnable> again = new ArrayDeque<>();
-    AvroValues values = new AvroValues(bench.connection);
+    AvroValues values = new AvroValues(cluster.connection);
     ShardStage stage =
         stage(
             values,
@@ -485,13 +485,13 @@ class ShardStageIT {
   void shardsOfAssignedPartitionsAreOpenedThoseOfRevokedOnesClosedLaterAndOthersDoNotMatter()
       throws Exception {
     Path index = data.resolve("indexes/parts");
-    bench.build(index, InfluenceBench.SHARDS);
+    cluster.build(index, InfluenceCluster.SHARDS);
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "indexes", index.toString(), "query.deadline", "1h");
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("parts", 0));
-    Files.delete(ShardFile.path(index, 2, InfluenceBench.SHARDS));
+        config(InfluenceCluster.chatModel(), "indexes", index.toString(), "query.deadline", "1h");
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("parts", 0));
+    Files.delete(ShardFile.path(index, 2, InfluenceCluster.SHARDS));
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
-    AvroValues values = new AvroValues(bench.connection);
+    AvroValues values = new AvroValues(cluster.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
     Deque<Runnable> later = new ArrayDeque<>();
     ShardStage stage = stage(values, config, now::get, meters, atOnceOr(later));
@@ -528,14 +528,14 @@ class ShardStageIT {
   @Test
   void eachShardIsOpenedInATaskOfItsOwnAndWhatIsNoLongerOursIsNot() throws Exception {
     Path index = data.resolve("indexes/each");
-    bench.build(index, InfluenceBench.SHARDS);
+    cluster.build(index, InfluenceCluster.SHARDS);
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "indexes", index.toString(), "query.rerank", "0");
+        config(InfluenceCluster.chatModel(), "indexes", index.toString(), "query.rerank", "0");
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
     Deque<Runnable> tasks = new ArrayDeque<>();
     ShardStage stage =
         stage(
-            new AvroValues(bench.connection),
+            new AvroValues(cluster.connection),
             config,
             InstantSource.system(),
             meters,
@@ -572,25 +572,25 @@ class ShardStageIT {
       throws Exception {
     Path before = data.resolve("indexes/before");
     Path expected = data.resolve("indexes/expected");
-    bench.build(before, 2);
-    bench.build(expected, 3);
-    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    cluster.build(before, 2);
+    cluster.build(expected, 3);
+    CorpusFile corpus = new CorpusFile(cluster.directory.resolve("corpus.jsonl"));
     GradientIndex.open(before).shards().forEach(one -> LexicalShard.buildIfMissing(one, corpus));
     String both = before + "," + expected;
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "indexes", both, "query.index", expected.toString());
+        config(InfluenceCluster.chatModel(), "indexes", both, "query.index", expected.toString());
     List<SourceRecord> records =
         asked(
             config(
-                InfluenceBench.chatModel(),
+                InfluenceCluster.chatModel(),
                 "indexes",
                 before.toString(),
                 "query.preselect",
                 "bm25:5"),
-            InfluenceBench.answered("before", 0),
+            InfluenceCluster.answered("before", 0),
             2);
     SimpleMeterRegistry meters = new SimpleMeterRegistry();
-    AvroValues values = new AvroValues(bench.connection);
+    AvroValues values = new AvroValues(cluster.connection);
     AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
     Deque<Runnable> later = new ArrayDeque<>();
     ShardStage stage = stage(values, config, now::get, meters, atOnceOr(later));
@@ -630,8 +630,8 @@ class ShardStageIT {
   @Test
   void aShardWhosePostingsWereAlteredIsMissingAndTheReasonNamesThem() throws Exception {
     Path index = data.resolve("indexes/altered");
-    bench.build(index, 2);
-    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
+    cluster.build(index, 2);
+    CorpusFile corpus = new CorpusFile(cluster.directory.resolve("corpus.jsonl"));
     List<ShardFile> shards = GradientIndex.open(index).shards();
     for (ShardFile shard : shards) {
       LexicalShard.buildIfMissing(shard, corpus);
@@ -643,9 +643,9 @@ class ShardStageIT {
     }
     InfluenceConfig config =
         config(
-            InfluenceBench.chatModel(), "indexes", index.toString(), "query.preselect", "bm25:5");
+            InfluenceCluster.chatModel(), "indexes", index.toString(), "query.preselect", "bm25:5");
     List<InfluencePartial> answers =
-        answers(asked(config, InfluenceBench.answered("words", 0), 2), new ArrayList<>(), config);
+        answers(asked(config, InfluenceCluster.answered("words", 0), 2), new ArrayList<>(), config);
     assertThat(answers.stream().flatMap(answer -> answer.getShards().stream()))
         .allSatisfy(
             shard -> {
@@ -663,7 +663,7 @@ class ShardStageIT {
   @Test
   void aCorpusThatDiffersInTheMiddleOfADocumentIsNotRankedBy() throws Exception {
     Path changed = data.resolve("changed.jsonl");
-    byte[] bytes = Files.readAllBytes(bench.directory.resolve("corpus.jsonl"));
+    byte[] bytes = Files.readAllBytes(cluster.directory.resolve("corpus.jsonl"));
     byte[] text =
         new String(bytes, StandardCharsets.UTF_8)
             .replaceFirst("a\\.", "e.")
@@ -672,13 +672,13 @@ class ShardStageIT {
     Files.write(changed, text);
     InfluenceConfig config =
         config(
-            InfluenceBench.chatModel(),
+            InfluenceCluster.chatModel(),
             "corpus",
             changed.toString(),
             "indexes",
-            bench.index().toString());
+            cluster.index().toString());
     List<InfluencePartial> answers =
-        answers(asked(config, InfluenceBench.answered("changed", 0)), new ArrayList<>(), config);
+        answers(asked(config, InfluenceCluster.answered("changed", 0)), new ArrayList<>(), config);
     assertThat(reranked(answers)).isZero();
     assertThat(answers.get(0).getNote())
         .contains("changed.jsonl is not the one that was indexed: its SHA-256 is another");
@@ -687,22 +687,22 @@ class ShardStageIT {
 
   @Test
   void aCorpusThatIsReplacedAfterTheFirstQueryIsNotRankedByAnyMore() throws Exception {
-    byte[] indexed = Files.readAllBytes(bench.directory.resolve("corpus.jsonl"));
+    byte[] indexed = Files.readAllBytes(cluster.directory.resolve("corpus.jsonl"));
     Path corpus = Files.write(data.resolve("corpus.jsonl"), indexed);
     InfluenceConfig config =
         config(
-            InfluenceBench.chatModel(),
+            InfluenceCluster.chatModel(),
             "corpus",
             corpus.toString(),
             "indexes",
-            bench.index().toString());
-    AvroValues values = new AvroValues(bench.connection);
+            cluster.index().toString());
+    AvroValues values = new AvroValues(cluster.connection);
     ShardStage stage = stage(values, config, InstantSource.system());
     try {
       stage.open();
       for (String id : List.of("first", "touched")) {
         Files.setLastModifiedTime(corpus, FileTime.fromMillis(id.length()));
-        List<SourceRecord> batch = asked(config, InfluenceBench.answered(id, 0));
+        List<SourceRecord> batch = asked(config, InfluenceCluster.answered(id, 0));
         assertThat(reranked(answers(stage, values, batch, new ArrayList<>()))).isPositive();
       }
       String other = new String(indexed, StandardCharsets.UTF_8).replaceFirst("a\\.", "e.");
@@ -711,7 +711,7 @@ class ShardStageIT {
           answers(
               stage,
               values,
-              asked(config, InfluenceBench.answered("replaced", 0)),
+              asked(config, InfluenceCluster.answered("replaced", 0)),
               new ArrayList<>());
       assertThat(reranked(answers)).isZero();
       assertThat(answers.get(0).getNote())
@@ -724,11 +724,11 @@ class ShardStageIT {
 
   @Test
   void aConfiguredModelThatIsDamagedKeepsNoQueryFromTheModelUnderTheRoots() throws Exception {
-    Path damaged = copied(InfluenceBench.chatModel(), data.resolve("damaged"));
+    Path damaged = copied(InfluenceCluster.chatModel(), data.resolve("damaged"));
     Files.writeString(damaged.resolve("config.json"), "{");
-    String[] here = {"indexes", bench.index().toString()};
+    String[] here = {"indexes", cluster.index().toString()};
     List<SourceRecord> records =
-        asked(config(InfluenceBench.chatModel(), here), InfluenceBench.answered("damaged", 0));
+        asked(config(InfluenceCluster.chatModel(), here), InfluenceCluster.answered("damaged", 0));
     assertThat(reranked(answers(records, new ArrayList<>(), config(damaged, here)))).isPositive();
 
     Path none = Files.createDirectory(data.resolve("none"));
@@ -745,14 +745,14 @@ class ShardStageIT {
   @Test
   void theSketchOfAQueryThatHasExpiredIsNotLookedFor() throws Exception {
     InfluenceConfig config =
-        config(InfluenceBench.chatModel(), "claim-check.dir", data.resolve("gone").toString());
-    AvroValues values = new AvroValues(bench.connection);
+        config(InfluenceCluster.chatModel(), "claim-check.dir", data.resolve("gone").toString());
+    AvroValues values = new AvroValues(cluster.connection);
     InstantSource later = () -> Instant.now().plus(Duration.ofMinutes(10));
     ShardStage stage = stage(values, config, later);
     try {
       stage.open();
       List<SourceRecord> batch = new ArrayList<>();
-      for (SourceRecord record : asked(config, InfluenceBench.answered("expired", 0))) {
+      for (SourceRecord record : asked(config, InfluenceCluster.answered("expired", 0))) {
         batch.add(changed(record, values, query -> query.setSketchFile("a".repeat(64))));
       }
       stage.coming(batch);
@@ -786,8 +786,8 @@ class ShardStageIT {
   /** Whatever it is that throws: the clock does, at each of its calls in turn. */
   @Test
   void whatThrowsWhileABatchIsMadeReadyStopsNoneOfTheOtherRecords() throws Exception {
-    InfluenceConfig config = config(InfluenceBench.chatModel(), "query.rerank", "0");
-    List<SourceRecord> batch = asked(config, InfluenceBench.answered("throws", 0));
+    InfluenceConfig config = config(InfluenceCluster.chatModel(), "query.rerank", "0");
+    List<SourceRecord> batch = asked(config, InfluenceCluster.answered("throws", 0));
     for (int call = 0; call < 3 * PARTITIONS; call++) {
       int[] left = {Integer.MAX_VALUE};
       InstantSource clock =
@@ -797,7 +797,7 @@ class ShardStageIT {
             }
             return Instant.now();
           };
-      AvroValues values = new AvroValues(bench.connection);
+      AvroValues values = new AvroValues(cluster.connection);
       ShardStage stage = stage(values, config, clock);
       try {
         stage.open();
@@ -826,17 +826,17 @@ class ShardStageIT {
     Path factors = data.resolve("factors");
     Files.createDirectories(factors.resolve("unread/lambda.factors"));
     List<SourceRecord> records =
-        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("unread", 0));
+        asked(config(InfluenceCluster.chatModel()), InfluenceCluster.answered("unread", 0));
     List<InfluencePartial> answers =
         answers(
             records,
             new ArrayList<>(),
             config(
-                InfluenceBench.chatModel(),
+                InfluenceCluster.chatModel(),
                 "factors",
                 factors.toString(),
                 "indexes",
-                bench.index().toString()));
+                cluster.index().toString()));
     assertThat(reranked(answers)).isZero();
     assertThat(answers.get(0).getNote())
         .contains("unread/lambda.factors could not be read")
@@ -848,16 +848,16 @@ class ShardStageIT {
   @Test
   void modelsThatAreOnlyExpectedAreTriedAgainWhileTheirFactorsCanNotBeRead() throws Exception {
     Path seen = data.resolve("seen");
-    copied(bench.pretraining(), seen.resolve("factors/base"));
-    copied(bench.fineTuning(), seen.resolve("factors/chat"));
-    Files.copy(bench.directory.resolve("corpus.jsonl"), seen.resolve("corpus.jsonl"));
-    InfluenceBench.build(seen, data.resolve("indexes/seen"), 1, OptionalInt.empty());
+    copied(cluster.pretraining(), seen.resolve("factors/base"));
+    copied(cluster.fineTuning(), seen.resolve("factors/chat"));
+    Files.copy(cluster.directory.resolve("corpus.jsonl"), seen.resolve("corpus.jsonl"));
+    InfluenceCluster.build(seen, data.resolve("indexes/seen"), 1, OptionalInt.empty());
     Path lambda = seen.resolve("factors/base/lambda.factors");
     Files.delete(lambda);
     Files.createDirectory(lambda);
     InfluenceConfig config =
         config(
-            InfluenceBench.chatModel(),
+            InfluenceCluster.chatModel(),
             "factors",
             seen.resolve("factors").toString(),
             "indexes",
@@ -880,13 +880,13 @@ class ShardStageIT {
     List<InfluencePartial> answers =
         answers(
             asked(
-                config(InfluenceBench.chatModel(), "query.top", "40", "query.rerank", "2"),
-                InfluenceBench.answered("many", 0)),
+                config(InfluenceCluster.chatModel(), "query.top", "40", "query.rerank", "2"),
+                InfluenceCluster.answered("many", 0)),
             new ArrayList<>());
     assertThat(reranked(answers)).isEqualTo(4);
     List<InfluentialDocument> documents =
         answers.stream().flatMap(answer -> answer.getDocuments().stream()).toList();
-    assertThat(documents).hasSize(InfluenceBench.DOCUMENTS);
+    assertThat(documents).hasSize(InfluenceCluster.DOCUMENTS);
     assertThat(documents.stream().filter(InfluentialDocument::getExact)).hasSize(4);
     assertThat(answers).extracting(InfluencePartial::getNote).containsOnly("");
   }
@@ -894,9 +894,9 @@ class ShardStageIT {
   @Test
   void whatTheDeadlineLeavesNoTimeForKeepsItsEstimateAndSaysSo() throws Exception {
     List<SourceRecord> records =
-        asked(config(InfluenceBench.chatModel()), InfluenceBench.answered("late", 0));
+        asked(config(InfluenceCluster.chatModel()), InfluenceCluster.answered("late", 0));
     Instant deadline;
-    try (AvroValues values = new AvroValues(bench.connection)) {
+    try (AvroValues values = new AvroValues(cluster.connection)) {
       deadline =
           values
               .read(records.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema())
@@ -906,7 +906,7 @@ class ShardStageIT {
         answers(
             records,
             new ArrayList<>(),
-            config(InfluenceBench.chatModel()),
+            config(InfluenceCluster.chatModel()),
             InstantSource.fixed(deadline.minusMillis(1)));
     assertThat(reranked(answers)).isZero();
     assertThat(answers)
@@ -933,12 +933,12 @@ class ShardStageIT {
               .toString());
     }
     Files.write(corpus, lines);
-    bench.build(corpus, data.resolve("indexes/long"), InfluenceBench.SHARDS, 1024);
+    cluster.build(corpus, data.resolve("indexes/long"), InfluenceCluster.SHARDS, 1024);
     Map<String, Duration> predicted = new HashMap<>();
-    for (Path index : List.of(bench.index(), data.resolve("indexes/long"))) {
+    for (Path index : List.of(cluster.index(), data.resolve("indexes/long"))) {
       InfluenceConfig config =
           config(
-              InfluenceBench.chatModel(),
+              InfluenceCluster.chatModel(),
               "indexes",
               index.toString(),
               "query.rerank",
@@ -946,11 +946,11 @@ class ShardStageIT {
               "query.deadline",
               "1h");
       List<Duration> each = new ArrayList<>();
-      var unused = answers(asked(config, InfluenceBench.answered("tokens", 0)), each, config);
+      var unused = answers(asked(config, InfluenceCluster.answered("tokens", 0)), each, config);
       predicted.put(index.getFileName().toString(), each.get(0));
     }
     long tokens = 0;
-    for (ShardFile shard : GradientIndex.open(bench.index()).shards()) {
+    for (ShardFile shard : GradientIndex.open(cluster.index()).shards()) {
       for (int i = 0; i < shard.size(); i++) {
         tokens += shard.entries(List.of(i)).get(0).tokens();
       }
@@ -963,25 +963,12 @@ class ShardStageIT {
   @Test
   void aResponseThatCanNotBeRankedAgainHasItsShardsScannedAndEstimatesThatSayWhy()
       throws Exception {
-    Conversation good = InfluenceBench.answered("long", 0);
+    Conversation good = InfluenceCluster.answered("long", 0);
     Conversation tooLong =
-        new Conversation(
-            good.responseId(),
-            good.model(),
-            good.occurredAt(),
-            good.messages(),
-            good.reasoning(),
-            "long ".repeat(20_000),
-            good.finishReason(),
-            List.of(),
-            good.tools(),
-            good.conversationId(),
-            good.subjectId(),
-            good.traceparent(),
-            good.attributes());
+        good.toBuilder().response("long ".repeat(20_000)).citations(List.of()).build();
     List<SourceRecord> records = new ArrayList<>();
-    try (AvroValues values = new AvroValues(bench.connection)) {
-      for (SourceRecord record : asked(config(InfluenceBench.chatModel()), good)) {
+    try (AvroValues values = new AvroValues(cluster.connection)) {
+      for (SourceRecord record : asked(config(InfluenceCluster.chatModel()), good)) {
         records.add(
             changed(record, values, query -> query.setResponse(LlmResponses.toAvro(tooLong))));
       }
@@ -1004,10 +991,11 @@ class ShardStageIT {
   @Test
   void noQueryIsMadeByAModelThatDidNotGiveTheResponse() throws Exception {
     try (QueryModel model =
-        new QueryModel(config(InfluenceBench.chatModel()), new SimpleMeterRegistry())) {
+        new QueryModel(config(InfluenceCluster.chatModel()), new SimpleMeterRegistry())) {
       model.openFirst(List.of());
-      Conversation ours = InfluenceBench.answered("r", 0);
-      assertThat(model.ask(InfluenceBench.named("r", "acme/other", ours), Duration.ZERO)).isEmpty();
+      Conversation ours = InfluenceCluster.answered("r", 0);
+      assertThat(model.ask(InfluenceCluster.named("r", "acme/other", ours), Duration.ZERO))
+          .isEmpty();
       assertThat(model.ask(ours, Duration.ZERO)).isPresent();
     }
   }
@@ -1019,11 +1007,11 @@ class ShardStageIT {
     ReentrantLock using = new ReentrantLock();
     try (QueryModel model =
         new QueryModel(
-            config(InfluenceBench.chatModel(), "hang.at-least", "400 ms"),
+            config(InfluenceCluster.chatModel(), "hang.at-least", "400 ms"),
             new SimpleMeterRegistry(),
             using)) {
       model.openFirst(List.of());
-      Conversation ours = InfluenceBench.answered("r", 0);
+      Conversation ours = InfluenceCluster.answered("r", 0);
       using.lock(); // as long as another thread takes a gradient
       try {
         CompletableFuture<Boolean> known =
@@ -1046,18 +1034,18 @@ class ShardStageIT {
   /** Loading has its own time before a batch; a record that is read has less. */
   @Test
   void aModelThatMadeRoomComesBackBeforeABatchAndNotWhileARecordIsRead() throws Exception {
-    InfluenceConfig config = config(InfluenceBench.chatModel(), "models.reload", "unload-first");
+    InfluenceConfig config = config(InfluenceCluster.chatModel(), "models.reload", "unload-first");
     ModelRelease base =
         ModelRelease.newBuilder()
             .setModelId("base")
-            .setLocation(InfluenceBench.baseModel().getFileName().toString())
-            .setDigest(bench.opened().settings().modelDigest())
+            .setLocation(InfluenceCluster.baseModel().getFileName().toString())
+            .setDigest(cluster.opened().settings().modelDigest())
             .build();
-    Path vectors = bench.pretraining().resolve("eigenvectors.factors");
+    Path vectors = cluster.pretraining().resolve("eigenvectors.factors");
     Path away = data.resolve("away");
     try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
       model.openFirst(List.of());
-      Conversation ours = InfluenceBench.answered("r", 0);
+      Conversation ours = InfluenceCluster.answered("r", 0);
       Files.move(vectors, away);
       try {
         assertThatThrownBy(() -> model.takeOver(Optional.of(base)))
@@ -1081,14 +1069,14 @@ class ShardStageIT {
   void aReleaseThatDoesNotFitUnloadsNothingAlsoWhereTheOldModelIsToMakeRoomFirst()
       throws Exception {
     Path models = data.resolve("models");
-    Path old = copied(InfluenceBench.chatModel(), models.resolve("old"));
-    copied(InfluenceBench.baseModel(), models.resolve("next"));
+    Path old = copied(InfluenceCluster.chatModel(), models.resolve("old"));
+    copied(InfluenceCluster.baseModel(), models.resolve("next"));
     InfluenceConfig config =
         config(old, "models.roots", models.toString(), "models.reload", "unload-first");
     try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry())) {
       model.openFirst(List.of());
       Files.move(old, models.resolve("gone"));
-      String base = bench.opened().settings().modelDigest();
+      String base = cluster.opened().settings().modelDigest();
       ModelRelease liar =
           ModelRelease.newBuilder()
               .setModelId("next")
@@ -1100,7 +1088,7 @@ class ShardStageIT {
       assertThatThrownBy(() -> model.takeOver(Optional.of(liar)))
           .isInstanceOf(ModelLoadException.class)
           .hasMessageContaining("but its release says 1111");
-      assertThat(model.ask(InfluenceBench.answered("r", 0), Duration.ZERO)).isPresent();
+      assertThat(model.ask(InfluenceCluster.answered("r", 0), Duration.ZERO)).isPresent();
     }
   }
 
@@ -1119,8 +1107,8 @@ class ShardStageIT {
     assertThatThrownBy(
             () ->
                 asked(
-                    config(InfluenceBench.chatModel(), "claim-check.above", "1KiB"),
-                    InfluenceBench.answered("r", 0)))
+                    config(InfluenceCluster.chatModel(), "claim-check.above", "1KiB"),
+                    InfluenceCluster.answered("r", 0)))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("2048 bytes, more than claim-check.above, 1024")
         .hasMessageContaining("set claim-check.dir");
@@ -1130,14 +1118,14 @@ class ShardStageIT {
   void documentsThatShareWordsAreCandidatesAndAShardWithoutItsWordsIsMissing() throws Exception {
     InfluenceConfig config =
         config(
-            InfluenceBench.chatModel(),
+            InfluenceCluster.chatModel(),
             "query.preselect",
             "bm25:5",
             "query.rerank",
             "1",
             "query.top",
             "1");
-    List<SourceRecord> records = asked(config, InfluenceBench.answered("words", 0));
+    List<SourceRecord> records = asked(config, InfluenceCluster.answered("words", 0));
     for (InfluencePartial answer : answers(records, new ArrayList<>())) {
       assertThat(answer.getShards())
           .allSatisfy(
@@ -1146,8 +1134,8 @@ class ShardStageIT {
                 assertThat(shard.getReason()).contains(".lexical is missing");
               });
     }
-    CorpusFile corpus = new CorpusFile(bench.directory.resolve("corpus.jsonl"));
-    for (ShardFile shard : GradientIndex.open(bench.index()).shards()) {
+    CorpusFile corpus = new CorpusFile(cluster.directory.resolve("corpus.jsonl"));
+    for (ShardFile shard : GradientIndex.open(cluster.index()).shards()) {
       LexicalShard.buildIfMissing(shard, corpus);
     }
     List<InfluencePartial> answers = answers(records, new ArrayList<>());
@@ -1163,7 +1151,7 @@ class ShardStageIT {
     assertThat(config.query().preselect().suffix()).isEqualTo(", bm25:5");
 
     // Words that are being written, or were cut short.
-    ShardFile damaged = GradientIndex.open(bench.index()).shards().get(0);
+    ShardFile damaged = GradientIndex.open(cluster.index()).shards().get(0);
     try (Stream<Path> files = Files.list(LexicalShard.path(damaged))) {
       for (Path file : files.toList()) {
         Files.delete(file);

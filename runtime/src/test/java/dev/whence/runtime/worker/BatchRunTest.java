@@ -70,7 +70,7 @@ class BatchRunTest {
     BatchRun.Ended ended = batch(Duration.ofSeconds(2), candidates(3), stage).run();
     assertThat(ended.environment()).isEmpty();
     assertThat(ended.finished())
-        .extracting(one -> WorkerBench.text(one.results().get(0).value()))
+        .extracting(one -> WorkerCluster.text(one.results().get(0).value()))
         .containsExactly("k0", "FAILED RESULT_FAILED", "k2");
     assertThat(ended.finished())
         .extracting(one -> one.deadLetter().map(Finished.DeadLetter::code).orElse(""))
@@ -96,7 +96,7 @@ class BatchRunTest {
     return new EchoStage(
         "out",
         record -> {
-          if (!WorkerBench.text(record.key()).equals("k1")) {
+          if (!WorkerCluster.text(record.key()).equals("k1")) {
             return EchoStage.written("out", record);
           }
           return new Outcome.Written(
@@ -170,7 +170,7 @@ class BatchRunTest {
     List<BatchRun.Candidate> one = List.of(candidate(7, attemptsBefore, Optional.empty()));
     Finished finished = batch(one, reading(fails), 0).run().finished().get(0);
     assertThat(finished.deadLetter()).isPresent();
-    return WorkerBench.text(finished.results().get(0).value());
+    return WorkerCluster.text(finished.results().get(0).value());
   }
 
   @Test
@@ -418,7 +418,7 @@ class BatchRunTest {
         watchdog,
         NEVER,
         new BatchLimits(64, 1 << 20, Duration.ofSeconds(2)),
-        WorkerBench.QUICK,
+        WorkerCluster.QUICK,
         candidates,
         () -> now);
   }
@@ -428,7 +428,7 @@ class BatchRunTest {
         "out",
         record -> {
           ran.add(record.offset());
-          if (keys.contains(WorkerBench.text(record.key()))) {
+          if (keys.contains(WorkerCluster.text(record.key()))) {
             throw EnvironmentException.ofScorer("away", new IllegalStateException());
           }
           return EchoStage.written("out", record);
@@ -436,7 +436,7 @@ class BatchRunTest {
   }
 
   private static BatchRun.Candidate candidate(int partition, long offset, int attempts) {
-    byte[] bytes = WorkerBench.bytes("k" + partition + "-" + offset);
+    byte[] bytes = WorkerCluster.bytes("k" + partition + "-" + offset);
     return new BatchRun.Candidate(
         new TopicPartition("in", partition),
         new SourceRecord("in", partition, offset, 0, bytes, bytes, List.of()),
@@ -473,7 +473,7 @@ class BatchRunTest {
         watchdog,
         halt,
         new BatchLimits(64, 1 << 20, modelTime),
-        WorkerBench.QUICK,
+        WorkerCluster.QUICK,
         candidates);
   }
 
@@ -496,7 +496,7 @@ class BatchRunTest {
 
   private static BatchRun.Candidate candidate(
       long offset, int attempts, Optional<Finished> finished) {
-    byte[] bytes = WorkerBench.bytes("k" + offset);
+    byte[] bytes = WorkerCluster.bytes("k" + offset);
     return new BatchRun.Candidate(
         PARTITION,
         new SourceRecord("in", 0, offset, 0, bytes, bytes, List.of()),

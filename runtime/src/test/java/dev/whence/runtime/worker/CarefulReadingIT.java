@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.kafka.RawBatches;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -29,14 +29,14 @@ class CarefulReadingIT {
 
   @Test
   void onlyWhatIsCommittedIsReadAndWhatIsTooLargeIsNamed() throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics(1);
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics(1);
     TopicPartition partition = new TopicPartition(topics.in(), 0);
-    try (Admin admin = bench.admin();
-        RawBatches raw = bench.clients().rawBatches(admin, "careful");
+    try (Admin admin = cluster.admin();
+        RawBatches raw = cluster.clients().rawBatches(admin, "careful");
         CarefulReading careful = new CarefulReading(raw, MOST_BYTES);
-        KafkaProducer<byte[], byte[]> one = transactional(bench, topics.in() + "-1");
-        KafkaProducer<byte[], byte[]> two = transactional(bench, topics.in() + "-2")) {
+        KafkaProducer<byte[], byte[]> one = transactional(cluster, topics.in() + "-1");
+        KafkaProducer<byte[], byte[]> two = transactional(cluster, topics.in() + "-2")) {
       send(one, topics, "a", 2);
       one.commitTransaction();
       one.beginTransaction();
@@ -98,9 +98,9 @@ class CarefulReadingIT {
     return keys;
   }
 
-  private static KafkaProducer<byte[], byte[]> transactional(WorkerBench bench, String id) {
+  private static KafkaProducer<byte[], byte[]> transactional(WorkerCluster cluster, String id) {
     Map<String, Object> properties = new HashMap<>();
-    properties.put("bootstrap.servers", bench.broker.bootstrapServers());
+    properties.put("bootstrap.servers", cluster.broker.bootstrapServers());
     properties.put("transactional.id", id);
     properties.put("compression.type", "gzip");
     properties.put("max.block.ms", (int) Duration.ofSeconds(60).toMillis());
@@ -120,6 +120,6 @@ class CarefulReadingIT {
   }
 
   private static ProducerRecord<byte[], byte[]> record(Topics topics, String key, int bytes) {
-    return new ProducerRecord<>(topics.in(), 0, WorkerBench.bytes(key), new byte[bytes]);
+    return new ProducerRecord<>(topics.in(), 0, WorkerCluster.bytes(key), new byte[bytes]);
   }
 }

@@ -73,8 +73,8 @@ final class EchoStage implements Stage {
         List.of(
             new Result(
                 out,
-                WorkerBench.bytes(record.idWithoutValue()),
-                WorkerBench.bytes("FAILED " + failure.code()),
+                WorkerCluster.bytes(record.idWithoutValue()),
+                WorkerCluster.bytes("FAILED " + failure.code()),
                 List.of())),
         whenFailed);
   }

@@ -177,7 +177,7 @@ class HoldingTest {
   /** Nothing is fetched with it here. */
   private static CarefulReading careful(Admin admin) {
     return new CarefulReading(
-        WorkerBench.clients("127.0.0.1:1", GroupProtocol.CONSUMER).rawBatches(admin, "test"),
+        WorkerCluster.clients("127.0.0.1:1", GroupProtocol.CONSUMER).rawBatches(admin, "test"),
         1 << 20);
   }
 

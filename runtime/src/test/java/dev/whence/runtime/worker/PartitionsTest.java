@@ -37,7 +37,7 @@ class PartitionsTest {
   private final Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:1"));
   private final CarefulReading careful =
       new CarefulReading(
-          WorkerBench.clients("127.0.0.1:1", GroupProtocol.CLASSIC).rawBatches(admin, "test"));
+          WorkerCluster.clients("127.0.0.1:1", GroupProtocol.CLASSIC).rawBatches(admin, "test"));
   private final Partitions partitions =
       new Partitions(
           consumer,

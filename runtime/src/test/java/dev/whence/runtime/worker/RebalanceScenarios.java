@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.GroupProtocol;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -18,9 +18,9 @@ final class RebalanceScenarios {
 
   /** A second member joins in the middle of the first one's batch, works, and leaves. */
   static void joinsAndLeavesInMidBatch(GroupProtocol protocol, int records) throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, records, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, records, i -> WorkerCluster.bytes("v" + i));
     Set<String> byB = ConcurrentHashMap.newKeySet();
     EchoStage slow =
         new EchoStage(
@@ -37,13 +37,13 @@ final class RebalanceScenarios {
               LockSupport.parkNanos(20_000_000);
               return EchoStage.written(topics.out(), record);
             });
-    try (RunningWorker a = RunningWorker.start(bench, topics, protocol, "a", slow)) {
+    try (RunningWorker a = RunningWorker.start(cluster, topics, protocol, "a", slow)) {
       await().atMost(Duration.ofSeconds(30)).until(() -> a.count("whence.batches") >= 1);
-      try (RunningWorker b = RunningWorker.start(bench, topics, protocol, "b", slowB)) {
+      try (RunningWorker b = RunningWorker.start(cluster, topics, protocol, "b", slowB)) {
         await().atMost(Duration.ofSeconds(30)).until(() -> b.count("whence.batches") >= 1);
       }
       assertThat(byB).as("the second member got work").isNotEmpty();
-      assertDone(bench, topics, records);
+      assertDone(cluster, topics, records);
     }
   }
 
@@ -53,9 +53,9 @@ final class RebalanceScenarios {
    */
   static void partitionGoesAndComesBackWithinOneBatch(GroupProtocol protocol, int records)
       throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, records, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, records, i -> WorkerCluster.bytes("v" + i));
     CountDownLatch began = new CountDownLatch(1);
     CountDownLatch release = new CountDownLatch(1);
     EchoStage holdsItsFirstBatch =
@@ -72,40 +72,40 @@ final class RebalanceScenarios {
             });
     try (RunningWorker a =
         RunningWorker.start(
-            bench,
+            cluster,
             topics,
             protocol,
             "a",
             holdsItsFirstBatch,
             TransactionHook.NONE,
-            options -> WorkerBench.records(options, records))) {
+            options -> WorkerCluster.records(options, records))) {
       assertThat(began.await(30, TimeUnit.SECONDS)).isTrue();
       try (RunningWorker b =
-          RunningWorker.start(bench, topics, protocol, "b", EchoStage.echo(topics.out()))) {
+          RunningWorker.start(cluster, topics, protocol, "b", EchoStage.echo(topics.out()))) {
         // B does everything of the partitions that it is given, then leaves.
         await()
             .atMost(Duration.ofMinutes(1))
-            .until(() -> bench.read(topics.out()).size() >= records / WorkerBench.PARTITIONS);
+            .until(() -> cluster.read(topics.out()).size() >= records / WorkerCluster.PARTITIONS);
         await()
             .atMost(Duration.ofMinutes(1))
             .pollDelay(Duration.ofMillis(500))
-            .until(() -> bench.committedAll(topics) > 0 && b.count("whence.batches") >= 1);
+            .until(() -> cluster.committedAll(topics) > 0 && b.count("whence.batches") >= 1);
       }
-      int doneByB = bench.read(topics.out()).size();
+      int doneByB = cluster.read(topics.out()).size();
       // They are A's again once nobody else is in the group.
       await()
           .atMost(Duration.ofMinutes(1))
-          .until(() -> bench.assigned(topics).equals(Set.of(WorkerBench.PARTITIONS)));
+          .until(() -> cluster.assigned(topics).equals(Set.of(WorkerCluster.PARTITIONS)));
       release.countDown();
-      assertDone(bench, topics, records);
+      assertDone(cluster, topics, records);
       assertThat(doneByB).isPositive();
       assertThat(a.worker.ended()).isNotDone();
     }
   }
 
-  private static void assertDone(WorkerBench bench, Topics topics, int records) {
-    await().atMost(Duration.ofMinutes(2)).until(() -> bench.read(topics.out()).size() >= records);
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(records));
-    assertThat(bench.counts(topics.dlq())).isEmpty();
+  private static void assertDone(WorkerCluster cluster, Topics topics, int records) {
+    await().atMost(Duration.ofMinutes(2)).until(() -> cluster.read(topics.out()).size() >= records);
+    assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(records));
+    assertThat(cluster.counts(topics.dlq())).isEmpty();
   }
 }

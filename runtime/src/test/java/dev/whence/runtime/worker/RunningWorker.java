@@ -2,7 +2,7 @@ package dev.whence.runtime.worker;
 
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.health.Health;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.util.List;
@@ -17,7 +17,7 @@ final class RunningWorker implements AutoCloseable {
   final Worker worker;
 
   private RunningWorker(
-      WorkerBench bench,
+      WorkerCluster cluster,
       Topics topics,
       GroupProtocol protocol,
       String instance,
@@ -26,9 +26,10 @@ final class RunningWorker implements AutoCloseable {
       UnaryOperator<WorkerOptions> change) {
     worker =
         new Worker(
-            change.apply(WorkerBench.options(topics, protocol, instance, 32, WorkerBench.QUICK)),
+            change.apply(
+                WorkerCluster.options(topics, protocol, instance, 32, WorkerCluster.QUICK)),
             stage,
-            WorkerBench.clients(bench.broker.bootstrapServers(), protocol),
+            WorkerCluster.clients(cluster.broker.bootstrapServers(), protocol),
             health,
             meters,
             halts::add,
@@ -37,24 +38,24 @@ final class RunningWorker implements AutoCloseable {
   }
 
   static RunningWorker start(
-      WorkerBench bench, Topics topics, GroupProtocol protocol, String instance, Stage stage) {
-    return start(bench, topics, protocol, instance, stage, TransactionHook.NONE, o -> o);
+      WorkerCluster cluster, Topics topics, GroupProtocol protocol, String instance, Stage stage) {
+    return start(cluster, topics, protocol, instance, stage, TransactionHook.NONE, o -> o);
   }
 
   static RunningWorker start(
-      WorkerBench bench, Topics topics, Stage stage, UnaryOperator<WorkerOptions> change) {
-    return start(bench, topics, GroupProtocol.CONSUMER, "a", stage, TransactionHook.NONE, change);
+      WorkerCluster cluster, Topics topics, Stage stage, UnaryOperator<WorkerOptions> change) {
+    return start(cluster, topics, GroupProtocol.CONSUMER, "a", stage, TransactionHook.NONE, change);
   }
 
   static RunningWorker start(
-      WorkerBench bench,
+      WorkerCluster cluster,
       Topics topics,
       GroupProtocol protocol,
       String instance,
       Stage stage,
       TransactionHook hook,
       UnaryOperator<WorkerOptions> change) {
-    return new RunningWorker(bench, topics, protocol, instance, stage, hook, change);
+    return new RunningWorker(cluster, topics, protocol, instance, stage, hook, change);
   }
 
   double count(String name) {

@@ -39,14 +39,14 @@ class SessionTest {
   /** A record on which the model fails waits longer for a decision than a test takes. */
   private static final FailurePolicy UNDECIDED =
       new FailurePolicy(
-          WorkerBench.QUICK.attempts(),
-          WorkerBench.QUICK.modelFailures(),
+          WorkerCluster.QUICK.attempts(),
+          WorkerCluster.QUICK.modelFailures(),
           Duration.ofMinutes(5),
-          WorkerBench.QUICK.hangFactor(),
-          WorkerBench.QUICK.hangAtLeast(),
-          WorkerBench.QUICK.loadTimeout(),
-          WorkerBench.QUICK.backoffFirst(),
-          WorkerBench.QUICK.backoffMost());
+          WorkerCluster.QUICK.hangFactor(),
+          WorkerCluster.QUICK.hangAtLeast(),
+          WorkerCluster.QUICK.loadTimeout(),
+          WorkerCluster.QUICK.backoffFirst(),
+          WorkerCluster.QUICK.backoffMost());
 
   /** Nobody can go on to run a batch here: what was to be run is all that a test asks. */
   private static final class WouldRun extends RuntimeException {
@@ -89,7 +89,7 @@ class SessionTest {
   void norIsWhatWasReadOfALogThatEndsBeforeIt() {
     assertThatThrownBy(() -> run(new MadeAnew())).isInstanceOf(WouldRun.class);
     assertThat(run)
-        .extracting(one -> one.record().offset() + WorkerBench.text(one.record().value()))
+        .extracting(one -> one.record().offset() + WorkerCluster.text(one.record().value()))
         .containsExactly("2new");
   }
 
@@ -97,7 +97,7 @@ class SessionTest {
   void behindARecordThatWaitsForADecisionNoMoreIsReadThanThereIsRoomForAlsoIfItIsUrgent() {
     Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
     Endless consumer = new Endless(lifecycle);
-    ModelTrouble trouble = new ModelTrouble(WorkerBench.QUICK.modelFailures());
+    ModelTrouble trouble = new ModelTrouble(WorkerCluster.QUICK.modelFailures());
     Stage stage = new FirstFails();
     try (Watchdog watchdog = new Watchdog(new Health(), why -> {})) {
       run(
@@ -120,7 +120,7 @@ class SessionTest {
     // Twice as many as tell a bad record from a broken model, and what two polls bring.
     assertThat(consumer.given)
         .isGreaterThan(BATCH)
-        .isLessThanOrEqualTo(2 * WorkerBench.QUICK.modelFailures() + 2 * Endless.OF_A_POLL);
+        .isLessThanOrEqualTo(2 * WorkerCluster.QUICK.modelFailures() + 2 * Endless.OF_A_POLL);
   }
 
   private void run(MockConsumer<byte[], byte[]> consumer) {
@@ -155,12 +155,12 @@ class SessionTest {
         ModelThread model = new ModelThread("test");
         CarefulReading careful =
             new CarefulReading(
-                WorkerBench.clients("127.0.0.1:1", GroupProtocol.CLASSIC)
+                WorkerCluster.clients("127.0.0.1:1", GroupProtocol.CLASSIC)
                     .rawBatches(admin, "test"))) {
       Session session =
           new Session(
-              WorkerBench.options(
-                  new WorkerBench.Topics("in", "out", "dlq", "group"),
+              WorkerCluster.options(
+                  new WorkerCluster.Topics("in", "out", "dlq", "group"),
                   GroupProtocol.CLASSIC,
                   "a",
                   BATCH,
@@ -204,8 +204,8 @@ class SessionTest {
                       STAYS.topic(),
                       STAYS.partition(),
                       offset,
-                      WorkerBench.bytes("k"),
-                      WorkerBench.bytes("v")));
+                      WorkerCluster.bytes("k"),
+                      WorkerCluster.bytes("v")));
             }
             throw new LogTruncationException(Map.of(STAYS, 5L), divergent);
           });
@@ -238,8 +238,8 @@ class SessionTest {
               STAYS.topic(),
               STAYS.partition(),
               offset,
-              WorkerBench.bytes("k"),
-              WorkerBench.bytes(value)));
+              WorkerCluster.bytes("k"),
+              WorkerCluster.bytes(value)));
     }
   }
 
@@ -304,8 +304,8 @@ class SessionTest {
         partition.topic(),
         partition.partition(),
         offset,
-        WorkerBench.bytes("k"),
-        WorkerBench.bytes("v"));
+        WorkerCluster.bytes("k"),
+        WorkerCluster.bytes("v"));
   }
 
   /** Gives two partitions with two records each; a commit finds that the group rebalances. */

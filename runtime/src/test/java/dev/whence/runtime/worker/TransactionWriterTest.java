@@ -164,7 +164,7 @@ class TransactionWriterTest {
   }
 
   private static Finished finished() {
-    byte[] bytes = WorkerBench.bytes("k");
+    byte[] bytes = WorkerCluster.bytes("k");
     SourceRecord record = new SourceRecord("in", 0, 0, 0, bytes, bytes, List.of());
     return new Finished(
         record,

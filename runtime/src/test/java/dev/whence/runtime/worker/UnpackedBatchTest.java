@@ -169,6 +169,6 @@ class UnpackedBatchTest {
   }
 
   private static byte[] bytes(String text) {
-    return WorkerBench.bytes(text);
+    return WorkerCluster.bytes(text);
   }
 }

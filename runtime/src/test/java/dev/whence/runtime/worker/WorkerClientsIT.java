@@ -6,7 +6,7 @@ import static org.awaitility.Awaitility.await;
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.health.Health;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -33,40 +33,40 @@ class WorkerClientsIT {
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void whatIsNotAllowedYetCountsAsNoDeathOfTheProcess(GroupProtocol protocol) throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 20, i -> WorkerCluster.bytes("v" + i));
     AtomicInteger refused = new AtomicInteger();
     TransactionHook notAllowed =
         new TransactionHook() {
           @Override
           public void inside() {
-            if (refused.incrementAndGet() <= WorkerBench.QUICK.attempts() + 1) {
+            if (refused.incrementAndGet() <= WorkerCluster.QUICK.attempts() + 1) {
               throw new TopicAuthorizationException(Set.of(topics.out()));
             }
           }
         };
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, protocol, "a", EchoStage.echo(topics.out()), notAllowed, o -> o)) {
+            cluster, topics, protocol, "a", EchoStage.echo(topics.out()), notAllowed, o -> o)) {
       await()
           .atMost(Duration.ofSeconds(60))
           .untilAsserted(
-              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+              () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(20)));
       assertThat(worker.count("whence.clients.restarted"))
-          .isEqualTo(WorkerBench.QUICK.attempts() + 1);
+          .isEqualTo(WorkerCluster.QUICK.attempts() + 1);
     }
-    assertThat(bench.read(topics.out()))
-        .noneMatch(record -> WorkerBench.text(record.value()).startsWith("FAILED"));
-    assertThat(bench.counts(topics.dlq())).isEmpty();
+    assertThat(cluster.read(topics.out()))
+        .noneMatch(record -> WorkerCluster.text(record.value()).startsWith("FAILED"));
+    assertThat(cluster.counts(topics.dlq())).isEmpty();
   }
 
   /** Nothing is fetched then, which is how a consumer learns what there is. */
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void theLagGrowsWithWhatComesWhileABatchRuns(GroupProtocol protocol) throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
     CountDownLatch begun = new CountDownLatch(1);
     CountDownLatch goesOn = new CountDownLatch(1);
     EchoStage stage =
@@ -81,14 +81,14 @@ class WorkerClientsIT {
               }
               return EchoStage.written(topics.out(), record);
             });
-    bench.produce(topics, 1, i -> WorkerBench.bytes("v" + i));
-    try (RunningWorker worker = RunningWorker.start(bench, topics, protocol, "a", stage)) {
+    cluster.produce(topics, 1, i -> WorkerCluster.bytes("v" + i));
+    try (RunningWorker worker = RunningWorker.start(cluster, topics, protocol, "a", stage)) {
       try {
         assertThat(begun.await(60, TimeUnit.SECONDS)).isTrue();
         // A fetch that was under way may still have told of the first ones.
         for (int all = 41; all <= 121; all += 40) {
           int expected = all;
-          bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+          cluster.produce(topics, 40, i -> WorkerCluster.bytes("v" + i));
           await()
               .atMost(Duration.ofSeconds(30))
               .untilAsserted(() -> assertThat(lag(worker)).isEqualTo(expected));
@@ -107,51 +107,51 @@ class WorkerClientsIT {
   /** One comes alone, as it does where traffic is slow, and the others later. */
   @Test
   void aRecordOnWhichTheEnvironmentFailsHoldsUpItsOwnPartitionOnly() throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
     AtomicBoolean fails = new AtomicBoolean(true);
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
-              if (fails.get() && WorkerBench.text(record.key()).equals("bad")) {
+              if (fails.get() && WorkerCluster.text(record.key()).equals("bad")) {
                 throw EnvironmentException.ofScorer(
                     "the server answers 500", new IllegalStateException());
               }
               return EchoStage.written(topics.out(), record);
             });
     try (RunningWorker worker =
-            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage);
-        KafkaProducer<byte[], byte[]> producer = bench.producer()) {
-      byte[] bad = WorkerBench.bytes("bad");
+            RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage);
+        KafkaProducer<byte[], byte[]> producer = cluster.producer()) {
+      byte[] bad = WorkerCluster.bytes("bad");
       producer.send(new ProducerRecord<>(topics.in(), 0, bad, bad)).get();
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 2);
       for (int i = 0; i < 20; i++) {
-        byte[] good = WorkerBench.bytes("k" + i);
+        byte[] good = WorkerCluster.bytes("k" + i);
         producer.send(new ProducerRecord<>(topics.in(), 1 + i % 2, good, good)).get();
       }
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.counts(topics.out()).size() == 20);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.counts(topics.out()).size() == 20);
       assertThat(worker.health.isReady()).isTrue();
-      assertThat(bench.read(topics.dlq())).isEmpty();
+      assertThat(cluster.read(topics.dlq())).isEmpty();
       fails.set(false);
       await()
           .atMost(Duration.ofSeconds(20))
-          .until(() -> bench.counts(topics.out()).equals(withBad(20)));
+          .until(() -> cluster.counts(topics.out()).equals(withBad(20)));
     }
   }
 
   private static Map<String, Integer> withBad(int others) {
-    Map<String, Integer> all = new TreeMap<>(WorkerBench.once(others));
+    Map<String, Integer> all = new TreeMap<>(WorkerCluster.once(others));
     all.put("bad", 1);
     return all;
   }
 
   @Test
   void aTopicThatTakesLessThanItDidWhenTheWorkerBeganIsLookedAtAgain() throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics(1);
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics(1);
     byte[] large = new byte[300_000];
     new Random(1).nextBytes(large);
     EchoStage stage =
@@ -163,21 +163,21 @@ class WorkerClientsIT {
                         new Result(
                             topics.out(),
                             record.key(),
-                            WorkerBench.text(record.key()).equals("k1") ? large : record.value(),
+                            WorkerCluster.text(record.key()).equals("k1") ? large : record.value(),
                             List.of()))));
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
-      bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.read(topics.out()).size() == 1);
-      bench.shrink(topics.out(), 100_000);
-      bench.produce(topics, 2, i -> WorkerBench.bytes("v"));
-      await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 3);
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.read(topics.out()).size() == 1);
+      cluster.shrink(topics.out(), 100_000);
+      cluster.produce(topics, 2, i -> WorkerCluster.bytes("v"));
+      await().atMost(Duration.ofSeconds(60)).until(() -> cluster.read(topics.out()).size() == 3);
       assertThat(worker.count("whence.batches.given.up")).isEqualTo(1);
     }
-    assertThat(bench.read(topics.out()))
-        .extracting(record -> WorkerBench.text(record.value()))
+    assertThat(cluster.read(topics.out()))
+        .extracting(record -> WorkerCluster.text(record.value()))
         .containsExactlyInAnyOrder("v", "v", "FAILED RESULT_TOO_LARGE");
-    assertThat(bench.read(topics.dlq())).hasSize(1);
+    assertThat(cluster.read(topics.dlq())).hasSize(1);
   }
 
   @Test

@@ -5,7 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.whence.embedded.EmbeddedBroker;
 import dev.whence.runtime.config.GroupProtocol;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.nio.file.Path;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
@@ -16,13 +16,13 @@ class WorkerClientsSoak {
   @Test
   void aWorkerEndsInTimeAlsoWhereTheBrokersAreGone(@TempDir Path directory) throws Exception {
     try (EmbeddedBroker broker = EmbeddedBroker.open(directory)) {
-      WorkerBench bench = WorkerBench.of(broker);
-      Topics topics = bench.topics(1);
+      WorkerCluster cluster = WorkerCluster.of(broker);
+      Topics topics = cluster.topics(1);
       RunningWorker worker =
           RunningWorker.start(
-              bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()));
-      bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.read(topics.out()).size() == 1);
+              cluster, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()));
+      cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.read(topics.out()).size() == 1);
       broker.stop();
       await().atMost(Duration.ofSeconds(60)).until(() -> !worker.health.isReady());
       long began = System.nanoTime();

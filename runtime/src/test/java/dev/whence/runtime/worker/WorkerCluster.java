@@ -41,7 +41,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 
 /** A broker with fresh topics for each test, and what a test asks of it. */
-final class WorkerBench implements AutoCloseable {
+final class WorkerCluster implements AutoCloseable {
   static final int PARTITIONS = 6;
 
   /** Failures of the environment and hangs are waited for in milliseconds here. */
@@ -65,25 +65,25 @@ final class WorkerBench implements AutoCloseable {
           "group.consumer.min.heartbeat.interval.ms", "500",
           "group.consumer.heartbeat.interval.ms", "500");
 
-  private static final List<WorkerBench> OPEN = new ArrayList<>();
+  private static final List<WorkerCluster> OPEN = new ArrayList<>();
 
   final EmbeddedBroker broker;
 
-  private WorkerBench(EmbeddedBroker broker) {
+  private WorkerCluster(EmbeddedBroker broker) {
     this.broker = broker;
   }
 
-  static WorkerBench of(EmbeddedBroker broker) {
-    return new WorkerBench(broker);
+  static WorkerCluster of(EmbeddedBroker broker) {
+    return new WorkerCluster(broker);
   }
 
   /** The broker of this JVM, started once. */
-  static synchronized WorkerBench shared() throws IOException {
+  static synchronized WorkerCluster shared() throws IOException {
     if (OPEN.isEmpty()) {
       Path directory = Files.createTempDirectory("whence-worker");
-      WorkerBench bench = new WorkerBench(EmbeddedBroker.open(directory, 0, QUICK_SESSIONS));
-      OPEN.add(bench);
-      Runtime.getRuntime().addShutdownHook(new Thread(bench::close));
+      WorkerCluster cluster = new WorkerCluster(EmbeddedBroker.open(directory, 0, QUICK_SESSIONS));
+      OPEN.add(cluster);
+      Runtime.getRuntime().addShutdownHook(new Thread(cluster::close));
     }
     return OPEN.get(0);
   }

@@ -8,7 +8,7 @@ import dev.whence.runtime.config.FailurePolicy;
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
 import dev.whence.runtime.kafka.Clients;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,46 +39,46 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class WorkerFailuresIT {
-  private WorkerBench bench;
+  private WorkerCluster cluster;
 
   @BeforeEach
   void open() throws Exception {
-    bench = WorkerBench.shared();
+    cluster = WorkerCluster.shared();
   }
 
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void aPoisonPillGoesToTheDeadLetterQueueAndTheRestIsDone(GroupProtocol protocol)
       throws Exception {
-    Topics topics = bench.topics();
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+    Topics topics = cluster.topics();
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer()) {
       ProducerRecord<byte[], byte[]> pill =
           new ProducerRecord<>(
-              topics.in(), 0, WorkerBench.bytes("pill"), WorkerBench.bytes("secret text"));
-      pill.headers().add("traceparent", WorkerBench.bytes("00-1-2-03"));
+              topics.in(), 0, WorkerCluster.bytes("pill"), WorkerCluster.bytes("secret text"));
+      pill.headers().add("traceparent", WorkerCluster.bytes("00-1-2-03"));
       producer.send(pill).get();
     }
-    bench.produce(topics, 30, i -> WorkerBench.bytes("v" + i));
+    cluster.produce(topics, 30, i -> WorkerCluster.bytes("v" + i));
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
-              if (WorkerBench.text(record.key()).equals("pill")) {
-                throw new IllegalStateException("quotes " + WorkerBench.text(record.value()));
+              if (WorkerCluster.text(record.key()).equals("pill")) {
+                throw new IllegalStateException("quotes " + WorkerCluster.text(record.value()));
               }
               return EchoStage.written(topics.out(), record);
             });
-    Map<String, Integer> expected = new TreeMap<>(WorkerBench.once(30));
+    Map<String, Integer> expected = new TreeMap<>(WorkerCluster.once(30));
     expected.put("pill", 1);
-    try (RunningWorker worker = RunningWorker.start(bench, topics, protocol, "a", stage)) {
+    try (RunningWorker worker = RunningWorker.start(cluster, topics, protocol, "a", stage)) {
       await()
           .atMost(Duration.ofSeconds(30))
-          .untilAsserted(() -> assertThat(bench.counts(topics.out())).isEqualTo(expected));
+          .untilAsserted(() -> assertThat(cluster.counts(topics.out())).isEqualTo(expected));
       assertThat(worker.health.isReady()).isTrue();
     }
-    List<ConsumerRecord<byte[], byte[]>> dead = bench.read(topics.dlq());
+    List<ConsumerRecord<byte[], byte[]>> dead = cluster.read(topics.dlq());
     assertThat(dead).hasSize(1);
-    assertThat(WorkerBench.text(dead.get(0).value())).isEqualTo("secret text");
+    assertThat(WorkerCluster.text(dead.get(0).value())).isEqualTo("secret text");
     Map<String, String> headers = headers(dead.get(0));
     assertThat(headers)
         .containsEntry("traceparent", "00-1-2-03")
@@ -95,12 +95,12 @@ class WorkerFailuresIT {
 
   @Test
   void aPoisonPillAloneIsGivenUpAfterAWhile() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
     EchoStage stage = failing(topics, new AtomicBoolean(true));
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.dlq()).size() == 1);
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.dlq()).size() == 1);
       assertThat(worker.count("whence.environment.failures")).isZero();
     }
   }
@@ -109,23 +109,23 @@ class WorkerFailuresIT {
   @Test
   void aPoisonPillIsGivenUpAfterAWhileThoughRecordsThatNeedNoModelNeverCeaseToCome()
       throws Exception {
-    Topics topics = bench.topics(2);
+    Topics topics = cluster.topics(2);
     Stage stage = modelOnlyForBadAndGood(topics, record -> {});
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer();
         RunningWorker worker =
-            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+            RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
       send(producer, topics, 0, "bad");
       long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
       int sent = 0;
-      while (bench.committed(topics, 0) == 0) {
+      while (cluster.committed(topics, 0) == 0) {
         assertThat(System.nanoTime()).as("the failing record waits").isLessThan(deadline);
         send(producer, topics, 1, "no model");
         sent++;
         LockSupport.parkNanos(Duration.ofMillis(100).toNanos());
       }
-      assertThat(bench.read(topics.dlq())).hasSize(1);
+      assertThat(cluster.read(topics.dlq())).hasSize(1);
       int all = sent + 1;
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == all);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == all);
       assertThat(worker.count("whence.environment.failures")).isZero();
     }
   }
@@ -133,29 +133,29 @@ class WorkerFailuresIT {
   /** Each takes longer than a failing record waits, and a batch is one record. */
   @Test
   void aModelThatFailsSlowlyOnEveryRecordIsTheEnvironmentToo() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 6, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 6, i -> WorkerCluster.bytes("v" + i));
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
               LockSupport.parkNanos(
-                  WorkerBench.QUICK.undecidedFor().multipliedBy(3).dividedBy(2).toNanos());
+                  WorkerCluster.QUICK.undecidedFor().multipliedBy(3).dividedBy(2).toNanos());
               throw new IllegalStateException("broken");
             });
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, stage, options -> WorkerBench.records(options, 1))) {
+        RunningWorker.start(cluster, topics, stage, options -> WorkerCluster.records(options, 1))) {
       await()
           .atMost(Duration.ofSeconds(30))
           .until(() -> worker.count("whence.environment.failures") >= 1);
-      assertThat(bench.read(topics.dlq())).isEmpty();
+      assertThat(cluster.read(topics.dlq())).isEmpty();
     }
   }
 
   @Test
   void behindARecordThatWaitsOnlySoMuchIsReadAndOtherPartitionsGoOn() throws Exception {
     int batch = 8;
-    Topics topics = bench.topics(2);
+    Topics topics = cluster.topics(2);
     AtomicInteger behind = new AtomicInteger();
     Stage stage =
         modelOnlyForBadAndGood(
@@ -175,13 +175,14 @@ class WorkerFailuresIT {
             Duration.ofMinutes(5),
             Duration.ofMillis(100),
             Duration.ofSeconds(1));
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer();
         RunningWorker worker =
             RunningWorker.start(
-                bench,
+                cluster,
                 topics,
                 stage,
-                options -> WorkerBench.failures(WorkerBench.records(options, batch), patient))) {
+                options ->
+                    WorkerCluster.failures(WorkerCluster.records(options, batch), patient))) {
       send(producer, topics, 0, "bad");
       for (int i = 0; i < 100; i++) {
         send(producer, topics, 0, "no model");
@@ -190,78 +191,79 @@ class WorkerFailuresIT {
       for (int i = 0; i < 100; i++) {
         send(producer, topics, 1, "no model");
       }
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committed(topics, 1) == 100);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committed(topics, 1) == 100);
       assertThat(behind)
           .as("twice a batch, and one poll")
           .hasValueLessThanOrEqualTo(2 * batch + Clients.RECORDS_OF_ONE_POLL);
-      assertThat(bench.committed(topics, 0)).isZero();
+      assertThat(cluster.committed(topics, 0)).isZero();
       send(producer, topics, 1, "good");
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.committedAll(topics) == 202);
-      assertThat(bench.read(topics.dlq())).hasSize(1);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committedAll(topics) == 202);
+      assertThat(cluster.read(topics.dlq())).hasSize(1);
       assertThat(worker.count("whence.environment.failures")).isZero();
     }
   }
 
   @Test
   void aModelThatFailsOnEveryRecordIsTheEnvironment() throws Exception {
-    Topics topics = bench.topics();
-    bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 40, i -> WorkerCluster.bytes("v" + i));
     AtomicBoolean broken = new AtomicBoolean(true);
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", failing(topics, broken))) {
+        RunningWorker.start(
+            cluster, topics, GroupProtocol.CONSUMER, "a", failing(topics, broken))) {
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 2);
       assertThat(worker.health.isReady()).isFalse();
       assertThat(worker.health.isAlive()).isTrue();
-      assertThat(bench.read(topics.dlq())).isEmpty();
-      assertThat(bench.read(topics.out())).isEmpty();
+      assertThat(cluster.read(topics.dlq())).isEmpty();
+      assertThat(cluster.read(topics.out())).isEmpty();
       broken.set(false);
       await()
           .atMost(Duration.ofSeconds(20))
           .untilAsserted(
-              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(40)));
+              () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(40)));
       await().atMost(Duration.ofSeconds(5)).until(worker.health::isReady);
     }
-    assertThat(bench.read(topics.dlq())).isEmpty();
+    assertThat(cluster.read(topics.dlq())).isEmpty();
   }
 
   @Test
   void fiveBadRecordsInARowAreBadRecordsOnceTheModelWorksOnAnother() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 6, i -> WorkerBench.bytes("bad"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 6, i -> WorkerCluster.bytes("bad"));
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
-              if (WorkerBench.text(record.value()).equals("bad")) {
+              if (WorkerCluster.text(record.value()).equals("bad")) {
                 throw new IllegalStateException();
               }
               return EchoStage.written(topics.out(), record);
             });
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 1);
-      assertThat(bench.read(topics.dlq())).isEmpty();
-      try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+      assertThat(cluster.read(topics.dlq())).isEmpty();
+      try (KafkaProducer<byte[], byte[]> producer = cluster.producer()) {
         producer
             .send(
                 new ProducerRecord<>(
-                    topics.in(), WorkerBench.bytes("good"), WorkerBench.bytes("good")))
+                    topics.in(), WorkerCluster.bytes("good"), WorkerCluster.bytes("good")))
             .get();
       }
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.dlq()).size() == 6);
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 7);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.dlq()).size() == 6);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 7);
       await().atMost(Duration.ofSeconds(5)).until(worker.health::isReady);
     }
   }
 
   @Test
   void theEnvironmentPausesAndSendsNothingToTheDeadLetterQueue() throws Exception {
-    Topics topics = bench.topics();
-    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 20, i -> WorkerCluster.bytes("v" + i));
     AtomicBoolean down = new AtomicBoolean(true);
     EchoStage stage =
         new EchoStage(
@@ -273,7 +275,7 @@ class WorkerFailuresIT {
               return EchoStage.written(topics.out(), record);
             });
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 2);
@@ -282,24 +284,24 @@ class WorkerFailuresIT {
           .atMost(Duration.ofSeconds(10))
           .untilAsserted(
               () ->
-                  assertThat(bench.committed(topics).values())
+                  assertThat(cluster.committed(topics).values())
                       .as("nobody died: no attempt is left behind")
                       .allSatisfy(offset -> assertThat(offset.metadata()).isEmpty()));
       down.set(false);
       await()
           .atMost(Duration.ofSeconds(20))
           .untilAsserted(
-              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+              () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(20)));
     }
-    assertThat(bench.read(topics.dlq())).isEmpty();
+    assertThat(cluster.read(topics.dlq())).isEmpty();
   }
 
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void anAbortedTransactionIsSentAgainWithoutRunningTheModelAgain(GroupProtocol protocol)
       throws Exception {
-    Topics topics = bench.topics();
-    bench.produce(topics, 50, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 50, i -> WorkerCluster.bytes("v" + i));
     Map<String, Integer> runs = new ConcurrentHashMap<>();
     AtomicInteger aborts = new AtomicInteger();
     TransactionHook abortsTwice =
@@ -313,11 +315,11 @@ class WorkerFailuresIT {
         };
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, protocol, "a", counting(topics, runs), abortsTwice, o -> o)) {
+            cluster, topics, protocol, "a", counting(topics, runs), abortsTwice, o -> o)) {
       await()
           .atMost(Duration.ofSeconds(30))
           .untilAsserted(
-              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50)));
+              () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(50)));
       await().atMost(Duration.ofSeconds(5)).until(() -> worker.count("whence.records") == 50);
       assertThat(worker.count("whence.transactions.aborted")).isEqualTo(2);
     }
@@ -328,8 +330,8 @@ class WorkerFailuresIT {
   @ParameterizedTest
   @EnumSource(GroupProtocol.class)
   void aCommitInDoubtThatTookEffectIsNotDoneAgain(GroupProtocol protocol) throws Exception {
-    Topics topics = bench.topics();
-    bench.produce(topics, 50, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 50, i -> WorkerCluster.bytes("v" + i));
     AtomicInteger commits = new AtomicInteger();
     TransactionHook inDoubt =
         new TransactionHook() {
@@ -342,20 +344,22 @@ class WorkerFailuresIT {
         };
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, protocol, "a", EchoStage.echo(topics.out()), inDoubt, o -> o)) {
+            cluster, topics, protocol, "a", EchoStage.echo(topics.out()), inDoubt, o -> o)) {
       await()
           .atMost(Duration.ofSeconds(30))
-          .until(() -> bench.counts(topics.out()).size() == 50 && bench.committedAll(topics) >= 50);
+          .until(
+              () ->
+                  cluster.counts(topics.out()).size() == 50 && cluster.committedAll(topics) >= 50);
       assertThat(worker.count("whence.clients.restarted")).isEqualTo(1);
     }
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(50));
+    assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(50));
   }
 
   /** One in four fails in the model, and all are run again after the first five tries. */
   @Test
   void aBatchThatCanNotBeCommittedInFiveTriesIsReadAgainAndCountedOnce() throws Exception {
-    Topics topics = bench.topics();
-    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 20, i -> WorkerCluster.bytes("v" + i));
     AtomicInteger aborts = new AtomicInteger();
     AtomicInteger runs = new AtomicInteger();
     AtomicInteger written = new AtomicInteger();
@@ -383,16 +387,16 @@ class WorkerFailuresIT {
         };
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, GroupProtocol.CONSUMER, "a", stage, abortsFiveTimes, o -> o)) {
+            cluster, topics, GroupProtocol.CONSUMER, "a", stage, abortsFiveTimes, o -> o)) {
       await()
           .atMost(Duration.ofSeconds(30))
           .untilAsserted(
-              () -> assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(20)));
+              () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(20)));
       assertThat(worker.count("whence.batches.given.up")).isEqualTo(1);
       await().atMost(Duration.ofSeconds(5)).until(() -> worker.count("whence.records") == 20);
     }
     assertThat(runs).as("the model ran several times on some").hasValueGreaterThan(20);
-    int dead = bench.read(topics.dlq()).size();
+    int dead = cluster.read(topics.dlq()).size();
     assertThat(dead).as("some failed").isPositive();
     assertThat(failed).hasValue(dead);
     assertThat(written).hasValue(20 - dead);
@@ -400,15 +404,15 @@ class WorkerFailuresIT {
 
   @Test
   void aResultThatIsTooLargeIsShrunkOrTheRecordHasFailed() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 3, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 3, i -> WorkerCluster.bytes("v" + i));
     byte[] tooLarge = new byte[2 << 20];
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
-              byte[] small = WorkerBench.bytes("small");
-              String key = WorkerBench.text(record.key());
+              byte[] small = WorkerCluster.bytes("small");
+              String key = WorkerCluster.text(record.key());
               if (key.equals("k0")) {
                 return EchoStage.written(topics.out(), record);
               }
@@ -426,39 +430,39 @@ class WorkerFailuresIT {
                                   : Optional.empty())));
             });
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 3);
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 3);
       assertThat(worker.count("whence.transactions.aborted")).isZero();
     }
     Map<String, String> values = new TreeMap<>();
-    bench
+    cluster
         .read(topics.out())
-        .forEach(r -> values.put(WorkerBench.text(r.key()), WorkerBench.text(r.value())));
+        .forEach(r -> values.put(WorkerCluster.text(r.key()), WorkerCluster.text(r.value())));
     assertThat(values)
         .containsEntry("k0", "v0")
         .containsEntry("k1", "small")
         .containsEntry("k2", "FAILED RESULT_TOO_LARGE");
-    assertThat(bench.counts(topics.dlq())).isEqualTo(Map.of("k2", 1));
+    assertThat(cluster.counts(topics.dlq())).isEqualTo(Map.of("k2", 1));
   }
 
   @Test
   void aRecordThatDoesNotFitTheDeadLetterQueueLeavesWhatSaysWhereItIs() throws Exception {
-    Topics topics = bench.topics(1);
+    Topics topics = cluster.topics(1);
     byte[] random = new byte[1_000_000];
     new Random(1).nextBytes(random);
     byte[] zeros = new byte[20 << 20];
-    bench.produce(topics, 2, i -> i == 0 ? random : zeros);
+    cluster.produce(topics, 2, i -> i == 0 ? random : zeros);
     EchoStage stage =
         new EchoStage(
             topics.out(), record -> new Outcome.Rejected(new Failure("BAD", "it is bad")));
-    bench.shrink(topics.dlq(), 900_000);
+    cluster.shrink(topics.dlq(), 900_000);
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
-      await().atMost(Duration.ofSeconds(30)).until(() -> bench.read(topics.dlq()).size() == 2);
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      await().atMost(Duration.ofSeconds(30)).until(() -> cluster.read(topics.dlq()).size() == 2);
       assertThat(worker.count("whence.transactions.aborted")).isZero();
     }
     Map<String, ConsumerRecord<byte[], byte[]>> dead = new TreeMap<>();
-    bench.read(topics.dlq()).forEach(r -> dead.put(WorkerBench.text(r.key()), r));
+    cluster.read(topics.dlq()).forEach(r -> dead.put(WorkerCluster.text(r.key()), r));
     assertThat(dead.get("k0").value()).isNull();
     assertThat(headers(dead.get("k0")))
         .containsEntry(DeadLetterHeaders.OMITTED_BYTES, "1000000")
@@ -468,16 +472,16 @@ class WorkerFailuresIT {
 
   @Test
   void expiredOffsetsAreCountedAndTheWorkerGoesOn() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 10, i -> WorkerCluster.bytes("v" + i));
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 10);
+            cluster, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 10);
       assertThat(worker.count("whence.records.expired")).isZero();
     }
-    bench.produce(topics, 20, i -> WorkerBench.bytes("v" + i));
-    try (var admin = bench.admin()) {
+    cluster.produce(topics, 20, i -> WorkerCluster.bytes("v" + i));
+    try (var admin = cluster.admin()) {
       admin
           .deleteRecords(
               Map.of(new TopicPartition(topics.in(), 0), RecordsToDelete.beforeOffset(17)))
@@ -486,16 +490,16 @@ class WorkerFailuresIT {
     }
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 23);
+            cluster, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 23);
       assertThat(worker.count("whence.records.expired")).isEqualTo(7);
     }
   }
 
   @Test
   void modelWorkPastItsDeadlineFailsLivenessAndHalts() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
     CountDownLatch end = new CountDownLatch(1);
     EchoStage hanging =
         new EchoStage(
@@ -520,11 +524,11 @@ class WorkerFailuresIT {
             Duration.ofSeconds(1));
     try (RunningWorker worker =
         RunningWorker.start(
-            bench, topics, hanging, options -> WorkerBench.failures(options, impatient))) {
+            cluster, topics, hanging, options -> WorkerCluster.failures(options, impatient))) {
       await().atMost(Duration.ofSeconds(20)).until(() -> !worker.halts.isEmpty());
       assertThat(worker.health.isAlive()).isFalse();
       assertThat(worker.halts.get(0)).contains(topics.in() + "-0-0").contains("300 ms");
-      assertThat(bench.committed(topics).values())
+      assertThat(cluster.committed(topics).values())
           .extracting(OffsetAndMetadata::metadata)
           .singleElement()
           .satisfies(written -> assertThat(written).startsWith("attempt=1;to=1;by="));
@@ -534,8 +538,8 @@ class WorkerFailuresIT {
 
   @Test
   void aRecordThatDoesNotEndWithinTheGraceIsGivenUpWithoutACommit() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
     CountDownLatch began = new CountDownLatch(1);
     CountDownLatch end = new CountDownLatch(1);
     EchoStage tooLong =
@@ -552,26 +556,29 @@ class WorkerFailuresIT {
             });
     RunningWorker worker =
         RunningWorker.start(
-            bench, topics, tooLong, options -> WorkerBench.grace(options, Duration.ofMillis(300)));
+            cluster,
+            topics,
+            tooLong,
+            options -> WorkerCluster.grace(options, Duration.ofMillis(300)));
     assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
     worker.close();
-    assertThat(bench.read(topics.out())).isEmpty();
-    assertThat(bench.committed(topics).values())
+    assertThat(cluster.read(topics.out())).isEmpty();
+    assertThat(cluster.committed(topics).values())
         .as("the shutdown was not the record's fault")
         .containsExactly(new OffsetAndMetadata(0, Optional.of(0), ""));
     end.countDown();
     try (RunningWorker next =
         RunningWorker.start(
-            bench, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 1);
+            cluster, topics, GroupProtocol.CONSUMER, "a", EchoStage.echo(topics.out()))) {
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 1);
       assertThat(next.health.isAlive()).isTrue();
     }
   }
 
   @Test
   void theRunningRecordIsCommittedAtShutdownAndTheRestIsLeft() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("v" + i));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 10, i -> WorkerCluster.bytes("v" + i));
     CountDownLatch began = new CountDownLatch(1);
     CountDownLatch end = new CountDownLatch(1);
     EchoStage stage =
@@ -586,23 +593,23 @@ class WorkerFailuresIT {
               }
               return EchoStage.written(topics.out(), record);
             });
-    RunningWorker worker = RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage);
+    RunningWorker worker = RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage);
     assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
     Thread closing = new Thread(worker::close);
     closing.start();
     await().until(() -> closing.getState() == Thread.State.TIMED_WAITING);
     end.countDown();
     closing.join();
-    assertThat(bench.counts(topics.out()).keySet()).contains("k0");
-    long committed = bench.committedAll(topics);
+    assertThat(cluster.counts(topics.out()).keySet()).contains("k0");
+    long committed = cluster.committedAll(topics);
     assertThat(committed).isBetween(1L, 10L);
-    assertThat(bench.read(topics.out())).hasSize((int) committed);
+    assertThat(cluster.read(topics.out())).hasSize((int) committed);
     assertThat(worker.worker.ended()).isCompleted();
   }
 
   @Test
   void twoProcessesWithOneInstanceNameEndOneOfThemWithAClearSentence() throws Exception {
-    Topics topics = bench.topics(2);
+    Topics topics = cluster.topics(2);
     EchoStage slow =
         new EchoStage(
             topics.out(),
@@ -611,10 +618,11 @@ class WorkerFailuresIT {
               return EchoStage.written(topics.out(), record);
             });
     int sent = 0;
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer();
-        RunningWorker a = RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow);
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer();
+        RunningWorker a =
+            RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "same", slow);
         RunningWorker b =
-            RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "same", slow)) {
+            RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "same", slow)) {
       // Only who commits is fenced: there is something to commit until one of them has ended.
       long deadline = System.nanoTime() + Duration.ofMinutes(2).toNanos();
       while (!a.worker.ended().isDone() && !b.worker.ended().isDone()) {
@@ -622,7 +630,10 @@ class WorkerFailuresIT {
         producer
             .send(
                 new ProducerRecord<>(
-                    topics.in(), sent % 2, WorkerBench.bytes("k" + sent), WorkerBench.bytes("v")))
+                    topics.in(),
+                    sent % 2,
+                    WorkerCluster.bytes("k" + sent),
+                    WorkerCluster.bytes("v")))
             .get();
         sent++;
         LockSupport.parkNanos(10_000_000);
@@ -632,14 +643,14 @@ class WorkerFailuresIT {
           .hasMessageContaining("another process uses instance.id same");
       assertThat(loser.health.isAlive()).isFalse();
       int all = sent;
-      await().atMost(Duration.ofMinutes(2)).until(() -> bench.read(topics.out()).size() >= all);
+      await().atMost(Duration.ofMinutes(2)).until(() -> cluster.read(topics.out()).size() >= all);
     }
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(sent));
+    assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(sent));
   }
 
   @Test
   void aTaskBetweenBatchesRunsOnTheModelThread() throws Exception {
-    Topics topics = bench.topics(1);
+    Topics topics = cluster.topics(1);
     List<String> threads = new ArrayList<>();
     EchoStage stage =
         new EchoStage(
@@ -649,9 +660,9 @@ class WorkerFailuresIT {
               return EchoStage.written(topics.out(), record);
             });
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
-      bench.produce(topics, 1, i -> WorkerBench.bytes("v"));
-      await().atMost(Duration.ofSeconds(20)).until(() -> bench.read(topics.out()).size() == 1);
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.out()).size() == 1);
       CountDownLatch ran = new CountDownLatch(1);
       worker.worker.betweenBatches(
           () -> {
@@ -665,13 +676,13 @@ class WorkerFailuresIT {
 
   @Test
   void aTaskAfterAPauseRunsOnTheModelThreadThoughNoRecordComes() throws Exception {
-    Topics topics = bench.topics(1);
+    Topics topics = cluster.topics(1);
     EchoStage stage =
         new EchoStage(topics.out(), record -> EchoStage.written(topics.out(), record));
     List<String> threads = new ArrayList<>();
     Duration pause = Duration.ofMillis(300);
     try (RunningWorker worker =
-        RunningWorker.start(bench, topics, GroupProtocol.CONSUMER, "a", stage)) {
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
       CountDownLatch ran = new CountDownLatch(1);
       long began = System.nanoTime();
       worker.worker.betweenBatches(
@@ -703,7 +714,7 @@ class WorkerFailuresIT {
         new EchoStage(
             topics.out(),
             record -> {
-              if (WorkerBench.text(record.value()).equals("bad")) {
+              if (WorkerCluster.text(record.value()).equals("bad")) {
                 throw new IllegalStateException();
               }
               return EchoStage.written(topics.out(), record);
@@ -712,7 +723,7 @@ class WorkerFailuresIT {
       @Override
       public Work prepare(SourceRecord record) {
         seen.accept(record);
-        return Set.of("bad", "good").contains(WorkerBench.text(record.value()))
+        return Set.of("bad", "good").contains(WorkerCluster.text(record.value()))
             ? super.prepare(record)
             : Work.done(EchoStage.written(topics.out(), record));
       }
@@ -722,7 +733,7 @@ class WorkerFailuresIT {
   private static void send(
       KafkaProducer<byte[], byte[]> producer, Topics topics, int partition, String value)
       throws Exception {
-    byte[] bytes = WorkerBench.bytes(value);
+    byte[] bytes = WorkerCluster.bytes(value);
     producer.send(new ProducerRecord<>(topics.in(), partition, bytes, bytes)).get();
   }
 
@@ -738,7 +749,7 @@ class WorkerFailuresIT {
   private static Map<String, String> headers(ConsumerRecord<byte[], byte[]> record) {
     Map<String, String> headers = new TreeMap<>();
     for (Header header : record.headers()) {
-      headers.put(header.key(), WorkerBench.text(header.value()));
+      headers.put(header.key(), WorkerCluster.text(header.value()));
     }
     return headers;
   }

@@ -5,7 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.dlq.DeadLetterHeaders;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import dev.whence.runtime.worker.WorkerProcess.Fault;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -35,28 +35,30 @@ final class WorkerKillScenarios {
   /** Killed at each place in turn, then from outside; each time a new process takes over. */
   static void killedAtEachPlace(GroupProtocol protocol, int records, Path directory)
       throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, records, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, records, i -> WorkerCluster.bytes("v" + i));
     for (Fault fault : KILLS) {
-      Process process = WorkerProcess.start(bench, topics, protocol, "a", fault, directory);
+      Process process = WorkerProcess.start(cluster, topics, protocol, "a", fault, directory);
       assertThat(process.waitFor(90, TimeUnit.SECONDS)).as("%s ends the process", fault).isTrue();
       assertThat(process.exitValue()).isEqualTo(9);
     }
-    int before = bench.read(topics.out()).size();
-    Process victim = WorkerProcess.start(bench, topics, protocol, "a", Fault.NONE, directory);
+    int before = cluster.read(topics.out()).size();
+    Process victim = WorkerProcess.start(cluster, topics, protocol, "a", Fault.NONE, directory);
     await()
         .atMost(Duration.ofSeconds(90))
-        .until(() -> bench.read(topics.out()).size() > before || !victim.isAlive());
+        .until(() -> cluster.read(topics.out()).size() > before || !victim.isAlive());
     victim.destroyForcibly().waitFor();
-    Process last = WorkerProcess.start(bench, topics, protocol, "a", Fault.NONE, directory);
+    Process last = WorkerProcess.start(cluster, topics, protocol, "a", Fault.NONE, directory);
     try {
-      await().atMost(Duration.ofMinutes(2)).until(() -> bench.read(topics.out()).size() >= records);
+      await()
+          .atMost(Duration.ofMinutes(2))
+          .until(() -> cluster.read(topics.out()).size() >= records);
     } finally {
       last.destroyForcibly().waitFor();
     }
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(records));
-    assertThat(bench.counts(topics.dlq())).isEmpty();
+    assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(records));
+    assertThat(cluster.counts(topics.dlq())).isEmpty();
   }
 
   /**
@@ -65,18 +67,18 @@ final class WorkerKillScenarios {
    */
   static void decompressionBomb(GroupProtocol protocol, Path directory) throws Exception {
     List<String> codecs = List.of("gzip", "zstd", "lz4", "snappy");
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics(codecs.size());
-    bench.shrink(topics.in(), 8 << 20);
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics(codecs.size());
+    cluster.shrink(topics.in(), 8 << 20);
     Map<String, Integer> expected = new TreeMap<>();
     Map<String, Integer> bombs = new TreeMap<>();
     for (int partition = 0; partition < codecs.size(); partition++) {
       String codec = codecs.get(partition);
       List<Future<?>> sent = new ArrayList<>();
-      try (KafkaProducer<byte[], byte[]> producer = oneBatch(bench, codec)) {
+      try (KafkaProducer<byte[], byte[]> producer = oneBatch(cluster, codec)) {
         for (String name : List.of("before", "bomb", "after")) {
-          byte[] value = name.equals("bomb") ? new byte[BOMB_BYTES] : WorkerBench.bytes("v");
-          byte[] key = WorkerBench.bytes(codec + "-" + name);
+          byte[] value = name.equals("bomb") ? new byte[BOMB_BYTES] : WorkerCluster.bytes("v");
+          byte[] key = WorkerCluster.bytes(codec + "-" + name);
           sent.add(producer.send(new ProducerRecord<>(topics.in(), partition, key, value)));
           expected.put(codec + "-" + name, 1);
         }
@@ -86,27 +88,27 @@ final class WorkerKillScenarios {
       }
       bombs.put(codec + "-bomb", 1);
     }
-    bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
-    expected.putAll(WorkerBench.once(40));
-    Process victim = bombed(bench, topics, protocol, directory);
+    cluster.produce(topics, 40, i -> WorkerCluster.bytes("v" + i));
+    expected.putAll(WorkerCluster.once(40));
+    Process victim = bombed(cluster, topics, protocol, directory);
     assertThat(victim.waitFor(90, TimeUnit.SECONDS)).as("the first process ends").isTrue();
     assertThat(victim.exitValue()).isEqualTo(Halt.STATUS);
     assertThat(WorkerProcess.log(directory))
         .contains("out of memory while reading {" + topics.in() + "-");
-    assertThat(bench.committed(topics).values())
+    assertThat(cluster.committed(topics).values())
         .as("it leaves a mark for the next one")
         .anyMatch(offset -> offset.metadata().contains("memory="));
 
-    Process next = bombed(bench, topics, protocol, directory);
+    Process next = bombed(cluster, topics, protocol, directory);
     try {
       await()
           .atMost(Duration.ofSeconds(90))
-          .until(() -> bench.read(topics.out()).size() >= expected.size() || !next.isAlive());
+          .until(() -> cluster.read(topics.out()).size() >= expected.size() || !next.isAlive());
       // Whatever comes later is read as ever.
-      bench.produce(topics, 4, i -> WorkerBench.bytes("later"));
+      cluster.produce(topics, 4, i -> WorkerCluster.bytes("later"));
       await()
           .atMost(Duration.ofSeconds(30))
-          .until(() -> bench.read(topics.out()).size() >= expected.size() + 4 || !next.isAlive());
+          .until(() -> cluster.read(topics.out()).size() >= expected.size() + 4 || !next.isAlive());
       assertThat(next.isAlive())
           .as("the second process lives on; its log: %s", WorkerProcess.log(directory))
           .isTrue();
@@ -114,37 +116,38 @@ final class WorkerKillScenarios {
       next.destroyForcibly().waitFor();
     }
     List.of("k0", "k1", "k2", "k3").forEach(key -> expected.merge(key, 1, Integer::sum));
-    assertThat(bench.counts(topics.out())).isEqualTo(expected);
-    assertThat(bench.counts(topics.dlq())).isEqualTo(bombs);
-    for (ConsumerRecord<byte[], byte[]> dead : bench.read(topics.dlq())) {
+    assertThat(cluster.counts(topics.out())).isEqualTo(expected);
+    assertThat(cluster.counts(topics.dlq())).isEqualTo(bombs);
+    for (ConsumerRecord<byte[], byte[]> dead : cluster.read(topics.dlq())) {
       assertThat(dead.value()).isNull();
-      assertThat(WorkerBench.text(dead.headers().lastHeader(DeadLetterHeaders.CODE).value()))
+      assertThat(WorkerCluster.text(dead.headers().lastHeader(DeadLetterHeaders.CODE).value()))
           .isEqualTo("TOO_LARGE_DECOMPRESSED");
-      assertThat(WorkerBench.text(dead.headers().lastHeader(DeadLetterHeaders.MESSAGE).value()))
+      assertThat(WorkerCluster.text(dead.headers().lastHeader(DeadLetterHeaders.MESSAGE).value()))
           .matches(topics.in() + "-\\d-1 is too large once decompressed: .*");
       assertThat(
               Long.parseLong(
-                  WorkerBench.text(
+                  WorkerCluster.text(
                       dead.headers().lastHeader(DeadLetterHeaders.OMITTED_BYTES).value())))
           .isGreaterThan(BOMB_BYTES);
     }
-    assertThat(bench.committed(topics).values())
+    assertThat(cluster.committed(topics).values())
         .as("the mark is gone")
         .noneMatch(offset -> offset.metadata().contains("memory="));
   }
 
   private static Process bombed(
-      WorkerBench bench, Topics topics, GroupProtocol protocol, Path directory) throws Exception {
+      WorkerCluster cluster, Topics topics, GroupProtocol protocol, Path directory)
+      throws Exception {
     return WorkerProcess.start(
-        bench, topics, protocol, "a", Fault.NONE, directory, SMALL_HEAP_MEBIBYTES);
+        cluster, topics, protocol, "a", Fault.NONE, directory, SMALL_HEAP_MEBIBYTES);
   }
 
   /** A producer that sends all it is given as one batch, when it is closed. */
-  private static KafkaProducer<byte[], byte[]> oneBatch(WorkerBench bench, String codec) {
+  private static KafkaProducer<byte[], byte[]> oneBatch(WorkerCluster cluster, String codec) {
     return new KafkaProducer<>(
         Map.of(
             "bootstrap.servers",
-            bench.broker.bootstrapServers(),
+            cluster.broker.bootstrapServers(),
             "compression.type",
             codec,
             "linger.ms",
@@ -161,29 +164,29 @@ final class WorkerKillScenarios {
 
   /** A record that kills every process that touches it is given up after three times. */
   static void killerRecord(GroupProtocol protocol, int records, Path directory) throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics(1);
-    bench.produce(topics, records, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, records, i -> WorkerCluster.bytes("v" + i));
     for (int death = 1; death <= 3; death++) {
       Process process =
-          WorkerProcess.start(bench, topics, protocol, "a", Fault.ALWAYS_IN_MODEL, directory);
+          WorkerProcess.start(cluster, topics, protocol, "a", Fault.ALWAYS_IN_MODEL, directory);
       assertThat(process.waitFor(90, TimeUnit.SECONDS)).as("death %d", death).isTrue();
     }
     Process survivor =
-        WorkerProcess.start(bench, topics, protocol, "a", Fault.ALWAYS_IN_MODEL, directory);
+        WorkerProcess.start(cluster, topics, protocol, "a", Fault.ALWAYS_IN_MODEL, directory);
     try {
       await()
           .atMost(Duration.ofSeconds(90))
-          .until(() -> bench.read(topics.out()).size() >= records || !survivor.isAlive());
+          .until(() -> cluster.read(topics.out()).size() >= records || !survivor.isAlive());
       assertThat(survivor.isAlive()).as("the fourth process lives on").isTrue();
     } finally {
       survivor.destroyForcibly().waitFor();
     }
-    assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(records));
-    assertThat(bench.counts(topics.dlq())).isEqualTo(Map.of("k7", 1));
-    assertThat(bench.read(topics.out()))
-        .filteredOn(record -> WorkerBench.text(record.key()).equals("k7"))
-        .extracting(record -> WorkerBench.text(record.value()))
+    assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(records));
+    assertThat(cluster.counts(topics.dlq())).isEqualTo(Map.of("k7", 1));
+    assertThat(cluster.read(topics.out()))
+        .filteredOn(record -> WorkerCluster.text(record.key()).equals("k7"))
+        .extracting(record -> WorkerCluster.text(record.value()))
         .containsExactly("FAILED ATTEMPTS_EXHAUSTED");
   }
 }

@@ -3,7 +3,7 @@ package dev.whence.runtime.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -17,26 +17,27 @@ import org.junit.jupiter.api.Test;
 
 /** A group that starts at the latest offsets: what is old to it, and what is not. */
 class WorkerLatestIT {
-  private WorkerBench bench;
+  private WorkerCluster cluster;
 
   @BeforeEach
   void open() throws Exception {
-    bench = WorkerBench.shared();
+    cluster = WorkerCluster.shared();
   }
 
   private void passOverTheTenOldOnes(Topics topics) {
-    runUntil(topics, () -> bench.committedAll(topics) == 10);
+    runUntil(topics, () -> cluster.committedAll(topics) == 10);
   }
 
   private void readTheFiveNewOnes(Topics topics) {
-    runUntil(topics, () -> bench.read(topics.out()).size() == 5);
-    assertThat(bench.read(topics.out()))
-        .allSatisfy(r -> assertThat(WorkerBench.text(r.value())).isEqualTo("new"));
+    runUntil(topics, () -> cluster.read(topics.out()).size() == 5);
+    assertThat(cluster.read(topics.out()))
+        .allSatisfy(r -> assertThat(WorkerCluster.text(r.value())).isEqualTo("new"));
   }
 
   private void runUntil(Topics topics, Callable<Boolean> done) {
     EchoStage stage = EchoStage.echo(topics.out());
-    try (RunningWorker worker = RunningWorker.start(bench, topics, stage, WorkerBench::latest)) {
+    try (RunningWorker worker =
+        RunningWorker.start(cluster, topics, stage, WorkerCluster::latest)) {
       await().atMost(Duration.ofSeconds(20)).until(done);
       assertThat(worker.health.isAlive()).isTrue();
     }
@@ -44,10 +45,10 @@ class WorkerLatestIT {
 
   @Test
   void aGroupThatStartsAtTheLatestOffsetStaysThereOverARestart() throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 10, i -> WorkerCluster.bytes("old"));
     passOverTheTenOldOnes(topics);
-    bench.produce(topics, 5, i -> WorkerBench.bytes("new"));
+    cluster.produce(topics, 5, i -> WorkerCluster.bytes("new"));
     readTheFiveNewOnes(topics);
   }
 
@@ -55,18 +56,18 @@ class WorkerLatestIT {
   @Test
   void aPartitionThatIsAddedToATopicIsReadFromItsBeginningByAGroupThatStartedAtTheLatestOffset()
       throws Exception {
-    Topics topics = bench.topics(1);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
+    Topics topics = cluster.topics(1);
+    cluster.produce(topics, 10, i -> WorkerCluster.bytes("old"));
     passOverTheTenOldOnes(topics);
-    try (var admin = bench.admin()) {
+    try (var admin = cluster.admin()) {
       admin.createPartitions(Map.of(topics.in(), NewPartitions.increaseTo(2))).all().get();
     }
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer()) {
       for (int i = 0; i < 5; i++) {
         producer
             .send(
                 new ProducerRecord<>(
-                    topics.in(), 1, WorkerBench.bytes("k" + i), WorkerBench.bytes("new")))
+                    topics.in(), 1, WorkerCluster.bytes("k" + i), WorkerCluster.bytes("new")))
             .get();
       }
     }
@@ -76,9 +77,9 @@ class WorkerLatestIT {
   /** The first one has committed by then; what neither has read is old all the same. */
   @Test
   void theSecondMemberOfAGroupThatStartsAtTheLatestOffsetReadsNoBacklogEither() throws Exception {
-    Topics topics = bench.topics(2);
-    bench.produce(topics, 10, i -> WorkerBench.bytes("old"));
-    try (var admin = bench.admin()) {
+    Topics topics = cluster.topics(2);
+    cluster.produce(topics, 10, i -> WorkerCluster.bytes("old"));
+    try (var admin = cluster.admin()) {
       admin
           .alterConsumerGroupOffsets(
               topics.group(),
@@ -87,6 +88,6 @@ class WorkerLatestIT {
           .get();
     }
     passOverTheTenOldOnes(topics);
-    assertThat(bench.read(topics.out())).isEmpty();
+    assertThat(cluster.read(topics.out())).isEmpty();
   }
 }

@@ -30,20 +30,20 @@ final class WorkerProcess {
 
   /** Starts a process; its log goes to a file. */
   static Process start(
-      WorkerBench bench,
-      WorkerBench.Topics topics,
+      WorkerCluster cluster,
+      WorkerCluster.Topics topics,
       GroupProtocol protocol,
       String instance,
       Fault fault,
       Path directory)
       throws IOException {
-    return start(bench, topics, protocol, instance, fault, directory, 128);
+    return start(cluster, topics, protocol, instance, fault, directory, 128);
   }
 
   /** The same with a heap of so many MiB. */
   static Process start(
-      WorkerBench bench,
-      WorkerBench.Topics topics,
+      WorkerCluster cluster,
+      WorkerCluster.Topics topics,
       GroupProtocol protocol,
       String instance,
       Fault fault,
@@ -57,7 +57,7 @@ final class WorkerProcess {
     command.add(WorkerProcess.class.getName());
     command.addAll(
         List.of(
-            bench.broker.bootstrapServers(),
+            cluster.broker.bootstrapServers(),
             topics.in(),
             topics.out(),
             topics.dlq(),
@@ -78,14 +78,14 @@ final class WorkerProcess {
   }
 
   public static void main(String[] args) throws Exception {
-    WorkerBench.Topics topics = new WorkerBench.Topics(args[1], args[2], args[3], args[4]);
+    WorkerCluster.Topics topics = new WorkerCluster.Topics(args[1], args[2], args[3], args[4]);
     Fault fault = Fault.valueOf(args[7]);
     Path marker = Path.of(args[8]);
     EchoStage stage =
         new EchoStage(
             topics.out(),
             record -> {
-              String key = WorkerBench.text(record.key());
+              String key = WorkerCluster.text(record.key());
               if (fault == Fault.ALWAYS_IN_MODEL && key.equals("k7")) {
                 Runtime.getRuntime().halt(9);
               }
@@ -113,10 +113,10 @@ final class WorkerProcess {
         };
     Worker worker =
         new Worker(
-            WorkerBench.options(
-                topics, GroupProtocol.valueOf(args[5]), args[6], 16, WorkerBench.QUICK),
+            WorkerCluster.options(
+                topics, GroupProtocol.valueOf(args[5]), args[6], 16, WorkerCluster.QUICK),
             stage,
-            WorkerBench.clients(args[0], GroupProtocol.valueOf(args[5])),
+            WorkerCluster.clients(args[0], GroupProtocol.valueOf(args[5])),
             new Health(),
             new SimpleMeterRegistry(),
             Halt.process(),

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.whence.runtime.config.GroupProtocol;
-import dev.whence.runtime.worker.WorkerBench.Topics;
+import dev.whence.runtime.worker.WorkerCluster.Topics;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Collections;
@@ -59,17 +59,17 @@ class WorkerRebalanceIT {
   @EnumSource(GroupProtocol.class)
   void aStageIsToldOfItsPartitionsBeforeTheirRecordsComeAndWhenTheyGo(GroupProtocol protocol)
       throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, 40, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, 40, i -> WorkerCluster.bytes("v" + i));
     Set<Integer> all =
-        IntStream.range(0, WorkerBench.PARTITIONS).boxed().collect(Collectors.toSet());
+        IntStream.range(0, WorkerCluster.PARTITIONS).boxed().collect(Collectors.toSet());
     Told first = new Told(topics.out());
     Told second = new Told(topics.out());
-    try (RunningWorker a = RunningWorker.start(bench, topics, protocol, "a", first)) {
+    try (RunningWorker a = RunningWorker.start(cluster, topics, protocol, "a", first)) {
       await().atMost(Duration.ofSeconds(60)).until(() -> first.partitions.equals(all));
-      await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 40);
-      try (RunningWorker b = RunningWorker.start(bench, topics, protocol, "b", second)) {
+      await().atMost(Duration.ofSeconds(60)).until(() -> cluster.read(topics.out()).size() == 40);
+      try (RunningWorker b = RunningWorker.start(cluster, topics, protocol, "b", second)) {
         await()
             .atMost(Duration.ofSeconds(60))
             .until(
@@ -77,8 +77,8 @@ class WorkerRebalanceIT {
                     !second.partitions.isEmpty()
                         && Collections.disjoint(first.partitions, second.partitions)
                         && first.partitions.size() + second.partitions.size() == all.size());
-        bench.produce(topics, 40, i -> WorkerBench.bytes("w" + i));
-        await().atMost(Duration.ofSeconds(60)).until(() -> bench.read(topics.out()).size() == 80);
+        cluster.produce(topics, 40, i -> WorkerCluster.bytes("w" + i));
+        await().atMost(Duration.ofSeconds(60)).until(() -> cluster.read(topics.out()).size() == 80);
         assertThat(b.worker.ended()).isNotDone();
       }
       await().atMost(Duration.ofSeconds(60)).until(() -> first.partitions.equals(all));
@@ -95,9 +95,9 @@ class WorkerRebalanceIT {
   }
 
   static void brokerRestarts(GroupProtocol protocol, int records) throws Exception {
-    WorkerBench bench = WorkerBench.shared();
-    Topics topics = bench.topics();
-    bench.produce(topics, records, i -> WorkerBench.bytes("v" + i));
+    WorkerCluster cluster = WorkerCluster.shared();
+    Topics topics = cluster.topics();
+    cluster.produce(topics, records, i -> WorkerCluster.bytes("v" + i));
     EchoStage slow =
         new EchoStage(
             topics.out(),
@@ -105,29 +105,29 @@ class WorkerRebalanceIT {
               LockSupport.parkNanos(5_000_000);
               return EchoStage.written(topics.out(), record);
             });
-    try (RunningWorker a = RunningWorker.start(bench, topics, protocol, "a", slow)) {
+    try (RunningWorker a = RunningWorker.start(cluster, topics, protocol, "a", slow)) {
       await().atMost(Duration.ofSeconds(30)).until(() -> a.count("whence.batches") >= 2);
-      restart(bench);
+      restart(cluster);
       await()
           .atMost(Duration.ofMinutes(2))
           .untilAsserted(
               () ->
-                  assertThat(bench.read(topics.out()))
+                  assertThat(cluster.read(topics.out()))
                       .as(
                           () ->
                               "not ready: "
                                   + a.health.reasons()
                                   + ", committed: "
-                                  + bench.committed(topics))
+                                  + cluster.committed(topics))
                       .hasSizeGreaterThanOrEqualTo(records));
-      assertThat(bench.counts(topics.out())).isEqualTo(WorkerBench.once(records));
-      assertThat(bench.counts(topics.dlq())).isEmpty();
+      assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(records));
+      assertThat(cluster.counts(topics.dlq())).isEmpty();
       await().atMost(Duration.ofSeconds(30)).until(a.health::isReady);
     }
   }
 
-  private static void restart(WorkerBench bench) throws IOException {
-    bench.broker.stop();
-    bench.broker.start();
+  private static void restart(WorkerCluster cluster) throws IOException {
+    cluster.broker.stop();
+    cluster.broker.start();
   }
 }

@@ -22,18 +22,18 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Six partitions, of which two are read before the others. */
 class WorkerUrgentIT {
-  private static final UrgentPartitions PARTITIONS = new UrgentPartitions(WorkerBench.PARTITIONS);
+  private static final UrgentPartitions PARTITIONS = new UrgentPartitions(WorkerCluster.PARTITIONS);
   private static final int BATCH = 4;
   private static final Duration LONGEST = Duration.ofMinutes(2);
 
-  private WorkerBench bench;
-  private WorkerBench.Topics topics;
+  private WorkerCluster cluster;
+  private WorkerCluster.Topics topics;
   private final List<String> ran = new CopyOnWriteArrayList<>();
 
   @BeforeEach
   void open() throws Exception {
-    bench = WorkerBench.shared();
-    topics = bench.topics();
+    cluster = WorkerCluster.shared();
+    topics = cluster.topics();
   }
 
   /** An echo whose urgent records come first. */
@@ -43,7 +43,7 @@ class WorkerUrgentIT {
             topics.out(),
             record -> {
               beforeEach.run();
-              ran.add(WorkerBench.text(record.key()));
+              ran.add(WorkerCluster.text(record.key()));
               return EchoStage.written(topics.out(), record);
             }));
   }
@@ -59,9 +59,9 @@ class WorkerUrgentIT {
 
   private void send(String name, int count, boolean urgent) throws Exception {
     List<Future<?>> sent = new ArrayList<>();
-    try (KafkaProducer<byte[], byte[]> producer = bench.producer()) {
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer()) {
       for (int i = 0; i < count; i++) {
-        byte[] key = WorkerBench.bytes(name + i);
+        byte[] key = WorkerCluster.bytes(name + i);
         sent.add(
             producer.send(
                 new ProducerRecord<>(topics.in(), PARTITIONS.of(key, urgent), key, new byte[1])));
@@ -74,13 +74,13 @@ class WorkerUrgentIT {
 
   private RunningWorker start(GroupProtocol protocol, Stage stage) {
     return RunningWorker.start(
-        bench,
+        cluster,
         topics,
         protocol,
         "a",
         stage,
         TransactionHook.NONE,
-        options -> WorkerBench.records(options, BATCH));
+        options -> WorkerCluster.records(options, BATCH));
   }
 
   private static Map<String, Integer> once(String name, int count) {
@@ -97,14 +97,14 @@ class WorkerUrgentIT {
     send("other", 60, false);
     send("urgent", 20, true);
     try (RunningWorker running = start(protocol, stage(() -> {}))) {
-      await().atMost(LONGEST).until(() -> bench.committedAll(topics) == 80);
+      await().atMost(LONGEST).until(() -> cluster.committedAll(topics) == 80);
       assertThat(running.health.isAlive()).isTrue();
     }
     assertThat(ran).hasSize(80);
     assertThat(ran.subList(0, 20)).allMatch(key -> key.startsWith("urgent"));
     Map<String, Integer> all = once("other", 60);
     all.putAll(once("urgent", 20));
-    assertThat(bench.counts(topics.out())).isEqualTo(all);
+    assertThat(cluster.counts(topics.out())).isEqualTo(all);
   }
 
   /** Else nothing that could show that the model works is ever run. */
@@ -118,17 +118,17 @@ class WorkerUrgentIT {
         new EchoStage(
             topics.out(),
             record -> {
-              if (WorkerBench.text(record.key()).startsWith("urgent")) {
+              if (WorkerCluster.text(record.key()).startsWith("urgent")) {
                 throw new IllegalStateException("bad");
               }
               return EchoStage.written(topics.out(), record);
             });
     try (RunningWorker running = start(protocol, urgentFirst(failsOnUrgent))) {
-      await().atMost(LONGEST).until(() -> bench.committedAll(topics) == 10);
+      await().atMost(LONGEST).until(() -> cluster.committedAll(topics) == 10);
       assertThat(running.health.isAlive()).isTrue();
     }
-    assertThat(bench.read(topics.dlq())).hasSize(6);
-    assertThat(bench.counts(topics.out())).containsAllEntriesOf(once("other", 4));
+    assertThat(cluster.read(topics.dlq())).hasSize(6);
+    assertThat(cluster.counts(topics.out())).containsAllEntriesOf(once("other", 4));
   }
 
   @ParameterizedTest
@@ -164,13 +164,13 @@ class WorkerUrgentIT {
   void whereNothingUrgentIsThereTheOthersAreRun(GroupProtocol protocol) throws Exception {
     send("other", 40, false);
     try (RunningWorker running = start(protocol, stage(() -> {}))) {
-      await().atMost(LONGEST).until(() -> bench.committedAll(topics) == 40);
+      await().atMost(LONGEST).until(() -> cluster.committedAll(topics) == 40);
       send("urgent", 3, true);
-      await().atMost(LONGEST).until(() -> bench.committedAll(topics) == 43);
+      await().atMost(LONGEST).until(() -> cluster.committedAll(topics) == 43);
       assertThat(running.health.isReady()).isTrue();
     }
     Map<String, Integer> all = once("other", 40);
     all.putAll(once("urgent", 3));
-    assertThat(bench.counts(topics.out())).isEqualTo(all);
+    assertThat(cluster.counts(topics.out())).isEqualTo(all);
   }
 }

@@ -34,8 +34,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void base_plus_stored_delta_is_the_fine_tuned_model_and_minus_it_is_the_base_again()
-      throws IOException {
+  void basePlusStoredDeltaIsTheFineTunedModelAndMinusItIsTheBaseAgain() throws IOException {
     Path base = BundledModels.unpack("base-v1");
     Path chat = BundledModels.unpack(BundledModels.CHAT);
     Path diff = directory.resolve("diff");
@@ -54,7 +53,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void a_stored_or_composed_diff_is_refused_where_a_model_is_wanted() throws IOException {
+  void aStoredOrComposedDiffIsRefusedWhereAModelIsWanted() throws IOException {
     Path base = write("b", 1, 2);
     Path fineTuned = write("f", 2, 3);
     Path diff = directory.resolve("diff");
@@ -74,7 +73,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void the_way_back_gives_every_bit_of_the_base_where_sterbenz_holds() throws IOException {
+  void theWayBackGivesEveryBitOfTheBaseWhereSterbenzHolds() throws IOException {
     for (ElementType type : ElementType.values()) {
       int n = 70_001;
       ModelFolder.Raw base = ModelFolder.random("a", type, 8, (long) n);
@@ -99,8 +98,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void all_diffs_that_can_not_be_opened_and_all_weights_that_are_none_are_told_with_the_model()
-      throws IOException {
+  void allDiffsThatCanNotBeOpenedAndAllWeightsThatAreNoneAreToldWithTheModel() throws IOException {
     Path base = write("b", 1, 2);
     Path one = directory.resolve("one");
     DiffExtraction.extract(base, write("f", 2, 3), one);
@@ -137,7 +135,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void within_a_factor_of_two_and_of_the_same_sign_there_are_no_exceptions() throws IOException {
+  void withinAFactorOfTwoAndOfTheSameSignThereAreNoExceptions() throws IOException {
     // Sterbenz: the difference of such numbers is a number of the same type.
     int n = 5000;
     float[] base = new float[n];
@@ -153,8 +151,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void an_element_whose_difference_does_not_fit_the_type_is_stored_as_an_exception()
-      throws IOException {
+  void anElementWhoseDifferenceDoesNotFitTheTypeIsStoredAsAnException() throws IOException {
     // In fp32, 1 + (2^-30 - 1) is 0: the difference needs 30 bits.
     Path base = write("b", 1, 2, 1);
     Path fineTuned = write("f", 3, 2.5f, 0x1p-30f);
@@ -168,14 +165,14 @@ class DiffVectorTest {
   }
 
   @Test
-  void what_no_difference_gives_back_is_counted() throws IOException {
+  void whatNoDifferenceGivesBackIsCounted() throws IOException {
     assertThat(
             DiffExtraction.extract(write("b", 0x1p100f), write("f", 1), directory.resolve("diff")))
         .isEqualTo(new DiffExtraction.Extracted(1, 1, 1, 0));
   }
 
   @Test
-  void bf16_exceptions_are_found_across_pieces() throws IOException {
+  void bf16ExceptionsAreFoundAcrossPieces() throws IOException {
     Path base =
         new ModelFolder()
             .add(ModelFolder.random("a", ElementType.BF16, 1, 70_001L))
@@ -195,7 +192,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void diffs_add_up_with_their_weights() throws IOException {
+  void diffsAddUpWithTheirWeights() throws IOException {
     Path base = write("b", 1, 2);
     Path one = directory.resolve("one");
     Path two = directory.resolve("two");
@@ -216,7 +213,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void inspection_gives_norms_by_layer_and_the_cosine_with_another_diff() throws IOException {
+  void inspectionGivesNormsByLayerAndTheCosineWithAnotherDiff() throws IOException {
     Path base = write("b", 0, 0);
     DiffExtraction.extract(base, write("f1", 3, 4), directory.resolve("one"));
     DiffExtraction.extract(base, write("f2", 4, -3), directory.resolve("two"));
@@ -232,7 +229,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void a_diff_that_does_not_match_the_model_is_refused_with_all_reasons() throws IOException {
+  void aDiffThatDoesNotMatchTheModelIsRefusedWithAllReasons() throws IOException {
     Path diff = directory.resolve("diff");
     DiffExtraction.extract(write("b", 1, 2), write("f", 2, 3), diff);
     Path other =
@@ -252,7 +249,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void what_the_disk_has_no_room_for_is_refused_before_it_is_read() throws IOException {
+  void whatTheDiskHasNoRoomForIsRefusedBeforeItIsRead() throws IOException {
     long elements = (Files.getFileStore(directory).getUsableSpace() + (1L << 30)) / 4;
     String name = "model.layers.0.a";
     Path large = Sparse.write(directory.resolve("large"), name, elements);
@@ -269,8 +266,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void what_is_not_finite_is_refused_with_tensor_element_and_model_and_passes_by_policy()
-      throws IOException {
+  void whatIsNotFiniteIsRefusedWithTensorElementAndModelAndPassesByPolicy() throws IOException {
     Path base = write("b", 1, 2, 3);
     Path diff = directory.resolve("diff");
     DiffExtraction.extract(base, write("f", 2, 3, 4), diff);
@@ -305,7 +301,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void tensors_that_have_no_difference_are_refused_unless_they_are_the_same() throws IOException {
+  void tensorsThatHaveNoDifferenceAreRefusedUnlessTheyAreTheSame() throws IOException {
     ModelFolder.Raw one = new ModelFolder.Raw("n", "I64", List.of(1L), new byte[8]);
     byte[] changedBytes = {1, 0, 0, 0, 0, 0, 0, 0};
     ModelFolder.Raw two = new ModelFolder.Raw("n", "I64", List.of(1L), changedBytes);
@@ -330,7 +326,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void the_sign_of_a_zero_comes_back_both_ways() throws IOException {
+  void theSignOfAZeroComesBackBothWays() throws IOException {
     float[] b = {0, -0f, -0f, 1, 0, -0f, -0f, 2};
     float[] f = {-0f, -0f, 0, -0f, 0, 3, -1, 2};
     Path base = write("b", b);
@@ -344,7 +340,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void a_zero_that_is_not_where_the_base_was_is_a_plain_sum() throws IOException {
+  void aZeroThatIsNotWhereTheBaseWasIsAPlainSum() throws IOException {
     Path diff = directory.resolve("diff");
     DiffExtraction.extract(write("b", 1, 1, 1), write("f", -0f, -0f, 2), diff);
     // 3 + (-0 - 1) is 2, and 1 + -1 is F's own -0.0; half of the difference leads to nobody's zero
@@ -355,7 +351,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void weights_of_zero_change_no_bit_not_even_of_what_is_no_number() throws IOException {
+  void weightsOfZeroChangeNoBitNotEvenOfWhatIsNoNumber() throws IOException {
     Path diff = directory.resolve("diff");
     DiffExtraction.extract(write("b", 1, -1, 1, 1), write("f", 2, 2, 2, 2), diff);
     ByteBuffer bytes = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
@@ -371,7 +367,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void what_the_way_back_loses_is_counted() throws IOException {
+  void whatTheWayBackLosesIsCounted() throws IOException {
     for (ElementType type : ElementType.values()) {
       Path base = directory.resolve("b-" + type);
       Path fineTuned = directory.resolve("f-" + type);
@@ -406,7 +402,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void places_of_zeros_that_are_none_are_refused() throws IOException {
+  void placesOfZerosThatAreNoneAreRefused() throws IOException {
     String name = "model.layers.0.a.negative-zeros.at";
     Path good = diffWith(new ModelFolder.Raw(name, "I64", List.of(2L), longs(0, 1)));
     StoredDiff.open(good).close();
@@ -459,7 +455,7 @@ class DiffVectorTest {
   }
 
   @Test
-  void a_sum_that_does_not_fit_is_refused_by_name() throws IOException {
+  void aSumThatDoesNotFitIsRefusedByName() throws IOException {
     Path base = write("b", 1, 1);
     Path diff = directory.resolve("diff");
     DiffExtraction.extract(base, write("f", 1, 0x1p127f), diff);

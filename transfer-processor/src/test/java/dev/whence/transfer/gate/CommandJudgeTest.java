@@ -22,7 +22,7 @@ class CommandJudgeTest {
   @TempDir Path directory;
 
   @Test
-  void an_external_judge_prints_one_number() throws IOException {
+  void anExternalJudgePrintsOneNumber() throws IOException {
     Path script = directory.resolve("judge.sh");
     Files.writeString(script, "test -d \"$1\" && cat \"$2\"\n");
     Path set = Files.writeString(directory.resolve("set"), "1.25\n");
@@ -52,7 +52,7 @@ class CommandJudgeTest {
   }
 
   @Test
-  void a_judge_that_takes_too_long_is_killed_with_all_that_it_started() throws IOException {
+  void aJudgeThatTakesTooLongIsKilledWithAllThatItStarted() throws IOException {
     Path note = directory.resolve("note");
     Judge judge = endless(note, Duration.ofSeconds(2));
     assertThatThrownBy(() -> judge.loss(directory, directory))
@@ -62,7 +62,7 @@ class CommandJudgeTest {
   }
 
   @Test
-  void an_interrupted_judge_is_killed_and_says_nothing_of_the_model() throws Exception {
+  void anInterruptedJudgeIsKilledAndSaysNothingOfTheModel() throws Exception {
     Path note = directory.resolve("note");
     Judge judge = endless(note, Duration.ofMinutes(5));
     CompletableFuture<Throwable> thrown = new CompletableFuture<>();
@@ -83,7 +83,7 @@ class CommandJudgeTest {
   }
 
   @Test
-  void what_a_judge_leaves_running_keeps_nobody_waiting_and_is_killed() throws Exception {
+  void whatAJudgeLeavesRunningKeepsNobodyWaitingAndIsKilled() throws Exception {
     Path child = directory.resolve("child");
     Path script =
         Files.writeString(
@@ -97,7 +97,7 @@ class CommandJudgeTest {
   }
 
   @Test
-  void a_judge_that_does_not_stop_talking_is_not_listened_to() throws IOException {
+  void aJudgeThatDoesNotStopTalkingIsNotListenedTo() throws IOException {
     Path script = directory.resolve("babble.sh");
     Files.writeString(script, "yes 1.25\n");
     Judge judge = new CommandJudge(List.of("sh", script.toString()), Duration.ofMinutes(5));

@@ -44,7 +44,7 @@ class EngineJudgeTest {
   }
 
   @Test
-  void a_loss_is_by_token_over_all_lines_whatever_their_length() throws IOException {
+  void aLossIsByTokenOverAllLinesWhateverTheirLength() throws IOException {
     String brief = "The river.";
     String lengthy = "The river has three bridges, and the town beside it has one. ".repeat(3);
     double[] first = logProbs(brief);
@@ -59,8 +59,7 @@ class EngineJudgeTest {
 
   /** The template of tiny-base is ChatML: its end token is {@code <|im_end|>}. */
   @Test
-  void of_a_conversation_the_response_is_scored_and_its_end_if_it_ended_by_itself()
-      throws IOException {
+  void ofAConversationTheResponseIsScoredAndItsEndIfItEndedByItself() throws IOException {
     String prompt = "<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n";
     double[] whole = logProbs(prompt + "on the mat.<|im_end|>");
     int response = whole.length - logProbs(prompt).length;
@@ -86,7 +85,7 @@ class EngineJudgeTest {
   }
 
   @Test
-  void a_line_without_a_text_is_refused_by_its_number_and_not_passed_over() throws IOException {
+  void aLineWithoutATextIsRefusedByItsNumberAndNotPassedOver() throws IOException {
     String good = "{\"text\": \"The river has three bridges.\"}";
     assertThat(loss(good)).isPositive();
     for (String bad :
@@ -107,7 +106,7 @@ class EngineJudgeTest {
   }
 
   @Test
-  void a_raw_prompt_with_its_response_is_a_conversation() throws IOException {
+  void aRawPromptWithItsResponseIsAConversation() throws IOException {
     assertThat(
             loss(
                 "{\"responseId\": \"r\", \"prompt\": \"The river has\", \"response\": \" three"
@@ -116,7 +115,7 @@ class EngineJudgeTest {
   }
 
   @Test
-  void short_memory_is_of_the_environment_and_a_lost_device_of_the_process() {
+  void shortMemoryIsOfTheEnvironmentAndALostDeviceOfTheProcess() {
     RuntimeException cause = new IllegalStateException();
     TransferException lost =
         EngineJudge.failure("why", EngineException.deviceLost("CUDA is gone", cause));

@@ -70,7 +70,7 @@ class GatesTest {
   }
 
   @Test
-  void a_straight_way_has_no_barrier_and_every_loss_is_in_the_report() throws IOException {
+  void aStraightWayHasNoBarrierAndEveryLossIsInTheReport() throws IOException {
     // From F = 2 to M = 6 + (2 - 1) = 7; the loss falls in a straight line.
     GateReport report =
         measure((model, set) -> set.endsWith("task") ? 10 - x(model) : 1, List.of(.5, 2.), 1, 2, 6);
@@ -92,7 +92,7 @@ class GatesTest {
   }
 
   @Test
-  void a_hill_on_the_way_is_the_barrier_and_rejects() throws IOException {
+  void aHillOnTheWayIsTheBarrierAndRejects() throws IOException {
     // On the way from 2 to 7 the general loss rises by .5 in the middle: 1 + .5 sin(pi a).
     GateReport report =
         measure(
@@ -113,7 +113,7 @@ class GatesTest {
   }
 
   @Test
-  void a_hill_that_only_the_task_set_sees_rejects_as_well() throws IOException {
+  void aHillThatOnlyTheTaskSetSeesRejectsAsWell() throws IOException {
     // The task loss falls in a straight line from 8 to 3 as above, and rises by .5 in the middle.
     GateReport report =
         measure(
@@ -138,7 +138,7 @@ class GatesTest {
   }
 
   @Test
-  void a_transfer_that_is_no_better_than_the_target_or_forgets_is_rejected() throws IOException {
+  void aTransferThatIsNoBetterThanTheTargetOrForgetsIsRejected() throws IOException {
     // The task loss rises with x, so the target is better; the general loss doubles from T to M.
     GateReport report =
         measure(
@@ -159,7 +159,7 @@ class GatesTest {
   }
 
   @Test
-  void the_task_tolerance_is_a_share_of_the_fine_tuned_models_loss() throws IOException {
+  void theTaskToleranceIsAShareOfTheFineTunedModelsLoss() throws IOException {
     // task(F) = 2 and task(M) = task(7) = 3: half as much more, and the target has 4.
     Judge judge = (model, set) -> set.endsWith("task") ? x(model) == 2 ? 2 : 10 - x(model) : 1;
     GateReport.Gate tight = worth(measure(judge, List.of(), 1, 2, 6));
@@ -181,7 +181,7 @@ class GatesTest {
   }
 
   @Property
-  void the_tolerance_that_a_failure_names_passes_and_a_hundredth_less_does_not(
+  void theToleranceThatAFailureNamesPassesAndAHundredthLessDoesNot(
       @ForAll @Scale(6) @DoubleRange(min = 1e-6, max = 1e3) double fineTuned,
       @ForAll @Scale(9) @DoubleRange(min = 1.11, max = 100) double factor) {
     double loss = fineTuned * factor;
@@ -194,7 +194,7 @@ class GatesTest {
   }
 
   @Example
-  void no_tolerance_is_named_that_would_not_be_taken_or_is_none() {
+  void noToleranceIsNamedThatWouldNotBeTakenOrIsNone() {
     assertThat(Gates.needed(101, 1, .1)).isEqualTo("; it takes a task tolerance of 100.00");
     for (double loss : new double[] {101.001, 1e300, Double.POSITIVE_INFINITY, Double.NaN, .5}) {
       assertThat(Gates.needed(loss, 1, .1)).isEmpty();
@@ -212,7 +212,7 @@ class GatesTest {
   }
 
   @Test
-  void a_limit_that_is_no_number_or_negative_is_refused_by_name() {
+  void aLimitThatIsNoNumberOrNegativeIsRefusedByName() {
     for (double limit : new double[] {-1e-9, Double.NaN, 101}) {
       assertThatThrownBy(() -> new GateOptions(directory, directory, .1, limit, .1, List.of()))
           .isInstanceOf(IllegalArgumentException.class)
@@ -289,8 +289,7 @@ class GatesTest {
   }
 
   @Test
-  void all_models_on_the_way_have_the_texts_of_the_release_and_weights_from_f_to_m()
-      throws IOException {
+  void allModelsOnTheWayHaveTheTextsOfTheReleaseAndWeightsFromFToM() throws IOException {
     TransferRequest request =
         TransferRequest.of(
             talking("of B", 0, 100, 1).write(directory.resolve("b")),
@@ -321,7 +320,7 @@ class GatesTest {
   }
 
   @Test
-  void the_way_begins_with_the_bits_of_f_where_no_sum_would_give_them() throws IOException {
+  void theWayBeginsWithTheBitsOfFWhereNoSumWouldGiveThem() throws IOException {
     // M + (F - M) is 0.0 for the first and 0 for the second.
     Path b = new ModelFolder().add(ModelFolder.f32(WEIGHT, 0f, 0f)).write(directory.resolve("b"));
     Path f =
@@ -334,7 +333,7 @@ class GatesTest {
   }
 
   @Test
-  void renamed_tensors_go_the_way_that_they_went_into_the_result() throws IOException {
+  void renamedTensorsGoTheWayThatTheyWentIntoTheResult() throws IOException {
     String other = "model.layers.0.b";
     Path b = model("b", 1);
     Path f = model("f", 2);
@@ -363,7 +362,7 @@ class GatesTest {
   }
 
   @Test
-  void a_head_that_only_the_target_stores_is_on_the_way_too() throws IOException {
+  void aHeadThatOnlyTheTargetStoresIsOnTheWayToo() throws IOException {
     String embeddings = "model.embed_tokens.weight";
     String head = "lm_head.weight";
     Path b =
@@ -395,7 +394,7 @@ class GatesTest {
   }
 
   @Test
-  void rows_go_the_way_of_their_tokens() throws IOException {
+  void rowsGoTheWayOfTheirTokens() throws IOException {
     String embeddings = "model.embed_tokens.weight";
     Path b =
         new ModelFolder()
@@ -434,8 +433,7 @@ class GatesTest {
   }
 
   @Test
-  void what_can_not_be_transferred_is_refused_with_all_reasons_before_anything_is_measured()
-      throws IOException {
+  void whatCanNotBeTransferredIsRefusedWithAllReasonsBeforeAnythingIsMeasured() throws IOException {
     String lacking = "model.layers.0.b";
     TransferRequest request =
         TransferRequest.of(
@@ -481,7 +479,7 @@ class GatesTest {
   }
 
   @Test
-  void sets_or_a_judge_that_fail_are_found_before_the_merge() throws IOException {
+  void setsOrAJudgeThatFailAreFoundBeforeTheMerge() throws IOException {
     TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
     Path output = directory.resolve("out");
     AtomicInteger merged = new AtomicInteger();
@@ -501,8 +499,7 @@ class GatesTest {
   }
 
   @Test
-  void gates_that_the_disk_has_no_room_for_are_refused_before_anything_is_measured()
-      throws IOException {
+  void gatesThatTheDiskHasNoRoomForAreRefusedBeforeAnythingIsMeasured() throws IOException {
     // One model has room, and a second one beside it does not.
     long elements = Files.getFileStore(directory).getUsableSpace() / 4 * 3 / 4;
     TransferRequest request =
@@ -526,7 +523,7 @@ class GatesTest {
   }
 
   @Test
-  void as_many_models_lie_on_the_disk_at_a_time_as_have_room() throws IOException {
+  void asManyModelsLieOnTheDiskAtATimeAsHaveRoom() throws IOException {
     long usable = Files.getFileStore(directory).getUsableSpace();
     Path output = directory.resolve("out");
     assertThat(OutputState.fitting(1 << 20, output, 4)).isEqualTo(4);
@@ -535,8 +532,7 @@ class GatesTest {
   }
 
   @Test
-  void a_candidate_that_could_not_be_measured_this_time_is_taken_up_by_the_next_run()
-      throws IOException {
+  void aCandidateThatCouldNotBeMeasuredThisTimeIsTakenUpByTheNextRun() throws IOException {
     TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
     Path output = directory.resolve("out");
     Path candidate = GatedTransfer.candidate(output);
@@ -568,7 +564,7 @@ class GatesTest {
   }
 
   @Test
-  void an_empty_directory_is_an_output_with_gates_as_without() throws IOException {
+  void anEmptyDirectoryIsAnOutputWithGatesAsWithout() throws IOException {
     TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
     Path output = Files.createDirectory(directory.resolve("out"));
     assertThat(gated((model, set) -> better(model), request, output).published()).isTrue();
@@ -581,7 +577,7 @@ class GatesTest {
   }
 
   @Test
-  void a_candidate_whose_loss_is_no_number_is_removed() throws IOException {
+  void aCandidateWhoseLossIsNoNumberIsRemoved() throws IOException {
     TransferRequest request = TransferRequest.of(model("b", 1), model("f", 2), model("t", 6));
     Path output = directory.resolve("out");
     Judge judge =
@@ -604,7 +600,7 @@ class GatesTest {
   }
 
   @Test
-  void identity_holds_where_a_wider_f_is_rounded_once_to_the_type_of_b() throws IOException {
+  void identityHoldsWhereAWiderFIsRoundedOnceToTheTypeOfB() throws IOException {
     // 1 + 2^-8 + 2^-23 is just above the middle of two bf16 numbers, -0.0 is nothing that a sum
     // gives.
     Path b = new ModelFolder().add(bf16(WEIGHT, 1, 2, 0)).write(directory.resolve("b"));
@@ -622,7 +618,7 @@ class GatesTest {
   }
 
   @Test
-  void identity_fails_where_the_arithmetic_does_not_give_f() throws IOException {
+  void identityFailsWhereTheArithmeticDoesNotGiveF() throws IOException {
     // Infinity + (1 - infinity) is no number, and F's own bits are not of B's type.
     Path b =
         new ModelFolder()
@@ -642,7 +638,7 @@ class GatesTest {
   }
 
   @Test
-  void where_nothing_can_be_compared_or_merged_the_gates_say_so() throws IOException {
+  void whereNothingCanBeComparedOrMergedTheGatesSaySo() throws IOException {
     GateReport report =
         measure(
             (model, set) -> 1,
@@ -659,7 +655,7 @@ class GatesTest {
   }
 
   @Test
-  void agreement_names_what_a_policy_keeps_and_drops() throws IOException {
+  void agreementNamesWhatAPolicyKeepsAndDrops() throws IOException {
     ModelFolder target = new ModelFolder().add(ModelFolder.f32(WEIGHT, 6));
     for (int i = 0; i < 5; i++) {
       target.add(ModelFolder.f32("own." + i, 1));
@@ -690,7 +686,7 @@ class GatesTest {
   }
 
   @Test
-  void a_sweep_has_at_most_sixteen_different_finite_values() {
+  void aSweepHasAtMostSixteenDifferentFiniteValues() {
     GateOptions options = GateOptions.of(directory, directory);
     List<Double> most = IntStream.range(0, 16).mapToObj(i -> i / 10.).toList();
     assertThat(options.withSweep(most).sweep()).isEqualTo(most);
@@ -708,7 +704,7 @@ class GatesTest {
   }
 
   @Test
-  void the_report_is_one_page_with_curves_and_verdicts() throws IOException {
+  void theReportIsOnePageWithCurvesAndVerdicts() throws IOException {
     GateReport report = measure((model, set) -> 10 - x(model), List.of(.5), 1, 2, 6);
     String html =
         TransferReport.html(

@@ -58,7 +58,7 @@ class BadInputTest {
   }
 
   @Test
-  void everything_that_is_wrong_is_listed_at_once() throws IOException {
+  void everythingThatIsWrongIsListedAtOnce() throws IOException {
     new ModelFolder()
         .add(ModelFolder.f32(NORM, 1, 2)) // another shape
         .add(ModelFolder.f32("only.in.fine-tuned", 1))
@@ -87,8 +87,7 @@ class BadInputTest {
   }
 
   @Test
-  void policies_let_through_what_strictness_refuses_and_the_plan_says_what_happens()
-      throws IOException {
+  void policiesLetThroughWhatStrictnessRefusesAndThePlanSaysWhatHappens() throws IOException {
     good().add(ModelFolder.f32("only.in.fine-tuned", 1)).write(fineTuned);
     good().add(ModelFolder.f32("only.in.target", 1)).write(target);
     Policies p = Policies.STRICT;
@@ -114,7 +113,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_renamed_tensor_is_found_under_its_other_name() throws IOException {
+  void aRenamedTensorIsFoundUnderItsOtherName() throws IOException {
     new ModelFolder()
         .add(ModelFolder.f32("norm", 1, 2, 3))
         .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4))
@@ -137,7 +136,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_compressed_model_has_no_difference_that_means_something() throws IOException {
+  void aCompressedModelHasNoDifferenceThatMeansSomething() throws IOException {
     for (Path model : List.of(base, fineTuned, target)) {
       good().write(model);
     }
@@ -150,7 +149,7 @@ class BadInputTest {
   }
 
   @Test
-  void all_three_models_are_looked_at_even_if_the_first_can_not_be_opened() throws IOException {
+  void allThreeModelsAreLookedAtEvenIfTheFirstCanNotBeOpened() throws IOException {
     Files.write(base.resolve(SafetensorsShards.SINGLE), header(1L << 60));
     Files.writeString(
         target.resolve(SafetensorsShards.SINGLE), "not safetensors, but long enough for a header");
@@ -169,7 +168,7 @@ class BadInputTest {
   }
 
   @Test
-  void duplicate_keys_in_a_header_are_refused() throws IOException {
+  void duplicateKeysInAHeaderAreRefused() throws IOException {
     String json =
         "{\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]},"
             + "\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]}}";
@@ -183,7 +182,7 @@ class BadInputTest {
   }
 
   @Test
-  void an_index_or_a_link_that_leads_out_of_the_directory_is_refused() throws IOException {
+  void anIndexOrALinkThatLeadsOutOfTheDirectoryIsRefused() throws IOException {
     Path outside = directory.resolve("outside.safetensors");
     Files.move(base.resolve(SafetensorsShards.SINGLE), outside);
     Files.writeString(
@@ -200,7 +199,7 @@ class BadInputTest {
   private static final String TWO = "model-00002-of-00002.safetensors";
 
   @Test
-  void every_shard_of_an_index_that_leads_out_of_the_directory_is_named() throws IOException {
+  void everyShardOfAnIndexThatLeadsOutOfTheDirectoryIsNamed() throws IOException {
     Files.delete(base.resolve(SafetensorsShards.SINGLE));
     Files.writeString(
         base.resolve(SafetensorsShards.INDEX),
@@ -215,8 +214,7 @@ class BadInputTest {
   }
 
   @Test
-  void every_tensor_that_stands_in_two_shards_or_not_where_the_index_says_is_named()
-      throws IOException {
+  void everyTensorThatStandsInTwoShardsOrNotWhereTheIndexSaysIsNamed() throws IOException {
     Files.delete(target.resolve(SafetensorsShards.SINGLE));
     new ModelFolder()
         .add(ONE, ModelFolder.f32("twice", 1))
@@ -251,8 +249,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_message_has_twenty_reasons_and_how_many_more_there_are_and_the_refusal_has_all()
-      throws IOException {
+  void aMessageHasTwentyReasonsAndHowManyMoreThereAreAndTheRefusalHasAll() throws IOException {
     ModelFolder more = good();
     for (int i = 0; i < 25; i++) {
       more.add(ModelFolder.f32("more." + i, 1));
@@ -265,8 +262,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_request_of_which_some_models_are_nowhere_has_what_is_wrong_with_the_others()
-      throws IOException {
+  void aRequestOfWhichSomeModelsAreNowhereHasWhatIsWrongWithTheOthers() throws IOException {
     Files.write(fineTuned.resolve(SafetensorsShards.SINGLE), header(1L << 60));
     assertThat(
             TransferPlan.problems(
@@ -277,8 +273,7 @@ class BadInputTest {
   }
 
   @Test
-  void nan_in_an_input_fails_by_default_with_tensor_byte_and_model_and_passes_by_policy()
-      throws IOException {
+  void nanInAnInputFailsByDefaultWithTensorByteAndModelAndPassesByPolicy() throws IOException {
     good(Float.NaN).write(fineTuned);
     Path output = directory.resolve("out");
     assertThatThrownBy(() -> run(request(), output))
@@ -304,7 +299,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_file_of_weights_that_has_the_name_of_a_text_is_refused() throws IOException {
+  void aFileOfWeightsThatHasTheNameOfATextIsRefused() throws IOException {
     for (String name : List.of("generation_config.json", Manifest.FILE)) {
       FileTree.delete(target);
       new ModelFolder()
@@ -318,8 +313,7 @@ class BadInputTest {
   }
 
   @Test
-  void the_first_element_that_is_refused_is_named_of_every_tensor_up_to_twenty()
-      throws IOException {
+  void theFirstElementThatIsRefusedIsNamedOfEveryTensorUpToTwenty() throws IOException {
     int tensors = 30;
     for (int bad : new int[] {3, tensors}) {
       ModelFolder ok = good();
@@ -358,8 +352,7 @@ class BadInputTest {
   }
 
   @Test
-  void results_that_the_disk_has_no_room_for_are_refused_before_anything_is_written()
-      throws IOException {
+  void resultsThatTheDiskHasNoRoomForAreRefusedBeforeAnythingIsWritten() throws IOException {
     long more = Files.getFileStore(directory).getUsableSpace() + (1L << 30);
     for (Path model : List.of(base, fineTuned, target)) {
       Sparse.write(model, "model.layers.0.a", more / 4);
@@ -378,7 +371,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_resumed_run_that_the_disk_has_no_room_for_keeps_what_is_finished() throws IOException {
+  void aResumedRunThatTheDiskHasNoRoomForKeepsWhatIsFinished() throws IOException {
     long more = Files.getFileStore(directory).getUsableSpace() + (1L << 30);
     for (Path model : List.of(base, fineTuned, target)) {
       Sparse.write(model, "model.layers.0.a", more / 4);
@@ -425,7 +418,7 @@ class BadInputTest {
   }
 
   @Test
-  void a_plan_has_the_same_name_until_an_input_a_factor_or_a_policy_changes() throws IOException {
+  void aPlanHasTheSameNameUntilAnInputAFactorOrAPolicyChanges() throws IOException {
     String id = id(request());
     assertThat(id(request())).isEqualTo(id);
     assertThat(id(request().withLambdas(List.of(.5)))).isNotEqualTo(id);
@@ -440,7 +433,7 @@ class BadInputTest {
   }
 
   @Test
-  void types_of_sixteen_and_thirty_two_bits_go_together() throws IOException {
+  void typesOfSixteenAndThirtyTwoBitsGoTogether() throws IOException {
     new ModelFolder()
         .add(ModelFolder.random(NORM, ElementType.F16, 1, 3L))
         .add(ModelFolder.rows("model.embed_tokens.weight", 2, 1, 2, 3, 4))

@@ -136,7 +136,7 @@ class DirectFileTest {
   }
 
   @Test
-  void a_block_that_is_read_short_once_is_read_again_and_its_neighbour_stays() throws IOException {
+  void aBlockThatIsReadShortOnceIsReadAgainAndItsNeighbourStays() throws IOException {
     byte[] earlier = random(10_000);
     Path file = Files.write(directory.resolve("file"), earlier);
     List<PartialChannel> channels = new ArrayList<>();
@@ -153,7 +153,7 @@ class DirectFileTest {
   }
 
   @Test
-  void a_block_that_is_read_short_again_fails_and_nothing_is_written() throws IOException {
+  void aBlockThatIsReadShortAgainFailsAndNothingIsWritten() throws IOException {
     byte[] earlier = random(10_000);
     Path file = Files.write(directory.resolve("file"), earlier);
     List<PartialChannel> channels = new ArrayList<>();
@@ -170,8 +170,7 @@ class DirectFileTest {
   }
 
   @Test
-  void a_border_that_is_written_short_is_written_again_from_where_the_block_begins()
-      throws IOException {
+  void aBorderThatIsWrittenShortIsWrittenAgainFromWhereTheBlockBegins() throws IOException {
     byte[] earlier = random(10_000);
     Path file = Files.write(directory.resolve("file"), earlier);
     List<PartialChannel> channels = new ArrayList<>();
@@ -185,8 +184,7 @@ class DirectFileTest {
 
   @Test
   @Timeout(20)
-  void a_disk_that_takes_nothing_or_never_all_fails_instead_of_being_asked_for_ever()
-      throws IOException {
+  void aDiskThatTakesNothingOrNeverAllFailsInsteadOfBeingAskedForEver() throws IOException {
     for (int some : new int[] {0, 100}) {
       Path file = Files.write(directory.resolve("file-" + some), random(10_000));
       List<PartialChannel> channels = new ArrayList<>();
@@ -218,7 +216,7 @@ class DirectFileTest {
 
   @Property(tries = 60)
   @AddLifecycleHook(WherePossible.class)
-  void what_threads_write_in_any_ranges_and_order_is_in_the_file(
+  void whatThreadsWriteInAnyRangesAndOrderIsInTheFile(
       @ForAll long seed, @ForAll @IntRange(min = 1, max = 60) int ranges) throws Exception {
     Random random = new Random(seed);
     List<Range> all = new ArrayList<>();
@@ -269,7 +267,7 @@ class DirectFileTest {
   }
 
   @Test
-  void what_an_earlier_run_wrote_beside_a_border_stays() throws IOException {
+  void whatAnEarlierRunWroteBesideABorderStays() throws IOException {
     byte[] earlier = random(10_000);
     Path file = Files.write(directory.resolve("file"), earlier);
     try (DirectFile direct = open(file, OPTIONS)) {
@@ -280,7 +278,7 @@ class DirectFileTest {
   }
 
   @Test
-  void a_read_beyond_the_end_gives_what_is_there() throws IOException {
+  void aReadBeyondTheEndGivesWhatIsThere() throws IOException {
     Path file = Files.write(directory.resolve("file"), new byte[5_000]);
     try (DirectFile direct = open(file, Set.of(StandardOpenOption.READ))) {
       ByteBuffer memory = DirectFile.memory(6_000, direct.block());
@@ -294,7 +292,7 @@ class DirectFileTest {
   }
 
   @Test
-  void a_file_of_no_file_system_of_this_machine_is_refused_with_the_reason() throws IOException {
+  void aFileOfNoFileSystemOfThisMachineIsRefusedWithTheReason() throws IOException {
     try (FileSystem memory = Jimfs.newFileSystem(Configuration.unix())) {
       Path file = Files.write(memory.getPath("/file"), new byte[1]);
       assertThatThrownBy(

@@ -76,8 +76,7 @@ class FewDescriptorsTest {
   }
 
   @Test
-  void a_merge_needs_no_more_open_files_than_one_through_the_cache_and_says_what_it_would_use()
-      throws Exception {
+  void aMergeNeedsNoMoreOpenFilesThanOneThroughTheCacheAndSaysWhatItWouldUse() throws Exception {
     for (String model : List.of("b", "f", "t")) {
       ModelFolder folder = new ModelFolder();
       for (int shard = 1; shard <= 2; shard++) {

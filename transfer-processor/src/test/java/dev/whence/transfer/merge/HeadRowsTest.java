@@ -51,8 +51,7 @@ class HeadRowsTest {
   }
 
   @Test
-  void a_head_with_rows_that_the_result_has_no_room_for_is_refused_and_loses_none()
-      throws IOException {
+  void aHeadWithRowsThatTheResultHasNoRoomForIsRefusedAndLosesNone() throws IOException {
     TransferRequest request = request("drop", 100, 200, 300, 400, 500);
     assertThatThrownBy(() -> TransferPlan.of(request).close())
         .isInstanceOfSatisfying(
@@ -66,7 +65,7 @@ class HeadRowsTest {
   }
 
   @Test
-  void a_head_whose_padding_takes_all_added_tokens_loses_none() throws IOException {
+  void aHeadWhosePaddingTakesAllAddedTokensLosesNone() throws IOException {
     TransferRequest request = request("append", 100, 200, 300, 400, 500);
     Path output = directory.resolve("merged");
     try (TransferPlan plan = TransferPlan.of(request)) {

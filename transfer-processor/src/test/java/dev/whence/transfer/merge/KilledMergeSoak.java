@@ -11,7 +11,7 @@ class KilledMergeSoak {
   @TempDir Path directory;
 
   @Test
-  void fifty_kills_leave_the_old_or_the_new_and_resume_to_the_same_bytes() throws Exception {
+  void fiftyKillsLeaveTheOldOrTheNewAndResumeToTheSameBytes() throws Exception {
     int cut = new KilledMerge(directory, 24).killAndResume(50, 11);
     assertThat(cut).as("runs that were killed before they had published").isGreaterThan(25);
   }

@@ -10,7 +10,7 @@ class KilledMergeTest {
   @TempDir Path directory;
 
   @Test
-  void a_killed_merge_is_resumed_to_the_same_bytes_and_never_half_visible() throws Exception {
+  void aKilledMergeIsResumedToTheSameBytesAndNeverHalfVisible() throws Exception {
     int cut = new KilledMerge(directory, 6).killAndResume(3, 7);
     assertThat(cut).as("runs that were killed before they had published").isPositive();
   }

@@ -19,7 +19,7 @@ class MergeKernelTest {
   private static final double[] LAMBDAS = {1, .7, 0, -.5, 1.3};
 
   @Property(tries = 12)
-  void every_output_bit_is_the_oracles(
+  void everyOutputBitIsTheOracles(
       @ForAll ElementType t, @ForAll ElementType b, @ForAll ElementType f, @ForAll long seed)
       throws Exception {
     Random random = new Random(seed);
@@ -55,7 +55,7 @@ class MergeKernelTest {
 
   /** The fast way: one lambda of 1, all three bf16. */
   @Property(tries = 40)
-  void bf16_with_a_lambda_of_one_is_the_oracles_in_every_bit(@ForAll long seed) throws Exception {
+  void bf16WithALambdaOfOneIsTheOraclesInEveryBit(@ForAll long seed) throws Exception {
     ElementType bf16 = ElementType.BF16;
     Random random = new Random(seed);
     int n = 2 * Bf16Kernel.BLOCK + random.nextInt(99);
@@ -97,7 +97,7 @@ class MergeKernelTest {
 
   /** What is not finite is refused by the fast way as by the other, at its place. */
   @Test
-  void bf16_with_a_lambda_of_one_refuses_what_is_not_finite() {
+  void bf16WithALambdaOfOneRefusesWhatIsNotFinite() {
     ElementType bf16 = ElementType.BF16;
     int n = Bf16Kernel.BLOCK + 3;
     for (int at : new int[] {0, 1, Bf16Kernel.BLOCK - 1, Bf16Kernel.BLOCK, n - 1}) {
@@ -124,7 +124,7 @@ class MergeKernelTest {
   }
 
   @Test
-  void bf16_with_a_lambda_of_one_refuses_a_sum_that_only_rounding_makes_infinite() {
+  void bf16WithALambdaOfOneRefusesASumThatOnlyRoundingMakesInfinite() {
     ElementType bf16 = ElementType.BF16;
     int largest = NearestByDecimals.infinity(bf16) - 1; // its last digit is 2^120
     for (int at : new int[] {0, 1, Bf16Kernel.BLOCK - 2, Bf16Kernel.BLOCK - 1}) {
@@ -167,8 +167,8 @@ class MergeKernelTest {
 
   @ParameterizedTest
   @EnumSource(ElementType.class)
-  void where_target_and_base_are_the_same_the_result_is_the_fine_tuned_model_bit_for_bit(
-      ElementType type) throws Exception {
+  void whereTargetAndBaseAreTheSameTheResultIsTheFineTunedModelBitForBit(ElementType type)
+      throws Exception {
     int infinity = NearestByDecimals.infinity(type);
     int sign = NearestByDecimals.sign(type);
     int signalling = infinity | 1;
@@ -194,7 +194,7 @@ class MergeKernelTest {
   }
 
   @Test
-  void far_magnitudes_do_not_swallow_the_fine_tuned_value() throws Exception {
+  void farMagnitudesDoNotSwallowTheFineTunedValue() throws Exception {
     // In double, 2^100 + (1 - 2^100) is 0.
     int big = NearestByDecimals.bits(ElementType.F32, 0x1p100);
     int one = NearestByDecimals.bits(ElementType.F32, 1);
@@ -213,7 +213,7 @@ class MergeKernelTest {
   }
 
   @Test
-  void a_nan_that_arithmetic_makes_is_the_positive_quiet_one() throws Exception {
+  void aNanThatArithmeticMakesIsThePositiveQuietOne() throws Exception {
     ElementType type = ElementType.BF16;
     int[] infinite = {0x7f80};
     ByteBuffer merged =
@@ -230,7 +230,7 @@ class MergeKernelTest {
   }
 
   @Test
-  void what_is_not_finite_is_refused_with_the_element_and_the_model() {
+  void whatIsNotFiniteIsRefusedWithTheElementAndTheModel() {
     ElementType type = ElementType.BF16;
     int[] fine = new int[3000];
     int[] bad = new int[3000];
@@ -258,7 +258,7 @@ class MergeKernelTest {
   }
 
   @Test
-  void a_result_beyond_the_targets_range_is_refused() {
+  void aResultBeyondTheTargetsRangeIsRefused() {
     int large = NearestByDecimals.bits(ElementType.F32, 70000);
     assertThatThrownBy(
             () ->

@@ -86,7 +86,7 @@ class MergeRunTest {
   }
 
   @Test
-  void on_its_own_base_the_diff_gives_the_fine_tuned_model_file_by_file() throws IOException {
+  void onItsOwnBaseTheDiffGivesTheFineTunedModelFileByFile() throws IOException {
     run(TransferRequest.of(base, fineTuned, base));
 
     assertThat(ModelFolder.contents(output))
@@ -96,7 +96,7 @@ class MergeRunTest {
   }
 
   @Test
-  void links_that_lie_where_a_result_grows_are_refused_and_lead_nowhere() throws IOException {
+  void linksThatLieWhereAResultGrowsAreRefusedAndLeadNowhere() throws IOException {
     Path somebodys = Files.writeString(directory.resolve("somebody's"), "theirs");
     Path lock =
         Files.createSymbolicLink(directory.resolve(".merged.whence-transfer.lock"), somebodys);
@@ -121,7 +121,7 @@ class MergeRunTest {
   }
 
   @Test
-  void the_manifest_names_the_models_by_the_digests_that_releases_have() throws IOException {
+  void theManifestNamesTheModelsByTheDigestsThatReleasesHave() throws IOException {
     Path chat = BundledModels.unpack(BundledModels.CHAT);
     Path before = BundledModels.unpack("base-v1");
     Path after = BundledModels.unpack("base-v2");
@@ -142,7 +142,7 @@ class MergeRunTest {
   }
 
   @Test
-  void several_lambdas_in_one_pass_are_the_same_as_one_by_one() throws IOException {
+  void severalLambdasInOnePassAreTheSameAsOneByOne() throws IOException {
     run(request().withLambdas(List.of(.25, .7, 1.)));
     Path all = output;
     for (double lambda : List.of(.25, .7, 1.)) {
@@ -154,7 +154,7 @@ class MergeRunTest {
   }
 
   @Test
-  void small_buffers_and_one_thread_give_the_same_bytes() throws IOException {
+  void smallBuffersAndOneThreadGiveTheSameBytes() throws IOException {
     run(request());
     Map<String, String> first = ModelFolder.contents(output);
     output = directory.resolve("again");
@@ -163,7 +163,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_target_in_one_file_takes_the_diff_of_sharded_models() throws IOException {
+  void aTargetInOneFileTakesTheDiffOfShardedModels() throws IOException {
     Path single =
         new ModelFolder()
             .add(ModelFolder.random("model.norm.weight", ElementType.F16, 9, 700L))
@@ -182,7 +182,7 @@ class MergeRunTest {
   }
 
   @Test
-  void what_is_kept_is_the_targets_byte_by_byte_in_pieces_too() throws IOException {
+  void whatIsKeptIsTheTargetsByteByByteInPiecesToo() throws IOException {
     // More than three of the smallest pieces, none of which begins or ends where a block does.
     int bytes = 3 * (1 << 16) + 4_567;
     byte[] targets = random(bytes, 3);
@@ -208,8 +208,7 @@ class MergeRunTest {
   }
 
   @Test
-  void what_is_no_floating_point_number_is_the_targets_and_must_not_have_been_tuned()
-      throws IOException {
+  void whatIsNoFloatingPointNumberIsTheTargetsAndMustNotHaveBeenTuned() throws IOException {
     folder(4, 5, 6)
         .add(TWO, new ModelFolder.Raw("mask", "U8", List.of(3L), new byte[] {1, 2, 3}))
         .write(fineTuned);
@@ -227,8 +226,7 @@ class MergeRunTest {
   }
 
   @Test
-  void ends_of_answers_and_template_are_the_fine_tuned_models_the_rest_is_the_targets()
-      throws IOException {
+  void endsOfAnswersAndTemplateAreTheFineTunedModelsTheRestIsTheTargets() throws IOException {
     folder(4, 5, 6)
         .text(
             "config.json",
@@ -258,8 +256,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_buffer_that_stands_in_two_shards_of_the_target_is_in_the_first_one_of_the_result()
-      throws IOException {
+  void aBufferThatStandsInTwoShardsOfTheTargetIsInTheFirstOneOfTheResult() throws IOException {
     String buffer = "model.layers.0.rotary_emb.inv_freq";
     String one = "model-00001-of-00002.safetensors";
     String two = "model-00002-of-00002.safetensors";
@@ -350,7 +347,7 @@ class MergeRunTest {
   }
 
   @Test
-  void thousands_of_rows_in_any_order_at_an_odd_place_go_together_by_token() throws IOException {
+  void thousandsOfRowsInAnyOrderAtAnOddPlaceGoTogetherByToken() throws IOException {
     // Whole numbers, so that sums are exact: t, t + (f - b), f for the target's own, the common and
     // the added tokens. The smallest piece holds 1,820 rows.
     IntBinaryOperator ofBase = (token, column) -> 10 * token + column;
@@ -388,7 +385,7 @@ class MergeRunTest {
   }
 
   @Test
-  void rows_go_together_by_token_and_added_tokens_are_appended() throws IOException {
+  void rowsGoTogetherByTokenAndAddedTokensAreAppended() throws IOException {
     Path b =
         new ModelFolder()
             .tokens(List.of("a", "b", "c"))
@@ -420,7 +417,7 @@ class MergeRunTest {
   }
 
   @Test
-  void entries_of_another_tokenizer_model_are_not_appended() throws IOException {
+  void entriesOfAnotherTokenizerModelAreNotAppended() throws IOException {
     Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
     Path f =
         oneValueRows(1, 2, 3, 4, 5)
@@ -434,7 +431,7 @@ class MergeRunTest {
   }
 
   @Test
-  void the_number_of_rows_is_said_where_the_config_says_it_and_nowhere_else() throws IOException {
+  void theNumberOfRowsIsSaidWhereTheConfigSaysItAndNowhereElse() throws IOException {
     Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
     Path f =
         oneValueRows(1, 2, 3)
@@ -460,7 +457,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_special_token_that_the_result_does_not_have_is_refused() throws IOException {
+  void aSpecialTokenThatTheResultDoesNotHaveIsRefused() throws IOException {
     Path b = oneValueRows(1, 2).tokens(List.of("a", "b")).write(directory.resolve("b"));
     Path f =
         oneValueRows(1, 2, 3)
@@ -498,8 +495,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_stored_head_takes_the_diff_of_the_embeddings_it_was_tied_to_if_the_policy_says_so()
-      throws IOException {
+  void aStoredHeadTakesTheDiffOfTheEmbeddingsItWasTiedToIfThePolicySaysSo() throws IOException {
     TransferRequest request = ofTiedHeads();
     assertThatThrownBy(() -> run(request))
         .hasMessageContaining("lm_head.weight")
@@ -536,8 +532,7 @@ class MergeRunTest {
   }
 
   @Test
-  void the_end_is_told_once_and_last_though_embeddings_are_read_for_the_head_as_well()
-      throws IOException {
+  void theEndIsToldOnceAndLastThoughEmbeddingsAreReadForTheHeadAsWell() throws IOException {
     TransferRequest request = ofTiedHeads();
     Policies policies = Policies.of(Map.of("tied-head", "embeddings"));
     List<Boolean> isEnd = Collections.synchronizedList(new ArrayList<>());
@@ -550,7 +545,7 @@ class MergeRunTest {
   }
 
   @Test
-  void what_is_merged_stays_if_only_the_last_rename_fails() throws IOException {
+  void whatIsMergedStaysIfOnlyTheLastRenameFails() throws IOException {
     Path other = Files.createDirectory(output).resolve("of-somebody-else");
     try (TransferPlan plan = TransferPlan.of(request())) {
       MergeProgress putting =
@@ -579,7 +574,7 @@ class MergeRunTest {
   }
 
   @Test
-  void the_same_transfer_again_is_a_success_that_writes_nothing() throws IOException {
+  void theSameTransferAgainIsASuccessThatWritesNothing() throws IOException {
     Published first = run(request());
     Map<Path, FileTime> times = Map.of(output, Files.getLastModifiedTime(output));
     Published again = run(request());
@@ -591,7 +586,7 @@ class MergeRunTest {
   }
 
   @Test
-  void what_a_run_left_that_was_killed_right_after_publishing_is_cleared_away() throws IOException {
+  void whatARunLeftThatWasKilledRightAfterPublishingIsClearedAway() throws IOException {
     run(request());
     Path left = Files.createDirectories(directory.resolve(".merged.whence-transfer/result"));
     Files.writeString(left.resolve("rest"), "");
@@ -600,7 +595,7 @@ class MergeRunTest {
   }
 
   @Test
-  void an_output_that_holds_something_else_is_never_touched() throws IOException {
+  void anOutputThatHoldsSomethingElseIsNeverTouched() throws IOException {
     run(request());
     Map<String, String> before = ModelFolder.contents(output);
     assertThatThrownBy(() -> run(request().withLambdas(List.of(.5))))
@@ -609,7 +604,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_second_writer_is_turned_away() throws IOException {
+  void aSecondWriterIsTurnedAway() throws IOException {
     try (Staging held = Staging.lock(output)) {
       assertThat(Staging.directory(held.output())).doesNotExist();
       assertThatThrownBy(() -> run(request())).hasMessageContaining("is running");
@@ -619,7 +614,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_stopped_run_goes_on_where_it_was_and_gives_the_same_bytes() throws IOException {
+  void aStoppedRunGoesOnWhereItWasAndGivesTheSameBytes() throws IOException {
     run(request());
     Map<String, String> expected = ModelFolder.contents(output);
     output = directory.resolve("stopped");
@@ -640,7 +635,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_resumed_run_can_be_stopped_while_it_verifies_what_is_there() throws IOException {
+  void aResumedRunCanBeStoppedWhileItVerifiesWhatIsThere() throws IOException {
     MergeOptions small = options().withWorkers(1).withMemoryBytes(1);
     Path journal = directory.resolve(".merged.whence-transfer/journal");
     // The largest tensor is first: it is in the journal, after the line that names the plan.
@@ -658,7 +653,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_resumed_run_that_may_open_no_more_files_keeps_what_was_done() throws IOException {
+  void aResumedRunThatMayOpenNoMoreFilesKeepsWhatWasDone() throws IOException {
     MergeOptions small = options().withWorkers(1).withMemoryBytes(1).withForceBytes(1);
     Path journal = directory.resolve(".merged.whence-transfer/journal");
     assertThatThrownBy(() -> run(request(), small.withStop(() -> lines(journal) > 1)))
@@ -684,7 +679,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_full_disk_fails_with_tensor_and_byte_and_leaves_nothing() throws IOException {
+  void aFullDiskFailsWithTensorAndByteAndLeavesNothing() throws IOException {
     AtomicLong room = new AtomicLong(400_000);
     MergeOptions small =
         options()
@@ -701,7 +696,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_shard_that_is_changed_meanwhile_fails_with_tensor_and_byte() throws IOException {
+  void aShardThatIsChangedMeanwhileFailsWithTensorAndByte() throws IOException {
     AtomicInteger asked = new AtomicInteger();
     Path shard = fineTuned.resolve(ONE);
     MergeOptions options =
@@ -723,7 +718,7 @@ class MergeRunTest {
   }
 
   @Test
-  void an_input_that_vanishes_or_is_cut_fails_with_tensor_and_byte() throws IOException {
+  void anInputThatVanishesOrIsCutFailsWithTensorAndByte() throws IOException {
     for (boolean vanishes : new boolean[] {true, false}) {
       models();
       AtomicInteger asked = new AtomicInteger();
@@ -778,7 +773,7 @@ class MergeRunTest {
   }
 
   @Test
-  void a_release_that_is_not_what_its_digest_says_is_not_published() throws IOException {
+  void aReleaseThatIsNotWhatItsDigestSaysIsNotPublished() throws IOException {
     TransferRequest request = request();
     TransferRequest.Input wrong = new TransferRequest.Input(fineTuned, Optional.of("00ff"));
     assertThatThrownBy(

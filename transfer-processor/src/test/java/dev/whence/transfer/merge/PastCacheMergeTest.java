@@ -73,8 +73,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void tensors_at_any_offset_come_out_as_the_fine_tuned_models_where_the_base_stays()
-      throws IOException {
+  void tensorsAtAnyOffsetComeOutAsTheFineTunedModelsWhereTheBaseStays() throws IOException {
     for (long seed = 0; seed < 6; seed++) {
       Path before = odd(new Random(seed), 1).write(directory.resolve("before-" + seed));
       Path after = odd(new Random(seed), 100).write(directory.resolve("after-" + seed));
@@ -91,7 +90,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void a_stopped_run_is_resumed_the_other_way_to_the_same_bytes() throws IOException {
+  void aStoppedRunIsResumedTheOtherWayToTheSameBytes() throws IOException {
     Path b = odd(new Random(3), 1).write(directory.resolve("b"));
     Path f = odd(new Random(3), 100).write(directory.resolve("f"));
     Path t = odd(new Random(3), 200).write(directory.resolve("t"));
@@ -123,8 +122,7 @@ class PastCacheMergeTest extends MergeRunTest {
 
   @Test
   @Tag(FALLBACK)
-  void where_a_file_system_can_not_do_it_the_bytes_go_through_the_cache_and_the_log_says_so()
-      throws IOException {
+  void whereAFileSystemCanNotDoItTheBytesGoThroughTheCacheAndTheLogSaysSo() throws IOException {
     run(request(), options().withDirectBytes(Long.MAX_VALUE));
     Map<String, String> expected = ModelFolder.contents(output);
     List<MergeOptions.Opener> unable =
@@ -163,7 +161,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void what_a_broken_or_full_disk_says_is_no_reason_to_go_through_the_cache() throws IOException {
+  void whatABrokenOrFullDiskSaysIsNoReasonToGoThroughTheCache() throws IOException {
     for (String reason : List.of("Input/output error", "No space left on device")) {
       List<MergeOptions.Opener> broken =
           List.of(
@@ -195,8 +193,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void where_the_process_may_open_no_more_files_all_inputs_are_read_through_the_cache()
-      throws IOException {
+  void whereTheProcessMayOpenNoMoreFilesAllInputsAreReadThroughTheCache() throws IOException {
     run(request(), options().withDirectBytes(Long.MAX_VALUE));
     Map<String, String> expected = ModelFolder.contents(output);
     output = directory.resolve("few");
@@ -237,7 +234,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void an_interrupt_while_files_are_opened_keeps_what_was_done_as_a_stop_does() throws IOException {
+  void anInterruptWhileFilesAreOpenedKeepsWhatWasDoneAsAStopDoes() throws IOException {
     run(request());
     Map<String, String> expected = ModelFolder.contents(output);
     output = directory.resolve("interrupted");
@@ -270,8 +267,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void tensors_whose_rows_go_together_by_token_are_read_through_the_cache_only()
-      throws IOException {
+  void tensorsWhoseRowsGoTogetherByTokenAreReadThroughTheCacheOnly() throws IOException {
     List<Path> models = new ArrayList<>();
     for (List<String> tokens : List.of(List.of("a", "b"), List.of("a", "b"), List.of("b", "a"))) {
       models.add(
@@ -310,7 +306,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void a_merge_of_fewer_bytes_than_the_options_say_goes_through_the_cache() throws IOException {
+  void aMergeOfFewerBytesThanTheOptionsSayGoesThroughTheCache() throws IOException {
     long bytes;
     try (TransferPlan plan = TransferPlan.of(request())) {
       bytes = plan.inputBytes() + plan.outputBytes();
@@ -331,14 +327,14 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void nothing_is_logged_where_all_goes_past_the_cache() throws IOException {
+  void nothingIsLoggedWhereAllGoesPastTheCache() throws IOException {
     List<String> log = new ArrayList<>();
     logged(log, () -> run(request()));
     assertThat(log).isEmpty();
   }
 
   @Test
-  void models_of_another_file_system_are_read_through_it() throws IOException {
+  void modelsOfAnotherFileSystemAreReadThroughIt() throws IOException {
     run(request());
     Map<String, String> expected = ModelFolder.contents(output);
     try (FileSystem memory = Jimfs.newFileSystem(Configuration.unix())) {
@@ -367,7 +363,7 @@ class PastCacheMergeTest extends MergeRunTest {
   }
 
   @Test
-  void a_disk_that_is_full_under_the_last_border_fails_and_leaves_nothing() throws IOException {
+  void aDiskThatIsFullUnderTheLastBorderFailsAndLeavesNothing() throws IOException {
     // Less than all whole blocks of all tensors, so that one of the borders or insides is too much.
     for (long room : new long[] {1_000, 10_000, 1_203_000}) {
       AtomicLong left = new AtomicLong(room);

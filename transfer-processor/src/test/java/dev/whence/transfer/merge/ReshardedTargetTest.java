@@ -64,8 +64,7 @@ class ReshardedTargetTest {
   }
 
   @Test
-  void a_run_that_goes_on_publishes_no_file_of_the_shards_that_the_target_had_before()
-      throws IOException {
+  void aRunThatGoesOnPublishesNoFileOfTheShardsThatTheTargetHadBefore() throws IOException {
     String digest = digestOfTarget();
     for (List<Double> lambdas : List.of(List.of(1.), List.of(.5, 1.))) {
       TransferRequest of = TransferRequest.of(base, fineTuned, target(ONE, TWO));

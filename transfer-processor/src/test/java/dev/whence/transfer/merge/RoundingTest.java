@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 class RoundingTest {
   @Test
-  void a_value_just_above_a_tie_is_rounded_up_where_the_way_through_float_rounds_down() {
+  void aValueJustAboveATieIsRoundedUpWhereTheWayThroughFloatRoundsDown() {
     double justAbove = 1 + 0x1p-8 + 0x1p-40; // the tie between 1 and 1 + 2^-7, and a little more
 
     assertThat(Rounding.toBf16(justAbove)).isEqualTo(0x3f81);
@@ -20,7 +20,7 @@ class RoundingTest {
   }
 
   @Test
-  void ties_go_to_the_even_neighbour() {
+  void tiesGoToTheEvenNeighbour() {
     assertThat(Rounding.toBf16(1 + 0x1p-8)).isEqualTo(0x3f80);
     assertThat(Rounding.toBf16(1 + 3 * 0x1p-8)).isEqualTo(0x3f82);
     assertThat(Rounding.toF16(1 + 0x1p-11)).isEqualTo(0x3c00);
@@ -28,7 +28,7 @@ class RoundingTest {
   }
 
   @Test
-  void the_largest_number_is_kept_until_half_a_unit_beyond_it_and_infinite_from_there() {
+  void theLargestNumberIsKeptUntilHalfAUnitBeyondItAndInfiniteFromThere() {
     double unit = 0x1p120; // of bf16's largest binade
     double largest = 0x1p128 - unit;
     assertThat(Rounding.toBf16(Math.nextDown(largest + unit / 2))).isEqualTo(0x7f7f);
@@ -38,7 +38,7 @@ class RoundingTest {
   }
 
   @Test
-  void zero_keeps_its_sign_and_nan_is_the_positive_quiet_one() {
+  void zeroKeepsItsSignAndNanIsThePositiveQuietOne() {
     assertThat(Rounding.toBf16(-0.)).isEqualTo(0x8000);
     assertThat(Rounding.toF16(-0.)).isEqualTo(0x8000);
     double negativeWithPayload = Double.longBitsToDouble(0xfff8_0000_0000_0123L);
@@ -48,7 +48,7 @@ class RoundingTest {
   }
 
   @Property(tries = 3000)
-  void is_the_nearest_number_by_exact_decimals(@ForAll("doubles") double value) {
+  void isTheNearestNumberByExactDecimals(@ForAll("doubles") double value) {
     assertThat(Rounding.toBf16(value)).isEqualTo(NearestByDecimals.bits(ElementType.BF16, value));
     assertThat(Rounding.toF16(value)).isEqualTo(NearestByDecimals.bits(ElementType.F16, value));
     assertThat(Rounding.toF32(value)).isEqualTo(NearestByDecimals.bits(ElementType.F32, value));

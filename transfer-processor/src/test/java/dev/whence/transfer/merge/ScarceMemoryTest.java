@@ -51,7 +51,7 @@ class ScarceMemoryTest {
   }
 
   @Test
-  void a_worker_that_gets_no_memory_ends_the_others_at_their_next_piece()
+  void aWorkerThatGetsNoMemoryEndsTheOthersAtTheirNextPiece()
       throws IOException, InterruptedException {
     for (String model : new String[] {"b", "f", "t"}) {
       ModelFolder folder = new ModelFolder();

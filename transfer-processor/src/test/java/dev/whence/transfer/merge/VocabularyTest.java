@@ -15,14 +15,14 @@ class VocabularyTest {
   }
 
   @Test
-  void the_row_of_a_unigram_token_is_its_position() throws Exception {
+  void theRowOfAUnigramTokenIsItsPosition() throws Exception {
     Vocabulary vocabulary = read("[[\"<unk>\", 0], [\"a\", -1.5]]");
     assertThat(vocabulary.row("a")).contains(1);
     assertThat(vocabulary.rows()).isEqualTo(2);
   }
 
   @Test
-  void a_token_that_a_unigram_vocabulary_has_twice_is_refused() {
+  void aTokenThatAUnigramVocabularyHasTwiceIsRefused() {
     assertThatThrownBy(() -> read("[[\"a\", -1], [\"b\", -2], [\"a\", -3]]"))
         .isInstanceOf(TransferException.class)
         .hasMessageContaining("the target: id 2 and another belong to the same token");

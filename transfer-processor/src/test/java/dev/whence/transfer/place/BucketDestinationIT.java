@@ -118,7 +118,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void a_model_from_a_bucket_to_a_bucket_has_the_bytes_of_one_on_disk() {
+  void aModelFromABucketToABucketHasTheBytesOfOneOnDisk() {
     Published published = transfer("out/plain");
     assertThat(published.models().get(0).directory()).isEqualTo(store.path("out/plain"));
     assertThat(published.before()).isFalse();
@@ -127,7 +127,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void the_engine_scores_a_model_of_a_bucket_as_it_does_one_on_disk() throws IOException {
+  void theEngineScoresAModelOfABucketAsItDoesOneOnDisk() throws IOException {
     Path onDisk = BundledModels.unpack("tiny-chat");
     put(onDisk, "models/tiny-chat");
     Path set = Files.writeString(directory.resolve("set.jsonl"), "{\"text\": \"Who is it?\"}\n");
@@ -138,7 +138,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void several_lambdas_go_to_a_prefix_each() {
+  void severalLambdasGoToAPrefixEach() {
     Published published =
         BucketTransfer.run(request.withLambdas(List.of(.5, 1.)), to("out/two"), MergeProgress.NONE);
     assertThat(published.models())
@@ -152,7 +152,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void until_the_last_object_no_loader_finds_a_model_and_a_stopped_run_goes_on() {
+  void untilTheLastObjectNoLoaderFindsAModelAndAStoppedRunGoesOn() {
     Destination to = to("out/stopped");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -183,7 +183,7 @@ class BucketDestinationIT {
 
   /** Its manifest goes first, so what is left of the copy is no model that could be verified. */
   @Test
-  void a_copy_that_was_half_removed_when_its_run_was_killed_is_no_failure() throws IOException {
+  void aCopyThatWasHalfRemovedWhenItsRunWasKilledIsNoFailure() throws IOException {
     transfer("out/half-removed");
     Destination to = to("out/half-removed");
     Files.createDirectories(to.directory());
@@ -208,7 +208,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void a_killed_process_leaves_no_half_release_and_the_next_one_completes_it() throws Exception {
+  void aKilledProcessLeavesNoHalfReleaseAndTheNextOneCompletesIt() throws Exception {
     Process killed = process("out/killed");
     try (BufferedReader out =
         new BufferedReader(
@@ -230,7 +230,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void a_result_that_was_altered_before_it_is_sent_never_gets_there() throws IOException {
+  void aResultThatWasAlteredBeforeItIsSentNeverGetsThere() throws IOException {
     Destination to = to("out/altered");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -258,8 +258,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void a_store_that_goes_away_leaves_the_result_on_disk_and_the_next_run_sends_what_is_missing()
-      throws Exception {
+  void aStoreThatGoesAwayLeavesTheResultOnDiskAndTheNextRunSendsWhatIsMissing() throws Exception {
     Destination to = to("out/cut-off");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -282,8 +281,7 @@ class BucketDestinationIT {
 
   /** Whoever gives the rights back should not have to merge for hours again. */
   @Test
-  void a_store_that_refuses_on_the_way_leaves_the_result_on_disk_and_says_how_to_go_on()
-      throws Exception {
+  void aStoreThatRefusesOnTheWayLeavesTheResultOnDiskAndSaysHowToGoOn() throws Exception {
     Destination to = to("out/denied");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -317,7 +315,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void the_manifest_is_not_sent_while_anything_of_the_release_is_missing() throws Exception {
+  void theManifestIsNotSentWhileAnythingOfTheReleaseIsMissing() throws Exception {
     Destination to = to("out/missing");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -340,8 +338,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void another_object_on_the_way_ends_the_transfer_and_keeps_what_others_have_put()
-      throws Exception {
+  void anotherObjectOnTheWayEndsTheTransferAndKeepsWhatOthersHavePut() throws Exception {
     Destination to = to("out/others");
     try (TransferPlan plan = TransferPlan.of(request)) {
       Published merged =
@@ -360,7 +357,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void a_bucket_that_does_not_exist_is_a_refusal_before_anything_is_merged() {
+  void aBucketThatDoesNotExistIsARefusalBeforeAnythingIsMerged() {
     Destination to =
         new BucketDestination(
             ModelLocation.path("s3://no-such-bucket/out/x"), work, BucketTransfer.PART);
@@ -372,7 +369,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void only_what_may_pass_is_tried_again() {
+  void onlyWhatMayPassIsTriedAgain() {
     assertThat(BucketDestination.mayPass(new IOException("status 501"))).isFalse();
     assertThat(BucketDestination.mayPass(new AccessDeniedException("refused"))).isFalse();
     assertThat(BucketDestination.mayPass(new InterruptedIOException("told to end"))).isTrue();
@@ -383,7 +380,7 @@ class BucketDestinationIT {
   }
 
   @Test
-  void what_is_there_already_is_refused_before_anything_is_merged() throws IOException {
+  void whatIsThereAlreadyIsRefusedBeforeAnythingIsMerged() throws IOException {
     put(directory.resolve("base"), "out/taken");
     assertThatThrownBy(() -> transfer("out/taken"))
         .isInstanceOf(TransferException.class)

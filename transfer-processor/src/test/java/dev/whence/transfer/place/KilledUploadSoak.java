@@ -66,7 +66,7 @@ class KilledUploadSoak {
 
   @Test
   @Timeout(30 * 60)
-  void fifty_kills_leave_no_half_release_and_the_next_process_completes_each() throws Exception {
+  void fiftyKillsLeaveNoHalfReleaseAndTheNextProcessCompletesEach() throws Exception {
     TransferRequest request =
         TransferRequest.of(model("base"), model("fine-tuned"), model("target"));
     Path local = directory.resolve("local");

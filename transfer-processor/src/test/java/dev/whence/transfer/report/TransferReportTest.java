@@ -28,7 +28,7 @@ class TransferReportTest {
   }
 
   @Test
-  void each_gate_has_its_verdict_and_each_set_its_barrier_beside_the_limit() {
+  void eachGateHasItsVerdictAndEachSetItsBarrierBesideTheLimit() {
     GateOptions limits = new GateOptions(Path.of("t"), Path.of("g"), .25, 9, .125, List.of());
     String passed = "<td><span class=\"yes\">passed</span></td>";
     String failed = "<td><span class=\"no\">failed</span></td>";

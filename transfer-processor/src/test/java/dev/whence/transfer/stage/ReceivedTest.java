@@ -33,7 +33,7 @@ class ReceivedTest {
   }
 
   @Test
-  void nothing_is_fetched_while_a_job_runs_or_something_waits_and_nothing_is_lost() {
+  void nothingIsFetchedWhileAJobRunsOrSomethingWaitsAndNothingIsLost() {
     written(0);
     received.poll(/* running= */ true);
     assertThat(received.next()).isEmpty();
@@ -52,7 +52,7 @@ class ReceivedTest {
   }
 
   @Test
-  void where_the_partition_goes_between_two_calls_new_clients_go_on() {
+  void whereThePartitionGoesBetweenTwoCallsNewClientsGoOn() {
     MockConsumer<byte[], byte[]> losing =
         new MockConsumer<>("earliest") {
           @Override
@@ -71,7 +71,7 @@ class ReceivedTest {
 
   /** As kafka-clients 4.2 throws it now and then where a broker restarts. */
   @Test
-  void where_the_client_has_lost_its_position_new_clients_go_on() {
+  void whereTheClientHasLostItsPositionNewClientsGoOn() {
     fails(new IllegalStateException("Cannot set a new position without a valid current position"));
 
     assertThatThrownBy(() -> received.poll(/* running= */ false))
@@ -82,7 +82,7 @@ class ReceivedTest {
   }
 
   @Test
-  void where_nothing_is_committed_yet_all_is_read_unless_the_partition_has_gone() {
+  void whereNothingIsCommittedYetAllIsReadUnlessThePartitionHasGone() {
     written(0);
     fails(new NoOffsetForPartitionException(TRANSFERS));
     received.poll(/* running= */ false);
@@ -104,7 +104,7 @@ class ReceivedTest {
   }
 
   @Test
-  void reading_goes_on_where_it_was_or_where_retention_has_left_something() {
+  void readingGoesOnWhereItWasOrWhereRetentionHasLeftSomething() {
     assertThat(beginsWhere(0, 7, 9)).isEqualTo(7);
     assertThat(beginsWhere(8, 7, 9)).isEqualTo(8);
     assertThat(beginsWhere(9, 9, 9)).isEqualTo(9);
@@ -112,13 +112,13 @@ class ReceivedTest {
 
   /** As after an election that cut it off, or where offsets were restored from elsewhere. */
   @Test
-  void a_log_that_ends_before_what_is_committed_is_read_from_its_beginning() {
+  void aLogThatEndsBeforeWhatIsCommittedIsReadFromItsBeginning() {
     assertThat(beginsWhere(2, 7, 5)).isEqualTo(2);
     assertThat(received.beginAnew()).isEqualTo(2);
   }
 
   @Test
-  void that_a_log_is_another_one_is_for_the_caller_to_know() {
+  void thatALogIsAnotherOneIsForTheCallerToKnow() {
     fails(new OffsetOutOfRangeException(Map.of(TRANSFERS, 7L)));
     assertThatThrownBy(() -> received.poll(/* running= */ false))
         .isInstanceOf(OffsetOutOfRangeException.class);

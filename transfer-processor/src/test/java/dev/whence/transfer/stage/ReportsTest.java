@@ -20,7 +20,7 @@ class ReportsTest {
   }
 
   @Test
-  void a_page_has_its_transfers_name_and_is_written_over() throws IOException {
+  void aPageHasItsTransfersNameAndIsWrittenOver() throws IOException {
     Reports reports = new Reports(directory.resolve("reports"));
     reports.write("ab12", "first");
     Path page = reports.write("ab12", "second");
@@ -29,14 +29,14 @@ class ReportsTest {
   }
 
   @Test
-  void a_page_may_be_read_by_whoever_may_read_other_files() throws IOException {
+  void aPageMayBeReadByWhoeverMayReadOtherFiles() throws IOException {
     Path page = new Reports(directory.resolve("reports")).write("ab12", "page");
     Path other = Files.createFile(directory.resolve("other"));
     assertThat(Files.getPosixFilePermissions(page)).isEqualTo(Files.getPosixFilePermissions(other));
   }
 
   @Test
-  void the_newest_pages_are_kept() throws IOException {
+  void theNewestPagesAreKept() throws IOException {
     Reports reports = new Reports(directory.resolve("reports"), 3);
     for (int i = 0; i < 5; i++) {
       Path page = reports.write("t" + i, "page");
@@ -49,7 +49,7 @@ class ReportsTest {
   }
 
   @Test
-  void an_id_that_is_no_file_name_does_not_leave_the_directory() throws IOException {
+  void anIdThatIsNoFileNameDoesNotLeaveTheDirectory() throws IOException {
     Reports reports = new Reports(directory.resolve("reports"));
     for (String id : List.of("../../outside", "/tmp/x", "", "..", "a\0b", "x".repeat(300))) {
       assertThat(reports.write(id, "page").getParent()).isEqualTo(directory.resolve("reports"));

@@ -41,12 +41,12 @@ class SubscriptionSettingsTest {
   }
 
   @Test
-  void without_a_key_there_is_no_subscription() {
+  void withoutAKeyThereIsNoSubscription() {
     assertThat(read(Map.of())).isEmpty();
   }
 
   @Test
-  void a_single_one_and_named_ones_are_read_with_lambda_sweep_and_policies() {
+  void aSingleOneAndNamedOnesAreReadWithLambdaSweepAndPolicies() {
     List<TransferConfig.Subscription> read =
         read(
             with(
@@ -74,7 +74,7 @@ class SubscriptionSettingsTest {
   }
 
   @Test
-  void a_file_lists_several_by_name(@TempDir Path directory) throws IOException {
+  void aFileListsSeveralByName(@TempDir Path directory) throws IOException {
     Path file =
         Files.writeString(
             directory.resolve("transfer.yaml"),
@@ -102,7 +102,7 @@ class SubscriptionSettingsTest {
   }
 
   @Test
-  void everything_that_is_wrong_is_listed_at_once() {
+  void everythingThatIsWrongIsListedAtOnce() {
     Map<String, String> values =
         with(
             "subscription.line", "base-[",
@@ -134,14 +134,14 @@ class SubscriptionSettingsTest {
   }
 
   @Test
-  void two_whose_results_would_have_the_same_names_are_refused() {
+  void twoWhoseResultsWouldHaveTheSameNamesAreRefused() {
     assertThat(problems(with("subscription.result", "x", "subscriptions.code.result", "x")))
         .singleElement()
         .satisfies(is("subscription.* and subscriptions.code.* would give their results the same"));
   }
 
   @Test
-  void a_part_of_a_subscription_is_no_subscription() {
+  void aPartOfASubscriptionIsNoSubscription() {
     assertThat(problems(Map.of("subscription.roles", "fast")))
         .anySatisfy(is("subscription.base is not set"))
         .anySatisfy(is("subscription.fine-tuned is not set"))

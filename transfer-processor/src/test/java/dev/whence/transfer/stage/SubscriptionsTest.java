@@ -60,7 +60,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void only_the_newest_base_is_asked_for_and_only_once() {
+  void onlyTheNewestBaseIsAskedForAndOnlyOnce() {
     Subscriptions subscriptions = subscriptions();
     announceBaseAndChat();
     announce("base-2", ModelKind.BASE);
@@ -72,7 +72,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void nothing_is_asked_for_before_base_and_fine_tuned_are_known() {
+  void nothingIsAskedForBeforeBaseAndFineTunedAreKnown() {
     Subscriptions subscriptions = subscriptions();
     announce("base-2", ModelKind.BASE);
     assertThat(asked(subscriptions)).isEmpty();
@@ -83,7 +83,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void a_newest_base_that_is_withdrawn_before_the_fine_tuned_is_known_brings_back_the_one_before() {
+  void aNewestBaseThatIsWithdrawnBeforeTheFineTunedIsKnownBringsBackTheOneBefore() {
     Subscriptions subscriptions = subscriptions();
     announce("base", ModelKind.BASE);
     announce("base-2", ModelKind.BASE);
@@ -95,7 +95,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void a_newest_base_that_is_withdrawn_after_it_was_asked_for_brings_back_the_one_before() {
+  void aNewestBaseThatIsWithdrawnAfterItWasAskedForBringsBackTheOneBefore() {
     Subscriptions subscriptions = subscriptions();
     announceBaseAndChat();
     announce("base-2", ModelKind.BASE);
@@ -109,7 +109,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void an_old_base_that_is_announced_again_does_not_become_the_newest() {
+  void anOldBaseThatIsAnnouncedAgainDoesNotBecomeTheNewest() {
     Subscriptions subscriptions = subscriptions();
     announceBaseAndChat();
     announce("base-2", ModelKind.BASE);
@@ -121,7 +121,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void a_base_that_was_withdrawn_and_comes_back_is_new() {
+  void aBaseThatWasWithdrawnAndComesBackIsNew() {
     Subscriptions subscriptions = subscriptions();
     announceBaseAndChat();
     announce("base-2", ModelKind.BASE);
@@ -132,7 +132,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void what_a_transfer_produced_is_no_new_base_whatever_it_is_announced_as() {
+  void whatATransferProducedIsNoNewBaseWhateverItIsAnnouncedAs() {
     Subscriptions subscriptions = subscriptions();
     announceBaseAndChat();
     announce("base-2", ModelKind.BASE);
@@ -144,7 +144,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void the_base_that_fine_tuning_started_from_is_no_new_base() {
+  void theBaseThatFineTuningStartedFromIsNoNewBase() {
     Subscriptions subscriptions =
         new Subscriptions(
             List.of(
@@ -166,7 +166,7 @@ class SubscriptionsTest {
   }
 
   @Test
-  void two_subscriptions_ask_each_for_its_own() {
+  void twoSubscriptionsAskEachForItsOwn() {
     TransferConfig.Subscription chat = subscription("support", "chat");
     TransferConfig.Subscription code =
         new TransferConfig.Subscription(

@@ -27,63 +27,63 @@ import org.junit.jupiter.api.io.TempDir;
 class TransferBucketsIT {
   private static final Duration SOON = Duration.ofSeconds(60);
 
-  private TransferBench bench;
+  private TransferCluster cluster;
 
   @BeforeAll
   void open(@TempDir Path directory) throws Exception {
-    bench = new TransferBench(directory);
+    cluster = new TransferCluster(directory);
   }
 
   @AfterAll
   void close() throws Exception {
-    bench.close();
+    cluster.close();
   }
 
   @Test
-  void a_store_that_does_not_answer_is_waited_for_and_no_failure() throws Exception {
+  void aStoreThatDoesNotAnswerIsWaitedForAndNoFailure() throws Exception {
     try (ObjectStore store =
-        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3-down")))) {
+        ObjectStore.open(Files.createDirectories(cluster.directory.resolve("s3-down")))) {
       store.down();
-      TransferEvent request = bench.request("chat-s5", "target", Map.of());
-      bench.send(request);
+      TransferEvent request = cluster.request("chat-s5", "target", Map.of());
+      cluster.send(request);
       try (TransferProcessor processor =
-          bench.start(
+          cluster.start(
               Map.of(
                   "output.root", store.path("waited").toString(),
-                  "data.dir", bench.directory.resolve("data").toString()))) {
+                  "data.dir", cluster.directory.resolve("data").toString()))) {
         await()
             .atMost(SOON)
-            .until(() -> bench.states(request.getTransferId()).contains(TransferState.STARTED));
+            .until(() -> cluster.states(request.getTransferId()).contains(TransferState.STARTED));
         Thread.sleep(5000); // more than the client's own tries take
-        assertThat(bench.states(request.getTransferId())).noneMatch(TransferStates::isTerminal);
+        assertThat(cluster.states(request.getTransferId())).noneMatch(TransferStates::isTerminal);
         store.up();
-        TransferEvent published = bench.awaitEnd(request.getTransferId());
+        TransferEvent published = cluster.awaitEnd(request.getTransferId());
         assertThat(published.getReason()).isEmpty();
         assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
         assertThat(processor.health().isAlive()).isTrue();
       }
-      assertThat(Verification.of(ModelLocation.path(bench.releaseOf("chat-s5").getLocation())))
+      assertThat(Verification.of(ModelLocation.path(cluster.releaseOf("chat-s5").getLocation())))
           .isEmpty();
     }
   }
 
   @Test
-  void a_request_about_models_in_a_bucket_is_published_there() throws Exception {
+  void aRequestAboutModelsInABucketIsPublishedThere() throws Exception {
     try (ObjectStore store =
-        ObjectStore.open(Files.createDirectories(bench.directory.resolve("s3")))) {
+        ObjectStore.open(Files.createDirectories(cluster.directory.resolve("s3")))) {
       for (String name : List.of("base", "fine-tuned", "target")) {
         BucketUpload upload =
             new BucketUpload(store.path("models/" + name), "test", BucketUpload.PART, sent -> {});
-        try (var files = Files.list(bench.models().resolve(name))) {
+        try (var files = Files.list(cluster.models().resolve(name))) {
           for (Path file : files.toList()) {
             upload.put(file.getFileName().toString(), file);
           }
         }
       }
-      TransferEvent request = bench.request("chat-s3", "target", Map.of());
-      bench.send(request);
+      TransferEvent request = cluster.request("chat-s3", "target", Map.of());
+      cluster.send(request);
       TransferEvent outside =
-          TransferEvent.newBuilder(bench.request("chat-s4", "target", Map.of()))
+          TransferEvent.newBuilder(cluster.request("chat-s4", "target", Map.of()))
               .setTransferId("outside")
               .setTarget(
                   TransferModel.newBuilder()
@@ -92,21 +92,21 @@ class TransferBucketsIT {
                       .setDigest("")
                       .build())
               .build();
-      bench.send(outside);
+      cluster.send(outside);
       Path place;
       try (TransferProcessor processor =
-          bench.start(
+          cluster.start(
               Map.of(
                   "models.roots", store.path("models").toString(),
                   "output.root", store.path("published").toString(),
-                  "data.dir", bench.directory.resolve("data").toString()))) {
-        TransferEvent published = bench.awaitEnd(request.getTransferId());
+                  "data.dir", cluster.directory.resolve("data").toString()))) {
+        TransferEvent published = cluster.awaitEnd(request.getTransferId());
         assertThat(published.getReason()).isEmpty();
         assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
         place = ModelLocation.path(published.getLocation());
         assertThat(place.getParent().getParent()).isEqualTo(store.path("published"));
         assertThat(place.getFileName().toString()).isEqualTo("chat-s3");
-        TransferEvent refused = bench.awaitEnd("outside");
+        TransferEvent refused = cluster.awaitEnd("outside");
         assertThat(refused.getState()).isEqualTo(TransferState.FAILED);
         assertThat(refused.getReason()).contains("under models.roots");
         assertThat(processor.health().isAlive()).isTrue();

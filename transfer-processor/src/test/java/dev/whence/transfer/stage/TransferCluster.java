@@ -38,7 +38,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
 /** A broker, a registry, topics of its own, and three models for one test. */
-final class TransferBench implements AutoCloseable {
+final class TransferCluster implements AutoCloseable {
   private static final String WEIGHT = "model.layers.0.a";
 
   final Topics topics;
@@ -49,7 +49,7 @@ final class TransferBench implements AutoCloseable {
   private final AvroValues values;
   private final Set<Long> unreadable = ConcurrentHashMap.newKeySet();
 
-  TransferBench(Path directory) throws IOException {
+  TransferCluster(Path directory) throws IOException {
     this.directory = directory;
     broker = EmbeddedBroker.open(directory.resolve("broker"));
     registry = EmbeddedRegistry.open(directory.resolve("registry"));

@@ -75,9 +75,9 @@ class TransferJobTest {
   private static TransferEvent started(double lambda) {
     return TransferEvent.newBuilder(
             TransferRequests.request(
-                TransferBench.model("base"),
-                TransferBench.model("fine-tuned"),
-                TransferBench.model("target"),
+                TransferCluster.model("base"),
+                TransferCluster.model("fine-tuned"),
+                TransferCluster.model("target"),
                 "chat-2",
                 List.of(),
                 List.of(),
@@ -135,8 +135,7 @@ class TransferJobTest {
   }
 
   @Test
-  void an_input_that_is_cut_during_the_merge_fails_with_tensor_and_byte_and_leaves_nothing()
-      throws Exception {
+  void anInputThatIsCutDuringTheMergeFailsWithTensorAndByteAndLeavesNothing() throws Exception {
     Path shard = directory.resolve("models/fine-tuned").resolve(SafetensorsShards.SINGLE);
     List<TransferEvent> said = run(() -> cutInHalf(shard));
     assertThat(said).hasSize(1);
@@ -157,7 +156,7 @@ class TransferJobTest {
   }
 
   @Test
-  void what_nobody_foresaw_fails_the_transfer_and_leaves_nothing_of_its_size() throws Exception {
+  void whatNobodyForesawFailsTheTransferAndLeavesNothingOfItsSize() throws Exception {
     List<TransferEvent> whileMerging =
         run(
             () -> {
@@ -198,7 +197,7 @@ class TransferJobTest {
   }
 
   @Test
-  void a_reason_that_no_record_has_room_for_is_cut_and_says_so() throws Exception {
+  void aReasonThatNoRecordHasRoomForIsCutAndSaysSo() throws Exception {
     TransferConfig talkative =
         judgedBy(
             config(),
@@ -216,7 +215,7 @@ class TransferJobTest {
   }
 
   @Test
-  void a_lost_device_halts_the_process_and_the_candidate_waits_for_the_next_one() throws Exception {
+  void aLostDeviceHaltsTheProcessAndTheCandidateWaitsForTheNextOne() throws Exception {
     TransferConfig losing =
         judgedBy(
             passing(),
@@ -251,7 +250,7 @@ class TransferJobTest {
   }
 
   @Test
-  void a_file_name_of_two_million_letters_fails_with_a_short_reason() throws Exception {
+  void aFileNameOfTwoMillionLettersFailsWithAShortReason() throws Exception {
     Path base = directory.resolve("models/base");
     Files.delete(base.resolve(SafetensorsShards.SINGLE));
     Files.writeString(
@@ -267,7 +266,7 @@ class TransferJobTest {
   }
 
   @Test
-  void another_transfer_to_the_same_modelId_is_published_beside_the_first() throws Exception {
+  void anotherTransferToTheSameModelIdIsPublishedBesideTheFirst() throws Exception {
     List<String> locations = new ArrayList<>();
     for (double lambda : new double[] {1, .5, 1}) {
       List<TransferEvent> said = run(passing(), started(lambda), () -> {});

@@ -34,25 +34,25 @@ import org.junit.jupiter.api.io.TempDir;
 class TransferProcessorIT {
   private static final Duration SOON = Duration.ofSeconds(60);
 
-  private TransferBench bench;
+  private TransferCluster cluster;
 
   @BeforeAll
   void open(@TempDir Path directory) throws Exception {
-    bench = new TransferBench(directory);
+    cluster = new TransferCluster(directory);
   }
 
   @AfterAll
   void close() throws Exception {
-    bench.close();
+    cluster.close();
   }
 
   @Test
-  void a_request_made_twice_is_one_transfer_with_one_release() throws Exception {
-    TransferEvent request = bench.request("chat-2", "target", Map.of());
-    bench.send(request);
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent published = bench.awaitEnd(request.getTransferId());
+  void aRequestMadeTwiceIsOneTransferWithOneRelease() throws Exception {
+    TransferEvent request = cluster.request("chat-2", "target", Map.of());
+    cluster.send(request);
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      TransferEvent published = cluster.awaitEnd(request.getTransferId());
       assertThat(published.getState()).isEqualTo(TransferState.PUBLISHED);
       assertThat(published.getGates()).hasSize(6).allMatch(gate -> gate.getPassed());
       assertThat(published.getConnectivity()).hasSize(11);
@@ -62,20 +62,20 @@ class TransferProcessorIT {
           .atMost(SOON)
           .until(
               () ->
-                  bench.states(request.getTransferId()).stream()
+                  cluster.states(request.getTransferId()).stream()
                           .filter(state -> state == TransferState.PUBLISHED)
                           .count()
                       == 2);
       await().atMost(SOON).until(processor.health()::isReady);
     }
-    assertThat(bench.transfers())
+    assertThat(cluster.transfers())
         .filteredOn(event -> event.getState() == TransferState.PROGRESS)
         .filteredOn(event -> event.getTransferId().equals(request.getTransferId()))
         .last()
         .satisfies(
             event ->
                 assertThat(event.getBytesMoved()).isPositive().isEqualTo(event.getBytesTotal()));
-    List<TransferState> states = new ArrayList<>(bench.states(request.getTransferId()));
+    List<TransferState> states = new ArrayList<>(cluster.states(request.getTransferId()));
     states.removeIf(state -> state == TransferState.PROGRESS);
     assertThat(states)
         .containsExactly(
@@ -87,7 +87,7 @@ class TransferProcessorIT {
             TransferState.PUBLISHED);
 
     List<ModelRelease> releases =
-        bench.releases().stream().filter(one -> one.getModelId().equals("chat-2")).toList();
+        cluster.releases().stream().filter(one -> one.getModelId().equals("chat-2")).toList();
     assertThat(releases).hasSize(1);
     ModelRelease release = releases.get(0);
     Manifest manifest = Manifest.read(Path.of(release.getLocation())).orElseThrow();
@@ -103,7 +103,7 @@ class TransferProcessorIT {
     assertThat(ModelFolder.floats(Path.of(release.getLocation()), "model.layers.0.a"))
         .hasSize(200_000)
         .containsOnly(4.5f);
-    assertThat(bench.report(request))
+    assertThat(cluster.report(request))
         .content()
         .contains("<svg")
         .contains("Transfer passed")
@@ -111,29 +111,29 @@ class TransferProcessorIT {
   }
 
   private long published(String transferId) throws Exception {
-    return bench.states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
+    return cluster.states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
   }
 
   private boolean isReleased(String modelId) throws Exception {
-    return bench.releases().stream().anyMatch(one -> one.getModelId().equals(modelId));
+    return cluster.releases().stream().anyMatch(one -> one.getModelId().equals(modelId));
   }
 
   @Test
-  void a_request_that_was_published_and_rolled_back_publishes_again() throws Exception {
-    TransferEvent before = bench.request("chat-r0", "target", Map.of());
-    TransferEvent request = bench.request("chat-r1", "target", Map.of());
-    bench.send(before);
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+  void aRequestThatWasPublishedAndRolledBackPublishesAgain() throws Exception {
+    TransferEvent before = cluster.request("chat-r0", "target", Map.of());
+    TransferEvent request = cluster.request("chat-r1", "target", Map.of());
+    cluster.send(before);
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      assertThat(cluster.awaitEnd(request.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
 
-      Rollback.Withdrawn withdrawn = bench.rollback("chat-r1");
+      Rollback.Withdrawn withdrawn = cluster.rollback("chat-r1");
       assertThat(withdrawn.transfers()).containsExactly(request.getTransferId());
       assertThat(withdrawn.live()).containsEntry(ModelRole.FAST, Optional.of("chat-r0"));
       assertThat(withdrawn.sentence()).isEqualTo("chat-r1 is withdrawn; FAST: chat-r0 is live");
       assertThat(isReleased("chat-r1")).isFalse();
-      List<TransferEvent> all = bench.transfers();
+      List<TransferEvent> all = cluster.transfers();
       assertThat(all.get(all.size() - 1))
           .satisfies(
               last -> {
@@ -142,44 +142,45 @@ class TransferProcessorIT {
                 assertThat(last.getReason()).startsWith("rolled back: ");
               });
 
-      bench.send(request);
+      cluster.send(request);
       await().atMost(SOON).until(() -> published(request.getTransferId()) == 2);
       assertThat(isReleased("chat-r1")).isTrue();
 
       // A tombstone by somebody else says nothing on the transfers' topic.
-      bench.withdraw("chat-r1");
-      bench.send(request);
+      cluster.withdraw("chat-r1");
+      cluster.send(request);
       await().atMost(SOON).until(() -> published(request.getTransferId()) == 3);
       assertThat(isReleased("chat-r1")).isTrue();
       assertThat(processor.health().isAlive()).isTrue();
     }
-    assertThat(bench.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+    assertThat(
+            cluster.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(3);
   }
 
   @Test
-  void a_request_that_was_repeated_before_a_rollback_does_not_undo_it() throws Exception {
-    TransferEvent request = bench.request("chat-q1", "target", Map.of());
-    TransferEvent held = bench.request("chat-q2", "target", Map.of());
-    TransferEvent last = bench.request("chat-q3", "target", Map.of());
-    Path judge = bench.directory.resolve("judge.sh");
-    Path hold = bench.directory.resolve("hold");
+  void aRequestThatWasRepeatedBeforeARollbackDoesNotUndoIt() throws Exception {
+    TransferEvent request = cluster.request("chat-q1", "target", Map.of());
+    TransferEvent held = cluster.request("chat-q2", "target", Map.of());
+    TransferEvent last = cluster.request("chat-q3", "target", Map.of());
+    Path judge = cluster.directory.resolve("judge.sh");
+    Path hold = cluster.directory.resolve("hold");
     Files.writeString(
         judge, "while [ -e " + hold + " ]; do sleep .05; done\n" + Files.readString(judge));
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      assertThat(cluster.awaitEnd(request.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       Files.createFile(hold);
-      bench.send(held);
+      cluster.send(held);
       await()
           .atMost(SOON)
-          .until(() -> bench.states(held.getTransferId()).contains(TransferState.STARTED));
-      bench.send(request); // waits behind the one that is held
-      bench.rollback("chat-q1");
-      bench.send(last);
+          .until(() -> cluster.states(held.getTransferId()).contains(TransferState.STARTED));
+      cluster.send(request); // waits behind the one that is held
+      cluster.rollback("chat-q1");
+      cluster.send(last);
       Files.delete(hold);
-      assertThat(bench.awaitEnd(last.getTransferId()).getState())
+      assertThat(cluster.awaitEnd(last.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
     }
@@ -188,52 +189,50 @@ class TransferProcessorIT {
   }
 
   @Test
-  void what_became_of_a_subscriptions_request_is_told_again_before_it_is_forgotten()
-      throws Exception {
-    bench.newBase("targetkept-3");
+  void whatBecameOfASubscriptionsRequestIsToldAgainBeforeItIsForgotten() throws Exception {
+    cluster.newBase("targetkept-3");
     Map<String, String> one =
         Map.of(
             "subscriptions.kept.base", "base",
             "subscriptions.kept.fine-tuned", "fine-tuned",
             "subscriptions.kept.line", "targetkept-.*");
-    try (TransferProcessor processor = bench.start(one)) {
+    try (TransferProcessor processor = cluster.start(one)) {
       await().atMost(SOON).until(() -> isReleased("fine-tuned-on-targetkept-3"));
       assertThat(processor.health().isAlive()).isTrue();
     }
-    List<TransferEvent> before = bench.transfers();
+    List<TransferEvent> before = cluster.transfers();
     TransferEvent old =
         TransferEvent.newBuilder(before.get(before.size() - 1))
             .setOccurredAt(Instant.now().minus(Duration.ofDays(40)))
             .build();
     assertThat(old.getState()).isEqualTo(TransferState.PUBLISHED);
-    bench.send(old);
-    try (TransferProcessor processor = bench.start(one)) {
-      await().atMost(SOON).until(() -> bench.transfers().size() == before.size() + 2);
-      assertThat(bench.transfers().get(before.size() + 1)).isEqualTo(old);
+    cluster.send(old);
+    try (TransferProcessor processor = cluster.start(one)) {
+      await().atMost(SOON).until(() -> cluster.transfers().size() == before.size() + 2);
+      assertThat(cluster.transfers().get(before.size() + 1)).isEqualTo(old);
       assertThat(processor.health().isAlive()).isTrue();
     }
   }
 
   @Test
-  void a_rollback_of_what_is_not_live_is_refused_and_writes_nothing() throws Exception {
-    bench.release("alone", ModelKind.FINE_TUNED);
-    Rollback.Withdrawn withdrawn = bench.rollback("alone");
+  void aRollbackOfWhatIsNotLiveIsRefusedAndWritesNothing() throws Exception {
+    cluster.release("alone", ModelKind.FINE_TUNED);
+    Rollback.Withdrawn withdrawn = cluster.rollback("alone");
     assertThat(withdrawn.transfers()).isEmpty();
     assertThat(withdrawn.sentence()).isEqualTo("alone is withdrawn; it had no role");
-    long records = bench.modelRecords();
+    long records = cluster.modelRecords();
     for (String modelId : List.of("alone", "never-released")) {
-      assertThatThrownBy(() -> bench.rollback(modelId))
+      assertThatThrownBy(() -> cluster.rollback(modelId))
           .isInstanceOf(TransferException.class)
           .hasMessageStartingWith(
-              "no release of '" + modelId + "' is live on " + bench.topics.models().name());
+              "no release of '" + modelId + "' is live on " + cluster.topics.models().name());
     }
-    assertThat(bench.modelRecords()).isEqualTo(records);
+    assertThat(cluster.modelRecords()).isEqualTo(records);
   }
 
   @Test
-  void what_a_subscription_published_and_was_rolled_back_is_not_asked_for_at_the_next_start()
-      throws Exception {
-    bench.newBase("target-2");
+  void whatASubscriptionPublishedAndWasRolledBackIsNotAskedForAtTheNextStart() throws Exception {
+    cluster.newBase("target-2");
     Map<String, String> two =
         Map.of(
             "subscriptions.half.base", "base",
@@ -245,7 +244,7 @@ class TransferProcessorIT {
             "subscriptions.whole.fine-tuned", "fine-tuned",
             "subscriptions.whole.line", "target-.*",
             "subscriptions.whole.result", "whole");
-    try (TransferProcessor processor = bench.start(two)) {
+    try (TransferProcessor processor = cluster.start(two)) {
       await()
           .atMost(SOON)
           .until(() -> isReleased("half-on-target-2") && isReleased("whole-on-target-2"));
@@ -253,17 +252,17 @@ class TransferProcessorIT {
     }
     assertThat(
             ModelFolder.floats(
-                Path.of(bench.releaseOf("half-on-target-2").getLocation()), "model.layers.0.a"))
+                Path.of(cluster.releaseOf("half-on-target-2").getLocation()), "model.layers.0.a"))
         .containsOnly(8.25f); // 8 + (1.5 - 1) / 2
-    bench.rollback("half-on-target-2");
-    TransferEvent next = bench.request("chat-r2", "target", Map.of());
-    try (TransferProcessor processor = bench.start(two)) {
+    cluster.rollback("half-on-target-2");
+    TransferEvent next = cluster.request("chat-r2", "target", Map.of());
+    try (TransferProcessor processor = cluster.start(two)) {
       await().atMost(SOON).until(() -> processor.health().isReady());
-      bench.send(next);
-      assertThat(bench.awaitEnd(next.getTransferId()).getState())
+      cluster.send(next);
+      assertThat(cluster.awaitEnd(next.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
     }
-    assertThat(bench.transfers())
+    assertThat(cluster.transfers())
         .filteredOn(event -> event.getState() == TransferState.REQUESTED)
         .extracting(TransferEvent::getRequestedBy)
         .containsOnlyOnce("subscription half", "subscription whole");
@@ -271,20 +270,19 @@ class TransferProcessorIT {
   }
 
   @Test
-  void a_transfer_that_does_not_pass_is_rejected_with_its_measurements_and_not_published()
-      throws Exception {
-    TransferEvent request = bench.request("bad-chat", "target", Map.of());
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent rejected = bench.awaitEnd(request.getTransferId());
+  void aTransferThatDoesNotPassIsRejectedWithItsMeasurementsAndNotPublished() throws Exception {
+    TransferEvent request = cluster.request("bad-chat", "target", Map.of());
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      TransferEvent rejected = cluster.awaitEnd(request.getTransferId());
       assertThat(processor.health().isAlive()).isTrue();
       assertThat(rejected.getState()).isEqualTo(TransferState.REJECTED);
       assertThat(rejected.getReason()).contains("better than the target: task loss 9.0000");
       assertThat(rejected.getConnectivity()).hasSize(11);
     }
-    assertThat(bench.releases()).noneMatch(one -> one.getModelId().equals("bad-chat"));
-    assertThat(bench.publishedAs(request)).doesNotExist();
-    assertThat(bench.report(request))
+    assertThat(cluster.releases()).noneMatch(one -> one.getModelId().equals("bad-chat"));
+    assertThat(cluster.publishedAs(request)).doesNotExist();
+    assertThat(cluster.report(request))
         .content()
         .contains("<svg")
         .contains("Transfer rejected")
@@ -293,12 +291,12 @@ class TransferProcessorIT {
   }
 
   @Test
-  void a_request_that_can_not_be_carried_out_fails_with_all_reasons() throws Exception {
+  void aRequestThatCanNotBeCarriedOutFailsWithAllReasons() throws Exception {
     TransferEvent request =
-        bench.request("chat-3", "../outside", Map.of("missing", "perhaps", "speed", "high"));
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      TransferEvent failed = bench.awaitEnd(request.getTransferId());
+        cluster.request("chat-3", "../outside", Map.of("missing", "perhaps", "speed", "high"));
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      TransferEvent failed = cluster.awaitEnd(request.getTransferId());
       assertThat(processor.health().isAlive()).isTrue();
       assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
       assertThat(failed.getReason())
@@ -309,81 +307,82 @@ class TransferProcessorIT {
   }
 
   @Test
-  void a_killed_processors_transfer_is_resumed_by_its_successor() throws Exception {
+  void aKilledProcessorsTransferIsResumedByItsSuccessor() throws Exception {
     // The judge is slow, so that the kill comes in the middle.
-    Path slow = bench.directory.resolve("slow.sh");
+    Path slow = cluster.directory.resolve("slow.sh");
     Files.writeString(
-        slow, "sleep 1\nexec sh " + bench.directory.resolve("judge.sh") + " \"$1\" \"$2\"\n");
-    TransferEvent request = bench.request("chat-4", "target", Map.of());
-    bench.send(request);
-    Process process = processor(bench.settings(Map.of("gates.judge", "sh," + slow)));
+        slow, "sleep 1\nexec sh " + cluster.directory.resolve("judge.sh") + " \"$1\" \"$2\"\n");
+    TransferEvent request = cluster.request("chat-4", "target", Map.of());
+    cluster.send(request);
+    Process process = processor(cluster.settings(Map.of("gates.judge", "sh," + slow)));
     try {
       await()
           .atMost(SOON)
-          .until(() -> bench.states(request.getTransferId()).contains(TransferState.STARTED));
+          .until(() -> cluster.states(request.getTransferId()).contains(TransferState.STARTED));
       Thread.sleep(1500);
     } finally {
       process.destroyForcibly().waitFor();
     }
-    assertThat(bench.states(request.getTransferId())).doesNotContain(TransferState.PUBLISHED);
-    try (TransferProcessor successor = bench.start(Map.of())) {
-      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+    assertThat(cluster.states(request.getTransferId())).doesNotContain(TransferState.PUBLISHED);
+    try (TransferProcessor successor = cluster.start(Map.of())) {
+      assertThat(cluster.awaitEnd(request.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       assertThat(successor.health().isAlive()).isTrue();
     }
-    assertThat(bench.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
+    assertThat(
+            cluster.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(1);
-    assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-4")))
+    assertThat(cluster.releases().stream().filter(one -> one.getModelId().equals("chat-4")))
         .hasSize(1);
   }
 
   @Test
-  void what_is_no_event_goes_to_the_dead_letters_once_and_the_stream_goes_on() throws Exception {
-    TransferEvent request = bench.request("chat-5", "target", Map.of());
+  void whatIsNoEventGoesToTheDeadLettersOnceAndTheStreamGoesOn() throws Exception {
+    TransferEvent request = cluster.request("chat-5", "target", Map.of());
     List<String> places = new ArrayList<>();
-    places.add(bench.sendRaw("garbage", "no event".getBytes(StandardCharsets.UTF_8)));
-    places.add(bench.sendRaw("other-key", bench.bytes(request)));
+    places.add(cluster.sendRaw("garbage", "no event".getBytes(StandardCharsets.UTF_8)));
+    places.add(cluster.sendRaw("other-key", cluster.bytes(request)));
     TransferEvent strange =
         TransferEvent.newBuilder(request)
             .setTransferId("strange")
             .setState(TransferState.UNKNOWN)
             .build();
-    places.add(bench.sendRaw("strange", bench.bytes(strange)));
+    places.add(cluster.sendRaw("strange", cluster.bytes(strange)));
     TransferEvent large =
         TransferEvent.newBuilder(request)
             .setTransferId("large")
             .setAliases(List.of("a".repeat(TransferRecords.LARGEST_REQUEST)))
             .build();
-    places.add(bench.sendRaw("large", bench.bytes(large)));
-    bench.send(request);
-    try (TransferProcessor processor = bench.start(Map.of())) {
-      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+    places.add(cluster.sendRaw("large", cluster.bytes(large)));
+    cluster.send(request);
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      assertThat(cluster.awaitEnd(request.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
       // As the last record of its key it would be what compaction keeps of a published transfer.
-      bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
-      await().atMost(SOON).until(() -> bench.deadLetters().size() == 5);
+      cluster.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
+      await().atMost(SOON).until(() -> cluster.deadLetters().size() == 5);
     }
-    List<TransferState> after = bench.states(request.getTransferId());
+    List<TransferState> after = cluster.states(request.getTransferId());
     assertThat(after.get(after.size() - 1)).isEqualTo(TransferState.PUBLISHED);
     assertThat(after.stream().filter(TransferState.PUBLISHED::equals)).hasSize(2);
     for (String place : places) {
-      TransferEvent failed = bench.awaitEnd(place);
+      TransferEvent failed = cluster.awaitEnd(place);
       assertThat(failed.getState()).isEqualTo(TransferState.FAILED);
       assertThat(failed.getReason()).isNotEmpty();
     }
-    assertThat(bench.releases().stream().filter(one -> one.getModelId().equals("chat-5")))
+    assertThat(cluster.releases().stream().filter(one -> one.getModelId().equals("chat-5")))
         .hasSize(1);
 
     // Whoever comes next reads the whole topic again, and leaves the dead alone.
-    TransferEvent next = bench.request("chat-6", "target", Map.of());
-    bench.send(next);
-    try (TransferProcessor successor = bench.start(Map.of())) {
-      assertThat(bench.awaitEnd(next.getTransferId()).getState())
+    TransferEvent next = cluster.request("chat-6", "target", Map.of());
+    cluster.send(next);
+    try (TransferProcessor successor = cluster.start(Map.of())) {
+      assertThat(cluster.awaitEnd(next.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       assertThat(successor.health().isAlive()).isTrue();
     }
-    List<ConsumerRecord<byte[], byte[]>> dead = bench.deadLetters();
+    List<ConsumerRecord<byte[], byte[]>> dead = cluster.deadLetters();
     assertThat(dead)
         .extracting(record -> new String(record.key(), StandardCharsets.UTF_8))
         .containsExactly("garbage", "other-key", "strange", "large", request.getTransferId());
@@ -392,34 +391,34 @@ class TransferProcessorIT {
         .contains("KEY_MISMATCH", "UNKNOWN_STATE", "TOO_LARGE");
     assertThat(new String(dead.get(0).value(), StandardCharsets.UTF_8)).isEqualTo("no event");
     assertThat(header(dead.get(0), DeadLetterHeaders.TOPIC))
-        .isEqualTo(bench.topics.transfers().name());
+        .isEqualTo(cluster.topics.transfers().name());
     assertThat(header(dead.get(0), DeadLetterHeaders.STAGE)).isEqualTo("transfer");
   }
 
   @Test
-  void a_request_that_follows_garbage_under_its_key_is_carried_out() throws Exception {
+  void aRequestThatFollowsGarbageUnderItsKeyIsCarriedOut() throws Exception {
     // Both wait while another transfer runs, which ends when the file is removed.
-    Path hold = Files.writeString(bench.directory.resolve("hold"), "");
-    Path judge = bench.directory.resolve("holding.sh");
+    Path hold = Files.writeString(cluster.directory.resolve("hold"), "");
+    Path judge = cluster.directory.resolve("holding.sh");
     Files.writeString(
         judge,
         "while test -e "
             + hold
             + "; do sleep 0.1; done\nexec sh "
-            + bench.directory.resolve("judge.sh")
+            + cluster.directory.resolve("judge.sh")
             + " \"$1\" \"$2\"\n");
-    TransferEvent running = bench.request("chat-7", "target", Map.of());
-    bench.send(running);
-    TransferEvent request = bench.request("chat-8", "target", Map.of());
-    try (TransferProcessor processor = bench.start(Map.of("gates.judge", "sh," + judge))) {
+    TransferEvent running = cluster.request("chat-7", "target", Map.of());
+    cluster.send(running);
+    TransferEvent request = cluster.request("chat-8", "target", Map.of());
+    try (TransferProcessor processor = cluster.start(Map.of("gates.judge", "sh," + judge))) {
       await()
           .atMost(SOON)
-          .until(() -> bench.states(running.getTransferId()).contains(TransferState.STARTED));
-      String place = bench.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
-      bench.send(request);
+          .until(() -> cluster.states(running.getTransferId()).contains(TransferState.STARTED));
+      String place = cluster.sendRaw(request.getTransferId(), new byte[] {0, 1, 2});
+      cluster.send(request);
       Files.delete(hold);
-      assertThat(bench.awaitEnd(place).getState()).isEqualTo(TransferState.FAILED);
-      assertThat(bench.awaitEnd(request.getTransferId()).getState())
+      assertThat(cluster.awaitEnd(place).getState()).isEqualTo(TransferState.FAILED);
+      assertThat(cluster.awaitEnd(request.getTransferId()).getState())
           .isEqualTo(TransferState.PUBLISHED);
       assertThat(processor.health().isAlive()).isTrue();
     }
@@ -448,16 +447,15 @@ class TransferProcessorIT {
   }
 
   @Test
-  void a_subscription_asks_for_the_newest_base_and_not_for_what_transfers_produce()
-      throws Exception {
-    bench.model("base-2", 8);
-    bench.model("base-3", 16);
-    bench.release("base", ModelKind.BASE);
-    bench.release("fine-tuned", ModelKind.FINE_TUNED);
-    bench.release("base-2", ModelKind.BASE);
-    bench.release("base-3", ModelKind.BASE);
+  void aSubscriptionAsksForTheNewestBaseAndNotForWhatTransfersProduce() throws Exception {
+    cluster.model("base-2", 8);
+    cluster.model("base-3", 16);
+    cluster.release("base", ModelKind.BASE);
+    cluster.release("fine-tuned", ModelKind.FINE_TUNED);
+    cluster.release("base-2", ModelKind.BASE);
+    cluster.release("base-3", ModelKind.BASE);
     try (TransferProcessor processor =
-        bench.start(
+        cluster.start(
             Map.of(
                 "subscription.base", "base",
                 "subscription.fine-tuned", "fine-tuned",
@@ -468,11 +466,11 @@ class TransferProcessorIT {
           .pollInterval(Duration.ofMillis(300))
           .until(
               () ->
-                  bench.releases().stream()
+                  cluster.releases().stream()
                       .anyMatch(one -> one.getModelId().equals("fine-tuned-on-base-3")));
       await().atMost(SOON).until(processor.health()::isReady);
     }
-    assertThat(bench.transfers())
+    assertThat(cluster.transfers())
         .filteredOn(event -> event.getRequestedBy().equals("subscription"))
         .extracting(TransferEvent::getModelId)
         .containsOnly("fine-tuned-on-base-3");

@@ -45,14 +45,14 @@ class TransferRequestsTest {
   }
 
   @Test
-  void what_is_asked_for_again_has_the_same_id_whatever_the_order_of_roles_and_aliases() {
+  void whatIsAskedForAgainHasTheSameIdWhateverTheOrderOfRolesAndAliases() {
     assertThat(id(List.of(ModelRole.FAST, ModelRole.TARGET), List.of("a", "b")))
         .isEqualTo(id(List.of(ModelRole.TARGET, ModelRole.FAST), List.of("b", "a", "b")))
         .matches("[0-9a-f]{64}");
   }
 
   @Test
-  void another_role_or_alias_is_another_request() {
+  void anotherRoleOrAliasIsAnotherRequest() {
     assertThat(
             List.of(
                 id(List.of(ModelRole.FAST), List.of("a")),
@@ -66,7 +66,7 @@ class TransferRequestsTest {
   }
 
   @Test
-  void texts_that_look_like_other_parts_do_not_make_two_requests_the_same() {
+  void textsThatLookLikeOtherPartsDoNotMakeTwoRequestsTheSame() {
     assertThat(
             List.of(
                 id(List.of(), List.of("a", "b")),
@@ -89,7 +89,7 @@ class TransferRequestsTest {
   }
 
   @Test
-  void a_request_with_finite_factors_is_read() throws Exception {
+  void aRequestWithFiniteFactorsIsRead() throws Exception {
     models();
     List<Double> sixteen = IntStream.range(0, 16).mapToObj(i -> i / 8.).toList();
     assertThat(
@@ -99,8 +99,7 @@ class TransferRequestsTest {
   }
 
   @Test
-  void a_lambda_and_a_sweep_that_are_no_finite_numbers_are_refused_with_all_other_reasons()
-      throws Exception {
+  void aLambdaAndASweepThatAreNoFiniteNumbersAreRefusedWithAllOtherReasons() throws Exception {
     models();
     TransferEvent request =
         TransferEvent.newBuilder(
@@ -126,7 +125,7 @@ class TransferRequestsTest {
   }
 
   @Test
-  void a_sweep_of_more_than_sixteen_values_is_refused() throws Exception {
+  void aSweepOfMoreThanSixteenValuesIsRefused() throws Exception {
     models();
     List<Double> many = new ArrayList<>(IntStream.range(0, 17).mapToObj(i -> i / 8.).toList());
     assertThat(reasons(request(List.of(), List.of(), 1, many)))
@@ -134,7 +133,7 @@ class TransferRequestsTest {
   }
 
   @Test
-  void a_transfer_is_named_by_digits_whatever_its_id_is() {
+  void aTransferIsNamedByDigitsWhateverItsIdIs() {
     String hash = Sha256.of("any");
     assertThat(TransferRequests.digits(hash)).isEqualTo(hash.substring(0, 12));
     for (String id : List.of("", "../../outside", "short", hash.toUpperCase(Locale.ROOT))) {

@@ -76,7 +76,7 @@ class TransferStageTest {
   }
 
   @Test
-  void a_commit_that_timed_out_is_committed_again() {
+  void aCommitThatTimedOutIsCommittedAgain() {
     Slow producer = new Slow(2);
     Transactions.commit(producer, Duration.ofMinutes(1));
     assertThat(producer.transactionCommitted()).isTrue();
@@ -84,7 +84,7 @@ class TransferStageTest {
   }
 
   @Test
-  void a_commit_that_does_not_end_is_of_the_environment_and_nothing_is_aborted() {
+  void aCommitThatDoesNotEndIsOfTheEnvironmentAndNothingIsAborted() {
     Slow producer = new Slow(Integer.MAX_VALUE);
     assertThatThrownBy(() -> Transactions.commit(producer, Duration.ofMillis(5)))
         .isInstanceOf(EnvironmentException.class)
@@ -93,7 +93,7 @@ class TransferStageTest {
   }
 
   @Test
-  void an_error_ends_the_stage_and_halts_the_process(@TempDir Path directory) throws Exception {
+  void anErrorEndsTheStageAndHaltsTheProcess(@TempDir Path directory) throws Exception {
     MockConsumer<byte[], byte[]> consumer =
         new MockConsumer<>("none") {
           @Override
@@ -130,8 +130,8 @@ class TransferStageTest {
 
   /** Two of one name take the transactional id from each other for ever. */
   @Test
-  void a_stage_that_is_fenced_twice_ends_and_says_that_another_process_has_its_name(
-      @TempDir Path directory) throws Exception {
+  void aStageThatIsFencedTwiceEndsAndSaysThatAnotherProcessHasItsName(@TempDir Path directory)
+      throws Exception {
     Health health = new Health();
     try (TransferStage stage =
         stage(
@@ -160,8 +160,7 @@ class TransferStageTest {
 
   /** A consumer that polls goes on in silence. */
   @Test
-  void a_stage_whose_brokers_no_longer_answer_is_not_ready(@TempDir Path directory)
-      throws Exception {
+  void aStageWhoseBrokersNoLongerAnswerIsNotReady(@TempDir Path directory) throws Exception {
     Health health = new Health();
     Duration soon = Duration.ofMillis(100);
     try (TransferStage stage =
@@ -244,7 +243,7 @@ class TransferStageTest {
   }
 
   @Test
-  void a_request_whose_events_might_not_fit_into_the_topic_is_no_request() throws Exception {
+  void aRequestWhoseEventsMightNotFitIntoTheTopicIsNoRequest() throws Exception {
     int most = TransferRecords.LARGEST_REQUEST;
     TransferRecords.refuseTooLarge(TransferState.REQUESTED, most);
     TransferRecords.refuseTooLarge(TransferState.FAILED, most + 1);
@@ -257,7 +256,7 @@ class TransferStageTest {
 
   /** Each is kept, and a batch of a few KB may unpack to hundreds of them. */
   @Test
-  void an_event_that_is_larger_than_any_of_ours_is_none(@TempDir Path directory) throws Exception {
+  void anEventThatIsLargerThanAnyOfOursIsNone(@TempDir Path directory) throws Exception {
     byte[] key = {1};
     byte[] value = new byte[TransferRecords.LARGEST_EVENT + 1];
     try (AvroValues values = new AvroValues(config(directory).runtime().connection())) {

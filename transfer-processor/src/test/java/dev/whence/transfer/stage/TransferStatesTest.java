@@ -29,7 +29,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void a_request_made_during_a_run_that_failed_is_not_carried_out_again() {
+  void aRequestMadeDuringARunThatFailedIsNotCarriedOutAgain() {
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.STARTED, 11));
     states.written(20, event(TransferState.FAILED, 20));
@@ -42,7 +42,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void what_was_rejected_is_measured_again_when_it_is_asked_for_again() {
+  void whatWasRejectedIsMeasuredAgainWhenItIsAskedForAgain() {
     TransferEvent rejected = event(TransferState.REJECTED, 20);
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.STARTED, 11));
@@ -59,7 +59,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void a_request_after_the_failure_counts_although_the_failure_was_told_again_after_it() {
+  void aRequestAfterTheFailureCountsAlthoughTheFailureWasToldAgainAfterIt() {
     TransferEvent failed = event(TransferState.FAILED, 20);
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.STARTED, 11));
@@ -73,7 +73,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void a_successor_that_reads_it_all_comes_to_the_same_result() {
+  void aSuccessorThatReadsItAllComesToTheSameResult() {
     TransferEvent failed = event(TransferState.FAILED, 20);
     for (int i = 0; i < 2; i++) { // to recover, and from the committed offset on
       states.apply(10, event(TransferState.REQUESTED, 10));
@@ -89,7 +89,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void what_another_process_says_of_a_transfer_that_has_ended_changes_nothing() {
+  void whatAnotherProcessSaysOfATransferThatHasEndedChangesNothing() {
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.STARTED, 11));
     states.written(20, event(TransferState.PUBLISHED, 20));
@@ -106,7 +106,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void a_tombstone_that_is_read_again_takes_nothing_back_that_came_after_it() {
+  void aTombstoneThatIsReadAgainTakesNothingBackThatCameAfterIt() {
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.PUBLISHED, 11));
     states.withdrawn(12, "t");
@@ -122,7 +122,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void what_a_tombstone_took_does_not_come_back_by_being_read_again() {
+  void whatATombstoneTookDoesNotComeBackByBeingReadAgain() {
     states.apply(11, event(TransferState.PUBLISHED, 11));
     states.withdrawn(12, "t");
     assertThat(isTaken(10)).isFalse();
@@ -131,7 +131,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void what_was_told_again_after_a_tombstone_stays_in_memory_as_in_the_topic() {
+  void whatWasToldAgainAfterATombstoneStaysInMemoryAsInTheTopic() {
     TransferEvent published = event(TransferState.PUBLISHED, 11);
     states.apply(10, event(TransferState.REQUESTED, 10));
     states.written(11, published);
@@ -155,7 +155,7 @@ class TransferStatesTest {
   }
 
   @Test
-  void a_request_between_a_tombstone_and_the_failure_that_is_told_again_is_seen_alike_by_all() {
+  void aRequestBetweenATombstoneAndTheFailureThatIsToldAgainIsSeenAlikeByAll() {
     TransferEvent failed = event(TransferState.FAILED, 20);
     states.apply(11, event(TransferState.STARTED, 11));
     states.written(20, failed);
