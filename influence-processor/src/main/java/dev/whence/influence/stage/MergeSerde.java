@@ -70,8 +70,8 @@ final class MergeSerde implements Serde<InfluenceMerge> {
       return DECODER.decode(bytes);
     } catch (IOException | org.apache.avro.AvroRuntimeException e) {
       throw new SerializationException(
-          "what is known of a query was written by a later version; see the upgrade notes of"
-              + " influence-processor's README",
+          "what is known of a query was written by a later version; see the notes on"
+              + " upgrades in docs/manual/influence.md",
           e);
     }
   }
