@@ -24,7 +24,7 @@ public final class DataDirectory implements AutoCloseable {
    * Creates the directory where it is missing and takes its lock.
    *
    * @throws DataDirectoryInUseException if another process, or another owner in this one, has it
-   * @throws IOException if it can not be created or written
+   * @throws IOException if it can not be created or written, or a link lies where its lock is to be
    */
   public static DataDirectory acquire(Path directory) throws IOException {
     Path path = directory.toAbsolutePath().normalize();

@@ -5,16 +5,21 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One writer at a time, whatever process it is in. The lock is the operating system's: it goes with
  * the process that holds it, however that process ends; the empty file stays.
  */
 public final class WriterLock implements AutoCloseable {
-  /** The system's lock is a process's: closing another channel of the file would give it back. */
+  /**
+   * The system's lock is a process's: closing another channel of the file would give it back. So a
+   * name stays here until its channel is closed.
+   */
   private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
 
   private final Path name;
@@ -34,7 +39,10 @@ public final class WriterLock implements AutoCloseable {
    * @throws IOException if the file can not be made or locked
    */
   public static Optional<WriterLock> acquire(Path file) throws IOException {
-    Path name = file.toAbsolutePath().normalize();
+    Path absolute = file.toAbsolutePath();
+    Path directory = Objects.requireNonNull(absolute.getParent(), "the root is no file");
+    // One name, whichever links lead to it.
+    Path name = directory.toRealPath().resolve(file.getFileName());
     if (!HELD.add(name)) {
       return Optional.empty();
     }
@@ -46,10 +54,7 @@ public final class WriterLock implements AutoCloseable {
       return locked ? Optional.of(new WriterLock(name, channel)) : Optional.empty();
     } finally {
       if (!locked) {
-        HELD.remove(name);
-        if (channel != null) {
-          channel.close();
-        }
+        giveBack(channel, name);
       }
     }
   }
@@ -61,16 +66,15 @@ public final class WriterLock implements AutoCloseable {
    * @return false if somebody else is at work: then nothing was done
    * @throws IOException as {@link #acquire}
    */
+  @SuppressWarnings("try")
   public static boolean alone(Path file, Runnable work) throws IOException {
     Optional<WriterLock> lock = acquire(file);
     if (lock.isEmpty()) {
       return false;
     }
-    try {
+    try (WriterLock held = lock.get()) { // not used, but held
       work.run();
       return true;
-    } finally {
-      lock.get().close();
     }
   }
 
@@ -86,7 +90,16 @@ public final class WriterLock implements AutoCloseable {
   @Override
   public synchronized void close() throws IOException {
     if (channel.isOpen()) {
-      channel.close();
+      giveBack(channel, name);
+    }
+  }
+
+  private static void giveBack(@Nullable FileChannel channel, Path name) throws IOException {
+    try {
+      if (channel != null) {
+        channel.close();
+      }
+    } finally {
       HELD.remove(name);
     }
   }

@@ -2,11 +2,14 @@ package dev.whence.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -36,5 +39,19 @@ class FileTreeTest {
   @Test
   void whatIsNotThereIsNoError() {
     assertThatCode(() -> FileTree.delete(directory.resolve("never"))).doesNotThrowAnyException();
+  }
+
+  @Test
+  void whatCanNotBeRemovedIsAnIoException() throws IOException {
+    assumeThat(System.getProperty("user.name")).as("root may do anything").isNotEqualTo("root");
+    Path closed = Files.createDirectories(directory.resolve("all/closed"));
+    Files.writeString(closed.resolve("file"), "text");
+    Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("r--------"));
+    try {
+      assertThatThrownBy(() -> FileTree.delete(directory.resolve("all")))
+          .isInstanceOf(IOException.class);
+    } finally {
+      Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
+    }
   }
 }

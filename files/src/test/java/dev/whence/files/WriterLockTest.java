@@ -24,6 +24,17 @@ class WriterLockTest {
     }
   }
 
+  /** Holds a lock in a JVM of its own until it is killed. */
+  static final class Holder {
+    public static void main(String[] args) throws Exception {
+      try (WriterLock held = WriterLock.acquire(Path.of(args[0])).orElseThrow()) {
+        System.out.print(held == null ? "" : "h");
+        System.out.flush();
+        Thread.sleep(Long.MAX_VALUE);
+      }
+    }
+  }
+
   private static String otherProcess(Path lock) {
     try {
       Process process =
@@ -104,6 +115,45 @@ class WriterLockTest {
       first.close();
       assertThat(WriterLock.acquire(file)).isEmpty();
       assertThat(otherProcess(file)).isEqualTo("false");
+    }
+  }
+
+  /** Opening the file under another name, and closing it, would give the lock away. */
+  @Test
+  void aDirectoryHasOneLockWhicheverLinkLeadsToIt() throws IOException {
+    Path real = Files.createDirectory(directory.resolve("real"));
+    Path link = Files.createSymbolicLink(directory.resolve("link"), real);
+    WriterLock held = WriterLock.acquire(real.resolve("e.lock")).orElseThrow();
+    try {
+      assertThat(WriterLock.acquire(link.resolve("e.lock"))).isEmpty();
+      assertThat(otherProcess(real.resolve("e.lock"))).isEqualTo("false");
+    } finally {
+      held.close();
+    }
+  }
+
+  @Test
+  void whatAnotherProcessHeldCanBeHadWhenItHasEnded() throws Exception {
+    Path lock = directory.resolve("f.lock");
+    Process other =
+        new ProcessBuilder(
+                ProcessHandle.current().info().command().orElseThrow(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Holder.class.getName(),
+                lock.toString())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    try {
+      assertThat(other.getInputStream().read()).as("it holds the lock").isEqualTo('h');
+      assertThat(WriterLock.acquire(lock)).isEmpty();
+      assertThat(WriterLock.acquire(lock)).isEmpty();
+    } finally {
+      other.destroyForcibly().waitFor();
+    }
+    try (WriterLock held = WriterLock.acquire(lock).orElseThrow()) {
+      assertThat(held).isNotNull();
+      assertThat(otherProcess(lock)).isEqualTo("false");
     }
   }
 }

@@ -138,14 +138,10 @@ public final class TopicCorpus {
    * @throws InfluenceException if the file is there, there is no such topic, records that were
    *     planned are gone, brokers do not answer, or a file can not be written
    */
+  @SuppressWarnings("try")
   public Collected collect(Listener listener) {
-    try {
-      WriterLock held = alone();
-      try {
-        return collectAlone(listener);
-      } finally {
-        held.close();
-      }
+    try (WriterLock held = alone()) { // not used, but held
+      return collectAlone(listener);
     } catch (NoSuchFileException e) {
       throw new InfluenceException(
           "The directory of " + output + " is not there. Make it, or give another --output.", e);
