@@ -140,13 +140,23 @@ public final class AttributionProcessor implements Processor {
       Function<String, Optional<Path>> named,
       ModelLoader loader,
       Halt halt) {
-    RuntimeConfig runtime = config.runtime();
     Optional<Path> model =
         config.model().map(name -> find(new NamedModels(named, environment), name));
+    return ProcessShell.start(
+        config.runtime().http(), shell -> start(config, environment, model, loader, halt, shell));
+  }
+
+  private static AttributionProcessor start(
+      AttributionConfig config,
+      Map<String, String> environment,
+      Optional<Path> model,
+      ModelLoader loader,
+      Halt halt,
+      ProcessShell shell) {
+    RuntimeConfig runtime = config.runtime();
     String instance = InstanceName.of(runtime, environment);
     Topics topics = new Topics(runtime.topicPrefix());
     Clients clients = new Clients(runtime.connection());
-    ProcessShell shell = ProcessShell.open(runtime.http());
     Health health = shell.health();
     PrometheusMeterRegistry meters = shell.meters();
     ScoringModel scoring =

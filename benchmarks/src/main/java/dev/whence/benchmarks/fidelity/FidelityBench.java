@@ -25,7 +25,6 @@ import dev.whence.engine.kernel.GemmPeak;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.files.Sha256;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -361,16 +360,12 @@ public final class FidelityBench {
     of.put("model", files.digest());
     of.put("proxy", models.proxy().map(proxy -> proxy.description().digest()).orElse(""));
     of.put("dtype", models.methods().description().dtype());
-    of.put("input", options.input().isPresent() ? sha256(options.input().get()) : "");
+    of.put("input", options.input().isPresent() ? Sha256.of(options.input().get()) : "");
     of.put("paragraphs", String.valueOf(options.paragraphs()));
     of.put("max-new-tokens", String.valueOf(options.maxNewTokens()));
     of.put("full", String.valueOf(options.full()));
     of.put("methods", subjects().stream().map(Subject::name).collect(Collectors.joining(",")));
     return MeasuredPrompts.open(options.kept().get(), of);
-  }
-
-  private static String sha256(Path input) throws IOException {
-    return Sha256.of(Files.readAllBytes(input));
   }
 
   private void add(Measured one) {

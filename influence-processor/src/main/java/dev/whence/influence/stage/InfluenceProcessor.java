@@ -141,7 +141,13 @@ public final class InfluenceProcessor implements Processor {
    */
   public static InfluenceProcessor start(
       InfluenceConfig config, Map<String, String> environment, Halt halt) {
-    Building parts = new Building(config, InstanceName.of(config.runtime(), environment), halt);
+    String instance = InstanceName.of(config.runtime(), environment);
+    return ProcessShell.start(
+        config.runtime().http(), shell -> start(new Building(config, instance, halt, shell)));
+  }
+
+  private static InfluenceProcessor start(Building parts) {
+    InfluenceConfig config = parts.config;
     LOG.info(
         "instance {} of group {}: {}", parts.instance, config.runtime().group(), config.roles());
     if (config.roles().contains(StageRole.QUERY)) {
@@ -177,14 +183,14 @@ public final class InfluenceProcessor implements Processor {
     Optional<QueryModel> model = Optional.empty();
     Optional<MergeStreams> merge = Optional.empty();
 
-    Building(InfluenceConfig config, String instance, Halt halt) {
+    Building(InfluenceConfig config, String instance, Halt halt, ProcessShell shell) {
       this.config = config;
       this.runtime = config.runtime();
       this.instance = instance;
       this.halt = halt;
       this.topics = new Topics(runtime.topicPrefix());
       this.clients = new Clients(runtime.connection());
-      this.shell = ProcessShell.open(runtime.http());
+      this.shell = shell;
       this.health = shell.health();
       this.meters = shell.meters();
       this.metrics = new InfluenceMetrics(meters);
@@ -298,7 +304,8 @@ public final class InfluenceProcessor implements Processor {
                   topics,
                   metrics,
                   meters,
-                  health));
+                  health,
+                  halt));
     }
 
     private Worker worker(String part, Topic source, Set<Topic> sinks, Stage stage) {

@@ -4,6 +4,7 @@ import dev.whence.runtime.config.RuntimeConfig;
 import dev.whence.runtime.health.Health;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.worker.BackgroundBrokerWatch;
+import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Influence;
@@ -70,7 +71,8 @@ final class MergeStreams implements AutoCloseable {
       Topics topics,
       InfluenceMetrics metrics,
       MeterRegistry meters,
-      Health health) {
+      Health health,
+      Halt halt) {
     this.partials = StreamsValues.partials(runtime.connection(), largestRecordBytes);
     this.influences = StreamsValues.influences(runtime.connection());
     this.streams =
@@ -108,7 +110,7 @@ final class MergeStreams implements AutoCloseable {
             default -> health.notReady(PART, "state " + now);
           }
         });
-    this.brokers = new BackgroundBrokerWatch(clients.admin(), health.within(PART));
+    this.brokers = new BackgroundBrokerWatch(clients.admin(), health.within(PART), halt);
     // RUNNING is not health: a member without tasks says it, too.
     Gauge.builder("whence.merge.tasks", this, MergeStreams::tasks)
         .description("partitions of partials that this process merges")

@@ -11,9 +11,12 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Function;
 
 /** What every processor has around its stages: health, metrics, and where both are served. */
 public final class ProcessShell implements AutoCloseable {
+  private static final String PART = "process";
+
   private final Health health;
   private final PrometheusMeterRegistry meters;
   private final ProcessMetrics processMetrics;
@@ -27,12 +30,30 @@ public final class ProcessShell implements AutoCloseable {
   }
 
   /**
-   * Serves from now on, where it is to be served.
+   * Starts a processor within a shell, which is not ready before that has been done.
    *
+   * @param processor starts its stages, and closes the shell with them; where it throws, nobody
+   *     else could
    * @throws ConfigException if the address can not be bound
    */
-  public static ProcessShell open(HttpEndpoint endpoint) {
+  public static <P> P start(HttpEndpoint endpoint, Function<ProcessShell, P> processor) {
+    ProcessShell shell = open(endpoint);
+    boolean started = false;
+    try {
+      P one = processor.apply(shell);
+      shell.health.ready(PART);
+      started = true;
+      return one;
+    } finally {
+      if (!started) {
+        shell.close();
+      }
+    }
+  }
+
+  private static ProcessShell open(HttpEndpoint endpoint) {
     Health health = new Health();
+    health.notReady(PART, "starting");
     PrometheusMeterRegistry meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     if (endpoint.port() < 0) {
       return new ProcessShell(health, meters, Optional.empty());

@@ -55,7 +55,8 @@ final class Commits {
   /**
    * Says, before the model sees the records, that they are begun once more.
    *
-   * @return false if they may not be: most of them are another member's by now
+   * @return false if none of them may: they are another member's by now, or the group could not
+   *     agree
    * @throws EnvironmentException if the brokers do not take it for now
    * @throws FatalClientException if only new clients can go on
    */

@@ -327,7 +327,7 @@ final class Intake {
     }
   }
 
-  private static Duration shorter(Duration a, Duration b) {
+  static Duration shorter(Duration a, Duration b) {
     return a.compareTo(b) < 0 ? a : b;
   }
 }

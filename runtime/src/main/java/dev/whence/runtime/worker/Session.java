@@ -175,7 +175,7 @@ final class Session {
         runBetweenBatches();
       } else if (!backoff.left().isZero()) {
         partitions.pause();
-        intake.pollPaused(min(backoff.left(), Intake.IDLE_POLL));
+        intake.pollPaused(Intake.shorter(backoff.left(), Intake.IDLE_POLL));
       } else if (holding.hasFresh() && !roomToProveModel()) {
         if (!intake.pollUrgent() || holding.urgentFresh() > 0) {
           if (mayBegin()) {
@@ -336,7 +336,7 @@ final class Session {
         if (lifecycle.graceIsOver()) {
           return false;
         }
-        intake.pollPaused(min(lifecycle.graceLeft(), Intake.IDLE_POLL));
+        intake.pollPaused(Intake.shorter(lifecycle.graceLeft(), Intake.IDLE_POLL));
       } else {
         lookAround();
         intake.pollPaused(Intake.IDLE_POLL);
@@ -396,9 +396,5 @@ final class Session {
     }
     lagKnownAt = now;
     metrics.queue(lag.unread(holding::after), holding.size());
-  }
-
-  private static Duration min(Duration a, Duration b) {
-    return a.compareTo(b) < 0 ? a : b;
   }
 }

@@ -17,7 +17,7 @@ class BackgroundBrokerWatchTest {
     Health health = new Health();
     Admin admin = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:1"));
     BackgroundBrokerWatch watch =
-        new BackgroundBrokerWatch(admin, new BrokerWatch(admin, health, SOON, SOON), 10);
+        new BackgroundBrokerWatch(admin, new BrokerWatch(admin, health, SOON, SOON), why -> {}, 10);
     try {
       await()
           .atMost(Duration.ofSeconds(20))

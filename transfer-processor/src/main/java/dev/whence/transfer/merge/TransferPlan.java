@@ -129,7 +129,7 @@ public final class TransferPlan implements AutoCloseable {
       }
       model
           .texts(ReleaseTexts.READ)
-          .forEach((name, bytes) -> line(all, role.word() + "\t" + name + "\t" + sha256(bytes)));
+          .forEach((name, bytes) -> line(all, role.word() + "\t" + name + "\t" + Sha256.of(bytes)));
     }
     request.lambdas().forEach(lambda -> line(all, "lambda\t" + Double.toHexString(lambda)));
     request.policies().named().forEach((name, value) -> line(all, name + "\t" + value));
@@ -144,11 +144,7 @@ public final class TransferPlan implements AutoCloseable {
             .orElse(file.file().size());
     ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(length, SafetensorsFile.MAX_HEADER + 8));
     file.file().read(0, bytes);
-    return sha256(bytes.array());
-  }
-
-  static String sha256(byte[] bytes) {
-    return Sha256.of(bytes);
+    return Sha256.of(bytes.array());
   }
 
   private static void line(MessageDigest digest, String text) {

@@ -76,7 +76,7 @@ public final class Verification {
                     reader
                         .model()
                         .text(name)
-                        .map(bytes -> TransferPlan.sha256(bytes).equals(sha256))
+                        .map(bytes -> Sha256.of(bytes).equals(sha256))
                         .orElse(false);
                 if (!same) {
                   problems.add(name + " is not what was written");

@@ -39,7 +39,7 @@ final class LearningCurve implements FineTuner.Measured {
    * @param identity all that decides the values
    */
   static LearningCurve of(Path output, String identity) {
-    String digest = Sha256.of(identity.getBytes(StandardCharsets.UTF_8));
+    String digest = Sha256.of(identity);
     Path file =
         output.resolveSibling(
             output.getFileName() + ".measured-" + digest.substring(0, SHOWN) + ".jsonl");

@@ -12,7 +12,6 @@ import dev.whence.files.FileProblem;
 import dev.whence.files.Sha256;
 import dev.whence.transfer.TransferException;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -66,7 +65,7 @@ public final class TextFineTuner implements FineTuner {
 
   private static String digest(Path file) {
     try {
-      return Sha256.of(Files.readAllBytes(file));
+      return Sha256.of(file);
     } catch (IOException e) {
       throw new TransferException(file + " can not be read (" + FileProblem.of(e, file) + ")", e);
     }

@@ -35,7 +35,7 @@ final class FollowedReleases {
    * Begins to read.
    *
    * @param models closed by the caller
-   * @throws EnvironmentException if the topic has more partitions than one
+   * @throws EnvironmentException if there is no such topic, or it has more partitions than one
    */
   FollowedReleases(Consumer<byte[], byte[]> models, String topic, AvroValues values) {
     this.models = models;

@@ -66,7 +66,11 @@ public final class TransferProcessor implements Processor {
    */
   public static TransferProcessor start(TransferConfig config, Map<String, String> environment) {
     String instance = InstanceName.of(config.runtime(), environment);
-    ProcessShell shell = ProcessShell.open(config.runtime().http());
+    return ProcessShell.start(config.runtime().http(), shell -> start(config, instance, shell));
+  }
+
+  private static TransferProcessor start(
+      TransferConfig config, String instance, ProcessShell shell) {
     TransferStage stage =
         new TransferStage(
             config,

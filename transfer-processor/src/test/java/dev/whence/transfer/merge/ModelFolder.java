@@ -3,6 +3,7 @@ package dev.whence.transfer.merge;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.SafetensorsHeader;
 import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.files.Sha256;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -156,8 +157,7 @@ public final class ModelFolder {
     Map<String, String> contents = new TreeMap<>();
     try (var files = Files.walk(directory)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
-        contents.put(
-            directory.relativize(file).toString(), TransferPlan.sha256(Files.readAllBytes(file)));
+        contents.put(directory.relativize(file).toString(), Sha256.of(Files.readAllBytes(file)));
       }
     }
     return contents;
@@ -189,7 +189,7 @@ public final class ModelFolder {
               (name, tensor) -> {
                 ByteBuffer bytes = ByteBuffer.allocate((int) tensor.entry().byteLength());
                 tensor.read(0, bytes);
-                values.put(name, tensor.dtype() + " " + TransferPlan.sha256(bytes.array()));
+                values.put(name, tensor.dtype() + " " + Sha256.of(bytes.array()));
               });
     }
     return values;
