@@ -54,4 +54,10 @@ class FileTreeTest {
       Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
     }
   }
+
+  @Test
+  void whatCanNotEvenBeLookedAtIsAnIoException() {
+    Path longer = directory.resolve("x".repeat(300)); // than a file system takes
+    assertThatThrownBy(() -> FileTree.delete(longer)).isInstanceOf(IOException.class);
+  }
 }

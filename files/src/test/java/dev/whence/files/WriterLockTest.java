@@ -26,26 +26,30 @@ class WriterLockTest {
 
   /** Holds a lock in a JVM of its own until it is killed. */
   static final class Holder {
-    public static void main(String[] args) throws Exception {
-      try (WriterLock held = WriterLock.acquire(Path.of(args[0])).orElseThrow()) {
-        System.out.print(held == null ? "" : "h");
-        System.out.flush();
-        Thread.sleep(Long.MAX_VALUE);
-      }
+    public static void main(String[] args) throws IOException {
+      WriterLock held = WriterLock.acquire(Path.of(args[0])).orElseThrow();
+      System.out.print("h");
+      System.out.flush();
+      int killed = System.in.read(); // never: nobody writes to it
+      held.close();
+      System.exit(killed);
     }
+  }
+
+  private static Process start(Class<?> main, Path lock) throws IOException {
+    return new ProcessBuilder(
+            ProcessHandle.current().info().command().orElseThrow(),
+            "-cp",
+            System.getProperty("java.class.path"),
+            main.getName(),
+            lock.toString())
+        .redirectError(ProcessBuilder.Redirect.INHERIT)
+        .start();
   }
 
   private static String otherProcess(Path lock) {
     try {
-      Process process =
-          new ProcessBuilder(
-                  ProcessHandle.current().info().command().orElseThrow(),
-                  "-cp",
-                  System.getProperty("java.class.path"),
-                  Other.class.getName(),
-                  lock.toString())
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
+      Process process = start(Other.class, lock);
       return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -135,15 +139,7 @@ class WriterLockTest {
   @Test
   void whatAnotherProcessHeldCanBeHadWhenItHasEnded() throws Exception {
     Path lock = directory.resolve("f.lock");
-    Process other =
-        new ProcessBuilder(
-                ProcessHandle.current().info().command().orElseThrow(),
-                "-cp",
-                System.getProperty("java.class.path"),
-                Holder.class.getName(),
-                lock.toString())
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
+    Process other = start(Holder.class, lock);
     try {
       assertThat(other.getInputStream().read()).as("it holds the lock").isEqualTo('h');
       assertThat(WriterLock.acquire(lock)).isEmpty();
