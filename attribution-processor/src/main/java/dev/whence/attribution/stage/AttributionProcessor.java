@@ -64,9 +64,6 @@ public final class AttributionProcessor implements Processor {
   private static final Logger LOG = LoggerFactory.getLogger(AttributionProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
 
-  /** A model call that outlasts the grace is waited for so long before the process ends. */
-  private static final Duration LAST_CALL = Duration.ofSeconds(10);
-
   private final ProcessShell shell;
   private final ModelReleases releases;
   private final Optional<AgreementLog> agreements;
@@ -98,12 +95,7 @@ public final class AttributionProcessor implements Processor {
     AttributionConfig config = AttributionConfig.read(settings);
     AttributionProcessor processor =
         start(config, environment, named, loader(config), Halt.process());
-    return ProcessRun.untilTheEnd(
-        "attribution",
-        processor,
-        () -> {
-          boolean unused = TorchRuntime.quiesce(LAST_CALL);
-        });
+    return ProcessRun.untilTheEnd("attribution", processor, TorchRuntime::awaitLastCall);
   }
 
   /**

@@ -17,6 +17,8 @@ import java.util.concurrent.locks.Lock;
  * metadata address and reports its use unless told not to before its first class is loaded.
  */
 public final class TorchRuntime {
+  private static final Duration LAST_CALL = Duration.ofSeconds(10);
+
   /** The one static state of the engine: the native library is one per process, too. */
   private static final NativeCalls CALLS = new NativeCalls();
 
@@ -37,6 +39,14 @@ public final class TorchRuntime {
    */
   public static boolean quiesce(Duration atMost) {
     return CALLS.quiesce(atMost);
+  }
+
+  /**
+   * {@link #quiesce} for a process that was told to end: what still runs after ten seconds is
+   * killed with it.
+   */
+  public static void awaitLastCall() {
+    boolean unused = quiesce(LAST_CALL);
   }
 
   /**

@@ -65,9 +65,6 @@ public final class InfluenceProcessor implements Processor {
   private static final Logger LOG = LoggerFactory.getLogger(InfluenceProcessor.class);
   private static final Duration RELEASES_READ = Duration.ofSeconds(15);
 
-  /** A model call that outlasts the grace is waited for so long before the process ends. */
-  private static final Duration LAST_CALL = Duration.ofSeconds(10);
-
   private final ProcessShell shell;
   private final Optional<ModelReleases> releases;
   private final Optional<QueryModel> model;
@@ -116,12 +113,7 @@ public final class InfluenceProcessor implements Processor {
         start(
             InfluenceConfig.read(settings, new NamedModels(named, environment)::resolve),
             environment);
-    return ProcessRun.untilTheEnd(
-        "influence",
-        processor,
-        () -> {
-          boolean unused = TorchRuntime.quiesce(LAST_CALL);
-        });
+    return ProcessRun.untilTheEnd("influence", processor, TorchRuntime::awaitLastCall);
   }
 
   /**

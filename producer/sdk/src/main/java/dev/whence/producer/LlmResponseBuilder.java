@@ -2,6 +2,7 @@ package dev.whence.producer;
 
 import dev.whence.conversation.Citation;
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.ConversationBuilder;
 import dev.whence.conversation.Message;
 import dev.whence.conversation.Part;
 import dev.whence.conversation.PartKind;
@@ -93,16 +94,9 @@ public final class LlmResponseBuilder {
   private final List<DraftPart> documents = new ArrayList<>();
   private final List<Citation> citations = new ArrayList<>();
   private final Map<String, String> attributes = new HashMap<>();
+  private final ConversationBuilder known = Conversation.builder("");
   private String responseId = "";
-  private String model = "";
   private Instant occurredAt = Instant.EPOCH;
-  private String reasoning = "";
-  private String response = "";
-  private String finishReason = "";
-  private String tools = "";
-  private String conversationId = "";
-  private String subjectId = "";
-  private String traceparent = "";
 
   public LlmResponseBuilder responseId(@Nullable String id) {
     responseId = text(id);
@@ -111,7 +105,7 @@ public final class LlmResponseBuilder {
 
   /** The model as production names it. */
   public LlmResponseBuilder model(@Nullable String name) {
-    model = text(name);
+    known.model(text(name));
     return this;
   }
 
@@ -171,7 +165,7 @@ public final class LlmResponseBuilder {
 
   /** What a reasoning model thought before it answered. */
   public LlmResponseBuilder reasoning(@Nullable String text) {
-    reasoning = text(text);
+    known.reasoning(text(text));
     return this;
   }
 
@@ -181,8 +175,7 @@ public final class LlmResponseBuilder {
    * @param finishReason "stop", "length", ...; empty if unknown
    */
   public LlmResponseBuilder answer(@Nullable String text, @Nullable String finishReason) {
-    response = text(text);
-    this.finishReason = text(finishReason);
+    known.response(text(text)).finishReason(text(finishReason));
     return this;
   }
 
@@ -197,24 +190,24 @@ public final class LlmResponseBuilder {
 
   /** Tool definitions given to the model, as JSON text. */
   public LlmResponseBuilder tools(@Nullable String json) {
-    tools = text(json);
+    known.tools(text(json));
     return this;
   }
 
   public LlmResponseBuilder conversationId(@Nullable String id) {
-    conversationId = text(id);
+    known.conversationId(text(id));
     return this;
   }
 
   /** Whom the data is about, so that it can be erased. */
   public LlmResponseBuilder subjectId(@Nullable String id) {
-    subjectId = text(id);
+    known.subjectId(text(id));
     return this;
   }
 
   /** W3C trace context of the request. */
   public LlmResponseBuilder traceparent(@Nullable String context) {
-    traceparent = text(context);
+    known.traceparent(text(context));
     return this;
   }
 
@@ -249,20 +242,13 @@ public final class LlmResponseBuilder {
     for (int i = 0; i < all.size(); i++) {
       messages.add(all.get(i).finish(i, i == lastUser));
     }
-    return new Conversation(
-        responseId.isEmpty() ? UUID.randomUUID().toString() : responseId,
-        model,
-        occurredAt.equals(Instant.EPOCH) ? Instant.now() : occurredAt,
-        withUniqueIds(messages),
-        reasoning,
-        response,
-        finishReason,
-        citations,
-        tools,
-        conversationId,
-        subjectId,
-        traceparent,
-        attributes);
+    return known
+        .responseId(responseId.isEmpty() ? UUID.randomUUID().toString() : responseId)
+        .occurredAt(occurredAt.equals(Instant.EPOCH) ? Instant.now() : occurredAt)
+        .messages(withUniqueIds(messages))
+        .citations(citations)
+        .attributes(attributes)
+        .build();
   }
 
   /**

@@ -12,7 +12,6 @@ import dev.whence.runtime.process.Processor;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topics;
-import java.time.Duration;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
@@ -32,7 +31,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class TransferProcessor implements Processor {
   private static final Logger LOG = LoggerFactory.getLogger(TransferProcessor.class);
-  private static final Duration LAST_CALL = Duration.ofSeconds(10);
 
   private final ProcessShell shell;
   private final TransferStage stage;
@@ -51,12 +49,7 @@ public final class TransferProcessor implements Processor {
   public static int run(Settings settings, Map<String, String> environment) {
     AvroLimits.setSystemProperties();
     TransferProcessor processor = start(TransferConfig.read(settings), environment);
-    return ProcessRun.untilTheEnd(
-        "transfer",
-        processor,
-        () -> {
-          boolean unused = TorchRuntime.quiesce(LAST_CALL);
-        });
+    return ProcessRun.untilTheEnd("transfer", processor, TorchRuntime::awaitLastCall);
   }
 
   /**

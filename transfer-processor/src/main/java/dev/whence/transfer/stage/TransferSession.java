@@ -99,12 +99,12 @@ final class TransferSession implements ConsumerRebalanceListener {
           recover();
         }
         if (owner && recovered) {
-          isReady();
+          sayReady();
           follow();
           tellAgain();
           work();
         } else if (!owner && consumer.groupMetadata().generationId() >= 0) {
-          isReady(); // without the partition it stands by, which is what it is for
+          sayReady(); // without the partition it stands by, which is what it is for
         }
       }
     } finally {
@@ -113,7 +113,7 @@ final class TransferSession implements ConsumerRebalanceListener {
     }
   }
 
-  private void isReady() {
+  private void sayReady() {
     context.health().ready(TransferStage.PART);
   }
 
