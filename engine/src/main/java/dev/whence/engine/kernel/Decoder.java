@@ -20,7 +20,7 @@ import java.util.function.Supplier;
 
 /**
  * A model on a device: runs stretches of a trunk, keeping their keys and values, and packs of
- * branches over a trunk. One thread owns it.
+ * branches over a trunk. One thread owns it; on a CPU it has others run packs side by side.
  */
 public final class Decoder implements AutoCloseable {
   /** Most fp32 logits that exist at a time. */
@@ -31,6 +31,11 @@ public final class Decoder implements AutoCloseable {
 
   /** Fewest rows of the head that give a matrix product at full speed. */
   private static final long FAST_LOGITS = 1024;
+
+  /** Tokens that one more thread may compute at a time, and all threads, where none are named. */
+  private static final int TOKENS_OF_A_THREAD = 2048;
+
+  private static final int TOKENS_OF_ALL_THREADS = 8192;
 
   /** Most attention scores of one block that exist at a time, in elements. */
   static final long SCORE_BLOCK = 32L << 20;
@@ -46,7 +51,9 @@ public final class Decoder implements AutoCloseable {
   private final int budget;
   private final int mostBlockRows;
   private final long memoryBytes;
+  private final boolean boundsAreGiven;
   private final TrunkCache trunks;
+  private Optional<SideBySide> sideBySide = Optional.empty();
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
@@ -70,6 +77,7 @@ public final class Decoder implements AutoCloseable {
     this.memory = memory;
     this.budget = budget;
     this.memoryBytes = options.memoryBytes();
+    this.boundsAreGiven = options.memoryBytes() > 0 || options.packTokens() > 0;
     this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
         new DeviceRate(
@@ -405,17 +413,111 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * Scores branches, pack by pack. Where the device runs out of memory, what is left goes on in
-   * packs of half the tokens, down to single branches.
+   * Scores branches: packs of them side by side where the processor has several cores, else pack by
+   * pack. Where the device runs out of memory, what is left goes on one pack at a time, each of
+   * half the tokens of the one before, down to single branches.
    */
   List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
-    List<double[]> scores = new ArrayList<>(branches.size());
-    int packTokens = budget;
-    while (scores.size() < branches.size()) {
-      List<Branch> left = branches.subList(scores.size(), branches.size());
-      packTokens = score(trunk, trunkTokens, left, packTokens, scores);
+    double[][] scores = new double[branches.size()][];
+    scoreSideBySide(trunk, trunkTokens, branches, scores);
+    List<Branch> left = new ArrayList<>();
+    List<Integer> places = new ArrayList<>();
+    for (int i = 0; i < scores.length; i++) {
+      if (scores[i] == null) {
+        left.add(branches.get(i));
+        places.add(i);
+      }
     }
-    return scores;
+    List<double[]> rest = new ArrayList<>(left.size());
+    int packTokens = budget;
+    while (rest.size() < left.size()) {
+      packTokens =
+          score(trunk, trunkTokens, left.subList(rest.size(), left.size()), packTokens, rest);
+    }
+    for (int i = 0; i < rest.size(); i++) {
+      scores[places.get(i)] = rest.get(i);
+    }
+    return Arrays.asList(scores);
+  }
+
+  /** Scores what several threads can do at once; places that are left null are to be done yet. */
+  private void scoreSideBySide(
+      KeyValues trunk, int trunkTokens, List<Branch> branches, double[][] scores) {
+    int count = kernel.onGpu() ? 1 : TorchRuntime.threads();
+    if (count == 1 || branches.size() == 1) {
+      return;
+    }
+    SideBySide threads = sideBySide.orElseGet(() -> new SideBySide(count, tokensAtOnce(count)));
+    sideBySide = Optional.of(threads);
+    long all = 0;
+    int longest = trunkTokens;
+    for (Branch branch : branches) {
+      all += Packer.computed(branch);
+      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
+    }
+    Packer packer = packer(longest, longest, threads.packTokens(all));
+    List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
+    List<Packer.Run> runs = new ArrayList<>();
+    List<Pack> packs = new ArrayList<>();
+    for (Packer.Run run : packer.runs(branches)) {
+      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
+      if (pack.wanted().length > 0 && pack.size() <= budget) {
+        IValue unused = rotary(pack.highestPosition()); // grown here, where nobody reads it
+        tasks.add(new SideBySide.Task<>(pack.size(), () -> logProbs(trunk, pack, -1)));
+        runs.add(run);
+        packs.add(pack);
+      }
+    }
+    if (tasks.size() < 2) {
+      return;
+    }
+    long start = System.nanoTime();
+    List<Optional<float[]>> results = threads.run(tasks);
+    double seconds = (System.nanoTime() - start) * 1e-9;
+    Work work = Work.NONE;
+    boolean complete = true;
+    for (int i = 0; i < runs.size(); i++) {
+      if (results.get(i).isEmpty()) {
+        complete = false;
+        continue;
+      }
+      float[] values = results.get(i).get();
+      requireFinite(values);
+      work = work.plus(Work.of(config, packs.get(i)));
+      List<Branch> members = branches.subList(runs.get(i).from(), runs.get(i).to());
+      List<double[]> own = parted(values, members);
+      for (int b = 0; b < own.size(); b++) {
+        scores[runs.get(i).from() + b] = own.get(b);
+      }
+    }
+    done = done.plus(work);
+    if (complete) {
+      rate.record(work, seconds);
+    } else {
+      trunks.shrink(0);
+      freeDispensable.run();
+    }
+  }
+
+  /** What was given as a bound of a pack bounds all packs that are computed at a time. */
+  private int tokensAtOnce(int threads) {
+    return boundsAreGiven
+        ? budget
+        : Math.max(budget, Math.min(TOKENS_OF_ALL_THREADS, threads * TOKENS_OF_A_THREAD));
+  }
+
+  /** The values of a pack's wanted rows, branch by branch. */
+  private static List<double[]> parted(float[] values, List<Branch> members) {
+    List<double[]> parts = new ArrayList<>(members.size());
+    int at = 0;
+    for (Branch branch : members) {
+      double[] own = new double[branch.scored()];
+      for (int i = 0; i < own.length; i++) {
+        own[i] = values[at++];
+      }
+      parts.add(own);
+    }
+    return parts;
   }
 
   /**
@@ -448,14 +550,7 @@ public final class Decoder implements AutoCloseable {
         }
         values = lastTime(() -> score(trunk, pack, -1), () -> sizes(pack, trunkTokens));
       }
-      int at = 0;
-      for (Branch branch : members) {
-        double[] own = new double[branch.scored()];
-        for (int i = 0; i < own.length; i++) {
-          own[i] = values[at++];
-        }
-        scores.add(own);
-      }
+      scores.addAll(parted(values, members));
     }
     return packTokens;
   }
@@ -539,20 +634,28 @@ public final class Decoder implements AutoCloseable {
 
   private float[] score(KeyValues trunk, Pack pack, int keepAt) {
     long start = System.nanoTime();
-    float[] values;
-    try (IValue targets = IValue.listFrom(pack.targets());
-        IValue block = IValue.from(logitBlock(pack.wanted().length))) {
-      values = kernel.floats(run("score", trunk, pack, keepAt, targets, block));
-    }
+    float[] values = logProbs(trunk, pack, keepAt);
     Work work = Work.of(config, pack);
     rate.record(work, (System.nanoTime() - start) * 1e-9);
     done = done.plus(work);
+    requireFinite(values);
+    return values;
+  }
+
+  /** Changes nothing of this decoder where the rotations reach far enough, nor of a trunk at -1. */
+  private float[] logProbs(KeyValues trunk, Pack pack, int keepAt) {
+    try (IValue targets = IValue.listFrom(pack.targets());
+        IValue block = IValue.from(logitBlock(pack.wanted().length))) {
+      return kernel.floats(run("score", trunk, pack, keepAt, targets, block));
+    }
+  }
+
+  private static void requireFinite(float[] values) {
     for (float value : values) {
       if (!Float.isFinite(value)) {
         throw notFinite();
       }
     }
-    return values;
   }
 
   private static EngineException notFinite() {
@@ -710,6 +813,7 @@ public final class Decoder implements AutoCloseable {
 
   @Override
   public void close() {
+    sideBySide.ifPresent(SideBySide::close);
     trunks.close();
     rotary.close();
     shape.close();

@@ -135,6 +135,7 @@ class BranchesPropertyTest {
     for (int i = random.nextInt(5); i >= 0; i--) {
       branches.add(branch(random, trunk.length));
     }
+    TorchRuntime.workTogether(2); // packs run side by side, whatever machine this is
     PlainDecoder plain = new PlainDecoder(MODELS.get(model));
     Decoder decoder = decoder(model, BUDGETS[budget]);
     int scoredFrom = 1 + random.nextInt(trunk.length);

@@ -1,0 +1,171 @@
+package dev.whence.engine.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineOptions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class SideBySideTest {
+  private static int together;
+
+  @BeforeAll
+  static void start() {
+    TorchRuntime.start(EngineOptions.defaults());
+    together = TorchRuntime.threads();
+  }
+
+  @Test
+  void resultsStandInTheOrderOfTheTasks() {
+    try (SideBySide threads = new SideBySide(3, 100)) {
+      List<SideBySide.Task<Integer>> tasks = new ArrayList<>();
+      for (int i = 0; i < 50; i++) {
+        int number = i;
+        tasks.add(new SideBySide.Task<>(1, () -> number));
+      }
+      List<Optional<Integer>> results = threads.run(tasks);
+      for (int i = 0; i < 50; i++) {
+        assertThat(results.get(i)).contains(i);
+      }
+    }
+  }
+
+  @Test
+  void tasksRunAtOnceAndEachAloneOnItsThread() {
+    CountDownLatch both = new CountDownLatch(2);
+    try (SideBySide threads = new SideBySide(2, 2)) {
+      SideBySide.Task<Integer> meets =
+          new SideBySide.Task<>(
+              1,
+              () -> {
+                both.countDown();
+                await(both);
+                return TorchRuntime.threads();
+              });
+      assertThat(threads.run(List.of(meets, meets)))
+          .containsExactly(Optional.of(1), Optional.of(1));
+    }
+    TorchRuntime.workTogether(together);
+  }
+
+  @Test
+  @SuppressWarnings("try")
+  void othersKeepTheirThreads() throws InterruptedException {
+    AtomicInteger later = new AtomicInteger();
+    try (SideBySide unused = new SideBySide(2, 2)) {
+      assertThat(TorchRuntime.threads()).isEqualTo(2);
+      Thread other = new Thread(() -> later.set(TorchRuntime.threads()));
+      other.start();
+      other.join();
+    }
+    assertThat(later).hasValue(2);
+    TorchRuntime.workTogether(together);
+  }
+
+  @Test
+  void noMoreTokensAtATimeThanThereIsRoomFor() {
+    AtomicInteger now = new AtomicInteger();
+    AtomicInteger most = new AtomicInteger();
+    try (SideBySide threads = new SideBySide(4, 100)) {
+      List<SideBySide.Task<Integer>> tasks = new ArrayList<>();
+      for (int tokens : new int[] {60, 60, 30, 100, 10, 60, 40, 30}) {
+        tasks.add(
+            new SideBySide.Task<>(
+                tokens,
+                () -> {
+                  most.accumulateAndGet(now.addAndGet(tokens), Math::max);
+                  pause();
+                  now.addAndGet(-tokens);
+                  return tokens;
+                }));
+      }
+      assertThat(threads.run(tasks)).doesNotContain(Optional.empty());
+    }
+    assertThat(most.get()).isBetween(61, 100);
+  }
+
+  @Test
+  void whatMemoryDoesNotSufficeForIsLeftAndTheRestIsDone() {
+    try (SideBySide threads = new SideBySide(2, 10)) {
+      SideBySide.Task<Integer> fails =
+          new SideBySide.Task<>(
+              1,
+              () -> {
+                throw Kernel.translate(new IllegalStateException("not enough memory: 64 bytes"));
+              });
+      SideBySide.Task<Integer> works = new SideBySide.Task<>(1, () -> 7);
+      assertThat(threads.run(List.of(fails, works, fails)))
+          .containsExactly(Optional.empty(), Optional.of(7), Optional.empty());
+    }
+  }
+
+  @Test
+  void anotherFailureIsThrownOnceAllHaveEnded() {
+    AtomicInteger ended = new AtomicInteger();
+    try (SideBySide threads = new SideBySide(2, 10)) {
+      SideBySide.Task<Integer> fails =
+          new SideBySide.Task<>(
+              1,
+              () -> {
+                throw new EngineException(EngineException.Kind.ENVIRONMENT, "The library failed.");
+              });
+      SideBySide.Task<Integer> slow =
+          new SideBySide.Task<>(
+              1,
+              () -> {
+                pause();
+                return ended.incrementAndGet();
+              });
+      assertThatThrownBy(() -> threads.run(List.of(fails, slow, slow, slow)))
+          .isInstanceOf(EngineException.class)
+          .hasMessage("The library failed.");
+      assertThat(ended).hasValue(3);
+    }
+  }
+
+  @Test
+  void anInterruptWaitsForTheResults() {
+    try (SideBySide threads = new SideBySide(2, 10)) {
+      Thread.currentThread().interrupt();
+      assertThat(threads.run(List.of(new SideBySide.Task<>(1, () -> 1)))).contains(Optional.of(1));
+      assertThat(Thread.interrupted()).isTrue();
+    }
+  }
+
+  @Test
+  void packsAreFourPerThreadUnlessTheyWouldBeShortOrTooLongToRunAtOnce() {
+    try (SideBySide threads = new SideBySide(2, 4096)) {
+      assertThat(threads.packTokens(8_000)).isEqualTo(1000);
+      assertThat(threads.packTokens(800)).isEqualTo(256);
+      assertThat(threads.packTokens(100_000)).isEqualTo(2048);
+    }
+    try (SideBySide few = new SideBySide(2, 100)) {
+      assertThat(few.packTokens(8_000)).isEqualTo(50);
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(20);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+}
