@@ -11,12 +11,15 @@ import java.util.Optional;
  *     fp32 in any case
  * @param device "auto" (the first CUDA device that the native library finds, else the CPU), "cpu"
  *     or "cuda:N"
- * @param packTokens token budget of one forward: branches are packed up to it; 0 = {@link
- *     #DEFAULT_PACK_TOKENS} on a CPU, on CUDA by the memory that is free when the model is loaded
+ * @param packTokens most tokens that are computed at a time, in one forward or in several side by
+ *     side: branches are packed up to it (a longer one goes alone); 0 = {@link
+ *     #DEFAULT_PACK_TOKENS} for each core of a CPU, 8192 for all, on CUDA by the memory that is
+ *     free when the model is loaded
  * @param memoryBytes bound for native memory, weights included; 0 = no bound
- * @param threads of one operation; 0 = the native library's choice (one per core)
+ * @param threads of one operation, and forwards side by side; 0 = the native library's choice (one
+ *     per core)
  * @param trunkCacheBytes keys and values of closed trunks that are kept, for trunks that begin like
- *     them; 0 = none: then the same input always gives the same bits
+ *     them; 0 = none: then, in one process, the same input gives the same bits
  * @param aliases production model names that the scorer is, rather than a surrogate for
  * @param nativeDirectory where the native library is unpacked at the first start; empty: {@code
  *     whence.native.dir}, else DJL's own choice (DJL_CACHE_DIR, else the home directory). The first

@@ -98,6 +98,9 @@ public class KernelTimes {
     @Param({"1400,100", "1000,500", "600,900", "200,1300", "16,1400"})
     public String branch = "";
 
+    @Param({"PRODUCTS", "FUSED"})
+    public String form = "";
+
     private Kernel kernel;
     private final List<IValue> arguments = new ArrayList<>();
 
@@ -110,7 +113,8 @@ public class KernelTimes {
       int own = Integer.parseInt(sizes[0]);
       int prefix = Integer.parseInt(sizes[1]);
       kernel = kernel();
-      AttentionPlan.Builder builder = new AttentionPlan.Builder(AttentionPlan.BLOCK_ROWS, 0);
+      AttentionPlan.Builder builder =
+          new AttentionPlan.Builder(AttentionForm.valueOf(form), AttentionPlan.BLOCK_ROWS, 0);
       int[] positions = IntStream.range(prefix, prefix + own).toArray();
       builder.add(0, positions, 0, own, List.of(new View(0, prefix, 0)), new int[1]);
       AttentionPlan plan = builder.build();
@@ -141,6 +145,6 @@ public class KernelTimes {
   /** Attention of one layer. */
   @Benchmark
   public void attention(Attention of) {
-    of.kernel.call("attend", of.arguments.toArray(IValue[]::new)).close();
+    of.kernel.call("attention", of.arguments.toArray(IValue[]::new)).close();
   }
 }

@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * those at p - W + 1 or later. So what a row sees of a range is an interval, whose ends move up
  * with the position: a block of rows needs the keys from its first row's first to its last row's
  * last, and a mask only where its rows differ. Keys that no row of a block sees are not touched,
- * but for fewer than {@link #NEAR} between two views of one rotation: they are computed and hidden.
+ * but for a few between two views of one rotation ({@link AttentionForm#near()}): they are computed
+ * and hidden.
  *
  * @param code blocks, then each block as the kernel text says
  * @param limits of the masked blocks: per range and row the visible interval, its holes included
@@ -29,11 +30,18 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   /** Most rows of several runs in one block. */
   static final int SHORT_ROWS = 24;
 
-  /** Keys between two ranges that are computed and hidden, rather than have a product for each. */
-  private static final int NEAR = 128;
+  /** Fewer rows are padded to so many by the fused form, which does not pay. */
+  private static final int FUSED_ROWS = 16;
+
+  /** The kernel's number for a block without a mask that has scores. */
+  private static final long CAUSAL = -1;
+
+  /** The kernel's number for a block without a mask that has no scores of its own. */
+  private static final long FUSED = -2;
 
   /** Collects the blocks of the branches of a pack. */
   static final class Builder {
+    private final AttentionForm form;
     private final int blockRows;
     private final int window;
     private final LongList code = new LongList();
@@ -43,10 +51,11 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     private long pairs;
 
     /**
-     * @param blockRows most rows of a block
+     * @param blockRows most rows of a block that has scores
      * @param window of sliding-window attention, 0 = none
      */
-    Builder(int blockRows, int window) {
+    Builder(AttentionForm form, int blockRows, int window) {
+      this.form = form;
       this.blockRows = blockRows;
       this.window = window;
       code.add(0);
@@ -65,9 +74,10 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      */
     void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
       int shared = Math.min(SHORT_ROWS, blockRows);
+      int most = form == AttentionForm.FUSED ? to - from : blockRows;
       int start = from;
       while (start < to) {
-        int end = runEnd(positions, start, Math.min(to, start + blockRows));
+        int end = runEnd(positions, start, Math.min(to, start + most));
         while (end < to) {
           int next = runEnd(positions, end, Math.min(to, start + shared + 1));
           if (next - start > shared) {
@@ -96,7 +106,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
         Range range = Range.ofView(views.get(v), rotations[v], positions, start, end, window);
         if (range.to > range.from) {
           Range last = ranges.isEmpty() ? null : ranges.get(ranges.size() - 1);
-          if (last != null && last.isNear(range)) {
+          if (last != null && last.isNear(range, form.near())) {
             ranges.set(ranges.size() - 1, last.through(range));
           } else {
             ranges.add(range);
@@ -107,9 +117,17 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
       // The causal triangle over the last columns is no mask of its own.
       boolean masked = own.low[own.low.length - 1] > own.low[0];
       masked |= ranges.stream().anyMatch(Range::ragged);
+      if (masked && end - start > blockRows) {
+        for (int at = start; at < end; at += blockRows) {
+          block(base, positions, at, Math.min(end, at + blockRows), views, rotations);
+        }
+        return;
+      }
       int most = ranges.stream().mapToInt(Range::rotation).max().orElse(0);
       blocks++;
-      code.add(base + start, base + end, masked ? hidden++ : -1);
+      boolean fused = form == AttentionForm.FUSED && end - start >= FUSED_ROWS;
+      long unmasked = fused ? FUSED : CAUSAL;
+      code.add(base + start, base + end, masked ? hidden++ : unmasked);
       long[] holes = holes(ranges, most);
       code.add(holes.length > 0 ? hidden++ : -1, holes.length);
       code.add(holes);
@@ -173,8 +191,8 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   }
 
   /**
-   * Keys [from, to) that a block needs of a view, of several with less than {@link #NEAR} keys
-   * between them, or of its own tokens; row i sees [low[i], high[i]) of them but for holes.
+   * Keys [from, to) that a block needs of a view, of several with few keys between them, or of its
+   * own tokens; row i sees [low[i], high[i]) of them but for holes.
    */
   @SuppressWarnings("ArrayRecordComponent")
   private record Range(int rotation, long from, long to, long[] low, long[] high, long[] holes) {
@@ -207,8 +225,8 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     }
 
     /** Whether a later one is so near that what stands between is cheaper to compute and hide. */
-    boolean isNear(Range later) {
-      return later.rotation == rotation && later.from - to < NEAR;
+    boolean isNear(Range later, int near) {
+      return later.rotation == rotation && later.from - to < near;
     }
 
     /** From here to the end of a later one: what stands between, nobody sees. */

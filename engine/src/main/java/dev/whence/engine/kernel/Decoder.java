@@ -32,11 +32,6 @@ public final class Decoder implements AutoCloseable {
   /** Fewest rows of the head that give a matrix product at full speed. */
   private static final long FAST_LOGITS = 1024;
 
-  /** Tokens that one more thread may compute at a time, and all threads, where none are named. */
-  private static final int TOKENS_OF_A_THREAD = 2048;
-
-  private static final int TOKENS_OF_ALL_THREADS = 8192;
-
   /** Most attention scores of one block that exist at a time, in elements. */
   static final long SCORE_BLOCK = 32L << 20;
 
@@ -49,11 +44,11 @@ public final class Decoder implements AutoCloseable {
   private final IValue shape;
   private final IValue epsilon;
   private final int budget;
+  private final AttentionForm form;
   private final int mostBlockRows;
   private final long memoryBytes;
-  private final boolean boundsAreGiven;
   private final TrunkCache trunks;
-  private Optional<SideBySide> sideBySide = Optional.empty();
+  private final BranchScoring scoring;
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
@@ -68,8 +63,10 @@ public final class Decoder implements AutoCloseable {
       GemmPeak peak,
       EngineOptions options,
       int budget,
+      AttentionForm form,
       int mostBlockRows) {
     this.config = config;
+    this.form = form;
     this.mostBlockRows = mostBlockRows;
     this.kernel = kernel;
     this.weights = weights;
@@ -77,7 +74,9 @@ public final class Decoder implements AutoCloseable {
     this.memory = memory;
     this.budget = budget;
     this.memoryBytes = options.memoryBytes();
-    this.boundsAreGiven = options.memoryBytes() > 0 || options.packTokens() > 0;
+    this.scoring =
+        new BranchScoring(
+            this, budget, options.memoryBytes() > 0 || options.packTokens() > 0, 2 * mostBlockRows);
     this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
         new DeviceRate(
@@ -101,7 +100,7 @@ public final class Decoder implements AutoCloseable {
    *     family is not known, ENVIRONMENT if the native library, device or memory fails
    */
   public static Decoder open(ModelConfig config, WeightSource source, EngineOptions options) {
-    return open(config, source, options, text(config), AttentionPlan.BLOCK_ROWS);
+    return open(config, source, options, text(config), AttentionPlan.BLOCK_ROWS, Optional.empty());
   }
 
   static KernelText text(ModelConfig config) {
@@ -133,14 +132,16 @@ public final class Decoder implements AutoCloseable {
    * As {@link #open(ModelConfig, WeightSource, EngineOptions)}.
    *
    * @param text of the kernel
-   * @param blockRows most query rows of an attention block
+   * @param blockRows most query rows of an attention block that has scores
+   * @param wanted form of attention; absent: the fastest
    */
   static Decoder open(
       ModelConfig config,
       WeightSource source,
       EngineOptions options,
       KernelText text,
-      int blockRows) {
+      int blockRows,
+      Optional<AttentionForm> wanted) {
     Engine engine = TorchRuntime.start(options);
     Device device = TorchRuntime.device(engine, options.device());
     WeightLayout layout = WeightLayout.of(config, source.tensors());
@@ -168,10 +169,12 @@ public final class Decoder implements AutoCloseable {
                 options.memoryBytes()));
       }
       weights = DecoderWeights.load(kernel, config, source, layout, precision, memory);
+      AttentionForm form = wanted.orElseGet(() -> AttentionForm.fastest(kernel, config, precision));
       kernel.emptyCache(); // what measuring and loading took is free, and the device says so
       int budget = PackBudget.of(config, precision, device, options, memory);
       Decoder decoder =
-          new Decoder(config, kernel, weights, precision, memory, peak, options, budget, blockRows);
+          new Decoder(
+              config, kernel, weights, precision, memory, peak, options, budget, form, blockRows);
       complete = true;
       return decoder;
     } finally {
@@ -273,8 +276,15 @@ public final class Decoder implements AutoCloseable {
    *
    * @throws EngineException the failure, if it is another
    */
-  private void freeAfter(EngineException failure) {
+  void freeAfter(EngineException failure) {
     freeTrunksAfter(failure);
+    freeDispensable.run();
+    kernel.emptyCache();
+  }
+
+  /** Frees what is held only to save time. */
+  void freeAll() {
+    trunks.shrink(0);
     freeDispensable.run();
     kernel.emptyCache();
   }
@@ -304,7 +314,7 @@ public final class Decoder implements AutoCloseable {
     return lastTime(forward, sizes);
   }
 
-  private <T> T lastTime(Supplier<T> forward, Supplier<String> sizes) {
+  <T> T lastTime(Supplier<T> forward, Supplier<String> sizes) {
     try {
       return forward.get();
     } catch (EngineException e) {
@@ -322,7 +332,7 @@ public final class Decoder implements AutoCloseable {
     }
   }
 
-  private static String sizes(Pack pack, long trunkTokens) {
+  static String sizes(Pack pack, long trunkTokens) {
     return String.format(
         Locale.ROOT,
         "a forward of %d tokens over a trunk of %d, %d of them scored",
@@ -412,147 +422,34 @@ public final class Decoder implements AutoCloseable {
     }
   }
 
-  /**
-   * Scores branches: packs of them side by side where the processor has several cores, else pack by
-   * pack. Where the device runs out of memory, what is left goes on one pack at a time, each of
-   * half the tokens of the one before, down to single branches.
-   */
+  /** Scores branches of a trunk; see {@link BranchScoring#score}. */
   List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
-    double[][] scores = new double[branches.size()][];
-    scoreSideBySide(trunk, trunkTokens, branches, scores);
-    List<Branch> left = new ArrayList<>();
-    List<Integer> places = new ArrayList<>();
-    for (int i = 0; i < scores.length; i++) {
-      if (scores[i] == null) {
-        left.add(branches.get(i));
-        places.add(i);
-      }
-    }
-    List<double[]> rest = new ArrayList<>(left.size());
-    int packTokens = budget;
-    while (rest.size() < left.size()) {
-      packTokens =
-          score(trunk, trunkTokens, left.subList(rest.size(), left.size()), packTokens, rest);
-    }
-    for (int i = 0; i < rest.size(); i++) {
-      scores[places.get(i)] = rest.get(i);
-    }
-    return Arrays.asList(scores);
+    return scoring.score(trunk, trunkTokens, branches);
   }
 
-  /** Scores what several threads can do at once; places that are left null are to be done yet. */
-  private void scoreSideBySide(
-      KeyValues trunk, int trunkTokens, List<Branch> branches, double[][] scores) {
-    int count = kernel.onGpu() ? 1 : TorchRuntime.threads();
-    if (count == 1 || branches.size() == 1) {
-      return;
-    }
-    SideBySide threads = sideBySide.orElseGet(() -> new SideBySide(count, tokensAtOnce(count)));
-    sideBySide = Optional.of(threads);
-    long all = 0;
-    int longest = trunkTokens;
-    for (Branch branch : branches) {
-      all += Packer.computed(branch);
-      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
-    }
-    Packer packer = packer(longest, longest, threads.packTokens(all));
-    List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
-    List<Packer.Run> runs = new ArrayList<>();
-    List<Pack> packs = new ArrayList<>();
-    for (Packer.Run run : packer.runs(branches)) {
-      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
-      if (pack.wanted().length > 0 && pack.size() <= budget) {
-        IValue unused = rotary(pack.highestPosition()); // grown here, where nobody reads it
-        tasks.add(new SideBySide.Task<>(pack.size(), () -> logProbs(trunk, pack, -1)));
-        runs.add(run);
-        packs.add(pack);
-      }
-    }
-    if (tasks.size() < 2) {
-      return;
-    }
-    long start = System.nanoTime();
-    List<Optional<float[]>> results = threads.run(tasks);
-    double seconds = (System.nanoTime() - start) * 1e-9;
+  /** How many cores of a CPU share the calling thread's work; 1 on a GPU. */
+  int cores() {
+    return kernel.onGpu() ? 1 : TorchRuntime.threads();
+  }
+
+  /** Lets {@link #logProbs} of a pack change nothing. */
+  void reach(Pack pack) {
+    IValue unused = rotary(pack.highestPosition());
+  }
+
+  /** Counts packs, and learns from how long they took together. */
+  void record(List<Pack> packs, double seconds) {
+    rate.record(count(packs), seconds);
+  }
+
+  /** Counts packs. */
+  Work count(List<Pack> packs) {
     Work work = Work.NONE;
-    boolean complete = true;
-    for (int i = 0; i < runs.size(); i++) {
-      if (results.get(i).isEmpty()) {
-        complete = false;
-        continue;
-      }
-      float[] values = results.get(i).get();
-      requireFinite(values);
-      work = work.plus(Work.of(config, packs.get(i)));
-      List<Branch> members = branches.subList(runs.get(i).from(), runs.get(i).to());
-      List<double[]> own = parted(values, members);
-      for (int b = 0; b < own.size(); b++) {
-        scores[runs.get(i).from() + b] = own.get(b);
-      }
+    for (Pack pack : packs) {
+      work = work.plus(Work.of(config, pack));
     }
     done = done.plus(work);
-    if (complete) {
-      rate.record(work, seconds);
-    } else {
-      trunks.shrink(0);
-      freeDispensable.run();
-    }
-  }
-
-  /** What was given as a bound of a pack bounds all packs that are computed at a time. */
-  private int tokensAtOnce(int threads) {
-    return boundsAreGiven
-        ? budget
-        : Math.max(budget, Math.min(TOKENS_OF_ALL_THREADS, threads * TOKENS_OF_A_THREAD));
-  }
-
-  /** The values of a pack's wanted rows, branch by branch. */
-  private static List<double[]> parted(float[] values, List<Branch> members) {
-    List<double[]> parts = new ArrayList<>(members.size());
-    int at = 0;
-    for (Branch branch : members) {
-      double[] own = new double[branch.scored()];
-      for (int i = 0; i < own.length; i++) {
-        own[i] = values[at++];
-      }
-      parts.add(own);
-    }
-    return parts;
-  }
-
-  /**
-   * Scores branches, in order, until all are done or a pack of several does not fit the device.
-   *
-   * @param scores of each branch that is done, added to
-   * @return token budget for the rest, if there is one
-   */
-  private int score(
-      KeyValues trunk,
-      int trunkTokens,
-      List<Branch> branches,
-      int packTokens,
-      List<double[]> scores) {
-    int longest = trunkTokens;
-    for (Branch branch : branches) {
-      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
-    }
-    Packer packer = packer(longest, longest, packTokens);
-    for (Packer.Run run : packer.runs(branches)) {
-      List<Branch> members = branches.subList(run.from(), run.to());
-      Pack pack = packer.pack(members);
-      float[] values;
-      try {
-        values = pack.wanted().length == 0 ? new float[0] : score(trunk, pack, -1);
-      } catch (EngineException e) {
-        freeAfter(e);
-        if (members.size() > 1) {
-          return pack.size() / 2; // smaller than all members together: they will be parted
-        }
-        values = lastTime(() -> score(trunk, pack, -1), () -> sizes(pack, trunkTokens));
-      }
-      scores.addAll(parted(values, members));
-    }
-    return packTokens;
+    return work;
   }
 
   /**
@@ -563,7 +460,9 @@ public final class Decoder implements AutoCloseable {
    */
   double[][] attention(KeyValues trunk, int trunkTokens, Branch branch, int[] groupOf, int groups) {
     int own = Packer.computed(branch);
-    Pack pack = packer((long) trunkTokens + own, own).pack(List.of(branch));
+    Pack pack = // only products have weights to read
+        packer((long) trunkTokens + own, own, budget, 1, AttentionForm.PRODUCTS)
+            .pack(List.of(branch));
     try (IValue group = IValue.listFrom(longs(groupOf));
         IValue count = IValue.from((long) groups);
         IValue place = IValue.from(kernel.deviceName())) {
@@ -632,30 +531,29 @@ public final class Decoder implements AutoCloseable {
     return Arrays.stream(values).asLongStream().toArray();
   }
 
-  private float[] score(KeyValues trunk, Pack pack, int keepAt) {
+  /** Natural-log probabilities of what a pack wants; at -1 its keys and values are not kept. */
+  float[] score(KeyValues trunk, Pack pack, int keepAt) {
     long start = System.nanoTime();
     float[] values = logProbs(trunk, pack, keepAt);
-    Work work = Work.of(config, pack);
-    rate.record(work, (System.nanoTime() - start) * 1e-9);
-    done = done.plus(work);
-    requireFinite(values);
-    return values;
+    record(List.of(pack), (System.nanoTime() - start) * 1e-9);
+    return requireFinite(values);
   }
 
-  /** Changes nothing of this decoder where the rotations reach far enough, nor of a trunk at -1. */
-  private float[] logProbs(KeyValues trunk, Pack pack, int keepAt) {
+  /** As {@link #score}, unchecked; any thread, after {@link #reach}, if nothing is kept. */
+  float[] logProbs(KeyValues trunk, Pack pack, int keepAt) {
     try (IValue targets = IValue.listFrom(pack.targets());
         IValue block = IValue.from(logitBlock(pack.wanted().length))) {
       return kernel.floats(run("score", trunk, pack, keepAt, targets, block));
     }
   }
 
-  private static void requireFinite(float[] values) {
+  static float[] requireFinite(float[] values) {
     for (float value : values) {
       if (!Float.isFinite(value)) {
         throw notFinite();
       }
     }
+    return values;
   }
 
   private static EngineException notFinite() {
@@ -719,13 +617,22 @@ public final class Decoder implements AutoCloseable {
   }
 
   private Packer packer(long keys, int rows) {
-    return packer(keys, rows, budget);
+    return packer(keys, rows, budget, 1);
   }
 
-  private Packer packer(long keys, int rows, int packTokens) {
-    long perRow = config.heads() * Math.max(1, keys);
+  /**
+   * @param sharers packs that are computed at a time
+   */
+  Packer packer(long keys, int rows, int packTokens, int sharers) {
+    return packer(keys, rows, packTokens, sharers, form);
+  }
+
+  private Packer packer(
+      long keys, int rows, int packTokens, int sharers, AttentionForm attentionForm) {
+    long perRow = config.heads() * Math.max(1, keys) * sharers;
     int blockRows = (int) Math.max(1, Math.min(mostBlockRows, SCORE_BLOCK / Math.max(1, perRow)));
-    return new Packer(packTokens, config.slidingWindow(), Math.min(blockRows, Math.max(1, rows)));
+    return new Packer(
+        packTokens, config.slidingWindow(), attentionForm, Math.min(blockRows, Math.max(1, rows)));
   }
 
   /** Vocabulary entries per block of logits, for so many rows. */
@@ -813,7 +720,7 @@ public final class Decoder implements AutoCloseable {
 
   @Override
   public void close() {
-    sideBySide.ifPresent(SideBySide::close);
+    scoring.close();
     trunks.close();
     rotary.close();
     shape.close();

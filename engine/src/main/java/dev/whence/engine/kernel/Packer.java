@@ -13,16 +13,19 @@ import java.util.List;
 final class Packer {
   private final int budget;
   private final int window;
+  private final AttentionForm form;
   private final int blockRows;
 
   /**
    * @param budget most own tokens of a pack; a longer branch has a pack to itself
    * @param window of sliding-window attention, 0 = none
-   * @param blockRows most query rows of an attention block
+   * @param form of attention
+   * @param blockRows most query rows of an attention block that has scores
    */
-  Packer(int budget, int window, int blockRows) {
+  Packer(int budget, int window, AttentionForm form, int blockRows) {
     this.budget = budget;
     this.window = window;
+    this.form = form;
     this.blockRows = blockRows;
   }
 
@@ -69,8 +72,8 @@ final class Packer {
     for (int r = 0; r <= most; r++) {
       rotations.add(new long[size]);
     }
-    AttentionPlan.Builder plan = new AttentionPlan.Builder(blockRows, window);
-    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(blockRows, window);
+    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window);
+    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window);
     int base = 0;
     int row = 0;
     for (Branch branch : branches) {
@@ -133,13 +136,13 @@ final class Packer {
     }
     List<View> before = from == 0 ? List.of() : List.of(new View(0, from, 0));
     int[] numbers = new int[before.size()];
-    AttentionPlan.Builder plan = new AttentionPlan.Builder(blockRows, window);
+    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window);
     plan.add(0, positions, 0, size, before, numbers);
     // row i predicts token i + 1
     int first = Math.max(from, scoredFrom - 1);
     int end = Math.min(to, trunk.length - 1);
     int scored = Math.max(0, end - first);
-    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(blockRows, window);
+    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window);
     if (scored > 0) {
       lastPlan.add(0, positions, first - from, end - from, before, numbers);
     }

@@ -11,7 +11,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Threads that run packs of a decoder at once, each alone on a core. The native library would have
@@ -21,20 +24,16 @@ import java.util.function.Supplier;
  * <p>How many tokens are computed at a time is bounded. One thread owns this.
  */
 final class SideBySide implements AutoCloseable {
-  /** Fewest tokens of a pack that a thread takes: matrix products of fewer rows are slower. */
-  private static final int LEAST = 256;
-
-  /** Packs per thread, so that none is idle for long while others end. */
-  private static final int PACKS_PER_THREAD = 4;
+  /** Held while the number of threads that new ones take is not what others expect. */
+  private static final Object NUMBER_OF_THREADS = new Object();
 
   private final ThreadPoolExecutor threads;
-  private final int tokens;
   private final Semaphore room;
 
   /**
    * Something to be computed.
    *
-   * @param tokens of it, at most {@link #tokens()}
+   * @param tokens of it, at most those that are computed at a time
    */
   record Task<T>(int tokens, Supplier<T> work) {}
 
@@ -43,45 +42,52 @@ final class SideBySide implements AutoCloseable {
    * @param tokens most that are computed at a time
    */
   SideBySide(int count, int tokens) {
-    this.tokens = tokens;
     this.room = new Semaphore(tokens, true);
-    CountDownLatch alone = new CountDownLatch(count);
+    CountDownLatch started = new CountDownLatch(count);
+    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     this.threads =
         (ThreadPoolExecutor)
-            Executors.newFixedThreadPool(
-                count,
-                task -> {
-                  Thread made =
-                      new Thread(
-                          () -> {
-                            try {
-                              TorchRuntime.workAlone();
-                              int unused = TorchRuntime.threads(); // from now on it keeps them
-                              JniUtils.setGradMode(false);
-                            } finally {
-                              alone.countDown();
-                            }
-                            task.run();
-                          },
-                          "packs");
-                  made.setDaemon(true);
-                  return made;
-                });
-    threads.prestartAllCoreThreads();
-    awaitUninterruptibly(alone);
-    TorchRuntime.workTogether(count); // threads that are new to the library are not to be alone
+            Executors.newFixedThreadPool(count, task -> alone(task, started, failure));
+    synchronized (NUMBER_OF_THREADS) {
+      int together = TorchRuntime.threads();
+      try {
+        threads.prestartAllCoreThreads();
+        awaitUninterruptibly(started);
+      } catch (Throwable e) { // no thread is left: there may be no room for one
+        failure.set(e);
+      } finally {
+        TorchRuntime.workTogether(together);
+      }
+    }
+    if (failure.get() != null) {
+      threads.shutdownNow();
+      throw new EngineException(
+          EngineException.Kind.ENVIRONMENT,
+          "The threads that compute side by side do not start; engine.threads lowers their number.",
+          failure.get());
+    }
   }
 
-  /** Most tokens that are computed at a time. */
-  int tokens() {
-    return tokens;
-  }
-
-  /** How many tokens a pack is to have, of so many in all. */
-  int packTokens(long all) {
-    long even = all / ((long) threads.getCorePoolSize() * PACKS_PER_THREAD);
-    long most = Math.max(1, tokens / threads.getCorePoolSize());
-    return (int) Math.min(most, Math.max(LEAST, even));
+  /** A thread of the native library's own, whatever number of them others take. */
+  private static Thread alone(
+      Runnable task, CountDownLatch started, AtomicReference<@Nullable Throwable> failure) {
+    Thread made =
+        new Thread(
+            () -> {
+              try {
+                int unused = TorchRuntime.threads(); // takes the number of others, then its own
+                TorchRuntime.workAlone();
+                JniUtils.setGradMode(false);
+              } catch (Throwable e) {
+                failure.set(e);
+              } finally {
+                started.countDown();
+              }
+              task.run();
+            },
+            "packs");
+    made.setDaemon(true);
+    return made;
   }
 
   /**
@@ -152,9 +158,20 @@ final class SideBySide implements AutoCloseable {
     }
   }
 
-  /** Ends the threads; none runs a task, since {@link #run} waits for all. */
+  /** Ends the threads, which run no task, since {@link #run} waits for all. */
   @Override
   public void close() {
     threads.shutdown();
+    boolean interrupted = false;
+    while (!threads.isTerminated()) {
+      try {
+        threads.awaitTermination(1, TimeUnit.MINUTES);
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

@@ -1,5 +1,7 @@
 package dev.whence.engine.kernel;
 
+import static dev.whence.engine.kernel.AttentionForm.FUSED;
+import static dev.whence.engine.kernel.AttentionForm.PRODUCTS;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.whence.engine.View;
@@ -27,13 +29,30 @@ class AttentionPlanTest {
   @Test
   void viewsWithLessThan128KeysBetweenThemAreOneRange() {
     int[] positions = {1000, 1001};
-    assertThat(plan(positions, 0, new View(0, 10, 0), new View(137, 150, 0)).ranges).isEqualTo(1);
-    assertThat(plan(positions, 0, new View(0, 10, 0), new View(138, 150, 0)).ranges).isEqualTo(2);
+    assertThat(plan(PRODUCTS, positions, 0, new View(0, 10, 0), new View(137, 150, 0)).ranges)
+        .isEqualTo(1);
+    assertThat(plan(PRODUCTS, positions, 0, new View(0, 10, 0), new View(138, 150, 0)).ranges)
+        .isEqualTo(2);
+  }
+
+  @Test
+  void fusedAttentionHasNoBlockLongerForARunAndNoHoles() {
+    int most = AttentionPlan.BLOCK_ROWS;
+    assertThat(blocks(FUSED, positions(3, 4, 5, 300), most)).containsExactly(12, 300);
+    int[] positions = {1000, 1001};
+    View first = new View(0, 10, 0);
+    assertThat(plan(FUSED, positions, 0, first, new View(11, 20, 0)).ranges).isEqualTo(2);
+    assertThat(plan(FUSED, positions, 0, first, new View(10, 20, 0)).ranges).isEqualTo(1);
+    // its rows see different keys, so it has scores and is cut
+    int[] within = positions(300);
+    assertThat(plan(FUSED, within, 60).blockRows).containsExactly(128, 128, 44);
   }
 
   @Property(tries = 500)
   void eachRowSeesWhatTheRuleOfSightSays(
-      @ForAll long seed, @ForAll @IntRange(min = 0, max = 60) int window) {
+      @ForAll long seed,
+      @ForAll @IntRange(min = 0, max = 60) int window,
+      @ForAll AttentionForm form) {
     Random random = new Random(seed);
     List<View> views = new ArrayList<>();
     int from = random.nextInt(3);
@@ -50,7 +69,7 @@ class AttentionPlanTest {
       positions[i] = position;
       position += random.nextInt(5) == 0 ? 1 + random.nextInt(30) : 1;
     }
-    Plan plan = plan(positions, window, views.toArray(View[]::new));
+    Plan plan = plan(form, positions, window, views.toArray(View[]::new));
     long pairs = 0;
     for (int row = 0; row < positions.length; row++) {
       TreeSet<String> wanted = new TreeSet<>();
@@ -91,17 +110,17 @@ class AttentionPlanTest {
   }
 
   private static List<Integer> blocks(int[] positions) {
-    return blocks(positions, AttentionPlan.BLOCK_ROWS);
+    return blocks(PRODUCTS, positions, AttentionPlan.BLOCK_ROWS);
   }
 
   /** Rows of each block of a branch that sees nothing of the trunk. */
-  private static List<Integer> blocks(int[] positions, int blockRows) {
-    AttentionPlan.Builder builder = new AttentionPlan.Builder(blockRows, 0);
+  private static List<Integer> blocks(AttentionForm form, int[] positions, int blockRows) {
+    AttentionPlan.Builder builder = new AttentionPlan.Builder(form, blockRows, 0);
     builder.add(0, positions, 0, positions.length, List.of(), new int[0]);
     return Plan.read(builder.build(), positions.length, false).blockRows;
   }
 
-  private static Plan plan(int[] positions, int window, View... views) {
+  private static Plan plan(AttentionForm form, int[] positions, int window, View... views) {
     List<Integer> shifts = new ArrayList<>(List.of(0));
     int[] rotations = new int[views.length];
     for (int v = 0; v < views.length; v++) {
@@ -110,7 +129,8 @@ class AttentionPlanTest {
       }
       rotations[v] = shifts.indexOf(views[v].shift());
     }
-    AttentionPlan.Builder builder = new AttentionPlan.Builder(AttentionPlan.BLOCK_ROWS, window);
+    AttentionPlan.Builder builder =
+        new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, window);
     builder.add(0, positions, 0, positions.length, List.of(views), rotations);
     return Plan.read(builder.build(), positions.length, true);
   }

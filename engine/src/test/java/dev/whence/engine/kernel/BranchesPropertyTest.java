@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.stream.IntStream;
 import net.jqwik.api.ForAll;
@@ -103,9 +104,9 @@ class BranchesPropertyTest {
     return new Rotary(dimensions, frequencies, 1.1, false);
   }
 
-  private static Decoder decoder(int model, int budget) {
+  private static Decoder decoder(int model, int budget, AttentionForm form) {
     return DECODERS.computeIfAbsent(
-        model + "/" + budget,
+        model + "/" + budget + "/" + form,
         key ->
             Decoder.open(
                 MODELS.get(model).config(),
@@ -115,11 +116,13 @@ class BranchesPropertyTest {
                     .withDevice("cpu")
                     .withPackTokens(budget),
                 Decoder.text(MODELS.get(model).config()),
-                5));
+                5,
+                Optional.of(form)));
   }
 
   @AfterContainer
   static void close() {
+    TorchRuntime.workTogether(Runtime.getRuntime().availableProcessors());
     DECODERS.values().forEach(Decoder::close);
     DECODERS.clear();
   }
@@ -128,6 +131,7 @@ class BranchesPropertyTest {
   void branchesScoreAsAPlainForwardUnderTheRuleOfSight(
       @ForAll @IntRange(max = 4) int model,
       @ForAll @IntRange(max = 2) int budget,
+      @ForAll AttentionForm form,
       @ForAll @LongRange(min = 0, max = 1_000_000) long seed) {
     Random random = new Random(seed);
     int[] trunk = tokens(random, 1 + random.nextInt(30));
@@ -137,7 +141,7 @@ class BranchesPropertyTest {
     }
     TorchRuntime.workTogether(2); // packs run side by side, whatever machine this is
     PlainDecoder plain = new PlainDecoder(MODELS.get(model));
-    Decoder decoder = decoder(model, BUDGETS[budget]);
+    Decoder decoder = decoder(model, BUDGETS[budget], form);
     int scoredFrom = 1 + random.nextInt(trunk.length);
     try (Sequence sequence = Sequence.run(decoder, trunk, scoredFrom)) {
       assertThat(sequence.logProbs()).containsExactly(plain.trunk(trunk, scoredFrom), within(NATS));

@@ -8,8 +8,9 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The reduced twin of {@link ChangingShapesSoak}. The native library keeps what it generates for a
- * shape in caches of fixed size (oneDNN: 1,024 primitives); the packs that warm up fill them. With
- * {@code ONEDNN_PRIMITIVE_CACHE_CAPACITY=100000} every round adds more than 30 MB, and this fails.
+ * shape in caches of fixed size (oneDNN: 1,024 primitives), or for ever (fused attention, which is
+ * why its shapes are few); the packs that warm up fill them. With {@code
+ * ONEDNN_PRIMITIVE_CACHE_CAPACITY=100000} every round adds more than 30 MB, and this fails.
  */
 class ChangingShapesTest {
   @Test

@@ -9,9 +9,12 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.View;
 import dev.whence.engine.weights.ModelFiles;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -56,6 +59,36 @@ class DeviceOutOfMemoryTest {
       for (int i = 0; i < scores.size(); i++) {
         assertThat(again.get(i)).isEqualTo(scores.get(i));
       }
+    }
+  }
+
+  @Test
+  void packsThatDoNotFitSideBySideAreScoredInSmallerOnesAfterwards() {
+    int before = TorchRuntime.threads();
+    TorchRuntime.workTogether(2);
+    // packs of 30, 30 and 20 tokens, of which the last alone goes through
+    List<Branch> branches = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      int[] tokens = Arrays.copyOfRange(FIXTURE.ids(), 20 + i, 31 + i);
+      int[] positions = IntStream.range(20, 31).toArray();
+      branches.add(new Branch(List.of(new View(0, 20 - i, 0)), tokens, positions, 1));
+    }
+    try (ModelFiles files = FIXTURE.open();
+        Decoder enough = decoder(files, forwardsBelow(1 << 20), FP32);
+        Decoder scarce = decoder(files, forwardsBelow(25), FP32, 15);
+        Sequence expected = Sequence.run(enough, FIXTURE.ids(), 1);
+        Sequence actual = Sequence.run(scarce, FIXTURE.ids(), 1)) {
+      int[] shortages = new int[1];
+      scarce.onShortage(() -> shortages[0]++);
+      List<double[]> scores = actual.score(scarce, branches);
+      List<double[]> all = expected.score(enough, branches);
+      for (int i = 0; i < branches.size(); i++) {
+        assertThat(scores.get(i)).containsExactly(all.get(i), within(NATS));
+      }
+      // once for what ran side by side, once for the first pack of 30 afterwards
+      assertThat(shortages[0]).isEqualTo(2);
+    } finally {
+      TorchRuntime.workTogether(before);
     }
   }
 
@@ -134,8 +167,8 @@ class DeviceOutOfMemoryTest {
 
   @Test
   void roomForKeysAndValuesThatIsNotThereIsTheRecordsFaultWithItsSizes() {
-    String right = "torch.new_empty(like, [kv, capacity, d])";
-    String wrong = "torch.new_empty(like, [kv, capacity + capacity // 40 * 1125899906842624, d])";
+    String right = "torch.new_zeros(like, [kv, capacity, d])";
+    String wrong = "torch.new_zeros(like, [kv, capacity + capacity // 40 * 1125899906842624, d])";
     try (ModelFiles files = FIXTURE.open();
         Decoder decoder = decoder(files, replaced(files, right, wrong), FP32)) {
       // 2 layers of keys and values of 2 heads of 8 in fp32: 256 bytes per token
@@ -192,7 +225,13 @@ class DeviceOutOfMemoryTest {
   }
 
   private static Decoder decoder(ModelFiles files, KernelText text, EngineOptions options) {
-    return Decoder.open(files.config(), files.weights(), options, text, AttentionPlan.BLOCK_ROWS);
+    return decoder(files, text, options, AttentionPlan.BLOCK_ROWS);
+  }
+
+  private static Decoder decoder(
+      ModelFiles files, KernelText text, EngineOptions options, int blockRows) {
+    return Decoder.open(
+        files.config(), files.weights(), options, text, blockRows, Optional.empty());
   }
 
   private static void assertFails(Kind kind, ThrowingCallable call, String... parts) {

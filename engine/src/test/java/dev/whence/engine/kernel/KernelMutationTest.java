@@ -9,11 +9,13 @@ import dev.whence.engine.View;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The fixtures notice what is wrong: each deliberate mistake moves a log-probability by more than a
@@ -57,6 +59,43 @@ class KernelMutationTest {
   }
 
   @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "llama2  | no causal mask    | 0., causal, | 0., False,",
+        "smollm2 | swapped KV heads  | torch.expand(torch.unsqueeze(k, 1), shape) |"
+            + " torch.expand(torch.unsqueeze(torch.flip(k, [0]), 1), shape)",
+        "smollm2 | swapped values    | torch.expand(torch.unsqueeze(v, 1), shape) |"
+            + " torch.expand(torch.unsqueeze(torch.flip(v, [0]), 1), shape)",
+        "smollm2 | heads of a group swapped | [rows, kv, -1, d]), torch.permute(o, [2, 0, 1, 3]) |"
+            + " [rows, kv, -1, d]), torch.permute(torch.flip(o, [1]), [2, 0, 1, 3])",
+      })
+  void aWrongFusedKernelIsNoticed(String family, String mistake, String right, String wrong) {
+    assertThat(fusedDeviation(family, source -> replaced(source, right, wrong)))
+        .as(mistake)
+        .isGreaterThan(NOTICED_NATS);
+  }
+
+  @ParameterizedTest
+  @MethodSource("families")
+  void theFusedKernelIsNotNoticed(String family) {
+    assertThat(fusedDeviation(family, s -> s)).isLessThan(1e-4);
+  }
+
+  static List<String> families() {
+    return Fixture.NAMES;
+  }
+
+  private static double fusedDeviation(String family, UnaryOperator<String> mutation) {
+    Fixture fixture = Fixture.read(family);
+    try (ModelFiles files = fixture.open();
+        Decoder decoder = open(files, mutation, files.config(), AttentionForm.FUSED);
+        Sequence trunk = Sequence.run(decoder, fixture.ids(), 1)) {
+      return largest(trunk.logProbs(), fixture.logProbs());
+    }
+  }
+
+  @ParameterizedTest
   @CsvSource({"llama2", "qwen2", "pythia"})
   void aWrongEpsilonIsNoticed(String family) {
     // the fixtures' own is 1e-3
@@ -97,7 +136,7 @@ class KernelMutationTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "narrow(queries[plan[i]] | narrow(queries[0]",
+        "narrow(queries[plan[at]] | narrow(queries[0]",
         "hidden[holes], -inf | hidden[holes], 0"
       })
   void aSpliceThatSeesOtherKeysIsNoticed(String right, String wrong) {
@@ -108,6 +147,38 @@ class KernelMutationTest {
                 spliced(fixture, splice, s -> replaced(s, right, wrong)),
                 spliced(fixture, splice, s -> s)))
         .isGreaterThan(NOTICED_NATS);
+  }
+
+  /** Parts of a row's keys that are merged; what stands between two views and is seen. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "narrow(queries[plan[at]] | narrow(queries[0]",
+        "torch.softmax(torch.stack(sums), 0) | torch.softmax(torch.stack(sums) * 0.5, 0)",
+        "torch.size(k, 1) > n | 1 == 0"
+      })
+  void aFusedSpliceThatIsMergedWronglyIsNoticed(String right, String wrong) {
+    Fixture fixture = Fixture.read("llama2");
+    Branch splice = healed(fixture);
+    assertThat(
+            largest(
+                spliced(fixture, splice, s -> replaced(s, right, wrong), AttentionForm.FUSED),
+                spliced(fixture, splice, s -> s, AttentionForm.PRODUCTS)))
+        .isGreaterThan(NOTICED_NATS);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"llama2", "smollm2", "qwen3", "pythia", "dolly"})
+  void bothFormsOfAttentionScoreTheSame(String family) {
+    Fixture fixture = Fixture.read(family);
+    for (Branch branch : List.of(splice(fixture), healed(fixture))) {
+      assertThat(
+              largest(
+                  spliced(fixture, branch, s -> s, AttentionForm.FUSED),
+                  spliced(fixture, branch, s -> s, AttentionForm.PRODUCTS)))
+          .isLessThan(1e-5);
+    }
   }
 
   /** Products that are written side by side are those of joined keys and values. */
@@ -135,9 +206,29 @@ class KernelMutationTest {
         1);
   }
 
+  /** As a splice that heals some tokens: a run of its own, further on a tail that sees them. */
+  private static Branch healed(Fixture fixture) {
+    int healed = AttentionPlan.SHORT_ROWS + 1; // shares no block
+    int from = healed + 12;
+    int[] own =
+        IntStream.concat(
+                IntStream.range(10, 10 + healed), IntStream.range(from, fixture.ids().length))
+            .toArray();
+    return new Branch(
+        List.of(new View(0, 5, 0), new View(10 + healed, from, 5)),
+        IntStream.of(own).map(i -> fixture.ids()[i]).toArray(),
+        IntStream.of(own).map(i -> i - 5).toArray(),
+        healed + 1);
+  }
+
   private static double[] spliced(Fixture fixture, Branch branch, UnaryOperator<String> mutation) {
+    return spliced(fixture, branch, mutation, AttentionForm.PRODUCTS);
+  }
+
+  private static double[] spliced(
+      Fixture fixture, Branch branch, UnaryOperator<String> mutation, AttentionForm form) {
     try (ModelFiles files = fixture.open();
-        Decoder decoder = open(files, mutation, files.config());
+        Decoder decoder = open(files, mutation, files.config(), form);
         Sequence trunk = Sequence.run(decoder, fixture.ids(), fixture.ids().length)) {
       return trunk.score(decoder, List.of(branch)).get(0);
     }
@@ -156,8 +247,14 @@ class KernelMutationTest {
 
   private static Decoder open(
       ModelFiles files, UnaryOperator<String> mutation, ModelConfig config) {
+    return open(files, mutation, config, AttentionForm.PRODUCTS);
+  }
+
+  private static Decoder open(
+      ModelFiles files, UnaryOperator<String> mutation, ModelConfig config, AttentionForm form) {
     KernelText text = new KernelText(mutation.apply(Decoder.text(config).source()));
-    return Decoder.open(config, files.weights(), FP32, text, AttentionPlan.BLOCK_ROWS);
+    return Decoder.open(
+        config, files.weights(), FP32, text, AttentionPlan.BLOCK_ROWS, Optional.of(form));
   }
 
   private static String replaced(String source, String right, String wrong) {

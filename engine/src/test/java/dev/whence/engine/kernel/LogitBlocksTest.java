@@ -12,6 +12,7 @@ import dev.whence.engine.weights.ModelConfig.Rotary;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -102,7 +103,8 @@ class LogitBlocksTest {
         model,
         EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"),
         smallBlocks(Decoder.text(model.config()).source()),
-        5);
+        5,
+        Optional.empty());
   }
 
   /** A kernel that takes no more logits at once, however few rows there are. */

@@ -1,0 +1,215 @@
+package dev.whence.engine.kernel;
+
+import dev.whence.engine.Branch;
+import dev.whence.engine.EngineException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/** Which branches of a decoder are computed together, and when. Its thread owns this, too. */
+final class BranchScoring implements AutoCloseable {
+  /** Tokens that a thread computes at a time, and all threads, where nobody has given a bound. */
+  private static final int TOKENS_OF_A_THREAD = 2048;
+
+  private static final int TOKENS_OF_ALL_THREADS = 8192;
+
+  /** Packs per thread, so that none is idle for long while others end. */
+  private static final int PACKS_PER_THREAD = 4;
+
+  /**
+   * Cores that share a pack wait for one another about a third of the time: apart they are faster
+   * where at least so large a part of them has something to do.
+   */
+  private static final double BUSY = 0.65;
+
+  private final Decoder decoder;
+  private final int budget;
+  private final boolean bound;
+  private final int least;
+  private Optional<SideBySide> sideBySide = Optional.empty();
+
+  /**
+   * @param budget most tokens of a pack
+   * @param bound whether that is the most that may be computed at a time, by however many threads
+   * @param least fewest tokens of a pack that has a core to itself: matrix products of fewer rows
+   *     are slower
+   */
+  BranchScoring(Decoder decoder, int budget, boolean bound, int least) {
+    this.decoder = decoder;
+    this.budget = budget;
+    this.bound = bound;
+    this.least = least;
+  }
+
+  /**
+   * Scores branches: packs of them side by side where the processor has several cores, else pack by
+   * pack. Where the device runs out of memory, what is left goes on one pack at a time, each of
+   * half the tokens of the one before, down to single branches.
+   */
+  List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
+    double[][] scores = new double[branches.size()][];
+    int packTokens = scoreSideBySide(trunk, trunkTokens, branches, scores);
+    List<Branch> left = new ArrayList<>();
+    List<Integer> places = new ArrayList<>();
+    for (int i = 0; i < scores.length; i++) {
+      if (scores[i] == null) {
+        left.add(branches.get(i));
+        places.add(i);
+      }
+    }
+    List<double[]> rest = new ArrayList<>(left.size());
+    while (rest.size() < left.size()) {
+      packTokens =
+          score(trunk, trunkTokens, left.subList(rest.size(), left.size()), packTokens, rest);
+    }
+    for (int i = 0; i < rest.size(); i++) {
+      scores[places.get(i)] = rest.get(i);
+    }
+    return Arrays.asList(scores);
+  }
+
+  /**
+   * Scores what several threads can do at once; places that are left null are to be done yet.
+   *
+   * @return token budget of a pack for the rest
+   */
+  private int scoreSideBySide(
+      KeyValues trunk, int trunkTokens, List<Branch> branches, double[][] scores) {
+    int cores = decoder.cores();
+    int most = Math.min(cores * TOKENS_OF_A_THREAD, TOKENS_OF_ALL_THREADS);
+    int atOnce = bound ? budget : Math.max(budget, most);
+    int threads = Math.min(cores, atOnce / least);
+    if (threads < 2 || branches.size() < 2) {
+      return budget;
+    }
+    long all = 0;
+    int longest = trunkTokens;
+    for (Branch branch : branches) {
+      all += Packer.computed(branch);
+      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
+    }
+    int even = (int) Math.min(Integer.MAX_VALUE, all / ((long) threads * PACKS_PER_THREAD));
+    int packTokens = Math.min(atOnce / threads, Math.max(least, even));
+    Packer packer = decoder.packer(longest, longest, packTokens, threads);
+    List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
+    List<Packer.Run> runs = new ArrayList<>();
+    List<Pack> packs = new ArrayList<>();
+    for (Packer.Run run : packer.runs(branches)) {
+      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
+      if (pack.wanted().length > 0 && pack.size() <= budget) {
+        decoder.reach(pack); // here, where nobody reads it
+        tasks.add(new SideBySide.Task<>(pack.size(), () -> decoder.logProbs(trunk, pack, -1)));
+        runs.add(run);
+        packs.add(pack);
+      }
+    }
+    if (!keepBusy(cores, atOnce, packs)) {
+      return budget;
+    }
+    long start = System.nanoTime();
+    List<Optional<float[]>> results = sideBySide(threads, atOnce).run(tasks);
+    double seconds = (System.nanoTime() - start) * 1e-9;
+    List<Pack> complete = new ArrayList<>();
+    int rest = budget;
+    for (int i = 0; i < packs.size(); i++) {
+      if (results.get(i).isPresent()) {
+        complete.add(packs.get(i));
+      } else {
+        rest = Math.min(rest, Math.max(1, packs.get(i).size()));
+      }
+    }
+    if (complete.size() < packs.size()) {
+      decoder.count(complete);
+      decoder.freeAll();
+    } else {
+      decoder.record(complete, seconds);
+    }
+    for (int i = 0; i < packs.size(); i++) {
+      if (results.get(i).isPresent()) {
+        Packer.Run run = runs.get(i);
+        float[] values = Decoder.requireFinite(results.get(i).get());
+        List<double[]> own = parted(values, branches.subList(run.from(), run.to()));
+        for (int b = 0; b < own.size(); b++) {
+          scores[run.from() + b] = own.get(b);
+        }
+      }
+    }
+    return rest;
+  }
+
+  /** Whether packs, one to a core and so many tokens at a time, keep enough of the cores busy. */
+  private static boolean keepBusy(int cores, int atOnce, List<Pack> packs) {
+    long all = 0;
+    int longest = 1;
+    for (Pack pack : packs) {
+      all += pack.size();
+      longest = Math.max(longest, pack.size());
+    }
+    double busy = Math.min((double) all / longest, (double) atOnce / longest);
+    return packs.size() > 1 && Math.min(busy, packs.size()) >= BUSY * cores;
+  }
+
+  /** The values of a pack's wanted rows, branch by branch. */
+  private static List<double[]> parted(float[] values, List<Branch> members) {
+    List<double[]> parts = new ArrayList<>(members.size());
+    int at = 0;
+    for (Branch branch : members) {
+      double[] own = new double[branch.scored()];
+      for (int i = 0; i < own.length; i++) {
+        own[i] = values[at++];
+      }
+      parts.add(own);
+    }
+    return parts;
+  }
+
+  /**
+   * Scores branches, in order, until all are done or a pack of several does not fit the device.
+   *
+   * @param scores of each branch that is done, added to
+   * @return token budget for the rest, if there is one
+   */
+  private int score(
+      KeyValues trunk,
+      int trunkTokens,
+      List<Branch> branches,
+      int packTokens,
+      List<double[]> scores) {
+    int longest = trunkTokens;
+    for (Branch branch : branches) {
+      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
+    }
+    Packer packer = decoder.packer(longest, longest, packTokens, 1);
+    for (Packer.Run run : packer.runs(branches)) {
+      List<Branch> members = branches.subList(run.from(), run.to());
+      Pack pack = packer.pack(members);
+      float[] values;
+      try {
+        values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, -1);
+      } catch (EngineException e) {
+        decoder.freeAfter(e);
+        if (members.size() > 1) {
+          return pack.size() / 2; // smaller than all members together: they will be parted
+        }
+        values =
+            decoder.lastTime(
+                () -> decoder.score(trunk, pack, -1), () -> Decoder.sizes(pack, trunkTokens));
+      }
+      scores.addAll(parted(values, members));
+    }
+    return packTokens;
+  }
+
+  private SideBySide sideBySide(int threads, int tokens) {
+    if (sideBySide.isEmpty()) {
+      sideBySide = Optional.of(new SideBySide(threads, tokens));
+    }
+    return sideBySide.get();
+  }
+
+  @Override
+  public void close() {
+    sideBySide.ifPresent(SideBySide::close);
+  }
+}
