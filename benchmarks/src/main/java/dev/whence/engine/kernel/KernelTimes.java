@@ -3,11 +3,7 @@ package dev.whence.engine.kernel;
 import ai.djl.Device;
 import ai.djl.pytorch.jni.IValue;
 import dev.whence.engine.EngineOptions;
-import dev.whence.engine.View;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.IntStream;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -41,13 +37,6 @@ public class KernelTimes {
     return Kernel.load(KernelText.of("llama"), Device.cpu());
   }
 
-  private static IValue tensor(Kernel kernel, String dtype, double value, long... shape) {
-    try (IValue empty = kernel.allocate(Precision.valueOf(dtype), shape);
-        IValue number = IValue.from(value)) {
-      return kernel.call("constant", empty, number);
-    }
-  }
-
   /** A linear layer: [rows, in] by [out, in] transposed. */
   @State(Scope.Thread)
   public static class Product {
@@ -72,8 +61,8 @@ public class KernelTimes {
       String[] sizes = shape.split(",", -1);
       long in = Long.parseLong(sizes[1]);
       kernel = kernel();
-      x = tensor(kernel, dtype, 0.5, Long.parseLong(sizes[0]), in);
-      weight = tensor(kernel, dtype, 0.5, Long.parseLong(sizes[2]), in);
+      x = kernel.constant(Precision.valueOf(dtype), 0.5, Long.parseLong(sizes[0]), in);
+      weight = kernel.constant(Precision.valueOf(dtype), 0.5, Long.parseLong(sizes[2]), in);
     }
 
     @TearDown
@@ -102,7 +91,7 @@ public class KernelTimes {
     public String form = "";
 
     private Kernel kernel;
-    private final List<IValue> arguments = new ArrayList<>();
+    private AttentionForm.Trial trial;
 
     @SuppressWarnings("NullAway.Init") // JMH calls setup
     public Attention() {}
@@ -110,28 +99,22 @@ public class KernelTimes {
     @Setup
     public void setup() {
       String[] sizes = branch.split(",", -1);
-      int own = Integer.parseInt(sizes[0]);
-      int prefix = Integer.parseInt(sizes[1]);
       kernel = kernel();
-      AttentionPlan.Builder builder =
-          new AttentionPlan.Builder(AttentionForm.valueOf(form), AttentionPlan.BLOCK_ROWS, 0);
-      int[] positions = IntStream.range(prefix, prefix + own).toArray();
-      builder.add(0, positions, 0, own, List.of(new View(0, prefix, 0)), new int[1]);
-      AttentionPlan plan = builder.build();
-      arguments.add(kernel.list(List.of(tensor(kernel, dtype, 0.5, own, HEADS, WIDTH))));
-      for (int length : new int[] {own, own, prefix, prefix}) {
-        arguments.add(tensor(kernel, dtype, 0.5, KEY_HEADS, length, WIDTH));
-      }
-      arguments.add(IValue.listFrom(plan.code()));
-      try (IValue like = tensor(kernel, dtype, 0, 1);
-          IValue limits = IValue.listFrom(plan.limits())) {
-        arguments.add(kernel.call("hide", like, arguments.get(5), limits));
-      }
+      trial =
+          new AttentionForm.Trial(
+              kernel,
+              HEADS,
+              KEY_HEADS,
+              WIDTH,
+              Precision.valueOf(dtype),
+              AttentionForm.valueOf(form),
+              Integer.parseInt(sizes[0]),
+              Integer.parseInt(sizes[1]));
     }
 
     @TearDown
     public void tearDown() {
-      arguments.forEach(IValue::close);
+      trial.close();
       kernel.close();
     }
   }
@@ -145,6 +128,6 @@ public class KernelTimes {
   /** Attention of one layer. */
   @Benchmark
   public void attention(Attention of) {
-    of.kernel.call("attention", of.arguments.toArray(IValue[]::new)).close();
+    of.trial.run();
   }
 }

@@ -59,8 +59,8 @@ enum AttentionForm {
     }
     double products = Double.POSITIVE_INFINITY;
     double fused = Double.POSITIVE_INFINITY;
-    try (Trial one = new Trial(kernel, config, precision, PRODUCTS);
-        Trial other = new Trial(kernel, config, precision, FUSED)) {
+    try (Trial one = trial(kernel, config, precision, PRODUCTS);
+        Trial other = trial(kernel, config, precision, FUSED)) {
       double first = one.seconds() + other.seconds(); // makes native code
       for (int i = 0; i < ROUNDS && (i + 1) * first < ENOUGH; i++) {
         products = Math.min(products, one.seconds());
@@ -70,20 +70,36 @@ enum AttentionForm {
     return fused < products ? FUSED : PRODUCTS;
   }
 
-  /** One layer's attention of a branch, to be timed. */
-  private static final class Trial implements AutoCloseable {
+  private static Trial trial(
+      Kernel kernel, ModelConfig c, Precision precision, AttentionForm form) {
+    return new Trial(
+        kernel, c.heads(), c.keyValueHeads(), c.headDim(), precision, form, ROWS, PREFIX);
+  }
+
+  /**
+   * One layer's attention of a branch: own tokens that see a prefix of the trunk and each other.
+   */
+  static final class Trial implements AutoCloseable {
     private final Kernel kernel;
     private final List<IValue> arguments = new ArrayList<>();
 
-    Trial(Kernel kernel, ModelConfig config, Precision precision, AttentionForm form) {
+    Trial(
+        Kernel kernel,
+        int heads,
+        int keyValueHeads,
+        int headDim,
+        Precision precision,
+        AttentionForm form,
+        int own,
+        int prefix) {
       this.kernel = kernel;
       AttentionPlan.Builder builder = new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, 0);
-      int[] positions = IntStream.range(PREFIX, PREFIX + ROWS).toArray();
-      builder.add(0, positions, 0, ROWS, List.of(new View(0, PREFIX, 0)), new int[1]);
+      int[] positions = IntStream.range(prefix, prefix + own).toArray();
+      builder.add(0, positions, 0, own, List.of(new View(0, prefix, 0)), new int[1]);
       AttentionPlan plan = builder.build();
-      arguments.add(kernel.list(List.of(ones(precision, ROWS, config.heads(), config.headDim()))));
-      for (int length : new int[] {ROWS, ROWS, PREFIX, PREFIX}) {
-        arguments.add(ones(precision, config.keyValueHeads(), length, config.headDim()));
+      arguments.add(kernel.list(List.of(kernel.constant(precision, 0.5, own, heads, headDim))));
+      for (int length : new int[] {own, own, prefix, prefix}) {
+        arguments.add(kernel.constant(precision, 0.5, keyValueHeads, length, headDim));
       }
       arguments.add(IValue.listFrom(plan.code()));
       try (IValue like = kernel.allocate(precision, 1);
@@ -92,16 +108,13 @@ enum AttentionForm {
       }
     }
 
-    private IValue ones(Precision precision, long... shape) {
-      try (IValue empty = kernel.allocate(precision, shape);
-          IValue one = IValue.from(1.0)) {
-        return kernel.call("constant", empty, one);
-      }
+    void run() {
+      kernel.call("attention", arguments.toArray(IValue[]::new)).close();
     }
 
     double seconds() {
       long start = System.nanoTime();
-      kernel.call("attention", arguments.toArray(IValue[]::new)).close();
+      run();
       return (System.nanoTime() - start) * 1e-9;
     }
 

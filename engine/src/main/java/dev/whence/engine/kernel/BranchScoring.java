@@ -2,6 +2,7 @@ package dev.whence.engine.kernel;
 
 import dev.whence.engine.Branch;
 import dev.whence.engine.EngineException;
+import dev.whence.engine.EngineOptions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -9,9 +10,7 @@ import java.util.Optional;
 
 /** Which branches of a decoder are computed together, and when. Its thread owns this, too. */
 final class BranchScoring implements AutoCloseable {
-  /** Tokens that a thread computes at a time, and all threads, where nobody has given a bound. */
-  private static final int TOKENS_OF_A_THREAD = 2048;
-
+  /** Most tokens that all threads compute at a time, where nobody has given a bound. */
   private static final int TOKENS_OF_ALL_THREADS = 8192;
 
   /** Packs per thread, so that none is idle for long while others end. */
@@ -77,7 +76,7 @@ final class BranchScoring implements AutoCloseable {
   private int scoreSideBySide(
       KeyValues trunk, int trunkTokens, List<Branch> branches, double[][] scores) {
     int cores = decoder.cores();
-    int most = Math.min(cores * TOKENS_OF_A_THREAD, TOKENS_OF_ALL_THREADS);
+    int most = Math.min(cores * EngineOptions.DEFAULT_PACK_TOKENS, TOKENS_OF_ALL_THREADS);
     int atOnce = bound ? budget : Math.max(budget, most);
     int threads = Math.min(cores, atOnce / least);
     if (threads < 2 || branches.size() < 2) {
@@ -92,42 +91,27 @@ final class BranchScoring implements AutoCloseable {
     int even = (int) Math.min(Integer.MAX_VALUE, all / ((long) threads * PACKS_PER_THREAD));
     int packTokens = Math.min(atOnce / threads, Math.max(least, even));
     Packer packer = decoder.packer(longest, longest, packTokens, threads);
-    List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
-    List<Packer.Run> runs = new ArrayList<>();
-    List<Pack> packs = new ArrayList<>();
-    for (Packer.Run run : packer.runs(branches)) {
-      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
-      if (pack.wanted().length > 0 && pack.size() <= budget) {
-        decoder.reach(pack); // here, where nobody reads it
-        tasks.add(new SideBySide.Task<>(pack.size(), () -> decoder.logProbs(trunk, pack, -1)));
-        runs.add(run);
-        packs.add(pack);
-      }
-    }
-    if (!keepBusy(cores, atOnce, packs)) {
+    List<Packer.Run> runs =
+        packer.runs(branches).stream()
+            .filter(run -> fits(branches.subList(run.from(), run.to())))
+            .toList();
+    if (!keepBusy(cores, atOnce, branches, runs)) {
       return budget;
+    }
+    List<Pack> packs = new ArrayList<>();
+    List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
+    for (Packer.Run run : runs) {
+      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
+      decoder.reach(pack); // here, where nobody reads it
+      packs.add(pack);
+      tasks.add(new SideBySide.Task<>(pack.size(), () -> decoder.logProbs(trunk, pack, -1)));
     }
     long start = System.nanoTime();
     List<Optional<float[]>> results = sideBySide(threads, atOnce).run(tasks);
-    double seconds = (System.nanoTime() - start) * 1e-9;
-    List<Pack> complete = new ArrayList<>();
-    int rest = budget;
-    for (int i = 0; i < packs.size(); i++) {
+    int rest = count(packs, results, (System.nanoTime() - start) * 1e-9);
+    for (int i = 0; i < runs.size(); i++) {
+      Packer.Run run = runs.get(i);
       if (results.get(i).isPresent()) {
-        complete.add(packs.get(i));
-      } else {
-        rest = Math.min(rest, Math.max(1, packs.get(i).size()));
-      }
-    }
-    if (complete.size() < packs.size()) {
-      decoder.count(complete);
-      decoder.freeAll();
-    } else {
-      decoder.record(complete, seconds);
-    }
-    for (int i = 0; i < packs.size(); i++) {
-      if (results.get(i).isPresent()) {
-        Packer.Run run = runs.get(i);
         float[] values = Decoder.requireFinite(results.get(i).get());
         List<double[]> own = parted(values, branches.subList(run.from(), run.to()));
         for (int b = 0; b < own.size(); b++) {
@@ -138,16 +122,44 @@ final class BranchScoring implements AutoCloseable {
     return rest;
   }
 
-  /** Whether packs, one to a core and so many tokens at a time, keep enough of the cores busy. */
-  private static boolean keepBusy(int cores, int atOnce, List<Pack> packs) {
-    long all = 0;
-    int longest = 1;
-    for (Pack pack : packs) {
-      all += pack.size();
-      longest = Math.max(longest, pack.size());
+  /** Counts what was computed and, if memory did not suffice for all, frees what can be freed. */
+  private int count(List<Pack> packs, List<Optional<float[]>> results, double seconds) {
+    List<Pack> complete = new ArrayList<>();
+    int rest = budget;
+    for (int i = 0; i < packs.size(); i++) {
+      if (results.get(i).isPresent()) {
+        complete.add(packs.get(i));
+      } else {
+        rest = Math.min(rest, packs.get(i).size());
+      }
     }
-    double busy = Math.min((double) all / longest, (double) atOnce / longest);
-    return packs.size() > 1 && Math.min(busy, packs.size()) >= BUSY * cores;
+    if (complete.size() == packs.size()) {
+      decoder.record(complete, seconds);
+    } else {
+      Work unused = decoder.count(complete);
+      decoder.freeAll();
+    }
+    return rest;
+  }
+
+  /** Whether a pack of the branches has something to score, and no more tokens than a pack may. */
+  private boolean fits(List<Branch> members) {
+    int size = tokens(members);
+    return size > 0 && size <= budget;
+  }
+
+  private static int tokens(List<Branch> members) {
+    return members.stream().mapToInt(Packer::computed).sum();
+  }
+
+  /** Whether runs, one to a core and so many tokens at a time, keep enough of the cores busy. */
+  private static boolean keepBusy(
+      int cores, int atOnce, List<Branch> branches, List<Packer.Run> runs) {
+    int[] sizes =
+        runs.stream().mapToInt(run -> tokens(branches.subList(run.from(), run.to()))).toArray();
+    double longest = Math.max(1, Arrays.stream(sizes).max().orElse(0));
+    double busy = Math.min(Arrays.stream(sizes).asLongStream().sum(), atOnce) / longest;
+    return sizes.length > 1 && Math.min(busy, sizes.length) >= BUSY * cores;
   }
 
   /** The values of a pack's wanted rows, branch by branch. */

@@ -277,9 +277,8 @@ public final class Decoder implements AutoCloseable {
    * @throws EngineException the failure, if it is another
    */
   void freeAfter(EngineException failure) {
-    freeTrunksAfter(failure);
-    freeDispensable.run();
-    kernel.emptyCache();
+    requireOutOfMemory(failure);
+    freeAll();
   }
 
   /** Frees what is held only to save time. */
@@ -291,11 +290,15 @@ public final class Decoder implements AutoCloseable {
 
   /** As {@link #freeAfter}, but what {@link #onShortage} named stays. */
   void freeTrunksAfter(EngineException failure) {
+    requireOutOfMemory(failure);
+    trunks.shrink(0);
+    kernel.emptyCache();
+  }
+
+  private static void requireOutOfMemory(EngineException failure) {
     if (!Kernel.ranOutOfMemory(failure)) {
       throw failure;
     }
-    trunks.shrink(0);
-    kernel.emptyCache();
   }
 
   /**

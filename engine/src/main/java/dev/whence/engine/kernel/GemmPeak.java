@@ -65,8 +65,8 @@ public record GemmPeak(double bf16, double fp32) {
 
   /** FLOP/s of the fastest of some products. */
   private static double best(Kernel kernel, Precision precision, int size, int repeats) {
-    try (IValue a = ones(kernel, precision, size);
-        IValue b = ones(kernel, precision, size)) {
+    try (IValue a = kernel.constant(precision, 1, size, size);
+        IValue b = kernel.constant(precision, 1, size, size)) {
       kernel.call("gemm", a, b).close(); // warms up
       double least = Double.POSITIVE_INFINITY;
       for (int i = 0; i < repeats; i++) {
@@ -80,12 +80,5 @@ public record GemmPeak(double bf16, double fp32) {
 
   private static double flops(int size) {
     return 2.0 * size * size * size;
-  }
-
-  private static IValue ones(Kernel kernel, Precision precision, int size) {
-    try (IValue empty = kernel.allocate(precision, size, size);
-        IValue one = IValue.from(1.0)) {
-      return kernel.call("constant", empty, one);
-    }
   }
 }

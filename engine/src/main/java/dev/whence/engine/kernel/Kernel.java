@@ -212,6 +212,14 @@ final class Kernel implements AutoCloseable {
     }
   }
 
+  /** A tensor of one value, for measuring. */
+  IValue constant(Precision precision, double value, long... shape) {
+    try (IValue empty = allocate(precision, shape);
+        IValue number = IValue.from(value)) {
+      return call("constant", empty, number);
+    }
+  }
+
   /**
    * Copies raw elements into a tensor.
    *

@@ -5,16 +5,13 @@ import dev.whence.engine.EngineException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Threads that run packs of a decoder at once, each alone on a core. The native library would have
@@ -43,34 +40,31 @@ final class SideBySide implements AutoCloseable {
    */
   SideBySide(int count, int tokens) {
     this.room = new Semaphore(tokens, true);
-    CountDownLatch started = new CountDownLatch(count);
-    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+    List<CompletableFuture<Void>> started = new ArrayList<>();
     this.threads =
-        (ThreadPoolExecutor)
-            Executors.newFixedThreadPool(count, task -> alone(task, started, failure));
+        (ThreadPoolExecutor) Executors.newFixedThreadPool(count, task -> alone(task, started));
     synchronized (NUMBER_OF_THREADS) {
       int together = TorchRuntime.threads();
       try {
         threads.prestartAllCoreThreads();
-        awaitUninterruptibly(started);
-      } catch (Throwable e) { // no thread is left: there may be no room for one
-        failure.set(e);
+        CompletableFuture.allOf(started.toArray(CompletableFuture[]::new)).join();
+      } catch (CompletionException | OutOfMemoryError e) { // also where no thread can be made
+        threads.shutdownNow();
+        throw new EngineException(
+            EngineException.Kind.ENVIRONMENT,
+            "The threads that compute side by side do not start; engine.threads lowers their"
+                + " number.",
+            e);
       } finally {
         TorchRuntime.workTogether(together);
       }
     }
-    if (failure.get() != null) {
-      threads.shutdownNow();
-      throw new EngineException(
-          EngineException.Kind.ENVIRONMENT,
-          "The threads that compute side by side do not start; engine.threads lowers their number.",
-          failure.get());
-    }
   }
 
   /** A thread of the native library's own, whatever number of them others take. */
-  private static Thread alone(
-      Runnable task, CountDownLatch started, AtomicReference<@Nullable Throwable> failure) {
+  private static Thread alone(Runnable task, List<CompletableFuture<Void>> started) {
+    CompletableFuture<Void> ready = new CompletableFuture<>();
+    started.add(ready);
     Thread made =
         new Thread(
             () -> {
@@ -78,10 +72,10 @@ final class SideBySide implements AutoCloseable {
                 int unused = TorchRuntime.threads(); // takes the number of others, then its own
                 TorchRuntime.workAlone();
                 JniUtils.setGradMode(false);
-              } catch (Throwable e) {
-                failure.set(e);
-              } finally {
-                started.countDown();
+                ready.complete(null);
+              } catch (RuntimeException | Error e) {
+                ready.completeExceptionally(e);
+                throw e;
               }
               task.run();
             },
@@ -97,28 +91,18 @@ final class SideBySide implements AutoCloseable {
    * @throws RuntimeException of the first other task that failed
    */
   <T> List<Optional<T>> run(List<Task<T>> tasks) {
-    List<Future<Optional<T>>> futures = new ArrayList<>(tasks.size());
+    List<CompletableFuture<Optional<T>>> futures = new ArrayList<>(tasks.size());
     for (Task<T> task : tasks) {
-      futures.add(threads.submit(() -> within(task)));
+      futures.add(CompletableFuture.supplyAsync(() -> within(task), threads));
     }
     List<Optional<T>> results = new ArrayList<>(tasks.size());
     Throwable failure = null;
-    boolean interrupted = false;
-    for (Future<Optional<T>> future : futures) {
-      while (true) {
-        try {
-          results.add(future.get());
-          break;
-        } catch (InterruptedException e) {
-          interrupted = true; // a forward is never cut short
-        } catch (ExecutionException e) {
-          failure = failure == null ? e.getCause() : failure;
-          break;
-        }
+    for (CompletableFuture<Optional<T>> future : futures) {
+      try {
+        results.add(future.join()); // an interrupt waits, too: a forward is never cut short
+      } catch (CompletionException e) {
+        failure = failure == null ? e.getCause() : failure;
       }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
     }
     if (failure instanceof Error error) {
       throw error;
@@ -143,34 +127,13 @@ final class SideBySide implements AutoCloseable {
     }
   }
 
-  private static void awaitUninterruptibly(CountDownLatch latch) {
-    boolean interrupted = false;
-    while (true) {
-      try {
-        latch.await();
-        break;
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
-  }
-
   /** Ends the threads, which run no task, since {@link #run} waits for all. */
   @Override
   public void close() {
     threads.shutdown();
-    boolean interrupted = false;
-    while (!threads.isTerminated()) {
-      try {
-        threads.awaitTermination(1, TimeUnit.MINUTES);
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
+    try {
+      boolean unused = threads.awaitTermination(10, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
   }

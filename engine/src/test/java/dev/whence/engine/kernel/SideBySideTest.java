@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -82,21 +83,20 @@ class SideBySideTest {
     AtomicInteger now = new AtomicInteger();
     AtomicInteger most = new AtomicInteger();
     try (SideBySide threads = new SideBySide(4, 100)) {
-      List<SideBySide.Task<Integer>> tasks = new ArrayList<>();
-      for (int tokens : new int[] {60, 60, 30, 90, 10, 60, 40, 30}) {
-        tasks.add(
-            new SideBySide.Task<>(
-                tokens,
-                () -> {
-                  most.accumulateAndGet(now.addAndGet(tokens), Math::max);
-                  pause();
-                  now.addAndGet(-tokens);
-                  return tokens;
-                }));
-      }
-      assertThat(threads.run(tasks)).doesNotContain(Optional.empty());
+      CountDownLatch two = new CountDownLatch(2);
+      SideBySide.Task<Integer> task =
+          new SideBySide.Task<>(
+              40,
+              () -> {
+                most.accumulateAndGet(now.addAndGet(40), Math::max);
+                two.countDown();
+                await(two); // the first two are there together
+                pause();
+                return now.addAndGet(-40);
+              });
+      assertThat(threads.run(Collections.nCopies(8, task))).doesNotContain(Optional.empty());
     }
-    assertThat(most.get()).isBetween(91, 100);
+    assertThat(most).hasValue(80);
   }
 
   @Test
