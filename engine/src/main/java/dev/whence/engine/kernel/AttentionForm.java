@@ -18,10 +18,10 @@ enum AttentionForm {
   /**
    * The native library's fused attention (FlashAttention, Dao et al. 2022, section 3.1): scores
    * stand in fp32 a tile at a time. Keys of different rotations, and the causal square of own
-   * tokens, are attended to apart and merged by their normalisers. Blocks that need a mask, and
-   * whoever wants the weights, have PRODUCTS.
+   * tokens, are attended to apart and merged by their normalisers. Long blocks that need a mask,
+   * and whoever wants the weights, have PRODUCTS.
    */
-  FUSED(1);
+  FUSED(32);
 
   private static final int ROWS = 512;
   private static final int PREFIX = 1024;
@@ -39,8 +39,8 @@ enum AttentionForm {
   }
 
   /**
-   * Fewer keys between two ranges are computed and hidden, rather than have a product for each;
-   * with 1, only ranges that touch become one.
+   * Fewer keys between two ranges are computed and hidden, rather than have a product for each, or
+   * all keys of both copied side by side.
    */
   int near() {
     return near;
@@ -103,8 +103,9 @@ enum AttentionForm {
       }
       arguments.add(IValue.listFrom(plan.code()));
       try (IValue like = kernel.allocate(precision, 1);
-          IValue limits = IValue.listFrom(plan.limits())) {
-        arguments.add(kernel.call("hide", like, arguments.get(5), limits));
+          IValue limits = IValue.listFrom(plan.limits());
+          IValue sharing = IValue.from((long) heads / keyValueHeads)) {
+        arguments.add(kernel.call("hide", like, arguments.get(5), limits, sharing));
       }
     }
 

@@ -36,8 +36,11 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   /** The kernel's number for a block without a mask that has scores. */
   private static final long CAUSAL = -1;
 
-  /** The kernel's number for a block without a mask that has no scores of its own. */
+  /** The kernel's number for a fused block. */
   private static final long FUSED = -2;
+
+  /** The kernel's number for a fused block whose rows see different trunk keys. */
+  private static final long FUSED_RAGGED = -3;
 
   /** Collects the blocks of the branches of a pack. */
   static final class Builder {
@@ -115,8 +118,9 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
       }
       Range own = Range.ofOwn(base, positions, start, end, window);
       // The causal triangle over the last columns is no mask of its own.
-      boolean masked = own.low[own.low.length - 1] > own.low[0];
-      masked |= ranges.stream().anyMatch(Range::ragged);
+      boolean ownCut = own.low[own.low.length - 1] > own.low[0];
+      boolean ragged = ranges.stream().anyMatch(Range::ragged);
+      boolean masked = ownCut || ragged;
       if (masked && end - start > blockRows) {
         for (int at = start; at < end; at += blockRows) {
           block(base, positions, at, Math.min(end, at + blockRows), views, rotations);
@@ -125,20 +129,37 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
       }
       int most = ranges.stream().mapToInt(Range::rotation).max().orElse(0);
       blocks++;
-      boolean fused = form == AttentionForm.FUSED && end - start >= FUSED_ROWS;
-      long unmasked = fused ? FUSED : CAUSAL;
-      code.add(base + start, base + end, masked ? hidden++ : unmasked);
+      // A mask of few rows is cheap to have for all heads at once.
+      boolean fused =
+          form == AttentionForm.FUSED
+              && end - start >= FUSED_ROWS
+              && !ownCut
+              && (!ragged || end - start <= SHORT_ROWS);
       long[] holes = holes(ranges, most);
-      code.add(holes.length > 0 ? hidden++ : -1, holes.length);
+      code.add(base + start, base + end);
+      if (fused) {
+        code.add(ragged ? FUSED_RAGGED : FUSED, hidden, holes.length);
+        hidden += parts(ranges, own, end - start);
+      } else {
+        code.add(masked ? hidden++ : CAUSAL);
+        code.add(holes.length > 0 ? hidden++ : -1, holes.length);
+      }
       code.add(holes);
       int groupsAt = code.size();
       code.add(0);
       int groups = 0;
       for (int rotation = most; rotation > 0; rotation--) {
-        groups += group(rotation, ranges, null, masked) ? 1 : 0;
+        groups += group(rotation, ranges, null, masked, false) ? 1 : 0;
       }
-      group(0, ranges, own, masked); // own tokens come last: the triangle is over them
+      // own tokens come last: the triangle is over them
+      group(0, ranges, own, masked, masked && !fused);
       code.set(groupsAt, groups + 1);
+    }
+
+    /** Of a fused block, how many parts of its keys hide some: all but the causal square. */
+    private static int parts(List<Range> ranges, Range own, int rows) {
+      int groups = (int) ranges.stream().mapToInt(Range::rotation).distinct().count();
+      return own.to - own.from > rows ? groups + 1 : groups;
     }
 
     /** Columns of the holes, in the order in which groups and their ranges stand side by side. */
@@ -159,7 +180,12 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     }
 
     /** Ranges that share a rotation, and own tokens; false where there are none. */
-    private boolean group(int rotation, List<Range> ranges, @Nullable Range own, boolean masked) {
+    private boolean group(
+        int rotation,
+        List<Range> ranges,
+        @Nullable Range own,
+        boolean limited,
+        boolean ownLimited) {
       List<Range> members = ranges.stream().filter(r -> r.rotation == rotation).toList();
       if (members.isEmpty() && own == null) {
         return false;
@@ -167,18 +193,18 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
       code.add(rotation, own == null ? 0 : own.from, own == null ? 0 : own.to, members.size());
       for (Range member : members) {
         code.add(member.from, member.to);
-        count(member, masked);
+        count(member, limited);
       }
       if (own != null) {
-        count(own, masked);
+        count(own, ownLimited);
       }
       return true;
     }
 
-    private void count(Range range, boolean masked) {
+    private void count(Range range, boolean limited) {
       for (int row = 0; row < range.low.length; row++) {
         pairs += range.seen(row);
-        if (masked) {
+        if (limited) {
           limits.add(range.low[row], range.high[row]);
         }
       }

@@ -66,7 +66,12 @@ class AttentionFormsTest {
       value = {
         "narrow(trunk, 1, plan[at], n + more) | narrow(trunk, 1, 0, n + more)",
         "before > 0 | 1 == 0",
-        "torch.narrow(mask, 3, n, | torch.narrow(mask, 3, n - 1,",
+        "hidden.append(n + j) | hidden.append(n - 1)",
+        "hidden.append(column - first) | hidden.append(column - first + 5)",
+        "column = column + n | column = 0",
+        "torch.cat(parts, 1), never) | torch.cat(parts, 1), 0)",
+        "torch.repeat(mask, [sharing, 1]) | torch.repeat(torch.flip(mask, [0]), [sharing, 1])",
+        "torch.view(o, [kv, -1, rows, d]) | torch.flip(torch.view(o, [kv, -1, rows, d]), [1])",
         "return torch.narrow(merged, 2, 0, rows) |"
             + " return torch.flip(torch.narrow(merged, 2, 0, rows), [2])",
       })
@@ -110,8 +115,39 @@ class AttentionFormsTest {
       branches.add(branch(random, own, new View(37, 650, 5)));
       branches.add(
           branch(random, own, new View(0, 100, 0), new View(130, 400, 30), new View(450, 701, 50)));
+      branches.add(
+          branch(
+              random,
+              own,
+              new View(0, 30, 0),
+              new View(32, 100, 0),
+              new View(130, 400, 30),
+              new View(404, 520, 30),
+              new View(521, 690, 30)));
+      branches.add(healed(random, own));
     }
     return branches;
+  }
+
+  /**
+   * Tokens healed right after a gap and further on, whose block sees different keys, and a tail.
+   */
+  private static Branch healed(Random random, int own) {
+    int[] positions =
+        IntStream.concat(
+                IntStream.of(100, 101, 102, 103, 200, 201, 300, 301, 302, 303),
+                IntStream.concat(IntStream.range(350, 362), IntStream.range(660, 660 + own)))
+            .toArray();
+    return new Branch(
+        List.of(
+            new View(0, 100, 0),
+            new View(134, 230, 30),
+            new View(232, 330, 30),
+            new View(334, 380, 30),
+            new View(392, 690, 30)),
+        random.ints(positions.length, 0, VOCABULARY).toArray(),
+        positions,
+        positions.length - Math.max(1, own / 2));
   }
 
   /** Own tokens from position 660 on, with a gap after the first third. */

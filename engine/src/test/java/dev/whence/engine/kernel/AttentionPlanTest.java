@@ -36,13 +36,13 @@ class AttentionPlanTest {
   }
 
   @Test
-  void fusedAttentionHasNoBlockLongerForARunAndNoHoles() {
+  void fusedAttentionHasABlockForARunHoweverLongAndJoinsNearViews() {
     int most = AttentionPlan.BLOCK_ROWS;
     assertThat(blocks(FUSED, positions(3, 4, 5, 300), most)).containsExactly(12, 300);
     int[] positions = {1000, 1001};
     View first = new View(0, 10, 0);
-    assertThat(plan(FUSED, positions, 0, first, new View(11, 20, 0)).ranges).isEqualTo(2);
-    assertThat(plan(FUSED, positions, 0, first, new View(10, 20, 0)).ranges).isEqualTo(1);
+    assertThat(plan(FUSED, positions, 0, first, new View(42, 50, 0)).ranges).isEqualTo(2);
+    assertThat(plan(FUSED, positions, 0, first, new View(41, 50, 0)).ranges).isEqualTo(1);
     // its rows see different keys, so it has scores and is cut
     int[] within = positions(300);
     assertThat(plan(FUSED, within, 60).blockRows).containsExactly(128, 128, 44);
@@ -150,15 +150,26 @@ class AttentionPlanTest {
       long[] code = plan.code();
       int i = 1;
       int limit = 0;
+      int hidden = 1;
       for (long b = 0; b < code[0]; b++) {
         int start = (int) code[i];
         int end = (int) code[i + 1];
         boolean masked = code[i + 2] >= 0;
+        boolean fused = code[i + 2] < -1;
+        boolean limited = masked || code[i + 2] == -3;
+        if (masked) {
+          assertThat(code[i + 2]).isEqualTo(hidden++);
+        }
         TreeSet<Integer> holes = new TreeSet<>();
         for (int h = 0; h < code[i + 4]; h++) {
           holes.add((int) code[i + 5 + h]);
         }
-        assertThat(code[i + 3] >= 0).isEqualTo(!holes.isEmpty());
+        if (fused || !holes.isEmpty()) {
+          assertThat(code[i + 3]).isEqualTo(hidden);
+        } else {
+          assertThat(code[i + 3]).isEqualTo(-1);
+        }
+        hidden += !fused && !holes.isEmpty() ? 1 : 0;
         i += 5 + (int) code[i + 4];
         read.blockRows.add(end - start);
         int column = 0;
@@ -169,6 +180,8 @@ class AttentionPlanTest {
           int ranges = (int) code[i + 3];
           i += 4;
           read.ranges += ranges;
+          hidden += fused && ranges > 0 ? 1 : 0;
+          hidden += fused && ownEnd - own > end - start ? 1 : 0;
           for (int r = 0; r <= ranges; r++) {
             boolean ofTrunk = r < ranges;
             long from = ofTrunk ? code[i] : own;
@@ -180,7 +193,7 @@ class AttentionPlanTest {
             for (int row = start; keys && row < end; row++) {
               for (long key = from; key < to; key++) {
                 boolean visible = !holes.contains(column + (int) (key - from));
-                if (masked) {
+                if (ofTrunk ? limited : masked) {
                   int at = limit + 2 * (row - start);
                   visible &= key >= plan.limits()[at] && key < plan.limits()[at + 1];
                 } else if (!ofTrunk) {
@@ -191,7 +204,7 @@ class AttentionPlanTest {
                 }
               }
             }
-            limit += masked ? 2 * (end - start) : 0;
+            limit += (ofTrunk ? limited : masked) ? 2 * (end - start) : 0;
             column += (int) (to - from);
           }
         }
