@@ -1,5 +1,8 @@
 package dev.whence.transfer.merge;
 
+import static dev.whence.transfer.merge.SmallMerge.ONE;
+import static dev.whence.transfer.merge.SmallMerge.TWO;
+import static dev.whence.transfer.merge.SmallMerge.random;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -38,9 +41,12 @@ class PastCacheMergeTest extends MergeRunTest {
   /** Of tests that say what happens where it is not possible to go past the cache. */
   private static final String FALLBACK = "fallback";
 
+  /** Past the page cache, however few bytes there are. */
+  static final MergeOptions OPTIONS = MergeOptions.defaults().withDirectBytes(0);
+
   @Override
   MergeOptions options() {
-    return MergeOptions.defaults().withDirectBytes(0);
+    return OPTIONS;
   }
 
   /** A test that went through the cache would say nothing here. */
@@ -77,12 +83,12 @@ class PastCacheMergeTest extends MergeRunTest {
     for (long seed = 0; seed < 6; seed++) {
       Path before = odd(new Random(seed), 1).write(directory.resolve("before-" + seed));
       Path after = odd(new Random(seed), 100).write(directory.resolve("after-" + seed));
-      output = directory.resolve("odd-" + seed);
-      run(
+      merge.output = directory.resolve("odd-" + seed);
+      merge.run(
           TransferRequest.of(before, after, before),
           options().withMemoryBytes(seed == 0 ? 1 : new Random(seed).nextInt(8 << 20)));
       Map<String, String> expected = ModelFolder.contents(after);
-      Map<String, String> merged = ModelFolder.contents(output);
+      Map<String, String> merged = ModelFolder.contents(merge.output);
       expected.keySet().removeIf(name -> !name.endsWith("ors"));
       assertThat(expected).hasSize(2);
       assertThat(merged).as("seed %d", seed).containsAllEntriesOf(expected);
@@ -96,15 +102,15 @@ class PastCacheMergeTest extends MergeRunTest {
     Path t = odd(new Random(3), 200).write(directory.resolve("t"));
     TransferRequest request = TransferRequest.of(b, f, t).withLambdas(List.of(.5, 1.));
     MergeOptions through = options().withDirectBytes(Long.MAX_VALUE);
-    run(request, through);
-    Map<String, String> expected = ModelFolder.contents(output);
+    merge.run(request, through);
+    Map<String, String> expected = ModelFolder.contents(merge.output);
     for (int stops = 0; stops < 6; stops++) {
-      output = directory.resolve("stopped-" + stops);
+      merge.output = directory.resolve("stopped-" + stops);
       AtomicInteger asked = new AtomicInteger();
       int after = 10 + 25 * stops;
       MergeOptions first = stops % 2 == 0 ? options() : through;
       try {
-        run(
+        merge.run(
             request,
             first
                 .withWorkers(2)
@@ -113,18 +119,18 @@ class PastCacheMergeTest extends MergeRunTest {
                 .withStop(() -> asked.incrementAndGet() > after));
         throw new AssertionError("it was to be stopped");
       } catch (StoppedException e) {
-        assertThat(output).doesNotExist();
+        assertThat(merge.output).doesNotExist();
       }
-      run(request, stops % 2 == 0 ? through : options());
-      assertThat(ModelFolder.contents(output)).as("%d stops", stops).isEqualTo(expected);
+      merge.run(request, stops % 2 == 0 ? through : options());
+      assertThat(ModelFolder.contents(merge.output)).as("%d stops", stops).isEqualTo(expected);
     }
   }
 
   @Test
   @Tag(FALLBACK)
   void whereAFileSystemCanNotDoItTheBytesGoThroughTheCacheAndTheLogSaysSo() throws IOException {
-    run(request(), options().withDirectBytes(Long.MAX_VALUE));
-    Map<String, String> expected = ModelFolder.contents(output);
+    merge.run(merge.request(), options().withDirectBytes(Long.MAX_VALUE));
+    Map<String, String> expected = ModelFolder.contents(merge.output);
     List<MergeOptions.Opener> unable =
         List.of(
             (file, options) -> {
@@ -144,11 +150,11 @@ class PastCacheMergeTest extends MergeRunTest {
                     ? new RefusingChannel(FileChannel.open(file, options), "Invalid argument")
                     : FileChannel.open(file, options));
     for (int i = 0; i < unable.size(); i++) {
-      output = directory.resolve("unable-" + i);
+      merge.output = directory.resolve("unable-" + i);
       List<String> log = new ArrayList<>();
       MergeOptions options = options().withOpener(unable.get(i));
-      logged(log, () -> run(request(), options));
-      assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+      logged(log, () -> merge.run(merge.request(), options));
+      assertThat(ModelFolder.contents(merge.output)).isEqualTo(expected);
       assertThat(log)
           .anyMatch(line -> line.contains("written through the page cache"))
           .allMatch(
@@ -182,21 +188,21 @@ class PastCacheMergeTest extends MergeRunTest {
                       : FileChannel.open(file, options));
       for (MergeOptions.Opener opener : broken) {
         MergeOptions options = options().withOpener(opener);
-        assertThatThrownBy(() -> run(request(), options))
+        assertThatThrownBy(() -> merge.run(merge.request(), options))
             .isInstanceOf(TransferException.class)
             .hasMessageContaining("model-0000")
             .hasMessageContaining(reason);
-        assertNoTraces();
-        assertThat(output).doesNotExist();
+        merge.assertNoTraces();
+        assertThat(merge.output).doesNotExist();
       }
     }
   }
 
   @Test
   void whereTheProcessMayOpenNoMoreFilesAllInputsAreReadThroughTheCache() throws IOException {
-    run(request(), options().withDirectBytes(Long.MAX_VALUE));
-    Map<String, String> expected = ModelFolder.contents(output);
-    output = directory.resolve("few");
+    merge.run(merge.request(), options().withDirectBytes(Long.MAX_VALUE));
+    Map<String, String> expected = ModelFolder.contents(merge.output);
+    merge.output = directory.resolve("few");
     List<FileChannel> inputs = new ArrayList<>();
     AtomicInteger outputs = new AtomicInteger();
     MergeOptions.Opener opener =
@@ -223,9 +229,9 @@ class PastCacheMergeTest extends MergeRunTest {
                   return false;
                 });
     List<String> log = new ArrayList<>();
-    logged(log, () -> run(request(), options));
+    logged(log, () -> merge.run(merge.request(), options));
     assertThat(outputs).hasValue(2);
-    assertThat(ModelFolder.contents(output)).isEqualTo(expected);
+    assertThat(ModelFolder.contents(merge.output)).isEqualTo(expected);
     assertThat(log)
         .singleElement()
         .asString()
@@ -235,12 +241,13 @@ class PastCacheMergeTest extends MergeRunTest {
 
   @Test
   void anInterruptWhileFilesAreOpenedKeepsWhatWasDoneAsAStopDoes() throws IOException {
-    run(request());
-    Map<String, String> expected = ModelFolder.contents(output);
-    output = directory.resolve("interrupted");
+    merge.run(merge.request());
+    Map<String, String> expected = ModelFolder.contents(merge.output);
+    merge.output = directory.resolve("interrupted");
     AtomicInteger asked = new AtomicInteger();
     MergeOptions small = options().withWorkers(1).withMemoryBytes(1).withForceBytes(1);
-    assertThatThrownBy(() -> run(request(), small.withStop(() -> asked.incrementAndGet() > 40)))
+    assertThatThrownBy(
+            () -> merge.run(merge.request(), small.withStop(() -> asked.incrementAndGet() > 40)))
         .isInstanceOf(StoppedException.class);
     Path journal = directory.resolve(".interrupted.whence-transfer/journal");
     List<String> done = Files.readAllLines(journal);
@@ -254,16 +261,16 @@ class PastCacheMergeTest extends MergeRunTest {
             return FileChannel.open(file, options);
           };
       try {
-        assertThatThrownBy(() -> run(request(), options().withOpener(opener)))
+        assertThatThrownBy(() -> merge.run(merge.request(), options().withOpener(opener)))
             .isInstanceOf(StoppedException.class);
       } finally {
         assertThat(Thread.interrupted()).as("still interrupted").isTrue();
       }
       assertThat(Files.readAllLines(journal)).isEqualTo(done);
     }
-    run(request());
-    assertThat(ModelFolder.contents(output)).isEqualTo(expected);
-    assertNoTraces();
+    merge.run(merge.request());
+    assertThat(ModelFolder.contents(merge.output)).isEqualTo(expected);
+    merge.assertNoTraces();
   }
 
   @Test
@@ -299,7 +306,7 @@ class PastCacheMergeTest extends MergeRunTest {
                     return super.read(bytes, position);
                   }
                 };
-    run(
+    merge.run(
         TransferRequest.of(models.get(0), models.get(1), models.get(2)).withPolicies(aligned),
         options().withOpener(opener));
     assertThat(positions).as("ends of direct reads: the first block").hasSize(1);
@@ -308,11 +315,11 @@ class PastCacheMergeTest extends MergeRunTest {
   @Test
   void aMergeOfFewerBytesThanTheOptionsSayGoesThroughTheCache() throws IOException {
     long bytes;
-    try (TransferPlan plan = TransferPlan.of(request())) {
+    try (TransferPlan plan = TransferPlan.of(merge.request())) {
       bytes = plan.inputBytes() + plan.outputBytes();
     }
     for (boolean small : new boolean[] {true, false}) {
-      output = directory.resolve("small-" + small);
+      merge.output = directory.resolve("small-" + small);
       AtomicInteger direct = new AtomicInteger();
       MergeOptions.Opener opener =
           (file, options) -> {
@@ -321,7 +328,8 @@ class PastCacheMergeTest extends MergeRunTest {
             }
             return FileChannel.open(file, options);
           };
-      run(request(), options().withDirectBytes(small ? bytes + 1 : bytes).withOpener(opener));
+      merge.run(
+          merge.request(), options().withDirectBytes(small ? bytes + 1 : bytes).withOpener(opener));
       assertThat(direct).hasValue(small ? 0 : 8); // three models and a result of two shards
     }
   }
@@ -329,17 +337,17 @@ class PastCacheMergeTest extends MergeRunTest {
   @Test
   void nothingIsLoggedWhereAllGoesPastTheCache() throws IOException {
     List<String> log = new ArrayList<>();
-    logged(log, () -> run(request()));
+    logged(log, () -> merge.run(merge.request()));
     assertThat(log).isEmpty();
   }
 
   @Test
   void modelsOfAnotherFileSystemAreReadThroughIt() throws IOException {
-    run(request());
-    Map<String, String> expected = ModelFolder.contents(output);
+    merge.run(merge.request());
+    Map<String, String> expected = ModelFolder.contents(merge.output);
     try (FileSystem memory = Jimfs.newFileSystem(Configuration.unix())) {
       List<Path> copies = new ArrayList<>();
-      for (Path model : List.of(base, fineTuned, target)) {
+      for (Path model : List.of(merge.base, merge.fineTuned, merge.target)) {
         Path copy = Files.createDirectories(memory.getPath("/" + model.getFileName()));
         try (var files = Files.list(model)) {
           for (Path file : files.toList()) {
@@ -348,14 +356,14 @@ class PastCacheMergeTest extends MergeRunTest {
         }
         copies.add(copy);
       }
-      output = directory.resolve("from-memory");
+      merge.output = directory.resolve("from-memory");
       List<String> log = new ArrayList<>();
-      logged(log, () -> run(TransferRequest.of(copies.get(0), copies.get(1), copies.get(2))));
+      logged(log, () -> merge.run(TransferRequest.of(copies.get(0), copies.get(1), copies.get(2))));
       assertThat(log)
           .singleElement()
           .asString()
           .contains("6 files are read through the page cache");
-      Map<String, String> merged = ModelFolder.contents(output);
+      Map<String, String> merged = ModelFolder.contents(merge.output);
       for (String name : List.of(ONE, TWO)) {
         assertThat(merged.get(name)).isEqualTo(expected.get(name));
       }
@@ -371,11 +379,11 @@ class PastCacheMergeTest extends MergeRunTest {
           options()
               .withOpener(
                   (file, options) -> new FullChannel(FileChannel.open(file, options), left));
-      assertThatThrownBy(() -> run(request(), full))
+      assertThatThrownBy(() -> merge.run(merge.request(), full))
           .hasMessageContaining("No space left on device")
           .hasMessageContaining("byte ");
-      assertNoTraces();
-      assertThat(output).doesNotExist();
+      merge.assertNoTraces();
+      assertThat(merge.output).doesNotExist();
     }
   }
 
