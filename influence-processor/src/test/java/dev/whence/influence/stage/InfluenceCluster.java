@@ -62,6 +62,7 @@ final class InfluenceCluster {
   final EmbeddedRegistry registry;
   final Connection connection;
   final Path directory;
+  private final List<Topics> named = new ArrayList<>();
 
   private InfluenceCluster() throws IOException {
     directory = Files.createTempDirectory("whence-influence");
@@ -185,6 +186,14 @@ final class InfluenceCluster {
     Topics topics = new Topics("t" + UUID.randomUUID().toString().substring(0, 8) + ".");
     new TopicAdmin(new Clients(connection), topics.all()).create();
     return topics;
+  }
+
+  /** Topics of which only names and schemas are needed, made once as nobody writes to them. */
+  synchronized Topics namedTopics() {
+    if (named.isEmpty()) {
+      named.add(topics());
+    }
+    return named.get(0);
   }
 
   /** The settings of a processor on these topics that asks about everything, and more. */
