@@ -19,7 +19,7 @@ import java.util.Optional;
  * @param threads of one operation, and forwards side by side; 0 = the native library's choice (one
  *     per core)
  * @param trunkCacheBytes keys and values of closed trunks that are kept, for trunks that begin like
- *     them; 0 = none: then, in one process, the same input gives the same bits
+ *     them; 0 = none: then the same input gives the same bits, as long as the model stays loaded
  * @param aliases production model names that the scorer is, rather than a surrogate for
  * @param nativeDirectory where the native library is unpacked at the first start; empty: {@code
  *     whence.native.dir}, else DJL's own choice (DJL_CACHE_DIR, else the home directory). The first

@@ -97,15 +97,20 @@ enum AttentionForm {
       int[] positions = IntStream.range(prefix, prefix + own).toArray();
       builder.add(0, positions, 0, own, List.of(new View(0, prefix, 0)), new int[1]);
       AttentionPlan plan = builder.build();
-      arguments.add(kernel.list(List.of(kernel.constant(precision, 0.5, own, heads, headDim))));
-      for (int length : new int[] {own, own, prefix, prefix}) {
-        arguments.add(kernel.constant(precision, 0.5, keyValueHeads, length, headDim));
-      }
-      arguments.add(IValue.listFrom(plan.code()));
-      try (IValue like = kernel.allocate(precision, 1);
-          IValue limits = IValue.listFrom(plan.limits());
-          IValue sharing = IValue.from((long) heads / keyValueHeads)) {
-        arguments.add(kernel.call("hide", like, arguments.get(5), limits, sharing));
+      try {
+        arguments.add(kernel.list(List.of(kernel.constant(precision, 0.5, own, heads, headDim))));
+        for (int length : new int[] {own, own, prefix, prefix}) {
+          arguments.add(kernel.constant(precision, 0.5, keyValueHeads, length, headDim));
+        }
+        arguments.add(IValue.listFrom(plan.code()));
+        try (IValue like = kernel.allocate(precision, 1);
+            IValue limits = IValue.listFrom(plan.limits());
+            IValue sharing = IValue.from((long) heads / keyValueHeads)) {
+          arguments.add(kernel.call("hide", like, arguments.get(5), limits, sharing));
+        }
+      } catch (RuntimeException e) {
+        close();
+        throw e;
       }
     }
 

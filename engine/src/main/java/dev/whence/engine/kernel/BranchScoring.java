@@ -104,7 +104,9 @@ final class BranchScoring implements AutoCloseable {
       Pack pack = packer.pack(branches.subList(run.from(), run.to()));
       decoder.reach(pack); // here, where nobody reads it
       packs.add(pack);
-      tasks.add(new SideBySide.Task<>(pack.size(), () -> decoder.logProbs(trunk, pack, -1)));
+      tasks.add(
+          new SideBySide.Task<>(
+              pack.size(), () -> Decoder.requireFinite(decoder.logProbs(trunk, pack, -1))));
     }
     long start = System.nanoTime();
     List<Optional<float[]>> results = sideBySide(threads, atOnce).run(tasks);
@@ -112,8 +114,7 @@ final class BranchScoring implements AutoCloseable {
     for (int i = 0; i < runs.size(); i++) {
       Packer.Run run = runs.get(i);
       if (results.get(i).isPresent()) {
-        float[] values = Decoder.requireFinite(results.get(i).get());
-        List<double[]> own = parted(values, branches.subList(run.from(), run.to()));
+        List<double[]> own = parted(results.get(i).get(), branches.subList(run.from(), run.to()));
         for (int b = 0; b < own.size(); b++) {
           scores[run.from() + b] = own.get(b);
         }
@@ -157,9 +158,10 @@ final class BranchScoring implements AutoCloseable {
       int cores, int atOnce, List<Branch> branches, List<Packer.Run> runs) {
     int[] sizes =
         runs.stream().mapToInt(run -> tokens(branches.subList(run.from(), run.to()))).toArray();
-    double longest = Math.max(1, Arrays.stream(sizes).max().orElse(0));
-    double busy = Math.min(Arrays.stream(sizes).asLongStream().sum(), atOnce) / longest;
-    return sizes.length > 1 && Math.min(busy, sizes.length) >= BUSY * cores;
+    int longest = Math.max(1, Arrays.stream(sizes).max().orElse(0));
+    int together = Math.min(sizes.length, atOnce / longest); // no part of a pack runs
+    double busy = Math.min((double) Arrays.stream(sizes).asLongStream().sum() / longest, together);
+    return sizes.length > 1 && busy >= BUSY * cores;
   }
 
   /** The values of a pack's wanted rows, branch by branch. */

@@ -23,7 +23,7 @@ import java.util.function.Supplier;
  * branches over a trunk. One thread owns it; on a CPU it has others run packs side by side.
  */
 public final class Decoder implements AutoCloseable {
-  /** Most fp32 logits that exist at a time. */
+  /** Most fp32 logits that a thread has at a time. */
   static final long LOGIT_BLOCK = 8L << 20;
 
   /** Logits that stay in the cache of a CPU while their exponentials are summed. */
@@ -442,7 +442,7 @@ public final class Decoder implements AutoCloseable {
 
   /** Counts packs, and learns from how long they took together. */
   void record(List<Pack> packs, double seconds) {
-    rate.record(count(packs), seconds);
+    rate.record(count(packs), packs.size(), seconds);
   }
 
   /** Counts packs. */

@@ -30,6 +30,9 @@ final class DeviceRate {
   private static final double SECONDS_PER_PACK_LAYER = 1e-4;
   private static final int REMEMBERED = 9;
 
+  /** Packs that ran together count so often at most: alone they do not outvote the others. */
+  private static final int VOTES = REMEMBERED / 2;
+
   /** So many predictions between two packs are usual: one conversation takes several. */
   private static final int USUAL_PREDICTIONS = 16;
 
@@ -68,8 +71,8 @@ final class DeviceRate {
     return (CALIBRATED + trust() * (median - CALIBRATED)) * uncorrected(work, packs);
   }
 
-  /** Learns from a pack. */
-  synchronized void record(Work work, double seconds) {
+  /** Learns from packs that ran together. */
+  synchronized void record(Work work, int count, double seconds) {
     if (packs < WARM_UP) {
       packs++;
       return;
@@ -78,10 +81,12 @@ final class DeviceRate {
       ratios.clear(); // else the forgotten ratios would outvote the new one
     }
     predictions = 0;
-    double ratio = seconds / uncorrected(work, 1);
-    ratios.addLast(Math.min(Math.max(ratio, CALIBRATED / RANGE), CALIBRATED * RANGE));
-    if (ratios.size() > REMEMBERED) {
-      ratios.removeFirst();
+    double ratio = seconds / uncorrected(work, count);
+    for (int vote = 0; vote < Math.min(count, VOTES); vote++) {
+      ratios.addLast(Math.min(Math.max(ratio, CALIBRATED / RANGE), CALIBRATED * RANGE));
+      if (ratios.size() > REMEMBERED) {
+        ratios.removeFirst();
+      }
     }
     double[] sorted = ratios.stream().mapToDouble(Double::doubleValue).sorted().toArray();
     median = sorted[(sorted.length - 1) / 2];

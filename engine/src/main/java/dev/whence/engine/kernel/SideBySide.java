@@ -11,6 +11,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 
 /**
@@ -88,12 +89,13 @@ final class SideBySide implements AutoCloseable {
    * Runs tasks and returns when all have ended.
    *
    * @return for each task what it gave; empty if memory did not suffice
-   * @throws RuntimeException of the first other task that failed
+   * @throws RuntimeException of a task that failed otherwise, after which no further task begins
    */
   <T> List<Optional<T>> run(List<Task<T>> tasks) {
+    AtomicBoolean failed = new AtomicBoolean();
     List<CompletableFuture<Optional<T>>> futures = new ArrayList<>(tasks.size());
     for (Task<T> task : tasks) {
-      futures.add(CompletableFuture.supplyAsync(() -> within(task), threads));
+      futures.add(CompletableFuture.supplyAsync(() -> within(task, failed), threads));
     }
     List<Optional<T>> results = new ArrayList<>(tasks.size());
     Throwable failure = null;
@@ -113,14 +115,15 @@ final class SideBySide implements AutoCloseable {
     return results;
   }
 
-  private <T> Optional<T> within(Task<T> task) {
+  private <T> Optional<T> within(Task<T> task, AtomicBoolean failed) {
     room.acquireUninterruptibly(task.tokens());
     try {
-      return Optional.of(task.work().get());
-    } catch (EngineException e) {
-      if (Kernel.ranOutOfMemory(e)) {
+      return failed.get() ? Optional.empty() : Optional.of(task.work().get());
+    } catch (RuntimeException | Error e) {
+      if (e instanceof EngineException known && Kernel.ranOutOfMemory(known)) {
         return Optional.empty();
       }
+      failed.set(true);
       throw e;
     } finally {
       room.release(task.tokens());

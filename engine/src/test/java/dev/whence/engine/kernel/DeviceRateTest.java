@@ -16,7 +16,7 @@ class DeviceRateTest {
   @Test
   void theFirstPacksWarmUpAndDoNotCount() {
     for (int i = 0; i < DeviceRate.WARM_UP; i++) {
-      rate.record(second, 500);
+      rate.record(second, 1, 500);
     }
     assertThat(rate.seconds(second, 1)).isCloseTo(DeviceRate.CALIBRATED, CLOSE);
   }
@@ -24,10 +24,10 @@ class DeviceRateTest {
   @Test
   void whatPacksTakeIsLearned() {
     warmUp();
-    rate.record(second, 2.5);
+    rate.record(second, 1, 2.5);
     assertThat(rate.seconds(second, 1)).isCloseTo(2.5, CLOSE);
     for (int i = 0; i < 9; i++) {
-      rate.record(second, 3);
+      rate.record(second, 1, 3);
     }
     assertThat(rate.seconds(second, 1)).isCloseTo(3, CLOSE);
   }
@@ -36,18 +36,31 @@ class DeviceRateTest {
   void oneSlowPackAmongOthersDoesNotCount() {
     warmUp();
     for (double took : new double[] {2, 2, 300, 2, 2}) {
-      rate.record(second, took);
+      rate.record(second, 1, took);
     }
+    assertThat(rate.seconds(second, 1)).isCloseTo(2, CLOSE);
+  }
+
+  @Test
+  void packsThatRanTogetherOutvoteThoseThatRanAloneButNotTheirLikes() {
+    warmUp();
+    rate.record(second, 1, 3);
+    rate.record(second, 20, 2);
+    rate.record(second, 1, 3);
+    assertThat(rate.seconds(second, 1)).isCloseTo(2, CLOSE);
+    rate.record(second, 20, 2);
+    rate.record(second, 20, 2);
+    rate.record(second, 20, 300);
     assertThat(rate.seconds(second, 1)).isCloseTo(2, CLOSE);
   }
 
   @Test
   void aMeasurementCountsWithinALimitOnly() {
     warmUp();
-    rate.record(second, 1e9);
+    rate.record(second, 1, 1e9);
     assertThat(rate.seconds(second, 1)).isCloseTo(DeviceRate.CALIBRATED * DeviceRate.RANGE, CLOSE);
     for (int i = 0; i < 9; i++) {
-      rate.record(second, 0);
+      rate.record(second, 1, 0);
     }
     assertThat(rate.seconds(second, 1)).isCloseTo(DeviceRate.CALIBRATED / DeviceRate.RANGE, CLOSE);
   }
@@ -57,7 +70,7 @@ class DeviceRateTest {
   void predictionsWithoutPacksGoBackToTheCalibratedRate() {
     warmUp();
     for (int i = 0; i < 9; i++) {
-      rate.record(second, 20);
+      rate.record(second, 1, 20);
     }
     double last = rate.seconds(second, 1);
     assertThat(last).isCloseTo(20, CLOSE);
@@ -67,13 +80,13 @@ class DeviceRateTest {
       last = next;
     }
     assertThat(last).isCloseTo(DeviceRate.CALIBRATED, within(0.01));
-    rate.record(second, 2);
+    rate.record(second, 1, 2);
     assertThat(rate.seconds(second, 1)).isCloseTo(2, CLOSE);
   }
 
   private void warmUp() {
     for (int i = 0; i < DeviceRate.WARM_UP; i++) {
-      rate.record(second, 1);
+      rate.record(second, 1, 1);
     }
   }
 }

@@ -91,7 +91,7 @@ class SideBySideTest {
                 most.accumulateAndGet(now.addAndGet(40), Math::max);
                 two.countDown();
                 await(two); // the first two are there together
-                pause();
+                pause(20);
                 return now.addAndGet(-40);
               });
       assertThat(threads.run(Collections.nCopies(8, task))).doesNotContain(Optional.empty());
@@ -115,26 +115,29 @@ class SideBySideTest {
   }
 
   @Test
-  void anotherFailureIsThrownOnceAllHaveEnded() {
+  void anotherFailureIsThrownOnceWhatRunsHasEndedAndNothingElseBegins() {
     AtomicInteger ended = new AtomicInteger();
+    CountDownLatch slowRuns = new CountDownLatch(1);
     try (SideBySide threads = new SideBySide(2, 10)) {
       SideBySide.Task<Integer> fails =
           new SideBySide.Task<>(
               1,
               () -> {
+                await(slowRuns);
                 throw new EngineException(EngineException.Kind.ENVIRONMENT, "The library failed.");
               });
       SideBySide.Task<Integer> slow =
           new SideBySide.Task<>(
               1,
               () -> {
-                pause();
+                slowRuns.countDown();
+                pause(500);
                 return ended.incrementAndGet();
               });
       assertThatThrownBy(() -> threads.run(List.of(fails, slow, slow, slow)))
           .isInstanceOf(EngineException.class)
           .hasMessage("The library failed.");
-      assertThat(ended).hasValue(3);
+      assertThat(ended).hasValue(1);
     }
   }
 
@@ -155,9 +158,9 @@ class SideBySideTest {
     }
   }
 
-  private static void pause() {
+  private static void pause(long millis) {
     try {
-      Thread.sleep(20);
+      Thread.sleep(millis);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
