@@ -71,7 +71,8 @@ public record LossWeights(float elsewhere, List<Span> spans) {
     }
     List<Span> spans = new ArrayList<>();
     for (JsonNode span : list) {
-      if (span.size() != 3
+      if (!span.isArray()
+          || span.size() != 3
           || !isInteger(span.get(0))
           || !isInteger(span.get(1))
           || !span.get(2).isNumber()

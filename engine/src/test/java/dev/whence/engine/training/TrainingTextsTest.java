@@ -131,6 +131,8 @@ class TrainingTextsTest {
             "\"lossWeights\": [[2, 2, 1]]",
             "\"lossWeights\": [[0, 2]]",
             "\"lossWeights\": 3",
+            "\"lossWeights\": [{\"start\": 0, \"end\": 2, \"weight\": 1}]",
+            "\"lossWeights\": [[0, 2, null]]",
             "\"lossWeights\": [[0.9, 2.7, 1]]",
             "\"lossWeight\": -1",
             "\"lossWeight\": \"1\"",

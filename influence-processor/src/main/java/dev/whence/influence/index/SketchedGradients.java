@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Collectors;
 
 /**
  * Whitened gradients of documents, sketched:
@@ -76,9 +77,44 @@ public final class SketchedGradients implements AutoCloseable {
   /**
    * Vectors of documents, in their order.
    *
-   * @throws InfluenceException if a gradient is not finite, naming the line
+   * @throws InfluenceException if gradients are not finite, naming the lines
    */
   public List<Vector> of(List<CorpusDocument> documents, int packTokens) {
+    List<Vector> vectors = unchecked(documents, packTokens);
+    List<CorpusDocument> suspects = new ArrayList<>();
+    for (int i = 0; i < vectors.size(); i++) {
+      if (!Double.isFinite(vectors.get(i).norm())) {
+        suspects.add(documents.get(i));
+      }
+    }
+    if (!suspects.isEmpty()) {
+      // What is not finite may spread to the documents beside it: each is asked by itself.
+      List<CorpusDocument> guilty =
+          suspects.stream()
+              .filter(one -> !Double.isFinite(unchecked(List.of(one), packTokens).get(0).norm()))
+              .toList();
+      throw notFinite(guilty.isEmpty() ? suspects : guilty);
+    }
+    return vectors;
+  }
+
+  private static InfluenceException notFinite(List<CorpusDocument> guilty) {
+    String lines =
+        guilty.stream()
+            .map(document -> String.valueOf(document.reference().line()))
+            .collect(Collectors.joining(", "));
+    return new InfluenceException(
+        guilty.size() == 1
+            ? "The gradient of the document at line "
+                + lines
+                + " is not finite: the model overflows on it. Take the line out of the corpus."
+            : "The gradients of the documents at lines "
+                + lines
+                + " are not finite: the model overflows on them. Take the lines out of the"
+                + " corpus.");
+  }
+
+  private List<Vector> unchecked(List<CorpusDocument> documents, int packTokens) {
     float[][] sketches = new float[documents.size()][sketch.buckets()];
     double[] squares = new double[documents.size()];
     gradients.forEach(
@@ -88,12 +124,6 @@ public final class SketchedGradients implements AutoCloseable {
             values.read(elements -> add(layer, elements, found, sketches, squares)));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
-      if (!Double.isFinite(squares[i])) {
-        throw new InfluenceException(
-            "The gradient of the document at line "
-                + documents.get(i).reference().line()
-                + " is not finite: the model overflows on it. Take the line out of the corpus.");
-      }
       vectors.add(new Vector(sketches[i], Math.sqrt(squares[i])));
     }
     return vectors;

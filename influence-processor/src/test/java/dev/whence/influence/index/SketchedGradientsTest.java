@@ -1,6 +1,7 @@
 package dev.whence.influence.index;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.engine.kernel.Labels;
@@ -9,6 +10,7 @@ import dev.whence.engine.kernel.Matrix;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.training.Example;
+import dev.whence.influence.InfluenceException;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.compression.BiasedModel;
@@ -234,6 +236,26 @@ class SketchedGradientsTest {
         assertThat(found.get(d).norm()).isEqualTo(expected.get(d).norm());
       }
     }
+  }
+
+  /** Documents share packs, and what is not finite may spread: those beside it are not blamed. */
+  @Test
+  void onlyDocumentsThatOverflowByThemselvesAreNamed() {
+    List<CorpusDocument> documents = new ArrayList<>(DOCUMENTS);
+    documents.set(4, overflowing(5));
+    assertThatThrownBy(() -> gradients(factors).of(documents, PACK_TOKENS))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("The gradient of the document at line 5 is not finite");
+    documents.set(5, overflowing(6));
+    assertThatThrownBy(() -> gradients(factors).of(documents, PACK_TOKENS))
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("documents at lines 5, 6 are not finite");
+  }
+
+  private static CorpusDocument overflowing(int line) {
+    CorpusDocument document = document(line, 20);
+    document.examples().get(0).lossWeights()[3] = Float.MAX_VALUE;
+    return document;
   }
 
   private static SketchedGradients gradients(EkfacFactors of) {
