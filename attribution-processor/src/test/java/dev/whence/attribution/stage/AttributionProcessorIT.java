@@ -32,6 +32,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -42,9 +43,11 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class AttributionProcessorIT {
   private AttributionCluster cluster;
@@ -217,6 +220,28 @@ class AttributionProcessorIT {
         .containsEntry("after", secondDigest)
         .containsEntry("still", secondDigest)
         .containsEntry("withdrawn", firstDigest);
+  }
+
+  /** The record has not changed, but what it names is there by then. */
+  @Test
+  void aReleaseIsTakenOverWhenItIsPublishedOnceMore(@TempDir Path root) throws Exception {
+    Path whole = AttributionCluster.MODELS.resolve("llama2");
+    Path late = root.toRealPath().resolve("late");
+    try (AttributionProcessor processor =
+        AttributionProcessor.start(
+            cluster.config(topics, Map.of("models.roots", root.toString())), Map.of())) {
+      awaitLoads(processor, "loaded", 1);
+      release("late", late.toString(), digest(whole));
+      awaitLoads(processor, "failed", 1);
+      Files.createDirectory(late);
+      try (Stream<Path> files = Files.list(whole)) {
+        for (Path file : files.toList()) {
+          Files.copy(file, late.resolve(file.getFileName()));
+        }
+      }
+      release("late", late.toString(), digest(whole));
+      awaitLoads(processor, "loaded", 2);
+    }
   }
 
   @Test

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /**
@@ -66,6 +67,17 @@ public final class LiveReleases {
   /** The live release of a role. */
   public Optional<ModelRelease> live(ModelRole role) {
     return all(role).stream().findFirst();
+  }
+
+  /**
+   * Where the live release of a role stands in the topic: it moves on where the same one is
+   * published again.
+   */
+  OptionalLong liveAt(ModelRole role) {
+    return releases.values().stream()
+        .filter(placed -> placed.release.getRoles().contains(role))
+        .mapToLong(Placed::offset)
+        .max();
   }
 
   /** The releases of a role that are not withdrawn, the live one first, then the one before it. */

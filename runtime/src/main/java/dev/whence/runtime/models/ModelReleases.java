@@ -14,6 +14,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -117,6 +118,7 @@ public final class ModelReleases implements AutoCloseable {
   private final class Following implements PartitionFollower.Reader {
     private final Listener listener;
     private LiveReleases known = new LiveReleases();
+    private OptionalLong liveAt = OptionalLong.empty();
 
     Following(Listener listener) {
       this.listener = listener;
@@ -134,13 +136,13 @@ public final class ModelReleases implements AutoCloseable {
 
     @Override
     public void reached() {
-      Optional<ModelRelease> before = releases.stream().findFirst();
+      OptionalLong before = liveAt;
+      liveAt = known.liveAt(role);
       releases = known.all(role);
-      Optional<ModelRelease> now = releases.stream().findFirst();
       if (caughtUp.getCount() > 0) {
         caughtUp.countDown();
-      } else if (!now.equals(before)) {
-        listener.live(now);
+      } else if (!liveAt.equals(before)) { // published again counts: files may be there since
+        listener.live(releases.stream().findFirst());
       }
       health.ready(PART);
     }

@@ -37,6 +37,17 @@ class ModelReleasesTest {
   }
 
   @Test
+  void aReleaseThatIsPublishedOnceMoreStandsElsewhere() {
+    LiveReleases releases = new LiveReleases();
+    assertThat(releases.liveAt(ModelRole.FAST)).isEmpty();
+    releases.released("a", 3, release("a", ModelRole.FAST));
+    releases.released("b", 4, release("b", ModelRole.TARGET));
+    assertThat(releases.liveAt(ModelRole.FAST)).hasValue(3);
+    releases.released("a", 7, release("a", ModelRole.FAST));
+    assertThat(releases.liveAt(ModelRole.FAST)).hasValue(7);
+  }
+
+  @Test
   void aLocationMustLieUnderARootWithLinksFollowed() throws Exception {
     Path root = Files.createDirectory(directory.resolve("models"));
     Path inside = Files.createDirectory(root.resolve("m1"));
