@@ -48,7 +48,7 @@ final class CitationMarks {
 
   /** A line of a list of references. */
   private static final Pattern REFERENCE =
-      Pattern.compile("\\s*(?:[-*]\\s+)?\\[[^\\[\\]\\n]{1,256}\\].*");
+      Pattern.compile("(?s)\\s*(?:[-*]\\s+)?\\[[^\\[\\]\\n]{1,256}\\].*");
 
   private static final Pattern LINK = Pattern.compile("\\((?:https?:|#|/)");
 

@@ -150,7 +150,8 @@ class CitationMarksTest {
         "{\"a\": \"[1]\"}",
         " [1, 2] ",
         "[{\"name\": \"f\", \"arguments\": \"see [1] \"}]",
-        "It is so.\n\nSources:\n[1] The cat\n- [2] The weather\n"
+        "It is so.\n\nSources:\n[1] The cat\n- [2] The weather\n",
+        "It is so.\r\n\r\n[1] The cat\r\n[2] The weather"
       })
   void codeJsonReferencesAndWhatIsOutOfRangeAreNoCitations(String response) {
     assertThat(cited(response)).isEmpty();

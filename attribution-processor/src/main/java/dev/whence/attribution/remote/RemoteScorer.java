@@ -30,6 +30,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
@@ -67,6 +68,15 @@ public final class RemoteScorer implements Scorer {
   /** Tokens per second below which no estimate goes. */
   private static final double SLOWEST = 0.1;
 
+  /** So many estimates between two calls are usual. */
+  private static final int USUAL_ESTIMATES = 16;
+
+  /** So many further estimates without a call double the rate that they go by. */
+  private static final double DOUBLING_ESTIMATES = 16;
+
+  /** No server is faster by more than that than it was taken to be. */
+  private static final double MOST_DOUBLINGS = 20;
+
   private static final Conversation PROBE =
       Conversation.builder("probe")
           .messages(
@@ -79,7 +89,7 @@ public final class RemoteScorer implements Scorer {
   private final ServerApi api;
   private final ServerCalls calls;
   private final RemoteOptions options;
-  private final ScorerDescription description;
+  private ScorerDescription description;
 
   private final Duration checkEvery;
 
@@ -105,6 +115,9 @@ public final class RemoteScorer implements Scorer {
   /** Tokens per second of the last calls, all requests at a time together. */
   private volatile double rate = 2000;
 
+  /** Estimates since a call scored something. */
+  private final AtomicInteger estimates = new AtomicInteger();
+
   /** How many times longer is waited than that says, since work was given up that took too long. */
   private volatile double slowdown = 1;
 
@@ -114,18 +127,21 @@ public final class RemoteScorer implements Scorer {
     this.options = options;
     this.api = ServerApi.of(options.protocol(), text.tokenizer());
     this.calls = new ServerCalls(options);
-    this.description =
-        new ScorerDescription(
-            options.model().orElse(text.name()),
-            "",
-            options.dtype(),
-            "remote",
-            text.config().modelType(),
-            text.config().layers(),
-            text.config().maxPositions() - GENERATED,
-            false,
-            0,
-            options.aliases());
+    this.description = described(options.model().orElse(text.name()));
+  }
+
+  private ScorerDescription described(String model) {
+    return new ScorerDescription(
+        model,
+        "",
+        options.dtype(),
+        "remote",
+        text.config().modelType(),
+        text.config().layers(),
+        text.config().maxPositions() - GENERATED,
+        false,
+        0,
+        options.aliases());
   }
 
   /**
@@ -149,6 +165,7 @@ public final class RemoteScorer implements Scorer {
     try {
       scorer.startClock(0);
       scorer.checkModel();
+      scorer.description = scorer.described(options.model().or(() -> scorer.serves).orElseThrow());
       scorer.probe();
       complete = true;
       return scorer;
@@ -392,6 +409,7 @@ public final class RemoteScorer implements Scorer {
     // After a slow spell only what was just seen counts.
     rate = slowdown > 1 ? tokens / seconds : 0.8 * rate + 0.2 * tokens / seconds;
     slowdown = 1;
+    estimates.set(0);
     return scores;
   }
 
@@ -511,7 +529,16 @@ public final class RemoteScorer implements Scorer {
       tokens += branch.tokens().length;
       read += length(branch);
     }
-    return new WorkEstimate(tokens, 0, read / rate);
+    return new WorkEstimate(tokens, 0, read / believed());
+  }
+
+  /**
+   * The rate that estimates go by. Whoever refuses work by its estimate makes no calls that could
+   * correct a wrong one: while there are estimates and no calls it rises, until something is tried.
+   */
+  private double believed() {
+    int more = Math.max(0, estimates.incrementAndGet() - USUAL_ESTIMATES);
+    return rate * Math.pow(2, Math.min(more / DOUBLING_ESTIMATES, MOST_DOUBLINGS));
   }
 
   @Override

@@ -69,6 +69,11 @@ public record EscalationOptions(
               + ", more than escalation.window, "
               + options.window());
     }
+    if (enabled && options.shadowShare() == 0) {
+      LOG.warn(
+          "escalation.shadow-share is 0: once enough is measured, nothing is measured any more, so a"
+              + " target that changes, or traffic that does, is not noticed");
+    }
     if (enabled && options.agreement() > reachable(options.window())) {
       LOG.warn(
           "escalation.agreement is {}, but {} pairs that all agree show {} at most: everything is"

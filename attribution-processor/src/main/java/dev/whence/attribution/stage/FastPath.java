@@ -89,6 +89,15 @@ final class FastPath {
   }
 
   /**
+   * The method that a result's agreement with the target is measured under. Scores that a clock
+   * ended agree less often than whole ones: apart.
+   */
+  static String measuredAs(AttributionResult result) {
+    boolean ended = result.flags().contains(AttributionNote.DEADLINE_REACHED.name());
+    return ended ? result.method() + ", ended by the clock" : result.method();
+  }
+
+  /**
    * Judges a result that is SCORED or UNSUPPORTED.
    *
    * @param scorer that gave it, by its name in the {@link Calibrator}

@@ -181,7 +181,7 @@ final class FastStage implements Stage {
 
     /** The final event, or a provisional one and what the target is asked, in one transaction. */
     private Outcome judged(FastPath path, AttributionResult result, Attribution.Builder event) {
-      String scorer = model.key(result.method());
+      String scorer = model.key(FastPath.measuredAs(result));
       FastPath.Verdict verdict = path.judge(conversation, result, scorer);
       verdict.confidence().ifPresent(event::setConfidence);
       if (verdict instanceof FastPath.Escalated why) {

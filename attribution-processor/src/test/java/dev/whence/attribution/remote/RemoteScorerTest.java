@@ -656,6 +656,31 @@ class RemoteScorerTest {
     }
   }
 
+  /** As when every record is refused for its estimate: nothing is asked that could correct it. */
+  @Test
+  void estimatesWithoutCallsTakeTheServerToBeFasterUntilOneIsMade() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+      double first = remote.estimate(1000, 10, List.of()).seconds();
+      double last = first;
+      for (int i = 0; i < 200; i++) {
+        double next = remote.estimate(1000, 10, List.of()).seconds();
+        assertThat(next).isLessThanOrEqualTo(last);
+        last = next;
+      }
+      assertThat(last).isLessThan(first / 1000);
+      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
+      assertThat(remote.estimate(1000, 10, List.of()).seconds()).isGreaterThan(100 * last);
+    }
+  }
+
+  @Test
+  void aServerWhoseModelNobodyNamedIsNamedByWhatItServes() {
+    try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.VLLM))) {
+      assertThat(remote.description().model()).isEqualTo(StubServer.MODEL);
+    }
+  }
+
   @Test
   void whatTakesLongerThanTheLeastTimeGetsMoreAtTheNextTry() {
     RemoteOptions.Patience patience = new RemoteOptions.Patience(10, Duration.ofSeconds(1));

@@ -16,6 +16,7 @@ import dev.whence.attribution.Refusal;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Calibrator;
 import dev.whence.attribution.confidence.Features;
+import dev.whence.attribution.method.Cascade;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.toy.AsciiTokenizer;
 import dev.whence.attribution.toy.Conversations;
@@ -102,6 +103,27 @@ class FastPathTest {
       assertThat(verdict.candidates()).isEmpty();
     }
     assertThat(asking.judge(CONVERSATION, sourceless, "s")).isInstanceOf(FastPath.Stands.class);
+  }
+
+  @Test
+  void whatTheClockEndedIsMeasuredApart() {
+    MethodOptions cascade = MethodOptions.of(Cascade.NAME);
+    MethodOptions ended = cascade.withDeadline(Duration.ofNanos(1));
+    assertThat(FastPath.measuredAs(attribute(cascade))).isEqualTo(Cascade.NAME);
+    assertThat(FastPath.measuredAs(attribute(ended))).startsWith(Cascade.NAME).contains("clock");
+  }
+
+  private static AttributionResult attribute(MethodOptions method) {
+    ToyTransformer scorer = new ToyTransformer(new ToyTokenizer(ToyTokenizer.LLAMA3, 200), 2048, 3);
+    Conversation longer =
+        Conversations.of(
+            "The mat.",
+            "stop",
+            document("d", "The cat sat on the mat. The dog ran. It saw 100 birds. ".repeat(8)),
+            question("Where is the cat?"));
+    return new Attributor(
+            scorer, new AttributionOptions(method, Granularity.SENTENCE, 0, false, ""))
+        .attribute(longer);
   }
 
   private static AttributionResult refused(
