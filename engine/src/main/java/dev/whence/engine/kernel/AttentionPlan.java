@@ -30,6 +30,15 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
   /** Most rows of several runs in one block. */
   static final int SHORT_ROWS = 24;
 
+  /**
+   * The same in the fused form, which arranges the keys anew for each block: a few healed tokens
+   * and a short tail together are faster than apart.
+   */
+  static final int SHORT_FUSED_ROWS = 64;
+
+  /** Most rows times trunk keys of such a block: its mask is kept for the time of the pack. */
+  private static final long FUSED_MASK = 1 << 17;
+
   /** Fewer rows are padded to so many by the fused form, which does not pay. */
   private static final int FUSED_ROWS = 16;
 
@@ -68,7 +77,8 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      * Adds rows [from, to) of a branch. A block ends where positions leave a gap: the rows after it
      * see keys that those before it do not (what was healed, and the tail of a splice), and apart
      * each of them needs neither the other's keys nor a mask. Short runs share a block with a mask:
-     * a handful of rows takes as long as one.
+     * a handful of rows takes as long as one. A block of several runs is never longer than what
+     * {@link #shared} says.
      *
      * @param base the pack's row of the branch's first own token
      * @param positions of the branch's own tokens
@@ -76,7 +86,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      * @param rotations number of the rotation for each view
      */
     void add(int base, int[] positions, int from, int to, List<View> views, int[] rotations) {
-      int shared = Math.min(SHORT_ROWS, blockRows);
+      int shared = Math.min(shared(views), blockRows);
       int most = form == AttentionForm.FUSED ? to - from : blockRows;
       int start = from;
       while (start < to) {
@@ -91,6 +101,14 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
         block(base, positions, start, end, views, rotations);
         start = end;
       }
+    }
+
+    /** Most rows of several runs in one block. */
+    private int shared(List<View> views) {
+      long keys = views.stream().mapToLong(view -> view.to() - view.from()).sum();
+      return form == AttentionForm.FUSED && window == 0 && keys * SHORT_FUSED_ROWS <= FUSED_MASK
+          ? SHORT_FUSED_ROWS
+          : SHORT_ROWS;
     }
 
     /** One past the last row, before a limit, whose positions go on from a row's without a gap. */
@@ -134,7 +152,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
           form == AttentionForm.FUSED
               && end - start >= FUSED_ROWS
               && !ownCut
-              && (!ragged || end - start <= SHORT_ROWS);
+              && (!ragged || end - start <= shared(views));
       long[] holes = holes(ranges, most);
       code.add(base + start, base + end);
       if (fused) {

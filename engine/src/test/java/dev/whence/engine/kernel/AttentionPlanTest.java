@@ -39,6 +39,8 @@ class AttentionPlanTest {
   void fusedAttentionHasABlockForARunHoweverLongAndJoinsNearViews() {
     int most = AttentionPlan.BLOCK_ROWS;
     assertThat(blocks(FUSED, positions(3, 4, 5, 300), most)).containsExactly(12, 300);
+    assertThat(blocks(FUSED, positions(8, 3, 5, 48), most)).containsExactly(64);
+    assertThat(blocks(FUSED, positions(8, 3, 5, 49), most)).containsExactly(16, 49);
     int[] positions = {1000, 1001};
     View first = new View(0, 10, 0);
     assertThat(plan(FUSED, positions, 0, first, new View(42, 50, 0)).ranges).isEqualTo(2);
