@@ -7,7 +7,6 @@ import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
 import dev.whence.runtime.models.ModelLoadException;
-import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import java.time.Duration;
@@ -16,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Executor;
 import java.util.function.IntSupplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -31,9 +31,6 @@ import org.slf4j.LoggerFactory;
  * of a process that is started again. Not thread-safe.
  */
 final class ServedShards implements AutoCloseable {
-  /** After which the next shard is opened: what is to run at once comes before any batch. */
-  static final Duration BETWEEN_SHARDS = Duration.ofMillis(10);
-
   private static final Logger LOG = LoggerFactory.getLogger(ServedShards.class);
 
   /** What no query has asked for so long is closed, unless it is to be expected. */
@@ -47,7 +44,7 @@ final class ServedShards implements AutoCloseable {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final IntSupplier partitionsOfQueries;
-  private final ReleaseTakeOver.Later later;
+  private final Executor later;
   private final LexicalIndex words = new LexicalIndex();
 
   /** Of the index that will be asked, in order. */
@@ -72,7 +69,7 @@ final class ServedShards implements AutoCloseable {
       InfluenceMetrics metrics,
       InstantSource clock,
       IntSupplier partitionsOfQueries,
-      ReleaseTakeOver.Later later) {
+      Executor later) {
     this.config = config;
     this.metrics = metrics;
     this.clock = clock;
@@ -139,12 +136,11 @@ final class ServedShards implements AutoCloseable {
     closeUnused();
     shards.lookAgain();
     int opening = ++openings;
-    later.run(Duration.ZERO, () -> openNext(1, opening, new ArrayList<>()));
+    later.execute(() -> openNext(1, opening, new ArrayList<>()));
   }
 
   /**
    * Each is a task of its own: one may take long, and the watchdog knows nothing of their number.
-   * Batches go on between two of them.
    */
   private void openNext(int from, int opening, List<String> missing) {
     if (opening != openings) {
@@ -165,7 +161,7 @@ final class ServedShards implements AutoCloseable {
     }
     closeUnused();
     int next = number + 1;
-    later.run(BETWEEN_SHARDS, () -> openNext(next, opening, missing));
+    later.execute(() -> openNext(next, opening, missing));
   }
 
   private void tell(List<String> missing) {

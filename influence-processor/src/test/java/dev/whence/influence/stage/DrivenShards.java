@@ -183,10 +183,10 @@ final class DrivenShards {
         later);
   }
 
-  /** Runs what is to run at once, or almost, and leaves the rest to the test. */
+  /** Runs what is to run at once, and leaves the rest to the test. */
   static ReleaseTakeOver.Later atOnceOr(Deque<Runnable> later) {
     return (pause, task) -> {
-      if (pause.compareTo(ServedShards.BETWEEN_SHARDS) <= 0) {
+      if (pause.isZero()) {
         task.run();
       } else {
         later.add(task);
