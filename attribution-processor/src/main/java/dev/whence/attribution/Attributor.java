@@ -260,14 +260,15 @@ public final class Attributor {
     if (bound == 0) {
       return wanted;
     }
+    double most = bound * scorer.mayBeFaster();
     WorkEstimate asked = wanted.estimate(scorer, task);
-    if (asked.seconds() <= bound) {
+    if (asked.seconds() <= most) {
       return wanted;
     }
     String figures = figures(wanted, asked);
     if (cheaper.isPresent()) {
       WorkEstimate estimate = cheaper.get().estimate(scorer, task);
-      if (estimate.seconds() <= bound) {
+      if (estimate.seconds() <= most) {
         return cheaper.get();
       }
       figures += ", and " + figures(cheaper.get(), estimate);

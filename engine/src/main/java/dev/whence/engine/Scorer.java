@@ -58,6 +58,14 @@ public interface Scorer extends AutoCloseable {
   }
 
   /**
+   * How many times faster than by its estimates it may be, for whoever refuses work by them: more
+   * than 1 while nothing was measured that could correct them.
+   */
+  default double mayBeFaster() {
+    return 1;
+  }
+
+  /**
    * Says that a piece of work begins that was estimated so: the calls up to the next of this
    * method. For scorers that wait for another process and must give up in time; nothing to others.
    */

@@ -25,12 +25,12 @@ import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
@@ -68,14 +68,13 @@ public final class RemoteScorer implements Scorer {
   /** Tokens per second below which no estimate goes. */
   private static final double SLOWEST = 0.1;
 
-  /** So many estimates between two calls are usual. */
-  private static final int USUAL_ESTIMATES = 16;
+  /** How many times faster than {@link #rate} says a server may be that was never measured. */
+  private static final double NEVER_MEASURED = 32;
 
-  /** So many further estimates without a call double the rate that they go by. */
-  private static final double DOUBLING_ESTIMATES = 16;
+  /** So long without a measurement, and it may be twice as fast as the last one says. */
+  private static final Duration DOUBLES = Duration.ofMinutes(5);
 
-  /** No server is faster by more than that than it was taken to be. */
-  private static final double MOST_DOUBLINGS = 20;
+  private static final double MOST_DOUBLINGS = 3;
 
   private static final Conversation PROBE =
       Conversation.builder("probe")
@@ -115,8 +114,8 @@ public final class RemoteScorer implements Scorer {
   /** Tokens per second of the last calls, all requests at a time together. */
   private volatile double rate = 2000;
 
-  /** Estimates since a call scored something. */
-  private final AtomicInteger estimates = new AtomicInteger();
+  /** When {@link #rate} was measured: {@link System#nanoTime}. */
+  private volatile OptionalLong measuredAt = OptionalLong.empty();
 
   /** How many times longer is waited than that says, since work was given up that took too long. */
   private volatile double slowdown = 1;
@@ -409,7 +408,7 @@ public final class RemoteScorer implements Scorer {
     // After a slow spell only what was just seen counts.
     rate = slowdown > 1 ? tokens / seconds : 0.8 * rate + 0.2 * tokens / seconds;
     slowdown = 1;
-    estimates.set(0);
+    measuredAt = OptionalLong.of(System.nanoTime());
     return scores;
   }
 
@@ -529,16 +528,22 @@ public final class RemoteScorer implements Scorer {
       tokens += branch.tokens().length;
       read += length(branch);
     }
-    return new WorkEstimate(tokens, 0, read / believed());
+    return new WorkEstimate(tokens, 0, read / rate);
+  }
+
+  @Override
+  public double mayBeFaster() {
+    OptionalLong at = measuredAt;
+    return at.isEmpty()
+        ? NEVER_MEASURED
+        : mayBeFaster(Duration.ofNanos(System.nanoTime() - at.getAsLong()));
   }
 
   /**
-   * The rate that estimates go by. Whoever refuses work by its estimate makes no calls that could
-   * correct a wrong one: while there are estimates and no calls it rises, until something is tried.
+   * @param since it was measured
    */
-  private double believed() {
-    int more = Math.max(0, estimates.incrementAndGet() - USUAL_ESTIMATES);
-    return rate * Math.pow(2, Math.min(more / DOUBLING_ESTIMATES, MOST_DOUBLINGS));
+  static double mayBeFaster(Duration since) {
+    return Math.pow(2, Math.min(MOST_DOUBLINGS, (double) since.toNanos() / DOUBLES.toNanos()));
   }
 
   @Override

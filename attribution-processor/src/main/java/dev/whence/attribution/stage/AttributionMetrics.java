@@ -8,6 +8,7 @@ import dev.whence.engine.TrunkReuse;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tags;
 import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
@@ -68,9 +69,15 @@ final class AttributionMetrics {
     return now.trunks() == 0 ? 0 : (double) now.hits() / now.trunks();
   }
 
-  /** What the fast path is known to be worth; nothing until enough was measured. */
-  static void fastPath(MeterRegistry registry, Supplier<Calibrator.Known> known) {
+  /**
+   * What the fast path is known to be worth; nothing until enough was measured.
+   *
+   * @param ended of results that the clock ended, or of whole ones
+   */
+  static void fastPath(MeterRegistry registry, boolean ended, Supplier<Calibrator.Known> known) {
+    Tags tags = Tags.of("ended", String.valueOf(ended));
     Gauge.builder("whence.fast.pairs", () -> known.get().pairs())
+        .tags(tags)
         .description(
             "responses scored by both roles that the fast path's confidence is learnt from, with the"
                 + " target that fewest are known of")
@@ -80,17 +87,19 @@ final class AttributionMetrics {
         registry,
         "whence.fast.escalated.share",
         "share of the responses that the wanted agreement makes the fast path hand on",
-        "estimate",
+        tags.and("bound", "estimate"),
         () -> known.get().escalatedShare());
     proportion(
         registry,
         "whence.fast.agreement",
         "share of the drawn responses on which the target agrees; low, high: 95 % interval",
+        tags,
         () -> Optional.of(known.get().agreement()).filter(all -> all.of() > 0));
     proportion(
         registry,
         "whence.fast.kept.agreement",
         "the same of those that the fast path would have kept when it saw them",
+        tags,
         () -> Optional.of(known.get().stood()).filter(stood -> stood.of() > 0));
   }
 
@@ -98,21 +107,33 @@ final class AttributionMetrics {
       MeterRegistry registry,
       String name,
       String description,
-      Supplier<Optional<Proportion>> proportion) {
-    share(registry, name, description, "estimate", () -> proportion.get().map(Proportion::share));
-    share(registry, name, description, "low", () -> proportion.get().map(Proportion::low));
-    share(registry, name, description, "high", () -> proportion.get().map(Proportion::high));
+      Tags tags,
+      Supplier<Optional<Proportion>> of) {
+    share(
+        registry,
+        name,
+        description,
+        tags.and("bound", "estimate"),
+        () -> of.get().map(Proportion::share));
+    share(
+        registry, name, description, tags.and("bound", "low"), () -> of.get().map(Proportion::low));
+    share(
+        registry,
+        name,
+        description,
+        tags.and("bound", "high"),
+        () -> of.get().map(Proportion::high));
   }
 
   private static void share(
       MeterRegistry registry,
       String name,
       String description,
-      String bound,
+      Tags tags,
       Supplier<Optional<Double>> value) {
     Gauge.builder(name, () -> value.get().orElse(Double.NaN))
         .description(description)
-        .tag("bound", bound)
+        .tags(tags)
         .strongReference(true)
         .register(registry);
   }

@@ -1,6 +1,7 @@
 package dev.whence.attribution.stage;
 
 import dev.whence.attribution.confidence.Calibrator;
+import dev.whence.attribution.method.MethodOptions;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.weights.NamedModels;
@@ -26,6 +27,7 @@ import dev.whence.schemas.AvroLimits;
 import dev.whence.schemas.Topic;
 import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.ModelRelease;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -183,9 +185,7 @@ public final class AttributionProcessor implements Processor {
             () -> releases.awaitReleases(RELEASES_READ),
             new AttributionMetrics(meters));
     calibrator.ifPresent(
-        all ->
-            AttributionMetrics.fastPath(
-                meters, () -> all.known(scoring.key(config.attribution().method().name()))));
+        all -> measureFastPath(all, config.attribution().method(), scoring, meters));
     Topic source = role == Role.FAST ? topics.responses() : topics.escalations();
     Topic further = role == Role.FAST ? topics.escalations() : topics.agreements();
     Worker worker =
@@ -308,5 +308,16 @@ public final class AttributionProcessor implements Processor {
     releases.close();
     agreements.ifPresent(AgreementLog::close);
     shell.close();
+  }
+
+  /** Of whole results and, where a deadline can end some, of those: they are kept apart. */
+  private static void measureFastPath(
+      Calibrator calibrator, MethodOptions method, ScoringModel scoring, MeterRegistry meters) {
+    for (boolean ended : method.deadline().isZero() ? List.of(false) : List.of(false, true)) {
+      AttributionMetrics.fastPath(
+          meters,
+          ended,
+          () -> calibrator.known(scoring.key(FastPath.measuredAs(method.name(), ended))));
+    }
   }
 }

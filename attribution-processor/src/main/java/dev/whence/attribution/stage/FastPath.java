@@ -93,8 +93,12 @@ final class FastPath {
    * ended agree less often than whole ones: apart.
    */
   static String measuredAs(AttributionResult result) {
-    boolean ended = result.flags().contains(AttributionNote.DEADLINE_REACHED.name());
-    return ended ? result.method() + ", ended by the clock" : result.method();
+    return measuredAs(
+        result.method(), result.flags().contains(AttributionNote.DEADLINE_REACHED.name()));
+  }
+
+  static String measuredAs(String method, boolean ended) {
+    return ended ? method + ", ended by the clock" : method;
   }
 
   /**

@@ -132,6 +132,10 @@ final class ScoringModel implements AutoCloseable {
     }
     ModelLoader.Choice choice =
         release.isPresent() ? choice(release.get()) : configured.orElseThrow();
+    if (release.isPresent() && active.map(Active::choice).filter(choice::equals).isPresent()) {
+      LOG.info("the model release was published once more; its model is in use already");
+      return; // a digest vouches for it
+    }
     replace(choice, settings.reload() == ModelSettings.Reload.UNLOAD_FIRST);
   }
 

@@ -656,22 +656,21 @@ class RemoteScorerTest {
     }
   }
 
-  /** As when every record is refused for its estimate: nothing is asked that could correct it. */
+  /** Where every record is refused for its estimate, nothing is asked that could correct it. */
   @Test
-  void estimatesWithoutCallsTakeTheServerToBeFasterUntilOneIsMade() {
+  void aBoundRefusesNothingByAGuessThatNothingHasMeasured() {
     try (RemoteScorer remote = remote(options(RemoteOptions.Protocol.SGLANG))) {
-      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
-      double first = remote.estimate(1000, 10, List.of()).seconds();
-      double last = first;
-      for (int i = 0; i < 200; i++) {
-        double next = remote.estimate(1000, 10, List.of()).seconds();
-        assertThat(next).isLessThanOrEqualTo(last);
-        last = next;
-      }
-      assertThat(last).isLessThan(first / 1000);
-      assertThat(attribute(remote, "exact-loo").status()).isEqualTo(AttributionStatus.SCORED);
-      assertThat(remote.estimate(1000, 10, List.of()).seconds()).isGreaterThan(100 * last);
+      AttributionOptions options =
+          new AttributionOptions(
+              MethodOptions.of("exact-loo"), Granularity.SENTENCE, 0.02, false, "");
+      assertThat(remote.estimate(100, 10, List.of()).seconds()).isGreaterThan(0.02);
+      assertThat(new Attributor(remote, options).attribute(conversation()).status())
+          .isEqualTo(AttributionStatus.SCORED);
+      assertThat(remote.mayBeFaster()).isLessThan(1.5);
     }
+    assertThat(RemoteScorer.mayBeFaster(Duration.ZERO)).isEqualTo(1);
+    assertThat(RemoteScorer.mayBeFaster(Duration.ofMinutes(5))).isEqualTo(2);
+    assertThat(RemoteScorer.mayBeFaster(Duration.ofDays(5))).isEqualTo(8);
   }
 
   @Test

@@ -53,6 +53,11 @@ public abstract class ForwardingScorer implements Scorer {
   }
 
   @Override
+  public double mayBeFaster() {
+    return model.mayBeFaster();
+  }
+
+  @Override
   public void begin(WorkEstimate estimate) {
     model.begin(estimate);
   }

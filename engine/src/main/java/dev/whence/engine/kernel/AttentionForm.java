@@ -93,7 +93,8 @@ enum AttentionForm {
         int own,
         int prefix) {
       this.kernel = kernel;
-      AttentionPlan.Builder builder = new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, 0);
+      AttentionPlan.Builder builder =
+          new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, 0, heads / keyValueHeads);
       int[] positions = IntStream.range(prefix, prefix + own).toArray();
       builder.add(0, positions, 0, own, List.of(new View(0, prefix, 0)), new int[1]);
       AttentionPlan plan = builder.build();

@@ -36,8 +36,11 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
    */
   static final int SHORT_FUSED_ROWS = 64;
 
-  /** Most rows times trunk keys of such a block: its mask is kept for the time of the pack. */
-  private static final long FUSED_MASK = 1 << 17;
+  /**
+   * Most elements of the mask of a fused block, for all heads that share a key head: it is kept for
+   * the time of the pack.
+   */
+  static final long FUSED_MASK = 1 << 19;
 
   /** Fewer rows are padded to so many by the fused form, which does not pay. */
   private static final int FUSED_ROWS = 16;
@@ -56,6 +59,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     private final AttentionForm form;
     private final int blockRows;
     private final int window;
+    private final int sharing;
     private final LongList code = new LongList();
     private final LongList limits = new LongList();
     private int blocks;
@@ -65,11 +69,13 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
     /**
      * @param blockRows most rows of a block that has scores
      * @param window of sliding-window attention, 0 = none
+     * @param sharing query heads that share a key head
      */
-    Builder(AttentionForm form, int blockRows, int window) {
+    Builder(AttentionForm form, int blockRows, int window, int sharing) {
       this.form = form;
       this.blockRows = blockRows;
       this.window = window;
+      this.sharing = sharing;
       code.add(0);
     }
 
@@ -105,10 +111,13 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
 
     /** Most rows of several runs in one block. */
     private int shared(List<View> views) {
+      boolean fused = form == AttentionForm.FUSED && window == 0;
+      return fused && isMaskSmall(SHORT_FUSED_ROWS, views) ? SHORT_FUSED_ROWS : SHORT_ROWS;
+    }
+
+    private boolean isMaskSmall(int rows, List<View> views) {
       long keys = views.stream().mapToLong(view -> view.to() - view.from()).sum();
-      return form == AttentionForm.FUSED && window == 0 && keys * SHORT_FUSED_ROWS <= FUSED_MASK
-          ? SHORT_FUSED_ROWS
-          : SHORT_ROWS;
+      return keys * (rows + FUSED_ROWS) * sharing <= FUSED_MASK; // rows are padded
     }
 
     /** One past the last row, before a limit, whose positions go on from a row's without a gap. */
@@ -152,7 +161,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
           form == AttentionForm.FUSED
               && end - start >= FUSED_ROWS
               && !ownCut
-              && (!ragged || end - start <= shared(views));
+              && (!ragged || (end - start <= shared(views) && isMaskSmall(end - start, views)));
       long[] holes = holes(ranges, most);
       code.add(base + start, base + end);
       if (fused) {

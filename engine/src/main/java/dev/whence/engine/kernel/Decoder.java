@@ -635,7 +635,11 @@ public final class Decoder implements AutoCloseable {
     long perRow = config.heads() * Math.max(1, keys) * sharers;
     int blockRows = (int) Math.max(1, Math.min(mostBlockRows, SCORE_BLOCK / Math.max(1, perRow)));
     return new Packer(
-        packTokens, config.slidingWindow(), attentionForm, Math.min(blockRows, Math.max(1, rows)));
+        packTokens,
+        config.slidingWindow(),
+        attentionForm,
+        Math.min(blockRows, Math.max(1, rows)),
+        config.heads() / config.keyValueHeads());
   }
 
   /** Vocabulary entries per block of logits, for so many rows. */

@@ -15,18 +15,21 @@ final class Packer {
   private final int window;
   private final AttentionForm form;
   private final int blockRows;
+  private final int sharing;
 
   /**
    * @param budget most own tokens of a pack; a longer branch has a pack to itself
    * @param window of sliding-window attention, 0 = none
    * @param form of attention
    * @param blockRows most query rows of an attention block that has scores
+   * @param sharing query heads that share a key head
    */
-  Packer(int budget, int window, AttentionForm form, int blockRows) {
+  Packer(int budget, int window, AttentionForm form, int blockRows, int sharing) {
     this.budget = budget;
     this.window = window;
     this.form = form;
     this.blockRows = blockRows;
+    this.sharing = sharing;
   }
 
   /** Branches [from, to) of the list, computed in one pack. */
@@ -72,8 +75,8 @@ final class Packer {
     for (int r = 0; r <= most; r++) {
       rotations.add(new long[size]);
     }
-    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window);
-    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window);
+    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window, sharing);
+    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window, sharing);
     int base = 0;
     int row = 0;
     for (Branch branch : branches) {
@@ -136,13 +139,13 @@ final class Packer {
     }
     List<View> before = from == 0 ? List.of() : List.of(new View(0, from, 0));
     int[] numbers = new int[before.size()];
-    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window);
+    AttentionPlan.Builder plan = new AttentionPlan.Builder(form, blockRows, window, sharing);
     plan.add(0, positions, 0, size, before, numbers);
     // row i predicts token i + 1
     int first = Math.max(from, scoredFrom - 1);
     int end = Math.min(to, trunk.length - 1);
     int scored = Math.max(0, end - first);
-    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window);
+    AttentionPlan.Builder lastPlan = new AttentionPlan.Builder(form, blockRows, window, sharing);
     if (scored > 0) {
       lastPlan.add(0, positions, first - from, end - from, before, numbers);
     }

@@ -69,7 +69,7 @@ class AttentionFormsTest {
         "hidden.append(n + j) | hidden.append(n - 1)",
         "hidden.append(column - first) | hidden.append(column - first + 5)",
         "column = column + n | column = 0",
-        "torch.cat(parts, 1), never) | torch.cat(parts, 1), 0)",
+        "1, 0, n), unseen, never) | 1, 0, n), unseen, 0)",
         "torch.repeat(mask, [sharing, 1]) | torch.repeat(torch.flip(mask, [0]), [sharing, 1])",
         "torch.view(o, [kv, -1, rows, d]) | torch.flip(torch.view(o, [kv, -1, rows, d]), [1])",
         "return torch.narrow(merged, 2, 0, rows) |"

@@ -117,7 +117,7 @@ class AttentionPlanTest {
 
   /** Rows of each block of a branch that sees nothing of the trunk. */
   private static List<Integer> blocks(AttentionForm form, int[] positions, int blockRows) {
-    AttentionPlan.Builder builder = new AttentionPlan.Builder(form, blockRows, 0);
+    AttentionPlan.Builder builder = new AttentionPlan.Builder(form, blockRows, 0, 3);
     builder.add(0, positions, 0, positions.length, List.of(), new int[0]);
     return Plan.read(builder.build(), positions.length, false).blockRows;
   }
@@ -132,7 +132,7 @@ class AttentionPlanTest {
       rotations[v] = shifts.indexOf(views[v].shift());
     }
     AttentionPlan.Builder builder =
-        new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, window);
+        new AttentionPlan.Builder(form, AttentionPlan.BLOCK_ROWS, window, 3);
     builder.add(0, positions, 0, positions.length, List.of(views), rotations);
     return Plan.read(builder.build(), positions.length, true);
   }

@@ -46,7 +46,8 @@ public final class ModelReleases implements AutoCloseable {
   @FunctionalInterface
   public interface Listener {
     /**
-     * Another release is live.
+     * Another release is live, or the live one was published once more: what it names may be there
+     * by now.
      *
      * @param release which, or empty if the last one was withdrawn
      */
@@ -136,13 +137,15 @@ public final class ModelReleases implements AutoCloseable {
 
     @Override
     public void reached() {
-      OptionalLong before = liveAt;
-      liveAt = known.liveAt(role);
+      Optional<ModelRelease> before = releases.stream().findFirst();
+      OptionalLong beforeAt = liveAt;
       releases = known.all(role);
+      liveAt = known.liveAt(role);
+      Optional<ModelRelease> now = releases.stream().findFirst();
       if (caughtUp.getCount() > 0) {
         caughtUp.countDown();
-      } else if (!liveAt.equals(before)) { // published again counts: files may be there since
-        listener.live(releases.stream().findFirst());
+      } else if (!now.equals(before) || !liveAt.equals(beforeAt)) {
+        listener.live(now);
       }
       health.ready(PART);
     }
