@@ -13,8 +13,14 @@ final class BranchScoring implements AutoCloseable {
   /** Most tokens that all threads compute at a time, where nobody has given a bound. */
   private static final int TOKENS_OF_ALL_THREADS = 8192;
 
-  /** Packs per thread, so that none is idle for long while others end. */
+  /** Most packs per thread, so that none is idle for long while others end. */
   private static final int PACKS_PER_THREAD = 4;
+
+  /**
+   * Times the least tokens of a pack: with fewer, a token takes longer, for each pack reads all
+   * weights.
+   */
+  private static final long FULL_SPEED = 4;
 
   /**
    * Cores that share a pack wait for one another about a third of the time: apart they are faster
@@ -83,13 +89,13 @@ final class BranchScoring implements AutoCloseable {
       return budget;
     }
     long all = 0;
-    int longest = trunkTokens;
+    int longestBranch = 0;
     for (Branch branch : branches) {
       all += Packer.computed(branch);
-      longest = Math.max(longest, trunkTokens + Packer.computed(branch));
+      longestBranch = Math.max(longestBranch, Packer.computed(branch));
     }
-    int even = (int) Math.min(Integer.MAX_VALUE, all / ((long) threads * PACKS_PER_THREAD));
-    int packTokens = Math.min(atOnce / threads, Math.max(least, even));
+    int longest = trunkTokens + longestBranch;
+    int packTokens = Math.min(atOnce / threads, packTokens(all, longestBranch, threads));
     Packer packer = decoder.packer(longest, longest, packTokens, threads);
     List<Packer.Run> runs =
         packer.runs(branches).stream()
@@ -121,6 +127,14 @@ final class BranchScoring implements AutoCloseable {
       }
     }
     return rest;
+  }
+
+  /** Tokens of a pack, so that each thread has as many packs, of which none is a small rest. */
+  private int packTokens(long all, int longestBranch, int threads) {
+    long each = all / threads;
+    long packs = Math.round((double) each / (FULL_SPEED * least));
+    long even = each / Math.max(1, Math.min(PACKS_PER_THREAD, packs)) + longestBranch;
+    return (int) Math.min(Integer.MAX_VALUE, Math.max(least, even));
   }
 
   /** Counts what was computed and, if memory did not suffice for all, frees what can be freed. */
