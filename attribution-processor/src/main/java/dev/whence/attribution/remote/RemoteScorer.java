@@ -74,6 +74,7 @@ public final class RemoteScorer implements Scorer {
   /** So long without a measurement, and it may be twice as fast as the last one says. */
   private static final Duration DOUBLES = Duration.ofMinutes(5);
 
+  /** However long ago the last measurement was: work that is tried in vain is not to cost more. */
   private static final double MOST_DOUBLINGS = 3;
 
   private static final Conversation PROBE =

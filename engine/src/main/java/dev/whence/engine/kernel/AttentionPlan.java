@@ -40,7 +40,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
    * Most elements of the mask of a fused block, for all heads that share a key head: it is kept for
    * the time of the pack.
    */
-  static final long FUSED_MASK = 1 << 19;
+  private static final long FUSED_MASK = 1 << 19;
 
   /** Fewer rows are padded to so many by the fused form, which does not pay. */
   private static final int FUSED_ROWS = 16;
@@ -83,8 +83,7 @@ record AttentionPlan(long[] code, long[] limits, long pairs) {
      * Adds rows [from, to) of a branch. A block ends where positions leave a gap: the rows after it
      * see keys that those before it do not (what was healed, and the tail of a splice), and apart
      * each of them needs neither the other's keys nor a mask. Short runs share a block with a mask:
-     * a handful of rows takes as long as one. A block of several runs is never longer than what
-     * {@link #shared} says.
+     * a handful of rows takes as long as one.
      *
      * @param base the pack's row of the branch's first own token
      * @param positions of the branch's own tokens
