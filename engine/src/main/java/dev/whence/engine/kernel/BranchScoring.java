@@ -52,9 +52,10 @@ final class BranchScoring implements AutoCloseable {
    * pack. Where the device runs out of memory, what is left goes on one pack at a time, each of
    * half the tokens of the one before, down to single branches.
    */
-  List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
+  List<double[]> score(
+      KeyValues trunk, int trunkTokens, Optional<TrunkStates> states, List<Branch> branches) {
     double[][] scores = new double[branches.size()][];
-    int packTokens = scoreSideBySide(trunk, trunkTokens, branches, scores);
+    int packTokens = scoreSideBySide(trunk, trunkTokens, states, branches, scores);
     List<Branch> left = new ArrayList<>();
     List<Integer> places = new ArrayList<>();
     for (int i = 0; i < scores.length; i++) {
@@ -66,7 +67,8 @@ final class BranchScoring implements AutoCloseable {
     List<double[]> rest = new ArrayList<>(left.size());
     while (rest.size() < left.size()) {
       packTokens =
-          score(trunk, trunkTokens, left.subList(rest.size(), left.size()), packTokens, rest);
+          score(
+              trunk, trunkTokens, states, left.subList(rest.size(), left.size()), packTokens, rest);
     }
     for (int i = 0; i < rest.size(); i++) {
       scores[places.get(i)] = rest.get(i);
@@ -80,7 +82,11 @@ final class BranchScoring implements AutoCloseable {
    * @return token budget of a pack for the rest
    */
   private int scoreSideBySide(
-      KeyValues trunk, int trunkTokens, List<Branch> branches, double[][] scores) {
+      KeyValues trunk,
+      int trunkTokens,
+      Optional<TrunkStates> states,
+      List<Branch> branches,
+      double[][] scores) {
     int cores = decoder.cores();
     int most = Math.min(cores * EngineOptions.DEFAULT_PACK_TOKENS, TOKENS_OF_ALL_THREADS);
     int atOnce = bound ? budget : Math.max(budget, most);
@@ -107,16 +113,18 @@ final class BranchScoring implements AutoCloseable {
     List<Pack> packs = new ArrayList<>();
     List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
     for (Packer.Run run : runs) {
-      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
+      List<Branch> members = branches.subList(run.from(), run.to());
+      Pack pack = packer.pack(members);
       decoder.reach(pack); // here, where nobody reads it
       packs.add(pack);
+      Optional<TrunkStates> near = decoder.near(states, members);
       tasks.add(
           new SideBySide.Task<>(
-              pack.size(), () -> Decoder.requireFinite(decoder.logProbs(trunk, pack, -1))));
+              pack.size(), () -> Decoder.requireFinite(decoder.logProbs(trunk, pack, near))));
     }
     long start = System.nanoTime();
     List<Optional<float[]>> results = sideBySide(threads, atOnce).run(tasks);
-    int rest = count(packs, results, (System.nanoTime() - start) * 1e-9);
+    int rest = count(packs, results, (System.nanoTime() - start) * 1e-9, states);
     for (int i = 0; i < runs.size(); i++) {
       Packer.Run run = runs.get(i);
       if (results.get(i).isPresent()) {
@@ -138,7 +146,11 @@ final class BranchScoring implements AutoCloseable {
   }
 
   /** Counts what was computed and, if memory did not suffice for all, frees what can be freed. */
-  private int count(List<Pack> packs, List<Optional<float[]>> results, double seconds) {
+  private int count(
+      List<Pack> packs,
+      List<Optional<float[]>> results,
+      double seconds,
+      Optional<TrunkStates> states) {
     List<Pack> complete = new ArrayList<>();
     int rest = budget;
     for (int i = 0; i < packs.size(); i++) {
@@ -152,6 +164,7 @@ final class BranchScoring implements AutoCloseable {
       decoder.record(complete, seconds);
     } else {
       Work unused = decoder.count(complete);
+      states.ifPresent(TrunkStates::drop);
       decoder.freeAll();
     }
     return rest;
@@ -201,6 +214,7 @@ final class BranchScoring implements AutoCloseable {
   private int score(
       KeyValues trunk,
       int trunkTokens,
+      Optional<TrunkStates> states,
       List<Branch> branches,
       int packTokens,
       List<double[]> scores) {
@@ -214,15 +228,18 @@ final class BranchScoring implements AutoCloseable {
       Pack pack = packer.pack(members);
       float[] values;
       try {
-        values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, -1);
+        Optional<TrunkStates> near = decoder.near(states, members);
+        values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, near);
       } catch (EngineException e) {
+        states.ifPresent(TrunkStates::drop);
         decoder.freeAfter(e);
         if (members.size() > 1) {
           return pack.size() / 2; // smaller than all members together: they will be parted
         }
         values =
             decoder.lastTime(
-                () -> decoder.score(trunk, pack, -1), () -> Decoder.sizes(pack, trunkTokens));
+                () -> decoder.score(trunk, pack, Optional.empty()),
+                () -> Decoder.sizes(pack, trunkTokens));
       }
       scores.addAll(parted(values, members));
     }

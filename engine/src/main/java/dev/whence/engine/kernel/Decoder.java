@@ -46,6 +46,8 @@ public final class Decoder implements AutoCloseable {
   private final int budget;
   private final AttentionForm form;
   private final int mostBlockRows;
+  private final boolean differences;
+  private final IValue noStates;
   private final long memoryBytes;
   private final TrunkCache trunks;
   private final BranchScoring scoring;
@@ -64,10 +66,12 @@ public final class Decoder implements AutoCloseable {
       EngineOptions options,
       int budget,
       AttentionForm form,
-      int mostBlockRows) {
+      int mostBlockRows,
+      boolean differences) {
     this.config = config;
     this.form = form;
     this.mostBlockRows = mostBlockRows;
+    this.differences = differences;
     this.kernel = kernel;
     this.weights = weights;
     this.precision = precision;
@@ -80,9 +84,12 @@ public final class Decoder implements AutoCloseable {
     this.trunks = new TrunkCache(options.trunkCacheBytes());
     this.rate =
         new DeviceRate(
-            precision == Precision.BF16 ? peak.bf16() : peak.fp32(), peak.fp32(), config.layers());
+            precision == Precision.BF16 ? peak.bf16() : peak.fp32(),
+            differences && precision == Precision.BF16 ? peak.bf16() : peak.fp32(),
+            config.layers());
     this.rotaryPositions = Math.min(config.maxPositions(), 2048);
     this.rotary = rotaryTable(rotaryPositions); // first: it is what can fail
+    this.noStates = kernel.allocate(Precision.FP32, 0);
     this.shape =
         IValue.listFrom(
             (long) config.heads(),
@@ -128,13 +135,6 @@ public final class Decoder implements AutoCloseable {
     return KernelText.of(family);
   }
 
-  /**
-   * As {@link #open(ModelConfig, WeightSource, EngineOptions)}.
-   *
-   * @param text of the kernel
-   * @param blockRows most query rows of an attention block that has scores
-   * @param wanted form of attention; absent: the fastest
-   */
   static Decoder open(
       ModelConfig config,
       WeightSource source,
@@ -142,6 +142,26 @@ public final class Decoder implements AutoCloseable {
       KernelText text,
       int blockRows,
       Optional<AttentionForm> wanted) {
+    return open(config, source, options, text, blockRows, wanted, Optional.empty());
+  }
+
+  /**
+   * As {@link #open(ModelConfig, WeightSource, EngineOptions)}.
+   *
+   * @param text of the kernel
+   * @param blockRows most query rows of an attention block that has scores
+   * @param wanted form of attention; absent: the fastest
+   * @param wantedDifferences whether logits of branches are computed as differences to the trunk's;
+   *     absent: where that is faster
+   */
+  static Decoder open(
+      ModelConfig config,
+      WeightSource source,
+      EngineOptions options,
+      KernelText text,
+      int blockRows,
+      Optional<AttentionForm> wanted,
+      Optional<Boolean> wantedDifferences) {
     Engine engine = TorchRuntime.start(options);
     Device device = TorchRuntime.device(engine, options.device());
     WeightLayout layout = WeightLayout.of(config, source.tensors());
@@ -172,9 +192,20 @@ public final class Decoder implements AutoCloseable {
       AttentionForm form = wanted.orElseGet(() -> AttentionForm.fastest(kernel, config, precision));
       kernel.emptyCache(); // what measuring and loading took is free, and the device says so
       int budget = PackBudget.of(config, precision, device, options, memory);
+      boolean faster = precision == Precision.BF16 && peak.bf16() > peak.fp32();
       Decoder decoder =
           new Decoder(
-              config, kernel, weights, precision, memory, peak, options, budget, form, blockRows);
+              config,
+              kernel,
+              weights,
+              precision,
+              memory,
+              peak,
+              options,
+              budget,
+              form,
+              blockRows,
+              wantedDifferences.orElse(faster));
       complete = true;
       return decoder;
     } finally {
@@ -348,9 +379,11 @@ public final class Decoder implements AutoCloseable {
    * Computes tokens [from, tokens.length) of a sequence whose earlier tokens are in memory, in
    * stretches of the token budget, and keeps their keys and values.
    *
+   * @param states where the hidden states of the rows that give the probabilities are kept
    * @return natural-log probabilities of tokens [scoredFrom, length), nats
    */
-  double[] extend(KeyValues trunk, int[] tokens, int from, int scoredFrom) {
+  double[] extend(
+      KeyValues trunk, int[] tokens, int from, int scoredFrom, Optional<TrunkStates> states) {
     double[] scores = new double[tokens.length - scoredFrom];
     int done = 0;
     int start = from;
@@ -359,7 +392,9 @@ public final class Decoder implements AutoCloseable {
       int end = Math.min(tokens.length, start + stretch);
       int at = start;
       Pack pack = packer(end, end - start).stretch(tokens, start, end, scoredFrom);
-      Optional<float[]> values = unlessTooLarge(() -> score(trunk, pack, at), pack, start);
+      int row = done;
+      Optional<float[]> values =
+          unlessTooLarge(() -> score(trunk, pack, at, states, row), pack, start);
       if (values.isEmpty()) {
         stretch = pack.size() / 2;
         continue;
@@ -397,7 +432,7 @@ public final class Decoder implements AutoCloseable {
       if (tokens.length - start > stretch) {
         int end = start + (tokens.length - start - 1) / stretch * stretch;
         int[] head = Arrays.copyOf(tokens, end);
-        extend(trunk, head, start, end);
+        extend(trunk, head, start, end, Optional.empty());
         start = end;
       }
       int size = tokens.length - start;
@@ -426,8 +461,52 @@ public final class Decoder implements AutoCloseable {
   }
 
   /** Scores branches of a trunk; see {@link BranchScoring#score}. */
-  List<double[]> score(KeyValues trunk, int trunkTokens, List<Branch> branches) {
-    return scoring.score(trunk, trunkTokens, branches);
+  List<double[]> score(
+      KeyValues trunk, int trunkTokens, Optional<TrunkStates> states, List<Branch> branches) {
+    return scoring.score(trunk, trunkTokens, states, branches);
+  }
+
+  /**
+   * Room for the states of a trunk's scored rows, where branches are faster with them and memory is
+   * not short.
+   *
+   * @param scoredFrom first token of the trunk that is scored
+   */
+  Optional<TrunkStates> states(int[] tokens, int scoredFrom) {
+    int rows = tokens.length - scoredFrom;
+    long bytes = TrunkStates.bytes(rows, config.hiddenSize() + (long) config.vocabularySize());
+    // beside another trunk of that length, as for the capacity of this one
+    if (!differences
+        || rows == 0
+        || bytes > TrunkStates.MOST_BYTES
+        || !fits(bytes + roomBytes(tokens.length))) {
+      return Optional.empty();
+    }
+    IValue room =
+        once(
+            () -> kernel.allocate(Precision.FP32, rows, config.hiddenSize()),
+            () -> "the hidden states of " + rows + " tokens");
+    int[] targets = Arrays.copyOfRange(tokens, scoredFrom, tokens.length);
+    return Optional.of(
+        new TrunkStates(room, targets, config.hiddenSize(), config.vocabularySize(), memory));
+  }
+
+  /** The states, complete, if the branches' logits are to be computed as differences to them. */
+  Optional<TrunkStates> near(Optional<TrunkStates> states, List<Branch> branches) {
+    states.filter(s -> !s.settled()).ifPresent(s -> s.complete(() -> allLogProbs(s)));
+    return states.filter(s -> s.serve(branches));
+  }
+
+  private Optional<IValue> allLogProbs(TrunkStates states) {
+    if (!fits(states.bytesOfAll())) {
+      return Optional.empty();
+    }
+    try (IValue block = IValue.from(logitBlock(states.rows()))) {
+      return Optional.of(kernel.call("allLogProbs", states.states(), weights.list(), block));
+    } catch (EngineException e) {
+      freeTrunksAfter(e);
+      return Optional.empty(); // they only save time
+    }
   }
 
   /** How many cores of a CPU share the calling thread's work; 1 on a GPU. */
@@ -534,29 +613,73 @@ public final class Decoder implements AutoCloseable {
     return Arrays.stream(values).asLongStream().toArray();
   }
 
-  /** Natural-log probabilities of what a pack wants; at -1 its keys and values are not kept. */
-  float[] score(KeyValues trunk, Pack pack, int keepAt) {
+  /**
+   * Natural-log probabilities of what a stretch of a trunk wants. Its keys and values are kept.
+   *
+   * @param at first token
+   * @param row of the states where those of the wanted rows are kept
+   */
+  private float[] score(KeyValues trunk, Pack pack, int at, Optional<TrunkStates> states, int row) {
+    return score(
+        pack,
+        () -> logProbs(trunk, pack, at, states.map(TrunkStates::states).orElse(noStates), row));
+  }
+
+  /**
+   * Natural-log probabilities of what branches want.
+   *
+   * @param near as {@link #near} gives it for all of them
+   */
+  float[] score(KeyValues trunk, Pack pack, Optional<TrunkStates> near) {
+    return score(pack, () -> logProbs(trunk, pack, near));
+  }
+
+  private float[] score(Pack pack, Supplier<float[]> forward) {
     long start = System.nanoTime();
-    float[] values = logProbs(trunk, pack, keepAt);
+    float[] values = forward.get();
     record(List.of(pack), (System.nanoTime() - start) * 1e-9);
     return requireFinite(values);
   }
 
-  /** As {@link #score}, unchecked; any thread, after {@link #reach}, if nothing is kept. */
-  float[] logProbs(KeyValues trunk, Pack pack, int keepAt) {
+  /** As {@link #score(KeyValues, Pack, Optional)}, unchecked; any thread, after {@link #reach}. */
+  float[] logProbs(KeyValues trunk, Pack pack, Optional<TrunkStates> near) {
+    if (near.isPresent()) {
+      IValue states = near.get().states();
+      IValue all = near.get().all();
+      try (IValue targets = IValue.listFrom(pack.targets());
+          IValue block = IValue.from(logitBlock(pack.wanted().length))) {
+        float[] values =
+            kernel.floats(run("scoreNear", trunk, pack, -1, targets, block, states, all));
+        if (allFinite(values)) {
+          return values;
+        }
+      }
+    }
+    return logProbs(trunk, pack, -1, noStates, 0);
+  }
+
+  private float[] logProbs(KeyValues trunk, Pack pack, int keepAt, IValue states, int row) {
     try (IValue targets = IValue.listFrom(pack.targets());
-        IValue block = IValue.from(logitBlock(pack.wanted().length))) {
-      return kernel.floats(run("score", trunk, pack, keepAt, targets, block));
+        IValue block = IValue.from(logitBlock(pack.wanted().length));
+        IValue at = IValue.from((long) row)) {
+      return kernel.floats(run("score", trunk, pack, keepAt, targets, block, states, at));
     }
   }
 
   static float[] requireFinite(float[] values) {
-    for (float value : values) {
-      if (!Float.isFinite(value)) {
-        throw notFinite();
-      }
+    if (!allFinite(values)) {
+      throw notFinite();
     }
     return values;
+  }
+
+  private static boolean allFinite(float[] values) {
+    for (float value : values) {
+      if (!Float.isFinite(value)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static EngineException notFinite() {
@@ -730,6 +853,7 @@ public final class Decoder implements AutoCloseable {
     scoring.close();
     trunks.close();
     rotary.close();
+    noStates.close();
     shape.close();
     epsilon.close();
     weights.close();

@@ -17,6 +17,7 @@ public final class Sequence implements Trunk {
   private final int scoredFrom;
   private final double[] logProbs;
   private final KeyValues keyValues;
+  private final Optional<TrunkStates> states;
   private final int reused;
   private final Decoder decoder;
   private boolean closed;
@@ -26,12 +27,14 @@ public final class Sequence implements Trunk {
       int scoredFrom,
       double[] logProbs,
       KeyValues keyValues,
+      Optional<TrunkStates> states,
       int reused,
       Decoder decoder) {
     this.tokens = tokens;
     this.scoredFrom = scoredFrom;
     this.logProbs = logProbs;
     this.keyValues = keyValues;
+    this.states = states;
     this.reused = reused;
     this.decoder = decoder;
   }
@@ -54,13 +57,16 @@ public final class Sequence implements Trunk {
     int from = match.map(TrunkCache.Match::reused).orElse(0);
     KeyValues room =
         match.isPresent() ? match.get().room() : decoder.room(decoder.capacity(own.length));
+    Optional<TrunkStates> states = Optional.empty();
     boolean complete = false;
     try {
-      double[] logProbs = decoder.extend(room, own, from, scoredFrom);
+      states = decoder.states(own, scoredFrom);
+      double[] logProbs = decoder.extend(room, own, from, scoredFrom, states);
       complete = true;
-      return new Sequence(own, scoredFrom, logProbs, room, from, decoder);
+      return new Sequence(own, scoredFrom, logProbs, room, states, from, decoder);
     } finally {
       if (!complete) {
+        states.ifPresent(TrunkStates::close);
         room.close();
       }
     }
@@ -97,7 +103,7 @@ public final class Sequence implements Trunk {
     for (Branch branch : branches) {
       check(branch);
     }
-    return decoder.score(keyValues, tokens.length, branches);
+    return decoder.score(keyValues, tokens.length, states, branches);
   }
 
   /**
@@ -165,7 +171,7 @@ public final class Sequence implements Trunk {
 
   @Override
   public long bytes() {
-    return keyValues.bytes();
+    return keyValues.bytes() + states.map(TrunkStates::bytes).orElse(0L);
   }
 
   @Override
@@ -177,6 +183,7 @@ public final class Sequence implements Trunk {
   public void close() {
     if (!closed) {
       closed = true;
+      states.ifPresent(TrunkStates::close);
       decoder.trunks().keep(tokens, keyValues);
     }
   }
