@@ -7,8 +7,8 @@ import java.util.Optional;
 /**
  * How an engine runs.
  *
- * @param dtype of weights, keys, values and activations; the residual stream and the logits are
- *     fp32 in any case
+ * @param dtype of weights, keys, values and activations; the residual stream is fp32 in any case,
+ *     and so are logits, those of branches less what they differ from the trunk's by
  * @param device "auto" (the first CUDA device that the native library finds, else the CPU), "cpu"
  *     or "cuda:N"
  * @param packTokens most tokens that are computed at a time, in one forward or in several side by
@@ -20,6 +20,7 @@ import java.util.Optional;
  *     per core)
  * @param trunkCacheBytes keys and values of closed trunks that are kept, for trunks that begin like
  *     them; 0 = none: then the same input gives the same bits, as long as the model stays loaded
+ *     and memory does not run short
  * @param aliases production model names that the scorer is, rather than a surrogate for
  * @param nativeDirectory where the native library is unpacked at the first start; empty: {@code
  *     whence.native.dir}, else DJL's own choice (DJL_CACHE_DIR, else the home directory). The first

@@ -124,7 +124,7 @@ final class BranchScoring implements AutoCloseable {
     }
     long start = System.nanoTime();
     List<Optional<float[]>> results = sideBySide(threads, atOnce).run(tasks);
-    int rest = count(packs, results, (System.nanoTime() - start) * 1e-9, states);
+    int rest = count(packs, results, (System.nanoTime() - start) * 1e-9);
     for (int i = 0; i < runs.size(); i++) {
       Packer.Run run = runs.get(i);
       if (results.get(i).isPresent()) {
@@ -146,11 +146,7 @@ final class BranchScoring implements AutoCloseable {
   }
 
   /** Counts what was computed and, if memory did not suffice for all, frees what can be freed. */
-  private int count(
-      List<Pack> packs,
-      List<Optional<float[]>> results,
-      double seconds,
-      Optional<TrunkStates> states) {
+  private int count(List<Pack> packs, List<Optional<float[]>> results, double seconds) {
     List<Pack> complete = new ArrayList<>();
     int rest = budget;
     for (int i = 0; i < packs.size(); i++) {
@@ -164,7 +160,6 @@ final class BranchScoring implements AutoCloseable {
       decoder.record(complete, seconds);
     } else {
       Work unused = decoder.count(complete);
-      states.ifPresent(TrunkStates::drop);
       decoder.freeAll();
     }
     return rest;
@@ -231,7 +226,6 @@ final class BranchScoring implements AutoCloseable {
         Optional<TrunkStates> near = decoder.near(states, members);
         values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, near);
       } catch (EngineException e) {
-        states.ifPresent(TrunkStates::drop);
         decoder.freeAfter(e);
         if (members.size() > 1) {
           return pack.size() / 2; // smaller than all members together: they will be parted

@@ -51,6 +51,7 @@ public final class Decoder implements AutoCloseable {
   private final long memoryBytes;
   private final TrunkCache trunks;
   private final BranchScoring scoring;
+  private final List<TrunkStates> openStates = new ArrayList<>();
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
@@ -224,12 +225,13 @@ public final class Decoder implements AutoCloseable {
    */
   int capacity(int tokens) {
     int spare = trunks.capacity(tokens, config.maxPositions());
-    if (memoryBytes == 0) {
-      return spare;
-    }
-    long open = memory.trunkBytes() - trunks.bytes(); // kept ones make room
-    long all = memory.weightBytes() + open + roomBytes(spare) + roomBytes(tokens);
-    return all <= memoryBytes ? spare : tokens;
+    return holds(roomBytes(spare) + roomBytes(tokens)) ? spare : tokens;
+  }
+
+  /** Whether the memory budget has so many bytes, closed trunks making room. */
+  private boolean holds(long bytes) {
+    long open = memory.trunkBytes() - trunks.bytes();
+    return memoryBytes == 0 || memory.weightBytes() + open + bytes <= memoryBytes;
   }
 
   private long roomBytes(int capacity) {
@@ -241,11 +243,17 @@ public final class Decoder implements AutoCloseable {
         * precision.bytes();
   }
 
-  /** Frees closed trunks until so many bytes more fit the memory budget, or none is left. */
+  /**
+   * Frees closed trunks until so many bytes more fit the memory budget, then what open ones keep to
+   * save time.
+   */
   void makeRoom(long bytes) {
     if (!fits(bytes)) {
       long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
       trunks.shrink(Math.max(0, trunks.bytes() - (bytes - free)));
+    }
+    if (!fits(bytes)) {
+      openStates.forEach(TrunkStates::drop);
     }
   }
 
@@ -315,6 +323,7 @@ public final class Decoder implements AutoCloseable {
   /** Frees what is held only to save time. */
   void freeAll() {
     trunks.shrink(0);
+    openStates.forEach(TrunkStates::drop);
     freeDispensable.run();
     kernel.emptyCache();
   }
@@ -474,38 +483,47 @@ public final class Decoder implements AutoCloseable {
    */
   Optional<TrunkStates> states(int[] tokens, int scoredFrom) {
     int rows = tokens.length - scoredFrom;
-    long bytes = TrunkStates.bytes(rows, config.hiddenSize() + (long) config.vocabularySize());
-    // beside another trunk of that length, as for the capacity of this one
-    if (!differences
-        || rows == 0
-        || bytes > TrunkStates.MOST_BYTES
-        || !fits(bytes + roomBytes(tokens.length))) {
+    int width = config.hiddenSize();
+    int vocabulary = config.vocabularySize();
+    long bytes = TrunkStates.bytes(rows, width + 1L + vocabulary);
+    boolean spared = holds(bytes + roomBytes(tokens.length)); // as for the capacity of a trunk
+    if (!differences || rows == 0 || bytes > TrunkStates.MOST_BYTES || !spared) {
       return Optional.empty();
     }
-    IValue room =
-        once(
-            () -> kernel.allocate(Precision.FP32, rows, config.hiddenSize()),
-            () -> "the hidden states of " + rows + " tokens");
+    makeRoom(TrunkStates.bytes(rows, width));
     int[] targets = Arrays.copyOfRange(tokens, scoredFrom, tokens.length);
-    return Optional.of(
-        new TrunkStates(room, targets, config.hiddenSize(), config.vocabularySize(), memory));
+    return unlessOutOfMemory(() -> kernel.allocate(Precision.FP32, rows, width))
+        .map(room -> new TrunkStates(room, targets, width, vocabulary, memory, openStates));
   }
 
   /** The states, complete, if the branches' logits are to be computed as differences to them. */
   Optional<TrunkStates> near(Optional<TrunkStates> states, List<Branch> branches) {
-    states.filter(s -> !s.settled()).ifPresent(s -> s.complete(() -> allLogProbs(s)));
-    return states.filter(s -> s.serve(branches));
+    Optional<TrunkStates> able = states.filter(s -> s.serves(branches));
+    able.filter(s -> s.due(branches.size())).ifPresent(s -> s.complete(() -> trunkLogProbs(s)));
+    return able.filter(s -> s.logProbs().isPresent());
   }
 
-  private Optional<IValue> allLogProbs(TrunkStates states) {
-    if (!fits(states.bytesOfAll())) {
+  private Optional<IValue> trunkLogProbs(TrunkStates states) {
+    makeRoom(states.bytesOfLogProbs());
+    if (!fits(states.bytesOfLogProbs())) {
       return Optional.empty();
     }
-    try (IValue block = IValue.from(logitBlock(states.rows()))) {
-      return Optional.of(kernel.call("allLogProbs", states.states(), weights.list(), block));
+    int rows = states.targets().length;
+    done = done.plus(Work.ofLogits(config, rows));
+    try (IValue targets = IValue.listFrom(longs(states.targets()));
+        IValue block = IValue.from(logitBlock(rows))) {
+      return unlessOutOfMemory(
+          () -> kernel.call("trunkLogProbs", states.states(), weights.list(), targets, block));
+    }
+  }
+
+  /** What only saves time; empty where memory does not suffice for it. */
+  private Optional<IValue> unlessOutOfMemory(Supplier<IValue> made) {
+    try {
+      return Optional.of(made.get());
     } catch (EngineException e) {
       freeTrunksAfter(e);
-      return Optional.empty(); // they only save time
+      return Optional.empty();
     }
   }
 
@@ -645,11 +663,11 @@ public final class Decoder implements AutoCloseable {
   float[] logProbs(KeyValues trunk, Pack pack, Optional<TrunkStates> near) {
     if (near.isPresent()) {
       IValue states = near.get().states();
-      IValue all = near.get().all();
+      IValue trunkLogProbs = near.get().logProbs().orElseThrow();
       try (IValue targets = IValue.listFrom(pack.targets());
           IValue block = IValue.from(logitBlock(pack.wanted().length))) {
         float[] values =
-            kernel.floats(run("scoreNear", trunk, pack, -1, targets, block, states, all));
+            kernel.floats(run("scoreNear", trunk, pack, -1, targets, block, states, trunkLogProbs));
         if (allFinite(values)) {
           return values;
         }

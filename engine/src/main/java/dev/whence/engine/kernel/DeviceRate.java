@@ -9,9 +9,9 @@ import java.util.Deque;
  *
  * <p>Linear layers are taken to run at the rate of one measured matrix product, attention at a
  * fixed fraction of it (its products have a thin inner dimension, and a softmax between them),
- * logits at the fp32 rate. One factor absorbs what is wrong with that: the median of actual over
- * predicted time of the last packs, so that one pack that met a cold cache or a busy machine does
- * not count.
+ * logits at that of their own type. One factor absorbs what is wrong with that: the median of
+ * actual over predicted time of the last packs, so that one pack that met a cold cache or a busy
+ * machine does not count.
  *
  * <p>Whoever refuses work by its prediction runs no packs that could correct a wrong factor. So
  * while there are predictions and no packs the factor goes back to what it was at the start.
@@ -40,7 +40,7 @@ final class DeviceRate {
   private static final double HALVING_PREDICTIONS = 32;
 
   private final double gemm;
-  private final double fp32Gemm;
+  private final double logitGemm;
   private final int layers;
   private final Deque<Double> ratios = new ArrayDeque<>();
   private double median = CALIBRATED;
@@ -49,11 +49,11 @@ final class DeviceRate {
 
   /**
    * @param gemm FLOP/s of a matrix product in the model's precision
-   * @param fp32Gemm the same in fp32
+   * @param logitGemm the same in the type in which branches' logits are computed
    */
-  DeviceRate(double gemm, double fp32Gemm, int layers) {
+  DeviceRate(double gemm, double logitGemm, int layers) {
     this.gemm = gemm;
-    this.fp32Gemm = fp32Gemm;
+    this.logitGemm = logitGemm;
     this.layers = layers;
   }
 
@@ -61,7 +61,7 @@ final class DeviceRate {
   double uncorrected(Work work, long packs) {
     return work.linear() / gemm
         + work.attention() / (gemm * ATTENTION_FRACTION)
-        + work.logits() / fp32Gemm
+        + work.logits() / logitGemm
         + packs * layers * SECONDS_PER_PACK_LAYER;
   }
 

@@ -28,7 +28,10 @@ public final class NativeMemory {
     return weights.get();
   }
 
-  /** Bytes of keys and values of open trunks, and of closed ones that are kept for the next. */
+  /**
+   * Bytes of keys and values of open trunks, of what their scored rows gave, and of keys and values
+   * of closed trunks that are kept for the next.
+   */
   public long trunkBytes() {
     return trunks.get();
   }

@@ -27,8 +27,8 @@ import java.lang.management.MemoryUsage;
  * </pre>
  *
  * <p>Everything is counted as if it were held at the same time, and a tenth of the memory stays
- * free: for the allocator's fragments and for CUDA's libraries. What still does not fit is halved
- * by {@link Decoder}.
+ * free: for the allocator's fragments, CUDA's libraries and {@link TrunkStates}. What still does
+ * not fit is halved by {@link Decoder}.
  */
 final class PackBudget {
   /** Fewest tokens of a pack: one block of attention rows. */

@@ -3,41 +3,52 @@ package dev.whence.engine.kernel;
 import ai.djl.pytorch.jni.IValue;
 import dev.whence.engine.Branch;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
- * What a trunk's scored rows gave: their hidden states after the last norm and, once branches are
- * scored, the log-probabilities of all tokens there. A branch that scores the same tokens changes
- * these states by little, so its logits are computed as a difference: products in bf16, whose
- * rounding is relative to the difference, take the place of products in fp32 over the whole
- * vocabulary (see {@code logProbsNear} in the kernel). The decoder's thread owns it.
+ * What a trunk's scored rows gave: their hidden states after the last norm and, once several
+ * branches are scored, the log-probabilities of all tokens there. A branch that scores the same
+ * tokens changes these states by little, so its logits are computed as a difference: products in
+ * bf16, whose rounding is relative to the difference, take the place of products in fp32 over the
+ * whole vocabulary (see {@code logProbsNear} in the kernel). The decoder's thread owns it.
  */
 final class TrunkStates implements AutoCloseable {
   /** Most bytes of states and log-probabilities; where they take more, branches do without. */
-  static final long MOST_BYTES = 512L << 20;
+  static final long MOST_BYTES = 256L << 20;
 
   private final IValue states;
   private final int[] targets;
   private final long bytesOfStates;
-  private final long bytesOfAll;
+  private final long bytesOfLogProbs;
   private final NativeMemory memory;
-  private Optional<IValue> all = Optional.empty();
-  private boolean asked;
+  private final Collection<TrunkStates> open;
+  private Optional<IValue> logProbs = Optional.empty();
+  private long asked;
+  private boolean settled;
 
   /**
    * @param states room for them, [targets, d] in fp32
    * @param targets the tokens that the trunk's rows score, in order
-   * @param vocabulary entries of it
+   * @param open holds it until it is closed
    */
-  TrunkStates(IValue states, int[] targets, int hiddenSize, int vocabulary, NativeMemory memory) {
+  TrunkStates(
+      IValue states,
+      int[] targets,
+      int hiddenSize,
+      int vocabulary,
+      NativeMemory memory,
+      Collection<TrunkStates> open) {
     this.states = states;
     this.targets = targets;
     this.bytesOfStates = bytes(targets.length, hiddenSize);
-    this.bytesOfAll = bytes(targets.length, vocabulary);
+    this.bytesOfLogProbs = bytes(targets.length, 1L + vocabulary);
     this.memory = memory;
+    this.open = open;
     memory.addTrunk(bytesOfStates);
+    open.add(this);
   }
 
   /** Of so many values in fp32 for each of some rows. */
@@ -50,62 +61,67 @@ final class TrunkStates implements AutoCloseable {
     return states;
   }
 
+  /** What the trunk's rows score, in order. */
+  int[] targets() {
+    return targets;
+  }
+
   /** Bytes on the device. */
   long bytes() {
-    return bytesOfStates + (all.isPresent() ? bytesOfAll : 0);
+    return bytesOfStates + (logProbs.isPresent() ? bytesOfLogProbs : 0);
   }
 
   /** Bytes that {@link #complete} adds. */
-  long bytesOfAll() {
-    return bytesOfAll;
+  long bytesOfLogProbs() {
+    return bytesOfLogProbs;
   }
 
-  /** Whether it is known if the log-probabilities of all tokens can be had. */
-  boolean settled() {
-    return asked;
+  /** Whether all branches score what the trunk scored. */
+  boolean serves(List<Branch> branches) {
+    return branches.stream().allMatch(this::serves);
   }
 
-  /**
-   * Takes the log-probabilities of all tokens.
-   *
-   * @param logProbs gives [targets, vocabulary] in fp32, or nothing where there is no room for it
-   */
-  void complete(Supplier<Optional<IValue>> logProbs) {
-    asked = true;
-    all = logProbs.get();
-    all.ifPresent(unused -> memory.addTrunk(bytesOfAll));
-  }
-
-  /** Log-probabilities of all tokens, [targets, vocabulary] in fp32; {@link #serve} said so. */
-  IValue all() {
-    return all.orElseThrow();
-  }
-
-  int rows() {
-    return targets.length;
-  }
-
-  /** Whether the log-probabilities are there and all branches can use them. */
-  boolean serve(List<Branch> branches) {
-    return all.isPresent() && branches.stream().allMatch(this::covers);
-  }
-
-  private boolean covers(Branch branch) {
+  private boolean serves(Branch branch) {
     int[] tokens = branch.tokens();
     int from = branch.scoredFrom();
     return branch.scored() == targets.length
         && Arrays.equals(tokens, from, tokens.length, targets, 0, targets.length);
   }
 
-  /** Frees the log-probabilities of all tokens for good: they only save time. */
+  /**
+   * Whether log-probabilities are to be computed now, for so many branches: for a single one they
+   * would cost more than they save.
+   */
+  boolean due(int branches) {
+    asked += branches;
+    return !settled && asked > 1;
+  }
+
+  /**
+   * Takes the trunk's log-probabilities.
+   *
+   * @param trunkLogProbs as the kernel gives them, or nothing where there is no room for them
+   */
+  void complete(Supplier<Optional<IValue>> trunkLogProbs) {
+    settled = true;
+    logProbs = trunkLogProbs.get();
+    logProbs.ifPresent(unused -> memory.addTrunk(bytesOfLogProbs));
+  }
+
+  /** As the kernel gives them, if they are there. */
+  Optional<IValue> logProbs() {
+    return logProbs;
+  }
+
+  /** Frees the log-probabilities for good: they only save time. */
   void drop() {
-    asked = true;
-    all.ifPresent(
+    settled = true;
+    logProbs.ifPresent(
         value -> {
           value.close();
-          memory.addTrunk(-bytesOfAll);
+          memory.addTrunk(-bytesOfLogProbs);
         });
-    all = Optional.empty();
+    logProbs = Optional.empty();
   }
 
   @Override
@@ -113,5 +129,6 @@ final class TrunkStates implements AutoCloseable {
     drop();
     states.close();
     memory.addTrunk(-bytesOfStates);
+    open.remove(this);
   }
 }

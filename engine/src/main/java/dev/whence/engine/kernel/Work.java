@@ -40,8 +40,16 @@ public record Work(long tokens, double linear, double attention, double logits) 
       linear += 2 * (in * tokens + rest * (l < c.layers() - 1 ? tokens : scored));
     }
     double attention = 4 * q * ((c.layers() - 1) * (double) pairs + scoredPairs);
-    double logits = 2 * d * c.vocabularySize() * scored;
-    return new Work(tokens, linear, attention, logits);
+    return new Work(tokens, linear, attention, logits(c, scored));
+  }
+
+  /** Logits of rows whose hidden states are there. */
+  static Work ofLogits(ModelConfig c, long rows) {
+    return new Work(0, 0, 0, logits(c, rows));
+  }
+
+  private static double logits(ModelConfig c, long rows) {
+    return 2.0 * c.hiddenSize() * c.vocabularySize() * rows;
   }
 
   /** Multiply-adds per row of a matrix, or of the two factors that stand for it. */
