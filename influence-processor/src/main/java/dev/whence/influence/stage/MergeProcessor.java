@@ -42,6 +42,8 @@ import org.jspecify.annotations.Nullable;
  * <ul>
  *   <li>A shard counts once, however often it answers; only one that was MISSING may still be
  *       SCANNED.
+ *   <li>The same query asked again while it is open waits for the later of both deadlines, though
+ *       never longer than {@link AskedQuery#LATEST_DEADLINE} since it was first heard of.
  *   <li>Answers that come after the result are only counted. The same query asked again is, too,
  *       unless its result lacked shards: then it is opened anew.
  *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms. What is in memory
@@ -184,20 +186,36 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     }
     InfluenceMerge merge = open().get(queryId);
     if (merge != null && merge.getOpen() != null) {
-      metrics.ignored("asked_again");
+      askedAgain(merge, opening);
       return;
     }
     unopenedBytes -= waitsNoMore(queryId);
     InfluenceMerge.Builder next = merge == null ? known(queryId) : InfluenceMerge.newBuilder(merge);
-    go(next.setOpen(bounded(opening)).build(), true);
+    Instant deadline = bounded(opening.getDeadline(), now());
+    go(
+        next.setOpen(InfluenceOpening.newBuilder(opening).setDeadline(deadline).build()).build(),
+        true);
   }
 
-  /** A later deadline than any that is asked for would keep what is known for as long. */
-  private InfluenceOpening bounded(InfluenceOpening opening) {
-    Instant latest = now().plus(AskedQuery.LATEST_DEADLINE);
-    return opening.getDeadline().isAfter(latest)
-        ? InfluenceOpening.newBuilder(opening).setDeadline(latest).build()
-        : opening;
+  /** Waits for the later deadline; all else stays what it was when it was first asked. */
+  private void askedAgain(InfluenceMerge merge, InfluenceOpening again) {
+    InfluenceOpening before = merge.getOpen();
+    Instant deadline = bounded(again.getDeadline(), merge.getSince());
+    if (!deadline.isAfter(before.getDeadline())) {
+      metrics.ignored("asked_again");
+      return;
+    }
+    InfluenceOpening later = InfluenceOpening.newBuilder(before).setDeadline(deadline).build();
+    go(InfluenceMerge.newBuilder(merge).setOpen(later).build(), true);
+  }
+
+  /**
+   * A later deadline than any that is asked for would keep what is known for as long, and who asks
+   * again and again would never have a result while a shard is dead.
+   */
+  private static Instant bounded(Instant deadline, Instant since) {
+    Instant latest = since.plus(AskedQuery.LATEST_DEADLINE);
+    return deadline.isAfter(latest) ? latest : deadline;
   }
 
   private void answered(String queryId, InfluencePartial answer) {
@@ -369,8 +387,8 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
         && (silent || due.element().at() < readUpTo)) {
       Due one = due.remove();
       InfluenceMerge merge = open().get(one.queryId());
-      if (merge == null || dueAt(merge) > now) {
-        continue; // closed meanwhile, or opened anew: then it stands in the order once more
+      if (merge == null || dueAt(merge) != one.at()) {
+        continue; // closed meanwhile, or due later: then it stands in the order once more
       }
       if (merge.getOpen() == null) {
         metrics.ignored("never_asked");

@@ -134,13 +134,17 @@ abstract class DrivenMerge {
   }
 
   static InfluencePartial opening(int shards) {
+    return opening(shards, DEADLINE);
+  }
+
+  static InfluencePartial opening(int shards, Duration deadline) {
     return InfluencePartial.newBuilder()
         .setQueryId("q")
         .setKind(PartialKind.OPEN)
         .setOpen(
             InfluenceOpening.newBuilder()
                 .setShards(shards)
-                .setDeadline(START.plus(DEADLINE))
+                .setDeadline(START.plus(deadline))
                 .setTop(2)
                 .setEvent(
                     Influence.newBuilder()
@@ -268,6 +272,12 @@ abstract class DrivenMerge {
       store.init(context.getStateStoreContext(), store);
       context.addStateStore(store);
       return store;
+    }
+
+    /** What the next one finds. */
+    InfluenceMerge kept() {
+      KeyValueStore<String, InfluenceMerge> store = context.getStateStore(MergeTopology.OPEN_STORE);
+      return store.get("q");
     }
 
     void process(String queryId, InfluencePartial partial, Instant written) {

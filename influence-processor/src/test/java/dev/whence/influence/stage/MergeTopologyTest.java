@@ -76,6 +76,55 @@ class MergeTopologyTest extends DrivenMerge {
   }
 
   @Test
+  void askedAgainWhileItIsOpenAQuestionWaitsForTheLaterDeadlineAndHasOneResult() {
+    Duration later = DEADLINE.multipliedBy(2);
+    pipe(opening(3));
+    pipe(answer(1));
+    pipe(opening(3, later));
+    assertThat(ignored("asked_again")).isZero();
+    pipe(opening(3));
+    assertThat(ignored("asked_again")).isEqualTo(1);
+    advance(DEADLINE.plusSeconds(3));
+    assertThat(influences.isEmpty()).isTrue();
+    pipe(answer(2));
+    advance(Duration.ofSeconds(3));
+    Influence influence = only();
+    assertThat(influence.getCoverage().getShare()).isEqualTo(2 / 3.0);
+    pipe(answer(3));
+    advance(later);
+    assertThat(influences.isEmpty()).isTrue();
+  }
+
+  @Test
+  void askedAgainWhileItIsOpenAQuestionIsStillClosedAtOnceWhenAllShardsHaveAnswered() {
+    pipe(opening(2));
+    pipe(answer(1));
+    pipe(opening(2, DEADLINE.multipliedBy(2)));
+    advance(DEADLINE.plusSeconds(3));
+    pipe(answer(2));
+    assertThat(only().getCoverage().getShare()).isEqualTo(1);
+    advance(DEADLINE.multipliedBy(2));
+    assertThat(influences.isEmpty()).isTrue();
+  }
+
+  /** As by who asks every half minute until there is a result, while a shard is dead. */
+  @Test
+  void aQuestionThatIsAskedAgainAndAgainHasAResultAllTheSame() {
+    Duration pause = Duration.ofSeconds(30);
+    pipe(opening(2));
+    Duration passed = Duration.ZERO;
+    while (influences.isEmpty() && passed.compareTo(Duration.ofHours(2)) < 0) {
+      partials.pipeInput("q", opening(2, passed.plus(pause.multipliedBy(2))), START.plus(passed));
+      driver.advanceWallClockTime(pause);
+      passed = passed.plus(pause);
+    }
+    assertThat(only().getReasonCode()).isEqualTo("NO_SHARD_ANSWERED");
+    assertThat(passed)
+        .isBetween(
+            AskedQuery.LATEST_DEADLINE, AskedQuery.LATEST_DEADLINE.plus(pause.multipliedBy(2)));
+  }
+
+  @Test
   void answersAfterTheDeadlineAreOnlyCountedAndTheResultSaysSevenOfEight() {
     pipe(opening(8));
     IntStream.rangeClosed(1, 7).forEach(shard -> pipe(answer(shard)));
@@ -258,6 +307,17 @@ class MergeTopologyTest extends DrivenMerge {
   }
 
   @Test
+  void aRestartInBetweenKeepsTheLaterDeadline() {
+    Successor merger = new Successor(keptWithOneOfThree());
+    merger.process("q", opening(3, DEADLINE.multipliedBy(2)), START);
+    Successor next = new Successor(merger.kept());
+    next.lookUntil(START.plus(DEADLINE.multipliedBy(2)).minusMillis(1));
+    assertThat(next.results()).isEmpty();
+    next.lookUntil(START.plus(DEADLINE.multipliedBy(2)));
+    assertThat(next.results()).hasSize(1);
+  }
+
+  @Test
   void afterAnOutageAnswersThatLieInTheTopicAreReadBeforeTheDeadlineCounts() {
     Instant after = START.plus(Duration.ofHours(1));
     Successor reading = new Successor(keptWithOneOfThree(), after);
@@ -267,6 +327,19 @@ class MergeTopologyTest extends DrivenMerge {
     reading.lookUntil(after.plusMillis(2000));
     assertThat(reading.results()).isEmpty();
     reading.process("q", answer(3), START.plusSeconds(2));
+    assertThat(reading.results()).hasSize(1);
+    assertThat(reading.results().get(0).getCoverage().getShare()).isEqualTo(1);
+  }
+
+  @Test
+  void afterAnOutageAnswersAreReadUpToTheLaterDeadlineOfAQuestionThatWasAskedAgain() {
+    Instant after = START.plus(Duration.ofHours(1));
+    Successor reading = new Successor(keptWithOneOfThree(), after);
+    reading.process("q", opening(3, DEADLINE.multipliedBy(2)), START.plusSeconds(1));
+    reading.process("other", answer(1), START.plus(DEADLINE).plusSeconds(1));
+    reading.lookUntil(after.plusMillis(500));
+    assertThat(reading.results()).isEmpty();
+    reading.process("q", answer(2, 3), START.plus(DEADLINE).plusSeconds(2));
     assertThat(reading.results()).hasSize(1);
     assertThat(reading.results().get(0).getCoverage().getShare()).isEqualTo(1);
   }
