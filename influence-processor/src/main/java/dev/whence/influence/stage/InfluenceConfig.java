@@ -37,6 +37,7 @@ import org.slf4j.LoggerFactory;
  * @param claimCheck directory for sketches that are too large for a record
  * @param inlineBytes largest sketch that goes into a record
  * @param largestRecordBytes a larger record is given up unread
+ * @param openBytes that open queries of a partition of partials may take in memory
  */
 public record InfluenceConfig(
     RuntimeConfig runtime,
@@ -51,7 +52,8 @@ public record InfluenceConfig(
     Asked query,
     Optional<Path> claimCheck,
     int inlineBytes,
-    int largestRecordBytes) {
+    int largestRecordBytes,
+    long openBytes) {
 
   /** Consumer groups begin like this where none is configured. */
   public static final String DEFAULT_GROUP = "whence-influence";
@@ -153,7 +155,8 @@ public record InfluenceConfig(
             asked(settings),
             settings.text("claim-check.dir").map(Path::of),
             (int) settings.bytes("claim-check.above", 8L * MIB, 0, 12L * MIB),
-            (int) settings.bytes("limits.record-bytes", 16L * MIB, 1024, 256L * MIB));
+            (int) settings.bytes("limits.record-bytes", 16L * MIB, 1024, 256L * MIB),
+            settings.bytes("limits.open-bytes", 64L * MIB, 16L * MIB, 1024L * MIB));
     settings.finish();
     return config;
   }

@@ -19,6 +19,7 @@ final class InfluenceMetrics {
   private final Counter scannedBytes;
   private final Counter reranked;
   private final Counter expired;
+  private final Counter closedEarly;
   private final DistributionSummary queriesPerScan;
   private final Timer scan;
   private final Timer rerank;
@@ -47,6 +48,10 @@ final class InfluenceMetrics {
     expired =
         Counter.builder("whence.influence.expired")
             .description("records of queries whose deadline had passed before they were read")
+            .register(registry);
+    closedEarly =
+        Counter.builder("whence.influence.closed.early")
+            .description("queries that the merger closed early, for want of room")
             .register(registry);
     queriesPerScan =
         DistributionSummary.builder("whence.influence.scan.queries")
@@ -105,6 +110,11 @@ final class InfluenceMetrics {
 
   void expired() {
     expired.increment();
+  }
+
+  /** The merger had no more room for open queries, and closed the oldest. */
+  void closedEarly() {
+    closedEarly.increment();
   }
 
   /** So many shards are open, and the words of so many. */

@@ -291,6 +291,7 @@ public final class InfluenceProcessor implements Processor {
                   runtime,
                   clients,
                   config.largestRecordBytes(),
+                  config.openBytes(),
                   group("merge"),
                   instance,
                   topics,

@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.PriorityQueue;
 import java.util.Set;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.streams.KeyValue;
@@ -46,11 +45,12 @@ import org.jspecify.annotations.Nullable;
  *       never longer than {@link AskedQuery#LATEST_DEADLINE} since it was first heard of.
  *   <li>Answers that come after the result are only counted. The same query asked again is, too,
  *       unless its result lacked shards: then it is opened anew.
- *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms. What is in memory
- *       beside the store is their order, made anew from the store after a restart.
+ *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms.
  *   <li>A deadline that has passed closes a query only when what was written before it has been
  *       read: a later record was, or the partition has been silent for 2 s. After an outage answers
  *       lie in the topic, and are waited for.
+ *   <li>Open queries take a bounded place in memory: beyond it the oldest is closed early, and its
+ *       result says so.
  *   <li>No shard answers: there is a result all the same.
  * </ul>
  */
@@ -78,12 +78,6 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
 
   private final Settings settings;
   private final InfluenceMetrics metrics;
-  private final PriorityQueue<Due> due = new PriorityQueue<>();
-
-  /** Bytes of each query whose answers came before it. */
-  private final Map<String, Integer> unopened = new HashMap<>();
-
-  private long unopenedBytes;
 
   /** When the last record was written, as far as records were read; never in the future. */
   private long readUpTo = Long.MIN_VALUE;
@@ -96,23 +90,16 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   /** Set by {@link #init}, before anything else is called. */
   private @Nullable ProcessorContext<String, Influence> context;
 
-  private @Nullable KeyValueStore<String, InfluenceMerge> open;
+  private @Nullable OpenQueries open;
   private @Nullable KeyValueStore<String, InfluenceMerge> closed;
 
   /**
    * What a merger must know.
    *
    * @param instance of this process, for headers
+   * @param openBytes that open queries of a partition may take in memory, more than one takes
    */
-  record Settings(String instance) {}
-
-  /** A query and when it is to be looked at. */
-  private record Due(long at, String queryId) implements Comparable<Due> {
-    @Override
-    public int compareTo(Due other) {
-      return Long.compare(at, other.at);
-    }
-  }
+  record Settings(String instance, long openBytes) {}
 
   MergeProcessor(Settings settings, InfluenceMetrics metrics) {
     this.settings = settings;
@@ -122,19 +109,10 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   @Override
   public void init(ProcessorContext<String, Influence> given) {
     context = given;
-    open = given.getStateStore(MergeTopology.OPEN_STORE);
+    open = new OpenQueries(given.getStateStore(MergeTopology.OPEN_STORE));
     closed = given.getStateStore(MergeTopology.CLOSED_STORE);
     heardAt = given.currentSystemTimeMs();
     lookedAt = heardAt;
-    try (KeyValueIterator<String, InfluenceMerge> all = open().all()) {
-      while (all.hasNext()) {
-        KeyValue<String, InfluenceMerge> one = all.next();
-        due.add(new Due(dueAt(one.value), one.key));
-        if (one.value.getOpen() == null) {
-          waits(one.key, Fitting.size(one.value));
-        }
-      }
-    }
     var unused =
         given.schedule(LOOK_EVERY, PunctuationType.WALL_CLOCK_TIME, this::closeThoseThatAreDue);
     unused = given.schedule(FORGET_EVERY, PunctuationType.WALL_CLOCK_TIME, this::forget);
@@ -144,19 +122,12 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     return Objects.requireNonNull(context, "not initialised");
   }
 
-  private KeyValueStore<String, InfluenceMerge> open() {
+  private OpenQueries open() {
     return Objects.requireNonNull(open, "not initialised");
   }
 
   private KeyValueStore<String, InfluenceMerge> closed() {
     return Objects.requireNonNull(closed, "not initialised");
-  }
-
-  /** Answers without a question wait for it as long as a closed query is remembered. */
-  private static long dueAt(InfluenceMerge merge) {
-    return merge.getOpen() == null
-        ? merge.getSince().plus(CLOSED_FOR).toEpochMilli()
-        : merge.getOpen().getDeadline().toEpochMilli();
   }
 
   @Override
@@ -189,12 +160,9 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       askedAgain(merge, opening);
       return;
     }
-    unopenedBytes -= waitsNoMore(queryId);
     InfluenceMerge.Builder next = merge == null ? known(queryId) : InfluenceMerge.newBuilder(merge);
     Instant deadline = bounded(opening.getDeadline(), now());
-    go(
-        next.setOpen(InfluenceOpening.newBuilder(opening).setDeadline(deadline).build()).build(),
-        true);
+    go(next.setOpen(InfluenceOpening.newBuilder(opening).setDeadline(deadline).build()).build());
   }
 
   /** Waits for the later deadline; all else stays what it was when it was first asked. */
@@ -206,7 +174,7 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       return;
     }
     InfluenceOpening later = InfluenceOpening.newBuilder(before).setDeadline(deadline).build();
-    go(InfluenceMerge.newBuilder(merge).setOpen(later).build(), true);
+    go(InfluenceMerge.newBuilder(merge).setOpen(later).build());
   }
 
   /**
@@ -233,26 +201,13 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       return;
     }
     InfluenceMerge next = merge.setAnswers(answers.get()).build();
-    if (next.getOpen() == null) {
-      int bytes = Fitting.size(next);
-      int already = unopened.getOrDefault(queryId, 0);
-      if (bytes > LARGEST_STATE_BYTES || unopenedBytes - already + bytes > LARGEST_UNOPENED_BYTES) {
-        metrics.ignored("never_asked");
-        return;
-      }
-      waits(queryId, bytes);
+    if (next.getOpen() == null
+        && (Fitting.size(next) > LARGEST_STATE_BYTES
+            || open().unopenedBytesWith(next) > LARGEST_UNOPENED_BYTES)) {
+      metrics.ignored("never_asked");
+      return;
     }
-    go(next, before == null);
-  }
-
-  private void waits(String queryId, int bytes) {
-    unopenedBytes += bytes - waitsNoMore(queryId);
-    unopened.put(queryId, bytes);
-  }
-
-  private int waitsNoMore(String queryId) {
-    Integer bytes = unopened.remove(queryId);
-    return bytes == null ? 0 : bytes;
+    go(next);
   }
 
   private InfluenceMerge.Builder known(String queryId) {
@@ -312,10 +267,10 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
         .build();
   }
 
-  /** Closes a query whose shards have all answered; keeps any other, in the order if it is new. */
-  private void go(InfluenceMerge merge, boolean dueIsNew) {
+  /** Closes a query whose shards have all answered; keeps any other, while there is room. */
+  private void go(InfluenceMerge merge) {
     if (merge.getOpen() != null && complete(merge, false)) {
-      close(merge);
+      close(merge, MergedInfluence.Closed.IN_TIME);
       return;
     }
     Optional<InfluenceMerge> kept = Fitting.state(merge, LARGEST_STATE_BYTES);
@@ -323,9 +278,12 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
       metrics.ignored("too_large"); // what was kept before stays
       return;
     }
-    open().put(merge.getQueryId(), kept.get());
-    if (dueIsNew) {
-      due.add(new Due(dueAt(merge), merge.getQueryId()));
+    open().put(kept.get());
+    for (Optional<InfluenceMerge> oldest = open().oldestBeyond(settings.openBytes());
+        oldest.isPresent();
+        oldest = open().oldestBeyond(settings.openBytes())) {
+      metrics.closedEarly();
+      close(oldest.get(), MergedInfluence.Closed.EARLY);
     }
   }
 
@@ -347,10 +305,10 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     return true;
   }
 
-  private void close(InfluenceMerge merge) {
+  private void close(InfluenceMerge merge, MergedInfluence.Closed closed) {
     Influence result =
         Fitting.result(
-            MergedInfluence.of(merge.getOpen(), merge.getAnswers()), LARGEST_RESULT_BYTES);
+            MergedInfluence.of(merge.getOpen(), merge.getAnswers(), closed), LARGEST_RESULT_BYTES);
     RecordHeaders headers = new RecordHeaders();
     EventHeaders.of(
             result.getSchema(),
@@ -382,20 +340,15 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     }
     lookedAt = now;
     boolean silent = now - heardAt >= SILENT_FOR.toMillis();
-    while (!due.isEmpty()
-        && due.element().at() <= now
-        && (silent || due.element().at() < readUpTo)) {
-      Due one = due.remove();
-      InfluenceMerge merge = open().get(one.queryId());
-      if (merge == null || dueAt(merge) != one.at()) {
-        continue; // closed meanwhile, or due later: then it stands in the order once more
-      }
-      if (merge.getOpen() == null) {
+    long before = silent ? now + 1 : Math.min(now + 1, readUpTo);
+    for (Optional<InfluenceMerge> due = open().dueBefore(before);
+        due.isPresent();
+        due = open().dueBefore(before)) {
+      if (due.get().getOpen() == null) {
         metrics.ignored("never_asked");
-        open().delete(one.queryId());
-        unopenedBytes -= waitsNoMore(one.queryId());
+        open().delete(due.get().getQueryId());
       } else {
-        close(merge);
+        close(due.get(), MergedInfluence.Closed.IN_TIME);
       }
     }
   }

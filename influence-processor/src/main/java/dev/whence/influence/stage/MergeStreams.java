@@ -66,6 +66,7 @@ final class MergeStreams implements AutoCloseable {
       RuntimeConfig runtime,
       Clients clients,
       int largestRecordBytes,
+      long openBytes,
       String group,
       String instance,
       Topics topics,
@@ -78,7 +79,11 @@ final class MergeStreams implements AutoCloseable {
     this.streams =
         new KafkaStreams(
             MergeTopology.of(
-                topics, partials, influences, new MergeProcessor.Settings(instance), metrics),
+                topics,
+                partials,
+                influences,
+                new MergeProcessor.Settings(instance, openBytes),
+                metrics),
             properties(runtime, group, instance, topics, metrics));
     Counter restarts =
         Counter.builder("whence.merge.threads.replaced")

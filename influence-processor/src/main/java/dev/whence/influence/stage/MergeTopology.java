@@ -21,10 +21,10 @@ import org.apache.kafka.streams.state.Stores;
  * </pre>
  *
  * A query is open from its OPEN marker until every shard has answered or its deadline has passed;
- * see {@link MergeProcessor}. Open queries are few and looked at often: they are kept in memory,
- * and brought back from their changelog. Closed ones are on disk; that there is a store on disk
- * also gives the process a name that outlives it, so that its successor ends its open transaction
- * at once.
+ * see {@link MergeProcessor}. Open queries are looked at often: they are kept in memory, within
+ * bounds, and brought back from their changelog. Closed ones are on disk; that there is a store on
+ * disk also gives the process a name that outlives it, so that its successor ends its open
+ * transaction at once.
  */
 final class MergeTopology {
   static final String OPEN_STORE = "open-queries";

@@ -20,12 +20,30 @@ import java.util.TreeMap;
 
 /** One result out of a query's opening and the answers of its shards. */
 final class MergedInfluence {
-  private static final String NO_ANSWER = "It did not answer before the deadline.";
+  /** Why no more answers are waited for. */
+  enum Closed {
+    /** All shards have answered, or the deadline has passed. */
+    IN_TIME("It did not answer before the deadline.", ""),
+
+    /** There was no room for more open queries. */
+    EARLY(
+        "It had not answered when the query was closed early.",
+        " The query was closed early: it was the oldest of open queries that took more than"
+            + " limits.open-bytes.");
+
+    private final String ofShard;
+    private final String ofResult;
+
+    Closed(String ofShard, String ofResult) {
+      this.ofShard = ofShard;
+      this.ofResult = ofResult;
+    }
+  }
 
   private MergedInfluence() {}
 
   /** The result, with whatever shards have answered. */
-  static Influence of(InfluenceOpening opening, List<InfluencePartial> answers) {
+  static Influence of(InfluenceOpening opening, List<InfluencePartial> answers, Closed closed) {
     Map<Integer, ShardAnswer> byShard = new TreeMap<>();
     List<InfluentialDocument> documents = new ArrayList<>();
     Influence begun = opening.getEvent();
@@ -67,7 +85,7 @@ final class MergedInfluence {
         missing.add(
             MissingShard.newBuilder()
                 .setShard(shard)
-                .setReason(answer == null ? NO_ANSWER : answer.getReason())
+                .setReason(answer == null ? closed.ofShard : answer.getReason())
                 .build());
       }
     }
@@ -95,7 +113,11 @@ final class MergedInfluence {
       return result
           .setStatus(InfluenceStatus.FAILED)
           .setReasonCode("NO_SHARD_ANSWERED")
-          .setReason("None of the " + opening.getShards() + " shards of the index was scanned.")
+          .setReason(
+              "None of the "
+                  + opening.getShards()
+                  + " shards of the index was scanned."
+                  + closed.ofResult)
           .build();
     }
     result.setStatus(InfluenceStatus.SCORED);
@@ -109,6 +131,7 @@ final class MergedInfluence {
                   + " of the "
                   + opening.getShards()
                   + " shards of the index were not scanned."
+                  + closed.ofResult
                   + (note.isEmpty() ? "" : " " + note)
                   + cut);
     } else if (!note.isEmpty()) {

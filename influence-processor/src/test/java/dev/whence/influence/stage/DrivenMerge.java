@@ -44,6 +44,7 @@ abstract class DrivenMerge {
   static final Duration DEADLINE = Duration.ofSeconds(5);
   static final String DEAD = "dead";
   static final int QUEUE_BYTES = 100_000;
+  static final int OPEN_BYTES = 16 << 20;
 
   /** Tests run in several JVMs, whose stores must not be in one place. */
   @TempDir Path stores;
@@ -114,7 +115,7 @@ abstract class DrivenMerge {
                 topics,
                 partialSerde(),
                 influenceSerde(),
-                new MergeProcessor.Settings("test"),
+                new MergeProcessor.Settings("test", OPEN_BYTES),
                 metrics),
             properties,
             START);
@@ -248,7 +249,7 @@ abstract class DrivenMerge {
   final class Successor {
     final MockProcessorContext<String, Influence> context = new MockProcessorContext<>();
     final MergeProcessor processor =
-        new MergeProcessor(new MergeProcessor.Settings("successor"), metrics);
+        new MergeProcessor(new MergeProcessor.Settings("successor", OPEN_BYTES), metrics);
     private Instant lookedAt;
 
     Successor(InfluenceMerge kept) {
@@ -256,9 +257,14 @@ abstract class DrivenMerge {
     }
 
     Successor(InfluenceMerge kept, Instant now) {
+      this(List.of(kept), now);
+    }
+
+    Successor(List<InfluenceMerge> kept, Instant now) {
       lookedAt = now;
       context.setCurrentSystemTimeMs(now.toEpochMilli());
-      store(MergeTopology.OPEN_STORE).put("q", kept);
+      KeyValueStore<String, InfluenceMerge> open = store(MergeTopology.OPEN_STORE);
+      kept.forEach(one -> open.put(one.getQueryId(), one));
       store(MergeTopology.CLOSED_STORE);
       processor.init(context);
     }

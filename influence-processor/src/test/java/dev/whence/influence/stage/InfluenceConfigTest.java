@@ -41,6 +41,7 @@ class InfluenceConfigTest {
     assertThat(config.query().index()).isEmpty();
     assertThat(config.query().deadline()).isEqualTo(Duration.ofMinutes(1));
     assertThat(config.inlineBytes()).isEqualTo(8 << 20);
+    assertThat(config.openBytes()).isEqualTo(64 << 20);
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.whence.influence.stage;
 
+import static dev.whence.influence.stage.MergedInfluence.Closed.IN_TIME;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -11,6 +12,7 @@ import dev.whence.schemas.avro.InfluenceOpening;
 import dev.whence.schemas.avro.InfluencePartial;
 import dev.whence.schemas.avro.InfluenceStatus;
 import dev.whence.schemas.avro.InfluentialDocument;
+import dev.whence.schemas.avro.MissingShard;
 import dev.whence.schemas.avro.ShardAnswer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -36,6 +38,90 @@ class MergeBoundsTest extends DrivenMerge {
     assertThat(ignored("never_asked")).isEqualTo(1);
     assertThat(driver.getKeyValueStore(MergeTopology.OPEN_STORE).approximateNumEntries())
         .isEqualTo(3);
+  }
+
+  @Test
+  void whereOpenQueriesTakeTooMuchTheOldestIsClosedWithWhatIsThereAndSaysSo() {
+    for (String query : List.of("first", "second", "third")) {
+      partials.pipeInput(query, opening(3));
+      driver.advanceWallClockTime(Duration.ofMillis(1));
+    }
+    partials.pipeInput("third", large(answer(1)));
+    partials.pipeInput("first", large(answer(1)));
+    assertThat(influences.isEmpty()).isTrue();
+    partials.pipeInput("second", large(answer(1))); // 18 MiB with what the others have said
+    Influence influence = only();
+    assertThat(influence.getStatus()).isEqualTo(InfluenceStatus.SCORED);
+    assertThat(influence.getReasonCode()).isEqualTo("SHARDS_MISSING");
+    assertThat(influence.getReason())
+        .startsWith("2 of the 3 shards of the index were not scanned. The query was closed early")
+        .contains("limits.open-bytes");
+    assertThat(influence.getCoverage().getShare()).isEqualTo(1 / 3.0);
+    assertThat(influence.getCoverage().getDocumentsScanned()).isEqualTo(10);
+    assertThat(influence.getCoverage().getMissing())
+        .extracting(MissingShard::getReason)
+        .containsOnly("It had not answered when the query was closed early.");
+    assertThat(closedEarly()).isEqualTo(1);
+
+    partials.pipeInput("first", answer(2, 3));
+    assertThat(ignored("late")).isEqualTo(1);
+    for (String query : List.of("second", "third")) {
+      partials.pipeInput(query, answer(2, 3));
+      assertThat(only().getCoverage().getShare()).isEqualTo(1);
+    }
+    partials.pipeInput("first", opening(3)); // it may be asked again at once
+    partials.pipeInput("first", answer(1, 2, 3));
+    assertThat(only().getCoverage().getShare()).isEqualTo(1);
+    assertThat(closedEarly()).isEqualTo(1);
+  }
+
+  @Test
+  void ofManySmallQueriesNoMoreAreOpenThanHaveAPlaceAndEachHasAResult() {
+    int many = OPEN_BYTES / OpenQueries.PLACE_BYTES;
+    Successor merger = new Successor(List.of(), START);
+    IntStream.range(0, many).forEach(i -> merger.process("q" + i, opening(1), START));
+    int closed = merger.results().size();
+    assertThat(closed).isPositive();
+    assertThat(closedEarly()).isEqualTo(closed);
+    assertThat(merger.results().get(0).getReason())
+        .startsWith("None of the 1 shards of the index was scanned. The query was closed early");
+    merger.lookUntil(START.plus(DEADLINE));
+    assertThat(merger.results()).hasSize(many);
+    assertThat(closedEarly()).isEqualTo(closed);
+  }
+
+  @Test
+  void aSuccessorKnowsWhichOfWhatItFindsIsTheOldest() {
+    InfluenceMerge found =
+        InfluenceMerge.newBuilder(keptWithOneOfThree())
+            .setAnswers(List.of(large(answer(1))))
+            .build();
+    Successor merger =
+        new Successor(
+            List.of(
+                InfluenceMerge.newBuilder(found)
+                    .setQueryId("a")
+                    .setSince(START.plusSeconds(1))
+                    .build(),
+                InfluenceMerge.newBuilder(found).setQueryId("b").build()),
+            START.plusSeconds(2));
+    merger.process("c", opening(3), START);
+    assertThat(merger.results()).isEmpty();
+    merger.process("c", large(answer(2)), START);
+    assertThat(merger.results()).hasSize(1);
+    merger.process("a", answer(2, 3), START);
+    assertThat(merger.results()).hasSize(2);
+    merger.process("b", answer(2, 3), START);
+    assertThat(ignored("late")).isEqualTo(1);
+  }
+
+  /** 6 MiB that are in no result. */
+  private static InfluencePartial large(InfluencePartial answer) {
+    return InfluencePartial.newBuilder(answer).setInstance("x".repeat(6 << 20)).build();
+  }
+
+  private double closedEarly() {
+    return meters.get("whence.influence.closed.early").counter().count();
   }
 
   @Test
@@ -84,7 +170,7 @@ class MergeBoundsTest extends DrivenMerge {
     InfluenceMerge small = Fitting.state(state, 50_000).orElseThrow();
     assertThat(Fitting.size(small)).isLessThanOrEqualTo(50_000);
     assertThat(small.getAnswers().get(0).getShards()).hasSize(1);
-    assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers()).getReason())
+    assertThat(MergedInfluence.of(small.getOpen(), small.getAnswers(), IN_TIME).getReason())
         .contains("2 of the 3 shards of the index were not scanned")
         .contains("left out");
   }
@@ -111,8 +197,8 @@ class MergeBoundsTest extends DrivenMerge {
     assertThat(Fitting.size(state)).isGreaterThan(16 << 20);
     InfluenceMerge kept = Fitting.state(state, 12 << 20).orElseThrow();
     assertThat(Fitting.size(kept)).isLessThanOrEqualTo(12 << 20);
-    assertThat(MergedInfluence.of(kept.getOpen(), kept.getAnswers()))
-        .isEqualTo(MergedInfluence.of(state.getOpen(), state.getAnswers()));
+    assertThat(MergedInfluence.of(kept.getOpen(), kept.getAnswers(), IN_TIME))
+        .isEqualTo(MergedInfluence.of(state.getOpen(), state.getAnswers(), IN_TIME));
   }
 
   /** As one of a merger that let more in: it would end the thread with every restart. */
