@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.Set;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.streams.KeyValue;
+import org.apache.kafka.streams.processor.Cancellable;
 import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -42,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  *   <li>A shard counts once, however often it answers; only one that was MISSING may still be
  *       SCANNED.
  *   <li>The same query asked again while it is open waits for the later of both deadlines, though
- *       never longer than {@link AskedQuery#LATEST_DEADLINE} since it was first heard of.
+ *       never longer than {@link AskedQuery#LATEST_DEADLINE} from when it was opened.
  *   <li>Answers that come after the result are only counted. The same query asked again is, too,
  *       unless its result lacked shards: then it is opened anew.
  *   <li>Deadlines stand in the store and are kept by the wall clock, every 50 ms.
@@ -80,12 +81,15 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   private final InfluenceMetrics metrics;
 
   /** When the last record was written, as far as records were read; never in the future. */
-  private long readUpTo = Long.MIN_VALUE;
+  private long readUpTo;
 
   /** When something was last heard, and when it was last looked whether. */
   private long heardAt;
 
   private long lookedAt;
+
+  /** Of the last {@link #init}: a task that is begun again still has those of the one before. */
+  private final List<Cancellable> schedules = new ArrayList<>();
 
   /** Set by {@link #init}, before anything else is called. */
   private @Nullable ProcessorContext<String, Influence> context;
@@ -106,16 +110,20 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
     this.metrics = metrics;
   }
 
+  /** Called again where a task is begun again: stores and offsets then go back, all else must. */
   @Override
   public void init(ProcessorContext<String, Influence> given) {
     context = given;
     open = new OpenQueries(given.getStateStore(MergeTopology.OPEN_STORE));
     closed = given.getStateStore(MergeTopology.CLOSED_STORE);
+    readUpTo = Long.MIN_VALUE;
     heardAt = given.currentSystemTimeMs();
     lookedAt = heardAt;
-    var unused =
-        given.schedule(LOOK_EVERY, PunctuationType.WALL_CLOCK_TIME, this::closeThoseThatAreDue);
-    unused = given.schedule(FORGET_EVERY, PunctuationType.WALL_CLOCK_TIME, this::forget);
+    schedules.forEach(Cancellable::cancel);
+    schedules.clear();
+    schedules.add(
+        given.schedule(LOOK_EVERY, PunctuationType.WALL_CLOCK_TIME, this::closeThoseThatAreDue));
+    schedules.add(given.schedule(FORGET_EVERY, PunctuationType.WALL_CLOCK_TIME, this::forget));
   }
 
   private ProcessorContext<String, Influence> context() {
@@ -180,6 +188,9 @@ final class MergeProcessor implements Processor<String, InfluencePartial, String
   /**
    * A later deadline than any that is asked for would keep what is known for as long, and who asks
    * again and again would never have a result while a shard is dead.
+   *
+   * @param since now, where it is opened: answers before it may have come long ago, as before an
+   *     outage, and it would have no time; when it was first heard of, where it is asked again
    */
   private static Instant bounded(Instant deadline, Instant since) {
     Instant latest = since.plus(AskedQuery.LATEST_DEADLINE);

@@ -31,6 +31,7 @@ import org.apache.kafka.streams.TestInputTopic;
 import org.apache.kafka.streams.TestOutputTopic;
 import org.apache.kafka.streams.TopologyTestDriver;
 import org.apache.kafka.streams.processor.api.MockProcessorContext;
+import org.apache.kafka.streams.processor.api.MockProcessorContext.CapturedPunctuator;
 import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
@@ -261,6 +262,11 @@ abstract class DrivenMerge {
     }
 
     Successor(List<InfluenceMerge> kept, Instant now) {
+      begin(kept, now);
+    }
+
+    /** Again, too, as a task is begun whose stores and offsets went back. */
+    void begin(List<InfluenceMerge> kept, Instant now) {
       lookedAt = now;
       context.setCurrentSystemTimeMs(now.toEpochMilli());
       KeyValueStore<String, InfluenceMerge> open = store(MergeTopology.OPEN_STORE);
@@ -301,7 +307,11 @@ abstract class DrivenMerge {
     void lookAt(Instant now) {
       lookedAt = now;
       context.setCurrentSystemTimeMs(now.toEpochMilli());
-      context.scheduledPunctuators().get(0).getPunctuator().punctuate(now.toEpochMilli());
+      scheduled().get(0).getPunctuator().punctuate(now.toEpochMilli());
+    }
+
+    List<CapturedPunctuator> scheduled() {
+      return context.scheduledPunctuators().stream().filter(one -> !one.cancelled()).toList();
     }
 
     List<Influence> results() {

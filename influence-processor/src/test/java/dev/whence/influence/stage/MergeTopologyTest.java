@@ -124,6 +124,25 @@ class MergeTopologyTest extends DrivenMerge {
             AskedQuery.LATEST_DEADLINE, AskedQuery.LATEST_DEADLINE.plus(pause.multipliedBy(2)));
   }
 
+  /** However long ago answers came that waited for it, and however late a deadline it names. */
+  @Test
+  void aQuestionIsOpenForTheLongestDeadlineFromWhenItWasOpenedAndNoLonger() {
+    Instant opened = START.plus(Duration.ofHours(2));
+    InfluenceMerge waiting = InfluenceMerge.newBuilder(keptWithOneOfThree()).setOpen(null).build();
+    Successor merger = new Successor(waiting, opened);
+    merger.process("q", opening(3, Duration.ofHours(9)), opened);
+    Instant latest = opened.plus(AskedQuery.LATEST_DEADLINE);
+    assertThat(merger.kept().getOpen().getDeadline()).isEqualTo(latest);
+    merger.process("q", opening(3, Duration.ofHours(12)), opened.plusSeconds(1));
+    assertThat(merger.kept().getOpen().getDeadline()).isEqualTo(latest);
+    merger.lookAt(latest.minusSeconds(5));
+    merger.lookUntil(latest.minusMillis(1));
+    assertThat(merger.results()).isEmpty();
+    merger.lookUntil(latest);
+    assertThat(merger.results()).hasSize(1);
+    assertThat(merger.results().get(0).getCoverage().getShare()).isEqualTo(1 / 3.0);
+  }
+
   @Test
   void answersAfterTheDeadlineAreOnlyCountedAndTheResultSaysSevenOfEight() {
     pipe(opening(8));
@@ -358,6 +377,23 @@ class MergeTopologyTest extends DrivenMerge {
     later.process("other", answer(1), START.plus(DEADLINE).plusMillis(1));
     later.lookUntil(after.plusMillis(50));
     assertThat(later.results()).hasSize(1);
+  }
+
+  /** As after a commit that failed: the same processor, what was not committed is read again. */
+  @Test
+  void aTaskThatIsBegunAgainReadsWhatWasWrittenBeforeTheDeadlineAgainBeforeItCounts() {
+    Instant after = START.plus(Duration.ofHours(1));
+    Successor merger = new Successor(keptWithOneOfThree(), after);
+    merger.process("q", answer(2), START.plusSeconds(1));
+    merger.process("other", answer(1), START.plus(DEADLINE).plusMillis(1));
+    merger.begin(List.of(keptWithOneOfThree()), after);
+    assertThat(merger.scheduled()).hasSize(2);
+    merger.lookUntil(after.plusMillis(500));
+    assertThat(merger.results()).isEmpty();
+    merger.process("q", answer(2), START.plusSeconds(1));
+    merger.process("q", answer(3), START.plusSeconds(2));
+    assertThat(merger.results()).hasSize(1);
+    assertThat(merger.results().get(0).getCoverage().getShare()).isEqualTo(1);
   }
 
   /** As a virtual machine does that was paused: brokers went on, and the wall clock, too. */
