@@ -175,6 +175,23 @@ class InfluenceConfigTest {
   }
 
   @Test
+  void whatOpenQueriesMayTakeHasBounds() {
+    Map<String, String> merger = Map.of("roles", "merge");
+    Function<String, InfluenceConfig> with =
+        size -> read(Map.of("roles", "merge", "limits.open-bytes", size));
+    assertThat(read(merger).openBytes()).isEqualTo(64 << 20);
+    assertThat(with.apply("16MiB").openBytes()).isEqualTo(16 << 20);
+    assertThat(with.apply("1GiB").openBytes()).isEqualTo(1 << 30);
+    for (String size : List.of("16777215", "1025MiB", "0", "-1", "much")) {
+      assertThatThrownBy(() -> with.apply(size))
+          .isInstanceOf(ConfigException.class)
+          .hasMessageContaining("limits.open-bytes is '" + size + "' in ")
+          .hasMessageContaining(
+              ", but must be a size from 16777216 to 1073741824 bytes, for example 16MiB");
+    }
+  }
+
+  @Test
   void everyShardIsServedByExactlyOnePartition() {
     for (int partitions : List.of(1, 3, 8, 20)) {
       Map<Integer, List<Integer>> shards = ResponseQueries.shardsByPartition(11, partitions);

@@ -41,6 +41,29 @@ class MergeBoundsTest extends DrivenMerge {
   }
 
   @Test
+  void answersWhoseQuestionHasComeTakeNoPlaceAmongThoseThatNobodyAskedFor() {
+    InfluencePartial large =
+        InfluencePartial.newBuilder(answer(1)).setNote("x".repeat(8 << 20)).build();
+    for (String query : List.of("a", "b", "c")) {
+      partials.pipeInput(query, large);
+    }
+    partials.pipeInput("a", opening(3));
+    partials.pipeInput("d", large);
+    assertThat(ignored("never_asked")).isZero();
+    partials.pipeInput("e", large);
+    assertThat(ignored("never_asked")).isEqualTo(1);
+    assertThat(influences.isEmpty()).isTrue();
+    partials.pipeInput("b", opening(3)); // it takes a place among open ones instead
+    assertThat(only().getReason()).contains("The query was closed early");
+    partials.pipeInput("a", answer(2, 3));
+    assertThat(ignored("late")).isEqualTo(1);
+    partials.pipeInput("e", large);
+    assertThat(ignored("never_asked")).isEqualTo(1);
+    partials.pipeInput("b", answer(2, 3));
+    assertThat(only().getCoverage().getShare()).isEqualTo(1);
+  }
+
+  @Test
   void whereOpenQueriesTakeTooMuchTheOldestIsClosedWithWhatIsThereAndSaysSo() {
     for (String query : List.of("first", "second", "third")) {
       partials.pipeInput(query, opening(3));
@@ -79,15 +102,33 @@ class MergeBoundsTest extends DrivenMerge {
   void ofManySmallQueriesNoMoreAreOpenThanHaveAPlaceAndEachHasAResult() {
     int many = OPEN_BYTES / OpenQueries.PLACE_BYTES;
     Successor merger = new Successor(List.of(), START);
-    IntStream.range(0, many).forEach(i -> merger.process("q" + i, opening(1), START));
+    IntStream.range(0, many).forEach(i -> merger.process("q" + i, openingOf("r" + i), START));
     int closed = merger.results().size();
     assertThat(closed).isPositive();
     assertThat(closedEarly()).isEqualTo(closed);
     assertThat(merger.results().get(0).getReason())
         .startsWith("None of the 1 shards of the index was scanned. The query was closed early");
+    assertThat(merger.results())
+        .extracting(Influence::getReason)
+        .allMatch(reason -> reason.contains("The query was closed early"));
     merger.lookUntil(START.plus(DEADLINE));
-    assertThat(merger.results()).hasSize(many);
+    assertThat(merger.results())
+        .extracting(Influence::getResponseId)
+        .containsExactlyInAnyOrderElementsOf(
+            IntStream.range(0, many).mapToObj(i -> "r" + i).toList());
+    assertThat(merger.results().subList(closed, many))
+        .extracting(Influence::getReason)
+        .noneMatch(reason -> reason.contains("closed early"));
     assertThat(closedEarly()).isEqualTo(closed);
+  }
+
+  private static InfluencePartial openingOf(String responseId) {
+    InfluencePartial opening = opening(1);
+    Influence event =
+        Influence.newBuilder(opening.getOpen().getEvent()).setResponseId(responseId).build();
+    return InfluencePartial.newBuilder(opening)
+        .setOpen(InfluenceOpening.newBuilder(opening.getOpen()).setEvent(event).build())
+        .build();
   }
 
   @Test

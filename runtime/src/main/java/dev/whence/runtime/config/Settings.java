@@ -342,7 +342,11 @@ public final class Settings {
         return amount << shift;
       }
     }
-    wrong(key, setting.get(), "a size from " + least + " to " + most + " bytes, for example 8MiB");
+    long example = Math.max(8, (least + (1 << 20) - 1) >> 20); // in MiB, and a size that may be
+    wrong(
+        key,
+        setting.get(),
+        "a size from " + least + " to " + most + " bytes, for example " + example + "MiB");
     return fallback;
   }
 
