@@ -113,11 +113,14 @@ final class BranchScoring implements AutoCloseable {
     List<Pack> packs = new ArrayList<>();
     List<SideBySide.Task<float[]>> tasks = new ArrayList<>();
     for (Packer.Run run : runs) {
-      List<Branch> members = branches.subList(run.from(), run.to());
-      Pack pack = packer.pack(members);
+      Pack pack = packer.pack(branches.subList(run.from(), run.to()));
       decoder.reach(pack); // here, where nobody reads it
       packs.add(pack);
-      Optional<TrunkStates> near = decoder.near(states, members);
+    }
+    for (int i = 0; i < packs.size(); i++) {
+      Pack pack = packs.get(i);
+      Packer.Run run = runs.get(i);
+      Optional<TrunkStates> near = decoder.near(states, branches.subList(run.from(), run.to()));
       tasks.add(
           new SideBySide.Task<>(
               pack.size(), () -> Decoder.requireFinite(decoder.logProbs(trunk, pack, near))));
@@ -223,6 +226,7 @@ final class BranchScoring implements AutoCloseable {
       Pack pack = packer.pack(members);
       float[] values;
       try {
+        decoder.reach(pack); // before near: what it needs may free what near gives
         Optional<TrunkStates> near = decoder.near(states, members);
         values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, near);
       } catch (EngineException e) {

@@ -263,8 +263,8 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * A trunk to be filled by {@link #extend}. Closed trunks and what {@link #onShortage} named make
-   * room for it in the memory budget.
+   * A trunk to be filled by {@link #extend}. Closed trunks, what open ones keep to save time, and
+   * what {@link #onShortage} named make room for it in the memory budget.
    */
   KeyValues room(int capacity) {
     long bytes = roomBytes(capacity);
@@ -302,8 +302,8 @@ public final class Decoder implements AutoCloseable {
 
   /**
    * What else to free where the device or the memory budget has too little left, beside keys and
-   * values of closed trunks. It is called on the decoder's thread, while a forward of this decoder
-   * has failed or before a trunk of it is made.
+   * values of closed trunks and what open ones keep to save time. It is called on the decoder's
+   * thread, while a forward of this decoder has failed or before a trunk of it is made.
    */
   void onShortage(Runnable free) {
     freeDispensable = free;
@@ -322,8 +322,7 @@ public final class Decoder implements AutoCloseable {
 
   /** Frees what is held only to save time. */
   void freeAll() {
-    trunks.shrink(0);
-    openStates.forEach(TrunkStates::drop);
+    freeTrunks();
     freeDispensable.run();
     kernel.emptyCache();
   }
@@ -331,8 +330,14 @@ public final class Decoder implements AutoCloseable {
   /** As {@link #freeAfter}, but what {@link #onShortage} named stays. */
   void freeTrunksAfter(EngineException failure) {
     requireOutOfMemory(failure);
-    trunks.shrink(0);
+    freeTrunks();
     kernel.emptyCache();
+  }
+
+  /** Keys and values of closed trunks, and what open ones keep to save time. */
+  private void freeTrunks() {
+    trunks.shrink(0);
+    openStates.forEach(TrunkStates::drop);
   }
 
   private static void requireOutOfMemory(EngineException failure) {
@@ -504,10 +509,10 @@ public final class Decoder implements AutoCloseable {
   }
 
   private Optional<IValue> trunkLogProbs(TrunkStates states) {
-    makeRoom(states.bytesOfLogProbs());
-    if (!fits(states.bytesOfLogProbs())) {
+    if (!holds(states.bytesOfLogProbs())) {
       return Optional.empty();
     }
+    makeRoom(states.bytesOfLogProbs());
     int rows = states.targets().length;
     done = done.plus(Work.ofLogits(config, rows));
     try (IValue targets = IValue.listFrom(longs(states.targets()));
@@ -661,13 +666,14 @@ public final class Decoder implements AutoCloseable {
 
   /** As {@link #score(KeyValues, Pack, Optional)}, unchecked; any thread, after {@link #reach}. */
   float[] logProbs(KeyValues trunk, Pack pack, Optional<TrunkStates> near) {
-    if (near.isPresent()) {
-      IValue states = near.get().states();
-      IValue trunkLogProbs = near.get().logProbs().orElseThrow();
+    Optional<IValue> trunkLogProbs = near.flatMap(TrunkStates::logProbs);
+    if (trunkLogProbs.isPresent()) {
+      IValue states = near.orElseThrow().states();
+      IValue q = trunkLogProbs.get();
       try (IValue targets = IValue.listFrom(pack.targets());
           IValue block = IValue.from(logitBlock(pack.wanted().length))) {
         float[] values =
-            kernel.floats(run("scoreNear", trunk, pack, -1, targets, block, states, trunkLogProbs));
+            kernel.floats(run("scoreNear", trunk, pack, -1, targets, block, states, q));
         if (allFinite(values)) {
           return values;
         }

@@ -46,17 +46,23 @@ final class ChangingShapes {
     for (int done = 0; done < count; done += 2) { // a trunk is a pack, its branches are another
       int length = 40 + random.nextInt(400);
       int[] tokens = random.ints(length, 0, 300).toArray();
-      try (Sequence trunk = Sequence.run(decoder, tokens, length - 1 - random.nextInt(30))) {
+      int scored = 1 + random.nextInt(30);
+      boolean near = random.nextBoolean(); // branches score what the trunk scores
+      try (Sequence trunk = Sequence.run(decoder, tokens, length - scored)) {
         List<Branch> branches = new ArrayList<>();
         for (int i = 1 + random.nextInt(6); i > 0; i--) {
           int seen = 1 + random.nextInt(length - 20);
-          int own = 2 + random.nextInt(60);
+          int own = Math.max(2 + random.nextInt(60), scored + 1);
           int[] ids = random.ints(own, 0, 300).toArray();
+          if (near) {
+            System.arraycopy(tokens, length - scored, ids, own - scored, scored);
+          }
           int[] positions = new int[own];
           for (int j = 0; j < own; j++) {
             positions[j] = seen + j;
           }
-          branches.add(new Branch(List.of(new View(0, seen, 0)), ids, positions, 1));
+          branches.add(
+              new Branch(List.of(new View(0, seen, 0)), ids, positions, near ? own - scored : 1));
         }
         trunk.score(decoder, branches);
       }
