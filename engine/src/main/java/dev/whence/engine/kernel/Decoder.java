@@ -108,7 +108,14 @@ public final class Decoder implements AutoCloseable {
    *     family is not known, ENVIRONMENT if the native library, device or memory fails
    */
   public static Decoder open(ModelConfig config, WeightSource source, EngineOptions options) {
-    return open(config, source, options, text(config), AttentionPlan.BLOCK_ROWS, Optional.empty());
+    return open(
+        config,
+        source,
+        options,
+        text(config),
+        AttentionPlan.BLOCK_ROWS,
+        Optional.empty(),
+        Optional.empty());
   }
 
   static KernelText text(ModelConfig config) {
@@ -134,16 +141,6 @@ public final class Decoder implements AutoCloseable {
               + ".");
     }
     return KernelText.of(family);
-  }
-
-  static Decoder open(
-      ModelConfig config,
-      WeightSource source,
-      EngineOptions options,
-      KernelText text,
-      int blockRows,
-      Optional<AttentionForm> wanted) {
-    return open(config, source, options, text, blockRows, wanted, Optional.empty());
   }
 
   /**

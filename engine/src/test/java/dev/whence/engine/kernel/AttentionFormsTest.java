@@ -98,7 +98,14 @@ class AttentionFormsTest {
     List<double[]> all = new ArrayList<>();
     KernelText text = new KernelText(mutation.apply(Decoder.text(CONFIG).source()));
     try (Decoder decoder =
-        Decoder.open(CONFIG, model, options, text, AttentionPlan.BLOCK_ROWS, Optional.of(form))) {
+        Decoder.open(
+            CONFIG,
+            model,
+            options,
+            text,
+            AttentionPlan.BLOCK_ROWS,
+            Optional.of(form),
+            Optional.empty())) {
       Sequence.run(decoder, longer, 1).close();
       try (Sequence sequence = Sequence.run(decoder, trunk, TRUNK - 50)) {
         all.add(sequence.logProbs());

@@ -117,7 +117,8 @@ class BranchesPropertyTest {
                     .withPackTokens(budget),
                 Decoder.text(MODELS.get(model).config()),
                 5,
-                Optional.of(form)));
+                Optional.of(form),
+                Optional.empty()));
   }
 
   @AfterContainer

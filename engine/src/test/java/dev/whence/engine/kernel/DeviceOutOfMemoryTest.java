@@ -231,7 +231,13 @@ class DeviceOutOfMemoryTest {
   private static Decoder decoder(
       ModelFiles files, KernelText text, EngineOptions options, int blockRows) {
     return Decoder.open(
-        files.config(), files.weights(), options, text, blockRows, Optional.empty());
+        files.config(),
+        files.weights(),
+        options,
+        text,
+        blockRows,
+        Optional.empty(),
+        Optional.empty());
   }
 
   private static void assertFails(Kind kind, ThrowingCallable call, String... parts) {

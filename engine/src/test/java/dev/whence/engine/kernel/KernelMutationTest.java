@@ -254,7 +254,13 @@ class KernelMutationTest {
       ModelFiles files, UnaryOperator<String> mutation, ModelConfig config, AttentionForm form) {
     KernelText text = new KernelText(mutation.apply(Decoder.text(config).source()));
     return Decoder.open(
-        config, files.weights(), FP32, text, AttentionPlan.BLOCK_ROWS, Optional.of(form));
+        config,
+        files.weights(),
+        FP32,
+        text,
+        AttentionPlan.BLOCK_ROWS,
+        Optional.of(form),
+        Optional.empty());
   }
 
   private static String replaced(String source, String right, String wrong) {

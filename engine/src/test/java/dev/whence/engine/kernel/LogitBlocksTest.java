@@ -104,6 +104,7 @@ class LogitBlocksTest {
         EngineOptions.defaults().withDtype(Dtype.FP32).withDevice("cpu"),
         smallBlocks(Decoder.text(model.config()).source()),
         5,
+        Optional.empty(),
         Optional.empty());
   }
 

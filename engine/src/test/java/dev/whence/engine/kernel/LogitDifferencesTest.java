@@ -177,9 +177,8 @@ class LogitDifferencesTest {
       others.add(
           new Branch(branch.views(), branch.tokens(), branch.positions(), branch.scoredFrom() + 1));
     }
-    UnaryOperator<String> wrong = s -> replaced(s, "torch.softplus(others - own)", "others");
     EngineOptions whole = options(Dtype.FP32).withPackTokens(100_000);
-    assertThat(flat(scores(whole, true, wrong, others)))
+    assertThat(flat(scores(whole, true, LogitDifferencesTest::wrong, others)))
         .containsExactly(flat(scores(whole, false, s -> s, others)));
   }
 
@@ -187,8 +186,7 @@ class LogitDifferencesTest {
   @Test
   void ofASingleBranchAreComputedAsOthers() {
     List<Branch> one = branches().subList(3, 4);
-    UnaryOperator<String> wrong = s -> replaced(s, "torch.softplus(others - own)", "others");
-    assertThat(flat(scores(Dtype.FP32, true, wrong, one)))
+    assertThat(flat(scores(Dtype.FP32, true, LogitDifferencesTest::wrong, one)))
         .containsExactly(flat(scores(Dtype.FP32, false, s -> s, one)));
   }
 
@@ -202,6 +200,9 @@ class LogitDifferencesTest {
     EngineOptions sideBySide = options(Dtype.FP32);
     double[] scores = flat(scores(sideBySide, true, s -> s, many));
     assertThat(scores).containsExactly(flat(scores(alone, true, s -> s, many)), within(1e-4));
+    assertThat(distance(scores, flat(scores(sideBySide, true, LogitDifferencesTest::wrong, many))))
+        .as("differences are what is taken")
+        .isGreaterThan(1e-2);
   }
 
   /** No room for a trunk's log-probabilities: branches are scored without. */
@@ -306,6 +307,10 @@ class LogitDifferencesTest {
 
   private static int[] tokens() {
     return new Random(3).ints(TRUNK, 0, VOCABULARY).toArray();
+  }
+
+  private static String wrong(String source) {
+    return replaced(source, "torch.softplus(others - own)", "others");
   }
 
   private static String replaced(String source, String right, String wrong) {
