@@ -11,16 +11,27 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.LongSummaryStatistics;
 import java.util.Random;
 
 /**
- * Packs in bf16 of which hardly two have the same shape: what the native library keeps per shape
- * (generated code, plans, buffers) shows as resident memory.
+ * Packs in bf16 of which hardly two have the same shape, many of them side by side: what the native
+ * library keeps per shape (generated code, plans, buffers), for the process or for each thread,
+ * shows as resident memory.
  */
 final class ChangingShapes {
   private static final int ROUNDS = 4;
 
   private ChangingShapes() {}
+
+  /**
+   * Resident bytes more.
+   *
+   * @param least of any round: the allocator keeps up to 30 MB more or less from one moment to
+   *     another, what is kept per shape for ever adds to every round
+   * @param total of all rounds: what is kept up to a bound adds to the first ones only
+   */
+  record Growth(long least, long total) {}
 
   /**
    * Warms up with the first packs, then runs as many as asked in rounds, and prints how many bytes
@@ -52,7 +63,7 @@ final class ChangingShapes {
         List<Branch> branches = new ArrayList<>();
         for (int i = 1 + random.nextInt(6); i > 0; i--) {
           int seen = 1 + random.nextInt(length - 20);
-          int own = Math.max(2 + random.nextInt(60), scored + 1);
+          int own = Math.max(2 + random.nextInt(90), scored + 1);
           int[] ids = random.ints(own, 0, 300).toArray();
           if (near) {
             System.arraycopy(tokens, length - scored, ids, own - scored, scored);
@@ -87,10 +98,9 @@ final class ChangingShapes {
    * Runs {@link #main} in a JVM of its own; a crash is one of the tests' failures.
    *
    * @param count packs of all rounds together
-   * @return the least that a round of packs added, in bytes: the allocator keeps up to 30 MB more
-   *     or less from one moment to another, what is kept per shape adds to every round
+   * @return what the rounds added
    */
-  static long growth(int warmUp, int count) {
+  static Growth growth(int warmUp, int count) {
     ProcessBuilder builder =
         new ProcessBuilder(
             ProcessHandle.current().info().command().orElseThrow(),
@@ -110,7 +120,8 @@ final class ChangingShapes {
       if (exit != 0) {
         throw new IllegalStateException("the process ended with exit code " + exit);
       }
-      return output.lines().mapToLong(Long::parseLong).min().orElseThrow();
+      LongSummaryStatistics rounds = output.lines().mapToLong(Long::parseLong).summaryStatistics();
+      return new Growth(rounds.getMin(), rounds.getSum());
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (InterruptedException e) {
