@@ -101,10 +101,10 @@ final class BranchScoring implements AutoCloseable {
       longestBranch = Math.max(longestBranch, Packer.computed(branch));
     }
     int longest = trunkTokens + longestBranch;
-    int packTokens = Math.min(atOnce / threads, packTokens(all, longestBranch, threads));
-    Packer packer = decoder.packer(longest, longest, packTokens, threads);
+    int number = threads * packsPerThread(all / threads);
+    Packer packer = decoder.packer(longest, longest, atOnce / threads, threads);
     List<Packer.Run> runs =
-        packer.runs(branches).stream()
+        packer.evenRuns(branches, number).orElseGet(() -> packer.runs(branches)).stream()
             .filter(run -> fits(branches.subList(run.from(), run.to())))
             .toList();
     if (!keepBusy(cores, atOnce, branches, runs)) {
@@ -140,12 +140,10 @@ final class BranchScoring implements AutoCloseable {
     return rest;
   }
 
-  /** Tokens of a pack, so that each thread has as many packs, of which none is a small rest. */
-  private int packTokens(long all, int longestBranch, int threads) {
-    long each = all / threads;
-    long packs = Math.round((double) each / (FULL_SPEED * least));
-    long even = each / Math.max(1, Math.min(PACKS_PER_THREAD, packs)) + longestBranch;
-    return (int) Math.min(Integer.MAX_VALUE, Math.max(least, even));
+  /** Packs of a thread that computes so many tokens. */
+  private int packsPerThread(long tokens) {
+    long packs = Math.round((double) tokens / (FULL_SPEED * least));
+    return (int) Math.max(1, Math.min(PACKS_PER_THREAD, packs));
   }
 
   /** Counts what was computed and, if memory did not suffice for all, frees what can be freed. */

@@ -5,6 +5,7 @@ import dev.whence.engine.View;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Turns branches, and stretches of a trunk, into packs under a token budget. The last own token of
@@ -53,6 +54,38 @@ final class Packer {
       runs.add(new Run(from, branches.size()));
     }
     return runs;
+  }
+
+  /**
+   * Cuts the branches, in order, into runs of about as many tokens each.
+   *
+   * @param count of runs, fewer where there are fewer branches
+   * @return empty if a run would not fit the budget
+   */
+  Optional<List<Run>> evenRuns(List<Branch> branches, int count) {
+    long all = 0;
+    for (Branch branch : branches) {
+      all += computed(branch);
+    }
+    List<Run> runs = new ArrayList<>();
+    int from = 0;
+    long start = 0;
+    long end = 0; // of the branches before i
+    for (int i = 0; i <= branches.size(); i++) {
+      int own = i == branches.size() ? 0 : computed(branches.get(i));
+      // the cut nearest to an even one: not behind i if more than half of i's tokens are past it
+      boolean cut = count * (2 * end + own) > 2 * all * (runs.size() + 1);
+      if (i > from && (cut || i == branches.size())) {
+        if (end - start > budget) {
+          return Optional.empty();
+        }
+        runs.add(new Run(from, i));
+        from = i;
+        start = end;
+      }
+      end += own;
+    }
+    return Optional.of(runs);
   }
 
   /** Own tokens of a branch that are computed; none where nothing is scored. */
