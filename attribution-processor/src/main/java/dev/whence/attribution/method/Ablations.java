@@ -30,11 +30,22 @@ final class Ablations {
   private static final int MOST_LOOKED_AT = 512;
 
   private final Scorer scorer;
-  private final Reuse reuse;
 
-  Ablations(Scorer scorer, Reuse reuse) {
+  Ablations(Scorer scorer) {
     this.scorer = scorer;
-    this.reuse = reuse;
+  }
+
+  /**
+   * What one reading leaves out.
+   *
+   * @param reuse what it takes over from the trunk
+   * @param spans sorted and disjoint spans of the prompt's text
+   */
+  record Cut(Reuse reuse, List<Span> spans) {
+    /** Of several readings that take over the same. */
+    static List<Cut> all(Reuse reuse, List<List<Span>> cuts) {
+      return cuts.stream().map(spans -> new Cut(reuse, spans)).toList();
+    }
   }
 
   /**
@@ -51,40 +62,41 @@ final class Ablations {
    * Scores the response, and the reasoning in the prompt, under each ablated prompt.
    *
    * @param trunk prompt and response
-   * @param cuts what each reading leaves out: sorted and disjoint spans of the prompt's text
-   * @return one outcome per choice of spans, in order
+   * @param cuts what each reading leaves out
+   * @return one outcome per cut, in order
    */
   List<Outcome> score(
       Trunk trunk,
       TokenizedPrompt prompt,
       TokenizedResponse response,
-      List<List<Span>> cuts,
+      List<Cut> cuts,
       Meter meter) {
     List<Outcome> outcomes = new ArrayList<>(cuts.size());
     Likelihoods unchanged = Likelihoods.of(prompt.reasoning(), response, trunk.logProbs());
     List<Branch> chunk = new ArrayList<>();
     List<Pending> pending = new ArrayList<>();
     int chunkTokens = 0;
-    for (List<Span> cut : cuts) {
-      if (cut.stream().allMatch(Span::isEmpty)) {
+    for (Cut cut : cuts) {
+      if (cut.spans().stream().allMatch(Span::isEmpty)) {
         pending.add(new Pending(unchanged));
         continue;
       }
-      AblatedPrompt ablated = prompt.without(cut);
+      AblatedPrompt ablated = prompt.without(cut.spans());
       if (ablated.ids().length == 0) {
         pending.add(new Pending(null));
         continue;
       }
       Branch branch =
-          reuse.branch(
-              new Reuse.Reading(
-                  ablated.ids(),
-                  ablated.sharedPrefix(),
-                  ablated.sharedSuffix(),
-                  prompt.length(),
-                  ablated.reasoning().from(),
-                  prompt.scoredFrom(),
-                  response.ids()));
+          cut.reuse()
+              .branch(
+                  new Reuse.Reading(
+                      ablated.ids(),
+                      ablated.sharedPrefix(),
+                      ablated.sharedSuffix(),
+                      prompt.length(),
+                      ablated.reasoning().from(),
+                      prompt.scoredFrom(),
+                      response.ids()));
       chunk.add(branch);
       pending.add(
           new Pending(null, ablated.reasoning(), ablated.retokenized(), Reuse.isExact(branch)));
@@ -165,16 +177,16 @@ final class Ablations {
    * Laying a branch out takes as long as it has tokens, and a record may have any number of
    * sources: of many, some are looked at, evenly spread over the prompt, and stand for all.
    */
-  WorkEstimate estimate(ScoringTask task, List<Shape> shapes) {
+  WorkEstimate estimate(ScoringTask task, Reuse reuse, List<Shape> shapes) {
     int looked = Math.min(shapes.size(), MOST_LOOKED_AT);
     List<Shape> some =
         IntStream.range(0, looked)
             .mapToObj(i -> shapes.get((int) ((2L * i + 1) * shapes.size() / (2L * looked))))
             .toList();
-    return laidOut(task, some).times(looked == 0 ? 0 : (double) shapes.size() / looked);
+    return laidOut(task, reuse, some).times(looked == 0 ? 0 : (double) shapes.size() / looked);
   }
 
-  private WorkEstimate laidOut(ScoringTask task, List<Shape> shapes) {
+  private WorkEstimate laidOut(ScoringTask task, Reuse reuse, List<Shape> shapes) {
     WorkEstimate trunkAlone = scorer.estimate(task.length(), task.scored(), List.of());
     WorkEstimate total = new WorkEstimate(0, 0, 0);
     List<Branch> chunk = new ArrayList<>();

@@ -60,27 +60,41 @@ public final class Cascade implements AttributionMethod {
       Reuse exact = new Reuse.Prefix();
       List<Integer> again =
           SourceTau.top(taus, exactTop).stream().filter(i -> !taus.get(i).exact()).toList();
-      int step = deadline.isZero() ? Math.max(1, again.size()) : AT_ONCE;
-      for (int from = 0; from < again.size(); from += step) {
+      if (deadline.isZero()) {
+        return readings.with(
+            exact,
+            again.stream().map(cuts::get).toList(),
+            LeaveOneOut.EXACT,
+            rescored -> {
+              replace(taus, again, rescored);
+              return taus;
+            },
+            exact);
+      }
+      for (int from = 0; from < again.size(); from += AT_ONCE) {
         if (late(begin)) {
           meter.endedByDeadline();
           break;
         }
-        List<Integer> next = again.subList(from, Math.min(again.size(), from + step));
-        List<SourceTau> rescored =
-            readings.taus(exact, next.stream().map(cuts::get).toList(), LeaveOneOut.EXACT);
-        for (int i = 0; i < rescored.size(); i++) {
-          taus.set(next.get(i), rescored.get(i));
-        }
+        List<Integer> next = again.subList(from, Math.min(again.size(), from + AT_ONCE));
+        replace(
+            taus,
+            next,
+            readings.taus(exact, next.stream().map(cuts::get).toList(), LeaveOneOut.EXACT));
       }
-      return deadline.isZero()
-          ? readings.with(taus, exact)
-          : readings.withUntil(() -> late(begin), taus, exact);
+      return readings.withUntil(() -> late(begin), taus, exact);
+    }
+  }
+
+  private static void replace(
+      List<SourceTau> taus, List<Integer> places, List<SourceTau> rescored) {
+    for (int i = 0; i < rescored.size(); i++) {
+      taus.set(places.get(i), rescored.get(i));
     }
   }
 
   private boolean late(long begin) {
-    return !deadline.isZero() && System.nanoTime() - begin >= deadline.toNanos();
+    return System.nanoTime() - begin >= deadline.toNanos();
   }
 
   /**

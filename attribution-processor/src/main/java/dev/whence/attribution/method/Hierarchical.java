@@ -4,6 +4,7 @@ import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /**
  * Hierarchical attribution (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): exact LOO of paragraphs,
@@ -56,19 +57,20 @@ public final class Hierarchical implements AttributionMethod {
     ContextScores scores;
     Paragraphs.Open open;
     boolean pruning;
+    int retokenized;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       if (paragraphs.isSingle()) {
-        return readings.with(readings.taus(exact, TrunkReadings.cuts(task), NAME), exact);
+        return readings.with(
+            exact, TrunkReadings.cuts(task), NAME, UnaryOperator.identity(), exact);
       }
-      List<SourceTau> whole = readings.taus(exact, paragraphs.cuts(), NAME);
-      open = paragraphs.divide(whole, keepParagraphs, SPREAD, taus);
+      scores = readings.with(exact, paragraphs.cuts(), NAME, UnaryOperator.identity(), exact);
+      open = paragraphs.divide(scores.sources(), keepParagraphs, SPREAD, taus);
       pruning = !open.others().isEmpty() && !open.sources().isEmpty();
       if (!pruning) {
         open.fill(taus, readings.taus(exact, open.cuts(task), NAME));
       }
-      scores = readings.with(List.of(), exact);
+      retokenized = readings.retokenized();
     }
-    int retokenized = scores.retokenized();
     if (pruning) {
       ScoringTask pruned = task.pruned(open.others(), open.sources());
       try (TrunkReadings readings = new TrunkReadings(scorer, pruned, meter)) {

@@ -50,8 +50,15 @@ public final class ParagraphSplice implements AttributionMethod {
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       List<SourceTau> whole = readings.taus(splice, paragraphs.cuts(), NAME);
       Paragraphs.Open open = paragraphs.divide(whole, keepParagraphs, SPREAD, taus);
-      open.fill(taus, readings.taus(splice, open.cuts(task), Splice.NAME));
-      return readings.with(List.of(taus), new Reuse.Prefix());
+      return readings.with(
+          splice,
+          open.cuts(task),
+          Splice.NAME,
+          scored -> {
+            open.fill(taus, scored);
+            return List.of(taus);
+          },
+          new Reuse.Prefix());
     }
   }
 

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 
 /**
  * Proxy pruning (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): the proxy scores all sources, the
@@ -56,8 +57,14 @@ public final class ProxyPruning implements AttributionMethod {
     List<SourceTau> scored;
     int retokenized;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      scored = whole ? readings.taus(exact, TrunkReadings.cuts(pruned), NAME) : List.of();
-      full = readings.with(List.of(), exact);
+      full =
+          readings.with(
+              exact,
+              whole ? TrunkReadings.cuts(pruned) : List.of(),
+              NAME,
+              UnaryOperator.identity(),
+              exact);
+      scored = full.sources();
       retokenized = readings.retokenized();
     }
     if (!whole) {

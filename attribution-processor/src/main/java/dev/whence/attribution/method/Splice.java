@@ -1,11 +1,10 @@
 package dev.whence.attribution.method;
 
-import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.Encoding;
 import java.util.Arrays;
-import java.util.List;
+import java.util.function.UnaryOperator;
 
 /**
  * Splice leave-one-out: the removed source's keys and values are dropped, what follows closes the
@@ -40,8 +39,12 @@ public final class Splice implements AttributionMethod {
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      List<SourceTau> taus = readings.taus(reuse(task, heal), TrunkReadings.cuts(task), NAME);
-      return readings.with(taus, new Reuse.Prefix());
+      return readings.with(
+          reuse(task, heal),
+          TrunkReadings.cuts(task),
+          NAME,
+          UnaryOperator.identity(),
+          new Reuse.Prefix());
     }
   }
 

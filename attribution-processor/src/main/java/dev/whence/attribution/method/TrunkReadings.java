@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
+import java.util.function.UnaryOperator;
 
 /** One trunk with prompt and response of a task, and what its ablated readings give. */
 public final class TrunkReadings implements AutoCloseable {
@@ -40,8 +41,12 @@ public final class TrunkReadings implements AutoCloseable {
 
   /** One score for each choice of spans that is left out. */
   List<SourceTau> taus(Reuse reuse, List<List<Span>> cuts, String method) {
+    return taus(score(reuse, cuts), method);
+  }
+
+  private List<SourceTau> taus(List<Ablations.Outcome> outcomes, String method) {
     List<SourceTau> taus = new ArrayList<>();
-    for (Ablations.Outcome outcome : score(reuse, cuts)) {
+    for (Ablations.Outcome outcome : outcomes) {
       retokenized += outcome.retokenized() ? 1 : 0;
       Likelihoods tau = full.minus(required(outcome));
       taus.add(
@@ -104,7 +109,11 @@ public final class TrunkReadings implements AutoCloseable {
   }
 
   private List<Ablations.Outcome> score(Reuse reuse, List<List<Span>> cuts) {
-    return new Ablations(scorer, reuse).score(trunk, task.prompt(), task.response(), cuts, meter);
+    return score(Ablations.Cut.all(reuse, cuts));
+  }
+
+  private List<Ablations.Outcome> score(List<Ablations.Cut> cuts) {
+    return new Ablations(scorer).score(trunk, task.prompt(), task.response(), cuts, meter);
   }
 
   /**
@@ -115,6 +124,25 @@ public final class TrunkReadings implements AutoCloseable {
    */
   ContextScores with(List<SourceTau> sources, Reuse reuse) {
     return with(sources, score(reuse, further(task)));
+  }
+
+  /**
+   * The same together with the readings that give {@link #taus}: all of them share packs.
+   *
+   * @param sources all sources' scores from the cuts'
+   * @param further reuse of the readings besides: one that is exact
+   */
+  ContextScores with(
+      Reuse reuse,
+      List<List<Span>> cuts,
+      String method,
+      UnaryOperator<List<SourceTau>> sources,
+      Reuse further) {
+    List<Ablations.Cut> all = new ArrayList<>(Ablations.Cut.all(reuse, cuts));
+    all.addAll(Ablations.Cut.all(further, further(task)));
+    List<Ablations.Outcome> outcomes = score(all);
+    List<SourceTau> scored = taus(outcomes.subList(0, cuts.size()), method);
+    return with(sources.apply(scored), outcomes.subList(cuts.size(), all.size()));
   }
 
   /**
@@ -205,7 +233,7 @@ public final class TrunkReadings implements AutoCloseable {
             .filter(cut -> !cut.stream().allMatch(Span::isEmpty)) // these are not read again
             .map(cut -> Ablations.Shape.of(task.prompt(), cut))
             .toList();
-    return new Ablations(scorer, reuse).estimate(task, shapes);
+    return new Ablations(scorer).estimate(task, reuse, shapes);
   }
 
   @Override

@@ -31,8 +31,8 @@ public final class CutWindow {
   /** Of the cuts of the probe, so many have to give a window, else it has proved nothing. */
   private static final double FEWEST_FORMED = 0.5;
 
-  /** Below so many characters a whole tokenisation costs less than a millisecond. */
-  private static final int WORTHWHILE_CHARACTERS = 8_000;
+  /** Below so many characters a window is hardly shorter than the whole. */
+  private static final int WORTHWHILE_CHARACTERS = 2_000;
 
   /** Each line has what breaks naive windows: digits, runs of spaces, marks, scripts, emoji. */
   private static final String PROBE =
