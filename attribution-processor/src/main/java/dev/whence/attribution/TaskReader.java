@@ -49,7 +49,6 @@ final class TaskReader {
   private final Partitioner partitioner = new Partitioner();
   private final ContextReader context;
   private final OverWindow overWindow;
-  private final CutWindow window = new CutWindow();
   private final Legibility legibility;
 
   TaskReader(Scorer scorer, AttributionOptions options) {
@@ -102,7 +101,7 @@ final class TaskReader {
           Refusal.EMPTY_RESPONSE, "The response is empty and no end token is scored.");
     }
     TokenizedPrompt tokens =
-        new TokenizedPrompt(tokenizer, prompt.text(), window, prompt.reasoning());
+        new TokenizedPrompt(tokenizer, prompt.text(), CutWindow.of(tokenizer), prompt.reasoning());
     ContextWindow most = new ContextWindow(scorer.description().maxPositions());
     boolean fits = most.holds(tokens.length(), response.length());
     if (!fits && !shortened) {

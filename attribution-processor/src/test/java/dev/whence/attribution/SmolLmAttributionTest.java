@@ -109,7 +109,7 @@ class SmolLmAttributionTest {
     try (ModelFiles files = ModelFiles.open(Path.of(System.getenv("WHENCE_TEST_MODEL")))) {
       Tokenizer tokenizer = files.tokenizer();
       String text = (CONTEXT + "\n\n東京は日本の首都です。 🎉 1999...  \n").repeat(40);
-      TokenizedPrompt prompt = new TokenizedPrompt(tokenizer, text, new CutWindow());
+      TokenizedPrompt prompt = new TokenizedPrompt(tokenizer, text, CutWindow.of(tokenizer));
       for (Span cut : new Partitioner().sentences(text)) {
         assertThat(prompt.without(List.of(cut)).ids())
             .isEqualTo(tokenizer.encode(prompt.textWithout(List.of(cut))).ids());

@@ -4,7 +4,11 @@ import dev.whence.conversation.Span;
 import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.Tokenizer;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.WeakHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,8 +35,18 @@ public final class CutWindow {
   /** Of the cuts of the probe, so many have to give a window, else it has proved nothing. */
   private static final double FEWEST_FORMED = 0.5;
 
+  /** From so many characters on a few cuts gain what the test costs. */
+  private static final int WORTHWHILE_AT_ONCE = 8_000;
+
   /** Below so many characters a window is hardly shorter than the whole. */
-  private static final int WORTHWHILE_CHARACTERS = 2_000;
+  private static final int WORTHWHILE = 2_000;
+
+  /** So many cuts of texts between the two cost what the test does, some .4 s. */
+  private static final int CUTS_BEFORE = 100;
+
+  /** What is known of a tokenizer is known to all who read with it. */
+  private static final Map<Tokenizer, CutWindow> KNOWN =
+      Collections.synchronizedMap(new WeakHashMap<>());
 
   /** Each line has what breaks naive windows: digits, runs of spaces, marks, scripts, emoji. */
   private static final String PROBE =
@@ -48,19 +62,31 @@ public final class CutWindow {
       """;
 
   private final int threshold;
-  private @Nullable Boolean local;
+  private final int thresholdAtOnce;
+  private final AtomicInteger cutsBefore = new AtomicInteger();
+  private volatile @Nullable Boolean local;
 
   /** Windows for texts that are long enough to gain by them. */
-  public CutWindow() {
-    this(WORTHWHILE_CHARACTERS);
+  public static CutWindow of(Tokenizer tokenizer) {
+    return KNOWN.computeIfAbsent(
+        tokenizer, unknown -> new CutWindow(WORTHWHILE, WORTHWHILE_AT_ONCE));
   }
 
+  /** Windows for texts of so many characters, from the first on. */
   CutWindow(int threshold) {
-    this.threshold = threshold;
+    this(threshold, threshold);
   }
 
+  private CutWindow(int threshold, int thresholdAtOnce) {
+    this.threshold = threshold;
+    this.thresholdAtOnce = thresholdAtOnce;
+  }
+
+  /** Whether to ask for a window; counts how often that was asked for shorter texts. */
   boolean worthwhile(int characters) {
-    return characters >= threshold;
+    return characters >= thresholdAtOnce
+        || (characters >= threshold
+            && (local != null || cutsBefore.incrementAndGet() > CUTS_BEFORE));
   }
 
   /**

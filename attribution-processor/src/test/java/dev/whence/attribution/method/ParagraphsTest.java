@@ -33,7 +33,7 @@ class ParagraphsTest {
     ToyTokenizer tokenizer = new ToyTokenizer(ToyTokenizer.LLAMA3, 200);
     ScoringTask task =
         new ScoringTask(
-            new TokenizedPrompt(tokenizer, TEXT, new CutWindow(), Optional.empty()),
+            new TokenizedPrompt(tokenizer, TEXT, CutWindow.of(tokenizer), Optional.empty()),
             TokenizedResponse.of(tokenizer, "", "One.", -1, List.of()),
             List.of(
                 source(0, 5, 0),

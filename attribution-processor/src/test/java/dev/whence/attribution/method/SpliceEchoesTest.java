@@ -62,7 +62,7 @@ class SpliceEchoesTest {
     return new TokenizedPrompt(
         TOKENIZER,
         CONTEXT + QUESTION + reasoning,
-        new CutWindow(),
+        CutWindow.of(TOKENIZER),
         reasoning.isEmpty()
             ? Optional.empty()
             : Optional.of(new Span(end, end + reasoning.length())));

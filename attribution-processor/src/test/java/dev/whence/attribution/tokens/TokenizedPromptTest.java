@@ -280,6 +280,78 @@ class TokenizedPromptTest {
         .filter(text -> !text.isEmpty());
   }
 
+  @Test
+  void textsOfMiddleLengthAreReadWholeUntilTheTestOfTheTokenizerPays() {
+    Longest tokenizer = new Longest();
+    String text = "the cat sat on the mat and saw the dog. ".repeat(100); // 4,000 characters
+    assertThat(CutWindow.of(tokenizer)).isSameAs(CutWindow.of(tokenizer));
+    TokenizedPrompt prompt = new TokenizedPrompt(tokenizer, text, CutWindow.of(tokenizer));
+    List<Span> cut = List.of(new Span(2000, 2040));
+    for (int i = 0; i < 100; i++) {
+      tokenizer.longest = 0;
+      prompt.without(cut);
+      assertThat(tokenizer.longest).isEqualTo(text.length() - 40);
+    }
+    int[] whole = prompt.without(cut).ids(); // the test, and the first window
+    tokenizer.longest = 0;
+    assertThat(prompt.without(cut).ids()).isEqualTo(whole);
+    assertThat(tokenizer.longest).isBetween(1, 1000);
+    assertThat(whole).isEqualTo(tokenizer.encode(prompt.textWithout(cut)).ids());
+  }
+
+  @Test
+  void aLongTextHasAWindowAtOnceAndAShortOneNever() {
+    Longest tokenizer = new Longest();
+    String text = "the cat sat on the mat and saw the dog. ".repeat(200);
+    TokenizedPrompt prompt = new TokenizedPrompt(tokenizer, text, CutWindow.of(tokenizer));
+    prompt.without(List.of(new Span(2000, 2040)));
+    tokenizer.longest = 0;
+    prompt.without(List.of(new Span(4000, 4040)));
+    assertThat(tokenizer.longest).isBetween(1, 1000);
+    String brief = text.substring(0, 1990);
+    TokenizedPrompt other = new TokenizedPrompt(tokenizer, brief, CutWindow.of(tokenizer));
+    tokenizer.longest = 0;
+    other.without(List.of(new Span(1000, 1040)));
+    assertThat(tokenizer.longest).isEqualTo(1950);
+  }
+
+  /** Knows how long the longest text was that it was given. */
+  private static final class Longest implements Tokenizer {
+    private final Tokenizer words = new ToyTokenizer(ToyTokenizer.GPT2, 200);
+    private int longest;
+
+    @Override
+    public Encoding encode(String text) {
+      longest = Math.max(longest, text.length());
+      return words.encode(text);
+    }
+
+    @Override
+    public String decode(int[] ids, boolean skipSpecialTokens) {
+      return words.decode(ids, skipSpecialTokens);
+    }
+
+    @Override
+    public int vocabularySize() {
+      return words.vocabularySize();
+    }
+
+    @Override
+    public boolean isSpecial(int id) {
+      return words.isSpecial(id);
+    }
+
+    @Override
+    public int idOf(String token) {
+      return words.idOf(token);
+    }
+
+    @Override
+    public void close() {
+      words.close();
+    }
+  }
+
   /** One token per character, whose ids depend on how long the text is. */
   private static class LengthDependent implements Tokenizer {
     @Override
