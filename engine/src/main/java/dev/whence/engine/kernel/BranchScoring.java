@@ -5,6 +5,7 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 
@@ -106,7 +107,8 @@ final class BranchScoring implements AutoCloseable {
     List<Packer.Run> runs =
         packer.evenRuns(branches, number).orElseGet(() -> packer.runs(branches)).stream()
             .filter(run -> fits(branches.subList(run.from(), run.to())))
-            .toList();
+            .sorted(Comparator.comparingInt(run -> -tokens(branches.subList(run.from(), run.to()))))
+            .toList(); // the longest begin first, so that all threads end at about the same time
     if (!keepBusy(cores, atOnce, branches, runs)) {
       return budget;
     }
