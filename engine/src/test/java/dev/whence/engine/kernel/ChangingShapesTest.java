@@ -19,7 +19,7 @@ class ChangingShapesTest {
     assumeTrue(
         hasInstructionsForBf16(),
         "without instructions for bf16 nothing is generated for a shape; the soak runs anyway");
-    ChangingShapes.Growth growth = ChangingShapes.growth(900, 1200);
+    ChangingShapes.Growth growth = ChangingShapes.growth(500, 480);
     assertThat(growth.least()).isLessThan(8L << 20);
     assertThat(growth.total()).isLessThan(32L << 20);
   }
