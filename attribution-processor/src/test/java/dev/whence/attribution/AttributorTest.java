@@ -438,6 +438,32 @@ class AttributorTest {
     assertThat(result.reason()).matches("The prompt of 150\\d\\d tokens and the response of 1 .*");
   }
 
+  /** Each call has its packs to itself, and those of a single branch leave cores idle. */
+  @ParameterizedTest
+  @CsvSource({
+    "exact-loo, 1",
+    "naive-loo, 1",
+    "splice, 1",
+    "cascade, 2",
+    "paragraph-splice, 2",
+    "hierarchical, 2"
+  })
+  void theReadingWithoutContextSharesACallWithThoseOfSources(String method, int calls) {
+    CountingScorer counting = new CountingScorer(scorer);
+    AttributionOptions options =
+        new AttributionOptions(MethodOptions.of(method), Granularity.SENTENCE, 0, false, "");
+    Conversation two =
+        Conversations.of(
+            "It.",
+            "stop",
+            document("d", "The cat sat. It ran. So did I.\n\nWe saw it. They came too."),
+            question("Where?"));
+    AttributionResult result = new Attributor(counting, options).attribute(two);
+    assertThat(result.status()).isEqualTo(AttributionStatus.SCORED);
+    assertThat(result.logLikelihoodWithoutContext()).isPresent();
+    assertThat(counting.calls).isEqualTo(calls);
+  }
+
   @Test
   void overTheCostBoundParagraphsAreSplicedFirstAndThenNothing() {
     Conversation many =

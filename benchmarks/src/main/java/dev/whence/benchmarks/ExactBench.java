@@ -6,6 +6,7 @@ import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.tokens.CutWindow;
 import dev.whence.benchmarks.ExactReport.Forward;
 import dev.whence.benchmarks.ExactReport.GemmRate;
 import dev.whence.benchmarks.ExactReport.LeaveOneOutRun;
@@ -136,6 +137,7 @@ public final class ExactBench {
       Machine machine)
       throws IOException {
     List<String> dump = new ArrayList<>();
+    subjects.forEach(subject -> CutWindow.settle(subject.scorer.tokenizer()));
     for (Conversation conversation : conversations) {
       for (Subject subject : subjects) {
         progress.accept(conversation.responseId() + ": warming up " + subject.dtype());

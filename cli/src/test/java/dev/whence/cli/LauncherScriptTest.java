@@ -32,7 +32,7 @@ class LauncherScriptTest {
       if [ "$1" = -version ]; then
         echo 'openjdk version "%s" 2026-01-20' >&2
       else
-        printf '%%s\\n' "$@"
+        printf '%%s\\n' "$LRU_CACHE_CAPACITY $ONEDNN_PRIMITIVE_CACHE_CAPACITY $OMP_WAIT_POLICY" "$@"
         exit 7
       fi
       """;
@@ -192,6 +192,20 @@ class LauncherScriptTest {
             "replay",
             "--input",
             "two words.jsonl");
+  }
+
+  @Test
+  void theNativeLibraryKeepsLittleAndItsThreadsWaitAsleepUnlessTheEnvironmentSaysOtherwise()
+      throws Exception {
+    Path jre = java("jre", "21.0.1", false);
+    Files.createDirectories(root.resolve("target/whence/0123456789abcdef"));
+    Map<String, String> environment = Map.of("JAVA_HOME", jre.toString(), "WHENCE_SKIP_BUILD", "1");
+    assertThat(whence(environment).out().get(0)).isEqualTo("64 256 passive");
+    Map<String, String> other = new TreeMap<>(environment);
+    other.put("LRU_CACHE_CAPACITY", "8");
+    other.put("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "9");
+    other.put("OMP_WAIT_POLICY", "active");
+    assertThat(whence(other).out().get(0)).isEqualTo("8 9 active");
   }
 
   @Test

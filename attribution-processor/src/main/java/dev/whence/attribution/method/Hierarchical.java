@@ -4,7 +4,6 @@ import dev.whence.attribution.method.ContextScores.SourceTau;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import java.util.List;
-import java.util.function.UnaryOperator;
 
 /**
  * Hierarchical attribution (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): exact LOO of paragraphs,
@@ -60,10 +59,9 @@ public final class Hierarchical implements AttributionMethod {
     int retokenized;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
       if (paragraphs.isSingle()) {
-        return readings.with(
-            exact, TrunkReadings.cuts(task), NAME, UnaryOperator.identity(), exact);
+        return readings.with(exact, TrunkReadings.cuts(task), NAME, exact);
       }
-      scores = readings.with(exact, paragraphs.cuts(), NAME, UnaryOperator.identity(), exact);
+      scores = readings.with(exact, paragraphs.cuts(), NAME, exact);
       open = paragraphs.divide(scores.sources(), keepParagraphs, SPREAD, taus);
       pruning = !open.others().isEmpty() && !open.sources().isEmpty();
       if (!pruning) {

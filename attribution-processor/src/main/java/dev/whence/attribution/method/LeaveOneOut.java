@@ -2,7 +2,6 @@ package dev.whence.attribution.method;
 
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
-import java.util.function.UnaryOperator;
 
 /**
  * Leave-one-out attribution (LOO).
@@ -55,7 +54,7 @@ public final class LeaveOneOut implements AttributionMethod {
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      return readings.with(reuse, TrunkReadings.cuts(task), name, UnaryOperator.identity(), reuse);
+      return readings.with(reuse, TrunkReadings.cuts(task), name, reuse);
     }
   }
 

@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.UnaryOperator;
 
 /**
  * Proxy pruning (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): the proxy scores all sources, the
@@ -57,13 +56,7 @@ public final class ProxyPruning implements AttributionMethod {
     List<SourceTau> scored;
     int retokenized;
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      full =
-          readings.with(
-              exact,
-              whole ? TrunkReadings.cuts(pruned) : List.of(),
-              NAME,
-              UnaryOperator.identity(),
-              exact);
+      full = readings.with(exact, whole ? TrunkReadings.cuts(pruned) : List.of(), NAME, exact);
       scored = full.sources();
       retokenized = readings.retokenized();
     }

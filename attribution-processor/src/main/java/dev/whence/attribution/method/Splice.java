@@ -4,7 +4,6 @@ import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
 import dev.whence.engine.text.Encoding;
 import java.util.Arrays;
-import java.util.function.UnaryOperator;
 
 /**
  * Splice leave-one-out: the removed source's keys and values are dropped, what follows closes the
@@ -39,12 +38,7 @@ public final class Splice implements AttributionMethod {
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      return readings.with(
-          reuse(task, heal),
-          TrunkReadings.cuts(task),
-          NAME,
-          UnaryOperator.identity(),
-          new Reuse.Prefix());
+      return readings.with(reuse(task, heal), TrunkReadings.cuts(task), NAME, new Reuse.Prefix());
     }
   }
 

@@ -127,25 +127,6 @@ public final class TrunkReadings implements AutoCloseable {
   }
 
   /**
-   * The same together with the readings that give {@link #taus}: all of them share packs.
-   *
-   * @param sources all sources' scores from the cuts'
-   * @param further reuse of the readings besides: one that is exact
-   */
-  ContextScores with(
-      Reuse reuse,
-      List<List<Span>> cuts,
-      String method,
-      UnaryOperator<List<SourceTau>> sources,
-      Reuse further) {
-    List<Ablations.Cut> all = new ArrayList<>(Ablations.Cut.all(reuse, cuts));
-    all.addAll(Ablations.Cut.all(further, further(task)));
-    List<Ablations.Outcome> outcomes = score(all);
-    List<SourceTau> scored = taus(outcomes.subList(0, cuts.size()), method);
-    return with(sources.apply(scored), outcomes.subList(cuts.size(), all.size()));
-  }
-
-  /**
    * The same, but groups only until it is late; the result lacks the others.
    *
    * @param late is asked before each group
@@ -160,6 +141,34 @@ public final class TrunkReadings implements AutoCloseable {
       outcomes.addAll(score(reuse, List.of(cut)));
     }
     return with(sources, outcomes);
+  }
+
+  /**
+   * {@link #taus} of all sources, and what {@link #with(List, Reuse)} reads besides: together, so
+   * that all readings share packs.
+   *
+   * @param further reuse of the readings besides: one that is exact
+   */
+  ContextScores with(Reuse reuse, List<List<Span>> cuts, String method, Reuse further) {
+    return with(reuse, cuts, method, UnaryOperator.identity(), further);
+  }
+
+  /**
+   * The same where the cuts are not all sources' own.
+   *
+   * @param sources gives the scores of all sources, given those of the cuts
+   */
+  ContextScores with(
+      Reuse reuse,
+      List<List<Span>> cuts,
+      String method,
+      UnaryOperator<List<SourceTau>> sources,
+      Reuse further) {
+    List<Ablations.Cut> all = new ArrayList<>(Ablations.Cut.all(reuse, cuts));
+    all.addAll(Ablations.Cut.all(further, further(task)));
+    List<Ablations.Outcome> outcomes = score(all);
+    List<SourceTau> scored = taus(outcomes.subList(0, cuts.size()), method);
+    return with(sources.apply(scored), outcomes.subList(cuts.size(), all.size()));
   }
 
   private ContextScores with(List<SourceTau> sources, List<Ablations.Outcome> outcomes) {
@@ -219,7 +228,7 @@ public final class TrunkReadings implements AutoCloseable {
     return task.sources().stream().map(source -> List.of(source.rendered())).toList();
   }
 
-  /** What a trunk and the readings of {@link #with} cost. */
+  /** What a trunk and the readings of {@link #with(List, Reuse)} cost. */
   static WorkEstimate trunkEstimate(Scorer scorer, ScoringTask task, Reuse reuse) {
     WorkEstimate trunk = scorer.estimate(task.length(), task.scored(), List.of());
     return trunk.plus(estimate(scorer, task, reuse, further(task)));

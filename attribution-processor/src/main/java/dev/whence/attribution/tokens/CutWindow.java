@@ -82,8 +82,10 @@ public final class CutWindow {
     this.thresholdAtOnce = thresholdAtOnce;
   }
 
-  /** Whether to ask for a window; counts how often that was asked for shorter texts. */
-  boolean worthwhile(int characters) {
+  /**
+   * Whether the next cut, of a text of so many characters, is to have a window; counts the cuts.
+   */
+  boolean nextIsWorthwhile(int characters) {
     return characters >= thresholdAtOnce
         || (characters >= threshold
             && (local != null || cutsBefore.incrementAndGet() > CUTS_BEFORE));
@@ -97,12 +99,26 @@ public final class CutWindow {
    * @param cuts at least one, sorted and disjoint
    */
   int @Nullable [] cut(Tokenizer tokenizer, String text, Encoding full, List<Span> cuts) {
+    return tested(tokenizer) ? splice(tokenizer, text, full, cuts) : null;
+  }
+
+  private boolean tested(Tokenizer tokenizer) {
     Boolean known = local;
     if (known == null) {
-      known = isLocal(tokenizer);
-      local = known;
+      synchronized (this) {
+        known = local;
+        if (known == null) {
+          known = isLocal(tokenizer);
+          local = known;
+        }
+      }
     }
-    return known ? splice(tokenizer, text, full, cuts) : null;
+    return known;
+  }
+
+  /** Has a tokenizer tested before its first cut: for measurements, of which none is to pay it. */
+  public static void settle(Tokenizer tokenizer) {
+    boolean unused = of(tokenizer).tested(tokenizer);
   }
 
   /**

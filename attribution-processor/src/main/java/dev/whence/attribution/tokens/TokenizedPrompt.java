@@ -116,7 +116,7 @@ public final class TokenizedPrompt {
     List<Span> joined = joined(cuts);
     requireBeforeReasoning(joined);
     boolean one = joined.size() == 1; // of several a run left out can not be told from changed ones
-    if (!joined.isEmpty() && window.worthwhile(text.length())) {
+    if (!joined.isEmpty() && window.nextIsWorthwhile(text.length())) {
       int[] ids = window.cut(tokenizer, text, encoding, joined);
       if (ids != null) {
         AblatedPrompt windowed = AblatedPrompt.of(encoding.ids(), ids);

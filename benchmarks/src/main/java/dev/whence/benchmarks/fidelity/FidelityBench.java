@@ -8,6 +8,7 @@ import dev.whence.attribution.Attributor;
 import dev.whence.attribution.ContextAblation;
 import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.method.MethodOptions;
+import dev.whence.attribution.tokens.CutWindow;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.FidelityPrompt.Place;
@@ -195,6 +196,8 @@ public final class FidelityBench {
     try (ModelFiles files = ModelFiles.open(options.model());
         Models models = open(files)) {
       LocalScorer methods = models.methods();
+      CutWindow.settle(methods.tokenizer());
+      models.proxy().ifPresent(proxy -> CutWindow.settle(proxy.tokenizer()));
       MeasuredPrompts kept = kept(files, models);
       List<Measured> measured = new ArrayList<>();
       int skipped = 0;

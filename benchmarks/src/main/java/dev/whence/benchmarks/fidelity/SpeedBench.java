@@ -6,6 +6,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
 import dev.whence.attribution.ContextAblation;
 import dev.whence.attribution.NoiseFloor;
+import dev.whence.attribution.tokens.CutWindow;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.SpeedReport.Row;
@@ -175,6 +176,8 @@ public final class SpeedBench {
     List<Double> peak = new ArrayList<>();
     List<Double> ownPasses = new ArrayList<>();
     List<AttributionResult> first = new ArrayList<>();
+    CutWindow.settle(scorer.tokenizer());
+    proxy.ifPresent(front -> CutWindow.settle(front.tokenizer()));
     for (int round = 0; round <= options.repeat(); round++) {
       boolean timed = round > 0;
       progress.accept(

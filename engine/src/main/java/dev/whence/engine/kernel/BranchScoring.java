@@ -55,6 +55,7 @@ final class BranchScoring implements AutoCloseable {
    */
   List<double[]> score(
       KeyValues trunk, int trunkTokens, Optional<TrunkStates> states, List<Branch> branches) {
+    states.ifPresent(s -> s.expect(branches));
     double[][] scores = new double[branches.size()][];
     int packTokens = scoreSideBySide(trunk, trunkTokens, states, branches, scores);
     List<Branch> left = new ArrayList<>();
@@ -102,7 +103,8 @@ final class BranchScoring implements AutoCloseable {
       longestBranch = Math.max(longestBranch, Packer.computed(branch));
     }
     int longest = trunkTokens + longestBranch;
-    int number = threads * packsPerThread(all / threads);
+    int even = threads * packsPerThread(all / threads);
+    int number = (int) Math.max(1, Math.min(even, all / least));
     Packer packer = decoder.packer(longest, longest, atOnce / threads, threads);
     List<Packer.Run> runs =
         packer.evenRuns(branches, number).orElseGet(() -> packer.runs(branches)).stream()

@@ -501,7 +501,7 @@ public final class Decoder implements AutoCloseable {
   /** The states, complete, if the branches' logits are to be computed as differences to them. */
   Optional<TrunkStates> near(Optional<TrunkStates> states, List<Branch> branches) {
     Optional<TrunkStates> able = states.filter(s -> s.serves(branches));
-    able.filter(s -> s.due(branches.size())).ifPresent(s -> s.complete(() -> trunkLogProbs(s)));
+    able.filter(TrunkStates::due).ifPresent(s -> s.complete(() -> trunkLogProbs(s)));
     return able.filter(s -> s.logProbs().isPresent());
   }
 

@@ -57,7 +57,8 @@ final class Packer {
   }
 
   /**
-   * Cuts the branches, in order, into runs of about as many tokens each.
+   * Cuts the branches, in order, into runs of about as many tokens each: each takes an even share
+   * of what those before it left.
    *
    * @param count of runs, fewer where there are fewer branches
    * @return empty if a run would not fit the budget
@@ -69,21 +70,22 @@ final class Packer {
     }
     List<Run> runs = new ArrayList<>();
     int from = 0;
-    long start = 0;
-    long end = 0; // of the branches before i
+    long left = all; // from `from` on
+    long size = 0;
     for (int i = 0; i <= branches.size(); i++) {
       int own = i == branches.size() ? 0 : computed(branches.get(i));
       // the cut nearest to an even one: not behind i if more than half of i's tokens are past it
-      boolean cut = count * (2 * end + own) > 2 * all * (runs.size() + 1);
+      boolean cut = (2 * size + own) * (count - runs.size()) > 2 * left;
       if (i > from && (cut || i == branches.size())) {
-        if (end - start > budget) {
+        if (size > budget) {
           return Optional.empty();
         }
         runs.add(new Run(from, i));
         from = i;
-        start = end;
+        left -= size;
+        size = 0;
       }
-      end += own;
+      size += own;
     }
     return Optional.of(runs);
   }

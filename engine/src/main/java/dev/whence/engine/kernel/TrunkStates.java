@@ -26,7 +26,7 @@ final class TrunkStates implements AutoCloseable {
   private final NativeMemory memory;
   private final Collection<TrunkStates> open;
   private Optional<IValue> logProbs = Optional.empty();
-  private long asked;
+  private long expected;
   private boolean settled;
 
   /**
@@ -88,13 +88,17 @@ final class TrunkStates implements AutoCloseable {
         && Arrays.equals(tokens, from, tokens.length, targets, 0, targets.length);
   }
 
+  /** Counts branches that are about to be scored. */
+  void expect(List<Branch> branches) {
+    expected += branches.stream().filter(this::serves).count();
+  }
+
   /**
-   * Whether log-probabilities are to be computed now, for so many branches: for a single one they
-   * would cost more than they save.
+   * Whether log-probabilities are to be computed now: for a single branch they would cost more than
+   * they save.
    */
-  boolean due(int branches) {
-    asked += branches;
-    return !settled && asked > 1;
+  boolean due() {
+    return !settled && expected > 1;
   }
 
   /**

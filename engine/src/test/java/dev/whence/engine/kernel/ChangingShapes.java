@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.LongSummaryStatistics;
+import java.util.Optional;
 import java.util.Random;
 
 /**
@@ -41,7 +42,8 @@ final class ChangingShapes {
     int warmUp = Integer.parseInt(args[0]);
     int count = Integer.parseInt(args[1]);
     RandomModel model = RandomModel.llama(config(), 9);
-    EngineOptions options = EngineOptions.defaults().withDtype(Dtype.BF16).withDevice("cpu");
+    EngineOptions options = // two threads wherever it runs: what each keeps is measured
+        new EngineOptions(Dtype.BF16, "cpu", 0, 0, 2, 0, List.of(), Optional.empty());
     try (Decoder decoder = Decoder.open(model.config(), model, options)) {
       Random random = new Random(17);
       packs(decoder, random, warmUp);
@@ -113,6 +115,9 @@ final class ChangingShapes {
             ChangingShapes.class.getName(),
             Integer.toString(warmUp),
             Integer.toString(count));
+    // as the launcher sets them; other values of the caller's environment stay
+    builder.environment().putIfAbsent("LRU_CACHE_CAPACITY", "64");
+    builder.environment().putIfAbsent("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256");
     try {
       Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -10,8 +10,8 @@ import org.junit.jupiter.api.Test;
  * The reduced twin of {@link ChangingShapesSoak}. The native library keeps what it generates for a
  * shape in caches of fixed size (plans for each thread, oneDNN's primitives for the process), or
  * for ever (fused attention, which is why its shapes are few); the packs that warm up fill them.
- * Fails with {@code ONEDNN_PRIMITIVE_CACHE_CAPACITY=100000}, and with {@code
- * LRU_CACHE_CAPACITY=1024}, the library's own default.
+ * Fails where the root pom sets {@code ONEDNN_PRIMITIVE_CACHE_CAPACITY} to 100000, or {@code
+ * LRU_CACHE_CAPACITY} to 1024, the library's own default.
  */
 class ChangingShapesTest {
   @Test
@@ -21,7 +21,7 @@ class ChangingShapesTest {
         "without instructions for bf16 nothing is generated for a shape; the soak runs anyway");
     ChangingShapes.Growth growth = ChangingShapes.growth(500, 480);
     assertThat(growth.least()).isLessThan(8L << 20);
-    assertThat(growth.total()).isLessThan(32L << 20);
+    assertThat(growth.total()).isLessThan(64L << 20);
   }
 
   private static boolean hasInstructionsForBf16() {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.whence.engine.Branch;
 import dev.whence.engine.View;
 import dev.whence.engine.kernel.Packer.Run;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -20,9 +21,17 @@ class PackerTest {
     assertThat(sizes(packer(10_000).evenRuns(equal(40, 196), 8).orElseThrow()))
         .isEqualTo(Collections.nCopies(8, 5));
     assertThat(sizes(packer(10_000).evenRuns(equal(40, 180), 6).orElseThrow()))
-        .containsExactly(7, 6, 7, 7, 6, 7); // 20 of 40 for each of two threads, in turn
+        .containsExactly(7, 7, 7, 6, 7, 6);
     assertThat(sizes(packer(10_000).evenRuns(equal(10, 191), 2).orElseThrow()))
         .containsExactly(5, 5);
+  }
+
+  @Test
+  void whatComesAfterALongBranchIsSharedOutEvenly() {
+    List<Branch> branches = new ArrayList<>(List.of(branch(1900)));
+    branches.addAll(equal(60, 60));
+    assertThat(sizes(packer(10_000).evenRuns(branches, 7).orElseThrow()))
+        .containsExactly(1, 10, 10, 10, 10, 10, 10);
   }
 
   @Test
@@ -40,19 +49,29 @@ class PackerTest {
   }
 
   @Property
-  void runsAreInOrderAndNoneIsLongerThanEvenByMoreThanTheLongestBranch(
+  void runsAreInOrderAndOfAboutAnEvenShareOfWhatIsLeft(
       @ForAll @Size(min = 1, max = 60) List<@IntRange(min = 1, max = 500) Integer> lengths,
       @ForAll @IntRange(min = 1, max = 16) int count) {
     List<Branch> branches = lengths.stream().map(PackerTest::branch).toList();
     List<Run> runs = packer(1_000_000).evenRuns(branches, count).orElseThrow();
     assertThat(runs).hasSizeBetween(1, count);
     int all = lengths.stream().mapToInt(Integer::intValue).sum();
+    double half = Collections.max(lengths) / 2.0;
+    int left = all;
     int from = 0;
-    for (Run run : runs) {
+    for (int r = 0; r < runs.size(); r++) {
+      Run run = runs.get(r);
       assertThat(run.from()).isEqualTo(from);
       assertThat(run.to()).isGreaterThan(from);
       int own = lengths.subList(from, run.to()).stream().mapToInt(Integer::intValue).sum();
-      assertThat((double) own).isLessThanOrEqualTo((double) all / count + Collections.max(lengths));
+      double even = (double) left / (count - r);
+      if (r < runs.size() - 1) {
+        assertThat((double) own).isGreaterThanOrEqualTo(even - half);
+      }
+      if (run.to() - run.from() > 1) {
+        assertThat((double) own).isLessThanOrEqualTo(even + half);
+      }
+      left -= own;
       from = run.to();
     }
     assertThat(from).isEqualTo(branches.size());
