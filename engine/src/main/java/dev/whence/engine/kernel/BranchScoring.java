@@ -29,6 +29,12 @@ final class BranchScoring implements AutoCloseable {
    */
   private static final double BUSY = 0.65;
 
+  /**
+   * Small packs have a core to themselves down to one part in so many of the least tokens: a pack
+   * that cores share is so much slower (336 tokens on 2 cores with AMX: by half).
+   */
+  private static final long SMALLEST = 2;
+
   private final Decoder decoder;
   private final int budget;
   private final boolean bound;
@@ -38,8 +44,7 @@ final class BranchScoring implements AutoCloseable {
   /**
    * @param budget most tokens of a pack
    * @param bound whether that is the most that may be computed at a time, by however many threads
-   * @param least fewest tokens of a pack that has a core to itself: matrix products of fewer rows
-   *     are slower
+   * @param least tokens from which on matrix products have a good part of their speed
    */
   BranchScoring(Decoder decoder, int budget, boolean bound, int least) {
     this.decoder = decoder;
@@ -104,7 +109,7 @@ final class BranchScoring implements AutoCloseable {
     }
     int longest = trunkTokens + longestBranch;
     int even = threads * packsPerThread(all / threads);
-    int number = (int) Math.max(1, Math.min(even, all / least));
+    int number = (int) Math.max(1, Math.min(even, SMALLEST * all / least));
     Packer packer = decoder.packer(longest, longest, atOnce / threads, threads);
     List<Packer.Run> runs =
         packer.evenRuns(branches, number).orElseGet(() -> packer.runs(branches)).stream()
