@@ -30,9 +30,9 @@ final class BranchScoring implements AutoCloseable {
   private static final double BUSY = 0.65;
 
   /**
-   * Small packs have a core to themselves down to one part in so many of the least tokens: one that
-   * cores share is slower yet (paragraph-first splice of 1,565 tokens and 40 sources on 2 cores
-   * with AMX: 2.8 s in place of 1.7).
+   * Small packs have a core to themselves down to one part in so many of the least tokens, in the
+   * mean: one that cores share is slower yet (paragraph-first splice of 1,565 tokens and 40 sources
+   * on 2 cores with AMX: 2.8 s in place of 1.7).
    */
   private static final long SMALLEST = 2;
 

@@ -63,7 +63,7 @@ final class ChangingShapes {
       boolean near = random.nextBoolean(); // branches score what the trunk scores
       try (Sequence trunk = Sequence.run(decoder, tokens, length - scored)) {
         List<Branch> branches = new ArrayList<>();
-        for (int i = 1 + random.nextInt(6); i > 0; i--) {
+        for (int i = 6 + random.nextInt(12); i > 0; i--) {
           int seen = 1 + random.nextInt(length - 20);
           int own = Math.max(2 + random.nextInt(90), scored + 1);
           int[] ids = random.ints(own, 0, 300).toArray();

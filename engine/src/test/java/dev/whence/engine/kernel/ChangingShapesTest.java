@@ -19,9 +19,9 @@ class ChangingShapesTest {
     assumeTrue(
         hasInstructionsForBf16(),
         "without instructions for bf16 nothing is generated for a shape; the soak runs anyway");
-    ChangingShapes.Growth growth = ChangingShapes.growth(500, 480);
-    assertThat(growth.least()).isLessThan(8L << 20);
-    assertThat(growth.total()).isLessThan(64L << 20);
+    ChangingShapes.Growth growth = ChangingShapes.growth(120, 480);
+    assertThat(growth.least()).isLessThan(16L << 20);
+    assertThat(growth.total()).isLessThan(128L << 20);
   }
 
   private static boolean hasInstructionsForBf16() {

@@ -66,16 +66,16 @@ class DeviceOutOfMemoryTest {
   void packsThatDoNotFitSideBySideAreScoredInSmallerOnesAfterwards() {
     int before = TorchRuntime.threads();
     TorchRuntime.workTogether(2);
-    // packs of 30, 30 and 20 tokens, of which the last alone goes through
+    // packs of 40 and 30 tokens, of which the last alone goes through
     List<Branch> branches = new ArrayList<>();
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 7; i++) {
       int[] tokens = Arrays.copyOfRange(FIXTURE.ids(), 20 + i, 31 + i);
       int[] positions = IntStream.range(20, 31).toArray();
       branches.add(new Branch(List.of(new View(0, 20 - i, 0)), tokens, positions, 1));
     }
     try (ModelFiles files = FIXTURE.open();
         Decoder enough = decoder(files, forwardsBelow(1 << 20), FP32);
-        Decoder scarce = decoder(files, forwardsBelow(25), FP32, 15);
+        Decoder scarce = decoder(files, forwardsBelow(35), FP32, 15);
         Sequence expected = Sequence.run(enough, FIXTURE.ids(), 1);
         Sequence actual = Sequence.run(scarce, FIXTURE.ids(), 1)) {
       int[] shortages = new int[1];
@@ -85,7 +85,7 @@ class DeviceOutOfMemoryTest {
       for (int i = 0; i < branches.size(); i++) {
         assertThat(scores.get(i)).containsExactly(all.get(i), within(NATS));
       }
-      // once for what ran side by side, once for the first pack of 30 afterwards
+      // once for what ran side by side, once for the first pack of 40 afterwards
       assertThat(shortages[0]).isEqualTo(2);
     } finally {
       TorchRuntime.workTogether(before);

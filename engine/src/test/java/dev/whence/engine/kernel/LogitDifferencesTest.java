@@ -190,6 +190,15 @@ class LogitDifferencesTest {
         .containsExactly(flat(scores(Dtype.FP32, false, s -> s, one)));
   }
 
+  /** Also of the first, where each branch is a pack of its own: the call has several. */
+  @Test
+  void ofTheFirstPackOfSeveralAreTakenToo() {
+    EngineOptions apart = options(Dtype.FP32).withPackTokens(1);
+    double[] plain = scores(apart, true, s -> s, branches()).get(1); // 0 is the trunk's
+    double[] wrong = scores(apart, true, LogitDifferencesTest::wrong, branches()).get(1);
+    assertThat(distance(plain, wrong)).isGreaterThan(1e-2);
+  }
+
   @Test
   void areTheSameOfPacksSideBySide() {
     List<Branch> many = new ArrayList<>();

@@ -22,6 +22,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.RecordsToDelete;
@@ -207,10 +208,23 @@ class WorkerFailuresIT {
   void aModelThatFailsOnEveryRecordIsTheEnvironment() throws Exception {
     Topics topics = cluster.topics();
     cluster.produce(topics, 40, i -> WorkerCluster.bytes("v" + i));
-    AtomicBoolean broken = new AtomicBoolean(true);
+    AtomicReference<RunningWorker> started = new AtomicReference<>();
+    CountDownLatch mended = new CountDownLatch(1);
+    // Mended between two batches: within one, what failed before would be bad records.
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              RunningWorker worker = started.get();
+              if (worker == null || worker.count("whence.environment.failures") < 2) {
+                throw new IllegalStateException("broken");
+              }
+              awaitMended(mended);
+              return EchoStage.written(topics.out(), record);
+            });
     try (RunningWorker worker =
-        RunningWorker.start(
-            cluster, topics, GroupProtocol.CONSUMER, "a", failing(topics, broken))) {
+        RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      started.set(worker);
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 2);
@@ -218,7 +232,7 @@ class WorkerFailuresIT {
       assertThat(worker.health.isAlive()).isTrue();
       assertThat(cluster.read(topics.dlq())).isEmpty();
       assertThat(cluster.read(topics.out())).isEmpty();
-      broken.set(false);
+      mended.countDown();
       await()
           .atMost(Duration.ofSeconds(20))
           .untilAsserted(
@@ -695,6 +709,15 @@ class WorkerFailuresIT {
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isGreaterThanOrEqualTo(pause);
     }
     assertThat(threads).containsExactly("echo-model");
+  }
+
+  private static void awaitMended(CountDownLatch mended) {
+    try {
+      assertThat(mended.await(30, TimeUnit.SECONDS)).isTrue();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException(e);
+    }
   }
 
   private EchoStage failing(Topics topics, AtomicBoolean broken) {
