@@ -3,6 +3,7 @@ package dev.whence.attribution.tokens;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.attribution.toy.ForwardingTokenizer;
 import dev.whence.attribution.toy.ToyTokenizer;
 import dev.whence.attribution.toy.WatchedTokenizer;
 import dev.whence.conversation.Span;
@@ -316,39 +317,17 @@ class TokenizedPromptTest {
   }
 
   /** Knows how long the longest text was that it was given. */
-  private static final class Longest implements Tokenizer {
-    private final Tokenizer words = new ToyTokenizer(ToyTokenizer.GPT2, 200);
+  private static final class Longest extends ForwardingTokenizer {
     private int longest;
+
+    Longest() {
+      super(new ToyTokenizer(ToyTokenizer.GPT2, 200));
+    }
 
     @Override
     public Encoding encode(String text) {
       longest = Math.max(longest, text.length());
-      return words.encode(text);
-    }
-
-    @Override
-    public String decode(int[] ids, boolean skipSpecialTokens) {
-      return words.decode(ids, skipSpecialTokens);
-    }
-
-    @Override
-    public int vocabularySize() {
-      return words.vocabularySize();
-    }
-
-    @Override
-    public boolean isSpecial(int id) {
-      return words.isSpecial(id);
-    }
-
-    @Override
-    public int idOf(String token) {
-      return words.idOf(token);
-    }
-
-    @Override
-    public void close() {
-      words.close();
+      return super.encode(text);
     }
   }
 

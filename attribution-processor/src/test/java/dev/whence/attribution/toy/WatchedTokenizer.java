@@ -1,11 +1,9 @@
 package dev.whence.attribution.toy;
 
 import dev.whence.engine.text.Encoding;
-import dev.whence.engine.text.Tokenizer;
 
 /** One token for each character, which remembers how much of it was asked at once. */
-public final class WatchedTokenizer implements Tokenizer {
-  private final Tokenizer names;
+public final class WatchedTokenizer extends ForwardingTokenizer {
   private final int longest;
   private int characters;
   private int largest;
@@ -14,7 +12,7 @@ public final class WatchedTokenizer implements Tokenizer {
    * @param longest what it says of its tokens
    */
   public WatchedTokenizer(int longest) {
-    this.names = new ToyTokenizer(ToyTokenizer.LLAMA3, 0);
+    super(new ToyTokenizer(ToyTokenizer.LLAMA3, 0));
     this.longest = longest;
   }
 
@@ -42,32 +40,7 @@ public final class WatchedTokenizer implements Tokenizer {
   }
 
   @Override
-  public String decode(int[] ids, boolean skipSpecialTokens) {
-    return names.decode(ids, skipSpecialTokens);
-  }
-
-  @Override
-  public int vocabularySize() {
-    return names.vocabularySize();
-  }
-
-  @Override
   public int longestToken() {
     return longest;
-  }
-
-  @Override
-  public boolean isSpecial(int id) {
-    return names.isSpecial(id);
-  }
-
-  @Override
-  public int idOf(String token) {
-    return names.idOf(token);
-  }
-
-  @Override
-  public void close() {
-    names.close();
   }
 }

@@ -64,13 +64,12 @@ final class Packer {
    * @return empty if a run would not fit the budget
    */
   Optional<List<Run>> evenRuns(List<Branch> branches, int count) {
-    long all = 0;
+    long left = 0; // from `from` on
     for (Branch branch : branches) {
-      all += computed(branch);
+      left += computed(branch);
     }
     List<Run> runs = new ArrayList<>();
     int from = 0;
-    long left = all; // from `from` on
     long size = 0;
     for (int i = 0; i <= branches.size(); i++) {
       int own = i == branches.size() ? 0 : computed(branches.get(i));

@@ -98,7 +98,12 @@ class WorkerFailuresIT {
   void aPoisonPillAloneIsGivenUpAfterAWhile() throws Exception {
     Topics topics = cluster.topics(1);
     cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
-    EchoStage stage = failing(topics, new AtomicBoolean(true));
+    EchoStage stage =
+        new EchoStage(
+            topics.out(),
+            record -> {
+              throw new IllegalStateException("broken");
+            });
     try (RunningWorker worker =
         RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
       await().atMost(Duration.ofSeconds(20)).until(() -> cluster.read(topics.dlq()).size() == 1);
@@ -718,17 +723,6 @@ class WorkerFailuresIT {
       Thread.currentThread().interrupt();
       throw new IllegalStateException(e);
     }
-  }
-
-  private EchoStage failing(Topics topics, AtomicBoolean broken) {
-    return new EchoStage(
-        topics.out(),
-        record -> {
-          if (broken.get()) {
-            throw new IllegalStateException("broken");
-          }
-          return EchoStage.written(topics.out(), record);
-        });
   }
 
   /** The model works on what is "good" and fails on what is "bad"; all else needs none. */
