@@ -171,7 +171,7 @@ final class BranchScoring implements AutoCloseable {
       decoder.record(complete, seconds);
     } else {
       Work unused = decoder.count(complete);
-      decoder.freeAll();
+      decoder.limits().freeAll();
     }
     return rest;
   }
@@ -238,14 +238,16 @@ final class BranchScoring implements AutoCloseable {
         Optional<TrunkStates> near = decoder.near(states, members);
         values = pack.wanted().length == 0 ? new float[0] : decoder.score(trunk, pack, near);
       } catch (EngineException e) {
-        decoder.freeAfter(e);
+        decoder.limits().freeAfter(e);
         if (members.size() > 1) {
           return pack.size() / 2; // smaller than all members together: they will be parted
         }
         values =
-            decoder.lastTime(
-                () -> decoder.score(trunk, pack, Optional.empty()),
-                () -> Decoder.sizes(pack, trunkTokens));
+            decoder
+                .limits()
+                .lastTime(
+                    () -> decoder.score(trunk, pack, Optional.empty()),
+                    () -> pack.sizes(trunkTokens));
       }
       scores.addAll(parted(values, members));
     }

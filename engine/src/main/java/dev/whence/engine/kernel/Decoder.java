@@ -48,14 +48,12 @@ public final class Decoder implements AutoCloseable {
   private final int mostBlockRows;
   private final boolean differences;
   private final IValue noStates;
-  private final long memoryBytes;
   private final TrunkCache trunks;
+  private final DecoderMemory limits;
   private final BranchScoring scoring;
-  private final List<TrunkStates> openStates = new ArrayList<>();
   private IValue rotary;
   private int rotaryPositions;
   private Work done = Work.NONE;
-  private Runnable freeDispensable = () -> {};
 
   private Decoder(
       ModelConfig config,
@@ -78,11 +76,11 @@ public final class Decoder implements AutoCloseable {
     this.precision = precision;
     this.memory = memory;
     this.budget = budget;
-    this.memoryBytes = options.memoryBytes();
     this.scoring =
         new BranchScoring(
             this, budget, options.memoryBytes() > 0 || options.packTokens() > 0, 2 * mostBlockRows);
     this.trunks = new TrunkCache(options.trunkCacheBytes());
+    this.limits = new DecoderMemory(kernel, memory, options.memoryBytes(), trunks);
     this.rate =
         new DeviceRate(
             precision == Precision.BF16 ? peak.bf16() : peak.fp32(),
@@ -222,13 +220,7 @@ public final class Decoder implements AutoCloseable {
    */
   int capacity(int tokens) {
     int spare = trunks.capacity(tokens, config.maxPositions());
-    return holds(roomBytes(spare) + roomBytes(tokens)) ? spare : tokens;
-  }
-
-  /** Whether the memory budget has so many bytes, closed trunks making room. */
-  private boolean holds(long bytes) {
-    long open = memory.trunkBytes() - trunks.bytes();
-    return memoryBytes == 0 || memory.weightBytes() + open + bytes <= memoryBytes;
+    return limits.canHold(roomBytes(spare) + roomBytes(tokens)) ? spare : tokens;
   }
 
   private long roomBytes(int capacity) {
@@ -240,150 +232,23 @@ public final class Decoder implements AutoCloseable {
         * precision.bytes();
   }
 
-  /**
-   * Frees closed trunks until so many bytes more fit the memory budget, then what open ones keep to
-   * save time.
-   */
-  void makeRoom(long bytes) {
-    if (!fits(bytes)) {
-      long free = memoryBytes - memory.weightBytes() - memory.trunkBytes();
-      trunks.shrink(Math.max(0, trunks.bytes() - (bytes - free)));
-    }
-    if (!fits(bytes)) {
-      openStates.forEach(TrunkStates::drop);
-    }
-  }
-
-  /** Whether the memory budget, if there is one, has so many bytes left. */
-  boolean fits(long bytes) {
-    return memoryBytes == 0 || memory.weightBytes() + memory.trunkBytes() + bytes <= memoryBytes;
-  }
-
-  /**
-   * A trunk to be filled by {@link #extend}. Closed trunks, what open ones keep to save time, and
-   * what {@link #onShortage} named make room for it in the memory budget.
-   */
+  /** A trunk to be filled by {@link #extend}; {@link #limits} makes room for it. */
   KeyValues room(int capacity) {
     long bytes = roomBytes(capacity);
-    makeRoom(bytes);
-    if (!fits(bytes)) {
-      freeDispensable.run();
-      kernel.emptyCache();
-    }
-    if (!fits(bytes)) {
-      throw new EngineException(
-          Kind.UNSUPPORTED,
-          String.format(
-              Locale.ROOT,
-              "The keys and values of %d tokens need %d bytes beside %d in use; the memory budget"
-                  + " is %d bytes.",
-              capacity,
-              bytes,
-              memory.weightBytes() + memory.trunkBytes(),
-              memoryBytes));
-    }
+    limits.makeRoomForTrunk(bytes, capacity);
     try (IValue like = kernel.allocate(precision, 0);
         IValue layers = IValue.from((long) config.layers());
         IValue kv = IValue.from((long) config.keyValueHeads());
         IValue size = IValue.from((long) capacity);
         IValue width = IValue.from((long) config.headDim())) {
       IValue list =
-          once(
+          limits.twice(
               () -> kernel.call("memory", like, layers, kv, size, width),
               () ->
                   String.format(
                       Locale.ROOT, "the keys and values of %d tokens, %d bytes", capacity, bytes));
       return new KeyValues(list, capacity, bytes, memory);
     }
-  }
-
-  /**
-   * What else to free where the device or the memory budget has too little left, beside keys and
-   * values of closed trunks and what open ones keep to save time. It is called on the decoder's
-   * thread, while a forward of this decoder has failed or before a trunk of it is made.
-   */
-  void onShortage(Runnable free) {
-    freeDispensable = free;
-  }
-
-  /**
-   * Frees what is held only to save time, if memory is what did not suffice. Nothing of it changes
-   * a result by more than rounding.
-   *
-   * @throws EngineException the failure, if it is another
-   */
-  void freeAfter(EngineException failure) {
-    requireOutOfMemory(failure);
-    freeAll();
-  }
-
-  /** Frees what is held only to save time. */
-  void freeAll() {
-    freeTrunks();
-    freeDispensable.run();
-    kernel.emptyCache();
-  }
-
-  /** As {@link #freeAfter}, but what {@link #onShortage} named stays. */
-  void freeTrunksAfter(EngineException failure) {
-    requireOutOfMemory(failure);
-    freeTrunks();
-    kernel.emptyCache();
-  }
-
-  /** Keys and values of closed trunks, and what open ones keep to save time. */
-  private void freeTrunks() {
-    trunks.shrink(0);
-    openStates.forEach(TrunkStates::drop);
-  }
-
-  private static void requireOutOfMemory(EngineException failure) {
-    if (!Kernel.ranOutOfMemory(failure)) {
-      throw failure;
-    }
-  }
-
-  /**
-   * Runs what can not be done in smaller parts; where memory does not suffice, once more after it
-   * was freed.
-   *
-   * @param sizes of what is run, without the full stop
-   * @throws EngineException of kind RECORD, with the sizes, if memory does not suffice then either
-   */
-  private <T> T once(Supplier<T> forward, Supplier<String> sizes) {
-    try {
-      return forward.get();
-    } catch (EngineException e) {
-      freeAfter(e);
-    }
-    return lastTime(forward, sizes);
-  }
-
-  <T> T lastTime(Supplier<T> forward, Supplier<String> sizes) {
-    try {
-      return forward.get();
-    } catch (EngineException e) {
-      if (!Kernel.ranOutOfMemory(e)) {
-        throw e;
-      }
-      throw new EngineException(
-          Kind.RECORD,
-          "This input is too large for the memory of device "
-              + deviceName()
-              + ", also with nothing else kept and the smallest pack: "
-              + sizes.get()
-              + ". Use bf16, a shorter prompt or a device with more memory.",
-          e);
-    }
-  }
-
-  static String sizes(Pack pack, long trunkTokens) {
-    return String.format(
-        Locale.ROOT,
-        "a forward of %d tokens over a trunk of %d, %d of them scored",
-        pack.size(),
-        trunkTokens,
-        pack.wanted().length);
   }
 
   /**
@@ -405,7 +270,7 @@ public final class Decoder implements AutoCloseable {
       Pack pack = packer(end, end - start).stretch(tokens, start, end, scoredFrom);
       int row = done;
       Optional<float[]> values =
-          unlessTooLarge(() -> score(trunk, pack, at, states, row), pack, start);
+          limits.unlessTooLarge(() -> score(trunk, pack, at, states, row), pack, start);
       if (values.isEmpty()) {
         stretch = pack.size() / 2;
         continue;
@@ -416,23 +281,6 @@ public final class Decoder implements AutoCloseable {
       start = end;
     }
     return scores;
-  }
-
-  /**
-   * A forward over a stretch of a trunk.
-   *
-   * @return empty if the device ran out of memory, which was freed, and half of the tokens may go
-   *     through; a single token is run once more instead
-   */
-  private <T> Optional<T> unlessTooLarge(Supplier<T> forward, Pack pack, long trunkTokens) {
-    try {
-      return Optional.of(forward.get());
-    } catch (EngineException e) {
-      freeAfter(e);
-    }
-    return pack.size() > 1
-        ? Optional.empty()
-        : Optional.of(lastTime(forward, () -> sizes(pack, trunkTokens)));
   }
 
   /** The most probable token after a sequence whose tokens [0, from) are in memory. */
@@ -453,7 +301,7 @@ public final class Decoder implements AutoCloseable {
           packer(tokens.length, size)
               .stretch(
                   Arrays.copyOf(tokens, tokens.length + 1), start, tokens.length, tokens.length);
-      Optional<Integer> next = unlessTooLarge(() -> next(trunk, pack, at), pack, start);
+      Optional<Integer> next = limits.unlessTooLarge(() -> next(trunk, pack, at), pack, start);
       if (next.isPresent()) {
         return next.get();
       }
@@ -488,14 +336,17 @@ public final class Decoder implements AutoCloseable {
     int width = config.hiddenSize();
     int vocabulary = config.vocabularySize();
     long bytes = TrunkStates.bytes(rows, width + 1L + vocabulary);
-    boolean spared = holds(bytes + roomBytes(tokens.length)); // as for the capacity of a trunk
+    boolean spared =
+        limits.canHold(bytes + roomBytes(tokens.length)); // as for the capacity of a trunk
     if (!differences || rows == 0 || bytes > TrunkStates.MOST_BYTES || !spared) {
       return Optional.empty();
     }
-    makeRoom(TrunkStates.bytes(rows, width));
+    limits.makeRoom(TrunkStates.bytes(rows, width));
     int[] targets = Arrays.copyOfRange(tokens, scoredFrom, tokens.length);
-    return unlessOutOfMemory(() -> kernel.allocate(Precision.FP32, rows, width))
-        .map(room -> new TrunkStates(room, targets, width, vocabulary, memory, openStates));
+    return limits
+        .unlessOutOfMemory(() -> kernel.allocate(Precision.FP32, rows, width))
+        .map(
+            room -> new TrunkStates(room, targets, width, vocabulary, memory, limits.openStates()));
   }
 
   /** The states, complete, if the branches' logits are to be computed as differences to them. */
@@ -506,26 +357,16 @@ public final class Decoder implements AutoCloseable {
   }
 
   private Optional<IValue> trunkLogProbs(TrunkStates states) {
-    if (!holds(states.bytesOfLogProbs())) {
+    if (!limits.canHold(states.bytesOfLogProbs())) {
       return Optional.empty();
     }
-    makeRoom(states.bytesOfLogProbs());
+    limits.makeRoom(states.bytesOfLogProbs());
     int rows = states.targets().length;
     done = done.plus(Work.ofLogits(config, rows));
     try (IValue targets = IValue.listFrom(longs(states.targets()));
         IValue block = IValue.from(logitBlock(rows))) {
-      return unlessOutOfMemory(
+      return limits.unlessOutOfMemory(
           () -> kernel.call("trunkLogProbs", states.states(), weights.list(), targets, block));
-    }
-  }
-
-  /** What only saves time; empty where memory does not suffice for it. */
-  private Optional<IValue> unlessOutOfMemory(Supplier<IValue> made) {
-    try {
-      return Optional.of(made.get());
-    } catch (EngineException e) {
-      freeTrunksAfter(e);
-      return Optional.empty();
     }
   }
 
@@ -568,9 +409,9 @@ public final class Decoder implements AutoCloseable {
     try (IValue group = IValue.listFrom(longs(groupOf));
         IValue count = IValue.from((long) groups);
         IValue place = IValue.from(kernel.deviceName())) {
-      return once(
+      return limits.twice(
           () -> inside("mass", trunk, pack, -1, groups, group, count, place),
-          () -> sizes(pack, trunkTokens));
+          () -> pack.sizes(trunkTokens));
     }
   }
 
@@ -596,7 +437,7 @@ public final class Decoder implements AutoCloseable {
       try (IValue group = IValue.listFrom(longs(Arrays.copyOfRange(groupOf, start, end)));
           IValue count = IValue.from((long) groups)) {
         part =
-            unlessTooLarge(
+            limits.unlessTooLarge(
                 () -> inside("stateSums", room, pack, at, config.hiddenSize(), group, count),
                 pack,
                 start);
@@ -744,7 +585,8 @@ public final class Decoder implements AutoCloseable {
     if (highest >= rotaryPositions) {
       int wanted = Math.toIntExact(Math.max(highest + 1, 2L * rotaryPositions));
       IValue larger =
-          once(() -> rotaryTable(wanted), () -> "the rotations of " + wanted + " positions");
+          limits.twice(
+              () -> rotaryTable(wanted), () -> "the rotations of " + wanted + " positions");
       rotary.close();
       rotary = larger;
       rotaryPositions = wanted;
@@ -857,6 +699,11 @@ public final class Decoder implements AutoCloseable {
 
   public long parameters() {
     return weights.parameters();
+  }
+
+  /** What may be held on the device, and what is freed where that does not suffice. */
+  DecoderMemory limits() {
+    return limits;
   }
 
   /** Bytes held on the device. */

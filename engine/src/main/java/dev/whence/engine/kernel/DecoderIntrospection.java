@@ -31,7 +31,7 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
     this.decoder = decoder;
     this.weights = weights;
     this.options = options;
-    decoder.onShortage(this::close); // the weights in fp32 can be loaded again
+    decoder.limits().onShortage(this::close); // the weights in fp32 can be loaded again
   }
 
   @Override
@@ -87,7 +87,7 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
     try {
       products = differentiable().embeddingGradients(documents, partOf, parts, groupsOf, groups);
     } catch (EngineException e) {
-      decoder.freeTrunksAfter(e);
+      decoder.limits().freeTrunksAfter(e);
       products = differentiable().embeddingGradients(documents, partOf, parts, groupsOf, groups);
     }
     double[][] result = new double[parts][groups];
@@ -150,8 +150,8 @@ public final class DecoderIntrospection implements Introspection, AutoCloseable 
 
   private TrainableDecoder load() {
     long bytes = bytes();
-    decoder.makeRoom(bytes);
-    if (!decoder.fits(bytes)) {
+    decoder.limits().makeRoom(bytes);
+    if (!decoder.limits().fits(bytes)) {
       throw new EngineException(
           Kind.UNSUPPORTED,
           String.format(

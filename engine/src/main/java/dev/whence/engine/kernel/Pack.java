@@ -1,6 +1,7 @@
 package dev.whence.engine.kernel;
 
 import java.util.List;
+import java.util.Locale;
 
 /**
  * One forward: own tokens of one or more branches (or a stretch of a trunk), and what is wanted of
@@ -25,6 +26,16 @@ record Pack(
 
   int size() {
     return tokens.length;
+  }
+
+  /** What it is, for a message. */
+  String sizes(long trunkTokens) {
+    return String.format(
+        Locale.ROOT,
+        "a forward of %d tokens over a trunk of %d, %d of them scored",
+        size(),
+        trunkTokens,
+        wanted.length);
   }
 
   /** All rotations one after another. */

@@ -79,7 +79,7 @@ class DeviceOutOfMemoryTest {
         Sequence expected = Sequence.run(enough, FIXTURE.ids(), 1);
         Sequence actual = Sequence.run(scarce, FIXTURE.ids(), 1)) {
       int[] shortages = new int[1];
-      scarce.onShortage(() -> shortages[0]++);
+      scarce.limits().onShortage(() -> shortages[0]++);
       List<double[]> scores = actual.score(scarce, branches);
       List<double[]> all = expected.score(enough, branches);
       for (int i = 0; i < branches.size(); i++) {
@@ -119,7 +119,7 @@ class DeviceOutOfMemoryTest {
     try (ModelFiles files = FIXTURE.open();
         Decoder decoder = decoder(files, forwardsBelow(40), keeping)) {
       int[] dispensable = new int[1];
-      decoder.onShortage(() -> dispensable[0]++);
+      decoder.limits().onShortage(() -> dispensable[0]++);
       Sequence.run(decoder, Arrays.copyOf(FIXTURE.ids(), 39), 39).close();
       assertThat(decoder.memory().trunkBytes()).isPositive();
       int[] other = IntStream.rangeClosed(1, 48).map(i -> FIXTURE.ids()[48 - i]).toArray();
@@ -188,7 +188,7 @@ class DeviceOutOfMemoryTest {
     try (ModelFiles files = FIXTURE.open();
         Decoder decoder = decoder(files, broken, FP32)) {
       int[] dispensable = new int[1];
-      decoder.onShortage(() -> dispensable[0]++);
+      decoder.limits().onShortage(() -> dispensable[0]++);
       assertFails(
           Kind.ENVIRONMENT, () -> Sequence.run(decoder, FIXTURE.ids(), 1), "native library failed");
       assertThat(dispensable[0]).isZero();
