@@ -40,6 +40,9 @@ public final class SketchedGradients implements AutoCloseable {
   /** Coordinates that a thread reads at once: they stay in the cache next to it. */
   private static final int PIECE = 1 << 13;
 
+  /** Sums of squares that grow side by side: each of {@link #PIECE} / LANES numbers. */
+  private static final int LANES = 1 << 9;
+
   private final BlockSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
@@ -164,19 +167,30 @@ public final class SketchedGradients implements AutoCloseable {
     return squares;
   }
 
+  /** Sums in fp32 over few numbers each, side by side, and of those one in fp64. */
   private static double squared(float[] values, int n) {
-    double[] lanes = new double[4]; // sums side by side: one alone waits for itself
-    int whole = n / lanes.length * lanes.length;
-    for (int i = 0; i < whole; i += lanes.length) {
-      lanes[0] += (double) values[i] * values[i];
-      lanes[1] += (double) values[i + 1] * values[i + 1];
-      lanes[2] += (double) values[i + 2] * values[i + 2];
-      lanes[3] += (double) values[i + 3] * values[i + 3];
+    float[] here = new float[LANES];
+    float[] lanes = new float[LANES];
+    int whole = n / LANES * LANES;
+    for (int i = 0; i < whole; i += LANES) {
+      System.arraycopy(values, i, here, 0, LANES);
+      addSquares(here, lanes);
+    }
+    double sum = 0;
+    for (float lane : lanes) {
+      sum += lane;
     }
     for (int i = whole; i < n; i++) {
-      lanes[0] += (double) values[i] * values[i];
+      sum += (double) values[i] * values[i];
     }
-    return lanes[0] + lanes[1] + lanes[2] + lanes[3];
+    return sum;
+  }
+
+  /** A loop that is vectorised, as that of {@link BlockSketch} is. */
+  private static void addSquares(float[] values, float[] lanes) {
+    for (int i = 0; i < LANES; i++) {
+      lanes[i] += values[i] * values[i];
+    }
   }
 
   @Override
