@@ -4,6 +4,7 @@ import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.corpus.CorpusFile;
@@ -273,6 +274,13 @@ final class InfluenceCommand implements Runnable {
     @Option(names = "--pack-tokens", defaultValue = "1024", description = "of one forward")
     private int packTokens;
 
+    @Option(
+        names = "--dtype",
+        defaultValue = "auto",
+        paramLabel = "auto|bf16|fp32",
+        description = "of products: bf16 where that is faster; sums are in fp32")
+    private String dtype;
+
     @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
     private String device;
 
@@ -288,11 +296,12 @@ final class InfluenceCommand implements Runnable {
       OptionRange.check("--shard", shard.orElse(1), 1, shards);
       OptionRange.atLeast("--buckets", buckets, 0);
       IndexJob.Options given = usage(this::options);
+      Dtype products = usage(() -> Dtype.of(dtype));
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
-      try (TappedModel opened = TappedModel.open(path, selection, engine(device));
-          EkfacFactors read = EkfacFactors.readInSingle(factors, opened.matrices())) {
+      try (TappedModel opened = TappedModel.open(path, selection, products, engine(device));
+          EkfacFactors read = EkfacFactors.readFor(opened, factors)) {
         opened.workAloneIfSmall();
         IndexJob.Options options =
             buckets == 0

@@ -62,6 +62,7 @@ class InfluenceCommandTest {
     wrong.put(with(index, "--buckets", "-64"), "--buckets is -64");
     wrong.put(with(index, "--buckets", "65"), "65 buckets");
     wrong.put(with(index, "--measure", "length"), "length");
+    wrong.put(with(index, "--dtype", "int4"), "int4");
     wrong.forEach(
         (command, problem) -> {
           assertThat(influence(command, corpus, directory.resolve("output").toString()))

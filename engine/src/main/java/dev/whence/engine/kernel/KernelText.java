@@ -48,8 +48,11 @@ record KernelText(String source) {
   /**
    * The training kernel of a model: the shared text, the shared training text, the family's, and
    * the model's numbers as methods.
+   *
+   * @param rounded whether linear products are computed of numbers in bf16
    */
-  static KernelText training(ModelConfig config, ParameterLayout layout, List<LinearLayer> taps) {
+  static KernelText training(
+      ModelConfig config, ParameterLayout layout, List<LinearLayer> taps, boolean rounded) {
     String family = config.isGptNeoX() ? "gpt_neox" : "llama";
     String numbers =
         constant("places", "List[int]", layout.places())
@@ -66,6 +69,7 @@ record KernelText(String source) {
                     config.slidingWindow(),
                     config.layers()))
             + constant("epsilon", "float", config.normEpsilon())
+            + constant("rounded", "bool", rounded ? "True" : "False")
             + constant("taps", "List[int]", LinearLayer.taps(config, taps));
     return new KernelText(
         HEADER

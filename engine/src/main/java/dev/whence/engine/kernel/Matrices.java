@@ -53,6 +53,11 @@ public final class Matrices implements AutoCloseable {
         kernel, (PtNDArray) kernel.manager().create(values, new Shape(rows, columns)));
   }
 
+  /** A matrix in bf16 whose elements are not set yet. */
+  public Matrix roundedRoom(int rows, int columns) {
+    return kernel.matrix(kernel.allocate(Precision.BF16, rows, columns));
+  }
+
   /** An array of the same device, which stays its owner's. */
   Matrix wrap(PtNDArray array) {
     return new Matrix(kernel, array);

@@ -98,7 +98,11 @@ public final class Matrix implements AutoCloseable {
     }
   }
 
-  /** this x. */
+  /**
+   * this x, in the precision of this.
+   *
+   * @param x may be in bf16: this is rounded to it then, and so is the product; sums are in fp32
+   */
   public Matrix times(Matrix x) {
     return result("product", x);
   }
@@ -157,6 +161,15 @@ public final class Matrix implements AutoCloseable {
     }
   }
 
+  /** Whether its elements are in bf16. */
+  public boolean isRounded() {
+    // the native library's Java names do not have bf16
+    try (IValue self = IValue.from(array);
+        IValue found = kernel.call("is_rounded", self)) {
+      return found.toLong() == 1;
+    }
+  }
+
   /** In fp64: a copy, or the same elements if they are so already. */
   public Matrix inDouble() {
     return as(Precision.FP64);
@@ -165,6 +178,11 @@ public final class Matrix implements AutoCloseable {
   /** In fp32: a copy, or the same elements if they are so already. */
   public Matrix inSingle() {
     return as(Precision.FP32);
+  }
+
+  /** In bf16: a copy, or the same elements if they are so already. */
+  public Matrix rounded() {
+    return as(Precision.BF16);
   }
 
   private Matrix as(Precision precision) {

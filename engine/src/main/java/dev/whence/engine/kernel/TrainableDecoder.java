@@ -11,6 +11,7 @@ import ai.djl.pytorch.jni.IValue;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
@@ -37,6 +38,7 @@ public final class TrainableDecoder implements AutoCloseable {
   private final ParameterLayout layout;
   private final List<LinearLayer> taps;
   private final Precision precision;
+  private final boolean rounded;
   private final Kernel kernel;
   private final PtNDManager manager;
   private final PtNDArray theta;
@@ -52,9 +54,11 @@ public final class TrainableDecoder implements AutoCloseable {
       ParameterLayout layout,
       List<LinearLayer> taps,
       Precision precision,
+      boolean rounded,
       Kernel kernel) {
     this.config = config;
     this.precision = precision;
+    this.rounded = rounded;
     this.layout = layout;
     this.taps = List.copyOf(taps);
     this.kernel = kernel;
@@ -77,7 +81,8 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    return open(config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, options);
+    return open(
+        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, false, options);
   }
 
   /**
@@ -86,7 +91,8 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder inDouble(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    return open(config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, options);
+    return open(
+        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, false, options);
   }
 
   /**
@@ -98,7 +104,24 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, options);
+    return frozen(config, taps, Dtype.FP32, options);
+  }
+
+  /**
+   * As {@link #frozen(ModelConfig, List, EngineOptions)}.
+   *
+   * @param products what linear layers multiply, forward and back: parameters, sums and all else
+   *     stay in fp32
+   */
+  public static TrainableDecoder frozen(
+      ModelConfig config, List<LinearLayer> taps, Dtype products, EngineOptions options) {
+    boolean rounded =
+        switch (products) {
+          case BF16 -> true;
+          case FP32 -> false;
+          case AUTO -> GemmPeak.isHigherInBf16(options);
+        };
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, rounded, options);
   }
 
   /**
@@ -116,12 +139,13 @@ public final class TrainableDecoder implements AutoCloseable {
       ParameterLayout layout,
       List<LinearLayer> taps,
       Precision precision,
+      boolean rounded,
       EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps), device);
+    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps, rounded), device);
     try {
-      return new TrainableDecoder(config, layout, taps, precision, kernel);
+      return new TrainableDecoder(config, layout, taps, precision, rounded, kernel);
     } catch (RuntimeException e) {
       kernel.close();
       throw Kernel.translate(e);
@@ -351,6 +375,11 @@ public final class TrainableDecoder implements AutoCloseable {
         scope.close();
       }
     }
+  }
+
+  /** Whether linear layers multiply numbers in bf16. */
+  public boolean isRounded() {
+    return rounded;
   }
 
   /** The linear layers that are tapped. */

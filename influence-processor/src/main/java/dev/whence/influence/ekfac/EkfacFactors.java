@@ -5,6 +5,7 @@ import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
+import dev.whence.influence.model.TappedModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -89,6 +90,16 @@ public final class EkfacFactors implements AutoCloseable {
    */
   public static EkfacFactors readInSingle(Path directory, Matrices matrices) {
     return read(directory, n -> matrices.room(n, n));
+  }
+
+  /**
+   * As {@link #readInSingle}, but in bf16 where the model's own products are, too: {@link
+   * TokenRotation} rounds what it turns as well then.
+   */
+  public static EkfacFactors readFor(TappedModel model, Path directory) {
+    return model.isRounded()
+        ? read(directory, n -> model.matrices().roundedRoom(n, n))
+        : readInSingle(directory, model.matrices());
   }
 
   private static EkfacFactors read(Path directory, IntFunction<Matrix> room) {

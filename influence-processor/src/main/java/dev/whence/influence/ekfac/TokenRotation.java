@@ -10,8 +10,9 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * Turns what layers saw of tokens into the eigenbasis, in fp32: D = d Q_S [T, O] and A = a Q_A [T,
- * I]. A sequence's gradient there, Q_S' G Q_A, is D' A over its rows.
+ * Turns what layers saw of tokens into the eigenbasis, in fp32, or of numbers in bf16 if the
+ * eigenvectors are: D = d Q_S [T, O] and A = a Q_A [T, I], in fp32 either way. A sequence's
+ * gradient there, Q_S' G Q_A, is D' A over its rows.
  */
 public final class TokenRotation implements AutoCloseable {
   /** What is done with a layer; matrices are closed after it. */
@@ -37,8 +38,8 @@ public final class TokenRotation implements AutoCloseable {
     try {
       for (LinearLayer layer : layers) {
         inputBases.computeIfAbsent(
-            layer.product(), product -> inputVectors.apply(layer).inSingle());
-        gradientBases.put(layer.name(), gradientVectors.apply(layer).inSingle());
+            layer.product(), product -> atMostSingle(inputVectors.apply(layer)));
+        gradientBases.put(layer.name(), atMostSingle(gradientVectors.apply(layer)));
       }
       complete = true;
     } finally {
@@ -46,6 +47,10 @@ public final class TokenRotation implements AutoCloseable {
         close();
       }
     }
+  }
+
+  private static Matrix atMostSingle(Matrix vectors) {
+    return vectors.isRounded() ? vectors.rounded() : vectors.inSingle();
   }
 
   /** Layer by layer; layers of one product share the turned inputs. */

@@ -3,6 +3,7 @@ package dev.whence.influence.model;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
@@ -45,6 +46,18 @@ public final class TappedModel implements AutoCloseable {
    * @throws EngineException if it can not be read or loaded
    */
   public static TappedModel open(Path path, LayerSelection selection, EngineOptions options) {
+    return open(path, selection, Dtype.FP32, options);
+  }
+
+  /**
+   * As {@link #open(Path, LayerSelection, EngineOptions)}.
+   *
+   * @param products what linear layers multiply; AUTO: fp32 where all matrices are small, else what
+   *     is faster. In bf16, gradients are off by rounding: enough for an index, whose sketches are
+   *     off by more, and not for influences that are said to be exact
+   */
+  public static TappedModel open(
+      Path path, LayerSelection selection, Dtype products, EngineOptions options) {
     ModelFiles files = ModelFiles.open(path);
     Matrices matrices = null;
     TrainableDecoder decoder = null;
@@ -52,7 +65,7 @@ public final class TappedModel implements AutoCloseable {
     try {
       List<LinearLayer> layers = selection.of(files.config());
       matrices = Matrices.open(options);
-      decoder = TrainableDecoder.frozen(files.config(), layers, options);
+      decoder = TrainableDecoder.frozen(files.config(), layers, chosen(products, layers), options);
       decoder.load(files.weights());
       TappedModel model = new TappedModel(files, decoder, matrices);
       complete = true;
@@ -68,6 +81,14 @@ public final class TappedModel implements AutoCloseable {
         files.close();
       }
     }
+  }
+
+  private static Dtype chosen(Dtype products, List<LinearLayer> layers) {
+    return products == Dtype.AUTO && areSmall(layers) ? Dtype.FP32 : products;
+  }
+
+  private static boolean areSmall(List<LinearLayer> layers) {
+    return layers.stream().mapToLong(LinearLayer::elements).max().orElse(0) <= SMALL;
   }
 
   public String name() {
@@ -88,6 +109,11 @@ public final class TappedModel implements AutoCloseable {
     return texts;
   }
 
+  /** Whether linear layers multiply numbers in bf16. */
+  public boolean isRounded() {
+    return decoder.isRounded();
+  }
+
   /** Its layers that are tapped. */
   public List<LinearLayer> layers() {
     return decoder.taps();
@@ -98,7 +124,7 @@ public final class TappedModel implements AutoCloseable {
    * threads, as a document's are: several processes, each on its part, use the processors better.
    */
   public void workAloneIfSmall() {
-    if (layers().stream().mapToLong(LinearLayer::elements).max().orElse(0) <= SMALL) {
+    if (areSmall(layers())) {
       TorchRuntime.workAlone();
     }
   }

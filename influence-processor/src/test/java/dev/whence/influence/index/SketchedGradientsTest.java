@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
@@ -45,6 +46,7 @@ class SketchedGradientsTest {
 
   private static TappedModel model;
   private static Path factorsPath;
+  private static Path biased;
   private static EkfacFactors factors;
 
   /** Short ones, one of several pieces and packs, one of one piece in the midst, a long one. */
@@ -60,7 +62,7 @@ class SketchedGradientsTest {
 
   @BeforeAll
   static void compute() throws Exception {
-    Path biased = BiasedModel.write(shared.resolve("qwen2"), 0.5);
+    biased = BiasedModel.write(shared.resolve("qwen2"), 0.5);
     model = TappedModel.open(biased, TinyFactors.LAYERS, TinyFactors.CPU);
     Path corpus =
         SampleCorpus.write(shared.resolve("corpus.jsonl"), TinyFactors.documents().subList(0, 10));
@@ -238,6 +240,46 @@ class SketchedGradientsTest {
     }
   }
 
+  /** Bits of an index differ by rounding, where the noise of a sketch is far larger. */
+  @Test
+  void vectorsOfRoundedProductsPointTheSameWay() {
+    try (TappedModel rounded =
+            TappedModel.open(biased, TinyFactors.LAYERS, Dtype.BF16, TinyFactors.CPU);
+        EkfacFactors own = EkfacFactors.readFor(rounded, factorsPath);
+        SketchedGradients ofRounded = gradients(rounded, own);
+        SketchedGradients of = gradients(factors)) {
+      assertThat(rounded.isRounded()).isTrue();
+      assertThat(own.inputVectors(rounded.layers().get(0)).isRounded()).isTrue();
+      List<SketchedGradients.Vector> expected = of.of(DOCUMENTS, PACK_TOKENS);
+      List<SketchedGradients.Vector> found = ofRounded.of(DOCUMENTS, PACK_TOKENS);
+      for (int d = 0; d < expected.size(); d++) {
+        double norm = expected.get(d).norm();
+        assertThat(found.get(d).norm()).isCloseTo(norm, within(.05 * norm));
+        assertThat(cosine(found.get(d).sketch(), expected.get(d).sketch())).isBetween(.99, .999999);
+      }
+    }
+  }
+
+  @Test
+  void smallMatricesAreMultipliedInSingleUnlessAskedOtherwise() {
+    try (TappedModel chosen =
+        TappedModel.open(biased, TinyFactors.LAYERS, Dtype.AUTO, TinyFactors.CPU)) {
+      assertThat(chosen.isRounded()).isFalse();
+    }
+  }
+
+  private static double cosine(float[] a, float[] b) {
+    double product = 0;
+    double ofA = 0;
+    double ofB = 0;
+    for (int i = 0; i < a.length; i++) {
+      product += (double) a[i] * b[i];
+      ofA += (double) a[i] * a[i];
+      ofB += (double) b[i] * b[i];
+    }
+    return product / Math.sqrt(ofA * ofB);
+  }
+
   /** Documents share packs, and what is not finite may spread: those beside it are not blamed. */
   @Test
   void onlyDocumentsThatOverflowByThemselvesAreNamed() {
@@ -259,6 +301,10 @@ class SketchedGradientsTest {
   }
 
   private static SketchedGradients gradients(EkfacFactors of) {
+    return gradients(model, of);
+  }
+
+  private static SketchedGradients gradients(TappedModel model, EkfacFactors of) {
     return new SketchedGradients(model, of, Damping.DEFAULT, SKETCH, Measure.LOG_LIKELIHOOD);
   }
 }

@@ -1,0 +1,95 @@
+package dev.whence.engine.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.whence.engine.EngineOptions;
+import dev.whence.engine.EngineOptions.Dtype;
+import dev.whence.engine.kernel.Labels;
+import dev.whence.engine.kernel.LinearLayer;
+import dev.whence.engine.kernel.Matrices;
+import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.kernel.TrainableDecoder;
+import dev.whence.engine.weights.ModelFiles;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Products of numbers in bf16 beside the same in fp32. */
+class RoundedProductsTest {
+  private static final EngineOptions CPU = EngineOptions.defaults().withDevice("cpu");
+
+  /** Half of the last of bf16's eight bits. */
+  private static final double ROUNDING = 1.0 / 512;
+
+  private static float[] gaussian(int n, long seed) {
+    Random random = new Random(seed);
+    float[] values = new float[n];
+    for (int i = 0; i < n; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  @Test
+  void aProductWithARoundedMatrixIsInSingleAndRounded() {
+    float[] left = gaussian(40 * 24, 1);
+    float[] right = gaussian(24 * 24, 2);
+    try (Matrices matrices = Matrices.open(CPU);
+        Matrix a = matrices.of(40, 24, left);
+        Matrix b = matrices.of(24, 24, right);
+        Matrix rounded = b.rounded();
+        Matrix expected = a.times(b);
+        Matrix found = a.times(rounded)) {
+      assertThat(rounded.isRounded()).isTrue();
+      assertThat(found.isRounded()).isFalse();
+      assertThat(b.isRounded()).isFalse();
+      double error = distance(expected.floats(), found.floats());
+      assertThat(error).isBetween(1e-4, 2 * ROUNDING);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"smollm2", "pythia"})
+  void gradientsOfRoundedProductsAreOffByRounding(String family) {
+    GradientFixture fixture = GradientFixture.read(family);
+    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    try (ModelFiles files = ModelFiles.open(fixture.directory());
+        Matrices matrices = Matrices.open(CPU);
+        TrainableDecoder exact = open(files, Dtype.FP32);
+        TrainableDecoder rounded = open(files, Dtype.BF16);
+        Taps expected = exact.tap(matrices, pack.documents(), new Labels.Given());
+        Taps found = rounded.tap(matrices, pack.documents(), new Labels.Given())) {
+      assertThat(exact.isRounded()).isFalse();
+      assertThat(rounded.isRounded()).isTrue();
+      for (LinearLayer layer : exact.taps()) {
+        double ofInputs = distance(expected.input(layer).floats(), found.input(layer).floats());
+        double ofGradients =
+            distance(expected.gradient(layer).floats(), found.gradient(layer).floats());
+        assertThat(ofInputs).as("inputs of %s", layer.name()).isLessThan(16 * ROUNDING);
+        assertThat(ofGradients).as("gradients at %s", layer.name()).isBetween(1e-5, 64 * ROUNDING);
+      }
+      assertThat(distance(expected.losses(), found.losses())).isLessThan(8 * ROUNDING);
+    }
+  }
+
+  private static TrainableDecoder open(ModelFiles files, Dtype products) {
+    List<LinearLayer> layers = LinearLayer.of(files.config());
+    TrainableDecoder decoder = TrainableDecoder.frozen(files.config(), layers, products, CPU);
+    decoder.load(files.weights());
+    return decoder;
+  }
+
+  /** |a - b| / |a|. */
+  private static double distance(float[] a, float[] b) {
+    double squares = 0;
+    double own = 0;
+    for (int i = 0; i < a.length; i++) {
+      squares += Math.pow(a[i] - b[i], 2);
+      own += Math.pow(a[i], 2);
+    }
+    return Math.sqrt(squares / own);
+  }
+}
