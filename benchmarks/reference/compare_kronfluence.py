@@ -8,7 +8,7 @@ tokens without digits: transformers' conversion of some GGUF tokenizers splits d
 the file says, and both sides are to see the same tokens.
 
   * factors: covariances of inputs and output gradients (labels drawn from the model), their
-    eigenvectors, eigenvalues corrected, for the MLP layers, fp32; tokens a second
+    eigenvectors, eigenvalues corrected, for the MLP layers, fp32, of the first --factor-documents; tokens a second
   * documents: Whence builds its index (whitened gradients, sketched and kept), kronfluence scores
     one response against all documents and keeps nothing; documents a second
   * self-influences: an index keeps each document's own gradient, whitened. What comes nearest in
@@ -112,14 +112,14 @@ class NextToken(Task):
         return batch["attention_mask"]
 
 
-def kronfluence(model, rows, query, work, batch, own):
+def kronfluence(model, rows, query, work, batch, own, fitted):
     names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and ".mlp." in name]
     task = NextToken(names)
     analyzer = Analyzer("k", prepare_model(model, task), task, cpu=True, disable_tqdm=True, output_dir=str(work / "k"))
     train = Ids(rows)
     start = time.perf_counter()
     analyzer.fit_all_factors(
-        "f", train, per_device_batch_size=batch, factor_args=FactorArguments(strategy="ekfac"), overwrite_output_dir=True)
+        "f", Ids(rows[:fitted]), per_device_batch_size=batch, factor_args=FactorArguments(strategy="ekfac"), overwrite_output_dir=True)
     factors = time.perf_counter() - start
     start = time.perf_counter()
     analyzer.compute_pairwise_scores(
@@ -143,13 +143,13 @@ def run(whence, *arguments):
     return time.perf_counter() - start, done.stdout
 
 
-def whence_side(whence, model, work, count, seed):
+def whence_side(whence, model, work, count, seed, dtype):
     for name in ("factors", "index"):
         shutil.rmtree(work / name, ignore_errors=True)
-    factors, _ = run(whence, "influence", "factors", "--model", model, "--corpus", work / "corpus.jsonl",
+    factors, _ = run(whence, "influence", "factors", "--model", model, "--corpus", work / "fitted.jsonl",
                      "--layers", "mlp", "--output", work / "factors", "--seed", seed)
     index, _ = run(whence, "influence", "index", "--model", model, "--factors", work / "factors",
-                   "--corpus", work / "corpus.jsonl", "--output", work / "index")
+                   "--corpus", work / "corpus.jsonl", "--output", work / "index", *(["--dtype", dtype] if dtype != "fp32" else []))
     _, out = run(whence, "influence", "query", "--index", work / "index", "--model", model,
                  "--input", work / "responses.jsonl", "--top", count, "--rerank", count, "--lambda", "0.1x", "--json")
     result = json.loads(out.splitlines()[-1])
@@ -175,8 +175,10 @@ def main():
     parser.add_argument("--corpus", required=True, type=pathlib.Path)
     parser.add_argument("--documents", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=64, help="of each document")
+    parser.add_argument("--factor-documents", type=int, default=0, help="that factors are computed of, the first ones; 0: all")
     parser.add_argument("--batch", type=int, default=4, help="kronfluence's documents at once")
     parser.add_argument("--self-documents", type=int, default=8, help="whose self-influence kronfluence computes")
+    parser.add_argument("--dtype", default="fp32", help="of the products of Whence's index; kronfluence's are in fp32")
     parser.add_argument("--seeds", type=int, default=1, help="of Whence's labels, from 1 on")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("kronfluence-work"))
     a = parser.parse_args()
@@ -199,9 +201,11 @@ def main():
     model.eval()
 
     *texts, asked = documents(a.corpus, tokenizer, a.documents + 1, a.tokens)
-    with open(work / "corpus.jsonl", "w", encoding="utf-8") as out:
-        for i, text in enumerate(texts):
-            out.write(json.dumps({"id": f"d{i}", "text": text}) + "\n")
+    fitted = min(a.factor_documents or a.documents, a.documents)
+    for name, some in (("corpus", texts), ("fitted", texts[:fitted])):
+        with open(work / f"{name}.jsonl", "w", encoding="utf-8") as out:
+            for i, text in enumerate(some):
+                out.write(json.dumps({"id": f"d{i}", "text": text}) + "\n")
     rows = [(tokenizer(text, add_special_tokens=False)["input_ids"], 1) for text in texts]
 
     question = "What is it about? " + asked
@@ -212,7 +216,7 @@ def main():
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
-    factors, index, scores, result = whence_side(a.whence.resolve(), directory, work, a.documents, 1)
+    factors, index, scores, result = whence_side(a.whence.resolve(), directory, work, a.documents, 1, a.dtype)
     query, difference = None, None
     for end in ("", "<|im_end|>"):
         ids = head + tokenizer(response + end, add_special_tokens=False)["input_ids"]
@@ -226,10 +230,10 @@ def main():
         raise SystemExit(f"the two sides do not see the same response: log-likelihoods are {difference} nats apart")
 
     own = min(a.self_documents, a.documents)
-    k_factors, k_scores, k_selves, theirs = kronfluence(model, rows, query, work, a.batch, own)
+    k_factors, k_scores, k_selves, theirs = kronfluence(model, rows, query, work, a.batch, own, fitted)
     known = np.isfinite(scores)
-    tokens = a.documents * a.tokens
-    print(f"{a.documents} documents of {a.tokens} tokens, MLP layers, fp32, {threads} threads, torch {torch.__version__}")
+    tokens = fitted * a.tokens
+    print(f"{a.documents} documents of {a.tokens} tokens, factors of {fitted}, MLP layers, fp32 (Whence's index: {a.dtype}), {threads} threads, torch {torch.__version__}")
     print(f"response: {len(query[0]) - query[1]} tokens, log-likelihoods {difference:.1e} nats apart\n")
     print("| | factors, s | tokens/s | documents, s | documents/s |\n|---|---|---|---|---|")
     for name, f, d in (("Whence (whole processes)", factors, index), ("kronfluence (jobs alone)", k_factors, k_scores)):
@@ -240,7 +244,7 @@ def main():
     print(f"influences of {int(known.sum())} documents, Whence and kronfluence: Pearson {pearson(scores[known], theirs[known]):.4f},"
           f" Spearman {spearman(scores[known], theirs[known]):.4f}")
     for seed in range(2, a.seeds + 1):
-        _, _, again, _ = whence_side(a.whence.resolve(), directory, work, a.documents, seed)
+        _, _, again, _ = whence_side(a.whence.resolve(), directory, work, a.documents, seed, a.dtype)
         both = known & np.isfinite(again)
         print(f"Whence with seed 1 and {seed}: Pearson {pearson(scores[both], again[both]):.4f},"
               f" Spearman {spearman(scores[both], again[both]):.4f}")

@@ -4,7 +4,6 @@ import dev.whence.conversation.Conversation;
 import dev.whence.conversation.ConversationCodec;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
-import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.corpus.CorpusFile;
@@ -16,6 +15,7 @@ import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.LambdaForm;
 import dev.whence.influence.index.BlockSketch;
 import dev.whence.influence.index.IndexJob;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.influence.model.LayerSelection;
@@ -276,9 +276,9 @@ final class InfluenceCommand implements Runnable {
 
     @Option(
         names = "--dtype",
-        defaultValue = "auto",
-        paramLabel = "auto|bf16|fp32",
-        description = "of products: bf16 where that is faster; sums are in fp32")
+        defaultValue = "fp32",
+        paramLabel = "fp32|bf16",
+        description = "that the layers' products are computed in; bf16 where the processor has it")
     private String dtype;
 
     @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")
@@ -296,11 +296,14 @@ final class InfluenceCommand implements Runnable {
       OptionRange.check("--shard", shard.orElse(1), 1, shards);
       OptionRange.atLeast("--buckets", buckets, 0);
       IndexJob.Options given = usage(this::options);
-      Dtype products = usage(() -> Dtype.of(dtype));
+      boolean rounded = usage(() -> IndexSettings.isRounded(dtype));
       LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
-      try (TappedModel opened = TappedModel.open(path, selection, products, engine(device));
+      try (TappedModel opened =
+              rounded
+                  ? TappedModel.openRounded(path, selection, engine(device))
+                  : TappedModel.open(path, selection, engine(device));
           EkfacFactors read = EkfacFactors.readFor(opened, factors)) {
         opened.workAloneIfSmall();
         IndexJob.Options options =

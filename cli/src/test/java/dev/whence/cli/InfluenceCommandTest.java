@@ -62,7 +62,7 @@ class InfluenceCommandTest {
     wrong.put(with(index, "--buckets", "-64"), "--buckets is -64");
     wrong.put(with(index, "--buckets", "65"), "65 buckets");
     wrong.put(with(index, "--measure", "length"), "length");
-    wrong.put(with(index, "--dtype", "int4"), "int4");
+    wrong.put(with(index, "--dtype", "auto"), "products in auto");
     wrong.forEach(
         (command, problem) -> {
           assertThat(influence(command, corpus, directory.resolve("output").toString()))
@@ -108,6 +108,7 @@ class InfluenceCommandTest {
                 factors.toString()))
         .as(err.toString())
         .isZero();
+    anIndexIsOfTheProductsThatItWasBegunWith(corpus, factors);
     Path index = directory.resolve("index");
     assertThat(
             whence(
@@ -216,6 +217,36 @@ class InfluenceCommandTest {
         share,
         "--output",
         output.toString());
+  }
+
+  private void anIndexIsOfTheProductsThatItWasBegunWith(Path corpus, Path factors)
+      throws IOException {
+    Path single = directory.resolve("in-fp32");
+    Path rounded = directory.resolve("in-bf16");
+    assertThat(index(corpus, factors, single)).as(err.toString()).isZero();
+    assertThat(index(corpus, factors, rounded, "--dtype", "bf16")).as(err.toString()).isZero();
+    assertThat(Files.readString(single.resolve("index.json"))).contains("\"products\" : \"fp32\"");
+    assertThat(Files.readString(rounded.resolve("index.json"))).contains("\"products\" : \"bf16\"");
+    assertThat(index(corpus, factors, rounded)).isEqualTo(1);
+    assertThat(err.toString()).contains("is of another index");
+  }
+
+  private int index(Path corpus, Path factors, Path output, String... more) {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "influence",
+                "index",
+                "--model",
+                "tiny-base",
+                "--factors",
+                factors.toString(),
+                "--corpus",
+                corpus.toString(),
+                "--output",
+                output.toString()));
+    arguments.addAll(List.of(more));
+    return whence(arguments.toArray(new String[0]));
   }
 
   private void theExamplesBehindFlaggedAnswersAreACorpus(

@@ -232,7 +232,11 @@ public final class Decoder implements AutoCloseable {
         * precision.bytes();
   }
 
-  /** A trunk to be filled by {@link #extend}; {@link #limits} makes room for it. */
+  /**
+   * A trunk to be filled by {@link #extend}; {@link #limits} makes room for it.
+   *
+   * @throws EngineException of kind UNSUPPORTED if the memory budget does not have it
+   */
   KeyValues room(int capacity) {
     long bytes = roomBytes(capacity);
     limits.makeRoomForTrunk(bytes, capacity);

@@ -44,15 +44,6 @@ public record GemmPeak(double bf16, double fp32) {
     return measure(kernel, FOR_PREDICTIONS);
   }
 
-  /** Whether products in bf16 are faster; fast and rough. */
-  static boolean isHigherInBf16(EngineOptions options) {
-    Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    try (Kernel kernel = Kernel.load(KernelText.matrices(), device)) {
-      GemmPeak peak = estimate(kernel);
-      return peak.bf16() > peak.fp32();
-    }
-  }
-
   /** FLOP/s in fp32 alone: bf16 takes seconds where the processor has no instructions for it. */
   public static double fp32(EngineOptions options) {
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());

@@ -160,9 +160,9 @@ final class Kernel implements AutoCloseable {
 
   /**
    * What a failure of the native library means. Memory that does not suffice is this input's fault,
-   * after {@link Decoder} has freed what it can and tried smaller packs: others may fit (and if
-   * several in a row do not, the worker takes it for the environment's). A lost CUDA context is the
-   * environment's, and no further try in this process can go through.
+   * after {@link DecoderMemory} has freed what it can and tried smaller packs: others may fit (and
+   * if several in a row do not, the worker takes it for the environment's). A lost CUDA context is
+   * the environment's, and no further try in this process can go through.
    */
   static EngineException translate(RuntimeException failure) {
     if (isOutOfMemory(failure)) {

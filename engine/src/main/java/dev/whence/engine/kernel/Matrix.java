@@ -13,9 +13,10 @@ import java.util.function.Consumer;
 import java.util.stream.LongStream;
 
 /**
- * A matrix on the device, in fp32 or fp64, with the few operations that curvature needs. Results
- * are new matrices that the caller closes; {@code add...} change the matrix they are called on.
- * Operands of a product are of one type; sums in fp64 take products in fp32.
+ * A matrix on the device, in fp32, fp64 or bf16, with the few operations that curvature needs.
+ * Results are new matrices that the caller closes; {@code add...} change the matrix they are called
+ * on. Operands of a product are of one type, but what {@link #times} multiplies by may be in bf16;
+ * sums in fp64 take products in fp32.
  */
 public final class Matrix implements AutoCloseable {
   private final Kernel kernel;
@@ -149,7 +150,7 @@ public final class Matrix implements AutoCloseable {
     }
   }
 
-  /** Whether its elements are in fp64; else they are in fp32. */
+  /** Whether its elements are in fp64. */
   public boolean isDouble() {
     return array.getDataType() == DataType.FLOAT64;
   }
@@ -163,7 +164,7 @@ public final class Matrix implements AutoCloseable {
 
   /** Whether its elements are in bf16. */
   public boolean isRounded() {
-    // the native library's Java names do not have bf16
+    // DJL's native side has no name for bf16
     try (IValue self = IValue.from(array);
         IValue found = kernel.call("is_rounded", self)) {
       return found.toLong() == 1;
@@ -181,7 +182,7 @@ public final class Matrix implements AutoCloseable {
   }
 
   /** In bf16: a copy, or the same elements if they are so already. */
-  public Matrix rounded() {
+  public Matrix inBf16() {
     return as(Precision.BF16);
   }
 
@@ -208,7 +209,11 @@ public final class Matrix implements AutoCloseable {
     if (array.getDataType() == DataType.FLOAT32) {
       return array.toFloatArray();
     }
-    throw new IllegalStateException("the matrix is in fp64");
+    throw notInSingle();
+  }
+
+  private static IllegalStateException notInSingle() {
+    return new IllegalStateException("the matrix is not in fp32");
   }
 
   /**
@@ -217,8 +222,8 @@ public final class Matrix implements AutoCloseable {
    * @param reader may read them, by several threads, until it returns
    */
   public void read(Consumer<FloatBuffer> reader) {
-    if (isDouble()) {
-      throw new IllegalStateException("the matrix is in fp64");
+    if (array.getDataType() != DataType.FLOAT32) {
+      throw notInSingle();
     }
     if (!kernel.onGpu()) {
       reader.accept(array.toByteBuffer(true).asFloatBuffer());

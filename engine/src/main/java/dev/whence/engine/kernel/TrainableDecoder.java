@@ -11,7 +11,6 @@ import ai.djl.pytorch.jni.IValue;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
-import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.TensorInfo;
 import dev.whence.engine.weights.WeightSource;
@@ -104,24 +103,18 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return frozen(config, taps, Dtype.FP32, options);
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, false, options);
   }
 
   /**
-   * As {@link #frozen(ModelConfig, List, EngineOptions)}.
-   *
-   * @param products what linear layers multiply, forward and back: parameters, sums and all else
-   *     stay in fp32
+   * As {@link #frozen(ModelConfig, List, EngineOptions)}, with linear products of numbers in bf16,
+   * forward and back, whose results are rounded to bf16, too. Parameters, all else, and the head's
+   * products stay in fp32. Memory: 2 bytes more for each parameter of a linear layer while a {@link
+   * #tap} runs.
    */
-  public static TrainableDecoder frozen(
-      ModelConfig config, List<LinearLayer> taps, Dtype products, EngineOptions options) {
-    boolean rounded =
-        switch (products) {
-          case BF16 -> true;
-          case FP32 -> false;
-          case AUTO -> GemmPeak.isHigherInBf16(options);
-        };
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, rounded, options);
+  public static TrainableDecoder frozenRounded(
+      ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, true, options);
   }
 
   /**
@@ -377,7 +370,7 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
-  /** Whether linear layers multiply numbers in bf16. */
+  /** Whether linear layers multiply numbers in bf16, see {@link #frozenRounded}. */
   public boolean isRounded() {
     return rounded;
   }

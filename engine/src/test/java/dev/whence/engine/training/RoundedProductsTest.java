@@ -1,9 +1,10 @@
 package dev.whence.engine.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
-import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
@@ -40,7 +41,7 @@ class RoundedProductsTest {
     try (Matrices matrices = Matrices.open(CPU);
         Matrix a = matrices.of(40, 24, left);
         Matrix b = matrices.of(24, 24, right);
-        Matrix rounded = b.rounded();
+        Matrix rounded = b.inBf16();
         Matrix expected = a.times(b);
         Matrix found = a.times(rounded)) {
       assertThat(rounded.isRounded()).isTrue();
@@ -51,6 +52,25 @@ class RoundedProductsTest {
     }
   }
 
+  @Test
+  void otherTypesAreNotMixed() {
+    try (Matrices matrices = Matrices.open(CPU);
+        Matrix single = matrices.of(2, 2, new float[4]);
+        Matrix twice = matrices.of(2, 2, new double[4])) {
+      assertThatThrownBy(() -> twice.times(single)).isInstanceOf(EngineException.class);
+    }
+  }
+
+  @Test
+  void numbersInBf16AreNotLent() {
+    try (Matrices matrices = Matrices.open(CPU);
+        Matrix single = matrices.of(2, 2, new float[4]);
+        Matrix rounded = single.inBf16()) {
+      assertThatThrownBy(() -> rounded.read(elements -> {}))
+          .isInstanceOf(IllegalStateException.class);
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"smollm2", "pythia"})
   void gradientsOfRoundedProductsAreOffByRounding(String family) {
@@ -58,8 +78,8 @@ class RoundedProductsTest {
     RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
     try (ModelFiles files = ModelFiles.open(fixture.directory());
         Matrices matrices = Matrices.open(CPU);
-        TrainableDecoder exact = open(files, Dtype.FP32);
-        TrainableDecoder rounded = open(files, Dtype.BF16);
+        TrainableDecoder exact = open(files, false);
+        TrainableDecoder rounded = open(files, true);
         Taps expected = exact.tap(matrices, pack.documents(), new Labels.Given());
         Taps found = rounded.tap(matrices, pack.documents(), new Labels.Given())) {
       assertThat(exact.isRounded()).isFalse();
@@ -75,9 +95,12 @@ class RoundedProductsTest {
     }
   }
 
-  private static TrainableDecoder open(ModelFiles files, Dtype products) {
+  private static TrainableDecoder open(ModelFiles files, boolean rounded) {
     List<LinearLayer> layers = LinearLayer.of(files.config());
-    TrainableDecoder decoder = TrainableDecoder.frozen(files.config(), layers, products, CPU);
+    TrainableDecoder decoder =
+        rounded
+            ? TrainableDecoder.frozenRounded(files.config(), layers, CPU)
+            : TrainableDecoder.frozen(files.config(), layers, CPU);
     decoder.load(files.weights());
     return decoder;
   }

@@ -205,7 +205,7 @@ public final class EkfacFactors implements AutoCloseable {
   /**
    * Into the eigenbasis: Q_S' G Q_A.
    *
-   * @throws IllegalStateException if the eigenvectors are {@linkplain #readInSingle in fp32}
+   * @throws IllegalStateException if the eigenvectors were not read in fp64
    */
   public double[] rotate(LinearLayer layer, double[] gradient, Matrices matrices) {
     try (Matrix g = matrices.of(layer.outputs(), layer.inputs(), gradient);
@@ -230,7 +230,7 @@ public final class EkfacFactors implements AutoCloseable {
 
   private static Matrix inDouble(Matrix vectors) {
     if (!vectors.isDouble()) {
-      throw new IllegalStateException("the eigenvectors were read in fp32");
+      throw new IllegalStateException("the eigenvectors were not read in fp64");
     }
     return vectors;
   }

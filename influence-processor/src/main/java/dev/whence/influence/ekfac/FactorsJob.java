@@ -151,7 +151,7 @@ public final class FactorsJob {
    */
   public FactorsJob(TappedModel model, CorpusFile corpus, Path output, Options options) {
     OutputPlace.check(output);
-    this.model = model;
+    this.model = model.unrounded();
     this.corpus = corpus;
     this.seen = new SeenCorpus(corpus);
     this.output = output;

@@ -47,7 +47,7 @@ public final class SampledFisher {
    */
   public SampledFisher(
       TappedModel model, List<CorpusDocument> documents, long seed, int packTokens) {
-    this.model = model;
+    this.model = model.unrounded();
     this.documents = List.copyOf(documents);
     this.examples =
         documents.stream()

@@ -50,7 +50,7 @@ public final class TokenRotation implements AutoCloseable {
   }
 
   private static Matrix atMostSingle(Matrix vectors) {
-    return vectors.isRounded() ? vectors.rounded() : vectors.inSingle();
+    return vectors.isRounded() ? vectors.inBf16() : vectors.inSingle();
   }
 
   /** Layer by layer; layers of one product share the turned inputs. */

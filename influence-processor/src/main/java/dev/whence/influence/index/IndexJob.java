@@ -178,6 +178,7 @@ public final class IndexJob {
             factors.digest(),
             options.measure(),
             options.damping(),
+            model.isRounded(),
             options.sketch(),
             corpus.path().toAbsolutePath().toString(),
             seen.digest(),

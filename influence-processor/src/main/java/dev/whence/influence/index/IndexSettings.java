@@ -18,6 +18,8 @@ import java.nio.file.Path;
  * @param factorsDigest of the factors that whiten
  * @param measure of documents whose gradients are indexed
  * @param damping lambda0
+ * @param rounded whether linear layers multiplied numbers in bf16, see {@link
+ *     dev.whence.influence.model.TappedModel#openRounded}
  * @param sketch k buckets and seed
  * @param corpusPath where the corpus was
  * @param corpusDigest SHA-256 of it
@@ -31,10 +33,29 @@ public record IndexSettings(
     String factorsDigest,
     Measure measure,
     Damping damping,
+    boolean rounded,
     BlockSketch sketch,
     String corpusPath,
     String corpusDigest,
     int shards) {
+  private static final String FP32 = "fp32";
+  private static final String BF16 = "bf16";
+
+  /**
+   * Whether a name of what products are of, as it stands in an index and on the command line, is
+   * that of bf16.
+   *
+   * @throws IllegalArgumentException if it is neither fp32 nor bf16
+   */
+  public static boolean isRounded(String products) {
+    return switch (products) {
+      case BF16 -> true;
+      case FP32 -> false;
+      default ->
+          throw new IllegalArgumentException(
+              "products in " + products + ": fp32 and bf16 are possible.");
+    };
+  }
 
   void write(ObjectNode json) {
     json.put("modelName", modelName)
@@ -44,6 +65,7 @@ public record IndexSettings(
         .put("factors", factorsDigest)
         .put("measure", measure.label())
         .put("lambda0", damping.text())
+        .put("products", rounded ? BF16 : FP32)
         .put("buckets", sketch.buckets())
         .put("sketchSeed", sketch.seed())
         .put("corpusPath", corpusPath)
@@ -67,6 +89,7 @@ public record IndexSettings(
         json.path("factors").asText(),
         Measure.of(json.path("measure").asText()),
         Damping.parse(json.path("lambda0").asText()),
+        isRounded(json.path("products").asText(FP32)),
         new BlockSketch(buckets, json.path("sketchSeed").asLong()),
         json.path("corpusPath").asText(),
         json.path("corpus").asText(),
@@ -113,6 +136,7 @@ public record IndexSettings(
         && factorsDigest.equals(other.factorsDigest)
         && measure == other.measure
         && damping.equals(other.damping)
+        && rounded == other.rounded
         && sketch.equals(other.sketch)
         && corpusDigest.equals(other.corpusDigest)
         && shards == other.shards;

@@ -43,6 +43,11 @@ public final class SketchedGradients implements AutoCloseable {
   /** Sums of squares that grow side by side: each of {@link #PIECE} / LANES numbers. */
   private static final int LANES = 1 << 9;
 
+  /** Sums of squares that are far from what fp32 holds, with all of their digits. */
+  private static final double LEAST = 1e-28;
+
+  private static final double MOST = 1e36;
+
   private final BlockSketch sketch;
   private final WhitenedGradients gradients;
   private final Map<String, Long> firsts;
@@ -168,7 +173,7 @@ public final class SketchedGradients implements AutoCloseable {
   }
 
   /** Sums in fp32 over few numbers each, side by side, and of those one in fp64. */
-  private static double squared(float[] values, int n) {
+  static double squared(float[] values, int n) {
     float[] here = new float[LANES];
     float[] lanes = new float[LANES];
     int whole = n / LANES * LANES;
@@ -179,6 +184,10 @@ public final class SketchedGradients implements AutoCloseable {
     double sum = 0;
     for (float lane : lanes) {
       sum += lane;
+    }
+    if (sum < LEAST || sum > MOST) {
+      sum = 0;
+      whole = 0; // squares that fp32 does not hold
     }
     for (int i = whole; i < n; i++) {
       sum += (double) values[i] * values[i];

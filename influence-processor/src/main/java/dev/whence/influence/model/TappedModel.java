@@ -3,7 +3,6 @@ package dev.whence.influence.model;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.EngineOptions;
-import dev.whence.engine.EngineOptions.Dtype;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
@@ -46,18 +45,21 @@ public final class TappedModel implements AutoCloseable {
    * @throws EngineException if it can not be read or loaded
    */
   public static TappedModel open(Path path, LayerSelection selection, EngineOptions options) {
-    return open(path, selection, Dtype.FP32, options);
+    return open(path, selection, false, options);
   }
 
   /**
-   * As {@link #open(Path, LayerSelection, EngineOptions)}.
-   *
-   * @param products what linear layers multiply; AUTO: fp32 where all matrices are small, else what
-   *     is faster. In bf16, gradients are off by rounding: enough for an index, whose sketches are
-   *     off by more, and not for influences that are said to be exact
+   * As {@link #open(Path, LayerSelection, EngineOptions)}, but linear layers multiply numbers in
+   * bf16 ({@link TrainableDecoder#frozenRounded}). Enough for an index, whose sketches are off by
+   * more; refused where factors or exact influences are wanted.
    */
-  public static TappedModel open(
-      Path path, LayerSelection selection, Dtype products, EngineOptions options) {
+  public static TappedModel openRounded(
+      Path path, LayerSelection selection, EngineOptions options) {
+    return open(path, selection, true, options);
+  }
+
+  private static TappedModel open(
+      Path path, LayerSelection selection, boolean rounded, EngineOptions options) {
     ModelFiles files = ModelFiles.open(path);
     Matrices matrices = null;
     TrainableDecoder decoder = null;
@@ -65,7 +67,10 @@ public final class TappedModel implements AutoCloseable {
     try {
       List<LinearLayer> layers = selection.of(files.config());
       matrices = Matrices.open(options);
-      decoder = TrainableDecoder.frozen(files.config(), layers, chosen(products, layers), options);
+      decoder =
+          rounded
+              ? TrainableDecoder.frozenRounded(files.config(), layers, options)
+              : TrainableDecoder.frozen(files.config(), layers, options);
       decoder.load(files.weights());
       TappedModel model = new TappedModel(files, decoder, matrices);
       complete = true;
@@ -81,14 +86,6 @@ public final class TappedModel implements AutoCloseable {
         files.close();
       }
     }
-  }
-
-  private static Dtype chosen(Dtype products, List<LinearLayer> layers) {
-    return products == Dtype.AUTO && areSmall(layers) ? Dtype.FP32 : products;
-  }
-
-  private static boolean areSmall(List<LinearLayer> layers) {
-    return layers.stream().mapToLong(LinearLayer::elements).max().orElse(0) <= SMALL;
   }
 
   public String name() {
@@ -114,6 +111,19 @@ public final class TappedModel implements AutoCloseable {
     return decoder.isRounded();
   }
 
+  /**
+   * Refuses a model that was {@linkplain #openRounded opened} for an index only.
+   *
+   * @return itself
+   * @throws IllegalArgumentException if it was
+   */
+  public TappedModel unrounded() {
+    if (isRounded()) {
+      throw new IllegalArgumentException(name() + " multiplies in bf16: of use for an index only");
+    }
+    return this;
+  }
+
   /** Its layers that are tapped. */
   public List<LinearLayer> layers() {
     return decoder.taps();
@@ -124,7 +134,7 @@ public final class TappedModel implements AutoCloseable {
    * threads, as a document's are: several processes, each on its part, use the processors better.
    */
   public void workAloneIfSmall() {
-    if (areSmall(layers())) {
+    if (layers().stream().mapToLong(LinearLayer::elements).max().orElse(0) <= SMALL) {
       TorchRuntime.workAlone();
     }
   }

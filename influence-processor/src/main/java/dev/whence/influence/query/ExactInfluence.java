@@ -37,7 +37,7 @@ public final class ExactInfluence {
    * @param measure of documents
    */
   public ExactInfluence(TappedModel model, Measure measure, int packTokens) {
-    this.model = model;
+    this.model = model.unrounded();
     this.measure = measure;
     this.packTokens = packTokens;
   }

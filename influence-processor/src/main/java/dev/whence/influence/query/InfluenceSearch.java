@@ -71,7 +71,7 @@ public final class InfluenceSearch {
               + ", is the one whose gradients are indexed: no stage came after it, and its"
               + " curvature would count twice. Leave the factors of fine-tuning out.");
     }
-    this.answering = answering;
+    this.answering = answering.unrounded();
     this.index = index;
     this.corpus = corpus;
     this.ranking = new CandidateRanking(indexed, corpus, index.settings().measure());

@@ -59,6 +59,7 @@ class CorrectionSetTest {
             "factors-digest",
             Measure.LOG_LIKELIHOOD,
             Damping.DEFAULT,
+            false,
             new BlockSketch(64, 1),
             "",
             corpusDigest,

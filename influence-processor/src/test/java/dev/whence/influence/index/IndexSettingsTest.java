@@ -19,6 +19,7 @@ class IndexSettingsTest {
         "1",
         Measure.LOG_LIKELIHOOD,
         Damping.DEFAULT,
+        false,
         new BlockSketch(64, 1),
         place,
         "2",

@@ -47,6 +47,7 @@ class ShardFileTest {
           "1".repeat(64),
           Measure.LOG_ODDS,
           Damping.DEFAULT,
+          false,
           new BlockSketch(K, 1),
           "/corpus.jsonl",
           "2".repeat(64),

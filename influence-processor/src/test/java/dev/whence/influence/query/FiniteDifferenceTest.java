@@ -198,6 +198,7 @@ class FiniteDifferenceTest {
                 "",
                 Measure.LOG_LIKELIHOOD,
                 Damping.DEFAULT,
+                false,
                 new BlockSketch(256, 1),
                 "",
                 "",

@@ -92,6 +92,7 @@ class ConfiguredFilesTest {
         "1",
         Measure.LOG_LIKELIHOOD,
         Damping.DEFAULT,
+        false,
         new BlockSketch(64, 1),
         "",
         "2",
