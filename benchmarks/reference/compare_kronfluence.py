@@ -178,7 +178,7 @@ def main():
     parser.add_argument("--factor-documents", type=int, default=0, help="that factors are computed of, the first ones; 0: all")
     parser.add_argument("--batch", type=int, default=4, help="kronfluence's documents at once")
     parser.add_argument("--self-documents", type=int, default=8, help="whose self-influence kronfluence computes")
-    parser.add_argument("--dtype", default="fp32", help="of the products of Whence's index; kronfluence's are in fp32")
+    parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16"), help="of the products of Whence's index; kronfluence's are in fp32")
     parser.add_argument("--seeds", type=int, default=1, help="of Whence's labels, from 1 on")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("kronfluence-work"))
     a = parser.parse_args()

@@ -278,7 +278,9 @@ final class InfluenceCommand implements Runnable {
         names = "--dtype",
         defaultValue = "fp32",
         paramLabel = "fp32|bf16",
-        description = "that the layers' products are computed in; bf16 where the processor has it")
+        description =
+            "of the layers' products; bf16 is faster where the processor has instructions for"
+                + " it (${DEFAULT-VALUE})")
     private String dtype;
 
     @Option(names = "--device", defaultValue = "auto", paramLabel = "auto|cpu|cuda:N")

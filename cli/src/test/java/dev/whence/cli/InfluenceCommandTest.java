@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -62,7 +63,7 @@ class InfluenceCommandTest {
     wrong.put(with(index, "--buckets", "-64"), "--buckets is -64");
     wrong.put(with(index, "--buckets", "65"), "65 buckets");
     wrong.put(with(index, "--measure", "length"), "length");
-    wrong.put(with(index, "--dtype", "auto"), "products in auto");
+    wrong.put(with(index, "--dtype", "auto"), "dtype \"auto\" is none of fp32, bf16");
     wrong.forEach(
         (command, problem) -> {
           assertThat(influence(command, corpus, directory.resolve("output").toString()))
@@ -225,10 +226,42 @@ class InfluenceCommandTest {
     Path rounded = directory.resolve("in-bf16");
     assertThat(index(corpus, factors, single)).as(err.toString()).isZero();
     assertThat(index(corpus, factors, rounded, "--dtype", "bf16")).as(err.toString()).isZero();
-    assertThat(Files.readString(single.resolve("index.json"))).contains("\"products\" : \"fp32\"");
+    assertThat(Files.readString(single.resolve("index.json"))).doesNotContain("products");
     assertThat(Files.readString(rounded.resolve("index.json"))).contains("\"products\" : \"bf16\"");
     assertThat(index(corpus, factors, rounded)).isEqualTo(1);
-    assertThat(err.toString()).contains("is of another index");
+    assertThat(err.toString()).contains("is of products in bf16. Give --dtype bf16 to go on");
+    Path response = directory.resolve("of-both.jsonl");
+    Files.writeString(
+        response,
+        """
+        {"responseId": "r", "messages": [{"role": "user", "content": "Who?"}], "response": "Krazor is a baker."}
+        """);
+    Map<Integer, Double> expected = exactInfluences(single, response);
+    Map<Integer, Double> found = exactInfluences(rounded, response);
+    double largest = expected.values().stream().mapToDouble(Math::abs).max().orElseThrow();
+    assertThat(found).hasSameSizeAs(expected);
+    expected.forEach(
+        (line, influence) ->
+            assertThat(found.get(line)).isCloseTo(influence, within(1e-5 * largest)));
+  }
+
+  /** Of all documents, by their lines. */
+  private Map<Integer, Double> exactInfluences(Path index, Path response) throws IOException {
+    out.getBuffer().setLength(0);
+    assertThat(query(index, response, "--json", "--top", "30", "--rerank", "30"))
+        .as(err.toString())
+        .isZero();
+    Map<Integer, Double> found = new LinkedHashMap<>();
+    JsonNode json = new ObjectMapper().readTree(out.toString().lines().toList().get(0));
+    for (String sign : List.of("positive", "negative")) {
+      for (JsonNode document : json.get(sign)) {
+        assertThat(document.get("exact").asBoolean()).isTrue();
+        found.put(document.get("line").asInt(), document.get("influence").asDouble());
+      }
+    }
+    assertThat(found).hasSize(30);
+    out.getBuffer().setLength(0);
+    return found;
   }
 
   private int index(Path corpus, Path factors, Path output, String... more) {

@@ -102,7 +102,7 @@ public final class Matrix implements AutoCloseable {
   /**
    * this x, in the precision of this.
    *
-   * @param x may be in bf16: this is rounded to it then, and so is the product; sums are in fp32
+   * @param x may be in bf16: this is rounded to it then, and so is the product
    */
   public Matrix times(Matrix x) {
     return result("product", x);

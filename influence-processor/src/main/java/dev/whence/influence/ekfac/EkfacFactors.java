@@ -102,6 +102,11 @@ public final class EkfacFactors implements AutoCloseable {
         : readInSingle(directory, model.matrices());
   }
 
+  /** Whether the eigenvectors are in bf16. */
+  public boolean areRounded() {
+    return inputVectors(layers.get(0)).isRounded();
+  }
+
   private static EkfacFactors read(Path directory, IntFunction<Matrix> room) {
     Path lambdaPath = complete(directory);
     Eigenvalues values = Eigenvalues.read(lambdaPath);

@@ -163,6 +163,9 @@ public final class IndexJob {
       Options options) {
     OutputPlace.check(output);
     factors.checkModel(model.name(), model.digest());
+    if (factors.areRounded() != model.isRounded()) {
+      throw new IllegalArgumentException("model and factors: one of them is rounded alone");
+    }
     this.model = model;
     this.factors = factors;
     this.corpus = corpus;
@@ -231,22 +234,19 @@ public final class IndexJob {
   private void checkShards() {
     for (Path there : GradientIndex.files(output)) {
       if (!ShardFile.isOf(there, options.shards())) {
-        throw ofAnotherIndex(there);
+        throw new InfluenceException(
+            there + " is of another index. Give another --output, or remove it.");
       }
     }
-  }
-
-  private static InfluenceException ofAnotherIndex(Path path) {
-    return new InfluenceException(
-        path + " is of another index. Give another --output, or remove it.");
   }
 
   private boolean isThere(Path path) {
     if (!Presence.isThere(path)) {
       return false;
     }
-    if (!ShardFile.open(path).settings().isLike(settings)) {
-      throw ofAnotherIndex(path);
+    IndexSettings there = ShardFile.open(path).settings();
+    if (!there.isLike(settings)) {
+      throw settings.refusal(path, there);
     }
     return true;
   }

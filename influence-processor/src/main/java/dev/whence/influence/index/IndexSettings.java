@@ -52,8 +52,7 @@ public record IndexSettings(
       case BF16 -> true;
       case FP32 -> false;
       default ->
-          throw new IllegalArgumentException(
-              "products in " + products + ": fp32 and bf16 are possible.");
+          throw new IllegalArgumentException("dtype \"" + products + "\" is none of fp32, bf16");
     };
   }
 
@@ -65,12 +64,14 @@ public record IndexSettings(
         .put("factors", factorsDigest)
         .put("measure", measure.label())
         .put("lambda0", damping.text())
-        .put("products", rounded ? BF16 : FP32)
         .put("buckets", sketch.buckets())
         .put("sketchSeed", sketch.seed())
         .put("corpusPath", corpusPath)
         .put("corpus", corpusDigest)
         .put("shards", shards);
+    if (rounded) { // those that are not are written as they were before there were any
+      json.put("products", BF16);
+    }
   }
 
   /**
@@ -134,9 +135,38 @@ public record IndexSettings(
   public boolean isLike(IndexSettings other) {
     return modelDigest.equals(other.modelDigest)
         && factorsDigest.equals(other.factorsDigest)
-        && measure == other.measure
-        && damping.equals(other.damping)
         && rounded == other.rounded
+        && hasRest(other);
+  }
+
+  /**
+   * That a place holds what another index's vectors can not be searched together with.
+   *
+   * @param there what it holds
+   */
+  InfluenceException refusal(Path place, IndexSettings there) {
+    boolean rest =
+        modelDigest.equals(there.modelDigest)
+            && factorsDigest.equals(there.factorsDigest)
+            && hasRest(there);
+    return new InfluenceException(
+        rest && rounded != there.rounded
+            ? place
+                + " is of products in "
+                + there.products()
+                + ". Give --dtype "
+                + there.products()
+                + " to go on with it, or another --output."
+            : place + " is of another index. Give another --output, or remove it.");
+  }
+
+  private String products() {
+    return rounded ? BF16 : FP32;
+  }
+
+  private boolean hasRest(IndexSettings other) {
+    return measure == other.measure
+        && damping.equals(other.damping)
         && sketch.equals(other.sketch)
         && corpusDigest.equals(other.corpusDigest)
         && shards == other.shards;

@@ -58,9 +58,9 @@ final class ShardBuilder implements AutoCloseable {
                   + " was begun by another version, which sketched documents in another way. Remove it"
                   + " to begin the shard again.");
         }
-        if (!IndexSettings.read(json).isLike(settings)) {
-          throw new InfluenceException(
-              directory + " is of another index. Give another --output, or remove it.");
+        IndexSettings there = IndexSettings.read(json);
+        if (!there.isLike(settings)) {
+          throw settings.refusal(directory, there);
         }
         progress = Progress.read(json);
         for (JsonNode length : json.path("entryLengths")) {

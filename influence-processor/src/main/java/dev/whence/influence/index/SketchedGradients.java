@@ -43,7 +43,7 @@ public final class SketchedGradients implements AutoCloseable {
   /** Sums of squares that grow side by side: each of {@link #PIECE} / LANES numbers. */
   private static final int LANES = 1 << 9;
 
-  /** Sums of squares that are far from what fp32 holds, with all of their digits. */
+  /** Between these no square has overflowed, and those that have vanished do not count. */
   private static final double LEAST = 1e-28;
 
   private static final double MOST = 1e36;

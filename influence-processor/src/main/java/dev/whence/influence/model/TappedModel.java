@@ -19,7 +19,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A model whose linear layers show their inputs and output gradients, in fp32. One thread uses it.
+ * A model whose linear layers show their inputs and output gradients, in fp32 whatever their
+ * products are of. One thread uses it.
  */
 public final class TappedModel implements AutoCloseable {
   /** Elements of a weight that two threads are no faster with than one. */

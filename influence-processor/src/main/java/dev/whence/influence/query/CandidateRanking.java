@@ -53,7 +53,7 @@ public final class CandidateRanking {
    */
   CandidateRanking(TappedModel indexed, CorpusFile corpus, Measure measure, long tokensAtOnce) {
     this.tokensAtOnce = tokensAtOnce;
-    this.indexed = indexed;
+    this.indexed = indexed.unrounded();
     this.corpus = corpus;
     this.measure = measure;
   }

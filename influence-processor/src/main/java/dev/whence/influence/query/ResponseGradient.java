@@ -51,7 +51,8 @@ public record ResponseGradient(double logLikelihood, int tokens, Map<String, dou
    * @throws InfluenceException if the gradient is zero or not finite: there is nothing to ask then
    */
   public static ResponseGradient of(TappedModel model, Example example, Measure measure) {
-    List<RowPacker.Packed> packs = model.pack(model.sloped(List.of(example), measure, 1), 1);
+    List<RowPacker.Packed> packs =
+        model.unrounded().pack(model.sloped(List.of(example), measure, 1), 1);
     if (packs.isEmpty()) {
       throw new InfluenceException("The response has no token whose loss counts.");
     }

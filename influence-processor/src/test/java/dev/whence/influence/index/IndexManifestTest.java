@@ -63,5 +63,6 @@ class IndexManifestTest {
   void anIndexOfThisVersionIsRead() throws IOException {
     write("\"format\": \"" + ShardFile.FORMAT + "\",");
     assertThat(IndexManifest.read(directory).documents()).isEqualTo(1);
+    assertThat(IndexManifest.read(directory).settings().rounded()).isFalse();
   }
 }

@@ -16,17 +16,22 @@ import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
 import dev.whence.influence.compression.BiasedModel;
 import dev.whence.influence.corpus.CorpusDocument;
+import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
+import dev.whence.influence.query.CandidateRanking;
 import dev.whence.influence.query.ExactInfluence;
+import dev.whence.influence.query.ResponseGradient;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -268,9 +273,26 @@ class SketchedGradientsTest {
   void aModelThatRoundsIsOfUseForAnIndexOnly() {
     try (TappedModel rounded =
         TappedModel.openRounded(biased, TinyFactors.LAYERS, TinyFactors.CPU)) {
-      assertThatThrownBy(() -> new ExactInfluence(rounded, Measure.LOG_LIKELIHOOD, PACK_TOKENS))
-          .isInstanceOf(IllegalArgumentException.class)
-          .hasMessageContaining("of use for an index only");
+      CorpusFile corpus = new CorpusFile(shared.resolve("corpus.jsonl"));
+      Example example = DOCUMENTS.get(0).examples().get(0);
+      Map<String, ThrowingCallable> uses =
+          Map.of(
+              "exact influences",
+              () -> new ExactInfluence(rounded, Measure.LOG_LIKELIHOOD, PACK_TOKENS),
+              "ranking",
+              () -> new CandidateRanking(rounded, corpus, Measure.LOG_LIKELIHOOD),
+              "a query",
+              () -> ResponseGradient.of(rounded, example, Measure.LOG_LIKELIHOOD),
+              "factors",
+              () ->
+                  new FactorsJob(
+                      rounded, corpus, shared.resolve("never-made"), TinyFactors.OPTIONS));
+      uses.forEach(
+          (name, use) ->
+              assertThatThrownBy(use)
+                  .as(name)
+                  .isInstanceOf(IllegalArgumentException.class)
+                  .hasMessageContaining("of use for an index only"));
     }
   }
 
