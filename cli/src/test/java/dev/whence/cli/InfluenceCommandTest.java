@@ -111,21 +111,7 @@ class InfluenceCommandTest {
         .isZero();
     anIndexIsOfTheProductsThatItWasBegunWith(corpus, factors);
     Path index = directory.resolve("index");
-    assertThat(
-            whence(
-                "influence",
-                "index",
-                "--model",
-                "tiny-base",
-                "--factors",
-                factors.toString(),
-                "--corpus",
-                corpus.toString(),
-                "--measure",
-                "log-odds",
-                "--lexical",
-                "--output",
-                index.toString()))
+    assertThat(index(corpus, factors, index, "--measure", "log-odds", "--lexical"))
         .as(err.toString())
         .isZero();
 

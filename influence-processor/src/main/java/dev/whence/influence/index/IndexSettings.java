@@ -70,7 +70,7 @@ public record IndexSettings(
         .put("corpus", corpusDigest)
         .put("shards", shards);
     if (rounded) { // those that are not are written as they were before there were any
-      json.put("products", BF16);
+      json.put("products", products());
     }
   }
 
@@ -133,10 +133,7 @@ public record IndexSettings(
    * of one index may have model, factors and corpus each in a place of its own.
    */
   public boolean isLike(IndexSettings other) {
-    return modelDigest.equals(other.modelDigest)
-        && factorsDigest.equals(other.factorsDigest)
-        && rounded == other.rounded
-        && hasRest(other);
+    return rounded == other.rounded && isLikeButForRounding(other);
   }
 
   /**
@@ -145,12 +142,8 @@ public record IndexSettings(
    * @param there what it holds
    */
   InfluenceException refusal(Path place, IndexSettings there) {
-    boolean rest =
-        modelDigest.equals(there.modelDigest)
-            && factorsDigest.equals(there.factorsDigest)
-            && hasRest(there);
     return new InfluenceException(
-        rest && rounded != there.rounded
+        rounded != there.rounded && isLikeButForRounding(there)
             ? place
                 + " is of products in "
                 + there.products()
@@ -164,8 +157,10 @@ public record IndexSettings(
     return rounded ? BF16 : FP32;
   }
 
-  private boolean hasRest(IndexSettings other) {
-    return measure == other.measure
+  private boolean isLikeButForRounding(IndexSettings other) {
+    return modelDigest.equals(other.modelDigest)
+        && factorsDigest.equals(other.factorsDigest)
+        && measure == other.measure
         && damping.equals(other.damping)
         && sketch.equals(other.sketch)
         && corpusDigest.equals(other.corpusDigest)
