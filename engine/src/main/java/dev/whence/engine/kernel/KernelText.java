@@ -50,9 +50,14 @@ record KernelText(String source) {
    * the model's numbers as methods.
    *
    * @param rounded whether linear products are computed of numbers in bf16
+   * @param logitRoom logits that are computed at once where a model is tapped
    */
   static KernelText training(
-      ModelConfig config, ParameterLayout layout, List<LinearLayer> taps, boolean rounded) {
+      ModelConfig config,
+      ParameterLayout layout,
+      List<LinearLayer> taps,
+      boolean rounded,
+      int logitRoom) {
     String family = config.isGptNeoX() ? "gpt_neox" : "llama";
     String numbers =
         constant("places", "List[int]", layout.places())
@@ -70,6 +75,7 @@ record KernelText(String source) {
                     config.layers()))
             + constant("epsilon", "float", config.normEpsilon())
             + constant("rounded", "bool", rounded ? "True" : "False")
+            + constant("logitRoom", "int", logitRoom)
             + constant("taps", "List[int]", LinearLayer.taps(config, taps));
     return new KernelText(
         HEADER

@@ -33,6 +33,12 @@ import java.util.function.Predicate;
 public final class TrainableDecoder implements AutoCloseable {
   private static final int CHUNK_ELEMENTS = 2 << 20;
 
+  /**
+   * Logits that {@link #tap} has at once: 24 MiB. From 32 MiB on, memory is asked of the system
+   * each time.
+   */
+  private static final int LOGIT_ROOM = 6 << 20;
+
   private final ModelConfig config;
   private final ParameterLayout layout;
   private final List<LinearLayer> taps;
@@ -45,6 +51,7 @@ public final class TrainableDecoder implements AutoCloseable {
   private final List<PtNDArray> partial = new ArrayList<>();
   private final PtNDArray mean;
   private final PtNDArray square;
+  private Optional<PtNDArray> halved = Optional.empty();
   private PtNDArray turns;
   private int turnPositions;
 
@@ -81,7 +88,13 @@ public final class TrainableDecoder implements AutoCloseable {
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
     return open(
-        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, false, options);
+        config,
+        ParameterLayout.of(config, isTrained),
+        List.of(),
+        Precision.FP32,
+        false,
+        LOGIT_ROOM,
+        options);
   }
 
   /**
@@ -91,7 +104,13 @@ public final class TrainableDecoder implements AutoCloseable {
   public static TrainableDecoder inDouble(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
     return open(
-        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, false, options);
+        config,
+        ParameterLayout.of(config, isTrained),
+        List.of(),
+        Precision.FP64,
+        false,
+        LOGIT_ROOM,
+        options);
   }
 
   /**
@@ -103,18 +122,26 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, false, options);
+    return open(
+        config, ParameterLayout.frozen(config), taps, Precision.FP32, false, LOGIT_ROOM, options);
   }
 
   /**
    * As {@link #frozen(ModelConfig, List, EngineOptions)}, with linear products of numbers in bf16,
    * forward and back, whose results are rounded to bf16, too. Parameters, all else, and the head's
-   * products stay in fp32. Memory: 2 bytes more for each parameter of a linear layer while a {@link
-   * #tap} runs.
+   * products stay in fp32. Memory: 2 bytes more for each parameter from the first {@link #tap} on.
    */
   public static TrainableDecoder frozenRounded(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, true, options);
+    return open(
+        config, ParameterLayout.frozen(config), taps, Precision.FP32, true, LOGIT_ROOM, options);
+  }
+
+  /** As {@link #frozen(ModelConfig, List, EngineOptions)}, with few logits at once: for a test. */
+  static TrainableDecoder frozen(
+      ModelConfig config, List<LinearLayer> taps, int logitRoom, EngineOptions options) {
+    return open(
+        config, ParameterLayout.frozen(config), taps, Precision.FP32, false, logitRoom, options);
   }
 
   /**
@@ -133,10 +160,12 @@ public final class TrainableDecoder implements AutoCloseable {
       List<LinearLayer> taps,
       Precision precision,
       boolean rounded,
+      int logitRoom,
       EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps, rounded), device);
+    Kernel kernel =
+        Kernel.load(KernelText.training(config, layout, taps, rounded, logitRoom), device);
     try {
       return new TrainableDecoder(config, layout, taps, precision, rounded, kernel);
     } catch (RuntimeException e) {
@@ -171,6 +200,7 @@ public final class TrainableDecoder implements AutoCloseable {
    * @param offset first element
    */
   public void fill(Vector vector, long offset, float[] values) {
+    changed(vector);
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Float.BYTES)
             .order(ByteOrder.LITTLE_ENDIAN);
@@ -237,6 +267,7 @@ public final class TrainableDecoder implements AutoCloseable {
 
   /** As {@link #fill(Vector, long, float[])}, of a model in fp64. */
   public void fill(Vector vector, long offset, double[] values) {
+    changed(vector);
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Double.BYTES)
             .order(ByteOrder.LITTLE_ENDIAN);
@@ -349,6 +380,7 @@ public final class TrainableDecoder implements AutoCloseable {
     boolean complete = false;
     try {
       NDList arguments = arguments(scope, documents, Optional.empty());
+      arguments.add(1, rounded ? halved() : scope.create(new Shape(0)));
       arguments.add(scope.create(documents.weights()));
       arguments.add(scope.create(labels.uniforms(documents.scored().length)));
       Taps result =
@@ -367,6 +399,23 @@ public final class TrainableDecoder implements AutoCloseable {
       if (!complete) {
         scope.close();
       }
+    }
+  }
+
+  /** Theta in bf16. */
+  private PtNDArray halved() {
+    if (halved.isEmpty()) {
+      NDList copy = kernel.trainForAll(manager, "halved", new NDList(theta));
+      halved = Optional.of((PtNDArray) copy.singletonOrThrow());
+    }
+    return halved.get();
+  }
+
+  /** What was rounded of theta is so no longer. */
+  private void changed(Vector vector) {
+    if (vector == Vector.THETA) {
+      halved.ifPresent(PtNDArray::close);
+      halved = Optional.empty();
     }
   }
 
@@ -443,6 +492,7 @@ public final class TrainableDecoder implements AutoCloseable {
       double decay,
       double epsilon,
       long step) {
+    changed(Vector.THETA);
     try (IValue parameters = IValue.from(theta);
         IValue slope = IValue.from(gradient);
         IValue first = IValue.from(mean);
