@@ -14,6 +14,7 @@ import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.influence.query.ResponseGradient;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -107,15 +108,8 @@ final class WholeGradients implements AutoCloseable {
     gradients.forEach(
         documents,
         packTokens,
-        (layer, found, values) ->
-            values.read(
-                elements -> {
-                  float[] part = new float[Math.toIntExact(layer.elements())];
-                  for (int document : found) {
-                    elements.get(part);
-                    add(layer, part, products[document], sums.get(document));
-                  }
-                }));
+        (layer, document, first, values) ->
+            add(layer, first, values.floats(), products[document], sums.get(document)));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < documents.size(); i++) {
       vectors.add(
@@ -127,15 +121,17 @@ final class WholeGradients implements AutoCloseable {
     return vectors;
   }
 
-  /** Adds a document's part in a layer to its products and sketches. */
-  private void add(LinearLayer layer, float[] part, double[] products, List<float[]> sums) {
-    long first = Objects.requireNonNull(firsts.get(layer.name()));
+  /** Adds some of a document's elements in a layer to its products and sketches. */
+  private void add(
+      LinearLayer layer, int from, float[] part, double[] products, List<float[]> sums) {
+    long first = Objects.requireNonNull(firsts.get(layer.name())) + from;
     for (int s = 0; s < sketches.size(); s++) {
       sketches.get(s).add(part, first, sums.get(s));
     }
     for (int q = 0; q < whole.size(); q++) {
+      float[] asked = Objects.requireNonNull(whole.get(q).get(layer.name()));
       products[q] +=
-          SketchedCorpus.product(part, Objects.requireNonNull(whole.get(q).get(layer.name())));
+          SketchedCorpus.product(part, Arrays.copyOfRange(asked, from, from + part.length));
     }
   }
 

@@ -24,6 +24,11 @@ public final class Matrices implements AutoCloseable {
     return new Matrices(Kernel.load(KernelText.matrices(), device));
   }
 
+  /** Whether its matrices are on a GPU. */
+  public boolean onGpu() {
+    return kernel.onGpu();
+  }
+
   /** Zeros in fp64, for sums. */
   public Matrix zeros(int rows, int columns) {
     try (IValue n = IValue.from((long) rows);

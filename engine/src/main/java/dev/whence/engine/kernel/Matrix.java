@@ -124,20 +124,27 @@ public final class Matrix implements AutoCloseable {
   }
 
   /**
-   * (this' x) * w for each run of rows, the last product element by element: a row of the result
-   * for each run, in it [columns of this, columns of x] row by row.
+   * Some rows of (this' x) * w over a run of rows, the last product element by element. Several
+   * threads may call this at once, each with a room of its own.
    *
+   * @param run of the rows of this and of x
    * @param w [columns of this, columns of x]
-   * @param room gets them, from its beginning on; the result is a view of it, valid until it is
-   *     written again
+   * @param first row of the product
+   * @param n how many of its rows
+   * @param room gets them, row by row, from its beginning on; the result is a view of it [1, n
+   *     columns of x], valid until it is written again
    */
-  public Matrix scaledProducts(Matrix x, List<Taps.Run> runs, Matrix w, Matrix room) {
+  public Matrix scaledProducts(Matrix x, Taps.Run run, Matrix w, int first, int n, Matrix room) {
     try (IValue self = IValue.from(array);
         IValue other = IValue.from(x.array);
-        IValue list = IValue.listFrom(bounds(runs));
+        IValue from = IValue.from((long) run.from());
+        IValue to = IValue.from((long) run.to());
         IValue scale = IValue.from(w.array);
+        IValue row = IValue.from((long) first);
+        IValue rows = IValue.from((long) n);
         IValue place = IValue.from(room.array)) {
-      return kernel.matrix(kernel.call("scaled_products", self, other, list, scale, place));
+      return kernel.matrix(
+          kernel.call("scaled_products", self, other, from, to, scale, row, rows, place));
     }
   }
 

@@ -15,13 +15,14 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 
 /**
- * Threads that run packs of a decoder at once, each alone on a core. The native library would have
- * its threads meet after every operation instead, thousands of times in a pack, and each wait is
- * longer than a small operation takes: packs that do not need one another need not wait.
+ * Threads that work at once, such as on packs of a decoder, each alone on a core. The native
+ * library would have its threads meet after every operation instead, thousands of times in a pack,
+ * and each wait is longer than a small operation takes: packs that do not need one another need not
+ * wait.
  *
  * <p>How many tokens are computed at a time is bounded. One thread owns this.
  */
-final class SideBySide implements AutoCloseable {
+public final class SideBySide implements AutoCloseable {
   /** Held while the number of threads that new ones take is not what others expect. */
   private static final Object NUMBER_OF_THREADS = new Object();
 
@@ -33,13 +34,16 @@ final class SideBySide implements AutoCloseable {
    *
    * @param tokens of it, at most those that are computed at a time
    */
-  record Task<T>(int tokens, Supplier<T> work) {}
+  public record Task<T>(int tokens, Supplier<T> work) {}
 
   /**
+   * Starts the threads.
+   *
    * @param count threads, as many as share the calling thread's native work otherwise
    * @param tokens most that are computed at a time
+   * @throws EngineException of kind ENVIRONMENT if threads can not be made
    */
-  SideBySide(int count, int tokens) {
+  public SideBySide(int count, int tokens) {
     this.room = new Semaphore(tokens, true);
     List<CompletableFuture<Void>> started = new ArrayList<>();
     this.threads =
@@ -91,7 +95,7 @@ final class SideBySide implements AutoCloseable {
    * @return for each task what it gave; empty if memory did not suffice
    * @throws RuntimeException of a task that failed otherwise, after which no further task begins
    */
-  <T> List<Optional<T>> run(List<Task<T>> tasks) {
+  public <T> List<Optional<T>> run(List<Task<T>> tasks) {
     AtomicBoolean failed = new AtomicBoolean();
     List<CompletableFuture<Optional<T>>> futures = new ArrayList<>(tasks.size());
     for (Task<T> task : tasks) {

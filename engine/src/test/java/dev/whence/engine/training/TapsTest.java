@@ -236,26 +236,30 @@ class TapsTest {
   }
 
   @Test
-  void scaledProductsOfRunsStandOneAfterTheOtherInTheRoomThatIsGiven() {
+  void scaledProductsOfARunStandInTheRoomThatIsGiven() {
     try (Matrices matrices = Matrices.open(CPU);
         Matrix x = matrices.of(3, 2, new float[] {1, 2, 3, 4, 5, 6});
         Matrix y = matrices.of(3, 1, new float[] {1, -1, 2});
         Matrix scale = matrices.of(2, 1, new float[] {10, 100});
-        Matrix room = matrices.room(1, 5)) {
-      List<Taps.Run> runs = List.of(new Taps.Run(0, 0, 2), new Taps.Run(1, 2, 3));
-      try (Matrix products = x.scaledProducts(y, runs, scale, room);
+        Matrix room = matrices.room(1, 3)) {
+      Taps.Run run = new Taps.Run(0, 0, 2);
+      try (Matrix products = x.scaledProducts(y, run, scale, 0, 2, room);
           Matrix copy = products.copy()) {
         // rows 0 and 1: (1 - 3, 2 - 4); row 2: (10, 12)
-        float[] expected = {-20, -200, 100, 1200};
-        assertThat(products.rows()).isEqualTo(2);
+        float[] expected = {-20, -200};
+        assertThat(products.rows()).isEqualTo(1);
         assertThat(products.floats()).containsExactly(expected);
         assertThat(room.floats()).startsWith(expected);
-        float[] lent = new float[4];
+        float[] lent = new float[2];
         products.read(elements -> elements.get(lent));
         assertThat(lent).containsExactly(expected);
-        x.scaledProducts(y, List.of(new Taps.Run(0, 2, 3)), scale, room).close();
-        assertThat(products.floats()).startsWith(100, 1200);
+        x.scaledProducts(y, new Taps.Run(1, 2, 3), scale, 0, 2, room).close();
+        assertThat(products.floats()).containsExactly(100, 1200);
         assertThat(copy.floats()).containsExactly(expected);
+        try (Matrix second = x.scaledProducts(y, run, scale, 1, 1, room)) {
+          assertThat(second.floats()).containsExactly(-200);
+        }
+        assertThat(products.floats()).containsExactly(-200, 1200);
       }
     }
   }

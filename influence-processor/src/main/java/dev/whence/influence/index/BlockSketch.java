@@ -1,5 +1,6 @@
 package dev.whence.influence.index;
 
+import java.nio.FloatBuffer;
 import java.util.Locale;
 
 /**
@@ -21,6 +22,14 @@ import java.util.Locale;
 public record BlockSketch(int buckets, long seed) {
   static final int BLOCK = 512;
   private static final int MAX_BUCKETS = 1 << 20;
+
+  /** Coordinates whose squares are added in fp32, in sums of PIECE / BLOCK each. */
+  private static final int PIECE = 1 << 13;
+
+  /** Between these no such square has overflowed, and those that have vanished do not count. */
+  private static final double LEAST = 1e-28;
+
+  private static final double MOST = 1e36;
 
   /** Patterns of signs that there are, their negatives not counted. */
   private static final int PATTERNS = 64;
@@ -53,47 +62,77 @@ public record BlockSketch(int buckets, long seed) {
    * @param sketch k numbers
    */
   public void add(float[] values, long first, float[] sketch) {
-    add(values, values.length, first, sketch);
+    double unused = add(FloatBuffer.wrap(values), first, sketch);
   }
 
   /**
    * Adds coordinates of a vector to its sketch.
    *
-   * @param values the first n of them count
+   * @param values up to its limit
    * @param first number of the first one
    * @param sketch k numbers
+   * @return the sum of the coordinates' squares: in fp32 over few of them each, side by side, in
+   *     fp64 over those sums, and over all where squares leave what fp32 holds
    */
-  void add(float[] values, int n, long first, float[] sketch) {
+  double add(FloatBuffer values, long first, float[] sketch) {
+    double squares = 0;
+    for (int from = 0; from < values.limit(); from += PIECE) {
+      squares += add(values, from, Math.min(from + PIECE, values.limit()), first, sketch);
+    }
+    return squares;
+  }
+
+  private double add(FloatBuffer values, int from, int to, long first, float[] sketch) {
     int length = Math.min(BLOCK, buckets);
     float[] here = new float[BLOCK];
     float[] sums = new float[BLOCK];
-    int at = 0;
-    while (at < n) {
+    float[] lanes = new float[BLOCK];
+    double others = 0;
+    int at = from;
+    while (at < to) {
       long block = (first + at) / length;
       int within = (int) ((first + at) % length);
-      int part = Math.min(length - within, n - at);
+      int part = Math.min(length - within, to - at);
       long hash = mix(seed + block * GOLDEN);
       int bucket = (int) (((hash >>> 32) * buckets) >>> 32);
       float[] signs = SIGNS[(int) (hash & (2 * PATTERNS - 1))];
       if (part == BLOCK && bucket + BLOCK <= buckets) {
-        System.arraycopy(values, at, here, 0, BLOCK);
+        values.get(at, here);
         System.arraycopy(sketch, bucket, sums, 0, BLOCK);
-        add(here, signs, sums);
+        add(here, signs, sums, lanes);
         System.arraycopy(sums, 0, sketch, bucket, BLOCK);
       } else {
         for (int i = 0; i < part; i++) {
-          int to = bucket + within + i;
-          sketch[to < buckets ? to : to - buckets] += signs[within + i] * values[at + i];
+          int bucketOf = bucket + within + i;
+          float value = values.get(at + i);
+          sketch[bucketOf < buckets ? bucketOf : bucketOf - buckets] += signs[within + i] * value;
+          others += (double) value * value;
         }
       }
       at += part;
     }
+    double squares = 0;
+    for (float lane : lanes) {
+      squares += lane;
+    }
+    return squares >= LEAST && squares <= MOST ? squares + others : squares(values, from, to);
+  }
+
+  private static double squares(FloatBuffer values, int from, int to) {
+    double squares = 0;
+    for (int i = from; i < to; i++) {
+      double value = values.get(i);
+      squares += value * value;
+    }
+    return squares;
   }
 
   /** A loop that is vectorised, which it is only as long as all of its indexes are the same. */
-  private static void add(float[] values, float[] signs, float[] sums) {
+  private static void add(float[] values, float[] signs, float[] sums, float[] squares) {
     for (int i = 0; i < BLOCK; i++) {
-      sums[i] += signs[i] * values[i];
+      float value = values[i];
+      sums[i] += signs[i] * value;
+      squares[i] += value * value;
     }
   }
 

@@ -7,7 +7,6 @@ import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
-import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,17 +35,6 @@ public final class SketchedGradients implements AutoCloseable {
    */
   @SuppressWarnings("ArrayRecordComponent") // compared nowhere
   public record Vector(float[] sketch, double norm) {}
-
-  /** Coordinates that a thread reads at once: they stay in the cache next to it. */
-  private static final int PIECE = 1 << 13;
-
-  /** Sums of squares that grow side by side: each of {@link #PIECE} / LANES numbers. */
-  private static final int LANES = 1 << 9;
-
-  /** Between these no square has overflowed, and those that have vanished do not count. */
-  private static final double LEAST = 1e-28;
-
-  private static final double MOST = 1e36;
 
   private final BlockSketch sketch;
   private final WhitenedGradients gradients;
@@ -128,78 +116,16 @@ public final class SketchedGradients implements AutoCloseable {
     gradients.forEach(
         documents,
         packTokens,
-        (layer, found, values) ->
-            values.read(elements -> add(layer, elements, found, sketches, squares)));
+        (layer, document, first, values) ->
+            values.read(
+                elements ->
+                    squares[document] +=
+                        sketch.add(elements, first(layer) + first, sketches[document])));
     List<Vector> vectors = new ArrayList<>();
     for (int i = 0; i < sketches.length; i++) {
       vectors.add(new Vector(sketches[i], Math.sqrt(squares[i])));
     }
     return vectors;
-  }
-
-  /**
-   * Adds a layer's part to sketches and squared norms.
-   *
-   * @param values [found, elements of the layer]
-   * @param found whose they are
-   */
-  private void add(
-      LinearLayer layer,
-      FloatBuffer values,
-      List<Integer> found,
-      float[][] sketches,
-      double[] squares) {
-    int elements = values.remaining() / found.size();
-    Shares.forEach(
-        found.size(),
-        i -> {
-          int document = found.get(i);
-          squares[document] +=
-              add(values, i * elements, elements, first(layer), sketches[document]);
-        });
-  }
-
-  /** Adds n values from an index on; the sum of their squares. */
-  private double add(FloatBuffer values, int index, int n, long first, float[] into) {
-    float[] piece = new float[PIECE];
-    double squares = 0;
-    for (int at = 0; at < n; at += PIECE) {
-      int here = Math.min(PIECE, n - at);
-      values.get(index + at, piece, 0, here);
-      sketch.add(piece, here, first + at, into);
-      squares += squared(piece, here);
-    }
-    return squares;
-  }
-
-  /** Sums in fp32 over few numbers each, side by side, and of those one in fp64. */
-  static double squared(float[] values, int n) {
-    float[] here = new float[LANES];
-    float[] lanes = new float[LANES];
-    int whole = n / LANES * LANES;
-    for (int i = 0; i < whole; i += LANES) {
-      System.arraycopy(values, i, here, 0, LANES);
-      addSquares(here, lanes);
-    }
-    double sum = 0;
-    for (float lane : lanes) {
-      sum += lane;
-    }
-    if (sum < LEAST || sum > MOST) {
-      sum = 0;
-      whole = 0; // squares that fp32 does not hold
-    }
-    for (int i = whole; i < n; i++) {
-      sum += (double) values[i] * values[i];
-    }
-    return sum;
-  }
-
-  /** A loop that is vectorised, as that of {@link BlockSketch} is. */
-  private static void addSquares(float[] values, float[] lanes) {
-    for (int i = 0; i < LANES; i++) {
-      lanes[i] += values[i] * values[i];
-    }
   }
 
   @Override

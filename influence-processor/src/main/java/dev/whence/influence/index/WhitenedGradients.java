@@ -1,9 +1,12 @@
 package dev.whence.influence.index;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.SideBySide;
 import dev.whence.engine.kernel.Taps;
+import dev.whence.engine.kernel.TorchRuntime;
 import dev.whence.engine.training.Example;
 import dev.whence.engine.training.RowPacker;
 import dev.whence.influence.InfluenceException;
@@ -14,11 +17,14 @@ import dev.whence.influence.ekfac.TokenRotation;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.BiFunction;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Gradients of documents in the eigenbasis, divided by the root of the damped eigenvalues:
@@ -35,21 +41,28 @@ public final class WhitenedGradients implements AutoCloseable {
   /** What is done with documents' vectors, layer by layer. */
   public interface Sink {
     /**
-     * Parts of some documents in a layer; a document has one part in each layer.
+     * Takes some of a document's elements in a layer, each once, in their order. Several threads
+     * call this at once, each for documents of its own.
      *
-     * @param documents their places in the list
-     * @param values [documents, O I], each row by row of [O, I], fp32; valid until this returns
+     * @param document its place in the list
+     * @param first number of the first one, row by row of [O, I]
+     * @param values as many as there are, fp32; valid until this returns
      */
-    void layer(LinearLayer layer, List<Integer> documents, Matrix values);
+    void take(LinearLayer layer, int document, int first, Matrix values);
   }
 
-  /** Elements of the vectors that are computed together: 64 MiB. */
-  private static final int ROOM = 1 << 24;
+  /** Elements that a thread computes at once: 4 MiB, a whole layer of a small model. */
+  private static final int NEAR = 1 << 20;
+
+  /** The same on a GPU, where each time costs a launch: 16 MiB. */
+  private static final int FAR = 1 << 22;
 
   private final TappedModel model;
   private final Measure measure;
   private final TokenRotation rotation;
-  private final Matrix room;
+  private final int atOnce;
+  private final List<Matrix> rooms = new ArrayList<>();
+  private Optional<SideBySide> threads = Optional.empty();
   private final Map<String, Matrix> whitening = new LinkedHashMap<>();
 
   /**
@@ -60,20 +73,27 @@ public final class WhitenedGradients implements AutoCloseable {
    */
   public WhitenedGradients(
       TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure) {
-    this(model, factors, lambda0, measure, ROOM);
+    this(model, factors, lambda0, measure, model.matrices().onGpu() ? FAR : NEAR);
   }
 
   /**
-   * @param elements of vectors that are computed together; of one document if it has more
+   * @param atOnce elements that a thread computes at once; a row if that has more
    */
   WhitenedGradients(
-      TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure, int elements) {
+      TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure, int atOnce) {
     this.model = model;
     this.measure = measure;
-    long largest = factors.layers().stream().mapToLong(LinearLayer::elements).max().orElse(0);
-    this.room = model.matrices().room(1, Math.toIntExact(Math.max(elements, largest)));
+    this.atOnce = atOnce;
+    int row = factors.layers().stream().mapToInt(LinearLayer::inputs).max().orElse(0);
+    int together = TorchRuntime.threads();
     boolean complete = false;
     try {
+      for (int i = 0; i < together; i++) {
+        rooms.add(model.matrices().room(1, Math.max(atOnce, row)));
+      }
+      if (together > 1) {
+        threads = Optional.of(new SideBySide(together, together));
+      }
       for (LinearLayer layer : factors.layers()) {
         whitening.put(
             layer.name(),
@@ -83,8 +103,7 @@ public final class WhitenedGradients implements AutoCloseable {
       complete = true;
     } finally {
       if (!complete) {
-        room.close();
-        whitening.values().forEach(Matrix::close);
+        free();
       }
     }
   }
@@ -124,9 +143,14 @@ public final class WhitenedGradients implements AutoCloseable {
     for (RowPacker.Packed pack : packs(examples, packTokens)) {
       each(
           pack,
-          Taps::runs,
-          (layer, found, values) ->
-              sink.layer(layer, found.stream().map(owners::get).toList(), values));
+          (layer, gradients, inputs, runs) ->
+              inTurn(
+                  layer,
+                  gradients,
+                  inputs,
+                  runs,
+                  (one, example, first, values) ->
+                      sink.take(one, owners.get(example), first, values)));
     }
     for (int i = 0; i < documents.size(); i++) {
       List<Example> pieces = documents.get(i).examples();
@@ -143,17 +167,22 @@ public final class WhitenedGradients implements AutoCloseable {
       for (RowPacker.Packed pack : packs) {
         each(
             pack,
-            (taps, layer) -> List.of(new Taps.Run(0, 0, taps.gradient(layer).rows())),
-            (layer, found, values) -> {
+            (layer, gradients, inputs, runs) -> {
               Matrix sum = sums.get(layer);
               if (sum == null) {
-                sums.put(layer, values.copy());
+                sums.put(layer, gradients.transposedTimes(inputs));
               } else {
-                sum.add(values);
+                try (Matrix part = gradients.transposedTimes(inputs)) {
+                  sum.add(part);
+                }
               }
             });
       }
-      sums.forEach((layer, sum) -> sink.layer(layer, List.of(document), sum));
+      sums.forEach(
+          (layer, sum) -> {
+            sum.scale(whitening(layer));
+            sink.take(layer, document, 0, sum);
+          });
     } finally {
       sums.values().forEach(Matrix::close);
     }
@@ -163,30 +192,102 @@ public final class WhitenedGradients implements AutoCloseable {
     return model.pack(model.sloped(examples, measure, packTokens), packTokens);
   }
 
-  /** The sink gets the numbers that runs have. */
-  private void each(
-      RowPacker.Packed pack, BiFunction<Taps, LinearLayer, List<Taps.Run>> runs, Sink sink) {
+  /** What tokens of a pack have in a layer: gradients [T, O], inputs [T, I], turned. */
+  private interface Turned {
+    void layer(LinearLayer layer, Matrix gradients, Matrix inputs, List<Taps.Run> runs);
+  }
+
+  private void each(RowPacker.Packed pack, Turned turned) {
     try (Taps taps = model.tap(pack, new Labels.Given())) {
       rotation.forEach(
           taps,
-          (layer, gradients, inputs) -> {
-            Matrix scale = Objects.requireNonNull(whitening.get(layer.name()));
-            List<Taps.Run> all = runs.apply(taps, layer);
-            int atOnce = (int) Math.max(1, room.columns() / layer.elements());
-            for (int from = 0; from < all.size(); from += atOnce) {
-              List<Taps.Run> some = all.subList(from, Math.min(from + atOnce, all.size()));
-              try (Matrix values = gradients.scaledProducts(inputs, some, scale, room)) {
-                sink.layer(layer, some.stream().map(Taps.Run::document).toList(), values);
-              }
-            }
-          });
+          (layer, gradients, inputs) -> turned.layer(layer, gradients, inputs, taps.runs(layer)));
     }
+  }
+
+  /** Documents of a pack, shared by the threads; the sink gets the numbers that runs have. */
+  private void inTurn(
+      LinearLayer layer, Matrix gradients, Matrix inputs, List<Taps.Run> runs, Sink sink) {
+    if (threads.isEmpty() || runs.size() < 2) {
+      products(layer, gradients, inputs, runs, rooms.get(0), sink);
+      return;
+    }
+    AtomicReference<@Nullable EngineException> failed = new AtomicReference<>();
+    List<SideBySide.Task<Integer>> tasks = new ArrayList<>();
+    for (List<Taps.Run> share : shares(runs, rooms.size())) {
+      Matrix room = rooms.get(tasks.size());
+      tasks.add(
+          new SideBySide.Task<>(
+              1,
+              () -> {
+                try {
+                  products(layer, gradients, inputs, share, room, sink);
+                } catch (EngineException e) {
+                  failed.compareAndSet(null, e);
+                  throw e;
+                }
+                return share.size();
+              }));
+    }
+    List<Optional<Integer>> unused = threads.get().run(tasks);
+    EngineException failure = failed.get();
+    if (failure != null) {
+      throw failure; // memory that did not suffice: others are thrown by then
+    }
+  }
+
+  /** The longest first, each to whom has least. */
+  static List<List<Taps.Run>> shares(List<Taps.Run> runs, int most) {
+    List<List<Taps.Run>> shares = new ArrayList<>();
+    int[] tokens = new int[Math.min(most, runs.size())];
+    for (int i = 0; i < tokens.length; i++) {
+      shares.add(new ArrayList<>());
+    }
+    for (Taps.Run run :
+        runs.stream().sorted(Comparator.comparingInt(Taps.Run::length).reversed()).toList()) {
+      int least = 0;
+      for (int i = 1; i < tokens.length; i++) {
+        least = tokens[i] < tokens[least] ? i : least;
+      }
+      shares.get(least).add(run);
+      tokens[least] += run.length();
+    }
+    return shares;
+  }
+
+  /** Rows after rows of the products, which need the same rows of what whitens. */
+  private void products(
+      LinearLayer layer,
+      Matrix gradients,
+      Matrix inputs,
+      List<Taps.Run> runs,
+      Matrix room,
+      Sink sink) {
+    Matrix scale = whitening(layer);
+    int rows = Math.max(1, atOnce / layer.inputs());
+    for (int first = 0; first < layer.outputs(); first += rows) {
+      int n = Math.min(rows, layer.outputs() - first);
+      for (Taps.Run run : runs) {
+        try (Matrix values = gradients.scaledProducts(inputs, run, scale, first, n, room)) {
+          sink.take(layer, run.document(), first * layer.inputs(), values);
+        }
+      }
+    }
+  }
+
+  private Matrix whitening(LinearLayer layer) {
+    return Objects.requireNonNull(whitening.get(layer.name()));
+  }
+
+  private void free() {
+    threads.ifPresent(SideBySide::close);
+    rooms.forEach(Matrix::close);
+    whitening.values().forEach(Matrix::close);
   }
 
   @Override
   public void close() {
     rotation.close();
-    room.close();
-    whitening.values().forEach(Matrix::close);
+    free();
   }
 }

@@ -2,7 +2,9 @@ package dev.whence.influence.index;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -11,6 +13,8 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class BlockSketchTest {
   private static float[] random(Random random, int n) {
@@ -108,5 +112,20 @@ class BlockSketchTest {
     sketch.add(Arrays.copyOfRange(x, 0, cut), 5, pieces);
     sketch.add(Arrays.copyOfRange(x, cut, 3000), 5 + cut, pieces);
     assertThat(pieces).isEqualTo(whole);
+  }
+
+  /** Sums of squares keep their digits where fp32 holds the numbers, but not their squares. */
+  @ParameterizedTest
+  @ValueSource(doubles = {1e-25, 1, 1e20})
+  void normsOfAnySizeHaveAllTheirDigits(double size) {
+    float[] values = new float[20_000];
+    double squares = 0;
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (size * (i % 7 - 3));
+      squares += (double) values[i] * values[i];
+    }
+    BlockSketch sketch = new BlockSketch(4096, 1);
+    assertThat(sketch.add(FloatBuffer.wrap(values), 3, new float[4096]))
+        .isCloseTo(squares, withinPercentage(1e-4));
   }
 }

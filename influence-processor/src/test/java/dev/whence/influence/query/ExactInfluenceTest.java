@@ -170,8 +170,7 @@ class ExactInfluenceTest {
                   gradients.forEach(
                       List.of(first, impossible),
                       256,
-                      (layer, found, values) ->
-                          found.forEach(one -> given.add(one + " " + layer.name()))))
+                      (layer, document, at, values) -> given.add(document + " " + layer.name())))
           .hasMessageContaining("vocabulary");
     }
     assertThat(given)
