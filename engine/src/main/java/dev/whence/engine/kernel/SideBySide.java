@@ -20,7 +20,8 @@ import java.util.function.Supplier;
  * and each wait is longer than a small operation takes: packs that do not need one another need not
  * wait.
  *
- * <p>How many tokens are computed at a time is bounded. One thread owns this.
+ * <p>How much is computed at a time is bounded, in tokens of packs, or in whatever tasks are
+ * measured by. One thread owns this.
  */
 public final class SideBySide implements AutoCloseable {
   /** Held while the number of threads that new ones take is not what others expect. */
@@ -32,7 +33,7 @@ public final class SideBySide implements AutoCloseable {
   /**
    * Something to be computed.
    *
-   * @param tokens of it, at most those that are computed at a time
+   * @param tokens of it, at most as many as are computed at a time
    */
   public record Task<T>(int tokens, Supplier<T> work) {}
 
@@ -84,7 +85,7 @@ public final class SideBySide implements AutoCloseable {
               }
               task.run();
             },
-            "packs");
+            "side by side");
     made.setDaemon(true);
     return made;
   }

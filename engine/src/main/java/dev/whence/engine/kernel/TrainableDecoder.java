@@ -19,6 +19,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.Predicate;
 
 /**
@@ -34,10 +35,13 @@ public final class TrainableDecoder implements AutoCloseable {
   private static final int CHUNK_ELEMENTS = 2 << 20;
 
   /**
-   * Logits that {@link #tap} has at once: 24 MiB. From 32 MiB on, memory is asked of the system
-   * each time.
+   * Logits that {@link #tap} and {@link #measure} compute at once on a CPU: 24 MiB, and as much for
+   * what comes of them. From 32 MiB on, memory is asked of the system each time.
    */
-  private static final int LOGIT_ROOM = 6 << 20;
+  private static final int LOGITS_NEAR = 6 << 20;
+
+  /** The same on a GPU, which wants large products: 256 MiB. */
+  private static final int LOGITS_FAR = 1 << 26;
 
   private final ModelConfig config;
   private final ParameterLayout layout;
@@ -88,13 +92,7 @@ public final class TrainableDecoder implements AutoCloseable {
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
     return open(
-        config,
-        ParameterLayout.of(config, isTrained),
-        List.of(),
-        Precision.FP32,
-        false,
-        LOGIT_ROOM,
-        options);
+        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, false, options);
   }
 
   /**
@@ -104,13 +102,7 @@ public final class TrainableDecoder implements AutoCloseable {
   public static TrainableDecoder inDouble(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
     return open(
-        config,
-        ParameterLayout.of(config, isTrained),
-        List.of(),
-        Precision.FP64,
-        false,
-        LOGIT_ROOM,
-        options);
+        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, false, options);
   }
 
   /**
@@ -122,26 +114,31 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(
-        config, ParameterLayout.frozen(config), taps, Precision.FP32, false, LOGIT_ROOM, options);
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, false, options);
   }
 
   /**
    * As {@link #frozen(ModelConfig, List, EngineOptions)}, with linear products of numbers in bf16,
    * forward and back, whose results are rounded to bf16, too. Parameters, all else, and the head's
-   * products stay in fp32. Memory: 2 bytes more for each parameter from the first {@link #tap} on.
+   * products stay in fp32. Memory: 2 bytes more for each parameter of a block from the first {@link
+   * #tap} or {@link #measure} on.
    */
   public static TrainableDecoder frozenRounded(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(
-        config, ParameterLayout.frozen(config), taps, Precision.FP32, true, LOGIT_ROOM, options);
+    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, true, options);
   }
 
   /** As {@link #frozen(ModelConfig, List, EngineOptions)}, with few logits at once: for a test. */
   static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, int logitRoom, EngineOptions options) {
     return open(
-        config, ParameterLayout.frozen(config), taps, Precision.FP32, false, logitRoom, options);
+        config,
+        ParameterLayout.frozen(config),
+        taps,
+        Precision.FP32,
+        false,
+        OptionalInt.of(logitRoom),
+        options);
   }
 
   /**
@@ -160,12 +157,22 @@ public final class TrainableDecoder implements AutoCloseable {
       List<LinearLayer> taps,
       Precision precision,
       boolean rounded,
-      int logitRoom,
+      EngineOptions options) {
+    return open(config, layout, taps, precision, rounded, OptionalInt.empty(), options);
+  }
+
+  private static TrainableDecoder open(
+      ModelConfig config,
+      ParameterLayout layout,
+      List<LinearLayer> taps,
+      Precision precision,
+      boolean rounded,
+      OptionalInt logitRoom,
       EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    Kernel kernel =
-        Kernel.load(KernelText.training(config, layout, taps, rounded, logitRoom), device);
+    int room = logitRoom.orElse(device.isGpu() ? LOGITS_FAR : LOGITS_NEAR);
+    Kernel kernel = Kernel.load(KernelText.training(config, layout, taps, rounded, room), device);
     try {
       return new TrainableDecoder(config, layout, taps, precision, rounded, kernel);
     } catch (RuntimeException e) {
@@ -267,7 +274,6 @@ public final class TrainableDecoder implements AutoCloseable {
 
   /** As {@link #fill(Vector, long, float[])}, of a model in fp64. */
   public void fill(Vector vector, long offset, double[] values) {
-    changed(vector);
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Double.BYTES)
             .order(ByteOrder.LITTLE_ENDIAN);
@@ -294,7 +300,7 @@ public final class TrainableDecoder implements AutoCloseable {
   /** As {@link #measure}, of a model in fp64. */
   public double[] losses(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      NDList arguments = arguments(scope, documents, Optional.empty());
+      NDList arguments = frozenArguments(scope, documents);
       return kernel.trainForAll(scope, "measure", arguments).singletonOrThrow().toDoubleArray();
     }
   }
@@ -302,7 +308,7 @@ public final class TrainableDecoder implements AutoCloseable {
   /** Losses in nats of the scored tokens, without a gradient. */
   public float[] measure(PackedDocuments documents) {
     try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "measure", documents, Optional.empty());
+      return kernel.train(scope, "measure", frozenArguments(scope, documents));
     }
   }
 
@@ -373,14 +379,16 @@ public final class TrainableDecoder implements AutoCloseable {
     if (documents.teachers().length > 0) {
       throw new IllegalArgumentException("gradients are tapped of losses, not of a teacher's");
     }
+    if (documents.scored().length == 0) {
+      throw new IllegalArgumentException("no token is scored: there is no loss to differentiate");
+    }
     if (taps.isEmpty()) {
       throw new IllegalStateException("no layer is tapped");
     }
     PtNDManager scope = (PtNDManager) manager.newSubManager();
     boolean complete = false;
     try {
-      NDList arguments = arguments(scope, documents, Optional.empty());
-      arguments.add(1, rounded ? halved() : scope.create(new Shape(0)));
+      NDList arguments = frozenArguments(scope, documents);
       arguments.add(scope.create(documents.weights()));
       arguments.add(scope.create(labels.uniforms(documents.scored().length)));
       Taps result =
@@ -402,16 +410,19 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
-  /** Theta in bf16. */
+  /** The matrices of the blocks in bf16. */
   private PtNDArray halved() {
     if (halved.isEmpty()) {
-      NDList copy = kernel.trainForAll(manager, "halved", new NDList(theta));
-      halved = Optional.of((PtNDArray) copy.singletonOrThrow());
+      try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+        NDArray copy = kernel.trainForAll(scope, "halved", new NDList(theta)).singletonOrThrow();
+        copy.attach(manager);
+        halved = Optional.of((PtNDArray) copy);
+      }
     }
     return halved.get();
   }
 
-  /** What was rounded of theta is so no longer. */
+  /** What was rounded of theta is so no longer; nothing else changes it where it is rounded. */
   private void changed(Vector vector) {
     if (vector == Vector.THETA) {
       halved.ifPresent(PtNDArray::close);
@@ -492,7 +503,6 @@ public final class TrainableDecoder implements AutoCloseable {
       double decay,
       double epsilon,
       long step) {
-    changed(Vector.THETA);
     try (IValue parameters = IValue.from(theta);
         IValue slope = IValue.from(gradient);
         IValue first = IValue.from(mean);
@@ -520,6 +530,13 @@ public final class TrainableDecoder implements AutoCloseable {
       arguments.add(scope.create(documents.teachers()));
     }
     return kernel.train(scope, method, arguments);
+  }
+
+  /** For methods that train nothing: the matrices of blocks are in bf16 where they are rounded. */
+  private NDList frozenArguments(PtNDManager scope, PackedDocuments documents) {
+    NDList arguments = arguments(scope, documents, Optional.empty());
+    arguments.add(1, rounded ? halved() : scope.create(new Shape(0)));
+    return arguments;
   }
 
   private NDList arguments(

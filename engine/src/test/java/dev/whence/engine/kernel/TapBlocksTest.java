@@ -1,6 +1,7 @@
 package dev.whence.engine.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.engine.EngineOptions;
@@ -37,6 +38,28 @@ class TapBlocksTest {
     assertSame(new Labels.Drawn(new Random(11).doubles(scored()).toArray()));
   }
 
+  @Test
+  void wantsATokenThatIsScored() {
+    PackedDocuments all = documents();
+    PackedDocuments none =
+        new PackedDocuments(
+            all.rows(),
+            all.length(),
+            all.ids(),
+            all.documents(),
+            all.positions(),
+            new long[0],
+            new long[0],
+            new float[0]);
+    List<LinearLayer> layers = LinearLayer.of(model.config());
+    try (Matrices matrices = Matrices.open(CPU);
+        TrainableDecoder decoder = TrainableDecoder.frozen(model.config(), layers, CPU)) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> decoder.tap(matrices, none, new Labels.Given()))
+          .withMessageContaining("no token is scored");
+    }
+  }
+
   private void assertSame(Labels labels) {
     PackedDocuments documents = documents();
     assertThat(scored()).isGreaterThan(2 * AT_ONCE);
@@ -50,6 +73,8 @@ class TapBlocksTest {
             TrainableDecoder.frozen(config, layers, AT_ONCE * VOCABULARY + 3, CPU)) {
       whole.load(model);
       parts.load(model);
+      assertThat(parts.measure(documents))
+          .containsExactly(whole.measure(documents), within(TOLERANCE));
       try (Taps expected = whole.tap(matrices, documents, labels);
           Taps found = parts.tap(matrices, documents, labels)) {
         assertThat(found.labels()).isEqualTo(expected.labels());

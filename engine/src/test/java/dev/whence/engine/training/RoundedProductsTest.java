@@ -2,6 +2,7 @@ package dev.whence.engine.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineOptions;
@@ -92,6 +93,42 @@ class RoundedProductsTest {
         assertThat(ofGradients).as("gradients at %s", layer.name()).isBetween(1e-5, 64 * ROUNDING);
       }
       assertThat(distance(expected.losses(), found.losses())).isLessThan(8 * ROUNDING);
+    }
+  }
+
+  /** Matrices are rounded once: those of other parameters are not what was rounded before. */
+  @ParameterizedTest
+  @ValueSource(strings = {"smollm2", "pythia"})
+  void otherParametersAreRoundedAnew(String family) {
+    GradientFixture fixture = GradientFixture.read(family);
+    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    try (ModelFiles files = ModelFiles.open(fixture.directory());
+        TrainableDecoder changed = open(files, true);
+        TrainableDecoder fresh = open(files, true)) {
+      float[] before = changed.measure(pack.documents());
+      int n = Math.toIntExact(changed.layout().total());
+      float[] theta = changed.read(TrainableDecoder.Vector.THETA, 0, n);
+      for (int i = 0; i < n; i++) {
+        theta[i] *= 1 + i % 5;
+      }
+      changed.fill(TrainableDecoder.Vector.THETA, 0, theta);
+      fresh.fill(TrainableDecoder.Vector.THETA, 0, theta);
+      float[] after = changed.measure(pack.documents());
+      assertThat(after).isEqualTo(fresh.measure(pack.documents()));
+      assertThat(distance(before, after)).isGreaterThan(ROUNDING);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void lossesAreThoseOfATap(boolean rounded) {
+    GradientFixture fixture = GradientFixture.read("smollm2");
+    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    try (ModelFiles files = ModelFiles.open(fixture.directory());
+        Matrices matrices = Matrices.open(CPU);
+        TrainableDecoder decoder = open(files, rounded);
+        Taps taps = decoder.tap(matrices, pack.documents(), new Labels.Given())) {
+      assertThat(decoder.measure(pack.documents())).containsExactly(taps.losses(), within(1e-5f));
     }
   }
 

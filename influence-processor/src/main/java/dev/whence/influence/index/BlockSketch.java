@@ -88,6 +88,7 @@ public record BlockSketch(int buckets, long seed) {
     float[] sums = new float[BLOCK];
     float[] lanes = new float[BLOCK];
     double others = 0;
+    int whole = 0;
     int at = from;
     while (at < to) {
       long block = (first + at) / length;
@@ -101,6 +102,7 @@ public record BlockSketch(int buckets, long seed) {
         System.arraycopy(sketch, bucket, sums, 0, BLOCK);
         add(here, signs, sums, lanes);
         System.arraycopy(sums, 0, sketch, bucket, BLOCK);
+        whole++;
       } else {
         for (int i = 0; i < part; i++) {
           int bucketOf = bucket + within + i;
@@ -110,6 +112,9 @@ public record BlockSketch(int buckets, long seed) {
         }
       }
       at += part;
+    }
+    if (whole == 0) {
+      return others;
     }
     double squares = 0;
     for (float lane : lanes) {

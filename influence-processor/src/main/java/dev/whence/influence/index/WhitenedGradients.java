@@ -17,6 +17,7 @@ import dev.whence.influence.ekfac.TokenRotation;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,7 +36,9 @@ import org.jspecify.annotations.Nullable;
  *
  * with G [O, I] the gradient of the document's training loss (a sum over its tokens, nats) by each
  * layer's weight. Scalar products of such vectors are those that the inverse of H + lambda0 gives.
- * Cost: one forward and backward of the documents.
+ * Cost: one forward and backward of the documents. Memory: what whitens, and 4 MiB for each thread
+ * (on a GPU 16 MiB for each of four). Documents of a pack are shared by as many threads as share
+ * the native work of the thread that makes this, where they keep them busy.
  */
 public final class WhitenedGradients implements AutoCloseable {
   /** What is done with documents' vectors, layer by layer. */
@@ -57,6 +60,9 @@ public final class WhitenedGradients implements AutoCloseable {
   /** The same on a GPU, where each time costs a launch: 16 MiB. */
   private static final int FAR = 1 << 22;
 
+  /** Threads that share a GPU: more would wait for one another, and each takes memory there. */
+  private static final int FEW = 4;
+
   private final TappedModel model;
   private final Measure measure;
   private final TokenRotation rotation;
@@ -70,6 +76,7 @@ public final class WhitenedGradients implements AutoCloseable {
    * @param factors of the model; may be closed afterwards
    * @param lambda0 damping
    * @throws InfluenceException if lambda0 is so small that fp32 can not hold what whitens
+   * @throws EngineException of kind ENVIRONMENT if threads can not be made
    */
   public WhitenedGradients(
       TappedModel model, EkfacFactors factors, Damping lambda0, Measure measure) {
@@ -86,6 +93,7 @@ public final class WhitenedGradients implements AutoCloseable {
     this.atOnce = atOnce;
     int row = factors.layers().stream().mapToInt(LinearLayer::inputs).max().orElse(0);
     int together = TorchRuntime.threads();
+    together = model.matrices().onGpu() ? Math.min(together, FEW) : together;
     boolean complete = false;
     try {
       for (int i = 0; i < together; i++) {
@@ -208,13 +216,14 @@ public final class WhitenedGradients implements AutoCloseable {
   /** Documents of a pack, shared by the threads; the sink gets the numbers that runs have. */
   private void inTurn(
       LinearLayer layer, Matrix gradients, Matrix inputs, List<Taps.Run> runs, Sink sink) {
-    if (threads.isEmpty() || runs.size() < 2) {
+    Shares shares = Shares.of(runs, rooms.size());
+    if (threads.isEmpty() || !shares.keepBusy(rooms.size())) {
       products(layer, gradients, inputs, runs, rooms.get(0), sink);
       return;
     }
     AtomicReference<@Nullable EngineException> failed = new AtomicReference<>();
-    List<SideBySide.Task<Integer>> tasks = new ArrayList<>();
-    for (List<Taps.Run> share : shares(runs, rooms.size())) {
+    List<SideBySide.Task<List<Taps.Run>>> tasks = new ArrayList<>();
+    for (List<Taps.Run> share : shares.all()) {
       Matrix room = rooms.get(tasks.size());
       tasks.add(
           new SideBySide.Task<>(
@@ -222,37 +231,53 @@ public final class WhitenedGradients implements AutoCloseable {
               () -> {
                 try {
                   products(layer, gradients, inputs, share, room, sink);
+                  return share;
                 } catch (EngineException e) {
                   failed.compareAndSet(null, e);
                   throw e;
                 }
-                return share.size();
               }));
     }
-    List<Optional<Integer>> unused = threads.get().run(tasks);
-    EngineException failure = failed.get();
-    if (failure != null) {
-      throw failure; // memory that did not suffice: others are thrown by then
+    if (threads.get().run(tasks).stream().anyMatch(Optional::isEmpty)) {
+      throw Objects.requireNonNull(failed.get()); // for want of memory: else run() has thrown it
     }
   }
 
-  /** The longest first, each to whom has least. */
-  static List<List<Taps.Run>> shares(List<Taps.Run> runs, int most) {
-    List<List<Taps.Run>> shares = new ArrayList<>();
-    int[] tokens = new int[Math.min(most, runs.size())];
-    for (int i = 0; i < tokens.length; i++) {
-      shares.add(new ArrayList<>());
-    }
-    for (Taps.Run run :
-        runs.stream().sorted(Comparator.comparingInt(Taps.Run::length).reversed()).toList()) {
-      int least = 0;
-      for (int i = 1; i < tokens.length; i++) {
-        least = tokens[i] < tokens[least] ? i : least;
+  /**
+   * Documents of a pack dealt out to threads.
+   *
+   * @param all each thread's
+   * @param costs of each, in tokens
+   */
+  record Shares(List<List<Taps.Run>> all, List<Integer> costs) {
+    /** What a document costs beside its tokens: whitening and sketching, however short it is. */
+    private static final int PASS = 64;
+
+    /** The costliest first, each to whom has least. */
+    static Shares of(List<Taps.Run> runs, int most) {
+      List<List<Taps.Run>> all = new ArrayList<>();
+      int[] costs = new int[Math.min(most, runs.size())];
+      for (int i = 0; i < costs.length; i++) {
+        all.add(new ArrayList<>());
       }
-      shares.get(least).add(run);
-      tokens[least] += run.length();
+      for (Taps.Run run :
+          runs.stream().sorted(Comparator.comparingInt(Taps.Run::length).reversed()).toList()) {
+        int least = 0;
+        for (int i = 1; i < costs.length; i++) {
+          least = costs[i] < costs[least] ? i : least;
+        }
+        all.get(least).add(run);
+        costs[least] += run.length() + PASS;
+      }
+      return new Shares(all, Arrays.stream(costs).boxed().toList());
     }
-    return shares;
+
+    /** Whether two thirds of threads or more have something to do at a time, on average. */
+    boolean keepBusy(int threads) {
+      int longest = costs.stream().mapToInt(Integer::intValue).max().orElse(0);
+      long sum = costs.stream().mapToLong(Integer::longValue).sum();
+      return costs.size() > 1 && 3 * sum >= 2L * threads * longest;
+    }
   }
 
   /** Rows after rows of the products, which need the same rows of what whitens. */

@@ -119,13 +119,26 @@ class BlockSketchTest {
   @ValueSource(doubles = {1e-25, 1, 1e20})
   void normsOfAnySizeHaveAllTheirDigits(double size) {
     float[] values = new float[20_000];
-    double squares = 0;
     for (int i = 0; i < values.length; i++) {
       values[i] = (float) (size * (i % 7 - 3));
-      squares += (double) values[i] * values[i];
     }
-    BlockSketch sketch = new BlockSketch(4096, 1);
-    assertThat(sketch.add(FloatBuffer.wrap(values), 3, new float[4096]))
-        .isCloseTo(squares, withinPercentage(1e-4));
+    double squares = exact(values);
+    for (int buckets : new int[] {256, 4096}) {
+      BlockSketch sketch = new BlockSketch(buckets, 1);
+      assertThat(sketch.add(FloatBuffer.wrap(values), 3, new float[buckets]))
+          .isCloseTo(squares, withinPercentage(1e-4));
+      values[buckets] = Float.NaN;
+      assertThat(sketch.add(FloatBuffer.wrap(values), 3, new float[buckets])).isNaN();
+      values[buckets] = 0;
+      squares = exact(values);
+    }
+  }
+
+  private static double exact(float[] values) {
+    double squares = 0;
+    for (float value : values) {
+      squares += (double) value * value;
+    }
+    return squares;
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.whence.engine.EngineException;
 import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
@@ -40,6 +41,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -157,8 +159,11 @@ class SketchedGradientsTest {
 
   /** A row at a time, some, and a whole layer. */
   @ParameterizedTest
-  @ValueSource(ints = {1, 1000, 1 << 20})
-  void partsAreTheWholeGradientsTurnedAndDividedHoweverManyAreComputedTogether(int atOnce) {
+  @CsvSource({"1, 2", "1000, 1", "1000, 2", "1000000, 2"})
+  void partsAreTheWholeGradientsTurnedAndDividedHoweverManyAreComputedTogether(
+      int atOnce, int together) {
+    TorchRuntime.workTogether(together);
+    Set<String> names = ConcurrentHashMap.newKeySet();
     assertThat(factors.layers()).anyMatch(LinearLayer::bias);
     List<Map<String, float[]>> found = new ArrayList<>();
     DOCUMENTS.forEach(document -> found.add(new LinkedHashMap<>()));
@@ -181,9 +186,11 @@ class SketchedGradientsTest {
             System.arraycopy(part, 0, both, first, part.length);
             found.get(document).put(layer.name(), both);
             firsts.add(first);
+            names.add(Thread.currentThread().getName());
           });
     }
-    assertThat(firsts.size() > 1).isEqualTo(atOnce < 1 << 20);
+    assertThat(firsts.size() > 1).isEqualTo(atOnce < 1_000_000);
+    assertThat(names.contains("side by side")).isEqualTo(together > 1);
     for (int d = 0; d < DOCUMENTS.size(); d++) {
       Map<String, double[]> expected = expected(DOCUMENTS.get(d));
       double tolerance = 1e-5 * norm(expected);
@@ -196,6 +203,67 @@ class SketchedGradientsTest {
               .as("document %d, %s, element %d", d, layer.name(), i)
               .isCloseTo(wanted[i], within(tolerance));
         }
+      }
+    }
+  }
+
+  /** What one of several threads fails with comes out; nothing is kept of what the others did. */
+  @Test
+  void whatAThreadFailsWithIsThrown() {
+    TorchRuntime.workTogether(2);
+    EngineException memory = EngineException.outOfMemory("no room", new OutOfRoom());
+    for (RuntimeException failure : List.of(memory, new IllegalStateException("broken"))) {
+      try (WhitenedGradients gradients =
+          new WhitenedGradients(model, factors, Damping.DEFAULT, Measure.LOG_LIKELIHOOD)) {
+        assertThatThrownBy(
+                () ->
+                    gradients.forEach(
+                        DOCUMENTS,
+                        PACK_TOKENS,
+                        (layer, document, first, values) -> {
+                          if (document == 3) {
+                            throw failure;
+                          }
+                        }))
+            .isSameAs(failure);
+      }
+    }
+  }
+
+  /** As the native library says it. */
+  private static final class OutOfRoom extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    OutOfRoom() {
+      super("DefaultCPUAllocator: not enough memory");
+    }
+  }
+
+  @Test
+  void sharesGoToWhoHasLeast() {
+    List<Taps.Run> runs =
+        List.of(new Taps.Run(0, 0, 10), new Taps.Run(1, 10, 110), new Taps.Run(2, 110, 150));
+    WhitenedGradients.Shares shares = WhitenedGradients.Shares.of(runs, 2);
+    assertThat(shares.all())
+        .containsExactly(List.of(runs.get(1)), List.of(runs.get(2), runs.get(0)));
+    assertThat(shares.costs()).containsExactly(100 + 64, 50 + 2 * 64);
+    assertThat(shares.keepBusy(2)).isTrue();
+    assertThat(shares.keepBusy(3)).isFalse();
+    assertThat(WhitenedGradients.Shares.of(runs.subList(0, 1), 2).keepBusy(2)).isFalse();
+    List<Taps.Run> uneven = List.of(new Taps.Run(0, 0, 900), new Taps.Run(1, 900, 910));
+    assertThat(WhitenedGradients.Shares.of(uneven, 2).keepBusy(2)).isFalse();
+  }
+
+  /** As going on with an index needs. */
+  @Test
+  void sketchesOfSeveralThreadsAreTheSameEachTime() {
+    TorchRuntime.workTogether(2);
+    try (SketchedGradients gradients = gradients(factors)) {
+      List<SketchedGradients.Vector> first = gradients.of(DOCUMENTS, PACK_TOKENS);
+      List<SketchedGradients.Vector> second = gradients.of(DOCUMENTS, PACK_TOKENS);
+      for (int d = 0; d < first.size(); d++) {
+        assertThat(second.get(d).sketch()).isEqualTo(first.get(d).sketch());
+        assertThat(second.get(d).norm()).isEqualTo(first.get(d).norm());
       }
     }
   }
