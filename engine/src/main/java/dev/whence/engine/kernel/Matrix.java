@@ -226,7 +226,7 @@ public final class Matrix implements AutoCloseable {
   /**
    * Lends all elements of a matrix in fp32, row by row: where they lie, or, of a GPU, copied.
    *
-   * @param reader may read them, by several threads, until it returns
+   * @param reader may read them until it returns
    */
   public void read(Consumer<FloatBuffer> reader) {
     if (array.getDataType() != DataType.FLOAT32) {

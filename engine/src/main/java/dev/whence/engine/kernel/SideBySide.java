@@ -40,7 +40,7 @@ public final class SideBySide implements AutoCloseable {
   /**
    * Starts the threads.
    *
-   * @param count threads, as many as share the calling thread's native work otherwise
+   * @param count threads, at most as many as share the calling thread's native work otherwise
    * @param tokens most that are computed at a time
    * @throws EngineException of kind ENVIRONMENT if threads can not be made
    */

@@ -120,8 +120,7 @@ public final class TrainableDecoder implements AutoCloseable {
   /**
    * As {@link #frozen(ModelConfig, List, EngineOptions)}, with linear products of numbers in bf16,
    * forward and back, whose results are rounded to bf16, too. Parameters, all else, and the head's
-   * products stay in fp32. Memory: 2 bytes more for each parameter of a block from the first {@link
-   * #tap} or {@link #measure} on.
+   * products stay in fp32. Memory: 2 bytes more for each parameter of a block.
    */
   public static TrainableDecoder frozenRounded(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
@@ -235,6 +234,9 @@ public final class TrainableDecoder implements AutoCloseable {
         fill(Vector.THETA, parameter.offset() + at, read(weights, info, at, n));
       }
     }
+    if (rounded) {
+      PtNDArray unused = halved(); // what it takes is the model's, not the first document's
+    }
   }
 
   private static TensorInfo info(WeightSource weights, ParameterLayout.Parameter parameter) {
@@ -274,6 +276,7 @@ public final class TrainableDecoder implements AutoCloseable {
 
   /** As {@link #fill(Vector, long, float[])}, of a model in fp64. */
   public void fill(Vector vector, long offset, double[] values) {
+    changed(vector);
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(Math.min(values.length, CHUNK_ELEMENTS) * Double.BYTES)
             .order(ByteOrder.LITTLE_ENDIAN);
@@ -422,7 +425,7 @@ public final class TrainableDecoder implements AutoCloseable {
     return halved.get();
   }
 
-  /** What was rounded of theta is so no longer; nothing else changes it where it is rounded. */
+  /** What was rounded of theta is so no longer. Where it is, nothing is trained. */
   private void changed(Vector vector) {
     if (vector == Vector.THETA) {
       halved.ifPresent(PtNDArray::close);

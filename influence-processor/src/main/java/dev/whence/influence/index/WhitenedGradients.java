@@ -37,8 +37,9 @@ import org.jspecify.annotations.Nullable;
  * with G [O, I] the gradient of the document's training loss (a sum over its tokens, nats) by each
  * layer's weight. Scalar products of such vectors are those that the inverse of H + lambda0 gives.
  * Cost: one forward and backward of the documents. Memory: what whitens, and 4 MiB for each thread
- * (on a GPU 16 MiB for each of four). Documents of a pack are shared by as many threads as share
- * the native work of the thread that makes this, where they keep them busy.
+ * (on a GPU 16 MiB for each of eight at most, and what cuBLAS takes). As many threads as share the
+ * native work of the thread that makes this deal a pack's documents out among them, where that is
+ * faster.
  */
 public final class WhitenedGradients implements AutoCloseable {
   /** What is done with documents' vectors, layer by layer. */
@@ -60,8 +61,8 @@ public final class WhitenedGradients implements AutoCloseable {
   /** The same on a GPU, where each time costs a launch: 16 MiB. */
   private static final int FAR = 1 << 22;
 
-  /** Threads that share a GPU: more would wait for one another, and each takes memory there. */
-  private static final int FEW = 4;
+  /** Threads that share a GPU at most: each takes memory there, for its room and for cuBLAS. */
+  private static final int FEW = 8;
 
   private final TappedModel model;
   private final Measure measure;
@@ -217,7 +218,7 @@ public final class WhitenedGradients implements AutoCloseable {
   private void inTurn(
       LinearLayer layer, Matrix gradients, Matrix inputs, List<Taps.Run> runs, Sink sink) {
     Shares shares = Shares.of(runs, rooms.size());
-    if (threads.isEmpty() || !shares.keepBusy(rooms.size())) {
+    if (threads.isEmpty() || !shares.areWorthwhile(rooms.size())) {
       products(layer, gradients, inputs, runs, rooms.get(0), sink);
       return;
     }
@@ -272,11 +273,15 @@ public final class WhitenedGradients implements AutoCloseable {
       return new Shares(all, Arrays.stream(costs).boxed().toList());
     }
 
-    /** Whether two thirds of threads or more have something to do at a time, on average. */
-    boolean keepBusy(int threads) {
+    /**
+     * Whether that is faster than products that threads share, one document after the other: what
+     * else there is to do for a document, one thread does then.
+     */
+    boolean areWorthwhile(int threads) {
       int longest = costs.stream().mapToInt(Integer::intValue).max().orElse(0);
-      long sum = costs.stream().mapToLong(Integer::longValue).sum();
-      return costs.size() > 1 && 3 * sum >= 2L * threads * longest;
+      int runs = all.stream().mapToInt(List::size).sum();
+      long tokens = costs.stream().mapToLong(Integer::longValue).sum() - (long) PASS * runs;
+      return runs > 1 && longest <= tokens / threads + (long) PASS * runs;
     }
   }
 

@@ -34,6 +34,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.IntStream;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -207,10 +209,11 @@ class SketchedGradientsTest {
     }
   }
 
-  /** What one of several threads fails with comes out; nothing is kept of what the others did. */
+  /** Memory that does not suffice, too, which {@code SideBySide} does not throw by itself. */
   @Test
   void whatAThreadFailsWithIsThrown() {
     TorchRuntime.workTogether(2);
+    AtomicReference<String> throwing = new AtomicReference<>("");
     EngineException memory = EngineException.outOfMemory("no room", new OutOfRoom());
     for (RuntimeException failure : List.of(memory, new IllegalStateException("broken"))) {
       try (WhitenedGradients gradients =
@@ -222,10 +225,12 @@ class SketchedGradientsTest {
                         PACK_TOKENS,
                         (layer, document, first, values) -> {
                           if (document == 3) {
+                            throwing.set(Thread.currentThread().getName());
                             throw failure;
                           }
                         }))
             .isSameAs(failure);
+        assertThat(throwing.get()).isEqualTo("side by side");
       }
     }
   }
@@ -247,11 +252,17 @@ class SketchedGradientsTest {
     assertThat(shares.all())
         .containsExactly(List.of(runs.get(1)), List.of(runs.get(2), runs.get(0)));
     assertThat(shares.costs()).containsExactly(100 + 64, 50 + 2 * 64);
-    assertThat(shares.keepBusy(2)).isTrue();
-    assertThat(shares.keepBusy(3)).isFalse();
-    assertThat(WhitenedGradients.Shares.of(runs.subList(0, 1), 2).keepBusy(2)).isFalse();
+    assertThat(shares.areWorthwhile(2)).isTrue();
+    assertThat(WhitenedGradients.Shares.of(runs.subList(0, 1), 2).areWorthwhile(2)).isFalse();
     List<Taps.Run> uneven = List.of(new Taps.Run(0, 0, 900), new Taps.Run(1, 900, 910));
-    assertThat(WhitenedGradients.Shares.of(uneven, 2).keepBusy(2)).isFalse();
+    assertThat(WhitenedGradients.Shares.of(uneven, 2).areWorthwhile(2)).isFalse();
+    // ten documents on more threads: 164 beside 1,000 / 16 + 10 x 64
+    List<Taps.Run> ten =
+        IntStream.range(0, 10).mapToObj(i -> new Taps.Run(i, 100 * i, 100 * i + 100)).toList();
+    assertThat(WhitenedGradients.Shares.of(ten, 16).areWorthwhile(16)).isTrue();
+    // two long ones on many: 564 beside 1,000 / 16 + 2 x 64
+    List<Taps.Run> two = List.of(new Taps.Run(0, 0, 500), new Taps.Run(1, 500, 1000));
+    assertThat(WhitenedGradients.Shares.of(two, 16).areWorthwhile(16)).isFalse();
   }
 
   /** As going on with an index needs. */
