@@ -30,7 +30,7 @@ public abstract class CorpusPass implements CorpusFile.Visitor {
    * @param rejects gets the lines that are no documents
    * @param tokensAtOnce documents of so many tokens are worked on together
    * @param documentsAtOnce and no more of them than so many
-   * @param saveEvery how much work is lost at most
+   * @param saveEvery after how long work is kept, at the end of what is worked on together then
    * @param corpus that is read
    * @param digest of the corpus that what is computed is said to be of
    */

@@ -74,7 +74,7 @@ public final class FactorsJob {
    *
    * @param packTokens of a pack, see {@link PackTokens}
    * @param share of the corpus
-   * @param saveEvery how much work is lost at most when the job is cut off
+   * @param saveEvery after how long work is kept, at the end of what is worked on together then
    */
   public record Options(
       LayerSelection selection,

@@ -41,7 +41,7 @@ public final class IndexJob {
    * @param shards S
    * @param only one shard of them; empty: all, one after the other
    * @param packTokens of a pack, see {@link PackTokens}
-   * @param saveEvery how much work is lost at most when the job is cut off
+   * @param saveEvery after how long work is kept, at the end of what is worked on together then
    */
   public record Options(
       Measure measure,
