@@ -56,11 +56,16 @@ record SketchedCorpus(Damping damping, BlockSketch sketch, float[][] vectors, do
   }
 
   static double product(float[] x, float[] y) {
+    return product(x, y, 0);
+  }
+
+  /** With the part of y that begins at a place. */
+  static double product(float[] x, float[] y, int from) {
     float[] lanes = new float[8]; // several sums at once, so that they can be vectorised
     int whole = x.length / 8 * 8;
     for (int j = 0; j < whole; j += 8) {
       for (int lane = 0; lane < 8; lane++) {
-        lanes[lane] += x[j + lane] * y[j + lane];
+        lanes[lane] += x[j + lane] * y[from + j + lane];
       }
     }
     double sum = 0;
@@ -68,7 +73,7 @@ record SketchedCorpus(Damping damping, BlockSketch sketch, float[][] vectors, do
       sum += lane;
     }
     for (int j = whole; j < x.length; j++) {
-      sum += x[j] * y[j];
+      sum += x[j] * y[from + j];
     }
     return sum;
   }

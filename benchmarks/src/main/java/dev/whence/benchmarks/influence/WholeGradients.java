@@ -14,7 +14,6 @@ import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
 import dev.whence.influence.query.ResponseGradient;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -130,8 +129,7 @@ final class WholeGradients implements AutoCloseable {
     }
     for (int q = 0; q < whole.size(); q++) {
       float[] asked = Objects.requireNonNull(whole.get(q).get(layer.name()));
-      products[q] +=
-          SketchedCorpus.product(part, Arrays.copyOfRange(asked, from, from + part.length));
+      products[q] += SketchedCorpus.product(part, asked, from);
     }
   }
 

@@ -162,13 +162,6 @@ public final class Matrix implements AutoCloseable {
     return array.getDataType() == DataType.FLOAT64;
   }
 
-  /** A copy of its own. */
-  public Matrix copy() {
-    try (IValue self = IValue.from(array)) {
-      return kernel.matrix(kernel.call("copy", self));
-    }
-  }
-
   /** Whether its elements are in bf16. */
   public boolean isRounded() {
     // DJL's native side has no name for bf16

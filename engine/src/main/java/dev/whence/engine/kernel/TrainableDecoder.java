@@ -91,8 +91,7 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder open(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    return open(
-        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP32, false, options);
+    return trained(config, isTrained, Precision.FP32, options);
   }
 
   /**
@@ -101,8 +100,7 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder inDouble(
       ModelConfig config, Predicate<String> isTrained, EngineOptions options) {
-    return open(
-        config, ParameterLayout.of(config, isTrained), List.of(), Precision.FP64, false, options);
+    return trained(config, isTrained, Precision.FP64, options);
   }
 
   /**
@@ -114,7 +112,7 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, false, options);
+    return frozen(config, taps, false, OptionalInt.empty(), options);
   }
 
   /**
@@ -124,20 +122,13 @@ public final class TrainableDecoder implements AutoCloseable {
    */
   public static TrainableDecoder frozenRounded(
       ModelConfig config, List<LinearLayer> taps, EngineOptions options) {
-    return open(config, ParameterLayout.frozen(config), taps, Precision.FP32, true, options);
+    return frozen(config, taps, true, OptionalInt.empty(), options);
   }
 
   /** As {@link #frozen(ModelConfig, List, EngineOptions)}, with few logits at once: for a test. */
   static TrainableDecoder frozen(
       ModelConfig config, List<LinearLayer> taps, int logitRoom, EngineOptions options) {
-    return open(
-        config,
-        ParameterLayout.frozen(config),
-        taps,
-        Precision.FP32,
-        false,
-        OptionalInt.of(logitRoom),
-        options);
+    return frozen(config, taps, false, OptionalInt.of(logitRoom), options);
   }
 
   /**
@@ -150,14 +141,20 @@ public final class TrainableDecoder implements AutoCloseable {
     return frozen(config, List.of(), options);
   }
 
-  private static TrainableDecoder open(
+  private static TrainableDecoder trained(
+      ModelConfig config, Predicate<String> isTrained, Precision precision, EngineOptions options) {
+    ParameterLayout layout = ParameterLayout.of(config, isTrained);
+    return open(config, layout, List.of(), precision, false, OptionalInt.empty(), options);
+  }
+
+  private static TrainableDecoder frozen(
       ModelConfig config,
-      ParameterLayout layout,
       List<LinearLayer> taps,
-      Precision precision,
       boolean rounded,
+      OptionalInt logits,
       EngineOptions options) {
-    return open(config, layout, taps, precision, rounded, OptionalInt.empty(), options);
+    ParameterLayout layout = ParameterLayout.frozen(config);
+    return open(config, layout, taps, Precision.FP32, rounded, logits, options);
   }
 
   private static TrainableDecoder open(
@@ -166,11 +163,11 @@ public final class TrainableDecoder implements AutoCloseable {
       List<LinearLayer> taps,
       Precision precision,
       boolean rounded,
-      OptionalInt logitRoom,
+      OptionalInt logits,
       EngineOptions options) {
     Decoder.text(config); // refuses unknown families and activations
     Device device = TorchRuntime.device(TorchRuntime.start(options), options.device());
-    int room = logitRoom.orElse(device.isGpu() ? LOGITS_FAR : LOGITS_NEAR);
+    int room = logits.orElse(device.isGpu() ? LOGITS_FAR : LOGITS_NEAR);
     Kernel kernel = Kernel.load(KernelText.training(config, layout, taps, rounded, room), device);
     try {
       return new TrainableDecoder(config, layout, taps, precision, rounded, kernel);

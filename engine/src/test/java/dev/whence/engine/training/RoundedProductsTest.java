@@ -10,6 +10,7 @@ import dev.whence.engine.kernel.Labels;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.PackedDocuments;
 import dev.whence.engine.kernel.Taps;
 import dev.whence.engine.kernel.TrainableDecoder;
 import dev.whence.engine.weights.ModelFiles;
@@ -76,13 +77,13 @@ class RoundedProductsTest {
   @ValueSource(strings = {"smollm2", "pythia"})
   void gradientsOfRoundedProductsAreOffByRounding(String family) {
     GradientFixture fixture = GradientFixture.read(family);
-    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    PackedDocuments documents = documents(fixture);
     try (ModelFiles files = ModelFiles.open(fixture.directory());
         Matrices matrices = Matrices.open(CPU);
         TrainableDecoder exact = open(files, false);
         TrainableDecoder rounded = open(files, true);
-        Taps expected = exact.tap(matrices, pack.documents(), new Labels.Given());
-        Taps found = rounded.tap(matrices, pack.documents(), new Labels.Given())) {
+        Taps expected = exact.tap(matrices, documents, new Labels.Given());
+        Taps found = rounded.tap(matrices, documents, new Labels.Given())) {
       assertThat(exact.isRounded()).isFalse();
       assertThat(rounded.isRounded()).isTrue();
       for (LinearLayer layer : exact.taps()) {
@@ -101,11 +102,11 @@ class RoundedProductsTest {
   @ValueSource(strings = {"smollm2", "pythia"})
   void otherParametersAreRoundedAnew(String family) {
     GradientFixture fixture = GradientFixture.read(family);
-    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    PackedDocuments documents = documents(fixture);
     try (ModelFiles files = ModelFiles.open(fixture.directory());
         TrainableDecoder changed = open(files, true);
         TrainableDecoder fresh = open(files, true)) {
-      float[] before = changed.measure(pack.documents());
+      float[] before = changed.measure(documents);
       int n = Math.toIntExact(changed.layout().total());
       float[] theta = changed.read(TrainableDecoder.Vector.THETA, 0, n);
       for (int i = 0; i < n; i++) {
@@ -113,8 +114,8 @@ class RoundedProductsTest {
       }
       changed.fill(TrainableDecoder.Vector.THETA, 0, theta);
       fresh.fill(TrainableDecoder.Vector.THETA, 0, theta);
-      float[] after = changed.measure(pack.documents());
-      assertThat(after).isEqualTo(fresh.measure(pack.documents()));
+      float[] after = changed.measure(documents);
+      assertThat(after).isEqualTo(fresh.measure(documents));
       assertThat(distance(before, after)).isGreaterThan(ROUNDING);
     }
   }
@@ -123,13 +124,17 @@ class RoundedProductsTest {
   @ValueSource(booleans = {false, true})
   void lossesAreThoseOfATap(boolean rounded) {
     GradientFixture fixture = GradientFixture.read("smollm2");
-    RowPacker.Packed pack = new RowPacker(64).pack(fixture.examples(), 1).get(0);
+    PackedDocuments documents = documents(fixture);
     try (ModelFiles files = ModelFiles.open(fixture.directory());
         Matrices matrices = Matrices.open(CPU);
         TrainableDecoder decoder = open(files, rounded);
-        Taps taps = decoder.tap(matrices, pack.documents(), new Labels.Given())) {
-      assertThat(decoder.measure(pack.documents())).containsExactly(taps.losses(), within(1e-5f));
+        Taps taps = decoder.tap(matrices, documents, new Labels.Given())) {
+      assertThat(decoder.measure(documents)).containsExactly(taps.losses(), within(1e-5f));
     }
+  }
+
+  private static PackedDocuments documents(GradientFixture fixture) {
+    return new RowPacker(64).pack(fixture.examples(), 1).get(0).documents();
   }
 
   private static TrainableDecoder open(ModelFiles files, boolean rounded) {

@@ -243,8 +243,7 @@ class TapsTest {
         Matrix scale = matrices.of(2, 1, new float[] {10, 100});
         Matrix room = matrices.room(1, 3)) {
       Taps.Run run = new Taps.Run(0, 0, 2);
-      try (Matrix products = x.scaledProducts(y, run, scale, 0, 2, room);
-          Matrix copy = products.copy()) {
+      try (Matrix products = x.scaledProducts(y, run, scale, 0, 2, room)) {
         // rows 0 and 1: (1 - 3, 2 - 4); row 2: (10, 12)
         float[] expected = {-20, -200};
         assertThat(products.rows()).isEqualTo(1);
@@ -255,7 +254,6 @@ class TapsTest {
         assertThat(lent).containsExactly(expected);
         x.scaledProducts(y, new Taps.Run(1, 2, 3), scale, 0, 2, room).close();
         assertThat(products.floats()).containsExactly(100, 1200);
-        assertThat(copy.floats()).containsExactly(expected);
         try (Matrix second = x.scaledProducts(y, run, scale, 1, 1, room)) {
           assertThat(second.floats()).containsExactly(-200);
         }
