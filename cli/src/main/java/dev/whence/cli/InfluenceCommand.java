@@ -11,6 +11,7 @@ import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorFiles;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.ekfac.LambdaForm;
 import dev.whence.influence.index.BlockSketch;
@@ -299,14 +300,11 @@ final class InfluenceCommand implements Runnable {
       OptionRange.atLeast("--buckets", buckets, 0);
       IndexJob.Options given = usage(this::options);
       boolean rounded = usage(() -> IndexSettings.isRounded(dtype));
-      LayerSelection selection = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       CorpusFile file = new CorpusFile(corpus);
       Path path = Models.resolve(model);
-      try (TappedModel opened =
-              rounded
-                  ? TappedModel.openRounded(path, selection, engine(device))
-                  : TappedModel.open(path, selection, engine(device));
-          EkfacFactors read = EkfacFactors.readFor(opened, factors)) {
+      try (FactorFiles files = FactorFiles.open(factors);
+          TappedModel opened = open(path, files.stage(), rounded);
+          EkfacFactors read = files.like(opened)) {
         opened.workAloneIfSmall();
         IndexJob.Options options =
             buckets == 0
@@ -326,6 +324,13 @@ final class InfluenceCommand implements Runnable {
       spec.commandLine().getOut().println(output);
       spec.commandLine().getOut().flush();
       return Whence.DONE;
+    }
+
+    private TappedModel open(Path path, EkfacFactors.Stage stage, boolean rounded) {
+      LayerSelection selection = new LayerSelection(stage.layerSelection());
+      return rounded
+          ? TappedModel.openRounded(path, selection, engine(device))
+          : TappedModel.open(path, selection, engine(device));
     }
 
     /**

@@ -120,6 +120,32 @@ public final class SideBySide implements AutoCloseable {
     return results;
   }
 
+  /**
+   * Runs tasks, each once or, if memory did not suffice for all at once, again: one after the other
+   * by the calling thread then, as where there are no threads.
+   *
+   * @param threads that count each task as 1
+   * @throws RuntimeException of a task that failed
+   */
+  public static void runEach(Optional<SideBySide> threads, List<Runnable> tasks) {
+    boolean done =
+        threads.isPresent()
+            && threads.get().run(tasks.stream().map(SideBySide::once).toList()).stream()
+                .allMatch(Optional::isPresent);
+    if (!done) {
+      tasks.forEach(Runnable::run);
+    }
+  }
+
+  private static Task<Boolean> once(Runnable task) {
+    return new Task<>(
+        1,
+        () -> {
+          task.run();
+          return true;
+        });
+  }
+
   private <T> Optional<T> within(Task<T> task, AtomicBoolean failed) {
     room.acquireUninterruptibly(task.tokens());
     try {

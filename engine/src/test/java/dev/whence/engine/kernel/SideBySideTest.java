@@ -115,6 +115,27 @@ class SideBySideTest {
   }
 
   @Test
+  void whatMemoryDoesNotSufficeForTogetherIsDoneInTurn() {
+    AtomicInteger ran = new AtomicInteger();
+    Thread owner = Thread.currentThread();
+    Runnable needsAll =
+        () -> {
+          if (!Thread.currentThread().equals(owner)) {
+            throw Kernel.translate(new IllegalStateException("not enough memory: 64 bytes"));
+          }
+          ran.incrementAndGet();
+        };
+    try (SideBySide threads = new SideBySide(2, 2)) {
+      SideBySide.runEach(Optional.of(threads), List.of(needsAll, needsAll));
+      assertThat(ran).hasValue(2);
+      SideBySide.runEach(Optional.of(threads), Collections.nCopies(3, ran::incrementAndGet));
+      assertThat(ran).hasValue(5);
+    }
+    SideBySide.runEach(Optional.empty(), List.of(needsAll));
+    assertThat(ran).hasValue(6);
+  }
+
+  @Test
   void anotherFailureIsThrownOnceWhatRunsHasEndedAndNothingElseBegins() {
     AtomicInteger ended = new AtomicInteger();
     CountDownLatch slowRuns = new CountDownLatch(1);

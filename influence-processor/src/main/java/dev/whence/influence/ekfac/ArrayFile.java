@@ -23,7 +23,6 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A file of named arrays of doubles with what is said about them, and a checksum.
@@ -50,9 +49,6 @@ final class ArrayFile implements AutoCloseable {
   private final JsonNode header;
   private final Map<String, Place> places;
   private final String checksum;
-
-  /** What is read lies here, direct: one for all arrays. One thread reads. */
-  private @Nullable ByteBuffer piece;
 
   private ArrayFile(
       Path path, FileChannel channel, JsonNode header, Map<String, Place> places, String checksum) {
@@ -230,6 +226,10 @@ final class ArrayFile implements AutoCloseable {
         path + " is cut short or altered: " + how + ". Remove it, and run the job again.");
   }
 
+  Path path() {
+    return path;
+  }
+
   JsonNode header() {
     return header;
   }
@@ -275,13 +275,13 @@ final class ArrayFile implements AutoCloseable {
   }
 
   /**
-   * Reads an array piece by piece.
+   * Reads an array piece by piece. Several threads may read at once.
    *
    * @throws InfluenceException as {@link #check}
    */
   void forEach(String name, long length, Each each) {
     Place place = place(name, length);
-    ByteBuffer buffer = buffer();
+    ByteBuffer buffer = room(place.length());
     try {
       for (int at = 0; at < place.length(); ) {
         int n = Math.min(PIECE / Double.BYTES, place.length() - at);
@@ -296,11 +296,9 @@ final class ArrayFile implements AutoCloseable {
     }
   }
 
-  private ByteBuffer buffer() {
-    if (piece == null) {
-      piece = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.LITTLE_ENDIAN);
-    }
-    return piece;
+  private static ByteBuffer room(int length) {
+    long bytes = Math.min(PIECE, (long) length * Double.BYTES);
+    return ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 
   /**

@@ -3,12 +3,15 @@ package dev.whence.influence.ekfac;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.Matrix;
+import dev.whence.engine.kernel.SideBySide;
 import dev.whence.influence.InfluenceException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.IntFunction;
 
 /**
@@ -61,18 +64,29 @@ final class Eigenbases implements AutoCloseable {
    *
    * @param room makes the matrix [n, n] that takes eigenvectors, in the precision that they are
    *     wanted in
+   * @param threads that share the work; without them it is the calling thread's
    */
-  static Eigenbases read(List<LinearLayer> layers, ArrayFile file, IntFunction<Matrix> room) {
+  static Eigenbases read(
+      List<LinearLayer> layers,
+      ArrayFile file,
+      IntFunction<Matrix> room,
+      Optional<SideBySide> threads) {
     Eigenbases bases = new Eigenbases();
     boolean complete = false;
     try {
+      List<Runnable> tasks = new ArrayList<>();
       for (LinearLayer layer : layers) {
         int product = layer.product();
         if (!bases.inputs.containsKey(product)) {
-          read(bases.inputs, product, file, "Q_A" + product, layer.inputs(), room);
+          Matrix q = room(file, "Q_A" + product, layer.inputs(), room);
+          bases.inputs.put(product, q); // is closed with the others if the file can not be read
+          tasks.add(filling(q, file, "Q_A" + product));
         }
-        read(bases.gradients, layer.name(), file, "Q_S " + layer.name(), layer.outputs(), room);
+        Matrix q = room(file, "Q_S " + layer.name(), layer.outputs(), room);
+        bases.gradients.put(layer.name(), q);
+        tasks.add(filling(q, file, "Q_S " + layer.name()));
       }
+      SideBySide.runEach(threads, tasks);
       complete = true;
       return bases;
     } finally {
@@ -82,13 +96,13 @@ final class Eigenbases implements AutoCloseable {
     }
   }
 
-  private static <K> void read(
-      Map<K, Matrix> into, K key, ArrayFile file, String name, int n, IntFunction<Matrix> room) {
-    long elements = (long) n * n;
-    file.check(name, elements); // before room is made for what the file does not hold
-    Matrix q = room.apply(n);
-    into.put(key, q); // is closed with the others if the file can not be read
-    file.forEach(name, elements, q::fill);
+  private static Matrix room(ArrayFile file, String name, int n, IntFunction<Matrix> room) {
+    file.check(name, (long) n * n); // before room is made for what the file does not hold
+    return room.apply(n);
+  }
+
+  private static Runnable filling(Matrix q, ArrayFile file, String name) {
+    return () -> file.forEach(name, (long) q.rows() * q.columns(), q::fill);
   }
 
   String save(Path path, ObjectNode header) {

@@ -23,38 +23,37 @@ record Eigenvalues(
     String eigenvectors,
     String checksum) {
   /**
-   * Reads a file.
+   * Reads a file's arrays.
    *
-   * @throws InfluenceException that names it if it is missing, cut short, altered, or holds what
-   *     can be no Lambda
+   * @param file open, and so checked; stays the caller's
+   * @throws InfluenceException that names it if it holds what can be no Lambda
    */
-  static Eigenvalues read(Path path) {
-    try (ArrayFile file = ArrayFile.open(path)) {
-      JsonNode header = file.header();
-      List<LinearLayer> layers = FactorHeader.layers(header, path);
-      EkfacFactors.Stage stage = FactorHeader.stage(header);
-      if (!(stage.tokens() > 0)) {
-        throw new InfluenceException(path + " counts no token.");
-      }
-      Map<String, double[]> lambda = new LinkedHashMap<>();
-      for (LinearLayer layer : layers) {
-        double[] values = file.array("Lambda " + layer.name(), layer.elements());
-        for (int i = 0; i < values.length; i++) {
-          values[i] /= stage.tokens();
-          if (!(values[i] >= 0) || Double.isInfinite(values[i])) {
-            throw new InfluenceException(
-                path
-                    + ": Lambda of "
-                    + layer.name()
-                    + " has the value "
-                    + values[i]
-                    + ", where squares are summed.");
-          }
-        }
-        lambda.put(layer.name(), values);
-      }
-      return new Eigenvalues(
-          layers, lambda, stage, header.path("eigenvectors").asText(), file.checksum());
+  static Eigenvalues read(ArrayFile file) {
+    Path path = file.path();
+    JsonNode header = file.header();
+    List<LinearLayer> layers = FactorHeader.layers(header, path);
+    EkfacFactors.Stage stage = FactorHeader.stage(header);
+    if (!(stage.tokens() > 0)) {
+      throw new InfluenceException(path + " counts no token.");
     }
+    Map<String, double[]> lambda = new LinkedHashMap<>();
+    for (LinearLayer layer : layers) {
+      double[] values = file.array("Lambda " + layer.name(), layer.elements());
+      for (int i = 0; i < values.length; i++) {
+        values[i] /= stage.tokens();
+        if (!(values[i] >= 0) || Double.isInfinite(values[i])) {
+          throw new InfluenceException(
+              path
+                  + ": Lambda of "
+                  + layer.name()
+                  + " has the value "
+                  + values[i]
+                  + ", where squares are summed.");
+        }
+      }
+      lambda.put(layer.name(), values);
+    }
+    return new Eigenvalues(
+        layers, lambda, stage, header.path("eigenvectors").asText(), file.checksum());
   }
 }

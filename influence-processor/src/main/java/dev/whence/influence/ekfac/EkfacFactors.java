@@ -5,13 +5,11 @@ import dev.whence.engine.kernel.Matrices;
 import dev.whence.engine.kernel.Matrix;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.Presence;
-import dev.whence.influence.model.TappedModel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.IntFunction;
 
 /**
  * The EK-FAC approximation of the Fisher information H of a training stage's loss J = (1/N) sum of
@@ -60,46 +58,31 @@ public final class EkfacFactors implements AutoCloseable {
       String corpusDigest,
       double tokens) {}
 
-  private EkfacFactors(
-      List<LinearLayer> layers,
-      Eigenbases bases,
-      Map<String, double[]> lambda,
-      String digest,
-      Stage stage) {
-    this.layers = layers;
+  /** Takes over the eigenvectors. */
+  EkfacFactors(Eigenvalues values, Eigenbases bases) {
+    this.layers = values.layers();
     this.bases = bases;
-    this.lambda = lambda;
-    this.digest = digest;
-    this.stage = stage;
+    this.lambda = values.lambda();
+    this.digest = values.checksum();
+    this.stage = values.stage();
   }
 
   /**
-   * Reads a directory that {@link FactorsJob} has completed.
+   * {@link FactorFiles#inDouble} of a directory.
    *
-   * @param matrices holds eigenvectors, in fp64
-   * @throws InfluenceException that names the file if one is missing, cut short, altered, or not of
-   *     the other's making
+   * @throws InfluenceException as there
    */
   public static EkfacFactors read(Path directory, Matrices matrices) {
-    return read(directory, n -> matrices.zeros(n, n));
+    try (FactorFiles files = FactorFiles.open(directory)) {
+      return files.inDouble(matrices);
+    }
   }
 
-  /**
-   * As {@link #read}, but with eigenvectors in fp32, as {@link TokenRotation} takes them: half the
-   * memory. Without {@link #rotate}, {@link #rotateBack} and what else wants them in fp64.
-   */
+  /** {@link FactorFiles#inSingle} of a directory. */
   public static EkfacFactors readInSingle(Path directory, Matrices matrices) {
-    return read(directory, n -> matrices.room(n, n));
-  }
-
-  /**
-   * As {@link #readInSingle}, but in bf16 where the model's own products are, too: {@link
-   * TokenRotation} rounds what it turns as well then.
-   */
-  public static EkfacFactors readFor(TappedModel model, Path directory) {
-    return model.isRounded()
-        ? read(directory, n -> model.matrices().roundedRoom(n, n))
-        : readInSingle(directory, model.matrices());
+    try (FactorFiles files = FactorFiles.open(directory)) {
+      return files.inSingle(matrices);
+    }
   }
 
   /** Whether the eigenvectors are in bf16. */
@@ -107,29 +90,13 @@ public final class EkfacFactors implements AutoCloseable {
     return inputVectors(layers.get(0)).isRounded();
   }
 
-  private static EkfacFactors read(Path directory, IntFunction<Matrix> room) {
-    Path lambdaPath = complete(directory);
-    Eigenvalues values = Eigenvalues.read(lambdaPath);
-    try (ArrayFile eigenFile = ArrayFile.open(directory.resolve(EIGEN_FILE))) {
-      if (!values.eigenvectors().equals(eigenFile.checksum())) {
-        throw new InfluenceException(
-            lambdaPath + " is of other eigenvectors than " + EIGEN_FILE + " beside it.");
-      }
-      Eigenbases bases = Eigenbases.read(values.layers(), eigenFile, room);
-      return new EkfacFactors(
-          values.layers(), bases, values.lambda(), values.checksum(), values.stage());
-    }
-  }
-
   /**
-   * What the factors of a directory are of, without reading them.
+   * What the factors of a directory are of; all of Lambda is checked, the eigenvectors are not.
    *
    * @throws InfluenceException as {@link #read}
    */
   public static Stage stage(Path directory) {
-    try (ArrayFile file = ArrayFile.open(complete(directory))) {
-      return FactorHeader.stage(file.header());
-    }
+    return identity(directory).stage();
   }
 
   /**
@@ -156,7 +123,7 @@ public final class EkfacFactors implements AutoCloseable {
     return Presence.isThere(directory.resolve(LAMBDA_FILE));
   }
 
-  private static Path complete(Path directory) {
+  static Path complete(Path directory) {
     Path path = directory.resolve(LAMBDA_FILE);
     if (!Presence.isThere(path)) {
       throw new InfluenceException(

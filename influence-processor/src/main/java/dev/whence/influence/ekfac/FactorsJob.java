@@ -31,6 +31,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
@@ -275,7 +276,7 @@ public final class FactorsJob {
 
   private void lambda(Path path, ObjectNode header, Listener listener) {
     try (ArrayFile file = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
-        Eigenbases bases = Eigenbases.read(model.layers(), file, this::square);
+        Eigenbases bases = Eigenbases.read(model.layers(), file, this::square, Optional.empty());
         LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
       pass(
           "Lambda",
@@ -524,7 +525,7 @@ public final class FactorsJob {
       return false;
     }
     try (ArrayFile eigen = ArrayFile.open(output.resolve(EkfacFactors.EIGEN_FILE));
-        Eigenbases bases = Eigenbases.read(model.layers(), eigen, this::square);
+        Eigenbases bases = Eigenbases.read(model.layers(), eigen, this::square, Optional.empty());
         LambdaSums sums = new LambdaSums(model.layers(), bases, options.form(), model.matrices())) {
       Progress all = Progress.NONE;
       for (int part = 1; part <= options.share().parts(); part++) {

@@ -16,6 +16,9 @@ import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.ekfac.TokenRotation;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.DoubleBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -61,6 +64,9 @@ public final class WhitenedGradients implements AutoCloseable {
   /** The same on a GPU, where each time costs a launch: 16 MiB. */
   private static final int FAR = 1 << 22;
 
+  /** Numbers of what whitens that are set at once: 1 MiB. */
+  private static final int PIECE = 1 << 17;
+
   /** Threads that share a GPU at most: each takes memory there, for its room and for cuBLAS. */
   private static final int FEW = 8;
 
@@ -103,11 +109,7 @@ public final class WhitenedGradients implements AutoCloseable {
       if (together > 1) {
         threads = Optional.of(new SideBySide(together, together));
       }
-      for (LinearLayer layer : factors.layers()) {
-        whitening.put(
-            layer.name(),
-            model.matrices().of(layer.outputs(), layer.inputs(), scale(factors, layer, lambda0)));
-      }
+      whiten(factors, lambda0);
       this.rotation = new TokenRotation(factors);
       complete = true;
     } finally {
@@ -117,21 +119,39 @@ public final class WhitenedGradients implements AutoCloseable {
     }
   }
 
-  /** 1 / sqrt(Lambda + lambda0), [O, I]. */
-  private static float[] scale(EkfacFactors factors, LinearLayer layer, Damping lambda0) {
+  private void whiten(EkfacFactors factors, Damping lambda0) {
+    List<Runnable> tasks = new ArrayList<>();
+    for (LinearLayer layer : factors.layers()) {
+      Matrix scale = model.matrices().room(layer.outputs(), layer.inputs());
+      whitening.put(layer.name(), scale);
+      tasks.add(() -> whiten(scale, factors, layer, lambda0));
+    }
+    SideBySide.runEach(threads, tasks);
+  }
+
+  /** Sets a layer's 1 / sqrt(Lambda + lambda0), [O, I]. */
+  private static void whiten(
+      Matrix scale, EkfacFactors factors, LinearLayer layer, Damping lambda0) {
     double[] lambda = factors.lambda(layer);
     double damping = lambda0.of(factors, layer);
-    float[] scale = new float[lambda.length];
-    for (int i = 0; i < scale.length; i++) {
-      scale[i] = (float) (1 / Math.sqrt(lambda[i] + damping));
-      if (!Float.isFinite(scale[i])) {
-        throw new InfluenceException(
-            "lambda0 is so small that layer "
-                + layer.name()
-                + " can not be whitened: choose a larger one.");
+    ByteBuffer piece =
+        ByteBuffer.allocateDirect(Math.min(PIECE, lambda.length) * Double.BYTES)
+            .order(ByteOrder.LITTLE_ENDIAN);
+    for (int first = 0; first < lambda.length; first += PIECE) {
+      int n = Math.min(PIECE, lambda.length - first);
+      DoubleBuffer values = piece.clear().asDoubleBuffer();
+      for (int i = 0; i < n; i++) {
+        double value = 1 / Math.sqrt(lambda[first + i] + damping);
+        if (!Float.isFinite((float) value)) {
+          throw new InfluenceException(
+              "lambda0 is so small that layer "
+                  + layer.name()
+                  + " can not be whitened: choose a larger one.");
+        }
+        values.put(i, value);
       }
+      scale.fill(first, piece.limit(n * Double.BYTES));
     }
-    return scale;
   }
 
   /**

@@ -17,6 +17,7 @@ import dev.whence.engine.weights.ModelFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * A model whose linear layers show their inputs and output gradients, in fp32 whatever their
@@ -72,7 +73,7 @@ public final class TappedModel implements AutoCloseable {
           rounded
               ? TrainableDecoder.frozenRounded(files.config(), layers, options)
               : TrainableDecoder.frozen(files.config(), layers, options);
-      decoder.load(files.weights());
+      load(decoder, files);
       TappedModel model = new TappedModel(files, decoder, matrices);
       complete = true;
       return model;
@@ -86,6 +87,23 @@ public final class TappedModel implements AutoCloseable {
         }
         files.close();
       }
+    }
+  }
+
+  /** Both read all weights: at once, where what one has read is still in memory for the other. */
+  private static void load(TrainableDecoder decoder, ModelFiles files) {
+    CompletableFuture<String> digest =
+        CompletableFuture.supplyAsync(
+            files::digest,
+            task -> {
+              Thread thread = new Thread(task, "model digest");
+              thread.setDaemon(true);
+              thread.start();
+            });
+    try {
+      decoder.load(files.weights());
+    } finally {
+      String unused = digest.exceptionally(problem -> "").join(); // whoever asks hears of it
     }
   }
 

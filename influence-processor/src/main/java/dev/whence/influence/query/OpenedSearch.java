@@ -3,6 +3,7 @@ package dev.whence.influence.query;
 import dev.whence.engine.EngineOptions;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorFiles;
 import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.model.LayerSelection;
@@ -67,12 +68,11 @@ public final class OpenedSearch implements AutoCloseable {
   public static OpenedSearch open(Files files, EngineOptions options) {
     Deque<Runnable> opened = new ArrayDeque<>();
     boolean complete = false;
-    try {
-      GradientIndex index = GradientIndex.open(files.index());
-      IndexSettings settings = index.settings();
-      Path factorsPath = files.pretraining().orElseGet(settings::whereFactorsWere);
-      String layers = EkfacFactors.stage(factorsPath).layerSelection();
-      LayerSelection selection = new LayerSelection(layers);
+    GradientIndex index = GradientIndex.open(files.index());
+    IndexSettings settings = index.settings();
+    Path factorsPath = files.pretraining().orElseGet(settings::whereFactorsWere);
+    try (FactorFiles factorFiles = FactorFiles.open(factorsPath)) {
+      LayerSelection selection = new LayerSelection(factorFiles.stage().layerSelection());
       Path indexedPath = files.indexed().orElseGet(settings::whereModelWas);
       TappedModel indexed = TappedModel.open(indexedPath, selection, options);
       opened.push(indexed::close);
@@ -81,7 +81,7 @@ public final class OpenedSearch implements AutoCloseable {
         answering = TappedModel.open(files.answering().get(), selection, options);
         opened.push(answering::close);
       }
-      EkfacFactors pretraining = EkfacFactors.read(factorsPath, answering.matrices());
+      EkfacFactors pretraining = factorFiles.inDouble(answering.matrices());
       opened.push(pretraining::close);
       Optional<EkfacFactors> fineTuning = Optional.empty();
       if (files.fineTuning().isPresent()) {

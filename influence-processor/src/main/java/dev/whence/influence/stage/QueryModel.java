@@ -5,6 +5,7 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorFiles;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
@@ -314,11 +315,15 @@ final class QueryModel implements AutoCloseable {
       }
       LayerSelection layers = new LayerSelection(EkfacFactors.stage(factors).layerSelection());
       beforeWeights.run(index);
-      TappedModel model = TappedModel.open(choice.path(), layers, config.engine());
-      opened.push(model);
-      verify(choice, model.digest());
-      EkfacFactors pretraining = EkfacFactors.read(factors, model.matrices());
-      opened.push(pretraining);
+      TappedModel model;
+      EkfacFactors pretraining;
+      try (FactorFiles files = FactorFiles.open(factors)) { // takes memory from now on
+        model = TappedModel.open(choice.path(), layers, config.engine());
+        opened.push(model);
+        verify(choice, model.digest());
+        pretraining = files.inDouble(model.matrices());
+        opened.push(pretraining);
+      }
       Optional<EkfacFactors> fineTuning =
           choice
               .fineTuning(config, model.digest(), index.manifest(), factors)

@@ -8,6 +8,7 @@ import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.SeenCorpus;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorFiles;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.IndexedDocument;
@@ -223,10 +224,8 @@ final class RankingModels implements AutoCloseable {
   private Loaded load(Key key, String location, IndexSettings settings) throws ModelLoadException {
     Deque<AutoCloseable> opened = new ArrayDeque<>();
     boolean complete = false;
-    try {
-      Path pretrainingPath = pretraining(settings);
-      LayerSelection layers =
-          new LayerSelection(EkfacFactors.stage(pretrainingPath).layerSelection());
+    try (FactorFiles files = FactorFiles.open(pretraining(settings))) {
+      LayerSelection layers = new LayerSelection(files.stage().layerSelection());
       TappedModel answering =
           TappedModel.open(answering(key.answering(), location), layers, config.engine());
       opened.push(answering);
@@ -242,7 +241,7 @@ final class RankingModels implements AutoCloseable {
         indexed = TappedModel.open(path, layers, config.engine());
         opened.push(indexed);
       }
-      EkfacFactors pretraining = EkfacFactors.read(pretrainingPath, answering.matrices());
+      EkfacFactors pretraining = files.inDouble(answering.matrices());
       opened.push(pretraining);
       Optional<EkfacFactors> fineTuning = Optional.empty();
       if (!key.fineTuning().isEmpty()) {

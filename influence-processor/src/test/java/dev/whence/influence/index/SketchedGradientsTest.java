@@ -19,6 +19,7 @@ import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.ekfac.EkfacFactors;
+import dev.whence.influence.ekfac.FactorFiles;
 import dev.whence.influence.ekfac.FactorsJob;
 import dev.whence.influence.model.Measure;
 import dev.whence.influence.model.TappedModel;
@@ -328,7 +329,8 @@ class SketchedGradientsTest {
   void vectorsOfRoundedProductsPointTheSameWay(Measure measure) {
     try (TappedModel rounded =
             TappedModel.openRounded(biased, TinyFactors.LAYERS, TinyFactors.CPU);
-        EkfacFactors own = EkfacFactors.readFor(rounded, factorsPath);
+        FactorFiles files = FactorFiles.open(factorsPath);
+        EkfacFactors own = files.like(rounded);
         SketchedGradients ofRounded = gradients(rounded, own, measure);
         SketchedGradients of = gradients(model, factors, measure)) {
       assertThat(rounded.isRounded()).isTrue();
