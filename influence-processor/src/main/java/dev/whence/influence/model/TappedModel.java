@@ -14,6 +14,7 @@ import dev.whence.engine.training.RowPacker;
 import dev.whence.engine.training.TrainingTexts;
 import dev.whence.engine.weights.ModelConfig;
 import dev.whence.engine.weights.ModelFiles;
+import dev.whence.engine.weights.TensorInfo;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -114,6 +115,11 @@ public final class TappedModel implements AutoCloseable {
   /** See {@link ModelFiles#digest()}. */
   public String digest() {
     return files.digest();
+  }
+
+  /** Elements of all its tensors. */
+  public long parameters() {
+    return files.weights().tensors().values().stream().mapToLong(TensorInfo::elements).sum();
   }
 
   public ModelConfig config() {

@@ -62,6 +62,16 @@ public final class MultiStageQuery {
     }
   }
 
+  /** Multiply-adds of {@link #precondition}, its cost as above. */
+  public double multiplyAdds() {
+    double stages = 1 + (fineTuning.isPresent() ? 1 : 0) + 0.5;
+    double of = 0;
+    for (LinearLayer layer : pretraining.layers()) {
+      of += 4.0 * layer.outputs() * layer.inputs() * (layer.outputs() + layer.inputs());
+    }
+    return stages * of;
+  }
+
   /**
    * A query, ready for examples and for an index.
    *

@@ -15,6 +15,11 @@ final class LearntRate {
     return value;
   }
 
+  /** Expects that part of it from now on, unmeasured. */
+  void scale(double part) {
+    value *= part;
+  }
+
   /** One measurement; the first takes the place of the guess. */
   void add(double one) {
     value = measured ? value + WEIGHT * (one - value) : one;

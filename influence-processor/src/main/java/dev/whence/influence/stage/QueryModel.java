@@ -47,6 +47,9 @@ final class QueryModel implements AutoCloseable {
   /** For a turn, whatever a large {@code hang.factor} allows. */
   private static final Duration MOST_WAIT = Duration.ofMinutes(10);
 
+  /** For a gradient that is being taken at the end. */
+  private static final Duration LAST_GRADIENT = Duration.ofSeconds(5);
+
   private final InfluenceConfig config;
   private final Counter loaded;
   private final Counter failed;
@@ -69,6 +72,7 @@ final class QueryModel implements AutoCloseable {
       Optional<EkfacFactors> fineTuning,
       IndexManifest index,
       MultiStageQuery query,
+      ResponseSeconds seconds,
       Deque<AutoCloseable> opened) {}
 
   /**
@@ -324,15 +328,25 @@ final class QueryModel implements AutoCloseable {
         pretraining = files.inDouble(model.matrices());
         opened.push(pretraining);
       }
+      checkFactors(pretraining, index);
       Optional<EkfacFactors> fineTuning =
           choice
               .fineTuning(config, model.digest(), index.manifest(), factors)
               .map(path -> EkfacFactors.read(path, model.matrices()));
       fineTuning.ifPresent(opened::push);
+      fineTuning.ifPresent(later -> later.checkModel(model.name(), model.digest()));
       MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, model.matrices());
       checkLayers(model, pretraining);
       complete = true;
-      return new Active(choice, model, pretraining, fineTuning, index.manifest(), query, opened);
+      return new Active(
+          choice,
+          model,
+          pretraining,
+          fineTuning,
+          index.manifest(),
+          query,
+          ResponseSeconds.of(model, query),
+          opened);
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
         String why = String.valueOf(e.getMessage());
@@ -395,6 +409,20 @@ final class QueryModel implements AutoCloseable {
     }
   }
 
+  /** Others may have been put into their place since they were found. */
+  private static void checkFactors(EkfacFactors pretraining, ConfiguredFiles.LocatedIndex index)
+      throws ModelLoadException {
+    String wanted = index.manifest().settings().factorsDigest();
+    if (!pretraining.digest().equals(wanted)) {
+      throw new ModelLoadException(
+          "the factors that the index in "
+              + index.directory()
+              + " was built with, digest "
+              + wanted
+              + ", were exchanged for others while they were read");
+    }
+  }
+
   private static void checkLayers(TappedModel model, EkfacFactors pretraining)
       throws ModelLoadException {
     List<String> layers =
@@ -424,6 +452,13 @@ final class QueryModel implements AutoCloseable {
     return !productionModel.isEmpty()
         && (now.choice().aliases().contains(productionModel)
             || now.model().name().equals(productionModel));
+  }
+
+  /** What a query is expected to take, without the wait for others; waits for nobody. */
+  Duration expected(Conversation conversation) {
+    double seconds =
+        active.map(now -> now.seconds().of(ResponseSeconds.tokens(conversation))).orElse(0.0);
+    return Duration.ofMillis(1).plusNanos((long) (seconds * 1e9));
   }
 
   private Active active() {
@@ -481,10 +516,14 @@ final class QueryModel implements AutoCloseable {
     long began = System.nanoTime();
     ResponseGradient gradient =
         ResponseGradient.of(now.model(), conversation, config.query().measure());
+    long between = System.nanoTime();
     MultiStageQuery.Preconditioned preconditioned =
         now.query()
             .precondition(
                 gradient, config.query().alpha(), config.query().lambda(), now.index().settings());
+    long ended = System.nanoTime();
+    int tokens = now.model().texts().response(conversation).length();
+    now.seconds().add(tokens, (between - began) / 1e9, (ended - between) / 1e9);
     EkfacFactors.Stage first = now.pretraining().stage();
     return new Query(
         gradient,
@@ -498,8 +537,8 @@ final class QueryModel implements AutoCloseable {
             now.fineTuning().map(EkfacFactors::digest).orElse(""),
             now.fineTuning().map(factors -> factors.stage().tokens()).orElse(0.0)),
         now.choice().path(),
-        now.model().texts().response(conversation).length(),
-        (System.nanoTime() - began) / 1e9);
+        tokens,
+        (ended - began) / 1e9);
   }
 
   private static InfluenceStage stage(
@@ -512,8 +551,23 @@ final class QueryModel implements AutoCloseable {
         .build();
   }
 
+  /** Leaves the model to the end of the process where a gradient does not end. */
   @Override
   public void close() {
-    var unused = unload();
+    try {
+      if (!using.tryLock() // which no interrupt hinders
+          && !using.tryLock(LAST_GRADIENT.toMillis(), TimeUnit.MILLISECONDS)) {
+        LOG.warn("a gradient is still being taken: its model is left as it is");
+        return;
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return;
+    }
+    try {
+      var unused = unload();
+    } finally {
+      using.unlock();
+    }
   }
 }

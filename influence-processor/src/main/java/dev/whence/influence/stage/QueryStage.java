@@ -35,9 +35,6 @@ final class QueryStage implements Stage {
   static final String SAMPLED = "influence-query";
   static final String REQUESTED = "influence-request";
 
-  private static final double CHARACTERS_PER_TOKEN = 4;
-  private static final double FIRST_GUESS = 0.01; // seconds per token
-
   private final String name;
   private final Optional<SamplingRate> sampling;
   private final AvroValues values;
@@ -49,7 +46,6 @@ final class QueryStage implements Stage {
   private final InfluenceConfig config;
   private final InfluenceMetrics metrics;
   private int partitions;
-  private final LearntRate secondsPerToken = new LearntRate(FIRST_GUESS);
 
   /** What {@link #prepare} read last, so that {@link #failed} need not read it again. */
   private Optional<Read> last = Optional.empty();
@@ -214,14 +210,6 @@ final class QueryStage implements Stage {
         reason);
   }
 
-  private static long characters(Conversation conversation) {
-    return conversation.response().length()
-        + conversation.messages().stream()
-            .flatMap(message -> message.parts().stream())
-            .mapToLong(part -> part.text().length())
-            .sum();
-  }
-
   /** A response whose gradient is to be taken. */
   private final class Asking implements Work {
     private final Read read;
@@ -232,9 +220,7 @@ final class QueryStage implements Stage {
 
     @Override
     public Duration predicted() {
-      double seconds =
-          secondsPerToken.value() * (1 + characters(read.conversation()) / CHARACTERS_PER_TOKEN);
-      return Duration.ofMillis(1).plusNanos((long) (seconds * 1e9));
+      return model.expected(read.conversation());
     }
 
     @Override
@@ -245,7 +231,6 @@ final class QueryStage implements Stage {
           return notOurs(read);
         }
         QueryModel.Query query = asked.get();
-        secondsPerToken.add(query.seconds() / Math.max(1, query.promptAndResponse()));
         List<Result> results = write(query);
         return new Outcome.Written(results, () -> metrics.asked(read.asker().cause()));
       } catch (InfluenceException e) {

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.WeakHashMap;
 import java.util.stream.IntStream;
 
@@ -33,7 +34,7 @@ final class RankedAnswers implements AutoCloseable {
   /** Seconds of one token of a document that is ranked again, until it was measured. */
   private static final double FIRST_SECONDS_PER_TOKEN = 2e-3;
 
-  /** Seconds of a response's gradient and both inverses, until they were measured. */
+  /** Seconds of a response's gradient and both inverses, until their model is loaded. */
   private static final double FIRST_SECONDS_OF_RESPONSE = 1;
 
   /** Documents of a shard whose mean length is taken for all. */
@@ -54,7 +55,6 @@ final class RankedAnswers implements AutoCloseable {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final LearntRate secondsPerToken = new LearntRate(FIRST_SECONDS_PER_TOKEN);
-  private final LearntRate secondsOfResponse = new LearntRate(FIRST_SECONDS_OF_RESPONSE);
   private final Map<ShardFile, Double> meanTokens = new WeakHashMap<>();
 
   /**
@@ -97,7 +97,7 @@ final class RankedAnswers implements AutoCloseable {
     return loading + secondsOfRanking(one);
   }
 
-  /** As expected, and no more than it may take. */
+  /** The response as expected, and documents as expected, but no more than they may take. */
   private double secondsOfRanking(ComingQuery one) {
     double tokens = 0;
     long documents = 0;
@@ -111,9 +111,31 @@ final class RankedAnswers implements AutoCloseable {
     long ranked =
         Math.min(
             2L * one.query.record().getRerank() + one.query.preselect().documents(), documents);
-    double expected =
-        secondsOfResponse.value() + ranked * tokens / documents * secondsPerToken.value();
-    return Math.min(expected, secondsLeft(one));
+    double ofDocuments = ranked * tokens / documents * secondsPerToken.value();
+    return secondsOfResponse(one) + Math.min(ofDocuments, secondsLeft(one));
+  }
+
+  private double secondsOfResponse(ComingQuery one) {
+    return seconds(one)
+        .map(seconds -> seconds.of(tokensOfResponse(one)))
+        .orElse(FIRST_SECONDS_OF_RESPONSE);
+  }
+
+  private Optional<ResponseSeconds> seconds(ComingQuery one) {
+    return ranking.seconds(one.query.record(), one.here().get(0).settings());
+  }
+
+  private static double tokensOfResponse(ComingQuery one) {
+    return one.query.conversation().map(ResponseSeconds::tokens).orElse(0.0);
+  }
+
+  /** Whether the response's gradient alone, by what was measured, takes all the time there is. */
+  private boolean isTooLate(ComingQuery one) {
+    OptionalDouble measured =
+        seconds(one)
+            .map(seconds -> seconds.measured(tokensOfResponse(one)))
+            .orElse(OptionalDouble.empty());
+    return measured.isPresent() && measured.getAsDouble() > secondsLeft(one);
   }
 
   private static double meanTokens(ShardFile shard) {
@@ -172,12 +194,18 @@ final class RankedAnswers implements AutoCloseable {
         CandidateRanking.toRank(found, one.query.record().getRerank(), preselected);
     Optional<RankingModels.Ranked> ranked = Optional.empty();
     String note = "";
-    if (one.query.conversation().isPresent() && !toRank.isEmpty()) {
+    boolean ranks = one.query.conversation().isPresent() && !toRank.isEmpty();
+    if (ranks && isTooLate(one)) {
+      seconds(one).ifPresent(ResponseSeconds::fade);
+      note =
+          "All candidates have estimates only: the response's gradient would have taken longer"
+              + " than the deadline leaves.";
+    } else if (ranks) {
       // Another query of the batch may have put another set into its place meanwhile.
       note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
       began = System.nanoTime();
     }
-    if (one.query.conversation().isPresent() && note.isEmpty() && !toRank.isEmpty()) {
+    if (ranks && note.isEmpty()) {
       RankingBudget budget = budget(one);
       try {
         RankingModels.Ranked now =
@@ -190,7 +218,6 @@ final class RankedAnswers implements AutoCloseable {
                 toRank,
                 budget);
         ranked = Optional.of(now);
-        secondsOfResponse.add(now.secondsBefore());
         budget.secondsPerToken().ifPresent(secondsPerToken::add);
         if (now.exact() < toRank.size()) {
           note =

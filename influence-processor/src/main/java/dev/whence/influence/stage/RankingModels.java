@@ -82,6 +82,7 @@ final class RankingModels implements AutoCloseable {
       TappedModel indexed,
       CorpusFile corpus,
       MultiStageQuery query,
+      ResponseSeconds seconds,
       Deque<AutoCloseable> opened) {}
 
   /**
@@ -163,6 +164,12 @@ final class RankingModels implements AutoCloseable {
     return loaded.filter(one -> one.key().equals(key)).isPresent();
   }
 
+  /** What the response of such a query takes; empty as long as its model is not loaded. */
+  Optional<ResponseSeconds> seconds(InfluenceQuery query, IndexSettings settings) {
+    Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
+    return loaded.filter(one -> one.key().equals(key)).map(Loaded::seconds);
+  }
+
   /** Whether {@link #prepare} has lately found that it can not make ready for such a query. */
   boolean refuses(InfluenceQuery query, IndexSettings settings) {
     Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
@@ -199,9 +206,11 @@ final class RankingModels implements AutoCloseable {
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.ENVIRONMENT) {
         String why = "the model can not be loaded: " + e.getMessage();
-        throw e.isDeviceLost()
-            ? EnvironmentException.ofProcess(why, e)
-            : new EnvironmentException(why, e);
+        if (e.isDeviceLost()) {
+          throw EnvironmentException.ofProcess(why, e);
+        }
+        // Scans need no model, and queries of other models none of this one's files.
+        return refuse(key, why, /* ofEnvironment= */ true);
       }
       return refuse(key, String.valueOf(e.getMessage()), /* ofEnvironment= */ false);
     } catch (EnvironmentException e) {
@@ -243,24 +252,22 @@ final class RankingModels implements AutoCloseable {
       }
       EkfacFactors pretraining = files.inDouble(answering.matrices());
       opened.push(pretraining);
+      check(pretraining, key.pretraining());
       Optional<EkfacFactors> fineTuning = Optional.empty();
       if (!key.fineTuning().isEmpty()) {
         EkfacFactors factors =
             EkfacFactors.read(fineTuning(key.fineTuning()), answering.matrices());
         opened.push(factors);
+        check(factors, key.fineTuning());
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
       CorpusFile corpus = new CorpusFile(config.corpus().orElseGet(settings::whereCorpusWas));
       check(corpus, key.corpus());
+      MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
       Loaded next =
           new Loaded(
-              key,
-              answering,
-              indexed,
-              corpus,
-              new MultiStageQuery(pretraining, fineTuning, answering.matrices()),
-              opened);
+              key, answering, indexed, corpus, query, ResponseSeconds.of(answering, query), opened);
       complete = true;
       return next;
     } finally {
@@ -290,6 +297,18 @@ final class RankingModels implements AutoCloseable {
           "the corpus at "
               + corpus.path()
               + " is not the one that was indexed: its SHA-256 is another; set corpus");
+    }
+  }
+
+  /** Others may have been put into their place since they were found. */
+  private static void check(EkfacFactors factors, String digest) throws ModelLoadException {
+    if (!factors.digest().equals(digest)) {
+      throw new ModelLoadException(
+          "the factors of digest "
+              + digest
+              + " were exchanged for others, of digest "
+              + factors.digest()
+              + ", while they were read");
     }
   }
 
@@ -375,9 +394,8 @@ final class RankingModels implements AutoCloseable {
    * @param influences in the candidates' order
    * @param tokens of prompt and response, and of the documents that were run
    * @param exact documents whose gradients were computed anew
-   * @param secondsBefore what the response's gradient and both inverses took
    */
-  record Ranked(List<DocumentInfluence> influences, long tokens, int exact, double secondsBefore) {}
+  record Ranked(List<DocumentInfluence> influences, long tokens, int exact) {}
 
   /**
    * Ranks candidates again; {@link #prepare} must have made ready for this very query.
@@ -413,6 +431,7 @@ final class RankingModels implements AutoCloseable {
     long began = System.nanoTime();
     ResponseGradient gradient =
         ResponseGradient.of(now.answering(), conversation, Measure.of(query.getMeasure()));
+    long between = System.nanoTime();
     MultiStageQuery.Preconditioned preconditioned =
         now.query()
             .precondition(
@@ -420,15 +439,16 @@ final class RankingModels implements AutoCloseable {
                 query.getAlpha().isEmpty() ? Damping.DEFAULT : Damping.parse(query.getAlpha()),
                 Damping.parse(query.getLambda()),
                 settings);
-    double secondsBefore = (System.nanoTime() - began) / 1e9;
+    long ended = System.nanoTime();
+    int tokens = now.answering().texts().response(conversation).length();
+    now.seconds().add(tokens, (between - began) / 1e9, (ended - between) / 1e9);
     List<DocumentInfluence> influences =
         new CandidateRanking(now.indexed(), now.corpus(), settings.measure())
             .exact(preconditioned, candidates, entries, toRank, budget);
     return new Ranked(
         influences,
-        now.answering().texts().response(conversation).length() + budget.tokens(),
-        (int) influences.stream().filter(DocumentInfluence::exact).count(),
-        secondsBefore);
+        tokens + budget.tokens(),
+        (int) influences.stream().filter(DocumentInfluence::exact).count());
   }
 
   private static void close(Deque<AutoCloseable> opened) {

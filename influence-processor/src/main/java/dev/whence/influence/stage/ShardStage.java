@@ -44,9 +44,6 @@ final class ShardStage implements Stage {
 
   private static final Logger LOG = LoggerFactory.getLogger(ShardStage.class);
 
-  /** A query's other records may come in a later batch. */
-  private static final int ANSWERS_KEPT = 256;
-
   private final AvroValues values;
   private final ShardAnswers written;
   private final InfluenceConfig config;
@@ -72,13 +69,8 @@ final class ShardStage implements Stage {
   /** What is asked of which query's shards. */
   private final Map<String, ComingQuery> coming = new LinkedHashMap<>();
 
-  private final Map<String, Answered> answered =
-      new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Answered> eldest) {
-          return size() > ANSWERS_KEPT;
-        }
-      };
+  /** A query's other records may come in a later batch. */
+  private final KeptAnswers answered = new KeptAnswers();
 
   /**
    * A stage.
@@ -218,6 +210,7 @@ final class ShardStage implements Stage {
     }
     shards.lookAgain();
     queries.forEach((ask, asked) -> coming.put(ask, coming(asked, before.get(ask))));
+    answered.forgetUntil(clock.instant());
     closeUnused();
     // What the first needs is loaded here, where loading has its time; queries of other models have
     // theirs loaded when it is their turn, for there is room for one set only.
@@ -321,7 +314,7 @@ final class ShardStage implements Stage {
           } else if (one.scanned.isEmpty()) {
             scan.run(coming.values());
           }
-          answered.merge(query.ask(), ranking.answer(one), Answered::plus);
+          answered.add(query.ask(), ranking.answer(one), query.record().getDeadline());
         } catch (EngineException e) {
           return engineFailed(e);
         }

@@ -1,6 +1,7 @@
 package dev.whence.influence.stage;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.whence.conversation.Conversation;
 import dev.whence.runtime.config.Settings;
@@ -8,8 +9,10 @@ import dev.whence.runtime.worker.EnvironmentException;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Duration;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -19,9 +22,36 @@ class QueryModelTest {
     private static final long serialVersionUID = 1;
 
     @Override
+    public boolean tryLock() {
+      return false;
+    }
+
+    @Override
     public boolean tryLock(long timeout, TimeUnit unit) {
       return false;
     }
+  }
+
+  /** It may hang: the process ends all the same. */
+  @Test
+  void closingDoesNotWaitForAGradientWithoutEnd() {
+    Held lock = new Held();
+    CompletableFuture<Void> taken = CompletableFuture.runAsync(lock::lock);
+    taken.join();
+    QueryModel model = new QueryModel(config("1 s"), new SimpleMeterRegistry(), lock);
+    assertTimeoutPreemptively(Duration.ofSeconds(20), model::close);
+  }
+
+  private static InfluenceConfig config(String hangAtLeast) {
+    return InfluenceConfig.read(
+        Settings.of(
+            Map.of(
+                "kafka.bootstrap.servers", "b:1",
+                "registry.url", "http://r",
+                "model", "m",
+                "indexes", "i",
+                "hang.factor", "10",
+                "hang.at-least", hangAtLeast)));
   }
 
   /**
@@ -40,16 +70,7 @@ class QueryModelTest {
   })
   void whoIsPredictedToTakeLongWaitsLongForItsTurn(
       String hangAtLeast, long predictedMillis, long waitMillis) {
-    InfluenceConfig config =
-        InfluenceConfig.read(
-            Settings.of(
-                Map.of(
-                    "kafka.bootstrap.servers", "b:1",
-                    "registry.url", "http://r",
-                    "model", "m",
-                    "indexes", "i",
-                    "hang.factor", "10",
-                    "hang.at-least", hangAtLeast)));
+    InfluenceConfig config = config(hangAtLeast);
     Conversation any = InfluenceCluster.answered("r", 0);
     try (QueryModel model = new QueryModel(config, new SimpleMeterRegistry(), new Held())) {
       assertThatThrownBy(() -> model.ask(any, Duration.ofMillis(predictedMillis)))

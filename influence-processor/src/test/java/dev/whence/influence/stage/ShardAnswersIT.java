@@ -31,6 +31,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.assertj.core.data.Offset;
 import org.assertj.core.data.Percentage;
@@ -220,6 +221,40 @@ class ShardAnswersIT {
               assertThat(answer.getDocuments()).isNotEmpty().noneMatch(one -> one.getExact());
             });
     assertThat(answers.get(0).getNote()).contains("10 of 10 candidates have estimates only");
+  }
+
+  /** A gradient can not be cut short: what would take longer than there is, is not begun. */
+  @Test
+  void aResponseWhoseGradientTakesLongerThanTheDeadlineLeavesIsNotRun() throws Exception {
+    InfluenceConfig config = driven.config(InfluenceCluster.chatModel());
+    List<SourceRecord> first = driven.asked(config, InfluenceCluster.answered("in time", 0));
+    List<SourceRecord> second = driven.asked(config, InfluenceCluster.answered("too late", 1));
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    AvroValues values = new AvroValues(driven.cluster.connection);
+    ShardStage stage = driven.stage(values, config, now::get);
+    try {
+      stage.open();
+      assertThat(reranked(DrivenShards.answers(stage, values, first, new ArrayList<>())))
+          .isPositive();
+      now.set(
+          values
+              .read(second.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema())
+              .getDeadline()
+              .minusMillis(1));
+      List<InfluencePartial> late = DrivenShards.answers(stage, values, second, new ArrayList<>());
+      assertThat(late)
+          .allSatisfy(
+              answer -> {
+                assertThat(answer.getShards())
+                    .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
+                assertThat(answer.getDocuments()).isNotEmpty().noneMatch(one -> one.getExact());
+                assertThat(answer.getTokens()).isZero();
+              });
+      assertThat(late.get(0).getNote())
+          .contains("gradient would have taken longer than the deadline leaves");
+    } finally {
+      stage.close();
+    }
   }
 
   @Test

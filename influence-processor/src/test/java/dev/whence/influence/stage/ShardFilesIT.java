@@ -11,6 +11,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.whence.files.Sha256;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.index.GradientIndex;
+import dev.whence.influence.index.IndexSettings;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.runtime.serde.AvroValues;
@@ -18,6 +19,7 @@ import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Work;
 import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import java.io.IOException;
@@ -326,6 +328,29 @@ class ShardFilesIT {
         .contains("unread/lambda.factors could not be read")
         .contains("can not be read now");
     assertThat(answers).flatExtracting(InfluencePartial::getDocuments).isNotEmpty();
+  }
+
+  /** Shards are scanned without it, and other queries may need another one. */
+  @Test
+  void aModelThatCanNotBeLoadedNowIsNoReasonToWaitForQueriesAndOneForWhatIsOnlyExpected()
+      throws Exception {
+    InfluenceConfig config =
+        driven.config(InfluenceCluster.chatModel(), "engine.device", "cuda:99");
+    List<SourceRecord> records =
+        driven.asked(
+            driven.config(InfluenceCluster.chatModel()), InfluenceCluster.answered("unread", 0));
+    try (AvroValues values = new AvroValues(driven.cluster.connection);
+        RankingModels models = new RankingModels(config)) {
+      InfluenceQuery query =
+          values.read(
+              records.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema());
+      IndexSettings settings = GradientIndex.open(driven.cluster.index()).settings();
+      assertThat(models.prepare(query, settings))
+          .hasValueSatisfying(reason -> assertThat(reason).contains("can not be loaded"));
+      assertThat(models.refuses(query, settings)).isTrue();
+      assertThatThrownBy(() -> models.expect(Optional.empty()))
+          .isInstanceOf(EnvironmentException.class);
+    }
   }
 
   /** What is only expected can wait until the disk is there again. */
