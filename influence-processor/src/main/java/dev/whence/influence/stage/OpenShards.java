@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.DoubleSupplier;
 import java.util.function.Function;
 
 /**
@@ -23,10 +24,17 @@ import java.util.function.Function;
  * no file. Not thread-safe.
  */
 final class OpenShards {
+  /** Of opening a shard, all of which is read for its checksum, until it was measured. */
+  private static final double FIRST_SECONDS_PER_BYTE = 1 / 4e8;
+
+  /** What opening a smaller one takes says nothing of its bytes. */
+  private static final long MEASURED_BYTES = 16 << 20;
+
   private final ConfiguredFiles files;
   private final InstantSource clock;
   private final Function<Path, ShardFile> opening;
   private final Map<Path, Seen> seen = new HashMap<>();
+  private final LearntRate secondsPerByte = new LearntRate(FIRST_SECONDS_PER_BYTE);
 
   /** Those of indexes, listed with the first shard that is looked for. */
   private Optional<List<Path>> directories = Optional.empty();
@@ -57,6 +65,13 @@ final class OpenShards {
      * @param reason one sentence
      */
     record Missing(String reason) implements Found {}
+
+    /**
+     * Opening it takes longer than there is time.
+     *
+     * @param bytes of its file
+     */
+    record TooLong(long bytes) implements Found {}
   }
 
   /** What a file was when it was opened, and when it was last looked for. */
@@ -112,7 +127,17 @@ final class OpenShards {
    * @param checksum that it must have
    */
   Found find(int number, int shards, String checksum) {
+    return find(number, shards, checksum, () -> Double.POSITIVE_INFINITY);
+  }
+
+  /**
+   * As {@link #find(int, int, String)}, but opens nothing that takes longer than there is time.
+   *
+   * @param secondsLeft that there are by then
+   */
+  Found find(int number, int shards, String checksum, DoubleSupplier secondsLeft) {
     Optional<String> other = Optional.empty();
+    Optional<Found> tooLong = Optional.empty();
     for (Path directory : directories()) {
       Path path = ShardFile.path(directory, number, shards);
       Found found;
@@ -120,11 +145,13 @@ final class OpenShards {
         if (!Presence.isThere(path)) {
           continue;
         }
-        found = open(path);
+        found = open(path, secondsLeft);
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
       }
-      if (found instanceof Found.Missing missing) {
+      if (found instanceof Found.TooLong) {
+        tooLong = Optional.of(found);
+      } else if (found instanceof Found.Missing missing) {
         other = Optional.of(missing.reason());
       } else if (found instanceof Found.Here here) {
         if (here.shard().checksum().equals(checksum)) {
@@ -134,6 +161,9 @@ final class OpenShards {
           other = Optional.of(path + " is of another index than the one that is asked.");
         }
       }
+    }
+    if (tooLong.isPresent()) {
+      return tooLong.get();
     }
     return new Found.Missing(
         other.orElseGet(
@@ -145,7 +175,7 @@ final class OpenShards {
                     + " is in none of the directories of 'indexes' of the process that serves it."));
   }
 
-  private Found open(Path path) {
+  private Found open(Path path, DoubleSupplier secondsLeft) {
     try {
       FileIdentity now = FileIdentity.of(path);
       Seen before = seen.get(path);
@@ -153,9 +183,16 @@ final class OpenShards {
         seen.put(path, before.wanted(clock.instant()));
         return before.found();
       }
+      if (now.bytes() * secondsPerByte.value() > secondsLeft.getAsDouble()) {
+        return new Found.TooLong(now.bytes());
+      }
       Found found;
       try {
+        long began = System.nanoTime();
         found = new Found.Here(opening.apply(path));
+        if (now.bytes() >= MEASURED_BYTES) {
+          secondsPerByte.add((System.nanoTime() - began) / 1e9 / now.bytes());
+        }
       } catch (InfluenceException e) {
         found = new Found.Missing(String.valueOf(e.getMessage()));
         if (e.getCause() instanceof IOException) {

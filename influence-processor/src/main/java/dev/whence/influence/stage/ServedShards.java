@@ -7,15 +7,16 @@ import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.lexical.LexicalIndex;
 import dev.whence.runtime.models.ModelLoadException;
+import dev.whence.runtime.models.ReleaseTakeOver;
 import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.avro.ModelRelease;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.Executor;
 import java.util.function.IntSupplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -36,6 +37,14 @@ final class ServedShards implements AutoCloseable {
   /** What no query has asked for so long is closed, unless it is to be expected. */
   static final Duration UNUSED = Duration.ofMinutes(10);
 
+  /** A query may wait for so much of the time that its deadline leaves until a shard is open. */
+  private static final double SHARE_OF_TIME = 0.5;
+
+  /** After an opening that took longer, what has come meanwhile is answered before the next. */
+  private static final Duration LONG = Duration.ofSeconds(1);
+
+  private static final Duration PAUSE = Duration.ofMillis(1);
+
   /** Missing shards that are named in the log. */
   private static final int NAMED = 3;
 
@@ -44,7 +53,7 @@ final class ServedShards implements AutoCloseable {
   private final InfluenceMetrics metrics;
   private final InstantSource clock;
   private final IntSupplier partitionsOfQueries;
-  private final Executor later;
+  private final ReleaseTakeOver.Later later;
   private final LexicalIndex words = new LexicalIndex();
 
   /** Of the index that will be asked, in order. */
@@ -54,6 +63,9 @@ final class ServedShards implements AutoCloseable {
   private int partitions = 1;
 
   private Set<Integer> assigned = Set.of();
+
+  /** Checksums of shards that queries did not wait for, to be opened between two batches. */
+  private final Set<String> awaited = new HashSet<>();
 
   /** Counts what was to be opened; what an earlier one has left is not. */
   private int openings;
@@ -69,7 +81,7 @@ final class ServedShards implements AutoCloseable {
       InfluenceMetrics metrics,
       InstantSource clock,
       IntSupplier partitionsOfQueries,
-      Executor later) {
+      ReleaseTakeOver.Later later) {
     this.config = config;
     this.metrics = metrics;
     this.clock = clock;
@@ -136,7 +148,7 @@ final class ServedShards implements AutoCloseable {
     closeUnused();
     shards.lookAgain();
     int opening = ++openings;
-    later.execute(() -> openNext(1, opening, new ArrayList<>()));
+    later.run(Duration.ZERO, () -> openNext(1, opening, new ArrayList<>()));
   }
 
   /**
@@ -155,13 +167,15 @@ final class ServedShards implements AutoCloseable {
       tell(missing);
       return;
     }
+    long began = System.nanoTime();
     if (shards.find(number, of, expected.get(number - 1).checksum())
         instanceof OpenShards.Found.Missing one) {
       missing.add(one.reason());
     }
     closeUnused();
     int next = number + 1;
-    later.execute(() -> openNext(next, opening, missing));
+    boolean tookLong = System.nanoTime() - began > LONG.toNanos();
+    later.run(tookLong ? PAUSE : Duration.ZERO, () -> openNext(next, opening, missing));
   }
 
   private void tell(List<String> missing) {
@@ -201,13 +215,27 @@ final class ServedShards implements AutoCloseable {
   }
 
   /**
-   * Looks for a shard that a query asks, and for its words if they are asked, too.
+   * Looks for a shard that a query asks, and for its words if they are asked, too. One that takes
+   * longer to open than the query can wait is missing, and opened between two batches.
    *
    * @param number from 1
    */
   OpenShards.Found find(AskedQuery query, int number) {
     List<String> checksums = query.record().getShardChecksums();
-    OpenShards.Found found = shards.find(number, checksums.size(), checksums.get(number - 1));
+    OpenShards.Found found =
+        shards.find(
+            number, checksums.size(), checksums.get(number - 1), () -> secondsToWait(query));
+    if (found instanceof OpenShards.Found.TooLong tooLong) {
+      openLater(number, checksums.size(), checksums.get(number - 1));
+      return new OpenShards.Found.Missing(
+          "Shard "
+              + number
+              + " of "
+              + checksums.size()
+              + " is being opened: all of its "
+              + tooLong.bytes()
+              + " bytes are checked first, which takes longer than the deadline leaves.");
+    }
     if (found instanceof OpenShards.Found.Here here
         && here.shard().settings().sketch().buckets() != query.vector().sketch().length) {
       return new OpenShards.Found.Missing(
@@ -227,6 +255,23 @@ final class ServedShards implements AutoCloseable {
       }
     }
     return found;
+  }
+
+  private double secondsToWait(AskedQuery query) {
+    long left = query.record().getDeadline().toEpochMilli() - clock.millis();
+    return Math.max(0, left / 1e3 * SHARE_OF_TIME);
+  }
+
+  private void openLater(int number, int of, String checksum) {
+    if (awaited.add(checksum)) {
+      later.run(
+          PAUSE,
+          () -> {
+            awaited.remove(checksum);
+            var unused = shards.find(number, of, checksum);
+            closeUnused();
+          });
+    }
   }
 
   /**

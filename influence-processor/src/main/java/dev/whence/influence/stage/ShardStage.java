@@ -94,9 +94,7 @@ final class ShardStage implements Stage {
     this.written = new ShardAnswers(writer, partials, metrics, instance);
     this.config = config;
     this.claimCheck = config.claimCheck().map(ClaimCheck::new);
-    this.shards =
-        new ServedShards(
-            config, metrics, clock, partitionsOfQueries, task -> later.run(Duration.ZERO, task));
+    this.shards = new ServedShards(config, metrics, clock, partitionsOfQueries, later);
     this.scan = new SharedScan(metrics);
     this.ranking = new RankedAnswers(config, shards, metrics, clock);
     this.metrics = metrics;

@@ -95,4 +95,25 @@ class OpenShardsTest {
     shards.find(1, 1, "checksum");
     assertThat(opened).hasSize(2);
   }
+
+  @Test
+  void whatTakesLongerToOpenThanThereIsTimeIsOpenedLater() throws Exception {
+    Files.write(indexes.resolve("shard-1-of-1.index"), new byte[1 << 20]);
+    List<Path> opened = new ArrayList<>();
+    OpenShards shards =
+        new OpenShards(
+            new ConfiguredFiles(List.of(indexes), List.of()),
+            InstantSource.system(),
+            path -> {
+              opened.add(path);
+              throw new InfluenceException("damaged");
+            });
+    assertThat(shards.find(1, 1, "checksum", () -> 1e-6))
+        .isEqualTo(new OpenShards.Found.TooLong(1 << 20));
+    assertThat(opened).isEmpty();
+    OpenShards.Found damaged = new OpenShards.Found.Missing("damaged");
+    assertThat(shards.find(1, 1, "checksum", () -> 1)).isEqualTo(damaged);
+    assertThat(shards.find(1, 1, "checksum", () -> 0)).isEqualTo(damaged); // as is known by now
+    assertThat(opened).hasSize(1);
+  }
 }

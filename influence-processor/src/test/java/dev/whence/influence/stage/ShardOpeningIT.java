@@ -12,6 +12,7 @@ import dev.whence.influence.lexical.LexicalShard;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.schemas.avro.InfluencePartial;
+import dev.whence.schemas.avro.InfluenceQuery;
 import dev.whence.schemas.avro.ShardAnswer;
 import dev.whence.schemas.avro.ShardStatus;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -112,6 +113,47 @@ class ShardOpeningIT {
         again.remove().run();
       }
       assertThat(open(meters, "shards")).isEqualTo(2);
+    } finally {
+      stage.close();
+    }
+  }
+
+  /** Its deadline is now: there is no time to check a shard that nobody has opened yet. */
+  @Test
+  void aQueryDoesNotWaitForAShardThatTakesLongerToOpenThanItsDeadlineLeaves() throws Exception {
+    Path index = data.resolve("indexes/long");
+    driven.cluster.build(index, 2);
+    InfluenceConfig config =
+        driven.config(
+            InfluenceCluster.chatModel(), "indexes", index.toString(), "query.rerank", "0");
+    List<SourceRecord> first = driven.asked(config, InfluenceCluster.answered("first", 0), 2);
+    List<SourceRecord> second = driven.asked(config, InfluenceCluster.answered("second", 1), 2);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    Deque<Runnable> later = new ArrayDeque<>();
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(driven.cluster.connection);
+    ShardStage stage = driven.stage(values, config, now::get, meters, atOnceOr(later));
+    try {
+      stage.open();
+      now.set(
+          values
+              .read(first.get(0).value(), InfluenceQuery.class, InfluenceQuery.getClassSchema())
+              .getDeadline());
+      assertThat(DrivenShards.answers(stage, values, List.of(first.get(0)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .allSatisfy(
+              shard -> {
+                assertThat(shard.getStatus()).isEqualTo(ShardStatus.MISSING);
+                assertThat(shard.getReason()).contains("is being opened");
+              })
+          .isNotEmpty();
+      assertThat(open(meters, "shards")).isZero();
+      List.copyOf(later).forEach(Runnable::run);
+      assertThat(open(meters, "shards")).isEqualTo(1);
+      assertThat(DrivenShards.answers(stage, values, List.of(second.get(0)), new ArrayList<>()))
+          .flatExtracting(InfluencePartial::getShards)
+          .isNotEmpty()
+          .allMatch(shard -> shard.getStatus() == ShardStatus.SCANNED);
     } finally {
       stage.close();
     }
