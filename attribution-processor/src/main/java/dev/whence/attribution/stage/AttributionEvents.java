@@ -5,6 +5,7 @@ import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.SourcePlace;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.ScorerDescription;
+import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.serde.EventWriter;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.runtime.worker.Result;
@@ -199,18 +200,20 @@ final class AttributionEvents {
 
   /** A record to write. */
   Result write(Attribution event) {
-    return write(event, () -> smaller(event).map(this::write));
+    Attribution fits = writable(event);
+    return write(fits, () -> smaller(fits).map(this::write));
   }
 
   /** A record that fits in the end, whatever came from outside is in the event. */
   Result writeSurely(Attribution event) {
+    Attribution fits = writable(event);
     return write(
-        event,
+        fits,
         () ->
             Optional.of(
-                smaller(event)
+                smaller(fits)
                     .map(this::writeSurely)
-                    .orElseGet(() -> write(bareFailed(event), Optional::empty))));
+                    .orElseGet(() -> write(bareFailed(fits), Optional::empty))));
   }
 
   /** Not even the scores fit: what is left says that there is nothing. */
@@ -223,6 +226,23 @@ final class AttributionEvents {
         .setReasonCode(event.getReasonCode())
         .setTruncated(true)
         .build();
+  }
+
+  /**
+   * An event, made smaller as far as that is sure to be needed: the names of its sources alone may
+   * be more than any topic takes, and more than the heap holds once they are written out.
+   */
+  static Attribution writable(Attribution event) {
+    Optional<Attribution> next = Optional.of(event);
+    while (next.isPresent() && nameCharacters(next.get()) > Clients.LARGEST_REQUEST_BYTES) {
+      next = smaller(next.get());
+    }
+    return next.orElse(event);
+  }
+
+  private static long nameCharacters(Attribution event) {
+    return event.getSources().stream().mapToLong(source -> source.getSegment().length()).sum()
+        + event.getLeftOut().stream().mapToLong(source -> source.getSegment().length()).sum();
   }
 
   private Result write(Attribution event, Result.Shrink shrink) {

@@ -87,7 +87,7 @@ final class Escalations {
             .setDeadline(why.urgent() ? Instant.EPOCH : Instant.now().plus(deadline))
             .setTraceparent(fast.getTraceparent());
     Opened topic = opened.orElseThrow();
-    Optional<Attribution> smaller = Optional.of(fast);
+    Optional<Attribution> smaller = Optional.of(AttributionEvents.writable(fast));
     while (smaller.isPresent()) {
       Result result =
           writer.write(

@@ -1,16 +1,19 @@
 package dev.whence.runtime.serde;
 
 import dev.whence.conversation.Conversation;
+import dev.whence.conversation.Part;
 import dev.whence.runtime.worker.Failure;
 import dev.whence.schemas.LlmResponses;
 import dev.whence.schemas.avro.LlmResponse;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /** From a response as it was sent to a conversation that events can be written about. */
 public final class ResponseReader {
 
-  /** Characters of a model's name, a conversationId, a subjectId. */
+  /** Characters of a model's name, a conversationId, a subjectId, the id of a part. */
   private static final int LONGEST_NAME = 1024;
 
   private ResponseReader() {}
@@ -71,22 +74,30 @@ public final class ResponseReader {
     return new UnusableException("INVALID_RESPONSE", message);
   }
 
-  /** Names that every event about the response repeats: the events must fit, too. */
+  /**
+   * Names that every event about the response repeats, that of a part for each of its sources: the
+   * events must fit, too.
+   */
   private static Optional<String> tooLong(Conversation conversation) {
-    Map<String, String> repeated =
-        Map.of(
-            "model", conversation.model(),
-            "conversationId", conversation.conversationId(),
-            "subjectId", conversation.subjectId());
+    Map<String, String> repeated = new LinkedHashMap<>();
+    repeated.put("model", conversation.model());
+    repeated.put("conversationId", conversation.conversationId());
+    repeated.put("subjectId", conversation.subjectId());
+    for (int i = 0; i < conversation.messages().size(); i++) {
+      List<Part> parts = conversation.messages().get(i).parts();
+      for (int j = 0; j < parts.size(); j++) {
+        repeated.put("id of messages[" + i + "].parts[" + j + "]", parts.get(j).id());
+      }
+    }
     return repeated.entrySet().stream()
-        .filter(field -> field.getValue().length() > LONGEST_NAME)
+        .filter(name -> name.getValue().length() > LONGEST_NAME)
         .findFirst()
         .map(
-            field ->
+            name ->
                 "the "
-                    + field.getKey()
+                    + name.getKey()
                     + " has "
-                    + field.getValue().length()
+                    + name.getValue().length()
                     + " characters, more than "
                     + LONGEST_NAME);
   }
