@@ -4,6 +4,7 @@ import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.conversation.Conversation;
 import dev.whence.engine.WorkEstimate;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A conversation that {@link Attributor#read} has rendered, tokenised and cut into sources, ready
@@ -39,6 +40,11 @@ public final class ReadConversation {
   /** What scoring will cost; nothing where it is refused. */
   public WorkEstimate estimate() {
     return estimate;
+  }
+
+  /** What the reading has noticed; scoring may notice more. Nothing where it is refused. */
+  public Set<AttributionNote> notes() {
+    return ready.map(one -> Set.copyOf(one.read().notes())).orElse(Set.of());
   }
 
   Conversation conversation() {

@@ -173,7 +173,27 @@ final class TargetStage implements Stage {
                 earlier.isPresent()
                     ? attributor.read(read.conversation(), earlier.get())
                     : attributor.read(read.conversation()));
+    if (readsLess(read, reading)) {
+      return Work.done(
+          closed(
+              read,
+              UNSUPPORTED,
+              "The target does not read all of the prompt, as the fast path did."));
+    }
     return new Scoring(read, reading, urgent);
+  }
+
+  /**
+   * Whether the fast result is of the whole prompt and this one would not be, though nobody asked
+   * for the target's: then it would say less, and the fast one stands.
+   */
+  private static boolean readsLess(Read read, ReadConversation reading) {
+    return reading.notes().stream().map(Enum::name).anyMatch(NOT_WHOLE::contains)
+        && !read.escalation().getReasonCode().equals(FastPath.REQUESTED)
+        && read.fast()
+            .filter(fast -> fast.getStatus() == ScoringStatus.SCORED)
+            .filter(fast -> fast.getFlags().stream().noneMatch(NOT_WHOLE::contains))
+            .isPresent();
   }
 
   private Read read(SourceRecord record)
@@ -309,10 +329,6 @@ final class TargetStage implements Stage {
             UNSUPPORTED,
             "The target could not score it (" + result.reasonCode() + "): " + result.reason());
       }
-      if (readsLess(result)) {
-        return closed(
-            read, UNSUPPORTED, "The target does not read all of the prompt, as the fast path did.");
-      }
       Attribution.Builder event = events.of(read.conversation(), result, read.cause());
       if (read.fast().isPresent()) {
         event.setConfidence(read.fast().get().getConfidence());
@@ -338,19 +354,6 @@ final class TargetStage implements Stage {
         results.add(agreement(compared, result, agreed.get()));
       }
       return new Outcome.Written(results, counted);
-    }
-
-    /**
-     * Whether the fast result is of the whole prompt and this one is not, though nobody asked for
-     * the target's: then it says less, and the fast one stands.
-     */
-    private boolean readsLess(AttributionResult result) {
-      return result.flags().stream().anyMatch(NOT_WHOLE::contains)
-          && !read.escalation().getReasonCode().equals(FastPath.REQUESTED)
-          && read.fast()
-              .filter(fast -> fast.getStatus() == ScoringStatus.SCORED)
-              .filter(fast -> fast.getFlags().stream().noneMatch(NOT_WHOLE::contains))
-              .isPresent();
     }
 
     /** All, or the candidates alone. */

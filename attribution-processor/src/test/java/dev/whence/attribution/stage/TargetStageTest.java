@@ -32,6 +32,7 @@ import dev.whence.schemas.Topics;
 import dev.whence.schemas.avro.Attribution;
 import dev.whence.schemas.avro.AttributionPhase;
 import dev.whence.schemas.avro.Escalation;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -55,6 +56,8 @@ class TargetStageTest {
   private static final Topic ATTRIBUTIONS = TOPICS.attributions();
   private static final Topic AGREEMENTS = TOPICS.agreements();
   private static final Conversation CONVERSATION = Conversations.of("The mat.", "stop", PARTS);
+
+  private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
 
   @TempDir private Path directory = Path.of("");
 
@@ -117,12 +120,18 @@ class TargetStageTest {
   }
 
   private List<Result> results(String reason, int window, MethodOptions method) throws Exception {
-    return results(escalation(reason, CONVERSATION, new ToyTemplate()), toy(window), method);
+    return results(escalation(reason), toy(window), method);
   }
 
   private List<Result> results(SourceRecord escalation, Scorer target, MethodOptions method)
       throws Exception {
-    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    Budget unbounded = new Budget(new BudgetOptions(0, Duration.ofMinutes(1), 0), System::nanoTime);
+    return results(escalation, target, method, unbounded);
+  }
+
+  private List<Result> results(
+      SourceRecord escalation, Scorer target, MethodOptions method, Budget budget)
+      throws Exception {
     ScoringModel model =
         new ScoringModel(
             (choice, beforeWeights) -> new ModelLoader.Loaded(target, () -> 0),
@@ -142,7 +151,7 @@ class TargetStageTest {
             model,
             List::of,
             new AttributionMetrics(meters),
-            new Budget(new BudgetOptions(0, Duration.ofMinutes(1), 0), System::nanoTime),
+            budget,
             InstantSource.system(),
             1 << 23);
     stage.open();
@@ -214,6 +223,33 @@ class TargetStageTest {
     assertThat(attribution.getMethod()).isEqualTo(Splice.NAME);
     assertThat(attribution.getSources()).hasSize(4);
     assertThat(attribution.getRevision()).isEqualTo(1);
+  }
+
+  /** The reading of the prompt tells it: no time and none of the budget goes into the scoring. */
+  @Test
+  void norDoesItSpendAnythingOnThat() throws Exception {
+    Budget budget = budget();
+    Scorer target = toy(tokens() - 5);
+    var unused = results(escalation("LOW_CONFIDENCE"), target, exact(), budget);
+    assertThat(spent()).isZero();
+    assertThat(budget.allows(/* urgent= */ false)).isTrue();
+    unused = results(escalation(FastPath.REQUESTED), target, exact(), budget);
+    assertThat(spent()).isPositive();
+    assertThat(budget.allows(/* urgent= */ false)).isFalse();
+  }
+
+  /** One that any response overdraws, and that fills up by the hour. */
+  private static Budget budget() {
+    return new Budget(new BudgetOptions(1e-3, Duration.ofSeconds(1), 0), System::nanoTime);
+  }
+
+  /** Tokens through the target's model. */
+  private double spent() {
+    return meters.find("whence.tokens").counters().stream().mapToDouble(Counter::count).sum();
+  }
+
+  private SourceRecord escalation(String reason) {
+    return escalation(reason, CONVERSATION, new ToyTemplate());
   }
 
   @Test
