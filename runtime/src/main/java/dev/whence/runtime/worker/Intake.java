@@ -290,7 +290,11 @@ final class Intake {
 
   private ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
     try {
-      return polled(consumer, timeout);
+      ConsumerRecords<byte[], byte[]> polled = polled(consumer, timeout);
+      if (!polled.isEmpty()) {
+        stalled.moved(polled.partitions());
+      }
+      return polled;
     } catch (WakeupException e) {
       return ConsumerRecords.empty();
     } catch (NoOffsetForPartitionException e) {

@@ -134,6 +134,16 @@ final class StalledPartitions {
     }
   }
 
+  /**
+   * A poll brought records of these: they do not stand still, whatever was said of them. Where a
+   * poll always brings some, nobody would {@link #look} to see that.
+   */
+  void moved(Set<TopicPartition> polled) {
+    standing.keySet().removeAll(polled);
+    before.keySet().removeAll(polled);
+    readyUnlessOneStood();
+  }
+
   private void take(Map<TopicPartition, KafkaFuture<Long>> answers, Set<TopicPartition> read) {
     standing.keySet().retainAll(read);
     Optional<String> stalled = Optional.empty();

@@ -54,6 +54,8 @@ class SessionTest {
   }
 
   private final List<BatchRun.Candidate> run = new ArrayList<>();
+  private final Health health = new Health();
+  private final Map<TopicPartition, StalledPartitions.Rescue> stood = new HashMap<>();
 
   @Test
   void recordsOfAPartitionThatWentWhileTheyWereSaidToBeBegunAreNotRun() {
@@ -97,8 +99,34 @@ class SessionTest {
   void behindARecordThatWaitsForADecisionNoMoreIsReadThanThereIsRoomForAlsoIfItIsUrgent() {
     Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
     Endless consumer = new Endless(lifecycle);
+    runStage(consumer, new FirstFails(), lifecycle, /* urgentFirst= */ true);
+    // Twice as many as tell a bad record from a broken model, and what two polls bring.
+    assertThat(consumer.given)
+        .isGreaterThan(BATCH)
+        .isLessThanOrEqualTo(2 * WorkerCluster.QUICK.modelFailures() + 2 * Endless.OF_A_POLL);
+  }
+
+  /** The polls of a busy member are never empty. */
+  @Test
+  void aPartitionThatIsReadAgainIsReadyThoughThereIsAlwaysMoreToRead() {
+    stood.put(STAYS, StalledPartitions.Rescue.first(0, System.nanoTime()));
+    health.notReady("partitions", "in-1 is not read");
+    Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
+    runStage(
+        new Endless(lifecycle),
+        new EchoStage("out", record -> new Outcome.Written(List.of())),
+        lifecycle,
+        /* urgentFirst= */ false);
+    assertThat(stood).isEmpty();
+    assertThat(health.reasons()).doesNotContainKey("partitions");
+  }
+
+  private void runStage(
+      MockConsumer<byte[], byte[]> consumer,
+      Stage stage,
+      Lifecycle lifecycle,
+      boolean urgentFirst) {
     ModelTrouble trouble = new ModelTrouble(WorkerCluster.QUICK.modelFailures());
-    Stage stage = new FirstFails();
     try (Watchdog watchdog = new Watchdog(new Health(), why -> {})) {
       run(
           consumer,
@@ -115,12 +143,8 @@ class SessionTest {
                   candidates),
           trouble,
           lifecycle,
-          /* urgentFirst= */ true);
+          urgentFirst);
     }
-    // Twice as many as tell a bad record from a broken model, and what two polls bring.
-    assertThat(consumer.given)
-        .isGreaterThan(BATCH)
-        .isLessThanOrEqualTo(2 * WorkerCluster.QUICK.modelFailures() + 2 * Endless.OF_A_POLL);
   }
 
   private void run(MockConsumer<byte[], byte[]> consumer) {
@@ -135,13 +159,12 @@ class SessionTest {
         /* urgentFirst= */ false);
   }
 
-  private static void run(
+  private void run(
       MockConsumer<byte[], byte[]> consumer,
       Function<List<BatchRun.Candidate>, BatchRun> batches,
       ModelTrouble trouble,
       Lifecycle lifecycle,
       boolean urgentFirst) {
-    Health health = new Health();
     Halt halt = why -> {};
     MockProducer<byte[], byte[]> producer =
         new MockProducer<>(
@@ -179,7 +202,7 @@ class SessionTest {
               careful,
               new BrokerWatch(admin, health, Duration.ofSeconds(60), Duration.ofMillis(10)),
               new StalledPartitions(
-                  consumer, read -> Map.of(), Duration.ofSeconds(60), new HashMap<>(), health),
+                  consumer, read -> Map.of(), Duration.ofSeconds(60), stood, health),
               new QueueLag(consumer, read -> Map.of(), Duration.ofSeconds(60), System::nanoTime),
               new OwnMarks(),
               TransactionHook.NONE,

@@ -75,6 +75,20 @@ class StalledPartitionsTest {
     assertThat(before).isEmpty();
   }
 
+  /** A busy consumer's polls are never empty, so nobody looks. */
+  @Test
+  void whatAPollBringsMovesAndNothingIsSaidOfItAnyMore() {
+    before.put(A, StalledPartitions.Rescue.first(7, now));
+    before.put(B, StalledPartitions.Rescue.first(7, now));
+    consumer.seek(A, 7);
+    answers(10);
+    stalled.moved(Set.of(A));
+    assertThat(health.reasons()).containsKey("partitions");
+    stalled.moved(Set.of(B));
+    assertThat(health.isReady()).isTrue();
+    assertThat(before).isEmpty();
+  }
+
   @Test
   void thePausesGrowToAQuarterOfAnHour() {
     before.put(B, StalledPartitions.Rescue.first(7, now));
