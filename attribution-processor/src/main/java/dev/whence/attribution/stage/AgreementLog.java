@@ -6,9 +6,15 @@ import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.PartitionFollower;
 import dev.whence.runtime.serde.AvroValues;
 import dev.whence.runtime.serde.UnreadableException;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Halt;
 import dev.whence.schemas.avro.Agreement;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -18,11 +24,25 @@ import org.slf4j.LoggerFactory;
 /**
  * Follows {@code whence.attributions.agreements}: every instance of the FAST role learns from all
  * responses that were scored both ways, whoever scored them.
+ *
+ * <p>A pair whose schema the registry does not give, as for want of a right to it, is left out once
+ * the registry gives that of another pair meanwhile: a pair that is lost costs little, and else
+ * those behind it would never be read. As long as it gives none, or no pair was read, nothing is
+ * left out.
  */
 final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   private static final Logger LOG = LoggerFactory.getLogger(AgreementLog.class);
 
   private static final int LONGEST_NAME = 256;
+
+  /** So often a schema is asked for before it is said to be refused. */
+  static final int TRIES = 3;
+
+  /** For so long one that is refused is not asked for again. */
+  private static final Duration REFUSED_FOR = Duration.ofMinutes(1);
+
+  private static final int MOST_PASSED_OVER = 8;
+
   private static final Duration MOST_WAIT = Duration.ofSeconds(15);
 
   private final CountDownLatch caughtUp = new CountDownLatch(1);
@@ -35,6 +55,20 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
 
   /** Records left out since the log said so. */
   private long leftOut;
+
+  /** The schema of the last pair that was read. */
+  private OptionalInt given = OptionalInt.empty();
+
+  /** Schemas that the registry did not give though it gave others, and when it was asked last. */
+  private final Map<Integer, Long> refused = new HashMap<>();
+
+  /** How often the registry failed since it gave a schema, or one was said to be refused. */
+  private int failures;
+
+  /** Schemas without which pairs were passed over, until one behind them is read. */
+  private final Set<Integer> passedOver = new HashSet<>();
+
+  private String whyPassedOver = "";
 
   AgreementLog(Clients clients, String topic, Calibrator calibrator, Halt halt) {
     this.calibrator = calibrator;
@@ -49,6 +83,7 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   @Override
   public void begin(long end) {
     next = Math.min(next, end); // a topic that was created anew counts from 0 again
+    passedOver.clear();
     calibrator.replay();
   }
 
@@ -57,19 +92,72 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
     if (record.offset() < next) {
       return;
     }
-    try {
-      Agreement agreement =
-          values.read(record.value(), Agreement.class, Agreement.getClassSchema());
-      calibrator.add(
-          name(agreement.getFastScorer()),
-          name(agreement.getTargetScorer()),
-          Pair.of(agreement.getFeatures(), agreement.getAgreed(), agreement.getWouldStand()));
-    } catch (UnreadableException e) {
-      leftOut(record, e.sentence());
-    } catch (IllegalArgumentException e) {
-      leftOut(record, String.valueOf(e.getMessage()));
+    OptionalInt schema = AvroValues.schemaId(record.value());
+    if (schema.isPresent() && isRefused(schema.getAsInt())) {
+      leftOut(record, "the registry does not give its schema " + schema.getAsInt());
+    } else {
+      try {
+        Agreement agreement =
+            values.read(record.value(), Agreement.class, Agreement.getClassSchema());
+        wasRead(schema);
+        calibrator.add(
+            name(agreement.getFastScorer()),
+            name(agreement.getTargetScorer()),
+            Pair.of(agreement.getFeatures(), agreement.getAgreed(), agreement.getWouldStand()));
+      } catch (UnreadableException e) {
+        leftOut(record, e.sentence());
+      } catch (IllegalArgumentException e) {
+        leftOut(record, String.valueOf(e.getMessage()));
+      } catch (EnvironmentException e) {
+        notGiven(schema.orElseThrow(), e);
+        leftOut(record, String.valueOf(e.getMessage()));
+      }
     }
-    next = record.offset() + 1;
+    if (passedOver.isEmpty()) {
+      next = record.offset() + 1;
+    }
+  }
+
+  private boolean isRefused(int schema) {
+    Long asked = refused.get(schema);
+    return passedOver.contains(schema)
+        || (asked != null && System.nanoTime() - asked < REFUSED_FOR.toNanos());
+  }
+
+  private void wasRead(OptionalInt schema) {
+    failures = 0;
+    given = schema;
+    schema.ifPresent(refused::remove);
+    passedOver.forEach(this::isRefusedNow);
+    passedOver.clear();
+  }
+
+  private void isRefusedNow(int schema) {
+    failures = 0;
+    refused.put(schema, System.nanoTime());
+  }
+
+  /**
+   * The registry did not give a schema. Where it gives another one, it is this one that it refuses;
+   * where none was given before, the pairs behind are to show that.
+   *
+   * @throws EnvironmentException to be tried again
+   */
+  private void notGiven(int schema, EnvironmentException e) {
+    if (!refused.containsKey(schema) && ++failures < TRIES) {
+      throw e;
+    }
+    if (given.isPresent()) {
+      if (!values.gives(given.getAsInt())) {
+        throw e;
+      }
+      isRefusedNow(schema);
+    } else if (passedOver.size() < MOST_PASSED_OVER) {
+      passedOver.add(schema);
+      whyPassedOver = String.valueOf(e.getMessage());
+    } else {
+      throw e;
+    }
   }
 
   private static String name(String scorer) {
@@ -100,6 +188,9 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
 
   @Override
   public void reached() {
+    if (!passedOver.isEmpty()) {
+      throw new EnvironmentException(whyPassedOver); // nothing behind it has shown anything
+    }
     calibrator.caughtUp();
     if (leftOut > 1) {
       LOG.warn("{} more agreements are left out", leftOut - 1);

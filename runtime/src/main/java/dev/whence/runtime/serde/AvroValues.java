@@ -13,6 +13,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.OptionalInt;
 import org.apache.avro.AvroRuntimeException;
 import org.apache.avro.Schema;
 import org.apache.avro.io.DecoderFactory;
@@ -119,12 +120,15 @@ public final class AvroValues implements AutoCloseable {
     if (bytes == null) {
       throw new UnreadableException("NO_VALUE", "the record has no value");
     }
-    if (bytes.length < HEADER_BYTES || bytes[0] != 0) {
-      throw new UnreadableException(
-          "NOT_AVRO",
-          "the value of " + bytes.length + " bytes is not in the Confluent wire format");
-    }
-    int id = ByteBuffer.wrap(bytes, 1, 4).getInt();
+    int id =
+        schemaId(bytes)
+            .orElseThrow(
+                () ->
+                    new UnreadableException(
+                        "NOT_AVRO",
+                        "the value of "
+                            + bytes.length
+                            + " bytes is not in the Confluent wire format"));
     Writer known = writers.get(id);
     Writer found = known == null ? look(id) : known;
     Schema writer = found.schema();
@@ -176,6 +180,28 @@ public final class AvroValues implements AutoCloseable {
               + e.getClass().getSimpleName()
               + ")",
           e);
+    }
+  }
+
+  /** The id of the schema that a value says it was written with; empty where it says none. */
+  public static OptionalInt schemaId(byte @Nullable [] bytes) {
+    return bytes == null || bytes.length < HEADER_BYTES || bytes[0] != 0
+        ? OptionalInt.empty()
+        : OptionalInt.of(ByteBuffer.wrap(bytes, 1, 4).getInt());
+  }
+
+  /**
+   * Whether the registry gives a schema now: it is asked anew, whatever is remembered.
+   *
+   * @param id of a schema that it gave before
+   */
+  public boolean gives(int id) {
+    registry.reset();
+    try {
+      var unused = look(id);
+      return true;
+    } catch (UnreadableException | EnvironmentException e) {
+      return false;
     }
   }
 
