@@ -4,6 +4,7 @@ import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.FailurePolicy;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +26,9 @@ import org.slf4j.LoggerFactory;
  * <p>Where the environment fails on one record again and again, its partition waits by itself and
  * the others go on; it is the record's own fault once that has lasted long enough ({@link
  * ModelTrouble}). Where no other partition has a record, the next one of this partition shows
- * whether the model works at all; what comes of it is not kept.
+ * whether the model works at all; what comes of it is not kept. Where a record can not even be
+ * read, its partition waits in the same way, but the record is never held responsible: its schema,
+ * say, may be given at any time.
  */
 final class BatchRun {
   private static final Logger LOG = LoggerFactory.getLogger(BatchRun.class);
@@ -135,6 +138,7 @@ final class BatchRun {
   Ended run() {
     List<Finished> done = new ArrayList<>();
     Map<TopicPartition, String> waiting = new LinkedHashMap<>();
+    Set<TopicPartition> unreadable = new HashSet<>();
     Duration predicted = Duration.ZERO;
     boolean first = true;
     boolean probed = false;
@@ -149,7 +153,11 @@ final class BatchRun {
         break;
       }
       TopicPartition partition = candidate.partition();
-      boolean probe = !probed && waiting.containsKey(partition) && noneBut(waiting.keySet());
+      boolean probe =
+          !probed
+              && waiting.containsKey(partition)
+              && !unreadable.contains(partition)
+              && noneBut(waiting.keySet());
       if (struck.contains(partition) || (waiting.containsKey(partition) && !probe)) {
         continue;
       }
@@ -162,6 +170,7 @@ final class BatchRun {
       if (probe && givenUp) {
         continue; // it shows nothing of the model, and the one before it is not done
       }
+      boolean reading = candidate.unread().isEmpty();
       try {
         if (candidate.unread().isPresent()) {
           done.add(unread(candidate, candidate.unread().get()));
@@ -172,6 +181,8 @@ final class BatchRun {
           continue;
         }
         Work work = prepare(candidate);
+        reading = false;
+        trouble.read(candidate.record());
         predicted = predicted.plus(work.predicted());
         boolean overTime = predicted.compareTo(limits.modelTime()) > 0;
         if (overTime && !first && !trouble.modelSuspected()) {
@@ -197,7 +208,15 @@ final class BatchRun {
           continue;
         }
         if (!e.isOfScorer()) {
-          return new Ended(done, Optional.of(why), waiting);
+          if (!reading
+              || trouble.readingFailed(candidate.record())
+                  != ModelTrouble.Verdict.PARTITION_WAITS) {
+            return new Ended(done, Optional.of(why), waiting);
+          }
+          LOG.warn("{} can not be read for now: {}", candidate.record(), why);
+          unreadable.add(partition);
+          waiting.put(partition, why);
+          continue;
         }
         switch (trouble.environmentFailed(candidate.record(), now.getAsLong())) {
           case ALL_WAIT -> {

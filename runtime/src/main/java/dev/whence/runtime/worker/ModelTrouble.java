@@ -55,6 +55,7 @@ final class ModelTrouble {
   private final int most;
   private final Set<String> inARow = new HashSet<>();
   private final Map<String, Failing> failing = new LinkedHashMap<>();
+  private final Map<String, Integer> unread = new LinkedHashMap<>();
   private boolean modelSuspected;
 
   ModelTrouble(int most) {
@@ -92,6 +93,24 @@ final class ModelTrouble {
       return Verdict.RECORD_FAILED; // and so again, should it not come to be committed
     }
     return one.times >= BEFORE_OTHERS ? Verdict.PARTITION_WAITS : Verdict.ALL_WAIT;
+  }
+
+  /**
+   * The environment failed while a record was read, before the model was asked: the registry does
+   * not give its schema, say. Nothing is held against it for that, however long it lasts.
+   */
+  synchronized Verdict readingFailed(SourceRecord record) {
+    if (unread.size() >= REMEMBERED && !unread.containsKey(record.place())) {
+      unread.remove(unread.keySet().iterator().next());
+    }
+    int times = Math.min(BEFORE_OTHERS, unread.getOrDefault(record.place(), 0) + 1);
+    unread.put(record.place(), times);
+    return times >= BEFORE_OTHERS ? Verdict.PARTITION_WAITS : Verdict.ALL_WAIT;
+  }
+
+  /** A record was read. */
+  synchronized void read(SourceRecord record) {
+    unread.remove(record.place());
   }
 
   /** The model failed on a record; one that is run again after a pause counts once. */

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.AfterEach;
@@ -370,24 +371,83 @@ class BatchRunTest {
   }
 
   @Test
-  void whatFailsBeforeTheModelIsAskedIsNeverHeldAgainstARecord() {
-    Stage registryAway =
+  void aPartitionWhoseRecordCanNotBeReadAgainAndAgainWaitsAndNothingIsEverHeldAgainstTheRecord() {
+    Stage refused = unreadable(record -> record.partition() == 0);
+    List<BatchRun.Candidate> all =
+        List.of(candidate(0, 0, 0), candidate(0, 1, 0), candidate(1, 0, 0), candidate(1, 1, 0));
+    for (int round = 1; round < ModelTrouble.BEFORE_OTHERS; round++) {
+      BatchRun.Ended ended = batch(all, refused, 0).run();
+      assertThat(ended.environment()).hasValue("no schema");
+      assertThat(ended.finished()).isEmpty();
+      assertThat(ended.waiting()).isEmpty();
+    }
+    for (int round = 0; round < 50; round++) {
+      BatchRun.Ended ended = batch(all, refused, round * ModelTrouble.AT_LEAST.toNanos()).run();
+      assertThat(ended.environment()).isEmpty();
+      assertThat(ended.waiting())
+          .containsExactly(Map.entry(new TopicPartition("in", 0), "no schema"));
+      assertThat(ended.finished())
+          .hasSize(2)
+          .allMatch(one -> one.record().partition() == 1 && one.deadLetter().isEmpty());
+    }
+  }
+
+  @Test
+  void whatWasDoneOfThePartitionBeforeThatRecordIsKeptAndNothingBehindItIsRun() {
+    Stage refused = unreadable(record -> record.offset() == 1);
+    List<BatchRun.Candidate> one =
+        List.of(candidate(0, 0, 0), candidate(0, 1, 0), candidate(0, 2, 0));
+    for (int round = 1; round < ModelTrouble.BEFORE_OTHERS; round++) {
+      assertThat(batch(one, refused, 0).run().environment()).isPresent();
+    }
+    ran.clear();
+    BatchRun.Ended ended = batch(one, refused, 0).run();
+    assertThat(ended.environment()).isEmpty();
+    assertThat(ended.waiting()).containsOnlyKeys(new TopicPartition("in", 0));
+    assertThat(ended.finished()).extracting(done -> done.record().offset()).containsExactly(0L);
+    assertThat(ran).as("the next one would show nothing that is asked").containsExactly(0L);
+  }
+
+  @Test
+  void aRecordThatIsReadInTheEndCountsFromTheBeginningAgain() {
+    List<BatchRun.Candidate> one = List.of(candidate(0, 0, 0));
+    for (int round = 0; round < 2 * ModelTrouble.BEFORE_OTHERS; round++) {
+      boolean readable = round % 2 == 1;
+      BatchRun.Ended ended = batch(one, unreadable(record -> !readable), 0).run();
+      assertThat(ended.environment().isEmpty()).isEqualTo(readable);
+      assertThat(ended.waiting()).isEmpty();
+    }
+  }
+
+  @Test
+  void whatIsGivenUpAndCanNotBeReadOnceMoreWaitsTheSameWay() {
+    Stage refused =
         new ForwardingStage(stage(Duration.ofMillis(1), false)) {
           @Override
-          public Work prepare(SourceRecord record) {
-            if (record.partition() == 0) {
-              throw new EnvironmentException("the registry is away");
-            }
-            return super.prepare(record);
+          public Outcome.Written exhausted(SourceRecord record, Failure failure) {
+            throw new EnvironmentException("no schema");
           }
         };
-    List<BatchRun.Candidate> both = List.of(candidate(1, 0, 0), candidate(0, 0, 0));
-    for (int round = 0; round < 50; round++) {
-      BatchRun.Ended ended =
-          batch(both, registryAway, round * ModelTrouble.AT_LEAST.toNanos()).run();
-      assertThat(ended.environment()).hasValue("the registry is away");
-      assertThat(ended.finished()).noneMatch(one -> deadLetter(one, 0));
+    List<BatchRun.Candidate> both = List.of(candidate(0, 0, 3), candidate(1, 0, 0));
+    for (int round = 1; round < ModelTrouble.BEFORE_OTHERS; round++) {
+      assertThat(batch(both, refused, 0).run().environment()).hasValue("no schema");
     }
+    BatchRun.Ended ended = batch(both, refused, 0).run();
+    assertThat(ended.waiting()).containsOnlyKeys(new TopicPartition("in", 0));
+    assertThat(ended.finished()).singleElement().matches(one -> one.record().partition() == 1);
+  }
+
+  /** One whose registry does not give the schemas of some records. */
+  private Stage unreadable(Predicate<SourceRecord> which) {
+    return new ForwardingStage(stage(Duration.ofMillis(1), false)) {
+      @Override
+      public Work prepare(SourceRecord record) {
+        if (which.test(record)) {
+          throw new EnvironmentException("no schema");
+        }
+        return super.prepare(record);
+      }
+    };
   }
 
   /** Else it is committed, and the one before it with it. */

@@ -25,6 +25,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -312,6 +313,53 @@ class WorkerFailuresIT {
           .untilAsserted(
               () -> assertThat(cluster.counts(topics.out())).isEqualTo(WorkerCluster.once(20)));
     }
+    assertThat(cluster.read(topics.dlq())).isEmpty();
+  }
+
+  @Test
+  void aRecordThatTheRegistryRefusesStopsItsPartitionAndNoOtherAndIsDoneOnceItIsGiven()
+      throws Exception {
+    Topics topics = cluster.topics(2);
+    AtomicReference<Predicate<SourceRecord>> refused = new AtomicReference<>(record -> true);
+    AtomicInteger asked = new AtomicInteger();
+    Stage stage =
+        new ForwardingStage(EchoStage.echo(topics.out())) {
+          @Override
+          public Work prepare(SourceRecord record) {
+            asked.incrementAndGet();
+            if (refused.get().test(record)) {
+              throw new EnvironmentException("the schema registry answered 403");
+            }
+            return super.prepare(record);
+          }
+        };
+    try (KafkaProducer<byte[], byte[]> producer = cluster.producer();
+        RunningWorker worker =
+            RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage)) {
+      for (int i = 0; i < 5; i++) {
+        send(producer, topics, 0, "first " + i);
+        send(producer, topics, 1, "second " + i);
+      }
+      // Of everything: both partitions wait, and are tried again once a second.
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> worker.count("whence.environment.failures") >= 8);
+      assertThat(worker.health.reasons().values()).contains("the schema registry answered 403");
+      assertThat(cluster.read(topics.out())).isEmpty();
+      assertThat(asked).as("not in a busy loop").hasValueLessThan(40);
+
+      refused.set(record -> record.partition() == 0 && record.offset() == 1);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committed(topics, 1) == 5);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committed(topics, 0) == 1);
+      send(producer, topics, 1, "one more");
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committed(topics, 1) == 6);
+      assertThat(cluster.committed(topics, 0)).isEqualTo(1);
+
+      refused.set(record -> false);
+      await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committedAll(topics) == 11);
+      await().atMost(Duration.ofSeconds(5)).until(worker.health::isReady);
+    }
+    assertThat(cluster.read(topics.out())).hasSize(11);
     assertThat(cluster.read(topics.dlq())).isEmpty();
   }
 
