@@ -120,6 +120,8 @@ public record FineTuning(
         + training.schedule()
         + ", packs of "
         + training.packTokens()
+        + ", workers "
+        + training.workers()
         + ", betas "
         + training.beta1()
         + " and "

@@ -281,6 +281,7 @@ public final class RecipeRun {
         "decay " + training.weightDecay(),
         "clipping at " + training.clipNorm(),
         "packs of " + training.packTokens(),
+        "workers " + training.workers(),
         "batches " + Integer.toHexString(batches.toString().hashCode()),
         "from " + start);
   }
