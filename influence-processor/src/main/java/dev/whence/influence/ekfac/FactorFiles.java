@@ -114,6 +114,9 @@ public final class FactorFiles implements AutoCloseable {
 
   private <T> T await(CompletableFuture<T> coming) {
     try {
+      if (Thread.interrupted()) { // also where nothing is to be waited for
+        throw new InterruptedException();
+      }
       return coming.get();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

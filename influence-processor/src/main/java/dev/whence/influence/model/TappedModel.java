@@ -101,9 +101,14 @@ public final class TappedModel implements AutoCloseable {
               thread.setDaemon(true);
               thread.start();
             });
+    boolean complete = false;
     try {
       decoder.load(files.weights());
+      complete = true;
     } finally {
+      if (!complete) {
+        files.weights().close(); // which ends the reading, too
+      }
       String unused = digest.exceptionally(problem -> "").join(); // whoever asks hears of it
     }
   }

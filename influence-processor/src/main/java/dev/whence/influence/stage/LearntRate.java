@@ -15,11 +15,6 @@ final class LearntRate {
     return value;
   }
 
-  /** Expects that part of it from now on, unmeasured. */
-  void scale(double part) {
-    value *= part;
-  }
-
   /** One measurement; the first takes the place of the guess. */
   void add(double one) {
     value = measured ? value + WEIGHT * (one - value) : one;

@@ -22,7 +22,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.WeakHashMap;
 import java.util.stream.IntStream;
 
@@ -131,11 +130,23 @@ final class RankedAnswers implements AutoCloseable {
 
   /** Whether the response's gradient alone, by what was measured, takes all the time there is. */
   private boolean isTooLate(ComingQuery one) {
-    OptionalDouble measured =
-        seconds(one)
-            .map(seconds -> seconds.measured(tokensOfResponse(one)))
-            .orElse(OptionalDouble.empty());
-    return measured.isPresent() && measured.getAsDouble() > secondsLeft(one);
+    return seconds(one)
+        .filter(seconds -> seconds.isLonger(tokensOfResponse(one), secondsLeft(one)))
+        .isPresent();
+  }
+
+  /** Why candidates keep their estimates; empty: all is ready to rank them. */
+  private String notRanked(ComingQuery one, IndexSettings settings) {
+    if (!isTooLate(one)) {
+      // Another query of the batch may have put another set into its place meanwhile.
+      Optional<String> refused = ranking.prepare(one.query.record(), settings);
+      if (refused.isPresent() || !isTooLate(one)) { // loading may have taken its time
+        return refused.orElse("");
+      }
+    }
+    seconds(one).ifPresent(ResponseSeconds::fade);
+    return "All candidates have estimates only: the response's gradient would have taken longer"
+        + " than the deadline leaves.";
   }
 
   private static double meanTokens(ShardFile shard) {
@@ -195,14 +206,8 @@ final class RankedAnswers implements AutoCloseable {
     Optional<RankingModels.Ranked> ranked = Optional.empty();
     String note = "";
     boolean ranks = one.query.conversation().isPresent() && !toRank.isEmpty();
-    if (ranks && isTooLate(one)) {
-      seconds(one).ifPresent(ResponseSeconds::fade);
-      note =
-          "All candidates have estimates only: the response's gradient would have taken longer"
-              + " than the deadline leaves.";
-    } else if (ranks) {
-      // Another query of the batch may have put another set into its place meanwhile.
-      note = ranking.prepare(one.query.record(), candidates.get(0).shard().settings()).orElse("");
+    if (ranks) {
+      note = notRanked(one, candidates.get(0).shard().settings());
       began = System.nanoTime();
     }
     if (ranks && note.isEmpty()) {

@@ -33,6 +33,7 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -50,6 +51,9 @@ import org.slf4j.LoggerFactory;
 final class RankingModels implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(RankingModels.class);
 
+  /** Sets of which it is known how long they take. */
+  private static final int SETS_REMEMBERED = 16;
+
   /** What could not be loaded is not looked for again with every query. */
   private static final Duration AGAIN = Duration.ofSeconds(30);
 
@@ -59,6 +63,15 @@ final class RankingModels implements AutoCloseable {
 
   /** By path; as many as indexes are asked. */
   private final Map<Path, SeenCorpus> corpora = new HashMap<>();
+
+  /** Stays when another set is loaded, for queries may name sets in turn; the eldest go. */
+  private final Map<Key, ResponseSeconds> seconds =
+      new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Key, ResponseSeconds> eldest) {
+          return size() > SETS_REMEMBERED;
+        }
+      };
 
   /**
    * What names a set. What else differs between indexes, the measure of documents and lambda0, is
@@ -82,7 +95,6 @@ final class RankingModels implements AutoCloseable {
       TappedModel indexed,
       CorpusFile corpus,
       MultiStageQuery query,
-      ResponseSeconds seconds,
       Deque<AutoCloseable> opened) {}
 
   /**
@@ -164,10 +176,10 @@ final class RankingModels implements AutoCloseable {
     return loaded.filter(one -> one.key().equals(key)).isPresent();
   }
 
-  /** What the response of such a query takes; empty as long as its model is not loaded. */
+  /** What the response of such a query takes; empty as long as its model was never loaded. */
   Optional<ResponseSeconds> seconds(InfluenceQuery query, IndexSettings settings) {
     Key key = Key.of(query.getResponseModel(), query.getFineTuningFactors(), settings);
-    return loaded.filter(one -> one.key().equals(key)).map(Loaded::seconds);
+    return Optional.ofNullable(seconds.get(key));
   }
 
   /** Whether {@link #prepare} has lately found that it can not make ready for such a query. */
@@ -265,9 +277,8 @@ final class RankingModels implements AutoCloseable {
       CorpusFile corpus = new CorpusFile(config.corpus().orElseGet(settings::whereCorpusWas));
       check(corpus, key.corpus());
       MultiStageQuery query = new MultiStageQuery(pretraining, fineTuning, answering.matrices());
-      Loaded next =
-          new Loaded(
-              key, answering, indexed, corpus, query, ResponseSeconds.of(answering, query), opened);
+      Loaded next = new Loaded(key, answering, indexed, corpus, query, opened);
+      seconds.putIfAbsent(key, ResponseSeconds.of(answering, query));
       complete = true;
       return next;
     } finally {
@@ -441,7 +452,8 @@ final class RankingModels implements AutoCloseable {
                 settings);
     long ended = System.nanoTime();
     int tokens = now.answering().texts().response(conversation).length();
-    now.seconds().add(tokens, (between - began) / 1e9, (ended - between) / 1e9);
+    seconds(query, settings)
+        .ifPresent(of -> of.add(tokens, (between - began) / 1e9, (ended - between) / 1e9));
     List<DocumentInfluence> influences =
         new CandidateRanking(now.indexed(), now.corpus(), settings.measure())
             .exact(preconditioned, candidates, entries, toRank, budget);

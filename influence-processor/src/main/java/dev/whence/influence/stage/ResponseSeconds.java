@@ -3,7 +3,6 @@ package dev.whence.influence.stage;
 import dev.whence.conversation.Conversation;
 import dev.whence.influence.model.TappedModel;
 import dev.whence.influence.query.MultiStageQuery;
-import java.util.OptionalDouble;
 
 /**
  * How long a response's gradient takes, by its tokens, and both inverses upon it, which take as
@@ -16,12 +15,15 @@ final class ResponseSeconds {
 
   private static final double CHARACTERS_PER_TOKEN = 4;
 
-  /** What is left of an expectation by which a response was given up unmeasured. */
+  /** What is left of what was measured after a response was not begun for it. */
   private static final double FADED = 0.98;
 
   private final LearntRate ofToken;
   private final LearntRate ofInverses;
   private boolean measured;
+
+  /** What is left of what was measured where it is asked whether to begin. */
+  private double faded = 1;
 
   /**
    * Not measured yet.
@@ -54,9 +56,9 @@ final class ResponseSeconds {
     return tokens * ofToken.value() + ofInverses.value();
   }
 
-  /** The same, if it follows from measurements. */
-  synchronized OptionalDouble measured(double tokens) {
-    return measured ? OptionalDouble.of(of(tokens)) : OptionalDouble.empty();
+  /** Whether it has been measured that a response takes longer, and not too often been believed. */
+  synchronized boolean isLonger(double tokens, double seconds) {
+    return measured && of(tokens) * faded > seconds;
   }
 
   /** What one took, of so many tokens. */
@@ -64,6 +66,7 @@ final class ResponseSeconds {
     ofToken.add(gradient / Math.max(1, tokens));
     ofInverses.add(inverses);
     measured = true;
+    faded = 1;
   }
 
   /**
@@ -71,7 +74,6 @@ final class ResponseSeconds {
    * tried all the same: what was measured may have been the machine's bad hour.
    */
   synchronized void fade() {
-    ofToken.scale(FADED);
-    ofInverses.scale(FADED);
+    faded *= FADED;
   }
 }

@@ -13,11 +13,14 @@ import dev.whence.schemas.avro.ModelRelease;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntSupplier;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
@@ -43,7 +46,11 @@ final class ServedShards implements AutoCloseable {
   /** After an opening that took longer, what has come meanwhile is answered before the next. */
   private static final Duration LONG = Duration.ofSeconds(1);
 
-  private static final Duration PAUSE = Duration.ofMillis(1);
+  /** Long enough to fetch what has come. */
+  private static final Duration PAUSE = Duration.ofMillis(500);
+
+  /** Shards that queries did not wait for: so many are opened for them, or it is known why not. */
+  private static final int AWAITED = 256;
 
   /** Missing shards that are named in the log. */
   private static final int NAMED = 3;
@@ -64,8 +71,17 @@ final class ServedShards implements AutoCloseable {
 
   private Set<Integer> assigned = Set.of();
 
-  /** Checksums of shards that queries did not wait for, to be opened between two batches. */
-  private final Set<String> awaited = new HashSet<>();
+  /** Shards that queries did not wait for, to be opened one by one, by their checksums. */
+  private final Map<String, Supplier<OpenShards.Found>> awaited = new LinkedHashMap<>();
+
+  /** Why such shards could not be opened. */
+  private final Map<String, String> reasons =
+      new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, String> eldest) {
+          return size() > AWAITED;
+        }
+      };
 
   /** Counts what was to be opened; what an earlier one has left is not. */
   private int openings;
@@ -228,13 +244,15 @@ final class ServedShards implements AutoCloseable {
     if (found instanceof OpenShards.Found.TooLong tooLong) {
       openLater(number, checksums.size(), checksums.get(number - 1));
       return new OpenShards.Found.Missing(
-          "Shard "
-              + number
-              + " of "
-              + checksums.size()
-              + " is being opened: all of its "
-              + tooLong.bytes()
-              + " bytes are checked first, which takes longer than the deadline leaves.");
+          reasons.getOrDefault(
+              checksums.get(number - 1),
+              "Shard "
+                  + number
+                  + " of "
+                  + checksums.size()
+                  + " is being opened: all of its "
+                  + tooLong.bytes()
+                  + " bytes are checked first, which takes longer than the deadline leaves."));
     }
     if (found instanceof OpenShards.Found.Here here
         && here.shard().settings().sketch().buckets() != query.vector().sketch().length) {
@@ -263,14 +281,30 @@ final class ServedShards implements AutoCloseable {
   }
 
   private void openLater(int number, int of, String checksum) {
-    if (awaited.add(checksum)) {
-      later.run(
-          PAUSE,
-          () -> {
-            awaited.remove(checksum);
-            var unused = shards.find(number, of, checksum);
-            closeUnused();
-          });
+    boolean goesOn = !awaited.isEmpty();
+    if (awaited.size() < AWAITED) {
+      awaited.putIfAbsent(checksum, () -> shards.find(number, of, checksum));
+    }
+    if (!goesOn) {
+      later.run(PAUSE, this::openAwaited);
+    }
+  }
+
+  private void openAwaited() {
+    String checksum = awaited.keySet().iterator().next();
+    try {
+      reasons.remove(checksum);
+      OpenShards.Found found = Objects.requireNonNull(awaited.get(checksum)).get();
+      if (found instanceof OpenShards.Found.Missing one) {
+        LOG.warn("a shard that was asked can not be opened: {}", one.reason());
+        reasons.put(checksum, one.reason());
+      }
+      closeUnused();
+    } finally {
+      awaited.remove(checksum);
+      if (!awaited.isEmpty()) {
+        later.run(PAUSE, this::openAwaited);
+      }
     }
   }
 

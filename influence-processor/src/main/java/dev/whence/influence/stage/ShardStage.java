@@ -60,11 +60,14 @@ final class ShardStage implements Stage {
   /** Whether it is arranged that {@link #closeUnused} runs again. */
   private boolean looksAgain;
 
-  /** What was announced: each record is one of the three, by its place. */
+  /** What was announced: each record is one of the four, by its place. */
   private final Map<String, AskedQuery> read = new HashMap<>();
 
   private final Map<String, Failure> invalid = new HashMap<>();
   private final Set<String> expired = new HashSet<>();
+
+  /** What could not be read for now, as where the registry does not give its schema. */
+  private final Map<String, EnvironmentException> unread = new HashMap<>();
 
   /** What is asked of which query's shards. */
   private final Map<String, ComingQuery> coming = new LinkedHashMap<>();
@@ -183,6 +186,7 @@ final class ShardStage implements Stage {
     read.clear();
     invalid.clear();
     expired.clear();
+    unread.clear();
     Map<String, ComingQuery> before = new HashMap<>(coming);
     coming.clear();
     Map<String, List<AskedQuery>> queries = new LinkedHashMap<>();
@@ -200,7 +204,7 @@ final class ShardStage implements Stage {
       } catch (AskedQuery.InvalidException e) {
         invalid.put(record.place(), e.failure());
       } catch (EnvironmentException e) {
-        throw e;
+        unread.put(record.place(), e); // it is that record's, or each other one finds the same
       } catch (RuntimeException | StackOverflowError e) {
         // It is that record's only: those before it would wait for an answer without end.
         invalid.put(record.place(), Failure.unexpected("UNREADABLE", e));
@@ -257,6 +261,10 @@ final class ShardStage implements Stage {
     if (!wasAnnounced(record)) {
       coming(List.of(record));
     }
+    EnvironmentException later = unread.get(record.place());
+    if (later != null) {
+      throw later;
+    }
     Failure failure = invalid.get(record.place());
     if (failure != null) {
       return Work.done(new Outcome.Rejected(failure));
@@ -271,7 +279,10 @@ final class ShardStage implements Stage {
   /** Whether {@link #coming} has told of it, as is usual. */
   private boolean wasAnnounced(SourceRecord record) {
     String place = record.place();
-    return read.containsKey(place) || invalid.containsKey(place) || expired.contains(place);
+    return read.containsKey(place)
+        || invalid.containsKey(place)
+        || expired.contains(place)
+        || unread.containsKey(place);
   }
 
   /** A query that waits for its answer. */

@@ -3,6 +3,7 @@ package dev.whence.influence.ekfac;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
 
 import dev.whence.engine.kernel.LinearLayer;
 import dev.whence.engine.kernel.TorchRuntime;
@@ -13,6 +14,7 @@ import dev.whence.influence.model.TappedModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -111,7 +113,7 @@ class FactorFilesTest {
       double[] vectors = factors.inputVectors(layer).doubles();
       assertThat(Arrays.stream(vectors).map(x -> x * x).sum())
           .isCloseTo(layer.inputs(), within(1e-3));
-      assertThat(readers()).isZero();
+      awaitNoReader();
     }
   }
 
@@ -120,7 +122,12 @@ class FactorFilesTest {
     for (int i = 0; i < 20; i++) {
       FactorFiles.open(whole).close(); // wherever the thread is just then
     }
-    assertThat(readers()).isZero();
+    awaitNoReader();
+  }
+
+  /** A thread that has ended its work is there for a moment. */
+  private static void awaitNoReader() {
+    await().atMost(Duration.ofSeconds(10)).until(() -> readers() == 0);
   }
 
   private static long readers() {

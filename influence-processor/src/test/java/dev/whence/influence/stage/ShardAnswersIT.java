@@ -4,6 +4,7 @@ import static dev.whence.influence.stage.DrivenShards.PARTITIONS;
 import static dev.whence.influence.stage.DrivenShards.influences;
 import static dev.whence.influence.stage.DrivenShards.reranked;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.whence.conversation.Conversation;
@@ -12,6 +13,7 @@ import dev.whence.influence.index.GradientIndex;
 import dev.whence.influence.index.ShardFile;
 import dev.whence.influence.model.Measure;
 import dev.whence.runtime.serde.AvroValues;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.runtime.worker.Outcome;
 import dev.whence.runtime.worker.SourceRecord;
 import dev.whence.runtime.worker.Work;
@@ -325,6 +327,40 @@ class ShardAnswersIT {
         record.key(),
         values.write(record.topic(), query.build()),
         record.headers());
+  }
+
+  /** Its partition waits by itself, as the worker sees where one record is prepared. */
+  @Test
+  void aRecordThatCanNotBeReadForNowStopsNoneOfTheOtherRecords() throws Exception {
+    InfluenceConfig config = driven.config(InfluenceCluster.chatModel(), "query.rerank", "0");
+    List<SourceRecord> batch = driven.asked(config, InfluenceCluster.answered("unread", 0));
+    boolean[] away = {false};
+    InstantSource clock =
+        () -> {
+          if (away[0]) {
+            away[0] = false;
+            throw new EnvironmentException("the registry is away");
+          }
+          return Instant.now();
+        };
+    AvroValues values = new AvroValues(driven.cluster.connection);
+    ShardStage stage = driven.stage(values, config, clock);
+    try {
+      stage.open();
+      away[0] = true; // for the first record that is read
+      stage.coming(batch);
+      assertThatThrownBy(() -> stage.prepare(batch.get(0)))
+          .isInstanceOf(EnvironmentException.class)
+          .hasMessage("the registry is away");
+      assertThat(batch.stream().skip(1).map(stage::prepare).toList())
+          .extracting(Work::run)
+          .hasSize(PARTITIONS - 1)
+          .allMatch(Outcome.Written.class::isInstance);
+      stage.coming(batch.subList(0, 1));
+      assertThat(stage.prepare(batch.get(0)).run()).isInstanceOf(Outcome.Written.class);
+    } finally {
+      stage.close();
+    }
   }
 
   /** Whatever it is that throws: the clock does, at each of its calls in turn. */
