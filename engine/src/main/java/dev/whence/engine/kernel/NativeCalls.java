@@ -10,6 +10,8 @@ final class NativeCalls {
   /** Calls hold it shared; {@link #quiesce} takes it for good. Fair: no call overtakes that. */
   private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock(true);
 
+  private boolean ended;
+
   /** Begins a call; {@link Lock#unlock} ends it. After {@link #quiesce} it never returns. */
   Lock begin() {
     Lock call = lock.readLock();
@@ -18,13 +20,15 @@ final class NativeCalls {
   }
 
   /**
-   * Waits for the calls that are running; if they end in time, no other call begins any more.
+   * Waits for the calls that are running; if they end in time, no other call begins any more. Who
+   * asks again after that has nothing to wait for.
    *
    * @return whether they ended in time
    */
-  boolean quiesce(Duration atMost) {
+  synchronized boolean quiesce(Duration atMost) {
     try {
-      return lock.writeLock().tryLock(atMost.toMillis(), TimeUnit.MILLISECONDS);
+      ended = ended || lock.writeLock().tryLock(atMost.toMillis(), TimeUnit.MILLISECONDS);
+      return ended;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       return false;

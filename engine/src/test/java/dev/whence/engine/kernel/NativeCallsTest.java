@@ -42,6 +42,16 @@ class NativeCallsTest {
   }
 
   @Test
+  void whoeverAsksAgainAfterTheEndDoesNotWait() throws Exception {
+    assertThat(calls.quiesce(SOON)).isTrue();
+
+    // From another thread, as each shutdown hook is one.
+    CompletableFuture<Boolean> again =
+        CompletableFuture.supplyAsync(() -> calls.quiesce(Duration.ofHours(1)));
+    assertThat(again.get(LATER.toSeconds(), TimeUnit.SECONDS)).isTrue();
+  }
+
+  @Test
   void noCallBeginsAfterTheEnd() throws Exception {
     assertThat(calls.quiesce(SOON)).isTrue();
 
