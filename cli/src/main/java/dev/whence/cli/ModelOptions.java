@@ -5,6 +5,8 @@ import dev.whence.attribution.remote.RemoteScorer;
 import dev.whence.engine.EngineOptions;
 import dev.whence.engine.LocalScorer;
 import dev.whence.engine.Scorer;
+import dev.whence.engine.text.jinja.JinjaException;
+import dev.whence.engine.text.jinja.JinjaTemplate;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.ModelText;
 import dev.whence.files.FileProblem;
@@ -94,7 +96,8 @@ final class ModelOptions {
     if (key != null && !key.isEmpty()) {
       options = options.withApiKey(key);
     }
-    return RemoteScorer.open(ModelText.open(Models.resolve(model), template()), options);
+    Optional<String> template = template();
+    return RemoteScorer.open(ModelText.open(Models.resolve(model), template), options);
   }
 
   /** Loads the model; closing the scorer frees it. */
@@ -127,9 +130,14 @@ final class ModelOptions {
         file -> {
           InputFile.checkStream("--chat-template", file);
           try {
-            return Files.readString(file);
+            String template = Files.readString(file);
+            JinjaTemplate.parse(template);
+            return template;
           } catch (IOException e) {
             throw InputFile.unreadable("--chat-template", file, FileProblem.of(e, file));
+          } catch (JinjaException e) {
+            throw new UsageException(
+                "--chat-template '" + file + "' is no template: " + e.getMessage());
           }
         });
   }

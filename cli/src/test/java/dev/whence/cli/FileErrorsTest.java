@@ -49,6 +49,18 @@ class FileErrorsTest {
   }
 
   @Test
+  void aChatTemplateThatIsNoTemplateIsNamedBeforeAnyModelIsLoaded() throws IOException {
+    Path input = Files.writeString(directory.resolve("in.jsonl"), "{}\n");
+    Path broken = Files.writeString(directory.resolve("broken.jinja"), "{% if %}");
+    CommandRun run = withTemplate(input, broken);
+    assertThat(run.exit()).isEqualTo(2);
+    assertThat(run.err())
+        .singleElement()
+        .asString()
+        .startsWith("whence: --chat-template '" + broken + "' is no template: line 1: ");
+  }
+
+  @Test
   void propertiesAreReadAsKafkasOwnToolsReadThem() throws IOException {
     Path latin =
         latin("latin.properties", "bootstrap.servers=caf\u00e9 1\nsasl.mechanism=caf\\u00e9\n");
