@@ -132,6 +132,11 @@ public final class AttributionJson {
       }
     }
     json.writeEndArray();
+    json.writeArrayFieldStart("flags");
+    for (String flag : result.flags()) {
+      json.writeString(flag);
+    }
+    json.writeEndArray();
     json.writeNumberField("retokenizedBranches", result.retokenizedBranches());
     json.writeBooleanField(
         "truncated", result.truncated() || kept.size() < result.sources().size());
@@ -244,7 +249,7 @@ public final class AttributionJson {
 
   /**
    * Reads what {@link #write} wrote. What the JSON does not hold is empty: of the scorer its
-   * family, size and aliases, and the flags, of which only the first is there as the reason code.
+   * family, size and aliases.
    *
    * @throws IllegalArgumentException if the text is not such an object; the message names the field
    */
@@ -291,7 +296,7 @@ public final class AttributionJson {
         statements(field(json, "statements")),
         matrix(field(json, "matrix")),
         json.has("tokens") ? tokens(field(json, "tokens")) : List.of(),
-        List.of(),
+        flags(json.path("flags")),
         field(json, "retokenizedBranches").asInt(),
         field(json, "truncated").asBoolean(),
         new Cost(
@@ -342,6 +347,12 @@ public final class AttributionJson {
       places.add(new SourcePlace(field(json, "segment").asText(), span(json)));
     }
     return places;
+  }
+
+  private static List<String> flags(JsonNode array) {
+    List<String> flags = new ArrayList<>();
+    array.forEach(flag -> flags.add(flag.asText()));
+    return flags;
   }
 
   private static List<SourceGroup> groups(JsonNode array) {
