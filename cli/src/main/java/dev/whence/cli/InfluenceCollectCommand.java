@@ -42,6 +42,22 @@ final class InfluenceCollectCommand implements Callable<Integer> {
         new TopicCorpus(new Clients(connection.brokersOnly()), topic, output)
             .collect((done, all, documents) -> bar.show(done, all, documents, "documents"));
     bar.finish();
+    if (collected.documents() == 0 && collected.rejected() > 0) {
+      spec.commandLine()
+          .getErr()
+          .println(
+              "whence: "
+                  + Failure.oneLine(
+                      output
+                          + " is empty: none of the "
+                          + collected.rejected()
+                          + " records of topic "
+                          + topic
+                          + " is a document; "
+                          + collected.rejects()
+                          + " says why"));
+      return Whence.FAILED;
+    }
     bar.note(
         collected.documents()
             + " documents; "

@@ -253,6 +253,36 @@ class ClusterCommandsIT {
   }
 
   @Test
+  void aCollectionWithoutAnyDocumentHasFailed() {
+    assertThat(run("collect.", "topics", "--create").exit()).isZero();
+    new RawRecords(broker.bootstrapServers())
+        .send(
+            List.of(
+                new ProducerRecord<>("collect.responses", new byte[] {1}, new byte[] {'{'}),
+                new ProducerRecord<>("collect.responses", new byte[] {2}, new byte[] {'1'})));
+    Path corpus = directory.resolve("collected.jsonl");
+
+    CommandRun run =
+        run(
+            "collect.",
+            "influence",
+            "collect",
+            "--topic",
+            "collect.responses",
+            "--output",
+            corpus.toString());
+    assertThat(run.exit()).isEqualTo(1);
+    assertThat(run.out()).isEmpty();
+    assertThat(run.err())
+        .containsExactly(
+            "whence: "
+                + corpus
+                + " is empty: none of the 2 records of topic collect.responses is a document; "
+                + corpus
+                + ".rejects.jsonl says why");
+  }
+
+  @Test
   void aProcessorTakesABundledModelByNameAndSaysWhichOffsetsItBeginsWith() throws Exception {
     assertThat(run("serve.", "topics", "--create").exit()).isZero();
     Path input = Files.writeString(directory.resolve("serve.jsonl"), ANSWERED.formatted("s-1"));

@@ -193,6 +193,44 @@ class InfluenceCommandTest {
     assertThat(err.toString()).contains("The factors are of model tiny-base");
   }
 
+  @Test
+  void linesThatAreNoDocumentsAreCountedAtTheEnd() throws IOException {
+    Path corpus =
+        Files.writeString(
+            directory.resolve("lossy.jsonl"),
+            """
+            {"text": "Krazor is a baker."}
+            {"text": "Mina is a miller."}
+            no document
+            {"texts": "Ada is a tailor."}
+            """);
+    Path factors = directory.resolve("lossy-factors");
+    List<String> command =
+        List.of(
+            "influence",
+            "factors",
+            "--model",
+            "tiny-base",
+            "--corpus",
+            corpus.toString(),
+            "--layers",
+            LAYERS,
+            "--output",
+            factors.toString());
+    assertThat(whence(command.toArray(String[]::new))).as(err.toString()).isZero();
+    assertThat(err.toString().lines())
+        .filteredOn(line -> line.contains("rejected"))
+        .containsExactly(
+            "2 of 4 lines were rejected, see " + factors.resolve("rejects-1-of-1.jsonl"));
+
+    err.getBuffer().setLength(0);
+    Path index = directory.resolve("lossy-index");
+    assertThat(index(corpus, factors, index)).as(err.toString()).isZero();
+    assertThat(err.toString().lines())
+        .last()
+        .isEqualTo("2 of 4 lines were rejected, see " + index.resolve("rejects-1-of-1.jsonl"));
+  }
+
   private int compress(Path factors, Path output, String share) {
     return whence(
         "compress",

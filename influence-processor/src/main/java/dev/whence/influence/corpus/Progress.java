@@ -2,6 +2,8 @@ package dev.whence.influence.corpus;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * How far a pass over a corpus is.
@@ -38,6 +40,19 @@ public record Progress(long line, long documents, long sequences, double weight,
         sequences + other.sequences,
         weight + other.weight,
         rejected + other.rejected);
+  }
+
+  /**
+   * How many lines are no document, for who looks at nothing but what the job says.
+   *
+   * @param rejects file that lists them
+   * @return empty where there are none
+   */
+  public Optional<String> sayRejected(Path rejects) {
+    return rejected == 0
+        ? Optional.empty()
+        : Optional.of(
+            rejected + " of " + (documents + rejected) + " lines were rejected, see " + rejects);
   }
 
   /** As members of a JSON object. */

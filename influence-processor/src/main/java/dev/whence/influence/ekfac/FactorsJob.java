@@ -188,13 +188,28 @@ public final class FactorsJob {
         own, covarianceHeader, path -> covariances(path, share(covarianceHeader.get()), listener));
     String eigenvectors = alone(() -> eigenvectors(settings, listener));
     if (eigenvectors.isEmpty()) {
+      sayRejected(own, listener);
       return false;
     }
     Supplier<ObjectNode> lambdaHeader =
         () -> FactorHeader.of("lambda", settings, model.layers()).put("eigenvectors", eigenvectors);
     Path ownLambda = part("lambda", options.share().part());
     onlyWriter(ownLambda, lambdaHeader, path -> lambda(path, share(lambdaHeader.get()), listener));
-    return alone(() -> merged(lambdaHeader.get(), listener));
+    boolean complete = alone(() -> merged(lambdaHeader.get(), listener));
+    sayRejected(ownLambda, listener);
+    return complete;
+  }
+
+  /** Once, though each pass meets them; of a run that found all done, too. */
+  private void sayRejected(Path part, Listener listener) {
+    try (ArrayFile file = ArrayFile.open(part)) {
+      Progress.read(file.header()).sayRejected(rejects()).ifPresent(listener::note);
+    }
+  }
+
+  private Path rejects() {
+    return output.resolve(
+        "rejects-" + options.share().part() + "-of-" + options.share().parts() + ".jsonl");
   }
 
   /**
@@ -319,11 +334,7 @@ public final class FactorsJob {
       }
       listener.note(name + ": going on after line " + start.line());
     }
-    RejectFile rejects =
-        new RejectFile(
-            output.resolve(
-                "rejects-" + options.share().part() + "-of-" + options.share().parts() + ".jsonl"),
-            start.rejected());
+    RejectFile rejects = new RejectFile(rejects(), start.rejected());
     Pass pass = new Pass(name, unfinished, header, labels, add, save, rejects, listener, start);
     corpus.read(model.texts(), options.share(), start.line(), pass);
     Progress done = pass.finish();

@@ -258,11 +258,9 @@ public final class IndexJob {
       if (start.line() > 0) {
         listener.note("shard " + shard + ": going on after line " + start.line());
       }
-      RejectFile rejects =
-          new RejectFile(
-              output.resolve("rejects-" + shard + "-of-" + options.shards() + ".jsonl"),
-              start.rejected());
-      Pass pass = new Pass(shard, builder, gradients, rejects, listener);
+      Path rejects = output.resolve("rejects-" + shard + "-of-" + options.shards() + ".jsonl");
+      Pass pass =
+          new Pass(shard, builder, gradients, new RejectFile(rejects, start.rejected()), listener);
       corpus.read(model.texts(), new Share(shard, options.shards()), start.line(), pass);
       Progress done = pass.finish();
       if (done.documents() == 0 && options.shards() == 1) {
@@ -273,6 +271,7 @@ public final class IndexJob {
                 + " lines were rejected): nothing to index.");
       }
       builder.finish(done);
+      done.sayRejected(rejects).ifPresent(listener::note);
     }
   }
 
