@@ -11,6 +11,7 @@ import dev.whence.attribution.confidence.Calibration;
 import dev.whence.attribution.confidence.Calibration.Pair;
 import dev.whence.attribution.confidence.Features;
 import dev.whence.attribution.confidence.TopSources;
+import dev.whence.attribution.method.AttributionMethod;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.fidelity.ConfidenceReport.Row;
@@ -71,6 +72,12 @@ public final class ConfidenceBench {
       if (responses < 40) {
         throw new IllegalArgumentException(
             "responses is " + responses + ", but half of them must teach something: 40 or more");
+      }
+      if (AttributionMethod.of(fastMethod).needsProxy()) {
+        throw new IllegalArgumentException(
+            "the fast path scores with one model, but the method '"
+                + fastMethod.name()
+                + "' needs a second one");
       }
     }
   }

@@ -105,6 +105,7 @@ public final class FidelityBench {
         throw new IllegalArgumentException(
             "paragraphs and prompts must be 0 or more, and tokens of an answer 1 or more");
       }
+      var unused = subjects(only, proxy.isPresent()); // which throws
     }
   }
 
@@ -347,12 +348,11 @@ public final class FidelityBench {
   }
 
   private List<Subject> subjects() {
-    return Subject.all(options.proxy().isPresent()).stream()
-        .filter(
-            subject ->
-                options.only().isEmpty()
-                    || options.only().stream().anyMatch(subject.name()::startsWith))
-        .toList();
+    return subjects(options.only(), options.proxy().isPresent());
+  }
+
+  private static List<Subject> subjects(List<String> only, boolean hasProxy) {
+    return only.isEmpty() ? Subject.all(hasProxy) : Subject.beginning(only, hasProxy);
   }
 
   private MeasuredPrompts kept(ModelFiles files, Models models) throws IOException {

@@ -98,7 +98,20 @@ public final class SpeedBench {
         throw new IllegalArgumentException(
             "before a random target the model is the proxy: another proxy can not be given");
       }
+      var unused = subjects(only, randomTarget || proxy.isPresent()); // which throws
     }
+  }
+
+  /** Those that run a model: ranking by texts alone takes no time. */
+  private static List<Subject> subjects(List<String> only, boolean hasProxy) {
+    List<Subject> subjects =
+        Subject.beginning(only, hasProxy).stream()
+            .filter(subject -> subject.way() instanceof Subject.Run)
+            .toList();
+    if (subjects.isEmpty()) {
+      throw new IllegalArgumentException("no method that runs a model begins so: " + only);
+    }
+    return subjects;
   }
 
   /** What one subject gave, round by round. */
@@ -164,14 +177,7 @@ public final class SpeedBench {
       Conversation conversation,
       Instant started,
       Machine machine) {
-    List<Subject> subjects =
-        Subject.all(proxy.isPresent()).stream()
-            .filter(subject -> subject.way() instanceof Subject.Run)
-            .filter(subject -> options.only().stream().anyMatch(subject.name()::startsWith))
-            .toList();
-    if (subjects.isEmpty()) {
-      throw new IllegalArgumentException("no method begins so: " + options.only());
-    }
+    List<Subject> subjects = subjects(options.only(), proxy.isPresent());
     Map<String, Taken> taken = new LinkedHashMap<>();
     List<Double> peak = new ArrayList<>();
     List<Double> ownPasses = new ArrayList<>();

@@ -81,6 +81,33 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
     return all;
   }
 
+  /**
+   * Those whose names begin so.
+   *
+   * @param names beginnings of names
+   * @param hasProxy as of {@link #all}; where there is none, a beginning may be one of a method
+   *     that needs it, if there are others
+   * @throws IllegalArgumentException if there are none, or none begins as one of the names
+   */
+  static List<Subject> beginning(List<String> names, boolean hasProxy) {
+    List<Subject> known = all(true);
+    List<String> unknown =
+        names.stream()
+            .filter(name -> known.stream().noneMatch(one -> one.name().startsWith(name)))
+            .toList();
+    if (!unknown.isEmpty()) {
+      throw new IllegalArgumentException("no method begins so: " + unknown);
+    }
+    List<Subject> found =
+        all(hasProxy).stream()
+            .filter(subject -> names.stream().anyMatch(subject.name()::startsWith))
+            .toList();
+    if (found.isEmpty()) {
+      throw new IllegalArgumentException("without a proxy no method begins so: " + names);
+    }
+    return found;
+  }
+
   private static Subject ours(String name, MethodOptions method) {
     return new Subject(name, Origin.OURS, true, new Run(method));
   }
