@@ -160,6 +160,9 @@ final class AttributeCommand implements Callable<Integer> {
     if (!attributable.isEmpty() && !attributable.equals("all")) {
       throw new UsageException("--attributable can only be 'all'");
     }
+    if (tokenLogProbs && !json) {
+      throw new UsageException("--token-logprobs belongs to --json: the heat map shows no tokens");
+    }
     AttributionOptions options = options();
     AttributionJson writer = writer();
     InputFile.checkStream("--input", input);
@@ -230,6 +233,9 @@ final class AttributeCommand implements Callable<Integer> {
         if (proxy.isEmpty()) {
           throw new UsageException("--method " + method + " needs a --proxy");
         }
+      } else if (proxy.isPresent()) {
+        throw new UsageException(
+            "--proxy belongs to --method proxy or proxy-pruning: " + method + " uses none");
       }
       return new AttributionOptions(
           dials, granularity, maxCost, !attributable.isEmpty(), contextPattern, overWindow());

@@ -47,6 +47,11 @@ public record QuickstartOptions(
       throw new IllegalArgumentException(
           "the rate is " + rate.getAsDouble() + " a second; it must lie in [0.001, 1000]");
     }
+    if (topicsOnly && (responses.isPresent() || input.isPresent() || rate.isPresent())) {
+      throw new IllegalArgumentException(
+          "topics only means that nothing answers or attributes until Ctrl-C: responses, input and"
+              + " rate are for the whole quickstart");
+    }
     checkPort("bootstrap", bootstrapPort);
     checkPort("registry", registryPort);
   }

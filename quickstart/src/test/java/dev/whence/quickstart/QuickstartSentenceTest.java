@@ -28,7 +28,7 @@ class QuickstartSentenceTest {
             new QuickstartOptions(
                 Optional.empty(),
                 Optional.empty(),
-                OptionalInt.of(1),
+                OptionalInt.empty(),
                 OptionalDouble.empty(),
                 file,
                 true,
