@@ -245,6 +245,10 @@ final class AttributeCommand implements Callable<Integer> {
   }
 
   private MethodOptions methodOptions() {
+    OptionRange.check("--keep-paragraphs", keepParagraphs, 1, MethodOptions.MOST);
+    OptionRange.check("--heal", heal, 0, MethodOptions.MOST_HEALED);
+    OptionRange.check("--exact-top", exactTop, 1, MethodOptions.MOST);
+    OptionRange.check("--masks", masks, 2, MethodOptions.MOST);
     Duration time = Duration.ZERO;
     if (deadline.isPresent()) {
       if (!(deadline.get() >= 0.001 && deadline.get() <= 3600)) {

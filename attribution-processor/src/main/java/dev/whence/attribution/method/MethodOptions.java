@@ -27,6 +27,12 @@ public record MethodOptions(
   /** Exact LOO; K = 3, w = 16, m = 6, 64 masks. */
   public static final MethodOptions DEFAULT = of(LeaveOneOut.EXACT);
 
+  /** More of them is a mistake: paragraphs, sources scored exactly, ablated prompts. */
+  public static final int MOST = 10_000;
+
+  /** No model reads more tokens. */
+  public static final int MOST_HEALED = 1 << 20;
+
   public MethodOptions {
     atLeast(1, "keepParagraphs", keepParagraphs);
     atLeast(0, "heal", heal);

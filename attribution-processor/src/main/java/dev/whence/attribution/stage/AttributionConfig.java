@@ -306,10 +306,11 @@ public record AttributionConfig(
     return new AttributionOptions(
         new MethodOptions(
             method,
-            settings.integer("attribution.keep-paragraphs", dials.keepParagraphs(), 1, 10_000),
-            settings.integer("attribution.heal", dials.heal(), 0, 1 << 20),
-            settings.integer("attribution.exact-top", dials.exactTop(), 1, 10_000),
-            settings.integer("attribution.masks", dials.masks(), 2, 10_000),
+            settings.integer(
+                "attribution.keep-paragraphs", dials.keepParagraphs(), 1, MethodOptions.MOST),
+            settings.integer("attribution.heal", dials.heal(), 0, MethodOptions.MOST_HEALED),
+            settings.integer("attribution.exact-top", dials.exactTop(), 1, MethodOptions.MOST),
+            settings.integer("attribution.masks", dials.masks(), 2, MethodOptions.MOST),
             settings.integer("attribution.seed", (int) dials.seed(), 0, Integer.MAX_VALUE),
             dials.ofProxy(),
             deadline(settings, method)),
