@@ -4,6 +4,8 @@ import dev.whence.files.FileProblem;
 import dev.whence.producer.Whence;
 import dev.whence.runtime.config.ClientKeys;
 import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.kafka.BrokerTrouble;
+import dev.whence.runtime.worker.EnvironmentException;
 import dev.whence.schemas.AvroSerdes;
 import dev.whence.schemas.Topics;
 import java.io.IOException;
@@ -15,6 +17,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.function.Supplier;
+import org.apache.kafka.common.KafkaException;
 import picocli.CommandLine.Option;
 
 /** How to reach a cluster and its schema registry. */
@@ -88,6 +92,17 @@ final class ConnectionOptions {
         !schemaRegistry.isEmpty()
             || properties(REGISTRY_CONFIG, registryConfig).containsKey(REGISTRY);
     return named ? connection() : brokersOnly();
+  }
+
+  /** Asks brokers something; where they do not answer, the sentence says which. */
+  static <T> T asking(Connection brokers, Supplier<T> question) {
+    try {
+      return question.get();
+    } catch (KafkaException | EnvironmentException e) {
+      throw BrokerTrouble.sentence(brokers, e)
+          .<RuntimeException>map(sentence -> new EnvironmentException(sentence, e))
+          .orElse(e);
+    }
   }
 
   /** For commands that send responses as an application does. */

@@ -1,6 +1,7 @@
 package dev.whence.cli;
 
 import dev.whence.quickstart.view.DisplayText;
+import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.dlq.DeadLetterEntry;
 import dev.whence.runtime.dlq.DeadLetterFilter;
 import dev.whence.runtime.dlq.DlqTool;
@@ -13,6 +14,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -60,11 +62,14 @@ final class DlqCommand implements Runnable {
     @Option(names = "--to", description = "last offset in the queue")
     private Optional<Long> to = Optional.empty();
 
-    DlqTool tool() {
+    /** Shows or replays. */
+    <T> T ask(Function<DlqTool, T> question) {
       String prefix = connection.topicPrefix();
       String rest = topic.startsWith(prefix) ? topic.substring(prefix.length()) : topic;
       String queue = rest.startsWith("dlq.") ? prefix + rest : prefix + "dlq." + rest;
-      return new DlqTool(new Clients(connection.brokersOnly()), queue);
+      Connection brokers = connection.brokersOnly();
+      DlqTool tool = new DlqTool(new Clients(brokers), queue);
+      return ConnectionOptions.asking(brokers, () -> question.apply(tool));
     }
 
     /** Checked before anything is connected. */
@@ -100,7 +105,7 @@ final class DlqCommand implements Runnable {
     public Integer call() {
       PrintWriter out = spec.commandLine().getOut();
       DeadLetterFilter filter = selection.filter();
-      List<DeadLetterEntry> entries = selection.tool().show(filter);
+      List<DeadLetterEntry> entries = selection.ask(tool -> tool.show(filter));
       out.println("offset\tcode\tsource\twritten\tattempt\tbytes\treplayed\tmessage");
       for (DeadLetterEntry entry : entries) {
         out.println(
@@ -139,7 +144,7 @@ final class DlqCommand implements Runnable {
     @Override
     public Integer call() {
       DeadLetterFilter filter = selection.filter();
-      DlqTool.Replay done = selection.tool().replay(filter);
+      DlqTool.Replay done = selection.ask(tool -> tool.replay(filter));
       PrintWriter out = spec.commandLine().getOut();
       out.println(
           done.replayed()

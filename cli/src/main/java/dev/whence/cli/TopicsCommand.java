@@ -45,7 +45,8 @@ final class TopicsCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     Connection cluster = connection.registryWhereNamed();
     TopicAdmin admin = new TopicAdmin(new Clients(cluster), connection.topics().all());
-    List<TopicState> states = create ? admin.create() : admin.report();
+    List<TopicState> states =
+        ConnectionOptions.asking(cluster, create ? admin::create : admin::report);
     int width = states.stream().mapToInt(state -> state.name().length()).max().orElse(0);
     for (TopicState state : states) {
       out.printf(

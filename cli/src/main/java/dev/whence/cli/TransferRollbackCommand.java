@@ -1,6 +1,8 @@
 package dev.whence.cli;
 
+import dev.whence.runtime.config.Connection;
 import dev.whence.runtime.kafka.Clients;
+import dev.whence.schemas.Topics;
 import dev.whence.transfer.stage.Rollback;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -26,8 +28,11 @@ final class TransferRollbackCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    Connection cluster = connection.connection();
+    Topics topics = connection.topics();
     Rollback.Withdrawn withdrawn =
-        Rollback.withdraw(new Clients(connection.connection()), connection.topics(), modelId);
+        ConnectionOptions.asking(
+            cluster, () -> Rollback.withdraw(new Clients(cluster), topics, modelId));
     spec.commandLine().getOut().println(withdrawn.sentence());
     return Whence.DONE;
   }

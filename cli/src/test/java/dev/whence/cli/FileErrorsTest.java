@@ -1,17 +1,22 @@
 package dev.whence.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
 import dev.whence.runtime.config.ClientKeys;
+import dev.whence.runtime.config.Connection;
+import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.slf4j.LoggerFactory;
@@ -107,6 +112,53 @@ class FileErrorsTest {
         CommandRun.of("topics", "--bootstrap-server", "a b", "--schema-registry", "http://r");
     assertThat(run.exit()).isEqualTo(1);
     assertThat(run.err()).singleElement().asString().contains("bootstrap.servers: a b");
+  }
+
+  @Test
+  void everyCommandNamesTheBrokersThatCanNotBeAsked() {
+    String corpus = directory.resolve("corpus.jsonl").toString();
+    for (String command :
+        List.of(
+            "topics",
+            "dlq show",
+            "dlq replay",
+            "transfer rollback --model-id m",
+            "influence collect --topic t --output " + corpus)) {
+      CommandRun run =
+          CommandRun.of(
+              (command + " --bootstrap-server foo --schema-registry http://r").split(" ", -1));
+      assertThat(run.exit()).isEqualTo(1);
+      assertThat(run.err())
+          .singleElement()
+          .asString()
+          .contains("the brokers at 'foo' can not be asked: Invalid url in bootstrap.servers: foo");
+    }
+  }
+
+  @Test
+  void brokersThatDoNotAnswerAreNamed() {
+    Connection brokers = Connection.of("kafka-1:9092", "");
+    for (RuntimeException silence :
+        List.of(
+            new TimeoutException("Timed out waiting for a node assignment. Call: listTopics"),
+            new EnvironmentException("no answer", new java.util.concurrent.TimeoutException()))) {
+      assertThatThrownBy(
+              () ->
+                  ConnectionOptions.asking(
+                      brokers,
+                      () -> {
+                        throw silence;
+                      }))
+          .hasMessage("the brokers at 'kafka-1:9092' did not answer in time; are they reachable?");
+    }
+    assertThatThrownBy(
+            () ->
+                ConnectionOptions.asking(
+                    brokers,
+                    () -> {
+                      throw new KafkaException("there is no topic t on these brokers");
+                    }))
+        .hasMessage("there is no topic t on these brokers");
   }
 
   @Test

@@ -15,6 +15,7 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.OutputPlace;
 import dev.whence.influence.Presence;
 import dev.whence.influence.corpus.TopicPlan.Range;
+import dev.whence.runtime.kafka.BrokerTrouble;
 import dev.whence.runtime.kafka.Clients;
 import dev.whence.runtime.kafka.PartitionRange;
 import java.io.IOException;
@@ -153,7 +154,7 @@ public final class TopicCorpus {
           "Topic "
               + topic
               + " could not be read ("
-              + deepest(e)
+              + BrokerTrouble.sentence(clients.connection(), e).orElseGet(() -> deepest(e))
               + "). The same command goes on where this one ended.",
           e);
     }
