@@ -62,7 +62,7 @@ final class BenchOutput {
             "--report '" + file + "' can not be written: " + FileProblem.of(e, file));
       }
     }
-    GatedRun.checkWritable(file);
+    OutputFile.checkWritable("--report", file);
   }
 
   private Consumer<String> progress(CommandSpec spec) {

@@ -18,7 +18,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -40,7 +39,8 @@ record GatedRun(
    */
   static void check(String dtype, Optional<Path> report) {
     engine(dtype);
-    report.ifPresent(GatedRun::checkWritable);
+    // A model that is published has to have its page.
+    report.ifPresent(file -> OutputFile.checkWritable("--report", file));
   }
 
   /** Runs what was {@linkplain #check checked}; the exit status. */
@@ -93,19 +93,6 @@ record GatedRun(
       return EngineOptions.defaults().withDtype(EngineOptions.Dtype.of(dtype));
     } catch (IllegalArgumentException e) {
       throw new UsageException(String.valueOf(e.getMessage()));
-    }
-  }
-
-  /** Before anything is merged: a model that is published has to have its page. */
-  static void checkWritable(Path file) {
-    Path parent = Objects.requireNonNull(file.toAbsolutePath().normalize().getParent());
-    boolean writable =
-        Files.exists(file)
-            ? !Files.isDirectory(file) && Files.isWritable(file)
-            : Files.isDirectory(parent) && Files.isWritable(parent);
-    if (!writable) {
-      throw new UsageException(
-          "--report '" + file + "' can not be written: give a file in a directory that exists");
     }
   }
 

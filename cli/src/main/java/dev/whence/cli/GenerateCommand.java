@@ -50,6 +50,7 @@ final class GenerateCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     AtomicBoolean failed = new AtomicBoolean();
     try (LocalScorer scorer = model.open()) {
+      OptionRange.check("--max-new-tokens", maxNewTokens, 1, scorer.config().maxPositions() - 1L);
       Answerer answerer = new Answerer(scorer);
       boolean clean =
           JsonLines.forEach(

@@ -3,6 +3,7 @@ package dev.whence.cli;
 import dev.whence.conversation.Compressed;
 import dev.whence.conversation.ConversationFormatException;
 import dev.whence.conversation.LineReader;
+import dev.whence.files.FileProblem;
 import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -34,15 +35,21 @@ final class JsonLines {
    *     IllegalArgumentException
    * @param action what is done with it
    * @return whether every line could be read
+   * @throws IOException if the file can not be read, which it names, or of the action
    */
   static <T> boolean forEach(
       Path file, Function<String, T> read, Action<T> action, Problem onProblem) throws IOException {
     boolean clean = true;
     // Not Files.newInputStream: its streams ask a pipe for a position, which it has not.
     try (InputStream raw = new FileInputStream(file.toFile());
-        InputStream in = Compressed.opened(raw)) {
+        InputStream in = named(file, () -> Compressed.opened(raw))) {
       LineReader lines = new LineReader(in, MAX_LINE_BYTES);
-      for (LineReader.Line line = lines.next(); line != null; line = lines.next()) {
+      while (true) {
+        Optional<LineReader.Line> next = named(file, () -> Optional.ofNullable(lines.next()));
+        if (next.isEmpty()) {
+          return clean;
+        }
+        LineReader.Line line = next.get();
         String text = line.text();
         if (text != null && text.isBlank()) {
           continue;
@@ -65,6 +72,19 @@ final class JsonLines {
         }
       }
     }
-    return clean;
+  }
+
+  /** Something that is read of a file. */
+  private interface Reading<T> {
+    T read() throws IOException;
+  }
+
+  /** What goes wrong with compressed data does not say whose. */
+  private static <T> T named(Path file, Reading<T> reading) throws IOException {
+    try {
+      return reading.read();
+    } catch (IOException e) {
+      throw new IOException("'" + file + "' can not be read: " + FileProblem.of(e, file), e);
+    }
   }
 }

@@ -134,11 +134,13 @@ final class TrainCommand implements Callable<Integer> {
           "recipe " + name + " learns from no other model: leave out --teacher");
     }
     if (writeCorpus.isPresent()) {
+      OutputFile.checkWritable("--write-corpus", writeCorpus.get());
       new RecipeTexts(wanted).writeDocuments(writeCorpus.get());
       return;
     }
     if (writeMixture.isPresent()) {
       OptionRange.atLeast("--every", every, 1);
+      OutputFile.checkWritable("--write-mixture", writeMixture.get());
       new RecipeTexts(wanted).writeMixture(writeMixture.get(), every);
       return;
     }

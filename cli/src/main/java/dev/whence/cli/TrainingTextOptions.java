@@ -92,7 +92,8 @@ final class TrainingTextOptions {
    */
   FineTuning from(Path model, long steps, long checkpointEvery) {
     if (!(rate > 0 && rate < 1e6)) {
-      throw new UsageException("--learning-rate is " + rate + "; it must be above 0, and finite");
+      throw new UsageException(
+          "--learning-rate is " + rate + ", but must be above 0 and below 1000000");
     }
     OptionRange.check("--examples", examples, 1, MOST_EXAMPLES);
     OptionRange.atLeast("--pack-tokens", packTokens, 1);

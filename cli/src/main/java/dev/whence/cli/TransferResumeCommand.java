@@ -73,7 +73,7 @@ final class TransferResumeCommand implements Callable<Integer> {
             .orElseThrow(() -> nothingToResume(directory));
     TransferException.refuse(expectation.differences(destination.place(), request));
     if (gated.isPresent()) {
-      report.ifPresent(GatedRun::checkWritable);
+      report.ifPresent(file -> OutputFile.checkWritable("--report", file));
       check(directory, gated.get());
       PrintWriter out = spec.commandLine().getOut();
       return new GatedRun(gated.get(), Optional.empty(), report, out, bar).to(destination);

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.whence.benchmarks.TinyModel;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintWriter;
@@ -152,6 +153,26 @@ class AttributeCommandTest {
               "whence: standard output can not be written (it is closed, or its disk is full):"
                   + " results are missing");
       assertThat(exit).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void aCompressedFileThatIsCutOffIsNamed() throws Exception {
+    ByteArrayOutputStream whole = new ByteArrayOutputStream();
+    try (OutputStream out = new GZIPOutputStream(whole)) {
+      out.write(ANSWERED.formatted("packed").getBytes(StandardCharsets.UTF_8));
+    }
+    byte[] bytes = whole.toByteArray();
+    for (int length : new int[] {5, bytes.length - 12}) { // in its header, in its data
+      Path cut = Files.write(directory.resolve("cut.jsonl.gz"), Arrays.copyOf(bytes, length));
+      for (String command : List.of("attribute", "generate")) {
+        CommandRun run = CommandRun.of(command, "--model", model, "--input", cut.toString());
+        assertThat(run.exit()).isEqualTo(1);
+        assertThat(run.err())
+            .singleElement()
+            .asString()
+            .startsWith("whence: '" + cut + "' can not be read: ");
+      }
     }
   }
 

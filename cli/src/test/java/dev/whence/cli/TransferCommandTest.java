@@ -123,6 +123,16 @@ class TransferCommandTest {
   }
 
   @Test
+  void aDiffThatIsNotThereIsCalledADiff() {
+    for (String command : List.of("inspect", "apply --target base-v1 --output out")) {
+      CommandRun run = CommandRun.of(("transfer " + command + " --diff nope").split(" ", -1));
+      assertThat(run.exit()).isEqualTo(1);
+      assertThat(run.err())
+          .containsExactly("whence: the diff nope is no directory of safetensors files");
+    }
+  }
+
+  @Test
   void wrongUsageAndImpossibleTransfersAreOneSentenceEach() {
     assertThat(CommandRun.of(models("run", "--output", "x", "--gates")).exit()).isEqualTo(2);
     assertThat(CommandRun.of(models("plan", "--policy", "missing=perhaps")).exit()).isEqualTo(2);

@@ -139,6 +139,12 @@ class UsageTest {
     "attribute --model m --input f --token-logprobs, --token-logprobs belongs to --json",
     "attribute --model m --input f --context-pattern (, the context pattern",
     "generate --model m --input f --max-new-tokens 0, --max-new-tokens is 0",
+    "generate --model tiny-chat --input README.md --max-new-tokens 99999999,"
+        + " --max-new-tokens is 99999999",
+    "train --from tiny-base --output o --corpus README.md --learning-rate 1e30,"
+        + " above 0 and below 1000000",
+    "train base-v1 --write-corpus /nope/x.jsonl, --write-corpus '/nope/x.jsonl' can not be written",
+    "train base-v1 --write-mixture /nope/x.jsonl, --write-mixture '/nope/x.jsonl' can not be",
     "dlq show --bootstrap-server b:1 --partition -1, --partition is -1",
     "dlq show --bootstrap-server b:1 --from -1, --from -1 selects nothing",
     "dlq replay --bootstrap-server b:1 --from 5 --to 4, --from 5 --to 4 selects nothing",

@@ -15,6 +15,7 @@ import dev.whence.engine.text.Encoding;
 import dev.whence.engine.text.PromptTemplate;
 import dev.whence.engine.text.RenderedPrompt;
 import dev.whence.engine.text.Tokenizer;
+import dev.whence.engine.weights.UntrustedJson;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -84,7 +85,7 @@ public final class TrainingTexts {
     } catch (StreamConstraintsException e) {
       throw refused(file, number, BoundedJson.limits());
     } catch (JacksonException e) {
-      throw refused(file, number, "is no JSON object: " + e.getOriginalMessage());
+      throw refused(file, number, "is no JSON object: " + UntrustedJson.problem(e));
     }
     JsonNode text = json.path("text");
     if (!text.isTextual() || text.textValue().isEmpty()) {

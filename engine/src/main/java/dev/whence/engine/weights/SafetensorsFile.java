@@ -126,7 +126,7 @@ public final class SafetensorsFile implements AutoCloseable {
       }
     } catch (JsonProcessingException e) {
       long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
-      throw file.refuse(8 + offset, "the header is not valid JSON: " + e.getOriginalMessage());
+      throw file.refuse(8 + offset, "the header is not valid JSON: " + UntrustedJson.problem(e));
     } catch (IOException e) {
       throw file.refuse(8, "the header can not be read: " + e);
     }

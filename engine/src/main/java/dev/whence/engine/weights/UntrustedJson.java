@@ -1,5 +1,6 @@
 package dev.whence.engine.weights;
 
+import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
@@ -12,6 +13,7 @@ import dev.whence.engine.EngineException.Kind;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 
 /** JSON of a model's files: bounded in bytes, values and nesting, duplicate keys refused. */
 public final class UntrustedJson {
@@ -31,6 +33,9 @@ public final class UntrustedJson {
   static final long MAX_TOKENS = 16L << 20;
 
   private static final int MAX_NESTING = 64;
+
+  /** In a place: in whose text it is, which is not said. */
+  private static final Pattern REDACTED = Pattern.compile("\\[Source: [^;\\]]*; ");
 
   private static final ObjectMapper JSON =
       new ObjectMapper(
@@ -106,12 +111,17 @@ public final class UntrustedJson {
     return node;
   }
 
+  /** What is wrong with a JSON text. Jackson's own message also says that it shows none of it. */
+  public static String problem(JacksonException e) {
+    return REDACTED.matcher(e.getOriginalMessage()).replaceAll("[");
+  }
+
   private static EngineException refused(IOException e, String origin) {
     String where =
         e instanceof JsonProcessingException json && json.getLocation() != null
             ? ", byte " + json.getLocation().getByteOffset()
             : "";
-    String what = e instanceof JsonProcessingException json ? json.getOriginalMessage() : "" + e;
+    String what = e instanceof JsonProcessingException json ? problem(json) : "" + e;
     String problem =
         e instanceof StreamConstraintsException
             ? ": goes past a limit of what is read: "

@@ -2,6 +2,7 @@ package dev.whence.transfer.diff;
 
 import dev.whence.engine.weights.ElementType;
 import dev.whence.transfer.TransferException;
+import dev.whence.transfer.merge.Directories;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
@@ -85,6 +86,10 @@ public final class StoredDiff implements AutoCloseable {
    * @throws TransferException if it is none
    */
   public static StoredDiff open(Path directory) {
+    if (!Directories.isDirectory(directory)) {
+      throw new TransferException(
+          "the diff " + directory + " is no directory of safetensors files");
+    }
     TensorReader reader = TensorReader.open(Role.FINE_TUNED, directory);
     try {
       StoredDiff diff = new StoredDiff(reader);

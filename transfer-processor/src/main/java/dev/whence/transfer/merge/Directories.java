@@ -25,6 +25,15 @@ public final class Directories {
   }
 
   /**
+   * Whether a directory is at a path.
+   *
+   * @throws TransferException if a store does not answer: that does not say that nothing is there
+   */
+  public static boolean isDirectory(Path path) {
+    return find(path).map(BasicFileAttributes::isDirectory).orElse(false);
+  }
+
+  /**
    * What is at a path, if something is.
    *
    * @throws TransferException if a store does not answer: that does not say that nothing is there

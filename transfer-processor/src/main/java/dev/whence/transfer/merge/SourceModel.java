@@ -143,7 +143,7 @@ public final class SourceModel implements AutoCloseable {
    * @throws EngineException of kind MODEL if files are missing, hostile or contradict each other
    */
   public static SourceModel open(Role role, Path directory, Optional<String> expectedDigest) {
-    if (!Directories.find(directory).map(BasicFileAttributes::isDirectory).orElse(false)) {
+    if (!Directories.isDirectory(directory)) {
       throw new TransferException(
           "the " + role.word() + " model " + directory + " is no directory of safetensors files");
     }
