@@ -15,8 +15,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "datamodel",
     description = {
-      "Whether influence says what training without some documents would do:",
-      "linear datamodeling score and removal, on two stages that are trained many times."
+      "Whether influence says what training without some documents would do.",
+      "Linear datamodeling score and removal, on two stages that are trained many times."
     },
     mixinStandardHelpOptions = true)
 final class BenchDatamodelCommand implements Callable<Integer> {

@@ -83,8 +83,9 @@ final class ServeCommand implements Runnable {
   @Command(
       name = "influence",
       description = {
-        "Says which training documents drove live responses, until it is told to end (SIGTERM,",
-        "Ctrl-C). Key 'roles': query, shards, merge; a process may do several."
+        "Says which training documents drove live responses.",
+        "It does so until it is told to end (SIGTERM, Ctrl-C). Key 'roles': query, shards, merge; a"
+            + " process may do several."
       },
       mixinStandardHelpOptions = true)
   static final class Influence implements Callable<Integer> {

@@ -28,8 +28,9 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "recycle",
     description = {
-      "Fine-tunes a series of base versions, each from the next base plus the difference that",
-      "fine-tuning made before: M*_i = finetune(M_i + delta_(i-1)), delta_i = M*_i - M_i.",
+      "Fine-tunes a series of base versions, each from what the one before has learnt.",
+      "A version begins with the difference that fine-tuning made to the one before:"
+          + " M*_i = finetune(M_i + delta_(i-1)), delta_i = M*_i - M_i.",
       "A run that was cut off goes on when the same command is given again."
     },
     mixinStandardHelpOptions = true)

@@ -40,6 +40,26 @@ class UsageTest {
     assertThat(run.err()).isEmpty();
   }
 
+  /** The list of a command's parts shows the first line of each. */
+  @Test
+  void theFirstLineOfACommandsHelpIsASentence() {
+    assertFirstLines(new CommandLine(new Whence()));
+  }
+
+  private static void assertFirstLines(CommandLine command) {
+    assertThat(command.getCommandSpec().usageMessage().description()[0])
+        .as(command.getCommandSpec().qualifiedName())
+        .matches("[A-Z].*[.?]");
+    command
+        .getSubcommands()
+        .forEach(
+            (name, part) -> {
+              if (!name.equals("help") && !name.equals("generate-completion")) { // picocli's own
+                assertFirstLines(part);
+              }
+            });
+  }
+
   @Test
   void aCommandWhoseOutputIsNotTakenHasFailed() {
     StringWriter err = new StringWriter();
