@@ -93,11 +93,15 @@ final class TransferStates {
     }
   }
 
-  /** Whether the request at an offset is the one that counts. */
+  /**
+   * Whether the request at an offset is the one that counts: the first that comes. With it a
+   * STARTED is written, so where an earlier one is all that is known, that one never came:
+   * compaction removed it between the reading of all there is and the reading of what is next.
+   */
   boolean isNew(long offset, TransferEvent request) {
     Placed known = states.get(request.getTransferId());
     return known != null
-        && known.first() == offset
+        && known.first() <= offset
         && known.event().getState() == TransferState.REQUESTED;
   }
 

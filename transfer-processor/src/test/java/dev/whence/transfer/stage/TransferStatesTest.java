@@ -89,6 +89,32 @@ class TransferStatesTest {
   }
 
   @Test
+  void aRequestWhoseFirstCopyWasCompactedAwayBeforeItCameIsCarriedOutByItsSecond() {
+    TransferEvent request = event(TransferState.REQUESTED, 10);
+    states.apply(10, request); // to recover
+    states.apply(14, request);
+    // The first one is gone when the topic is read on from the committed offset.
+    states.apply(14, request);
+    assertThat(states.isNew(14, request)).isTrue();
+    states.written(15, event(TransferState.STARTED, 15));
+    assertThat(isTaken(16)).isFalse();
+    assertThat(state()).isEqualTo(TransferState.STARTED);
+  }
+
+  @Test
+  void ofTwoCopiesThatBothComeTheFirstIsCarriedOut() {
+    TransferEvent request = event(TransferState.REQUESTED, 10);
+    states.apply(10, request); // to recover
+    states.apply(14, request);
+    states.apply(10, request);
+    assertThat(states.isNew(10, request)).isTrue();
+    states.written(15, event(TransferState.STARTED, 15));
+    states.apply(14, request);
+    assertThat(states.isNew(14, request)).isFalse();
+    assertThat(state()).isEqualTo(TransferState.STARTED);
+  }
+
+  @Test
   void whatAnotherProcessSaysOfATransferThatHasEndedChangesNothing() {
     assertThat(isTaken(10)).isTrue();
     states.written(11, event(TransferState.STARTED, 11));
