@@ -84,12 +84,13 @@ final class FollowedReleases {
     }
   }
 
-  /** Whether the model of a transfer that was published is not what is released now. */
+  /**
+   * Whether the release of a transfer that was published is gone, and none is in its place. What
+   * another release of the same id has superseded was not withdrawn: carried out again, it would
+   * replace the newer one.
+   */
   boolean isWithdrawn(TransferEvent published) {
-    return announced
-        .find(published.getModelId())
-        .filter(release -> release.getDigest().equals(published.getDigest()))
-        .isEmpty();
+    return announced.find(published.getModelId()).isEmpty();
   }
 
   /**

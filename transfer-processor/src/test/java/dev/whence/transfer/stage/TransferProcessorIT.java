@@ -114,6 +114,13 @@ class TransferProcessorIT {
     return cluster.states(transferId).stream().filter(TransferState.PUBLISHED::equals).count();
   }
 
+  private List<String> digestsOf(String modelId) throws Exception {
+    return cluster.releases().stream()
+        .filter(one -> one.getModelId().equals(modelId))
+        .map(ModelRelease::getDigest)
+        .toList();
+  }
+
   private boolean isReleased(String modelId) throws Exception {
     return cluster.releases().stream().anyMatch(one -> one.getModelId().equals(modelId));
   }
@@ -156,6 +163,32 @@ class TransferProcessorIT {
     assertThat(
             cluster.states(request.getTransferId()).stream().filter(TransferState.STARTED::equals))
         .hasSize(3);
+  }
+
+  @Test
+  void aRepeatedRequestDoesNotReplaceTheModelThatSupersededItsOwn() throws Exception {
+    cluster.model("target-corrected", 8);
+    TransferEvent earlier = cluster.request("chat-s1", "target", Map.of());
+    TransferEvent later = cluster.request("chat-s1", "target-corrected", Map.of());
+    try (TransferProcessor processor = cluster.start(Map.of())) {
+      cluster.send(earlier);
+      String first = cluster.awaitEnd(earlier.getTransferId()).getDigest();
+      cluster.send(later);
+      String second = cluster.awaitEnd(later.getTransferId()).getDigest();
+      assertThat(second).isNotEqualTo(first);
+
+      cluster.send(earlier);
+      await().atMost(SOON).until(() -> published(earlier.getTransferId()) == 2);
+      assertThat(cluster.states(earlier.getTransferId())).containsOnlyOnce(TransferState.STARTED);
+      assertThat(digestsOf("chat-s1")).containsExactly(first, second);
+
+      assertThat(cluster.rollback("chat-s1").transfers())
+          .containsExactlyInAnyOrder(earlier.getTransferId(), later.getTransferId());
+      cluster.send(earlier);
+      await().atMost(SOON).until(() -> published(earlier.getTransferId()) == 3);
+      assertThat(digestsOf("chat-s1")).containsExactly(first);
+      assertThat(processor.health().isAlive()).isTrue();
+    }
   }
 
   @Test
