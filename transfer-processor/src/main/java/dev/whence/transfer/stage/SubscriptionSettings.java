@@ -97,7 +97,7 @@ final class SubscriptionSettings {
     String fineTuned = settings.required(prefix + "fine-tuned", "the modelId that came of it");
     String line =
         settings.required(prefix + "line", "a regular expression for the modelIds of later bases");
-    String result = settings.text(prefix + "result", fineTuned);
+    String result = result(fineTuned);
     List<ModelRole> roles = roles();
     List<String> aliases = settings.list(prefix + "aliases");
     double lambda = settings.text(prefix + "lambda").map(text -> factor("lambda", text)).orElse(1.);
@@ -116,6 +116,17 @@ final class SubscriptionSettings {
       settings.problem(prefix + "line is no regular expression: " + e.getDescription());
       return Optional.empty();
     }
+  }
+
+  /** What names of results begin with. */
+  private String result(String fineTuned) {
+    String result =
+        settings.text(prefix + "result").orElseGet(() -> TransferRequests.modelIdOf(fineTuned));
+    if (!TransferRequests.isModelId(result) && !fineTuned.isEmpty()) {
+      settings.problem(
+          prefix + "result is '" + result + "', but " + TransferRequests.MODEL_ID_RULE);
+    }
+    return result;
   }
 
   private List<ModelRole> roles() {

@@ -50,7 +50,7 @@ final class Subscriptions {
                 TransferRequests.model(base.get()),
                 TransferRequests.model(fineTuned.get()),
                 TransferRequests.model(target.get()),
-                wanted.result() + "-on-" + target.get().getModelId(),
+                TransferRequests.modelIdOf(wanted.result() + "-on-" + target.get().getModelId()),
                 wanted.roles(),
                 wanted.aliases(),
                 wanted.lambda(),

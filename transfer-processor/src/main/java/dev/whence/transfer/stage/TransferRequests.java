@@ -27,7 +27,17 @@ import java.util.regex.Pattern;
  * the SHA-256 of what it asks for, so that asking twice is asking once.
  */
 public final class TransferRequests {
-  private static final Pattern MODEL_ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
+  private static final int LONGEST_MODEL_ID = 100;
+
+  private static final Pattern MODEL_ID =
+      Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0," + (LONGEST_MODEL_ID - 1) + "}");
+
+  /** What a modelId of a result must be. */
+  static final String MODEL_ID_RULE =
+      "must have 1 to "
+          + LONGEST_MODEL_ID
+          + " characters out of letters, digits, dot, dash and underscore, of which the first is a"
+          + " letter or a digit";
 
   private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
   private static final int DIGITS = 12;
@@ -111,6 +121,25 @@ public final class TransferRequests {
         .substring(0, DIGITS);
   }
 
+  /** Whether a result may have a name. */
+  static boolean isModelId(String name) {
+    return MODEL_ID.matcher(name).matches();
+  }
+
+  /**
+   * A name that a result may have, made of names that are any text: what no modelId has becomes a
+   * dash, and is left out at the beginning. One that is too long is cut, and ends with digits that
+   * tell it from others that begin alike.
+   */
+  static String modelIdOf(String name) {
+    String plain = name.replaceAll("[^A-Za-z0-9._-]", "-").replaceFirst("^[._-]+", "");
+    return plain.length() <= LONGEST_MODEL_ID
+        ? plain
+        : plain.substring(0, LONGEST_MODEL_ID - 1 - DIGITS)
+            + "-"
+            + Sha256.of(name).substring(0, DIGITS);
+  }
+
   private static void add(List<String> parts, String field, List<String> values) {
     parts.add(field + " " + values.size());
     parts.addAll(values);
@@ -154,9 +183,8 @@ public final class TransferRequests {
    */
   static TransferRequest read(TransferEvent event, List<Path> roots) {
     List<String> problems = new ArrayList<>();
-    if (!MODEL_ID.matcher(event.getModelId()).matches()) {
-      problems.add(
-          "modelId must have 1 to 100 characters out of letters, digits, dot, dash and underscore");
+    if (!isModelId(event.getModelId())) {
+      problems.add("modelId " + MODEL_ID_RULE);
     }
     Optional<TransferRequest.Input> base = input("base", event.getBase(), roots, problems);
     Optional<TransferRequest.Input> fineTuned =

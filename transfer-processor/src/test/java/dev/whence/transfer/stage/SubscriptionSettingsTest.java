@@ -141,6 +141,27 @@ class SubscriptionSettingsTest {
   }
 
   @Test
+  void aResultThatNoModelCanBeNamedIsRefusedAndTheDefaultIsOneThatCan() {
+    assertThat(
+            problems(
+                with(
+                    "subscription.result",
+                    "acme/chat",
+                    "subscriptions.code.result",
+                    "x".repeat(101))))
+        .anySatisfy(is("subscription.result is 'acme/chat', but must have 1 to 100 characters"))
+        .anySatisfy(is("subscriptions.code.result is 'xxx"))
+        .hasSize(2);
+    assertThat(problems(with("subscription.fine-tuned", "/")))
+        .singleElement()
+        .satisfies(is("subscription.result is '', but must have"));
+    assertThat(read(with("subscription.fine-tuned", "acme/chat v1")))
+        .first()
+        .extracting(TransferConfig.Subscription::result, TransferConfig.Subscription::fineTuned)
+        .containsExactly("acme-chat-v1", "acme/chat v1");
+  }
+
+  @Test
   void aPartOfASubscriptionIsNoSubscription() {
     assertThat(problems(Map.of("subscription.roles", "fast")))
         .anySatisfy(is("subscription.base is not set"))

@@ -17,11 +17,16 @@ class SubscriptionsTest {
   private long offset;
 
   private static TransferConfig.Subscription subscription(String name, String fineTuned) {
+    return subscription(name, fineTuned, "base-[0-9]+");
+  }
+
+  private static TransferConfig.Subscription subscription(
+      String name, String fineTuned, String line) {
     return new TransferConfig.Subscription(
         name,
         "base",
         fineTuned,
-        Pattern.compile("base-[0-9]+"),
+        Pattern.compile(line),
         fineTuned,
         List.of(),
         List.of(),
@@ -163,6 +168,30 @@ class SubscriptionsTest {
     announce("chat", ModelKind.FINE_TUNED);
     announce("base-1", ModelKind.BASE);
     assertThat(asked(subscriptions)).isEmpty();
+  }
+
+  @Test
+  void aResultOnABaseOfAnyNameHasANameThatIsTaken() {
+    Subscriptions subscriptions =
+        new Subscriptions(List.of(subscription("", "chat", "acme/.*")), models);
+    announceBaseAndChat();
+    announce("acme/base 2", ModelKind.BASE);
+    assertThat(asked(subscriptions)).containsExactly("chat-on-acme-base-2");
+
+    String begin = "acme/" + "b".repeat(100);
+    announce(begin + "-1", ModelKind.BASE);
+    List<String> first = asked(subscriptions);
+    announce(begin + "-2", ModelKind.BASE);
+    List<String> second = asked(subscriptions);
+    assertThat(first)
+        .singleElement()
+        .satisfies(
+            name ->
+                assertThat(name)
+                    .hasSize(100)
+                    .startsWith("chat-on-acme-bbb")
+                    .matches(TransferRequests::isModelId));
+    assertThat(second).hasSize(1).isNotEqualTo(first);
   }
 
   @Test
