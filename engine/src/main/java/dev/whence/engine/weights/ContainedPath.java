@@ -39,7 +39,7 @@ public final class ContainedPath {
    *
    * @throws EngineException as {@link #resolve(Path, String)}
    */
-  static Path resolve(Path directory, String folder, String name) {
+  public static Path resolve(Path directory, String folder, String name) {
     requirePlain(directory, folder);
     requirePlain(directory, name);
     return contained(directory, directory.resolve(folder).resolve(name));

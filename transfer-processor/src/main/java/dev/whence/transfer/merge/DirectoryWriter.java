@@ -168,7 +168,7 @@ public final class DirectoryWriter implements AutoCloseable {
     try {
       channel.force(true);
       for (Map.Entry<String, byte[]> text : texts.entrySet()) {
-        MergeRun.writeForced(staging.result().resolve(text.getKey()), text.getValue());
+        MergeRun.writeForced(ReleaseTexts.place(staging.result(), text.getKey()), text.getValue());
       }
       staging.publish(true);
     } catch (IOException e) {

@@ -315,7 +315,7 @@ public final class MergeRun {
     }
     Map<String, String> sums = new TreeMap<>();
     for (Map.Entry<String, byte[]> text : texts.entrySet()) {
-      write(directory.resolve(text.getKey()), text.getValue());
+      write(ReleaseTexts.place(directory, text.getKey()), text.getValue());
       sums.put(text.getKey(), Sha256.of(text.getValue()));
     }
     SortedMap<String, WeightDigest.Hashed> hashed = new TreeMap<>();

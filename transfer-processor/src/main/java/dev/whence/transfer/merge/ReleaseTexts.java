@@ -5,10 +5,14 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.UntrustedJson;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
@@ -17,14 +21,21 @@ import java.util.stream.Stream;
  * The texts of a transferred model. Config and tokenizer are the target's: the fine-tuned model's
  * rope scaling, sizes and merges belong to other weights. What ends an answer (end-of-sequence ids,
  * generation_config.json) is the fine-tuned model's, or a chat model would never stop; chat
- * template and special tokens by policy. Ids are translated by token string.
+ * templates and special tokens by policy. Ids are translated by token string.
  */
 final class ReleaseTexts {
   /** Taken from the target as they are, where it has them. */
   private static final List<String> COPIED =
       List.of("vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "added_tokens.json");
 
-  /** All that is read of a directory besides weights: part of what names a plan. */
+  /** Of a model: the second is for conversations with tools. */
+  private static final List<String> TEMPLATES =
+      List.of("chat_template.jinja", "additional_chat_templates/tool_use.jinja");
+
+  /**
+   * All that is read of a directory besides weights: part of what names a plan. A name may be of a
+   * file in a folder.
+   */
   static final List<String> READ =
       List.of(
           "config.json",
@@ -33,6 +44,7 @@ final class ReleaseTexts {
           "special_tokens_map.json",
           "generation_config.json",
           "chat_template.jinja",
+          "additional_chat_templates/tool_use.jinja",
           "vocab.json",
           "merges.txt",
           "tokenizer.model",
@@ -219,7 +231,7 @@ final class ReleaseTexts {
     boolean fileOfTheirs = fineTuned.has("chat_template.jinja");
     boolean theyHaveOne = fileOfTheirs || theirConfig.hasNonNull("chat_template");
     SourceModel source = theirs && theyHaveOne ? fineTuned : target;
-    source.text("chat_template.jinja").ifPresent(bytes -> texts.put("chat_template.jinja", bytes));
+    texts.putAll(source.texts(TEMPLATES));
     for (String name : List.of("tokenizer_config.json", "special_tokens_map.json")) {
       Optional<byte[]> original = target.text(name);
       JsonNode theirText = fineTuned.json(name);
@@ -270,6 +282,13 @@ final class ReleaseTexts {
   private static Optional<String> unknown(JsonNode token, Optional<VocabularyAlignment> alignment) {
     String content = token.isObject() ? token.path("content").asText() : token.asText();
     return alignment.filter(aligned -> !aligned.isOfResult(content)).map(aligned -> content);
+  }
+
+  /** Where a text of a directory is written; the folder that it lies in is made. */
+  static Path place(Path directory, String name) throws IOException {
+    Path place = directory.resolve(name);
+    Files.createDirectories(Objects.requireNonNull(place.getParent()));
+    return place;
   }
 
   static byte[] bytes(JsonNode json) {

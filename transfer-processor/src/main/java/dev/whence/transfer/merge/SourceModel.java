@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.weights.BoundedFile;
+import dev.whence.engine.weights.ContainedPath;
 import dev.whence.engine.weights.SafetensorsFile;
 import dev.whence.engine.weights.SafetensorsShards;
 import dev.whence.engine.weights.UntrustedJson;
@@ -256,9 +257,18 @@ public final class SourceModel implements AutoCloseable {
     return Files.exists(directory.resolve(file), LinkOption.NOFOLLOW_LINKS);
   }
 
-  /** The bytes of a text of the directory, if there is such a file. */
+  /** The bytes of a text of the directory or of a folder of it, if there is such a file. */
   Optional<byte[]> text(String file) {
-    return has(file) ? Optional.of(UntrustedJson.bytes(directory, file)) : Optional.empty();
+    if (!has(file)) {
+      return Optional.empty();
+    }
+    int slash = file.indexOf('/');
+    return Optional.of(
+        slash < 0
+            ? UntrustedJson.bytes(directory, file)
+            : UntrustedJson.bytes(
+                ContainedPath.resolve(
+                    directory, file.substring(0, slash), file.substring(slash + 1))));
   }
 
   /** A JSON object of the directory, or a missing node. */

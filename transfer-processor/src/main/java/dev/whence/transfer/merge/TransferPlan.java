@@ -23,7 +23,7 @@ import java.util.Set;
  */
 public final class TransferPlan implements AutoCloseable {
   /** Raised when the same inputs give other bytes. */
-  static final int VERSION = 1;
+  static final int VERSION = 2;
 
   private final TransferRequest request;
   private final Map<Role, SourceModel> models;

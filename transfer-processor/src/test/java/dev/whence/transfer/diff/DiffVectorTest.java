@@ -98,6 +98,24 @@ class DiffVectorTest {
   }
 
   @Test
+  void aDiffCarriesTheTemplateForConversationsWithTools() throws IOException {
+    String tools = "additional_chat_templates/tool_use.jinja";
+    Path base = write("b", 1, 2);
+    Path fineTuned =
+        new ModelFolder()
+            .add(ModelFolder.f32("model.layers.0.a", 2, 3))
+            .text("chat_template.jinja", "theirs")
+            .text(tools, "theirs with tools")
+            .write(directory.resolve("f"));
+    Path diff = directory.resolve("diff");
+    DiffExtraction.extract(base, fineTuned, diff);
+    Path output = directory.resolve("out");
+    DiffApplication.apply(base, List.of(new DiffApplication.Weighted(diff, 1)), output);
+    assertThat(output.resolve("chat_template.jinja")).hasContent("theirs");
+    assertThat(output.resolve(tools)).hasContent("theirs with tools");
+  }
+
+  @Test
   void allDiffsThatCanNotBeOpenedAndAllWeightsThatAreNoneAreToldWithTheModel() throws IOException {
     Path base = write("b", 1, 2);
     Path one = directory.resolve("one");

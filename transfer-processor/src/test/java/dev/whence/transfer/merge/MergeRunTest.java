@@ -173,6 +173,46 @@ class MergeRunTest {
   }
 
   @Test
+  void theTemplateForConversationsWithToolsComesFromWhereTheOtherOneComes() throws IOException {
+    String tools = "additional_chat_templates/tool_use.jinja";
+    folder(4, 5, 6)
+        .text("chat_template.jinja", "theirs")
+        .text(tools, "theirs with tools")
+        .write(merge.fineTuned);
+    folder(7, 8, 9)
+        .text("chat_template.jinja", "ours")
+        .text(tools, "ours with tools")
+        .write(merge.target);
+    merge.run(merge.request());
+    assertThat(merge.output.resolve("chat_template.jinja")).hasContent("theirs");
+    assertThat(merge.output.resolve(tools)).hasContent("theirs with tools");
+    assertThat(Verification.of(merge.output)).isEmpty();
+
+    merge.output = directory.resolve("of-target");
+    merge.run(merge.request().withPolicies(Policies.of(Map.of("template", "target"))));
+    assertThat(merge.output.resolve("chat_template.jinja")).hasContent("ours");
+    assertThat(merge.output.resolve(tools)).hasContent("ours with tools");
+
+    // A fine-tuned model with a template of its own has none of the target's.
+    Files.delete(merge.fineTuned.resolve(tools));
+    merge.output = directory.resolve("without");
+    merge.run(merge.request());
+    assertThat(merge.output.resolve("chat_template.jinja")).hasContent("theirs");
+    assertThat(merge.output.resolve(tools)).doesNotExist();
+  }
+
+  @Test
+  void aFolderOfTemplatesThatIsALinkOutOfTheModelIsRefused() throws IOException {
+    merge.write();
+    Path outside = Files.createDirectories(directory.resolve("outside"));
+    Files.writeString(outside.resolve("tool_use.jinja"), "secret");
+    Files.writeString(merge.fineTuned.resolve("chat_template.jinja"), "theirs");
+    Files.createSymbolicLink(merge.fineTuned.resolve("additional_chat_templates"), outside);
+    assertThatThrownBy(() -> merge.run(merge.request()))
+        .hasMessageContaining("is a link to a file outside of the model's directory");
+  }
+
+  @Test
   void aBufferThatStandsInTwoShardsOfTheTargetIsInTheFirstOneOfTheResult() throws IOException {
     String buffer = "model.layers.0.rotary_emb.inv_freq";
     String one = "model-00001-of-00002.safetensors";

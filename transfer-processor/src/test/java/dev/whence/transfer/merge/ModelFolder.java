@@ -147,7 +147,7 @@ public final class ModelFolder {
           directory.resolve(SafetensorsShards.INDEX), "{\"weight_map\": {" + index + "}}");
     }
     for (Map.Entry<String, String> text : texts.entrySet()) {
-      Files.writeString(directory.resolve(text.getKey()), text.getValue());
+      Files.writeString(ReleaseTexts.place(directory, text.getKey()), text.getValue());
     }
     return directory;
   }
