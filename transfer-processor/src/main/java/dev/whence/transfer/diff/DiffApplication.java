@@ -120,7 +120,7 @@ public final class DiffApplication {
   /** Opens the model, or ends with what is wrong with it and with the diffs. */
   private static TensorReader open(Path target, List<String> problems) {
     try {
-      return TensorReader.open(Role.TARGET, target);
+      return TensorReader.openModel(Role.TARGET, target);
     } catch (TransferException e) {
       rethrowOfEnvironment(e);
       List<String> all = new ArrayList<>(e.reasons());

@@ -55,8 +55,8 @@ public final class DiffExtraction {
    */
   public static Extracted extract(Path base, Path fineTuned, Path output) {
     refuseUnreadable(base, fineTuned);
-    try (TensorReader b = TensorReader.open(Role.BASE, base);
-        TensorReader f = TensorReader.open(Role.FINE_TUNED, fineTuned)) {
+    try (TensorReader b = TensorReader.openModel(Role.BASE, base);
+        TensorReader f = TensorReader.openModel(Role.FINE_TUNED, fineTuned)) {
       List<Pair> pairs = pairs(b, f);
       TransferException.refuse(
           DirectoryWriter.problems(
@@ -88,7 +88,7 @@ public final class DiffExtraction {
     List<String> problems = new ArrayList<>();
     for (Role role : List.of(Role.BASE, Role.FINE_TUNED)) {
       try {
-        TensorReader.open(role, role == Role.BASE ? base : fineTuned).close();
+        TensorReader.openModel(role, role == Role.BASE ? base : fineTuned).close();
       } catch (TransferException e) {
         if (TransferException.isOfEnvironment(e)) {
           throw e;

@@ -3,6 +3,7 @@ package dev.whence.transfer.diff;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.transfer.TransferException;
 import dev.whence.transfer.merge.Directories;
+import dev.whence.transfer.merge.DirectoryWriter;
 import dev.whence.transfer.merge.Role;
 import dev.whence.transfer.merge.TensorReader;
 import java.nio.file.Path;
@@ -26,6 +27,9 @@ import java.util.function.IntConsumer;
  * Where F is -0.0 and {@code B + delta} is not, the place stands in {@code NAME.negative-zeros.at};
  * where B is -0.0, which {@code F - delta} never is, in {@code NAME.base-negative-zeros.at} (I64,
  * ascending). They count where a sum is zero, so only where the model has the base's number.
+ *
+ * <p>The metadata of its file say what it is ({@link DirectoryWriter#OF_DIFF}): a model, whose
+ * tensors have the same names and types, would pass for one.
  */
 public final class StoredDiff implements AutoCloseable {
   static final String AT = ".exceptions.at";
@@ -102,6 +106,12 @@ public final class StoredDiff implements AutoCloseable {
   }
 
   private void check(Path directory) {
+    if (!reader.isDiff()) {
+      throw new TransferException(
+          directory
+              + " is no stored diff vector by its metadata: 'whence transfer extract' makes one out of two"
+              + " models");
+    }
     List<String> problems = new ArrayList<>();
     for (TensorReader.Info tensor : tensors.values()) {
       TensorReader.Info at = all.get(tensor.name() + AT);

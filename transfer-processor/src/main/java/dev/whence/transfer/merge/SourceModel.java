@@ -176,6 +176,31 @@ public final class SourceModel implements AutoCloseable {
     return model;
   }
 
+  /**
+   * Why its tensors are not those of a model: nothing can be added to them, and nothing is their
+   * difference.
+   */
+  List<String> noWeights() {
+    List<String> problems = new ArrayList<>();
+    if (isDiff()) {
+      problems.add(
+          role.word()
+              + ": "
+              + directory
+              + " is a stored diff vector and no model: 'whence transfer apply' adds it to one");
+    }
+    if (!json("config.json").path("whence_ranks").isMissingNode()) {
+      // Factors of a product are one of many pairs that give it: their differences mean nothing.
+      problems.add(
+          role.word()
+              + ": "
+              + directory
+              + " was made by 'whence compress': take the model that it was made of, and compress"
+              + " what comes out");
+    }
+    return problems;
+  }
+
   /** Whether it is a stored diff vector, which has the texts of a model and would pass for one. */
   boolean isDiff() {
     return files.stream().anyMatch(input -> isDiff(input.file().file()));

@@ -51,9 +51,40 @@ public final class TensorReader implements AutoCloseable {
     try {
       return new TensorReader(SourceModel.open(role, directory, Optional.empty()));
     } catch (EngineException e) {
-      throw new TransferException(
-          e.reasons().stream().map(reason -> role.word() + ": " + reason).toList(), e);
+      throw refused(role, e);
     }
+  }
+
+  /**
+   * Opens the directory of a model that a difference is taken of, or added to.
+   *
+   * @throws TransferException if it is not readable as safetensors, or its tensors are a stored
+   *     diff vector or the factors of a compressed model
+   */
+  public static TensorReader openModel(Role role, Path directory) {
+    TensorReader reader = open(role, directory);
+    boolean good = false;
+    try {
+      TransferException.refuse(reader.model.noWeights());
+      good = true;
+      return reader;
+    } catch (EngineException e) {
+      throw refused(role, e);
+    } finally {
+      if (!good) {
+        reader.close();
+      }
+    }
+  }
+
+  private static TransferException refused(Role role, EngineException e) {
+    return new TransferException(
+        e.reasons().stream().map(reason -> role.word() + ": " + reason).toList(), e);
+  }
+
+  /** Whether it says of itself that it is a stored diff vector. */
+  public boolean isDiff() {
+    return model.isDiff();
   }
 
   public Path directory() {

@@ -91,20 +91,7 @@ final class TransferPlanner {
     try {
       SourceModel model = SourceModel.open(role, input.directory(), input.digest());
       models.put(role, model);
-      if (model.isDiff()) {
-        problems.add(
-            role.word()
-                + ": "
-                + input.directory()
-                + " is a stored diff vector and no model: 'whence transfer apply' adds it to one");
-      }
-      if (!model.json("config.json").path("whence_ranks").isMissingNode()) {
-        // Factors of a product are one of many pairs that give it: their differences mean nothing.
-        problems.add(
-            role.word()
-                + " was made by 'whence compress': take the model that it was made of, and compress"
-                + " what comes out");
-      }
+      problems.addAll(model.noWeights());
     } catch (TransferException e) {
       e.reasons().forEach(reason -> problems.add(role.word() + ": " + reason));
     } catch (EngineException e) {

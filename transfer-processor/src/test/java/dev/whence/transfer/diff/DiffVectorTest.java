@@ -98,6 +98,63 @@ class DiffVectorTest {
   }
 
   @Test
+  void aModelIsNotTakenForADiff() throws IOException {
+    Path base = write("b", 1, 2);
+    Path fineTuned = write("f", 2, 3);
+    Path diff = directory.resolve("diff");
+    Path output = directory.resolve("out");
+    DiffExtraction.extract(base, fineTuned, diff);
+    List<DiffApplication.Weighted> model = List.of(new DiffApplication.Weighted(fineTuned, 1));
+    String reason = fineTuned + " is no stored diff vector by its metadata: 'whence transfer";
+    assertThatThrownBy(() -> DiffApplication.apply(base, model, output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith(reason);
+    assertThatThrownBy(() -> DiffApplication.compose(model, output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith(reason);
+    assertThatThrownBy(() -> DiffInspection.of(fineTuned, Optional.empty()))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith(reason);
+    assertThatThrownBy(() -> DiffInspection.of(diff, Optional.of(fineTuned)))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith(reason);
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void aDiffAndACompressedModelAreNotTakenForAModel() throws IOException {
+    Path base = write("b", 1, 2);
+    Path diff = directory.resolve("diff");
+    Path output = directory.resolve("out");
+    DiffExtraction.extract(base, write("f", 2, 3), diff);
+    Path compressed =
+        new ModelFolder()
+            .add(ModelFolder.f32("model.layers.0.a", 1, 2))
+            .text("config.json", "{\"vocab_size\": 4, \"whence_ranks\": [[1, 1, 1, 1]]}")
+            .write(directory.resolve("compressed"));
+    assertThat(
+            catchThrowableOfType(
+                    TransferException.class, () -> DiffExtraction.extract(diff, compressed, output))
+                .reasons())
+        .hasSize(2)
+        .anySatisfy(
+            reason ->
+                assertThat(reason).startsWith("base: " + diff + " is a stored diff vector and no"))
+        .anySatisfy(
+            reason ->
+                assertThat(reason)
+                    .startsWith("fine-tuned: " + compressed + " was made by 'whence compress'"));
+    List<DiffApplication.Weighted> weighted = List.of(new DiffApplication.Weighted(diff, 1));
+    assertThatThrownBy(() -> DiffApplication.apply(diff, weighted, output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith("target: " + diff + " is a stored diff vector and no model");
+    assertThatThrownBy(() -> DiffApplication.apply(compressed, weighted, output))
+        .isInstanceOf(TransferException.class)
+        .hasMessageStartingWith("target: " + compressed + " was made by 'whence compress'");
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
   void aDiffCarriesTheTemplateForConversationsWithTools() throws IOException {
     String tools = "additional_chat_templates/tool_use.jinja";
     Path base = write("b", 1, 2);
@@ -274,8 +331,8 @@ class DiffVectorTest {
     Path output = directory.resolve("out");
     assertThatThrownBy(() -> DiffExtraction.extract(large, large, output))
         .hasMessageContaining("the results need");
-    // A model's file is a diff's, too: its tensors are differences then.
-    List<DiffApplication.Weighted> diffs = List.of(new DiffApplication.Weighted(large, 1));
+    Path diff = Sparse.diff(directory.resolve("large-diff"), name, elements);
+    List<DiffApplication.Weighted> diffs = List.of(new DiffApplication.Weighted(diff, 1));
     assertThatThrownBy(() -> DiffApplication.apply(large, diffs, output))
         .hasMessageContaining("the results need");
     assertThatThrownBy(() -> DiffApplication.compose(diffs, output))
@@ -298,7 +355,11 @@ class DiffVectorTest {
     assertThat(ModelFolder.floats(output, "model.layers.0.a"))
         .containsExactly(2f, Float.NaN, Float.POSITIVE_INFINITY);
 
-    Path infinite = write("i", 0, 0, Float.NEGATIVE_INFINITY);
+    Path infinite =
+        new ModelFolder()
+            .add(ModelFolder.f32("model.layers.0.a", 0, 0, Float.NEGATIVE_INFINITY))
+            .diff()
+            .write(directory.resolve("i"));
     List<DiffApplication.Weighted> two =
         List.of(one.get(0), new DiffApplication.Weighted(infinite, .5));
     Path sum = directory.resolve("sum");
@@ -446,6 +507,7 @@ class DiffVectorTest {
     return new ModelFolder()
         .add(ModelFolder.f32("model.layers.0.a", 0, 0))
         .add(places)
+        .diff()
         .write(Files.createTempDirectory(directory, "places"));
   }
 

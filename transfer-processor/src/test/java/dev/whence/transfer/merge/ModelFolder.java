@@ -27,6 +27,7 @@ public final class ModelFolder {
 
   private final Map<String, List<Raw>> shards = new LinkedHashMap<>();
   private final Map<String, String> texts = new TreeMap<>();
+  private Map<String, String> metadata = Map.of();
 
   public ModelFolder() {
     texts.put("config.json", "{\"vocab_size\": 4, \"eos_token_id\": 0}");
@@ -62,6 +63,12 @@ public final class ModelFolder {
                             + "\"}")
                 .collect(Collectors.joining(", "))
             + "]}");
+  }
+
+  /** Makes it say that it is a stored diff vector. */
+  public ModelFolder diff() {
+    metadata = DirectoryWriter.OF_DIFF;
+    return this;
   }
 
   public ModelFolder text(String name, String content) {
@@ -132,7 +139,7 @@ public final class ModelFolder {
                                 new SafetensorsHeader.Tensor(
                                     raw.name(), raw.dtype(), raw.shape(), raw.bytes().length))
                         .toList(),
-                    Map.of())
+                    metadata)
                 .array());
         for (Raw raw : shard.getValue()) {
           out.write(raw.bytes());

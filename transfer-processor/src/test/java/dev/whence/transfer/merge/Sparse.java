@@ -13,12 +13,23 @@ public final class Sparse {
   private Sparse() {}
 
   public static Path write(Path directory, String tensor, long elements) throws IOException {
+    return write(directory, tensor, elements, Map.of());
+  }
+
+  /** The same as a stored diff vector. */
+  public static Path diff(Path directory, String tensor, long elements) throws IOException {
+    return write(directory, tensor, elements, DirectoryWriter.OF_DIFF);
+  }
+
+  private static Path write(
+      Path directory, String tensor, long elements, Map<String, String> metadata)
+      throws IOException {
     new ModelFolder().add(ModelFolder.f32(tensor, 0)).write(directory);
     byte[] header =
         SafetensorsHeader.of(
                 List.of(
                     new SafetensorsHeader.Tensor(tensor, "F32", List.of(elements), 4 * elements)),
-                Map.of())
+                metadata)
             .array();
     try (RandomAccessFile file =
         new RandomAccessFile(directory.resolve(SafetensorsShards.SINGLE).toFile(), "rw")) {
