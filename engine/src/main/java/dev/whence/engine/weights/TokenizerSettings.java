@@ -25,7 +25,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** What model files say about special tokens and the chat template, in both file formats. */
-final class TokenizerSettings {
+public final class TokenizerSettings {
   /** Names that templates may use; transformers passes exactly those that are set. */
   private static final List<String> NAMES =
       List.of(
@@ -95,18 +95,32 @@ final class TokenizerSettings {
       String modelType) {
     Map<String, String> named = new TreeMap<>();
     for (String name : NAMES) {
-      for (JsonNode source : sources(tokenizerConfig, specialTokensMap)) {
-        JsonNode token = source.path(name);
-        if (!content(token).isEmpty()) {
-          named.put(name, content(token));
-        }
-      }
+      specialToken(name, tokenizerConfig, specialTokensMap)
+          .ifPresent(token -> named.put(name, content(token)));
     }
     String begin = named.getOrDefault("bos_token", "");
     boolean adds =
         byClass(tokenizerConfig, modelType)
             .orElseGet(() -> addsBegin(tokenizerJson.path("post_processor"), begin));
     return new SpecialTokens(named, adds && !begin.isEmpty());
+  }
+
+  /**
+   * What counts as one of a directory's special tokens, where both files may name it: a string, or
+   * an object with flags.
+   *
+   * @param name as in the files: {@code eos_token}
+   */
+  public static Optional<JsonNode> specialToken(
+      String name, JsonNode tokenizerConfig, JsonNode specialTokensMap) {
+    Optional<JsonNode> counts = Optional.empty();
+    for (JsonNode source : sources(tokenizerConfig, specialTokensMap)) {
+      JsonNode token = source.path(name);
+      if (!content(token).isEmpty()) {
+        counts = Optional.of(token);
+      }
+    }
+    return counts;
   }
 
   private static List<JsonNode> sources(JsonNode tokenizerConfig, JsonNode specialTokensMap) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.weights.SafetensorsFile;
+import dev.whence.engine.weights.TokenizerSettings;
 import dev.whence.engine.weights.UntrustedJson;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -60,6 +61,10 @@ final class ReleaseTexts {
           "decoder_start_token_id");
 
   private static final List<String> SPECIAL = List.of("eos_token", "pad_token");
+
+  private static final String TOKENIZER_CONFIG = "tokenizer_config.json";
+  private static final String SPECIAL_TOKENS = "special_tokens_map.json";
+  private static final String TYPE = "__type";
 
   private static final String VOCAB_SIZE = "vocab_size";
 
@@ -227,15 +232,17 @@ final class ReleaseTexts {
       Optional<VocabularyAlignment> alignment,
       Map<String, byte[]> texts,
       List<String> problems) {
-    JsonNode theirConfig = fineTuned.json("tokenizer_config.json");
+    JsonNode theirConfig = fineTuned.json(TOKENIZER_CONFIG);
     boolean fileOfTheirs = fineTuned.has("chat_template.jinja");
     boolean theyHaveOne = fileOfTheirs || theirConfig.hasNonNull("chat_template");
     SourceModel source = theirs && theyHaveOne ? fineTuned : target;
     texts.putAll(source.texts(TEMPLATES));
-    for (String name : List.of("tokenizer_config.json", "special_tokens_map.json")) {
+    Map<String, JsonNode> special =
+        theirs ? specialTokens(fineTuned, alignment, problems) : Map.of();
+    for (String name : List.of(TOKENIZER_CONFIG, SPECIAL_TOKENS)) {
       Optional<byte[]> original = target.text(name);
-      JsonNode theirText = fineTuned.json(name);
-      if (!theirs || !(theirText instanceof ObjectNode from)) {
+      boolean isConfig = name.equals(TOKENIZER_CONFIG);
+      if (!theirs || (original.isEmpty() && !isConfig)) {
         original.ifPresent(bytes -> texts.put(name, bytes));
         continue;
       }
@@ -244,30 +251,10 @@ final class ReleaseTexts {
               ? there
               : UntrustedJson.mapper().createObjectNode();
       ObjectNode before = text.deepCopy();
-      for (String key : SPECIAL) {
-        if (from.hasNonNull(key)) {
-          JsonNode token = from.get(key);
-          text.set(key, token);
-          unknown(token, alignment)
-              .ifPresent(
-                  content ->
-                      problems.add(
-                          fineTuned
-                              + ", "
-                              + name
-                              + ", "
-                              + key
-                              + ": '"
-                              + SafetensorsFile.printable(content)
-                              + "' is no token of the result; choose template target"
-                              + (alignment.filter(a -> a.couldAppend(content)).isPresent()
-                                  ? ", or append the fine-tuned model's added tokens"
-                                  : "")));
-        }
-      }
-      if (name.equals("tokenizer_config.json") && theyHaveOne) {
-        if (from.hasNonNull("chat_template")) {
-          text.set("chat_template", from.get("chat_template"));
+      special.forEach((key, token) -> text.set(key, ofFile(isConfig, token)));
+      if (isConfig && theyHaveOne) {
+        if (theirConfig.hasNonNull("chat_template")) {
+          text.set("chat_template", theirConfig.get("chat_template"));
         } else {
           text.remove("chat_template");
         }
@@ -276,6 +263,55 @@ final class ReleaseTexts {
         texts.put(name, original.isPresent() && text.equals(before) ? original.get() : bytes(text));
       }
     }
+  }
+
+  /**
+   * The special tokens that count in the fine-tuned model, by name. Which of its two files is
+   * believed depends on what else they say, and in the target that may be the other one: so they go
+   * into both.
+   */
+  private static Map<String, JsonNode> specialTokens(
+      SourceModel fineTuned, Optional<VocabularyAlignment> alignment, List<String> problems) {
+    JsonNode config = fineTuned.json(TOKENIZER_CONFIG);
+    JsonNode map = fineTuned.json(SPECIAL_TOKENS);
+    Map<String, JsonNode> special = new TreeMap<>();
+    for (String key : SPECIAL) {
+      Optional<JsonNode> token = TokenizerSettings.specialToken(key, config, map);
+      token.ifPresent(found -> special.put(key, found));
+      token
+          .flatMap(found -> unknown(found, alignment))
+          .ifPresent(
+              content ->
+                  problems.add(
+                      fineTuned
+                          + ", "
+                          + (config.path(key).equals(token.get())
+                              ? TOKENIZER_CONFIG
+                              : SPECIAL_TOKENS)
+                          + ", "
+                          + key
+                          + ": '"
+                          + SafetensorsFile.printable(content)
+                          + "' is no token of the result; choose template target"
+                          + (alignment.filter(a -> a.couldAppend(content)).isPresent()
+                              ? ", or append the fine-tuned model's added tokens"
+                              : "")));
+    }
+    return special;
+  }
+
+  /** An object is said to be a token in tokenizer_config.json, and must not be in the other. */
+  private static JsonNode ofFile(boolean isConfig, JsonNode token) {
+    if (!(token instanceof ObjectNode object) || object.has(TYPE) == isConfig) {
+      return token;
+    }
+    ObjectNode other = object.deepCopy();
+    if (isConfig) {
+      other.put(TYPE, "AddedToken");
+    } else {
+      other.remove(TYPE);
+    }
+    return other;
   }
 
   /** The content of a special token, a text or an object, that the result does not have. */

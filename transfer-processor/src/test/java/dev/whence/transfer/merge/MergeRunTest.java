@@ -10,9 +10,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.whence.engine.weights.ElementType;
 import dev.whence.engine.weights.ModelFiles;
 import dev.whence.engine.weights.SafetensorsShards;
+import dev.whence.engine.weights.TokenizerSettings;
 import dev.whence.samples.BundledModels;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -170,6 +172,60 @@ class MergeRunTest {
     assertThat(tokenizer.path("chat_template").asText()).isEqualTo("theirs");
     assertThat(tokenizer.path("eos_token").asText()).isEqualTo("c");
     assertThat(tokenizer.path("model_max_length").asInt()).isEqualTo(99);
+  }
+
+  private String loaded(String special) throws IOException {
+    JsonNode token =
+        TokenizerSettings.specialToken(
+                special,
+                merge.json("tokenizer_config.json"),
+                Files.exists(merge.output.resolve("special_tokens_map.json"))
+                    ? merge.json("special_tokens_map.json")
+                    : MissingNode.getInstance())
+            .orElseThrow();
+    return token.isObject() ? token.path("content").asText() : token.asText();
+  }
+
+  @Test
+  void specialTokensOfTheFineTunedModelsConfigCountBesideAnOldTargetsMap() throws IOException {
+    folder(4, 5, 6)
+        .text(
+            "tokenizer_config.json",
+            "{\"added_tokens_decoder\": {}, \"pad_token\": \"d\","
+                + "\"eos_token\": {\"__type\": \"AddedToken\", \"content\": \"c\"}}")
+        .text("special_tokens_map.json", "{\"pad_token\": \"stale\"}")
+        .write(merge.fineTuned);
+    folder(7, 8, 9)
+        .text("tokenizer_config.json", "{\"eos_token\": \"a\"}")
+        .text("special_tokens_map.json", "{\"eos_token\": \"a\", \"unk_token\": \"b\"}")
+        .write(merge.target);
+    merge.run(merge.request());
+    assertThat(loaded("eos_token")).isEqualTo("c");
+    assertThat(loaded("pad_token")).isEqualTo("d");
+    assertThat(loaded("unk_token")).isEqualTo("b");
+    assertThat(merge.json("special_tokens_map.json").path("eos_token").toString())
+        .isEqualTo("{\"content\":\"c\"}");
+  }
+
+  @Test
+  void specialTokensOfAnOldFineTunedModelsMapCountBesideANewTargetsConfig() throws IOException {
+    folder(4, 5, 6)
+        .text("tokenizer_config.json", "{\"eos_token\": \"overridden\"}")
+        .text(
+            "special_tokens_map.json",
+            "{\"eos_token\": {\"content\": \"c\"}, \"pad_token\": \"d\"}")
+        .write(merge.fineTuned);
+    folder(7, 8, 9)
+        .text(
+            "tokenizer_config.json",
+            "{\"added_tokens_decoder\": {}, \"eos_token\": \"a\", \"pad_token\": \"a\"}")
+        .write(merge.target);
+    merge.run(merge.request());
+    assertThat(loaded("eos_token")).isEqualTo("c");
+    assertThat(loaded("pad_token")).isEqualTo("d");
+    assertThat(merge.json("tokenizer_config.json").path("eos_token").path("__type").asText())
+        .isEqualTo("AddedToken");
+    assertThat(merge.output.resolve("special_tokens_map.json")).doesNotExist();
   }
 
   @Test
