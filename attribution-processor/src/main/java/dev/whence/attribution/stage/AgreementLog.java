@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
@@ -26,9 +27,10 @@ import org.slf4j.LoggerFactory;
  * responses that were scored both ways, whoever scored them.
  *
  * <p>A pair whose schema the registry does not give, as for want of a right to it, is left out once
- * the registry gives that of another pair meanwhile: a pair that is lost costs little, and else
- * those behind it would never be read. As long as it gives none, or no pair was read, nothing is
- * left out.
+ * the registry gives that of another pair meanwhile, and, asked once more after that, still not
+ * this one: a pair that is lost costs little, and else those behind it would never be read. As long
+ * as it gives none, or no pair was read, nothing is left out; nor is it where the registry was only
+ * away for a while.
  */
 final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   private static final Logger LOG = LoggerFactory.getLogger(AgreementLog.class);
@@ -97,19 +99,14 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
       leftOut(record, "the registry does not give its schema " + schema.getAsInt());
     } else {
       try {
-        Agreement agreement =
-            values.read(record.value(), Agreement.class, Agreement.getClassSchema());
-        wasRead(schema);
-        calibrator.add(
-            name(agreement.getFastScorer()),
-            name(agreement.getTargetScorer()),
-            Pair.of(agreement.getFeatures(), agreement.getAgreed(), agreement.getWouldStand()));
+        Optional<Agreement> read = read(record, schema);
+        if (read.isPresent()) {
+          wasRead(schema);
+          learn(read.get());
+        }
       } catch (UnreadableException e) {
         leftOut(record, e.sentence());
       } catch (IllegalArgumentException e) {
-        leftOut(record, String.valueOf(e.getMessage()));
-      } catch (EnvironmentException e) {
-        notGiven(schema.orElseThrow(), e);
         leftOut(record, String.valueOf(e.getMessage()));
       }
     }
@@ -118,16 +115,45 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
     }
   }
 
+  /** Empty where it is left out, or passed over, for its schema. */
+  private Optional<Agreement> read(ConsumerRecord<byte[], byte[]> record, OptionalInt schema)
+      throws UnreadableException {
+    try {
+      return Optional.of(values.read(record.value(), Agreement.class, Agreement.getClassSchema()));
+    } catch (EnvironmentException e) {
+      notGiven(schema.orElseThrow(), e);
+      leftOut(record, String.valueOf(e.getMessage()));
+      return Optional.empty();
+    }
+  }
+
+  private void learn(Agreement agreement) {
+    calibrator.add(
+        name(agreement.getFastScorer()),
+        name(agreement.getTargetScorer()),
+        Pair.of(agreement.getFeatures(), agreement.getAgreed(), agreement.getWouldStand()));
+  }
+
   private boolean isRefused(int schema) {
     Long asked = refused.get(schema);
     return passedOver.contains(schema)
         || (asked != null && System.nanoTime() - asked < REFUSED_FOR.toNanos());
   }
 
+  /**
+   * The registry gives this schema. One that it gives now, too, was passed over only because the
+   * registry was away.
+   *
+   * @throws EnvironmentException for what was passed over to be read
+   */
   private void wasRead(OptionalInt schema) {
     failures = 0;
     given = schema;
     schema.ifPresent(refused::remove);
+    if (passedOver.stream().anyMatch(values::gives)) {
+      passedOver.clear();
+      throw new EnvironmentException(whyPassedOver);
+    }
     passedOver.forEach(this::isRefusedNow);
     passedOver.clear();
   }
@@ -138,8 +164,8 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
   }
 
   /**
-   * The registry did not give a schema. Where it gives another one, it is this one that it refuses;
-   * where none was given before, the pairs behind are to show that.
+   * The registry did not give a schema. Where it gives another one, and after that not this one, it
+   * is this one that it refuses; where none was given before, the pairs behind are to show that.
    *
    * @throws EnvironmentException to be tried again
    */
@@ -148,7 +174,7 @@ final class AgreementLog implements AutoCloseable, PartitionFollower.Reader {
       throw e;
     }
     if (given.isPresent()) {
-      if (!values.gives(given.getAsInt())) {
+      if (!values.gives(given.getAsInt()) || values.gives(schema)) {
         throw e;
       }
       isRefusedNow(schema);

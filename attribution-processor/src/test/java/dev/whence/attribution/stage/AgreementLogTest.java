@@ -41,6 +41,10 @@ class AgreementLogTest {
   private static final int REFUSED_TOO = 9;
 
   private final Set<Integer> refused = ConcurrentHashMap.newKeySet();
+
+  /** Schemas that are given only after so many more questions. */
+  private final Map<Integer, Integer> away = new ConcurrentHashMap<>();
+
   private final AtomicInteger questions = new AtomicInteger();
   private final Calibrator calibrator = new Calibrator(100, 1000, .9);
   private final List<ConsumerRecord<byte[], byte[]>> topic = new ArrayList<>();
@@ -60,7 +64,8 @@ class AgreementLogTest {
           questions.incrementAndGet();
           String path = exchange.getRequestURI().getPath();
           int id = Integer.parseInt(path.substring(path.lastIndexOf('/') + 1));
-          boolean given = !refused.contains(id);
+          Integer noMore = away.computeIfPresent(id, (same, times) -> times - 1);
+          boolean given = !refused.contains(id) && (noMore == null || noMore < 0);
           byte[] body = given ? schema : no;
           exchange.sendResponseHeaders(given ? 200 : 403, body.length);
           exchange.getResponseBody().write(body);
@@ -131,6 +136,25 @@ class AgreementLogTest {
     assertThat(rounds(10)).isEqualTo(10);
     refused.clear();
     assertThat(rounds(1)).isZero();
+    assertThat(pairs()).isEqualTo(3);
+  }
+
+  @Test
+  void norWhereTheRegistryWasOnlyAwayUntilItWasAskedForAnother() throws Exception {
+    away.put(REFUSED, AgreementLog.TRIES);
+    add(GIVEN, REFUSED, REFUSED, GIVEN);
+    assertThat(rounds(AgreementLog.TRIES + 1)).isEqualTo(AgreementLog.TRIES);
+    assertThat(pairs()).isEqualTo(4);
+  }
+
+  @Test
+  void norWhereItWasAwayUntilAPairWasReadBehindThoseThatWerePassedOver() throws Exception {
+    away.put(REFUSED, AgreementLog.TRIES);
+    refused.add(REFUSED_TOO);
+    add(REFUSED, REFUSED_TOO, GIVEN, REFUSED);
+    // As often again, now that one is given, for the one that is refused.
+    int failures = AgreementLog.TRIES + AgreementLog.TRIES - 1;
+    assertThat(rounds(failures + 1)).isEqualTo(failures);
     assertThat(pairs()).isEqualTo(3);
   }
 

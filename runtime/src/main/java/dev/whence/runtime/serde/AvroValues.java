@@ -193,7 +193,7 @@ public final class AvroValues implements AutoCloseable {
   /**
    * Whether the registry gives a schema now: it is asked anew, whatever is remembered.
    *
-   * @param id of a schema that it gave before
+   * @param id of a schema
    */
   public boolean gives(int id) {
     registry.reset();
