@@ -4,7 +4,6 @@ import dev.whence.runtime.config.BatchLimits;
 import dev.whence.runtime.config.FailurePolicy;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -87,7 +86,15 @@ final class BatchRun {
    * @param waiting partitions that are to wait by themselves, and why
    */
   record Ended(
-      List<Finished> finished, Optional<String> environment, Map<TopicPartition, String> waiting) {}
+      List<Finished> finished, Optional<String> environment, Map<TopicPartition, Wait> waiting) {}
+
+  /**
+   * Why a partition is to wait.
+   *
+   * @param why one sentence
+   * @param reading whether a record could not be read, so that nothing was asked of the model
+   */
+  record Wait(String why, boolean reading) {}
 
   BatchRun(
       Stage stage,
@@ -137,8 +144,7 @@ final class BatchRun {
 
   Ended run() {
     List<Finished> done = new ArrayList<>();
-    Map<TopicPartition, String> waiting = new LinkedHashMap<>();
-    Set<TopicPartition> unreadable = new HashSet<>();
+    Map<TopicPartition, Wait> waiting = new LinkedHashMap<>();
     Duration predicted = Duration.ZERO;
     boolean first = true;
     boolean probed = false;
@@ -153,12 +159,9 @@ final class BatchRun {
         break;
       }
       TopicPartition partition = candidate.partition();
-      boolean probe =
-          !probed
-              && waiting.containsKey(partition)
-              && !unreadable.contains(partition)
-              && noneBut(waiting.keySet());
-      if (struck.contains(partition) || (waiting.containsKey(partition) && !probe)) {
+      Wait wait = waiting.get(partition);
+      boolean probe = !probed && wait != null && !wait.reading() && noneBut(waiting.keySet());
+      if (struck.contains(partition) || (wait != null && !probe)) {
         continue;
       }
       if (candidate.finished().isPresent()) {
@@ -214,8 +217,7 @@ final class BatchRun {
             return new Ended(done, Optional.of(why), waiting);
           }
           LOG.warn("{} can not be read for now: {}", candidate.record(), why);
-          unreadable.add(partition);
-          waiting.put(partition, why);
+          waiting.put(partition, new Wait(why, /* reading= */ true));
           continue;
         }
         switch (trouble.environmentFailed(candidate.record(), now.getAsLong())) {
@@ -224,7 +226,7 @@ final class BatchRun {
           }
           case PARTITION_WAITS -> {
             first = true;
-            waiting.put(partition, why);
+            waiting.put(partition, new Wait(why, /* reading= */ false));
           }
           case RECORD_FAILED -> {
             Optional<Finished> failed = failedAlone(candidate, why);
@@ -313,7 +315,7 @@ final class BatchRun {
   }
 
   /** Nothing that failed in the model is given up; what came before the first failure stands. */
-  private Ended suspectModel(List<Finished> done, Map<TopicPartition, String> waiting) {
+  private Ended suspectModel(List<Finished> done, Map<TopicPartition, Wait> waiting) {
     int inARow = (int) done.stream().filter(Finished::undecided).count();
     trouble.suspectModel();
     List<Finished> before = new ArrayList<>();

@@ -7,7 +7,6 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -59,8 +58,8 @@ final class Partitions implements ConsumerRebalanceListener {
   /** Partitions whose committed metadata says that their records are begun. */
   private final Set<TopicPartition> begun = new HashSet<>();
 
-  /** Partitions that wait by themselves, and until when. */
-  private final Map<TopicPartition, Long> aside = new HashMap<>();
+  /** Partitions that wait by themselves. */
+  private final Map<TopicPartition, Aside> aside = new HashMap<>();
 
   /** Partitions that can not be read with care just now, and until when they wait. */
   private final Map<TopicPartition, Long> unreadable = new HashMap<>();
@@ -69,6 +68,9 @@ final class Partitions implements ConsumerRebalanceListener {
   private final Map<TopicPartition, Long> urgent = new HashMap<>();
 
   private boolean busy;
+
+  /** Until when a partition waits, and why. */
+  private record Aside(long until, BatchRun.Wait reason) {}
 
   /** Whether the client is just telling of an assignment; guarded by this. */
   private boolean told;
@@ -204,12 +206,13 @@ final class Partitions implements ConsumerRebalanceListener {
   }
 
   /** Reads a partition again from an offset, but not before a pause; the others go on. */
-  void setAside(TopicPartition partition, OffsetAndMetadata from, Duration pause) {
+  void setAside(
+      TopicPartition partition, OffsetAndMetadata from, BatchRun.Wait wait, Duration pause) {
     try {
       consumer.pause(Set.of(partition));
       consumer.seek(partition, from);
       takeCare(partition, from.offset());
-      aside.put(partition, System.nanoTime() + pause.toNanos());
+      aside.put(partition, new Aside(System.nanoTime() + pause.toNanos(), wait));
     } catch (IllegalStateException e) {
       LOG.debug("{} is no longer assigned", partition);
     }
@@ -230,23 +233,39 @@ final class Partitions implements ConsumerRebalanceListener {
     return Set.copyOf(unreadable.keySet());
   }
 
-  /** Whether partitions were set aside that have not gone on since. */
-  boolean anyAside() {
-    return !aside.isEmpty();
+  /** Whether partitions were set aside, not for reading alone, that have not gone on since. */
+  boolean anyAsideForTheModel() {
+    return aside.values().stream().anyMatch(one -> !one.reason().reading());
+  }
+
+  /** Why partitions were set aside that could not be read on, and have not gone on since. */
+  Map<TopicPartition, String> asideForReading() {
+    Map<TopicPartition, String> those = new HashMap<>();
+    aside.forEach(
+        (partition, one) -> {
+          if (one.reason().reading()) {
+            those.put(partition, one.reason().why());
+          }
+        });
+    return those;
   }
 
   /** Partitions whose pause is not over. */
   Set<TopicPartition> waiting() {
     long now = System.nanoTime();
     Set<TopicPartition> waiting = new HashSet<>();
-    for (Map<TopicPartition, Long> those : List.of(aside, unreadable)) {
-      those.forEach(
-          (partition, until) -> {
-            if (now - until < 0) {
-              waiting.add(partition);
-            }
-          });
-    }
+    aside.forEach(
+        (partition, one) -> {
+          if (now - one.until() < 0) {
+            waiting.add(partition);
+          }
+        });
+    unreadable.forEach(
+        (partition, until) -> {
+          if (now - until < 0) {
+            waiting.add(partition);
+          }
+        });
     return waiting;
   }
 
@@ -545,6 +564,7 @@ final class Partitions implements ConsumerRebalanceListener {
                 position,
                 begin);
             if (seek(partition, new OffsetAndMetadata(begin))) {
+              aside.remove(partition); // what it waited for is gone
               holding.startsAt(partition, new OffsetAndMetadata(begin));
             }
           } else {
@@ -598,6 +618,7 @@ final class Partitions implements ConsumerRebalanceListener {
         next.offset());
     try {
       consumer.seek(partition, next);
+      aside.remove(partition); // what it waited for may be gone
       holding.startsAt(partition, next);
       takeCare(partition, next.offset());
     } catch (IllegalStateException e) {

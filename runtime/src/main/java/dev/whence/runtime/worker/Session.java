@@ -13,6 +13,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
@@ -41,6 +42,7 @@ import org.slf4j.LoggerFactory;
 final class Session {
   private static final Logger LOG = LoggerFactory.getLogger(Session.class);
   private static final String PART = "environment";
+  private static final String READING_PART = "reading";
 
   private static final Duration LAG_EVERY = Duration.ofSeconds(1);
 
@@ -281,30 +283,46 @@ final class Session {
   }
 
   /** Where the environment fails on one record again and again, its partition waits by itself. */
-  private void setAside(Map<TopicPartition, String> which, boolean othersWork) {
+  private void setAside(Map<TopicPartition, BatchRun.Wait> which, boolean othersWork) {
     partitions.handBack();
-    if (!othersWork) {
+    if (!othersWork && which.values().stream().anyMatch(wait -> !wait.reading())) {
       // Nothing shows that the model works, so nothing that it failed on is decided.
       holding.forgetWaiting();
       nothingWorks = true;
     }
     which.forEach(
-        (partition, why) -> {
+        (partition, wait) -> {
           metrics.environmentFailed();
-          LOG.warn("{}: {}; it waits for {}", partition, why, failures.backoffMost());
-          if (!othersWork) {
-            health.notReady(PART, why);
+          LOG.warn("{}: {}; it waits for {}", partition, wait.why(), failures.backoffMost());
+          if (!othersWork && !wait.reading()) {
+            health.notReady(PART, wait.why());
           }
           holding
               .letGo(partition)
-              .ifPresent(first -> partitions.setAside(partition, first, failures.backoffMost()));
+              .ifPresent(
+                  first -> partitions.setAside(partition, first, wait, failures.backoffMost()));
         });
     waitingSince = holding.hasWaiting() ? waitingSince : Optional.empty();
   }
 
+  /** The others go on, and it may last for ever: nothing but readiness shows that one stands. */
+  private void sayWhatIsNotReadOn() {
+    Map<TopicPartition, String> standing = partitions.asideForReading();
+    if (standing.isEmpty()) {
+      health.ready(READING_PART);
+    } else {
+      health.notReady(
+          READING_PART,
+          standing.entrySet().stream()
+              .map(one -> one.getKey() + " can not be read on: " + one.getValue())
+              .sorted()
+              .collect(Collectors.joining("; ")));
+    }
+  }
+
   /** Ready, unless the model is suspected, or partitions wait and nothing has worked since. */
   private void readyUnlessNothingWorks() {
-    nothingWorks &= partitions.anyAside();
+    nothingWorks &= partitions.anyAsideForTheModel();
     if (!trouble.modelSuspected() && !nothingWorks) {
       health.ready(PART);
     }
@@ -390,6 +408,7 @@ final class Session {
 
   private void lookAround() {
     brokers.look();
+    sayWhatIsNotReadOn();
     long now = System.nanoTime();
     if (now - lagKnownAt < LAG_EVERY.toNanos()) {
       return;

@@ -305,7 +305,10 @@ class BatchRunTest {
     }
     BatchRun.Ended ended = batch(Duration.ofNanos(1), all, stage).run();
     assertThat(ended.environment()).isEmpty();
-    assertThat(ended.waiting()).containsExactly(Map.entry(new TopicPartition("in", 0), "away"));
+    assertThat(ended.waiting())
+        .containsExactly(
+            Map.entry(
+                new TopicPartition("in", 0), new BatchRun.Wait("away", /* reading= */ false)));
     assertThat(ended.finished())
         .singleElement()
         .matches(one -> one.record().partition() == 1 && one.record().offset() == 0);
@@ -385,7 +388,10 @@ class BatchRunTest {
       BatchRun.Ended ended = batch(all, refused, round * ModelTrouble.AT_LEAST.toNanos()).run();
       assertThat(ended.environment()).isEmpty();
       assertThat(ended.waiting())
-          .containsExactly(Map.entry(new TopicPartition("in", 0), "no schema"));
+          .containsExactly(
+              Map.entry(
+                  new TopicPartition("in", 0),
+                  new BatchRun.Wait("no schema", /* reading= */ true)));
       assertThat(ended.finished())
           .hasSize(2)
           .allMatch(one -> one.record().partition() == 1 && one.deadLetter().isEmpty());

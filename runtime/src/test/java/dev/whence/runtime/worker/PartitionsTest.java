@@ -6,6 +6,7 @@ import dev.whence.runtime.config.GroupProtocol;
 import dev.whence.runtime.config.Start;
 import dev.whence.runtime.health.WorkerMetrics;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -123,6 +124,24 @@ class PartitionsTest {
     assertThat(consumer.position(P0)).isEqualTo(12);
     assertThat(holding.size()).isEqualTo(4);
     assertThat(struck).isEmpty();
+  }
+
+  /** Else it would be said to stand still until something is written to it. */
+  @Test
+  void whatWaitedForARecordThatRetentionDeletedWaitsNoMore() {
+    partitions.setAside(
+        P0,
+        new OffsetAndMetadata(8),
+        new BatchRun.Wait("no schema", /* reading= */ true),
+        Duration.ofMinutes(1));
+    assertThat(partitions.asideForReading()).containsExactly(Map.entry(P0, "no schema"));
+    assertThat(partitions.anyAsideForTheModel()).isFalse();
+    assertThat(partitions.waiting()).containsExactly(P0);
+    consumer.updateBeginningOffsets(Map.of(P0, 12L));
+    consumer.updateEndOffsets(Map.of(P0, 12L));
+    partitions.outOfRange(Map.of(P0, 8L));
+    assertThat(partitions.asideForReading()).isEmpty();
+    assertThat(partitions.waiting()).isEmpty();
   }
 
   @Test

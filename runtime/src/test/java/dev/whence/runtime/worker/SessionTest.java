@@ -14,6 +14,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -119,6 +122,58 @@ class SessionTest {
         /* urgentFirst= */ false);
     assertThat(stood).isEmpty();
     assertThat(health.reasons()).doesNotContainKey("partitions");
+  }
+
+  /** Of the other one no record needs the model, so that nothing shows that it works. */
+  @Test
+  void aPartitionThatCanNotBeReadOnIsNotReadyUntilItIsThoughTheOtherGoesOn() {
+    AtomicBoolean refused = new AtomicBoolean(true);
+    List<Map<String, String>> said = new ArrayList<>();
+    runRefusing(
+        refused,
+        (consumer, lifecycle) -> {
+          if (refused.get() && health.reasons().containsKey("reading")) {
+            said.add(health.reasons());
+            refused.set(consumer.position(GOES) < 10 * BATCH);
+          } else if (!refused.get() && health.isReady()) {
+            lifecycle.stop();
+          }
+        });
+    assertThat(said)
+        .hasSizeGreaterThan(1)
+        .containsOnly(Map.of("reading", "in-1 can not be read on: no schema"));
+    assertThat(health.reasons()).isEmpty();
+  }
+
+  @Test
+  void whereAnotherMemberHasItThatOneSaysSo() {
+    runRefusing(
+        new AtomicBoolean(true),
+        (consumer, lifecycle) -> {
+          if (health.reasons().containsKey("reading")) {
+            consumer.rebalance(List.of(GOES));
+          } else if (consumer.assignment().equals(Set.of(GOES))) {
+            lifecycle.stop();
+          }
+        });
+    assertThat(health.reasons()).isEmpty();
+  }
+
+  /** One partition's schema is refused for as long as that; what is read of both needs no model. */
+  private void runRefusing(
+      AtomicBoolean refused, BiConsumer<MockConsumer<byte[], byte[]>, Lifecycle> beforePoll) {
+    Lifecycle lifecycle = new Lifecycle(Duration.ofSeconds(20));
+    Stage stage =
+        new ForwardingStage(EchoStage.echo("out")) {
+          @Override
+          public Work prepare(SourceRecord record) {
+            if (refused.get() && record.partition() == STAYS.partition()) {
+              throw new EnvironmentException("no schema");
+            }
+            return Work.done(new Outcome.Written(List.of()));
+          }
+        };
+    runStage(new ReadAgain(lifecycle, beforePoll), stage, lifecycle, /* urgentFirst= */ false);
   }
 
   private void runStage(
@@ -319,6 +374,47 @@ class SessionTest {
         addRecord(record(partition, offset));
         written.put(partition, offset + 1);
       }
+    }
+  }
+
+  /** Two partitions that always have more, from wherever they are read; for 20 seconds at most. */
+  private static final class ReadAgain extends MockConsumer<byte[], byte[]> {
+    private final Lifecycle lifecycle;
+    private final BiConsumer<MockConsumer<byte[], byte[]>, Lifecycle> beforePoll;
+    private final long began = System.nanoTime();
+
+    ReadAgain(Lifecycle lifecycle, BiConsumer<MockConsumer<byte[], byte[]>, Lifecycle> beforePoll) {
+      super("none");
+      this.lifecycle = lifecycle;
+      this.beforePoll = beforePoll;
+      updateBeginningOffsets(Map.of(GOES, 0L, STAYS, 0L));
+      schedulePollTask(() -> rebalance(List.of(GOES, STAYS)));
+    }
+
+    /** No poll lasts; that of the mock would wait for a poll that waits for who wakes it. */
+    @Override
+    public void wakeup() {}
+
+    @Override
+    public synchronized ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
+      if (System.nanoTime() - began > Duration.ofSeconds(20).toNanos()) {
+        lifecycle.stop();
+      }
+      if (!assignment().isEmpty()) {
+        beforePoll.accept(this, lifecycle);
+      }
+      var unused = super.poll(Duration.ZERO); // what is scheduled
+      Map<TopicPartition, List<ConsumerRecord<byte[], byte[]>>> polled = new HashMap<>();
+      Map<TopicPartition, OffsetAndMetadata> next = new HashMap<>();
+      for (TopicPartition partition : assignment()) {
+        if (!paused().contains(partition)) {
+          long position = position(partition);
+          polled.put(partition, List.of(record(partition, position)));
+          next.put(partition, new OffsetAndMetadata(position + 1));
+          seek(partition, position + 1);
+        }
+      }
+      return new ConsumerRecords<>(polled, next);
     }
   }
 

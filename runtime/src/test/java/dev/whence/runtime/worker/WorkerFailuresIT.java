@@ -344,7 +344,14 @@ class WorkerFailuresIT {
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> worker.count("whence.environment.failures") >= 8);
-      assertThat(worker.health.reasons().values()).contains("the schema registry answered 403");
+      String first = topics.in() + "-0 can not be read on: the schema registry answered 403";
+      String second = topics.in() + "-1 can not be read on: the schema registry answered 403";
+      await()
+          .atMost(Duration.ofSeconds(5))
+          .untilAsserted(
+              () ->
+                  assertThat(worker.health.reasons())
+                      .containsEntry("reading", first + "; " + second));
       assertThat(cluster.read(topics.out())).isEmpty();
       assertThat(asked).as("not in a busy loop").hasValueLessThan(40);
 
@@ -354,6 +361,13 @@ class WorkerFailuresIT {
       send(producer, topics, 1, "one more");
       await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committed(topics, 1) == 6);
       assertThat(cluster.committed(topics, 0)).isEqualTo(1);
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () ->
+                  assertThat(worker.health.reasons())
+                      .as("though the other one goes on")
+                      .isEqualTo(Map.of("reading", first)));
 
       refused.set(record -> false);
       await().atMost(Duration.ofSeconds(20)).until(() -> cluster.committedAll(topics) == 11);
