@@ -95,20 +95,7 @@ class InfluenceCommandTest {
     Path corpus = directory.resolve("corpus.jsonl");
     Files.write(corpus, Files.readAllLines(all).subList(0, 30));
     Path factors = directory.resolve("factors");
-    assertThat(
-            whence(
-                "influence",
-                "factors",
-                "--model",
-                "tiny-base",
-                "--corpus",
-                corpus.toString(),
-                "--layers",
-                LAYERS,
-                "--output",
-                factors.toString()))
-        .as(err.toString())
-        .isZero();
+    assertThat(whence(factorsOf(corpus, factors))).as(err.toString()).isZero();
     anIndexIsOfTheProductsThatItWasBegunWith(corpus, factors);
     Path index = directory.resolve("index");
     assertThat(index(corpus, factors, index, "--measure", "log-odds", "--lexical"))
@@ -193,6 +180,21 @@ class InfluenceCommandTest {
     assertThat(err.toString()).contains("The factors are of model tiny-base");
   }
 
+  private static String[] factorsOf(Path corpus, Path factors) {
+    return new String[] {
+      "influence",
+      "factors",
+      "--model",
+      "tiny-base",
+      "--corpus",
+      corpus.toString(),
+      "--layers",
+      LAYERS,
+      "--output",
+      factors.toString()
+    };
+  }
+
   @Test
   void linesThatAreNoDocumentsAreCountedAtTheEnd() throws IOException {
     Path corpus =
@@ -205,19 +207,8 @@ class InfluenceCommandTest {
             {"texts": "Ada is a tailor."}
             """);
     Path factors = directory.resolve("lossy-factors");
-    List<String> command =
-        List.of(
-            "influence",
-            "factors",
-            "--model",
-            "tiny-base",
-            "--corpus",
-            corpus.toString(),
-            "--layers",
-            LAYERS,
-            "--output",
-            factors.toString());
-    assertThat(whence(command.toArray(String[]::new))).as(err.toString()).isZero();
+    String[] command = factorsOf(corpus, factors);
+    assertThat(whence(command)).as(err.toString()).isZero();
     assertThat(err.toString().lines())
         .filteredOn(line -> line.contains("rejected"))
         .containsExactly(

@@ -5,6 +5,7 @@ import dev.whence.influence.InfluenceException;
 import dev.whence.influence.ekfac.EkfacFactors;
 import dev.whence.influence.index.IndexManifest;
 import dev.whence.influence.index.IndexSettings;
+import dev.whence.runtime.models.ModelLoadException;
 import dev.whence.runtime.worker.EnvironmentException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -148,6 +149,22 @@ record ConfiguredFiles(List<Path> indexes, List<Path> factors) {
       LOG.warn("factors are looked for in the directories of 'factors' only: {}", e.getMessage());
     }
     return factors(first, identity -> identity.digest().equals(index.factorsDigest()));
+  }
+
+  /**
+   * That factors which were found by their digest are still those, now that they are read.
+   *
+   * @throws ModelLoadException if others were put into their place meanwhile
+   */
+  static void check(EkfacFactors factors, String digest) throws ModelLoadException {
+    if (!factors.digest().equals(digest)) {
+      throw new ModelLoadException(
+          "the factors of digest "
+              + digest
+              + " were exchanged for others, of digest "
+              + factors.digest()
+              + ", while they were read");
+    }
   }
 
   private static List<Path> directories(

@@ -328,7 +328,7 @@ final class QueryModel implements AutoCloseable {
         pretraining = files.inDouble(model.matrices());
         opened.push(pretraining);
       }
-      checkFactors(pretraining, index);
+      ConfiguredFiles.check(pretraining, index.manifest().settings().factorsDigest());
       Optional<EkfacFactors> fineTuning =
           choice
               .fineTuning(config, model.digest(), index.manifest(), factors)
@@ -406,20 +406,6 @@ final class QueryModel implements AutoCloseable {
               + digest
               + ", but its release says "
               + choice.digest().get());
-    }
-  }
-
-  /** Others may have been put into their place since they were found. */
-  private static void checkFactors(EkfacFactors pretraining, ConfiguredFiles.LocatedIndex index)
-      throws ModelLoadException {
-    String wanted = index.manifest().settings().factorsDigest();
-    if (!pretraining.digest().equals(wanted)) {
-      throw new ModelLoadException(
-          "the factors that the index in "
-              + index.directory()
-              + " was built with, digest "
-              + wanted
-              + ", were exchanged for others while they were read");
     }
   }
 

@@ -264,13 +264,13 @@ final class RankingModels implements AutoCloseable {
       }
       EkfacFactors pretraining = files.inDouble(answering.matrices());
       opened.push(pretraining);
-      check(pretraining, key.pretraining());
+      ConfiguredFiles.check(pretraining, key.pretraining());
       Optional<EkfacFactors> fineTuning = Optional.empty();
       if (!key.fineTuning().isEmpty()) {
         EkfacFactors factors =
             EkfacFactors.read(fineTuning(key.fineTuning()), answering.matrices());
         opened.push(factors);
-        check(factors, key.fineTuning());
+        ConfiguredFiles.check(factors, key.fineTuning());
         factors.checkModel(answering.name(), answering.digest());
         fineTuning = Optional.of(factors);
       }
@@ -308,18 +308,6 @@ final class RankingModels implements AutoCloseable {
           "the corpus at "
               + corpus.path()
               + " is not the one that was indexed: its SHA-256 is another; set corpus");
-    }
-  }
-
-  /** Others may have been put into their place since they were found. */
-  private static void check(EkfacFactors factors, String digest) throws ModelLoadException {
-    if (!factors.digest().equals(digest)) {
-      throw new ModelLoadException(
-          "the factors of digest "
-              + digest
-              + " were exchanged for others, of digest "
-              + factors.digest()
-              + ", while they were read");
     }
   }
 

@@ -79,14 +79,7 @@ class OpenShardsTest {
   void aShardThatIsAnotherFileOfTheSameSizeAndTimeIsOpenedAgain() throws Exception {
     Path shard = Files.write(indexes.resolve("shard-1-of-1.index"), new byte[9]);
     List<Path> opened = new ArrayList<>();
-    OpenShards shards =
-        new OpenShards(
-            new ConfiguredFiles(List.of(indexes), List.of()),
-            InstantSource.system(),
-            path -> {
-              opened.add(path);
-              throw new InfluenceException("damaged");
-            });
+    OpenShards shards = damaged(opened);
     shards.find(1, 1, "checksum");
     shards.find(1, 1, "checksum");
     assertThat(opened).hasSize(1);
@@ -100,14 +93,7 @@ class OpenShardsTest {
   void whatTakesLongerToOpenThanThereIsTimeIsOpenedLater() throws Exception {
     Files.write(indexes.resolve("shard-1-of-1.index"), new byte[1 << 20]);
     List<Path> opened = new ArrayList<>();
-    OpenShards shards =
-        new OpenShards(
-            new ConfiguredFiles(List.of(indexes), List.of()),
-            InstantSource.system(),
-            path -> {
-              opened.add(path);
-              throw new InfluenceException("damaged");
-            });
+    OpenShards shards = damaged(opened);
     assertThat(shards.find(1, 1, "checksum", () -> 1e-6))
         .isEqualTo(new OpenShards.Found.TooLong(1 << 20));
     assertThat(opened).isEmpty();
@@ -115,5 +101,16 @@ class OpenShardsTest {
     assertThat(shards.find(1, 1, "checksum", () -> 1)).isEqualTo(damaged);
     assertThat(shards.find(1, 1, "checksum", () -> 0)).isEqualTo(damaged); // as is known by now
     assertThat(opened).hasSize(1);
+  }
+
+  /** Shards that are all damaged, as is found once they are opened. */
+  private OpenShards damaged(List<Path> opened) {
+    return new OpenShards(
+        new ConfiguredFiles(List.of(indexes), List.of()),
+        InstantSource.system(),
+        path -> {
+          opened.add(path);
+          throw new InfluenceException("damaged");
+        });
   }
 }
