@@ -23,8 +23,9 @@ import java.util.stream.IntStream;
 
 /**
  * How long an index of n documents is scanned, for one query and for several that share the scan,
- * against reading the same bytes only. Signs and queries are random, which costs what real ones
- * cost. Scan and reading take turns.
+ * of signs in the page cache and, where the heap has room, of signs in memory, against reading the
+ * same bytes only. Signs and queries are random, which costs what real ones cost. Scan and reading
+ * take turns.
  */
 public final class ScanBench {
   private static final int ROUNDS = 20;
@@ -70,6 +71,14 @@ public final class ScanBench {
           widths.add(
               new Scanned(
                   width, new SignRows(file, 0, options.documents(), options.buckets(), width)));
+        }
+        if (Files.size(file) <= Runtime.getRuntime().maxMemory() / 2) {
+          progress.accept("holding signs in memory");
+          widths.add(
+              new Scanned(
+                  fastest,
+                  new SignRows(file, 0, options.documents(), options.buckets(), fastest)
+                      .inMemory()));
         }
         float[] scales = new float[options.documents()];
         Arrays.fill(scales, 1);
@@ -140,7 +149,7 @@ public final class ScanBench {
     }
   }
 
-  /** Scans in each width, and reading alone, in turn. */
+  /** Scans in each width, of signs in memory, and reading alone, in turn. */
   private static List<ScanReport.Row> measure(
       List<Scanned> widths, float[] scales, List<QueryPlanes> queries, List<LongBuffer> maps)
       throws IOException {
@@ -166,6 +175,7 @@ public final class ScanBench {
           new ScanReport.Row(
               queries.size(),
               widths.get(w).width(),
+              widths.get(w).rows().areInMemory(),
               scans[w][ROUNDS / 2],
               scans[w][ROUNDS - 2], // the 95th percentile of 20
               reads[ROUNDS / 2]));

@@ -40,11 +40,13 @@ public record ScanReport(
    *
    * @param queries that share a scan
    * @param width in which bits are counted
+   * @param held whether signs are in the heap, not in the page cache
    * @param median of scans, seconds
    * @param high 95th percentile of scans, seconds
    * @param reading median of reading the same bytes only, seconds
    */
-  public record Row(int queries, RowWidth width, double median, double high, double reading) {}
+  public record Row(
+      int queries, RowWidth width, boolean held, double median, double high, double reading) {}
 
   @Override
   public EvidenceFile evidence(String command) {
@@ -67,14 +69,15 @@ public record ScanReport(
             machine.loadAverage(),
             fastest.name().toLowerCase(Locale.ROOT)));
     out.append(
-        "| queries at once | counted as | scan p50, s | p95, s | a query, s | GB/s | reading alone, GB/s | reading / scan |\n");
-    out.append("|---|---|---|---|---|---|---|---|\n");
+        "| queries at once | signs in | counted as | scan p50, s | p95, s | a query, s | GB/s | reading alone, GB/s | reading / scan |\n");
+    out.append("|---|---|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
       out.append(
           String.format(
               Locale.ROOT,
-              "| %d | %s | %.3f | %.3f | %.3f | %.1f | %.1f | %.2f |%n",
+              "| %d | %s | %s | %.3f | %.3f | %.3f | %.1f | %.1f | %.2f |%n",
               row.queries(),
+              row.held() ? "the heap" : "the page cache",
               row.width().name().toLowerCase(Locale.ROOT),
               row.median(),
               row.high(),
@@ -82,6 +85,14 @@ public record ScanReport(
               bytes / row.median() / 1e9,
               bytes / row.reading() / 1e9,
               row.reading() / row.median()));
+    }
+    if (rows.stream().noneMatch(Row::held)) {
+      out.append(
+          String.format(
+              Locale.ROOT,
+              "%nSigns in the heap were not scanned: they may take half of it (-Xmx%dm in"
+                  + " WHENCE_JAVA_OPTS would do).%n",
+              2 * bytes / (1 << 20) + 64));
     }
     return out.toString();
   }

@@ -18,13 +18,16 @@ class ScanBenchTest {
     assertThat(report.bytes()).isEqualTo(700 * 16);
     assertThat(report.rows())
         .extracting(ScanReport.Row::queries)
-        .containsExactly(1, 1, 2, 2, 4, 4, 8, 8);
+        .containsExactly(1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8);
+    assertThat(report.rows().subList(0, 3))
+        .extracting(ScanReport.Row::held)
+        .containsExactly(false, false, true);
     assertThat(report.rows().subList(0, 2))
         .extracting(ScanReport.Row::width)
         .containsExactlyInAnyOrder(RowWidth.values());
     assertThat(report.rows()).allMatch(row -> row.median() > 0 && row.high() >= row.median());
     assertThat(directory).isEmptyDirectory();
-    assertThat(report.markdown()).contains("700 documents of 128 bits");
+    assertThat(report.markdown()).contains("700 documents of 128 bits", "| the heap |");
   }
 
   @Test

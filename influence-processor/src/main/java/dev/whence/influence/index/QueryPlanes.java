@@ -1,6 +1,7 @@
 package dev.whence.influence.index;
 
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * A query's rotated sketch q in whole numbers u of b bits (two's complement), q ~ step u, kept by
@@ -93,34 +94,49 @@ public final class QueryPlanes {
   /**
    * sum_i q_i s_i.
    *
-   * @param signs of a document, as many words as the query has
+   * @param signs of documents
+   * @param from first word of the document's
+   * @param words of it, as many as the query has
    * @throws IllegalArgumentException if there are more or fewer
    */
-  public double product(long[] signs) {
-    check(signs.length, planes[0].length);
+  public double product(long[] signs, int from, int words) {
+    check(signs.length, from, words, planes[0].length);
     long positive = 0;
     for (int p = 0; p < planes.length; p += 2) {
-      positive += weighed(p, counted(signs, planes[p], planes[p + 1]));
+      positive += weighed(p, counted(signs, from, planes[p], planes[p + 1]));
     }
     return step * (2 * positive - sum);
+  }
+
+  /** The same for a document's signs alone. */
+  public double product(long[] signs) {
+    return product(signs, 0, signs.length);
   }
 
   /**
-   * The same for signs as ints.
+   * The same for signs as ints, the lower half of each word first.
    *
-   * @param signs of a document, twice as many as the query has words: the lower half of each first
+   * @param signs of documents
+   * @param from first int of the document's
+   * @param halves of it, twice as many as the query has words
    * @throws IllegalArgumentException if there are more or fewer
    */
-  public double product(int[] signs) {
-    check(signs.length, halves[0].length);
+  public double product(int[] signs, int from, int halves) {
+    check(signs.length, from, halves, this.halves[0].length);
     long positive = 0;
-    for (int p = 0; p < halves.length; p += 2) {
-      positive += weighed(p, counted(signs, halves[p], halves[p + 1]));
+    for (int p = 0; p < this.halves.length; p += 2) {
+      positive += weighed(p, counted(signs, from, this.halves[p], this.halves[p + 1]));
     }
     return step * (2 * positive - sum);
   }
 
-  private static void check(int words, int own) {
+  /** The same for a document's signs alone. */
+  public double product(int[] signs) {
+    return product(signs, 0, signs.length);
+  }
+
+  private static void check(int length, int from, int words, int own) {
+    Objects.checkFromIndexSize(from, words, length);
     if (words != own) {
       throw new IllegalArgumentException("signs of " + words + " numbers, a query of " + own);
     }
@@ -133,22 +149,22 @@ public final class QueryPlanes {
   }
 
   /** Bits in common with two planes, for which the row is read once: the second's count above. */
-  static long counted(long[] signs, long[] low, long[] high) {
+  static long counted(long[] signs, int from, long[] low, long[] high) {
     int ofLow = 0;
     int ofHigh = 0;
-    for (int w = 0; w < signs.length; w++) {
-      ofLow += Long.bitCount(signs[w] & low[w]);
-      ofHigh += Long.bitCount(signs[w] & high[w]);
+    for (int w = 0; w < low.length; w++) {
+      ofLow += Long.bitCount(signs[from + w] & low[w]);
+      ofHigh += Long.bitCount(signs[from + w] & high[w]);
     }
     return (long) ofHigh << Integer.SIZE | ofLow;
   }
 
-  static long counted(int[] signs, int[] low, int[] high) {
+  static long counted(int[] signs, int from, int[] low, int[] high) {
     int ofLow = 0;
     int ofHigh = 0;
-    for (int w = 0; w < signs.length; w++) {
-      ofLow += Integer.bitCount(signs[w] & low[w]);
-      ofHigh += Integer.bitCount(signs[w] & high[w]);
+    for (int w = 0; w < low.length; w++) {
+      ofLow += Integer.bitCount(signs[from + w] & low[w]);
+      ofHigh += Integer.bitCount(signs[from + w] & high[w]);
     }
     return (long) ofHigh << Integer.SIZE | ofLow;
   }

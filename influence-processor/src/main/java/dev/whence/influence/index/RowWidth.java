@@ -43,12 +43,12 @@ public enum RowWidth {
       long start = System.nanoTime();
       for (int row = 0; row < ROWS; row++) {
         words[row] = row;
-        counted += QueryPlanes.counted(words, words, words);
+        counted += QueryPlanes.counted(words, 0, words, words);
       }
       long between = System.nanoTime();
       for (int row = 0; row < ROWS; row++) {
         halves[row] = row;
-        counted += QueryPlanes.counted(halves, halves, halves);
+        counted += QueryPlanes.counted(halves, 0, halves, halves);
       }
       long end = System.nanoTime();
       boolean faster = between - start < 0.9 * longs || end - between < 0.9 * ints;

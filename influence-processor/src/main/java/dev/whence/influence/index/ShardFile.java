@@ -38,7 +38,8 @@ import java.util.Set;
  * </pre>
  *
  * All numbers are little-endian. Signs stay in the file ({@link SignRows}), so that shards larger
- * than the heap are searched at the speed of the page cache.
+ * than the heap are searched at the speed of the page cache, but for those that are {@link #hold
+ * held}.
  */
 public final class ShardFile {
   /** What a shard begins with, another in each version whose files are not read by others. */
@@ -57,7 +58,7 @@ public final class ShardFile {
   private final Progress progress;
   private final int documents;
   private final String checksum;
-  private final SignRows signs;
+  private volatile SignRows signs;
   private final float[] scales;
   private final float[] norms;
   private final long[] entries;
@@ -365,7 +366,26 @@ public final class ShardFile {
         e);
   }
 
-  /** Bytes that a scan reads. */
+  /**
+   * From now on the signs lie on the heap, {@link #scannedBytes} of it, where they are scanned
+   * faster.
+   *
+   * @throws InfluenceException if the file was changed since it was opened
+   */
+  public void hold() {
+    try {
+      signs = signs.inMemory();
+    } catch (IOException e) {
+      throw changed(e);
+    }
+  }
+
+  /** Whether the signs lie on the heap. */
+  public boolean isHeld() {
+    return signs.areInMemory();
+  }
+
+  /** Bytes of signs that a scan looks at. */
   public long scannedBytes() {
     return signs.bytes();
   }

@@ -5,10 +5,10 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 
@@ -17,8 +17,9 @@ import java.util.stream.IntStream;
  * file, which the page cache holds as far as it can.
  *
  * <p>They are read by position and not through memory maps: a map whose file is cut short ends in
- * an error that the JVM may raise anywhere later, a read says so where it happens. The file is
- * opened for each use, and must be the one that it was.
+ * an error that the JVM may raise anywhere later, a read says so where it happens. {@link
+ * #inMemory} holds them on the heap, where a scan copies nothing. The file is opened for each use,
+ * and must be the one that it was.
  */
 public final class SignRows {
   /** Bytes that a thread reads at once: they stay in the cache next to it. */
@@ -33,6 +34,7 @@ public final class SignRows {
   private final int words;
   private final FileIdentity identity;
   private final RowWidth width;
+  private final Optional<HeldSigns> held;
 
   /**
    * A part of a file.
@@ -68,6 +70,40 @@ public final class SignRows {
     this.documents = documents;
     this.words = SignCodes.words(buckets);
     this.identity = identity;
+    this.held = Optional.empty();
+  }
+
+  private SignRows(SignRows read, HeldSigns held) {
+    this.width = read.width;
+    this.file = read.file;
+    this.start = read.start;
+    this.documents = read.documents;
+    this.words = read.words;
+    this.identity = read.identity;
+    this.held = Optional.of(held);
+  }
+
+  /** Whether they lie on the heap. */
+  public boolean areInMemory() {
+    return held.isPresent();
+  }
+
+  /**
+   * The same on the heap, {@link #bytes} of it, read now unless they lie there.
+   *
+   * @throws IOException if the file was changed since, or is cut short meanwhile
+   */
+  public SignRows inMemory() throws IOException {
+    if (areInMemory()) {
+      return this;
+    }
+    HeldSigns all = new HeldSigns(width, documents, words);
+    try (FileChannel channel = open()) {
+      reading(channel, 0, documents, (rows, number, document) -> all.take(rows, number, document));
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+    return new SignRows(this, all);
   }
 
   /**
@@ -81,7 +117,7 @@ public final class SignRows {
 
   /**
    * Scalar products of queries with the signs of all documents, by all processors (the common pool,
-   * whatever the engine's threads are): each document is read once.
+   * whatever the engine's threads are): each document is read once, if it is not in memory.
    *
    * @param queries Q of them
    * @param scales [n], c of each document
@@ -113,65 +149,43 @@ public final class SignRows {
       List<QueryPlanes> queries,
       float[] scales,
       float[][] scores) {
+    if (held.isPresent()) {
+      for (int document = from; document < to; document++) {
+        for (int q = 0; q < scores.length; q++) {
+          double product = held.get().product(queries.get(q), document);
+          scores[q][document] = (float) (product * scales[document]);
+        }
+      }
+      return;
+    }
+    RowBlock row = RowBlock.of(width, 1, words);
+    reading(
+        channel,
+        from,
+        to,
+        (rows, number, document) -> {
+          row.take(rows, number, 0);
+          for (int q = 0; q < scores.length; q++) {
+            double product = row.product(queries.get(q), 0);
+            scores[q][document] = (float) (product * scales[document]);
+          }
+        });
+  }
+
+  /** Gets a row of what was read. */
+  private interface RowReader {
+    void row(ByteBuffer rows, int number, int document);
+  }
+
+  private void reading(FileChannel channel, int from, int to, RowReader reader) {
     int atOnce = Math.max(1, Math.min(to - from, READ_BYTES / rowBytes()));
     ByteBuffer rows = ByteBuffer.allocateDirect(atOnce * rowBytes());
-    Row row = row();
     for (int first = from; first < to; first += atOnce) {
       int n = Math.min(atOnce, to - first);
       read(channel, first, rows.clear().limit(n * rowBytes()));
       for (int i = 0; i < n; i++) {
-        row.take(rows, i);
-        for (int q = 0; q < scores.length; q++) {
-          scores[q][first + i] = (float) (row.product(queries.get(q)) * scales[first + i]);
-        }
+        reader.row(rows, i, first + i);
       }
-    }
-  }
-
-  /** A document's signs, in the width in which they are counted. */
-  private interface Row {
-    void take(ByteBuffer rows, int number);
-
-    double product(QueryPlanes query);
-  }
-
-  private Row row() {
-    return width == RowWidth.INTS ? new HalfWords(words) : new Words(words);
-  }
-
-  private static final class Words implements Row {
-    private final long[] signs;
-
-    Words(int words) {
-      this.signs = new long[words];
-    }
-
-    @Override
-    public void take(ByteBuffer rows, int number) {
-      rows.order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(number * signs.length, signs);
-    }
-
-    @Override
-    public double product(QueryPlanes query) {
-      return query.product(signs);
-    }
-  }
-
-  private static final class HalfWords implements Row {
-    private final int[] signs;
-
-    HalfWords(int words) {
-      this.signs = new int[2 * words];
-    }
-
-    @Override
-    public void take(ByteBuffer rows, int number) {
-      rows.order(ByteOrder.LITTLE_ENDIAN).asIntBuffer().get(number * signs.length, signs);
-    }
-
-    @Override
-    public double product(QueryPlanes query) {
-      return query.product(signs);
     }
   }
 
@@ -183,12 +197,16 @@ public final class SignRows {
   public double[] products(QueryPlanes query, List<Integer> some) throws IOException {
     double[] products = new double[some.size()];
     ByteBuffer bytes = ByteBuffer.allocateDirect(rowBytes());
-    Row row = row();
+    RowBlock row = RowBlock.of(width, 1, words);
     try (FileChannel channel = open()) {
       for (int i = 0; i < products.length; i++) {
+        if (held.isPresent()) {
+          products[i] = held.get().product(query, some.get(i));
+          continue;
+        }
         read(channel, some.get(i), bytes.clear());
-        row.take(bytes, 0);
-        products[i] = row.product(query);
+        row.take(bytes, 0, 0);
+        products[i] = row.product(query, 0);
       }
     } catch (UncheckedIOException e) {
       throw e.getCause();

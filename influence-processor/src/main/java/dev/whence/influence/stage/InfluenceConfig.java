@@ -37,6 +37,7 @@ import org.slf4j.LoggerFactory;
  * @param claimCheck directory for sketches that are too large for a record
  * @param inlineBytes largest sketch that goes into a record
  * @param largestRecordBytes a larger record is given up unread
+ * @param heldBytes that signs of open shards may take in memory
  * @param openBytes that open queries of a partition of partials may take in memory
  */
 public record InfluenceConfig(
@@ -53,6 +54,7 @@ public record InfluenceConfig(
     Optional<Path> claimCheck,
     int inlineBytes,
     int largestRecordBytes,
+    long heldBytes,
     long openBytes) {
 
   /** Consumer groups begin like this where none is configured. */
@@ -156,9 +158,26 @@ public record InfluenceConfig(
             settings.text("claim-check.dir").map(Path::of),
             (int) settings.bytes("claim-check.above", 8L * MIB, 0, 12L * MIB),
             (int) settings.bytes("limits.record-bytes", 16L * MIB, 1024, 256L * MIB),
+            heldBytes(settings, Runtime.getRuntime().maxMemory()),
             settings.bytes("limits.open-bytes", 64L * MIB, 16L * MIB, 1024L * MIB));
     settings.finish();
     return config;
+  }
+
+  private static long heldBytes(Settings settings, long heap) {
+    long most = heap / 2; // a collector of generations keeps what stays in a part of it
+    long bytes = settings.bytes("indexes.memory", heap / 4, 0, 1L << 40);
+    if (bytes > most) {
+      settings.problem(
+          "indexes.memory is "
+              + bytes
+              + " bytes, but of a heap of "
+              + heap
+              + " bytes at most half may be: start with a larger one (-Xmx in"
+              + " WHENCE_JAVA_OPTS), or set less");
+      return most;
+    }
+    return bytes;
   }
 
   /**

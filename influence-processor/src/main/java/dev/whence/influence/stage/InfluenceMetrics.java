@@ -9,7 +9,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** What the stages of the influence processor count. */
 final class InfluenceMetrics {
@@ -23,8 +23,9 @@ final class InfluenceMetrics {
   private final DistributionSummary queriesPerScan;
   private final Timer scan;
   private final Timer rerank;
-  private final AtomicInteger openShards;
-  private final AtomicInteger openWords;
+  private final AtomicLong openShards;
+  private final AtomicLong openWords;
+  private final AtomicLong heldBytes;
 
   InfluenceMetrics(MeterRegistry registry) {
     this.registry = registry;
@@ -61,11 +62,12 @@ final class InfluenceMetrics {
     rerank = timer("whence.influence.rerank.time", "time of ranking a query's candidates again");
     openShards = gauge("whence.influence.shards.open", "shards that were opened and checked");
     openWords = gauge("whence.influence.words.open", "shards whose words are open");
+    heldBytes = gauge("whence.influence.held.bytes", "signs of open shards that are in memory");
   }
 
-  private AtomicInteger gauge(String name, String description) {
-    AtomicInteger value = new AtomicInteger();
-    Gauge.builder(name, value, AtomicInteger::get).description(description).register(registry);
+  private AtomicLong gauge(String name, String description) {
+    AtomicLong value = new AtomicLong();
+    Gauge.builder(name, value, AtomicLong::get).description(description).register(registry);
     return value;
   }
 
@@ -117,10 +119,16 @@ final class InfluenceMetrics {
     closedEarly.increment();
   }
 
-  /** So many shards are open, and the words of so many. */
-  void open(int shards, int words) {
+  /**
+   * So many shards are open.
+   *
+   * @param words shards whose words are
+   * @param held bytes of signs in memory
+   */
+  void open(int shards, int words, long held) {
     openShards.set(shards);
     openWords.set(words);
+    heldBytes.set(held);
   }
 
   /** A shard was asked. */

@@ -16,14 +16,18 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.DoubleSupplier;
 import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The shards that this process can look through, found by number and checksum in its configured
  * directories. A file is checked as a whole when it is opened, and again when its size or time has
  * changed since, or when it could not be read. An open shard holds 16 bytes of each document, and
- * no file. Not thread-safe.
+ * no file; as many as have room hold their signs, too. Not thread-safe.
  */
 final class OpenShards {
+  private static final Logger LOG = LoggerFactory.getLogger(OpenShards.class);
+
   /** Of opening a shard, all of which is read for its checksum, until it was measured. */
   private static final double FIRST_SECONDS_PER_BYTE = 1 / 4e8;
 
@@ -31,6 +35,7 @@ final class OpenShards {
   private static final long MEASURED_BYTES = 16 << 20;
 
   private final ConfiguredFiles files;
+  private final long heldBytes;
   private final InstantSource clock;
   private final Function<Path, ShardFile> opening;
   private final Map<Path, Seen> seen = new HashMap<>();
@@ -39,17 +44,28 @@ final class OpenShards {
   /** Those of indexes, listed with the first shard that is looked for. */
   private Optional<List<Path>> directories = Optional.empty();
 
-  OpenShards(ConfiguredFiles files, InstantSource clock) {
-    this(files, clock, ShardFile::open);
+  /**
+   * Nothing is open yet.
+   *
+   * @param heldBytes most bytes of signs that are held in memory
+   */
+  OpenShards(ConfiguredFiles files, long heldBytes, InstantSource clock) {
+    this(files, heldBytes, clock, ShardFile::open);
   }
 
   /**
    * Nothing is open yet.
    *
+   * @param heldBytes most bytes of signs that are held in memory
    * @param opening as {@link ShardFile#open}
    */
-  OpenShards(ConfiguredFiles files, InstantSource clock, Function<Path, ShardFile> opening) {
+  OpenShards(
+      ConfiguredFiles files,
+      long heldBytes,
+      InstantSource clock,
+      Function<Path, ShardFile> opening) {
     this.files = files;
+    this.heldBytes = heldBytes;
     this.clock = clock;
     this.opening = opening;
   }
@@ -88,6 +104,42 @@ final class OpenShards {
   /** Those that can be scanned. */
   List<ShardFile> open() {
     return seen.values().stream().map(Seen::shard).flatMap(Optional::stream).toList();
+  }
+
+  /** Bytes of signs that are held in memory. */
+  long held() {
+    return open().stream().filter(ShardFile::isHeld).mapToLong(ShardFile::scannedBytes).sum();
+  }
+
+  /** Whether a shard is open whose signs are not held though there is room for them. */
+  boolean couldHold() {
+    return toHold().isPresent();
+  }
+
+  private Optional<Map.Entry<Path, ShardFile>> toHold() {
+    long room = heldBytes - held();
+    for (Map.Entry<Path, Seen> one : seen.entrySet()) {
+      Optional<ShardFile> shard =
+          one.getValue().shard().filter(it -> !it.isHeld() && it.scannedBytes() <= room);
+      if (shard.isPresent()) {
+        return Optional.of(Map.entry(one.getKey(), shard.get()));
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Holds the signs of a shard for which there is room, if any; one that was changed is closed. */
+  void holdNext() {
+    Optional<Map.Entry<Path, ShardFile>> next = toHold();
+    if (next.isEmpty()) {
+      return;
+    }
+    try {
+      next.get().getValue().hold();
+    } catch (InfluenceException e) {
+      LOG.warn("the signs of a shard can not be held in memory: {}", e.getMessage());
+      seen.remove(next.get().getKey());
+    }
   }
 
   /** Indexes may have come since the last look. */

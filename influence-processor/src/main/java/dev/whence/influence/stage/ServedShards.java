@@ -29,10 +29,11 @@ import org.slf4j.LoggerFactory;
 /**
  * The shards that this process looks through, and their words. Of the index that will be asked,
  * those of its own partitions are opened before the first query asks them: opening a shard reads
- * all of it, for its checksum. What serves other partitions is not looked at. Shards of other
- * indexes are opened by the queries that ask them. What is not, or no longer, to be expected is
- * closed when no query has asked for it for a while: partitions that went often come back, as those
- * of a process that is started again. Not thread-safe.
+ * all of it, for its checksum. Signs are held in memory, as far as there is room, between batches.
+ * What serves other partitions is not looked at. Shards of other indexes are opened by the queries
+ * that ask them. What is not, or no longer, to be expected is closed when no query has asked for it
+ * for a while: partitions that went often come back, as those of a process that is started again.
+ * Not thread-safe.
  */
 final class ServedShards implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedShards.class);
@@ -43,7 +44,7 @@ final class ServedShards implements AutoCloseable {
   /** A query may wait for so much of the time that its deadline leaves until a shard is open. */
   private static final double SHARE_OF_TIME = 0.5;
 
-  /** After an opening that took longer, what has come meanwhile is answered before the next. */
+  /** After what took longer, what has come meanwhile is answered before the next. */
   private static final Duration LONG = Duration.ofSeconds(1);
 
   /** Long enough to fetch what has come. */
@@ -83,6 +84,12 @@ final class ServedShards implements AutoCloseable {
         }
       };
 
+  /** Whether there are more of those that are to be expected to be opened. */
+  private boolean opensExpected;
+
+  /** Whether it is arranged that another shard's signs are held in memory. */
+  private boolean holding;
+
   /** Counts what was to be opened; what an earlier one has left is not. */
   private int openings;
 
@@ -103,7 +110,7 @@ final class ServedShards implements AutoCloseable {
     this.clock = clock;
     this.partitionsOfQueries = partitionsOfQueries;
     this.later = later;
-    this.shards = new OpenShards(config.files(), clock);
+    this.shards = new OpenShards(config.files(), config.heldBytes(), clock);
   }
 
   /**
@@ -164,6 +171,7 @@ final class ServedShards implements AutoCloseable {
     closeUnused();
     shards.lookAgain();
     int opening = ++openings;
+    opensExpected = true;
     later.run(Duration.ZERO, () -> openNext(1, opening, new ArrayList<>()));
   }
 
@@ -181,6 +189,8 @@ final class ServedShards implements AutoCloseable {
     }
     if (number > of) {
       tell(missing);
+      opensExpected = false;
+      closeUnused();
       return;
     }
     long began = System.nanoTime();
@@ -190,8 +200,7 @@ final class ServedShards implements AutoCloseable {
     }
     closeUnused();
     int next = number + 1;
-    boolean tookLong = System.nanoTime() - began > LONG.toNanos();
-    later.run(tookLong ? PAUSE : Duration.ZERO, () -> openNext(next, opening, missing));
+    later.run(pauseAfter(began), () -> openNext(next, opening, missing));
   }
 
   private void tell(List<String> missing) {
@@ -222,7 +231,29 @@ final class ServedShards implements AutoCloseable {
   void closeUnused() {
     shards.closeUnused(clock.instant().minus(UNUSED), ours());
     words.keep(shards.open());
-    metrics.open(shards.open().size(), words.size());
+    metrics.open(shards.open().size(), words.size(), shards.held());
+    holdLater(Duration.ZERO);
+  }
+
+  /** Opening comes first. */
+  private void holdLater(Duration pause) {
+    if (opensExpected || holding || !shards.couldHold()) {
+      return;
+    }
+    holding = true;
+    later.run(
+        pause,
+        () -> {
+          holding = false;
+          long began = System.nanoTime();
+          shards.holdNext();
+          metrics.open(shards.open().size(), words.size(), shards.held());
+          holdLater(pauseAfter(began));
+        });
+  }
+
+  private static Duration pauseAfter(long began) {
+    return System.nanoTime() - began > LONG.toNanos() ? PAUSE : Duration.ZERO;
   }
 
   /** Indexes may have come since the last batch. */

@@ -62,6 +62,15 @@ class SignRowsTest {
       }
     }
     assertThat(rows.bytes()).isEqualTo(n * 24L);
+    SignRows held = rows.inMemory();
+    assertThat(rows.areInMemory()).isFalse();
+    assertThat(held.areInMemory()).isTrue();
+    assertThat(held.inMemory()).isSameAs(held);
+    assertThat(held.scan(queries, scales)).isDeepEqualTo(scores);
+    assertThat(held.products(queries.get(1), List.of(612, 7)))
+        .containsExactly(
+            rows.products(queries.get(1), List.of(612))[0],
+            rows.products(queries.get(1), List.of(7))[0]);
   }
 
   /**
@@ -113,11 +122,25 @@ class SignRowsTest {
         .hasMessageContaining("not what it was");
   }
 
+  /** Results would name documents of the one by entries of the other. */
+  @Test
+  void signsInMemoryAreRefusedWhereTheirFileIsNotTheOneThatWasOpened() throws IOException {
+    Path file = Files.write(directory.resolve("signs"), new byte[START + 24]);
+    SignRows rows = new SignRows(file, START, 1, K).inMemory();
+    QueryPlanes query = QueryPlanes.fine(new RotatedSketch(new float[K]));
+    assertThat(rows.scan(List.of(query), new float[1])[0]).containsExactly(0);
+    Path other = Files.write(directory.resolve("other"), new byte[START + 24]);
+    Files.move(other, file, StandardCopyOption.REPLACE_EXISTING);
+    assertThatThrownBy(() -> rows.scan(List.of(query), new float[1]))
+        .hasMessageContaining("not what it was");
+  }
+
   @Test
   void rowsThatTheFileDoesNotHaveAreRefused() throws IOException {
     Path file = Files.write(directory.resolve("signs"), new byte[START + 24]);
     SignRows rows = new SignRows(file, START, 2, K);
     QueryPlanes query = QueryPlanes.fine(new RotatedSketch(new float[K]));
+    assertThatThrownBy(rows::inMemory).isInstanceOf(EOFException.class);
     assertThatThrownBy(() -> rows.scan(List.of(query), new float[2]))
         .isInstanceOf(EOFException.class)
         .hasMessageContaining("ends at byte " + (START + 24));
@@ -132,5 +155,25 @@ class SignRowsTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> query.product(new int[3]))
         .withMessageContaining("3 numbers");
+  }
+
+  @ParameterizedTest
+  @EnumSource(RowWidth.class)
+  void rowsOfSeveralBlocksAreEachInItsPlace(RowWidth width) {
+    int n = 10;
+    Random random = new Random(5);
+    ByteBuffer bytes = ByteBuffer.allocate(n * 24).order(ByteOrder.LITTLE_ENDIAN);
+    HeldSigns held = new HeldSigns(width, n, 3, 3 * 24 + 5); // three rows in a block
+    for (int i = 0; i < 3 * n; i++) {
+      bytes.putLong(random.nextLong());
+    }
+    for (int i = 0; i < n; i++) {
+      held.take(bytes.rewind(), i, i);
+    }
+    QueryPlanes query = QueryPlanes.fine(new RotatedSketch(gaussian(random, K)));
+    for (int i = 0; i < n; i++) {
+      long[] row = {bytes.getLong(24 * i), bytes.getLong(24 * i + 8), bytes.getLong(24 * i + 16)};
+      assertThat(held.product(query, i)).isEqualTo(query.product(row));
+    }
   }
 }

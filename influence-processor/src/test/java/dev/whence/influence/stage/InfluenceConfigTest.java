@@ -42,6 +42,7 @@ class InfluenceConfigTest {
     assertThat(config.query().deadline()).isEqualTo(Duration.ofMinutes(1));
     assertThat(config.inlineBytes()).isEqualTo(8 << 20);
     assertThat(config.openBytes()).isEqualTo(64 << 20);
+    assertThat(config.heldBytes()).isEqualTo(Runtime.getRuntime().maxMemory() / 4);
   }
 
   @Test
@@ -189,6 +190,22 @@ class InfluenceConfigTest {
           .hasMessageContaining(
               ", but must be a size from 16777216 to 1073741824 bytes, for example 16MiB");
     }
+  }
+
+  @Test
+  void signsHaveNoMoreThanHalfOfTheHeap() {
+    Function<String, InfluenceConfig> with =
+        size -> read(Map.of("roles", "merge", "indexes.memory", size));
+    assertThat(with.apply("0").heldBytes()).isZero();
+    assertThat(with.apply("16MiB").heldBytes()).isEqualTo(16 << 20);
+    String whole = Long.toString(Runtime.getRuntime().maxMemory());
+    assertThatThrownBy(() -> with.apply(whole))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("indexes.memory is " + whole + " bytes, but of a heap of " + whole)
+        .hasMessageContaining("-Xmx");
+    assertThatThrownBy(() -> with.apply("-1"))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("indexes.memory is '-1'");
   }
 
   @Test

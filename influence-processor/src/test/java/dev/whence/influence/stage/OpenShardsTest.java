@@ -39,6 +39,7 @@ class OpenShardsTest {
     OpenShards shards =
         new OpenShards(
             new ConfiguredFiles(List.of(indexes), List.of()),
+            0,
             InstantSource.system(),
             path -> {
               throw reasons.remove();
@@ -61,6 +62,7 @@ class OpenShardsTest {
     OpenShards shards =
         new OpenShards(
             new ConfiguredFiles(List.of(indexes), List.of()),
+            0,
             InstantSource.system(),
             path -> {
               throw new InfluenceException("opened");
@@ -107,6 +109,7 @@ class OpenShardsTest {
   private OpenShards damaged(List<Path> opened) {
     return new OpenShards(
         new ConfiguredFiles(List.of(indexes), List.of()),
+        0,
         InstantSource.system(),
         path -> {
           opened.add(path);

@@ -26,7 +26,9 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -244,6 +246,72 @@ class ShardOpeningIT {
     } finally {
       stage.close();
     }
+  }
+
+  /** Two shards of one index, and room for one of them. */
+  @Test
+  void asManyShardsAsHaveRoomAreHeldInMemoryAndOneThatIsClosedMakesRoom() throws Exception {
+    Path index = data.resolve("indexes/held");
+    driven.cluster.build(index, 2);
+    List<Long> bytes =
+        GradientIndex.open(index).shards().stream().map(ShardFile::scannedBytes).toList();
+    String room = Long.toString(Math.max(bytes.get(0), bytes.get(1)));
+    InfluenceConfig config =
+        driven.config(
+            InfluenceCluster.chatModel(),
+            "indexes",
+            index.toString(),
+            "indexes.memory",
+            room,
+            "query.rerank",
+            "0");
+    InfluenceConfig without =
+        driven.config(
+            InfluenceCluster.chatModel(),
+            "indexes",
+            index.toString(),
+            "indexes.memory",
+            "0",
+            "query.rerank",
+            "0");
+    List<SourceRecord> records = driven.asked(config, InfluenceCluster.answered("held", 0), 2);
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    Deque<Runnable> later = new ArrayDeque<>();
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    AvroValues values = new AvroValues(driven.cluster.connection);
+    ShardStage stage = driven.stage(values, config, now::get, meters, atOnceOr(later));
+    ShardStage reading = driven.stage(values, without, InstantSource.system());
+    try {
+      stage.open();
+      reading.open();
+      stage.assigned(Set.of(1, 2));
+      reading.assigned(Set.of(1, 2));
+      assertThat(open(meters, "shards")).isEqualTo(2);
+      long held = (long) meters.get("whence.influence.held.bytes").gauge().value();
+      assertThat(bytes).contains(held);
+      assertThat(estimates(DrivenShards.answers(stage, values, records, new ArrayList<>())))
+          .isNotEmpty()
+          .isEqualTo(estimates(DrivenShards.answers(reading, values, records, new ArrayList<>())));
+      int heldShard = 1 + bytes.indexOf(held);
+      now.set(now.get().plus(ServedShards.UNUSED));
+      stage.assigned(Set.of(3 - heldShard));
+      now.set(now.get().plus(ServedShards.UNUSED).plusSeconds(1));
+      later.remove().run();
+      assertThat(open(meters, "shards")).isEqualTo(1);
+      assertThat(meters.get("whence.influence.held.bytes").gauge().value())
+          .isEqualTo((double) bytes.get(2 - heldShard));
+    } finally {
+      reading.close();
+      stage.close();
+    }
+  }
+
+  private static Map<String, Double> estimates(List<InfluencePartial> answers) {
+    Map<String, Double> estimates = new TreeMap<>();
+    answers.stream()
+        .flatMap(answer -> answer.getDocuments().stream())
+        .forEach(document -> estimates.put(document.getId(), document.getInfluence()));
+    return estimates;
   }
 
   private static int open(MeterRegistry meters, String what) {
