@@ -39,6 +39,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.header.Header;
 
 /** A broker with fresh topics for each test, and what a test asks of it. */
 final class WorkerCluster implements AutoCloseable {
@@ -339,6 +340,21 @@ final class WorkerCluster implements AutoCloseable {
     Map<String, Integer> counts = new HashMap<>();
     IntStream.range(0, count).forEach(i -> counts.put("k" + i, 1));
     return counts;
+  }
+
+  static void send(
+      KafkaProducer<byte[], byte[]> producer, Topics topics, int partition, String value)
+      throws Exception {
+    byte[] bytes = bytes(value);
+    producer.send(new ProducerRecord<>(topics.in(), partition, bytes, bytes)).get();
+  }
+
+  static Map<String, String> headers(ConsumerRecord<byte[], byte[]> record) {
+    Map<String, String> headers = new TreeMap<>();
+    for (Header header : record.headers()) {
+      headers.put(header.key(), text(header.value()));
+    }
+    return headers;
   }
 
   static byte[] bytes(String text) {
