@@ -60,7 +60,8 @@ public final class LiveReleases {
     releases.put(modelId, new Placed(offset, release));
   }
 
-  void withdrawn(String modelId) {
+  /** A release was withdrawn. */
+  public void withdrawn(String modelId) {
     releases.remove(modelId);
   }
 

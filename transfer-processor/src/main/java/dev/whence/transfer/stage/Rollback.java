@@ -111,6 +111,7 @@ public final class Rollback {
       Transactions.commit(producer);
       Map<ModelRole, Optional<String>> live = new LinkedHashMap<>();
       LiveReleases left = releases();
+      left.withdrawn(modelId); // brokers may not show yet what they have committed
       release
           .getRoles()
           .forEach(role -> live.put(role, left.live(role).map(ModelRelease::getModelId)));

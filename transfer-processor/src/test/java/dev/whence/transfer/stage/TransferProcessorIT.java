@@ -139,11 +139,12 @@ class TransferProcessorIT {
       assertThat(withdrawn.transfers()).containsExactly(request.getTransferId());
       assertThat(withdrawn.live()).containsEntry(ModelRole.FAST, Optional.of("chat-r0"));
       assertThat(withdrawn.sentence()).isEqualTo("chat-r1 is withdrawn; FAST: chat-r0 is live");
-      assertThat(isReleased("chat-r1")).isFalse();
-      List<TransferEvent> all = cluster.transfers();
-      assertThat(all.get(all.size() - 1))
-          .satisfies(
-              last -> {
+      await().until(() -> !isReleased("chat-r1"));
+      await()
+          .untilAsserted(
+              () -> {
+                List<TransferEvent> all = cluster.transfers();
+                TransferEvent last = all.get(all.size() - 1);
                 assertThat(last.getTransferId()).isEqualTo(request.getTransferId());
                 assertThat(last.getState()).isEqualTo(TransferState.FAILED);
                 assertThat(last.getReason()).startsWith("rolled back: ");
