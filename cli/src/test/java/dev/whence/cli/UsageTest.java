@@ -204,6 +204,7 @@ class UsageTest {
     "bench speed --model README.md --methods BM25, no method that runs a model begins so: [BM25]",
     "bench confidence --model README.md --fast-method nosuch, the attribution method 'nosuch'",
     "bench confidence --model README.md --fast-method proxy, 'the method ''proxy'' needs a second'",
+    "bench confidence --model README.md --fast-method attention, are not in nats",
     "bench confidence --max-new-tokens 0, --max-new-tokens is 0",
     "bench influence --buckets 0, --buckets is 0",
     "bench transfer --directory nowhere/x --gigabytes Infinity, --gigabytes is Infinity",

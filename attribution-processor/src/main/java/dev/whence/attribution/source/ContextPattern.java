@@ -68,7 +68,8 @@ public final class ContextPattern {
   }
 
   /**
-   * The matches of the group, in order; empty ones are left out.
+   * The matches of the group, in order; empty ones are left out, and those that begin within the
+   * one before, as a group that looks ahead may.
    *
    * @param steps of the prompt that the text is a part of
    */
@@ -77,9 +78,11 @@ public final class ContextPattern {
     steps.add(text);
     try {
       Matcher matcher = pattern.matcher(new BoundedText(text, steps));
+      int end = 0;
       while (matcher.find()) {
-        if (matcher.start(1) >= 0 && matcher.end(1) > matcher.start(1)) {
+        if (matcher.start(1) >= end && matcher.end(1) > matcher.start(1)) {
           found.add(new Span(matcher.start(1), matcher.end(1)));
+          end = matcher.end(1);
         }
       }
     } catch (TooManySteps | StackOverflowError e) {

@@ -19,6 +19,12 @@ class ContextPatternTest {
   }
 
   @Test
+  void aMatchWithinTheOneBeforeIsLeftOut() throws Exception {
+    assertThat(new ContextPattern("(?=Context:(.*))").find("Context: a Context: b"))
+        .containsExactly(new Span(8, 21));
+  }
+
+  @Test
   void aPatternThatOverflowsTheStackIsStopped() {
     assertThatThrownBy(() -> new ContextPattern("((?:a|b)*)c").find("ab".repeat(500_000)))
         .isInstanceOf(ContextPattern.TooSlowException.class);

@@ -79,6 +79,12 @@ public final class ConfidenceBench {
                 + fastMethod.name()
                 + "' needs a second one");
       }
+      if (!AttributionMethod.of(fastMethod).givesNats()) {
+        throw new IllegalArgumentException(
+            "scores of the method '"
+                + fastMethod.name()
+                + "' are not in nats: agreement with the target's is not defined");
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.engine.text.Expression.Letters;
+import java.text.Normalizer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -38,14 +39,21 @@ final class Backtracking {
   private static final int MOST_EXPRESSIONS = 64;
 
   /** How a tokenizer without expressions reads: it never steps back. */
-  private static final Backtracking NONE = new Backtracking(Integer.MAX_VALUE, Integer.MAX_VALUE);
+  private static final Backtracking NONE =
+      new Backtracking(Integer.MAX_VALUE, Integer.MAX_VALUE, false);
 
   private final int longestRun;
   private final int longestText;
+  private final boolean decomposes;
 
-  private Backtracking(int longestRun, int longestText) {
+  /**
+   * @param decomposes whether a normal form of Unicode comes first, which may make up to eighteen
+   *     characters of one
+   */
+  private Backtracking(int longestRun, int longestText, boolean decomposes) {
     this.longestRun = longestRun;
     this.longestText = longestText;
+    this.decomposes = decomposes;
   }
 
   /**
@@ -81,10 +89,13 @@ final class Backtracking {
       long growth =
           TextGrowth.of(tokenizer, "normalizer", origin)
               * TextGrowth.of(tokenizer, "pre_tokenizer", origin);
-      return new Backtracking(Integer.MAX_VALUE, (int) (LONGEST_RUN / growth));
+      return new Backtracking(
+          Integer.MAX_VALUE,
+          (int) (LONGEST_RUN / growth),
+          decomposes(tokenizer.path("normalizer")));
     }
     boolean some = cutting.size() + replacing.size() > 0 || cuts(tokenizer.path("pre_tokenizer"));
-    return some ? new Backtracking(LONGEST_RUN, Integer.MAX_VALUE) : NONE;
+    return some ? new Backtracking(LONGEST_RUN, Integer.MAX_VALUE, false) : NONE;
   }
 
   /**
@@ -175,6 +186,15 @@ final class Backtracking {
     };
   }
 
+  /** Whether a normalizer has a step that takes characters apart. */
+  private static boolean decomposes(JsonNode step) {
+    boolean any = step.path("type").asText().matches("NFC|NFD|NFKC|NFKD|BertNormalizer");
+    for (JsonNode inner : TextGrowth.steps(step)) {
+      any |= decomposes(inner);
+    }
+    return any;
+  }
+
   /** Whether a step of a pre-tokenizer writes other characters in the place of those it cuts. */
   private static boolean rewrites(JsonNode step) {
     return switch (step.path("type").asText()) {
@@ -199,11 +219,15 @@ final class Backtracking {
    * @throws EngineException of kind UNSUPPORTED
    */
   void check(String text) {
-    if (text.length() > longestText) {
+    int length = text.length();
+    if (decomposes && length <= longestText) { // no form is longer than this one
+      length = Normalizer.normalize(text, Normalizer.Form.NFKD).length();
+    }
+    if (length > longestText) {
       throw new EngineException(
           Kind.UNSUPPORTED,
           "The text has "
-              + text.length()
+              + length
               + " characters; the model's tokenizer may step back over all of them, so at most "
               + longestText
               + " are read.");

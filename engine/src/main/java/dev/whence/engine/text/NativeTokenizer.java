@@ -147,7 +147,7 @@ public final class NativeTokenizer implements Tokenizer {
     HuggingFaceTokenizer whole = library(bare, origin);
     boolean complete = false;
     try {
-      asTheLibraryHasThem(whole, added, special, origin);
+      asTheLibraryHasThem(whole, backtracking, added, special, origin);
       complete = true;
     } finally {
       if (!complete) {
@@ -182,10 +182,21 @@ public final class NativeTokenizer implements Tokenizer {
    * library says, too.
    */
   private static void asTheLibraryHasThem(
-      HuggingFaceTokenizer whole, Map<String, Integer> added, Set<Integer> special, String origin) {
+      HuggingFaceTokenizer whole,
+      Backtracking backtracking,
+      Map<String, Integer> added,
+      Set<Integer> special,
+      String origin) {
     Set<Integer> moved = new HashSet<>();
     for (Map.Entry<String, Integer> token : added.entrySet()) {
-      long[] read = whole.encode(token.getKey(), false, false).getIds();
+      long[] read;
+      try {
+        backtracking.check(token.getKey());
+        read = byTheLibrary(whole, token.getKey()).getIds();
+      } catch (EngineException e) {
+        throw new EngineException(
+            Kind.MODEL, origin + ": one of its added tokens can not be read. " + e.getMessage(), e);
+      }
       int written = token.getValue();
       if (read.length == 1 && read[0] != written) {
         int id = Math.toIntExact(read[0]);
@@ -273,13 +284,28 @@ public final class NativeTokenizer implements Tokenizer {
   private Encoding encode(HuggingFaceTokenizer tokenizer, String text) {
     backtracking.check(text);
     String whole = withoutLoneSurrogates(text);
-    ai.djl.huggingface.tokenizers.Encoding encoding = tokenizer.encode(whole, false, false);
+    ai.djl.huggingface.tokenizers.Encoding encoding = byTheLibrary(tokenizer, whole);
     long[] longs = encoding.getIds();
     int[] ids = new int[longs.length];
     for (int i = 0; i < ids.length; i++) {
       ids[i] = Math.toIntExact(longs[i]);
     }
     return spans(whole, ids, encoding.getCharTokenSpans());
+  }
+
+  /**
+   * What the library says of a text, or that it says nothing: where a model has no token for it.
+   */
+  private static ai.djl.huggingface.tokenizers.Encoding byTheLibrary(
+      HuggingFaceTokenizer tokenizer, String text) {
+    try {
+      return tokenizer.encode(text, false, false);
+    } catch (RuntimeException e) { // all that its native part throws
+      throw new EngineException(
+          Kind.UNSUPPORTED,
+          "The model's tokenizer can not read the text: " + e.getMessage() + ".",
+          e);
+    }
   }
 
   /** Code points to UTF-16, overlaps joined, gaps closed. */

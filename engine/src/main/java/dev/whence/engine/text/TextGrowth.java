@@ -68,6 +68,8 @@ final class TextGrowth {
           case "ByteLevel" -> BYTES;
           // puts the character before each part, which may be one; parts words by an empty suffix
           case "Metaspace", "BPEDecoder", "CTC" -> 2;
+          // puts a space on each side of a Chinese character
+          case "BertNormalizer" -> 3;
           default -> 1;
         };
     return Math.min(MOST + 1, product * Math.max(1, own));

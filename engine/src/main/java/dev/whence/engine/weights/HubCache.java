@@ -4,6 +4,7 @@ import dev.whence.engine.EngineException;
 import dev.whence.engine.EngineException.Kind;
 import dev.whence.files.FileProblem;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -60,10 +61,15 @@ final class HubCache {
       if (Files.isRegularFile(ref)) {
         commit = Files.size(ref) > 200 ? "" : Files.readString(ref).strip();
       }
-      Path snapshot = folder.resolve("snapshots").resolve(commit);
-      if (commit.matches("[A-Za-z0-9][A-Za-z0-9._-]*") && Files.isDirectory(snapshot)) {
-        return fileOrDirectory(snapshot);
+      if (commit.matches("[A-Za-z0-9][A-Za-z0-9._-]*")) {
+        Path snapshot = folder.resolve("snapshots").resolve(commit);
+        if (Files.isDirectory(snapshot)) {
+          return fileOrDirectory(snapshot);
+        }
       }
+    } catch (CharacterCodingException e) {
+      throw new EngineException(
+          Kind.MODEL, folder + ": its ref of '" + shown(revision) + "' is no text", e);
     } catch (IOException e) {
       throw new EngineException(
           Kind.ENVIRONMENT, folder + " can not be read: " + FileProblem.of(e, folder), e);

@@ -343,6 +343,67 @@ class NativeTokenizerTest {
     }
   }
 
+  /** NFKC makes 18 letters and spaces of this ligature. */
+  @Test
+  void aTextIsAsLongAsItsNormalFormWhereAnExpressionStepsBackOverAnything() throws IOException {
+    ObjectNode json = steppingBack();
+    json.putObject("normalizer").put("type", "NFKC");
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      reads.encode("\ufdfa x");
+      assertThatThrownBy(() -> reads.encode("\ufdfa".repeat(60_000)))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("has 1080000 characters");
+    }
+  }
+
+  @Test
+  void anAddedTokenThatTheLibraryMustNotBeGivenIsRefused() throws IOException {
+    ObjectNode json = steppingBack();
+    json.set(
+        "normalizer",
+        JSON.readTree(
+            "{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \""
+                + "b".repeat(60)
+                + "\"}"));
+    ((ObjectNode) json.path("added_tokens").path(0)).put("content", "a".repeat(20_000));
+    assertThatThrownBy(() -> NativeTokenizer.of(json, "tokenizer.json"))
+        .isInstanceOfSatisfying(
+            EngineException.class, e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL))
+        .hasMessageContaining("one of its added tokens can not be read")
+        .hasMessageContaining("at most 16666 are read");
+  }
+
+  private static ObjectNode steppingBack() throws IOException {
+    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
+    json.set(
+        "pre_tokenizer",
+        JSON.readTree(
+            "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[^z]*[xy]|.\"},"
+                + " \"behavior\": \"Isolated\", \"invert\": false}"));
+    return json;
+  }
+
+  @Test
+  void aTextThatTheLibraryHasNoTokenForIsUnsupported() throws IOException {
+    JsonNode json =
+        JSON.readTree(
+            """
+            {"version": "1.0", "added_tokens": [], "normalizer": null,
+             "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+             "model": {"type": "WordLevel", "vocab": {"known": 0}, "unk_token": "[UNK]"}}
+            """);
+    try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
+      assertThat(reads.encode("known").ids()).containsExactly(0);
+      assertThatThrownBy(() -> reads.encode("other"))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.UNSUPPORTED))
+          .hasMessageContaining("tokenizer can not read the text");
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {

@@ -7,6 +7,7 @@ import dev.whence.engine.EngineException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -58,5 +59,18 @@ class NamedModelsTest {
             "HF_HUB_CACHE",
             home.resolve("cache").toString());
     assertThat(models(three).resolve("acme/base")).isEqualTo(byCache);
+  }
+
+  @Test
+  void aRefThatIsNoCommitIsTheModelsFault() throws Exception {
+    Path ref = cached(home.resolve("hub")).getParent().resolveSibling("refs/main");
+    Map<String, String> environment = Map.of("HF_HUB_CACHE", home.resolve("hub").toString());
+    for (byte[] damaged : List.of(new byte[] {'a', 0, 'b'}, new byte[] {(byte) 0xff, 'b'})) {
+      Files.write(ref, damaged);
+      assertThatThrownBy(() -> models(environment).resolve("acme/base"))
+          .isInstanceOfSatisfying(
+              EngineException.class,
+              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.MODEL));
+    }
   }
 }
