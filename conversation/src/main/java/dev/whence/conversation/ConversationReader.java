@@ -179,9 +179,6 @@ final class ConversationReader {
     }
     Set<String> known = new HashSet<>(MESSAGE);
     String toolCalls = jsonText(node, path, "tool_calls");
-    if (toolCalls.equals("[]")) {
-      toolCalls = ""; // what some clients write where there are none
-    }
     JsonNode functionCall = field(node, "function_call");
     if (toolCalls.isEmpty() && functionCall != null && functionCall.isObject()) {
       toolCalls = Json.text(toolCallsOf(functionCall));

@@ -230,7 +230,6 @@ class ConversationCodecTest {
           {"responseId": "r", "messages": [1]}                     | messages[0] must be an object, not a number
           {"responseId": "r", "messages": [{}]}                    | messages[0].role is missing
           {"responseId": "r", "messages": [{"role": "user"}]}      | messages[0].content is missing, and the message has no tool_calls
-          {"responseId": "r", "messages": [{"role": "user", "tool_calls": []}]} | messages[0].content is missing, and the message has no tool_calls
           {"responseId": "r", "messages": [{"role": "user", "content": 1}]} | messages[0].content must be a string or a list of parts, not a number
           {"responseId": "r", "messages": [{"role": "raw", "content": ""}]} | messages[0].role is raw: a prompt without a template stands in the field prompt
           {"responseId": "r", "prompt": "", "messages": []}        | prompt stands beside messages; a line has one of them
