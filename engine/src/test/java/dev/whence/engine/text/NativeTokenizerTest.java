@@ -321,12 +321,7 @@ class NativeTokenizerTest {
   /** What is repeated there has no kind by which runs could be told. */
   @Test
   void aLongTextIsRefusedWhereAnExpressionStepsBackOverAnything() throws IOException {
-    ObjectNode json = json("text/tokenizers/gpt2.json").deepCopy();
-    json.set(
-        "pre_tokenizer",
-        JSON.readTree(
-            "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[^z]*[xy]|.\"},"
-                + " \"behavior\": \"Isolated\", \"invert\": false}"));
+    ObjectNode json = steppingBack();
     try (NativeTokenizer reads = NativeTokenizer.of(json, "tokenizer.json")) {
       assertThat(reads.encode("a x").length()).isPositive();
       assertThatThrownBy(() -> reads.encode("a 1 ".repeat(250_001)))

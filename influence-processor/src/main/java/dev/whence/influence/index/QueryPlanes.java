@@ -130,11 +130,6 @@ public final class QueryPlanes {
     return step * (2 * positive - sum);
   }
 
-  /** The same for a document's signs alone. */
-  public double product(int[] signs) {
-    return product(signs, 0, signs.length);
-  }
-
   private static void check(int length, int from, int words, int own) {
     Objects.checkFromIndexSize(from, words, length);
     if (words != own) {

@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
@@ -150,9 +151,10 @@ public final class SignRows {
       float[] scales,
       float[][] scores) {
     if (held.isPresent()) {
+      HeldSigns signs = held.get();
       for (int document = from; document < to; document++) {
         for (int q = 0; q < scores.length; q++) {
-          double product = held.get().product(queries.get(q), document);
+          double product = signs.product(queries.get(q), document);
           scores[q][document] = (float) (product * scales[document]);
         }
       }
@@ -196,22 +198,23 @@ public final class SignRows {
    */
   public double[] products(QueryPlanes query, List<Integer> some) throws IOException {
     double[] products = new double[some.size()];
-    ByteBuffer bytes = ByteBuffer.allocateDirect(rowBytes());
-    RowBlock row = RowBlock.of(width, 1, words);
     try (FileChannel channel = open()) {
+      if (held.isPresent()) {
+        HeldSigns signs = held.get();
+        Arrays.setAll(products, i -> signs.product(query, some.get(i)));
+        return products;
+      }
+      ByteBuffer bytes = ByteBuffer.allocateDirect(rowBytes());
+      RowBlock row = RowBlock.of(width, 1, words);
       for (int i = 0; i < products.length; i++) {
-        if (held.isPresent()) {
-          products[i] = held.get().product(query, some.get(i));
-          continue;
-        }
         read(channel, some.get(i), bytes.clear());
         row.take(bytes, 0, 0);
         products[i] = row.product(query, 0);
       }
+      return products;
     } catch (UncheckedIOException e) {
       throw e.getCause();
     }
-    return products;
   }
 
   /** Bytes of all documents. */

@@ -231,8 +231,12 @@ final class ServedShards implements AutoCloseable {
   void closeUnused() {
     shards.closeUnused(clock.instant().minus(UNUSED), ours());
     words.keep(shards.open());
-    metrics.open(shards.open().size(), words.size(), shards.held());
+    count();
     holdLater(Duration.ZERO);
+  }
+
+  private void count() {
+    metrics.open(shards.open().size(), words.size(), shards.held());
   }
 
   /** Opening comes first. */
@@ -247,7 +251,7 @@ final class ServedShards implements AutoCloseable {
           holding = false;
           long began = System.nanoTime();
           shards.holdNext();
-          metrics.open(shards.open().size(), words.size(), shards.held());
+          count();
           holdLater(pauseAfter(began));
         });
   }

@@ -153,7 +153,7 @@ class SignRowsTest {
         .isThrownBy(() -> query.product(new long[2]))
         .withMessageContaining("2 numbers");
     assertThatIllegalArgumentException()
-        .isThrownBy(() -> query.product(new int[3]))
+        .isThrownBy(() -> query.product(new int[3], 0, 3))
         .withMessageContaining("3 numbers");
   }
 

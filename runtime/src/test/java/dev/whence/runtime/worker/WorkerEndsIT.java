@@ -75,18 +75,7 @@ class WorkerEndsIT {
     cluster.produce(topics, 1, i -> WorkerCluster.bytes("v"));
     CountDownLatch began = new CountDownLatch(1);
     CountDownLatch end = new CountDownLatch(1);
-    EchoStage tooLong =
-        new EchoStage(
-            topics.out(),
-            record -> {
-              began.countDown();
-              try {
-                assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
-              } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-              }
-              return EchoStage.written(topics.out(), record);
-            });
+    EchoStage tooLong = waiting(topics, began, end);
     RunningWorker worker =
         RunningWorker.start(
             cluster,
@@ -114,18 +103,7 @@ class WorkerEndsIT {
     cluster.produce(topics, 10, i -> WorkerCluster.bytes("v" + i));
     CountDownLatch began = new CountDownLatch(1);
     CountDownLatch end = new CountDownLatch(1);
-    EchoStage stage =
-        new EchoStage(
-            topics.out(),
-            record -> {
-              began.countDown();
-              try {
-                assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
-              } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-              }
-              return EchoStage.written(topics.out(), record);
-            });
+    EchoStage stage = waiting(topics, began, end);
     RunningWorker worker = RunningWorker.start(cluster, topics, GroupProtocol.CONSUMER, "a", stage);
     assertThat(began.await(20, TimeUnit.SECONDS)).isTrue();
     Thread closing = new Thread(worker::close);
@@ -228,5 +206,20 @@ class WorkerEndsIT {
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isGreaterThanOrEqualTo(pause);
     }
     assertThat(threads).containsExactly("echo-model");
+  }
+
+  /** A model that says when it begins, and ends with the test's word. */
+  private static EchoStage waiting(Topics topics, CountDownLatch began, CountDownLatch end) {
+    return new EchoStage(
+        topics.out(),
+        record -> {
+          began.countDown();
+          try {
+            assertThat(end.await(60, TimeUnit.SECONDS)).isTrue();
+          } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+          }
+          return EchoStage.written(topics.out(), record);
+        });
   }
 }
