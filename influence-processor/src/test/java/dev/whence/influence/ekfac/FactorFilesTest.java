@@ -26,6 +26,7 @@ class FactorFilesTest {
   @TempDir private static Path shared;
 
   private static TappedModel model;
+  private static Path corpus;
   private static Path whole;
 
   private final int threads = TorchRuntime.threads();
@@ -33,7 +34,7 @@ class FactorFilesTest {
   @BeforeAll
   static void compute() throws IOException {
     model = TinyFactors.base();
-    Path corpus =
+    corpus =
         SampleCorpus.write(shared.resolve("corpus.jsonl"), TinyFactors.documents().subList(0, 4));
     whole = TinyFactors.compute(model, corpus, shared.resolve("factors"), TinyFactors.OPTIONS);
   }
@@ -146,5 +147,93 @@ class FactorFilesTest {
           .hasMessageContaining("could not be read");
       assertThat(Thread.interrupted()).isTrue();
     }
+  }
+
+  @Test
+  void factorsOfAnotherModelAreRefused() throws Exception {
+    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
+        TappedModel other = TinyFactors.chat()) {
+      factors.checkModel(model.name(), model.digest());
+      assertThatThrownBy(() -> factors.checkModel(other.name(), other.digest()))
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("of model tiny-base")
+          .hasMessageContaining("not of tiny-chat");
+    }
+  }
+
+  @Test
+  void aFileThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws IOException {
+    copy(directory);
+    Path file = directory.resolve("eigenvectors.factors");
+    flipAByteOf(file);
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("eigenvectors.factors is cut short or altered");
+    byte[] bytes = Files.readAllBytes(file);
+    Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 8));
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .hasMessageContaining("eigenvectors.factors is cut short or altered");
+  }
+
+  @Test
+  void eigenvectorsThatAreMissingOrOfAnotherJobAreNamed(@TempDir Path directory)
+      throws IOException {
+    Files.copy(whole.resolve("lambda.factors"), directory.resolve("lambda.factors"));
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("eigenvectors.factors could not be read");
+    Path other =
+        TinyFactors.compute(
+            model, corpus, directory.resolve("other"), TinyFactors.OPTIONS.withSeed(9));
+    Files.copy(other.resolve("eigenvectors.factors"), directory.resolve("eigenvectors.factors"));
+    for (boolean single : new boolean[] {false, true}) {
+      assertThatThrownBy(
+              () ->
+                  (single
+                          ? EkfacFactors.readInSingle(directory, model.matrices())
+                          : EkfacFactors.read(directory, model.matrices()))
+                      .close())
+          .isInstanceOf(InfluenceException.class)
+          .hasMessageContaining("is of other eigenvectors than eigenvectors.factors");
+    }
+  }
+
+  @Test
+  void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
+    copy(directory);
+    Path file = directory.resolve("lambda.factors");
+    flipAByteOf(file);
+    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
+        .isInstanceOf(InfluenceException.class)
+        .hasMessageContaining("lambda.factors is cut short or altered");
+  }
+
+  @Test
+  void eigenvectorsInSinglePrecisionAreThoseInDoubleRounded() {
+    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
+        EkfacFactors single = EkfacFactors.readInSingle(whole, model.matrices())) {
+      assertThat(single.digest()).isEqualTo(factors.digest());
+      for (LinearLayer layer : factors.layers()) {
+        assertThat(single.inputVectors(layer).floats())
+            .containsExactly(rounded(factors.inputVectors(layer).doubles()));
+        assertThat(single.gradientVectors(layer).floats())
+            .containsExactly(rounded(factors.gradientVectors(layer).doubles()));
+        assertThat(single.lambda(layer)).containsExactly(factors.lambda(layer));
+      }
+      LinearLayer layer = factors.layers().get(0);
+      double[] gradient = new double[Math.toIntExact(layer.elements())];
+      assertThatThrownBy(() -> single.rotate(layer, gradient, model.matrices()))
+          .isInstanceOf(IllegalStateException.class);
+      assertThatThrownBy(() -> single.rotateBack(layer, gradient, model.matrices()))
+          .isInstanceOf(IllegalStateException.class);
+    }
+  }
+
+  private static float[] rounded(double[] values) {
+    float[] rounded = new float[values.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = (float) values[i];
+    }
+    return rounded;
   }
 }

@@ -1,58 +1,37 @@
 package dev.whence.influence.ekfac;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.whence.engine.kernel.LinearLayer;
-import dev.whence.engine.training.Example;
-import dev.whence.engine.training.LossWeights;
-import dev.whence.engine.weights.ElementType;
-import dev.whence.engine.weights.ModelFiles;
-import dev.whence.engine.weights.SafetensorsWriter;
-import dev.whence.engine.weights.TensorInfo;
 import dev.whence.influence.InfluenceException;
 import dev.whence.influence.SampleCorpus;
 import dev.whence.influence.TinyFactors;
-import dev.whence.influence.corpus.CorpusDocument;
 import dev.whence.influence.corpus.CorpusFile;
 import dev.whence.influence.corpus.CorpusFile.Share;
 import dev.whence.influence.corpus.Progress;
 import dev.whence.influence.model.LayerSelection;
 import dev.whence.influence.model.TappedModel;
-import dev.whence.samples.BundledModels;
 import dev.whence.samples.Document;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileTime;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
-import java.util.Deque;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
-import java.util.Set;
-import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntFunction;
-import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+/** Factors do not depend on how their job is run, shared out or cut off. */
 class FactorsJobTest {
   private static TappedModel model;
 
@@ -285,89 +264,6 @@ class FactorsJobTest {
     }
   }
 
-  /** The model overflows on one token, which only the eighth line has. */
-  @Test
-  void aLineThatTheModelOverflowsOnIsNamedAndNothingOfItIsSaved(@TempDir Path directory)
-      throws Exception {
-    List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 10));
-    Set<Integer> others = new HashSet<>();
-    Path few = Files.write(directory.resolve("few.jsonl"), lines);
-    for (CorpusDocument document : new CorpusFile(few).documents(model.texts())) {
-      document.examples().forEach(example -> others.addAll(tokens(example)));
-    }
-    String text = "~~ @@ ## %% &&";
-    int overflowing =
-        model.texts().document(text, LossWeights.EVEN).stream()
-            .flatMap(example -> tokens(example).stream())
-            .filter(token -> !others.contains(token))
-            .findFirst()
-            .orElseThrow();
-    lines.add(7, "{\"text\": \"" + text + "\"}");
-    Path file = Files.write(directory.resolve("corpus.jsonl"), lines);
-    FactorsJob.Options options =
-        TinyFactors.OPTIONS.withPackTokens(64).withSaveEvery(Duration.ZERO);
-    try (TappedModel other = overflowingAt(overflowing, directory.resolve("model"))) {
-      assertThatThrownBy(
-              () ->
-                  new FactorsJob(other, new CorpusFile(file), directory.resolve("f"), options)
-                      .run(FactorsJob.Listener.NONE))
-          .isInstanceOf(InfluenceException.class)
-          .hasMessageContaining("corpus.jsonl: the model overflows on lines [8],");
-    }
-    assertThat(directory.resolve("f/covariances-1-of-1.factors")).doesNotExist();
-    assertThat(directory.resolve("f/covariances-1-of-1.factors.unfinished")).doesNotExist();
-  }
-
-  private static List<Integer> tokens(Example example) {
-    return Arrays.stream(example.tokens()).boxed().toList();
-  }
-
-  /**
-   * Tiny-base whose first dimension is 0 of all tokens but one, and overflows in the second block's
-   * norm where it is not.
-   */
-  private static TappedModel overflowingAt(int token, Path directory) throws Exception {
-    Path from = BundledModels.unpack("tiny-base");
-    Files.createDirectories(directory);
-    for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
-      Files.copy(from.resolve(file), directory.resolve(file));
-    }
-    ObjectNode config =
-        (ObjectNode) JsonMapper.builder().build().readTree(from.resolve("config.json").toFile());
-    Files.writeString(
-        directory.resolve("config.json"), config.put("tie_word_embeddings", false).toString());
-    try (ModelFiles files = ModelFiles.open(from)) {
-      List<SafetensorsWriter.Tensor> tensors = new ArrayList<>();
-      for (TensorInfo info : files.weights().tensors().values()) {
-        float[] values = files.weights().floats(info.name(), 0, (int) info.elements());
-        int width = info.shape().get(info.shape().size() - 1).intValue();
-        if (info.name().endsWith("embed_tokens.weight")) {
-          if (!files.weights().tensors().containsKey("lm_head.weight")) {
-            tensors.add(tensor("lm_head.weight", info.shape(), values.clone()));
-          }
-          for (int at = 0; at < values.length; at += width) {
-            values[at] = 0;
-          }
-          Arrays.fill(values, token * width, (token + 1) * width, 0);
-          values[token * width] = 1;
-        } else if (info.name().matches(".*layers\\.0\\.(self_attn\\.o|mlp\\.down)_proj\\.weight")) {
-          Arrays.fill(values, 0, width, 0);
-        } else if (info.name().endsWith("layers.1.input_layernorm.weight")) {
-          values[0] = Float.MAX_VALUE;
-        }
-        tensors.add(tensor(info.name(), info.shape(), values));
-      }
-      SafetensorsWriter.write(
-          directory.resolve("model.safetensors"), ElementType.F32, tensors, Map.of());
-    }
-    return TappedModel.open(directory, TinyFactors.LAYERS, TinyFactors.CPU);
-  }
-
-  private static SafetensorsWriter.Tensor tensor(String name, List<Long> shape, float[] values) {
-    return new SafetensorsWriter.Tensor(
-        name, shape, (offset, n) -> Arrays.copyOfRange(values, (int) offset, (int) offset + n));
-  }
-
   @Test
   void aPartThatIsBeingComputedIsNotComputedByAnotherRunToo(@TempDir Path directory) {
     FactorsJob.Options options = TinyFactors.OPTIONS.withSaveEvery(Duration.ZERO);
@@ -398,102 +294,6 @@ class FactorsJobTest {
   }
 
   @Test
-  void linesThatAreNoDocumentAreCountedAndListedByNumber(@TempDir Path directory) throws Exception {
-    List<String> lines = new ArrayList<>(Files.readAllLines(corpus).subList(0, 5));
-    lines.add(1, "{\"text\": \"cut o");
-    lines.add(3, "{\"text\": \"\"}");
-    lines.add("[1, 2]");
-    lines.add("");
-    lines.add("{\"title\": \"no text\"}");
-    lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeights\": [[3, 90, 1]]}");
-    lines.add("{\"text\": \"Dorra lives in Kesta.\", \"lossWeight\": 0}");
-    lines.add("{\"text\": \"Dorra lives in Kesta.\"} {\"text\": \"Runo lives in Kesta.\"}");
-    Path bad = directory.resolve("bad.jsonl.gz");
-    try (GZIPOutputStream out = new GZIPOutputStream(Files.newOutputStream(bad))) {
-      out.write(String.join("\n", lines).getBytes(StandardCharsets.UTF_8));
-    }
-    Path factors = directory.resolve("f");
-    List<Long> read = new ArrayList<>();
-    boolean complete =
-        new FactorsJob(model, new CorpusFile(bad), factors, TinyFactors.OPTIONS)
-            .run(
-                new FactorsJob.Listener() {
-                  @Override
-                  public void pass(String pass, long bytes, Progress progress) {
-                    if (!pass.equals("eigenvectors")) {
-                      read.add(bytes);
-                    }
-                  }
-                });
-    assertThat(complete).isTrue();
-    assertThat(read)
-        .as("bytes of the compressed file, at the end of each pass")
-        .containsOnly(Files.size(bad));
-    assertThat(new CorpusFile(bad).bytes()).isEqualTo(Files.size(bad));
-    assertThat(Files.readAllLines(factors.resolve("rejects-1-of-1.jsonl")))
-        .containsExactly(
-            "{\"line\":2,\"problem\":\"the line is no JSON\"}",
-            "{\"line\":4,\"problem\":\"nothing was learnt from it: the text has less than two"
-                + " tokens, or all its loss weights are 0\"}",
-            "{\"line\":8,\"problem\":\"the line is no JSON object\"}",
-            "{\"line\":10,\"problem\":\"the line has no member \\\"text\\\" with a text, and no"
-                + " \\\"messages\\\" or \\\"prompt\\\"\"}",
-            "{\"line\":11,\"problem\":\"\\\"lossWeights\\\" has an entry that is no [start, end,"
-                + " weight] within the text\"}",
-            "{\"line\":12,\"problem\":\"nothing was learnt from it: the text has less than two"
-                + " tokens, or all its loss weights are 0\"}",
-            "{\"line\":13,\"problem\":\"the line has more than one JSON object\"}");
-    try (ArrayFile file = ArrayFile.open(factors.resolve("lambda.factors"))) {
-      assertThat(Progress.read(file.header()).documents()).isEqualTo(5);
-      assertThat(Progress.read(file.header()).rejected()).isEqualTo(7);
-    }
-  }
-
-  @Test
-  void aCorpusThatIsChangedWhileItIsReadGivesNoFactors(@TempDir Path directory) throws Exception {
-    Path changed = Files.copy(corpus, directory.resolve("corpus.jsonl"));
-    FactorsJob job =
-        new FactorsJob(
-            model,
-            new CorpusFile(changed),
-            directory.resolve("f"),
-            TinyFactors.OPTIONS.withPackTokens(32).withSaveEvery(Duration.ZERO));
-    assertThatThrownBy(
-            () ->
-                job.run(
-                    once(
-                        () ->
-                            Files.writeString(
-                                changed, "{\"text\": \"more\"}\n", StandardOpenOption.APPEND))))
-        .isInstanceOf(InfluenceException.class)
-        .hasMessageContaining("corpus.jsonl was changed while it was read");
-    assertThat(directory.resolve("f/covariances-1-of-1.factors")).doesNotExist();
-    assertThat(directory.resolve("f/covariances-1-of-1.factors.unfinished")).doesNotExist();
-  }
-
-  @Test
-  void aCorpusWhoseTimeAloneChangesIsTheSame(@TempDir Path directory) throws Exception {
-    Path touched = Files.copy(corpus, directory.resolve("corpus.jsonl"));
-    FactorsJob job =
-        new FactorsJob(model, new CorpusFile(touched), directory.resolve("f"), TinyFactors.OPTIONS);
-    assertThat(job.run(once(() -> Files.setLastModifiedTime(touched, FileTime.fromMillis(0)))))
-        .isTrue();
-  }
-
-  /** Does something in the middle of the first pass. */
-  private static FactorsJob.Listener once(Callable<?> work) {
-    Deque<Callable<?>> left = new ArrayDeque<>(List.of(work));
-    return new FactorsJob.Listener() {
-      @Override
-      public void pass(String pass, long bytes, Progress progress) {
-        if (!left.isEmpty()) {
-          assertThatCode(() -> left.remove().call()).doesNotThrowAnyException();
-        }
-      }
-    };
-  }
-
-  @Test
   void whatAKillLeftBesideCompletePartsIsRemoved() throws Exception {
     List<Path> left = new ArrayList<>();
     for (String part : List.of("covariances", "lambda")) {
@@ -507,89 +307,11 @@ class FactorsJobTest {
   }
 
   @Test
-  void aDocumentLongerThanTheModelReadsIsCutIntoPieces(@TempDir Path directory) throws Exception {
-    StringBuilder text = new StringBuilder();
-    for (Document document : SampleCorpus.tiny().subList(0, 60)) {
-      text.append(document.text()).append(' ');
-    }
-    Path file = directory.resolve("long.jsonl");
-    Files.writeString(file, "{\"text\": \"" + text.toString().replace("\n", "\\n") + "\"}\n");
-    int tokens =
-        model.texts().document(text.toString(), LossWeights.EVEN).stream()
-            .mapToInt(e -> e.length() - 1)
-            .sum();
-    assertThat(tokens).isGreaterThan(8 * model.config().maxPositions());
-    Path factors = TinyFactors.compute(model, file, directory.resolve("f"), TinyFactors.OPTIONS);
-    assertThat(EkfacFactors.stage(factors).tokens()).isEqualTo(tokens);
-  }
-
-  @Test
-  void factorsOfAnotherModelAreRefused() throws Exception {
-    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
-        TappedModel other = TinyFactors.chat()) {
-      factors.checkModel(model.name(), model.digest());
-      assertThatThrownBy(() -> factors.checkModel(other.name(), other.digest()))
-          .isInstanceOf(InfluenceException.class)
-          .hasMessageContaining("of model tiny-base")
-          .hasMessageContaining("not of tiny-chat");
-    }
-  }
-
-  @Test
   void aDirectoryOfAnotherJobIsRefused() {
     assertThatThrownBy(
             () -> TinyFactors.compute(model, corpus, whole, TinyFactors.OPTIONS.withSeed(9)))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("covariances-1-of-1.factors was made for another job: its seed");
-  }
-
-  private static void copyTo(Path directory) throws IOException {
-    for (String name : List.of("lambda.factors", "eigenvectors.factors")) {
-      Files.copy(whole.resolve(name), directory.resolve(name));
-    }
-  }
-
-  private static void flipAByteOf(Path file) throws IOException {
-    byte[] bytes = Files.readAllBytes(file);
-    bytes[bytes.length / 2] ^= 1;
-    Files.write(file, bytes);
-  }
-
-  @Test
-  void aFileThatIsCutShortOrAlteredIsNamed(@TempDir Path directory) throws IOException {
-    copyTo(directory);
-    Path file = directory.resolve("eigenvectors.factors");
-    flipAByteOf(file);
-    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
-        .isInstanceOf(InfluenceException.class)
-        .hasMessageContaining("eigenvectors.factors is cut short or altered");
-    byte[] bytes = Files.readAllBytes(file);
-    Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 8));
-    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
-        .hasMessageContaining("eigenvectors.factors is cut short or altered");
-  }
-
-  @Test
-  void eigenvectorsThatAreMissingOrOfAnotherJobAreNamed(@TempDir Path directory)
-      throws IOException {
-    Files.copy(whole.resolve("lambda.factors"), directory.resolve("lambda.factors"));
-    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
-        .isInstanceOf(InfluenceException.class)
-        .hasMessageContaining("eigenvectors.factors could not be read");
-    Path other =
-        TinyFactors.compute(
-            model, corpus, directory.resolve("other"), TinyFactors.OPTIONS.withSeed(9));
-    Files.copy(other.resolve("eigenvectors.factors"), directory.resolve("eigenvectors.factors"));
-    for (boolean single : new boolean[] {false, true}) {
-      assertThatThrownBy(
-              () ->
-                  (single
-                          ? EkfacFactors.readInSingle(directory, model.matrices())
-                          : EkfacFactors.read(directory, model.matrices()))
-                      .close())
-          .isInstanceOf(InfluenceException.class)
-          .hasMessageContaining("is of other eigenvectors than eigenvectors.factors");
-    }
   }
 
   /** A link to itself says nothing of what is there: computed anew, Lambda would be of others. */
@@ -605,116 +327,9 @@ class FactorsJobTest {
   }
 
   @Test
-  void anAlteredFileOfLambdaIsNamed(@TempDir Path directory) throws IOException {
-    copyTo(directory);
-    Path file = directory.resolve("lambda.factors");
-    flipAByteOf(file);
-    assertThatThrownBy(() -> EkfacFactors.read(directory, model.matrices()).close())
-        .isInstanceOf(InfluenceException.class)
-        .hasMessageContaining("lambda.factors is cut short or altered");
-  }
-
-  @Test
-  void eigenvectorsInSinglePrecisionAreThoseInDoubleRounded() {
-    try (EkfacFactors factors = EkfacFactors.read(whole, model.matrices());
-        EkfacFactors single = EkfacFactors.readInSingle(whole, model.matrices())) {
-      assertThat(single.digest()).isEqualTo(factors.digest());
-      for (LinearLayer layer : factors.layers()) {
-        assertThat(single.inputVectors(layer).floats())
-            .containsExactly(rounded(factors.inputVectors(layer).doubles()));
-        assertThat(single.gradientVectors(layer).floats())
-            .containsExactly(rounded(factors.gradientVectors(layer).doubles()));
-        assertThat(single.lambda(layer)).containsExactly(factors.lambda(layer));
-      }
-      LinearLayer layer = factors.layers().get(0);
-      double[] gradient = new double[Math.toIntExact(layer.elements())];
-      assertThatThrownBy(() -> single.rotate(layer, gradient, model.matrices()))
-          .isInstanceOf(IllegalStateException.class);
-      assertThatThrownBy(() -> single.rotateBack(layer, gradient, model.matrices()))
-          .isInstanceOf(IllegalStateException.class);
-    }
-  }
-
-  private static float[] rounded(double[] values) {
-    float[] rounded = new float[values.length];
-    for (int i = 0; i < rounded.length; i++) {
-      rounded[i] = (float) values[i];
-    }
-    return rounded;
-  }
-
-  @Test
   void aSelectionThatMatchesNothingSaysWhatNamesLookLike() {
     assertThatThrownBy(() -> new LayerSelection("conv").of(model.config()))
         .isInstanceOf(InfluenceException.class)
         .hasMessageContaining("model.layers.0.self_attn.q_proj");
-  }
-
-  /**
-   * The squared norm of a sequence's gradient is on average the sum of its tokens' only where
-   * tokens do not meet again after the layer: their gradients are independent there, and 0 on
-   * average.
-   */
-  @Test
-  void perTokenIsExactAfterTheLastAttentionAndNotBeforeIt() throws Exception {
-    var example =
-        model.texts().document(TinyFactors.documents().get(3).text(), LossWeights.EVEN).get(0);
-    LinearLayer down = layer("layers.1.mlp.down_proj");
-    LinearLayer values = layer("layers.1.self_attn.v_proj");
-    int draws = 150;
-    double[] downRatio = ratio(example, down, draws);
-    double[] valuesRatio = ratio(example, values, draws);
-    assertThat(downRatio[0]).isCloseTo(1, within(4 * downRatio[1]));
-    assertThat(downRatio[1]).isLessThan(0.1);
-    assertThat(Math.abs(valuesRatio[0] - 1)).isGreaterThan(4 * valuesRatio[1]);
-  }
-
-  private static LinearLayer layer(String name) {
-    return model.layers().stream()
-        .filter(one -> one.name().endsWith(name))
-        .findFirst()
-        .orElseThrow();
-  }
-
-  /** Sum over draws of |G|^2, over the sum of |d|^2 |a|^2; and its standard error. */
-  private static double[] ratio(
-      dev.whence.engine.training.Example example, LinearLayer layer, int draws) {
-    double[] sequence = new double[draws];
-    double[] tokens = new double[draws];
-    var pack = model.pack(List.of(example), 256).get(0);
-    for (int draw = 0; draw < draws; draw++) {
-      try (var taps = model.tap(pack, new LabelSeed(draw).of(pack, List.of(example)));
-          var product = taps.gradient(layer).transposedTimes(taps.input(layer))) {
-        for (double value : product.doubles()) {
-          sequence[draw] += value * value;
-        }
-        float[] d = taps.gradient(layer).floats();
-        float[] a = taps.input(layer).floats();
-        for (int t = 0; t < d.length / layer.outputs(); t++) {
-          tokens[draw] += square(d, t, layer.outputs()) * square(a, t, layer.inputs());
-        }
-      }
-    }
-    double mean = 0;
-    for (double value : tokens) {
-      mean += value / draws;
-    }
-    double ratio = 0;
-    for (double value : sequence) {
-      ratio += value / mean / draws;
-    }
-    double variance = 0;
-    for (int i = 0; i < draws; i++) {
-      variance += Math.pow((sequence[i] - ratio * tokens[i]) / mean, 2);
-    }
-    return new double[] {ratio, Math.sqrt(variance) / draws};
-  }
-
-  private static double square(float[] rows, int row, int width) {
-    double sum = 0;
-    for (int i = row * width; i < (row + 1) * width; i++) {
-      sum += (double) rows[i] * rows[i];
-    }
-    return sum;
   }
 }
