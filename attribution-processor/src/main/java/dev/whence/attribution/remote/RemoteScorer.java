@@ -18,6 +18,7 @@ import dev.whence.engine.text.Tokenizer;
 import dev.whence.engine.weights.ModelText;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -79,6 +80,7 @@ public final class RemoteScorer implements Scorer {
 
   private static final Conversation PROBE =
       Conversation.builder("probe")
+          .occurredAt(Instant.parse("2026-01-01T00:00:00Z")) // templates may write the date
           .messages(
               List.of(
                   Message.of(

@@ -37,6 +37,9 @@ public final class ChatTemplate implements PromptTemplate {
   /** Variable by which templates of models that reason by default let callers switch that off. */
   private static final String SWITCH = "enable_thinking";
 
+  /** Function by which templates write the date. */
+  private static final String NOW = "strftime_now";
+
   private final Source standard;
   private final Source withTools;
   private final SpecialTokens special;
@@ -135,21 +138,16 @@ public final class ChatTemplate implements PromptTemplate {
 
   private RenderedPrompt rendered(Source source, Conversation conversation) {
     TemplateMessages messages = new TemplateMessages(conversation);
-    String text =
-        render(
-            source, messages.values(), messages.tools(), true, Map.of(), conversation.occurredAt());
+    Instant at = conversation.occurredAt();
+    Instant now = at.equals(Instant.EPOCH) ? null : at;
+    String text = render(source, messages.values(), messages.tools(), true, Map.of(), now);
     List<String> markers = messages.markers();
     Optional<String> skeleton;
     try {
       skeleton =
           Optional.of(
               render(
-                  source,
-                  messages.withContents(markers),
-                  messages.tools(),
-                  true,
-                  Map.of(),
-                  conversation.occurredAt()));
+                  source, messages.withContents(markers), messages.tools(), true, Map.of(), now));
     } catch (EngineException e) {
       skeleton = Optional.empty(); // the template looks into contents: they are searched instead
     }
@@ -170,7 +168,7 @@ public final class ChatTemplate implements PromptTemplate {
       @Nullable Object tools,
       boolean generationPrompt,
       Map<String, Object> further,
-      Instant now) {
+      @Nullable Instant now) {
     JinjaTemplate template = source.template();
     if (template == null) {
       throw unsupported("can not be read: " + source.brokenBy());
@@ -184,7 +182,11 @@ public final class ChatTemplate implements PromptTemplate {
     try {
       return template.render(variables, now);
     } catch (JinjaException e) {
-      throw unsupported("fails: " + e.getMessage());
+      boolean undated = now == null && String.valueOf(e.getMessage()).contains(NOW);
+      throw unsupported(
+          "fails: "
+              + e.getMessage()
+              + (undated ? " without a time: it writes the date, so state occurredAt" : ""));
     }
   }
 

@@ -50,17 +50,32 @@ public record RenderedPrompt(
    * @param part the part
    * @param message index of its message
    * @param kept the range of the part's text that the template kept (templates trim), UTF-16
-   * @param rendered where that range stands in the rendered text; same length as {@code kept}
+   * @param rendered where that range stands in the rendered text; same length as {@code kept},
+   *     unless there are escapes
+   * @param escapes of what was kept, where the template wrote it inside of JSON, as Llama 3.1's
+   *     does with what tools return
    */
-  public record Segment(Part part, int message, Span kept, Span rendered) {
+  public record Segment(Part part, int message, Span kept, Span rendered, Escapes escapes) {
+    public Segment {
+      if (rendered.length() != escapes.position(kept.length())) {
+        throw new IllegalArgumentException(
+            "what was kept, " + kept + ", can not stand at " + rendered);
+      }
+    }
+
+    /** A part of which the text stands as it is. */
+    public Segment(Part part, int message, Span kept, Span rendered) {
+      this(part, message, kept, rendered, Escapes.NONE);
+    }
+
     private Segment shift(int by) {
-      return new Segment(part, message, kept, rendered.shift(by));
+      return new Segment(part, message, kept, rendered.shift(by), escapes);
     }
 
     /** Position in the part's text to position in the rendered text; clamped to what was kept. */
     public int toRendered(int positionInPart) {
       int clamped = Math.min(Math.max(positionInPart, kept.start()), kept.end());
-      return rendered.start() + clamped - kept.start();
+      return rendered.start() + escapes.position(clamped - kept.start());
     }
   }
 }

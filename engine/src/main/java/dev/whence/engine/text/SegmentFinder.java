@@ -8,21 +8,26 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds each part's text in a rendered prompt.
  *
  * <p>The contents of messages are placed first. If the skeleton (the rendering with a marker for
- * each content), with the contents put in place of the markers, whole or trimmed, yields exactly
- * the rendered text, that is where they are, whatever order the template chose. A template may also
- * write other things depending on contents; then they are searched for in order, and taken if there
- * is only one way to place them all.
+ * each content), with the contents put in place of the markers, whole or trimmed or without a
+ * thought, as they stand or as a JSON string has them, yields exactly the rendered text, that is
+ * where they are, whatever order the template chose; and a content whose marker is nowhere is one
+ * that the template leaves out. A template may also write other things depending on contents; then
+ * they are searched for in order, and taken if there is only one way to place them all.
  */
 final class SegmentFinder {
   /** A segment that is not in the text as it stands, or in more than one place. */
@@ -34,8 +39,15 @@ final class SegmentFinder {
     }
   }
 
-  /** Where a content stands: [kept.start, kept.end) of it at a position of the text. */
-  private record Place(Span kept, int at) {}
+  /** [kept.start, kept.end) of a content as a template may write it. */
+  private record Writing(Span kept, String text, boolean json) {
+    static final Writing NOTHING = new Writing(new Span(0, 0), "", false);
+  }
+
+  /** Where a content stands, at a position of the text. */
+  private record Place(Writing writing, int at) {
+    static final Place NOWHERE = new Place(Writing.NOTHING, 0);
+  }
 
   private SegmentFinder() {}
 
@@ -48,27 +60,37 @@ final class SegmentFinder {
     Place[] places = bySkeleton.isPresent() ? bySkeleton.get() : bySearch(messages, text);
     List<RenderedPrompt.Segment> segments = new ArrayList<>();
     for (int i = 0; i < messages.size(); i++) {
-      int start = 0;
-      for (Part part : messages.get(i).parts()) {
-        int end = start + part.text().length();
-        if (!part.text().isEmpty()) {
-          Span kept = places[i].kept();
-          int from = Math.min(Math.max(start, kept.start()), kept.end());
-          int to = Math.min(Math.max(end, kept.start()), kept.end());
-          int at = places[i].at() - kept.start();
-          segments.add(
-              new RenderedPrompt.Segment(
-                  part,
-                  i,
-                  new Span(clamp(from - start, part), clamp(to - start, part)),
-                  new Span(at + from, at + to)));
-        }
-        start = end;
-      }
+      place(messages.get(i), i, places[i], segments);
     }
     // A template may move a message: Mistral's writes the system message into the last user turn.
     segments.sort(Comparator.comparingInt(segment -> segment.rendered().start()));
     return segments;
+  }
+
+  /** The parts of a message that stands there. */
+  private static void place(
+      Message message, int index, Place place, List<RenderedPrompt.Segment> segments) {
+    Span kept = place.writing().kept();
+    int at = place.at();
+    int start = 0;
+    for (Part part : message.parts()) {
+      int end = start + part.text().length();
+      if (!part.text().isEmpty()) {
+        int from = Math.min(Math.max(start, kept.start()), kept.end());
+        int to = Math.min(Math.max(end, kept.start()), kept.end());
+        Span inPart = new Span(clamp(from - start, part), clamp(to - start, part));
+        StringBuilder written = new StringBuilder(inPart.in(part.text()));
+        Escapes escapes = Escapes.NONE;
+        if (place.writing().json()) {
+          written.setLength(0);
+          escapes = Escapes.write(inPart.in(part.text()), written);
+        }
+        Span rendered = new Span(at, at + written.length());
+        segments.add(new RenderedPrompt.Segment(part, index, inPart, rendered, escapes));
+        at = rendered.end();
+      }
+      start = end;
+    }
   }
 
   /** A part that was trimmed away altogether keeps an empty range at its nearer end. */
@@ -79,10 +101,10 @@ final class SegmentFinder {
   private static Optional<Place[]> bySkeleton(
       List<Message> messages, String text, String skeleton, List<String> markers) {
     Place[] places = new Place[messages.size()];
-    Arrays.fill(places, new Place(new Span(0, 0), 0));
+    Arrays.fill(places, Place.NOWHERE);
     int[] at = new int[messages.size()];
     List<Integer> order = inOrder(markers, skeleton, at);
-    if (order.size() < markers.stream().filter(marker -> !marker.isEmpty()).count()) {
+    if (order == null) {
       return Optional.empty();
     }
     int inText = 0;
@@ -99,13 +121,12 @@ final class SegmentFinder {
       String after = skeleton.substring(inSkeleton, next);
       boolean last = rank + 1 == order.size();
       Place place = null;
-      for (Span kept : variants(messages.get(i).content())) {
-        String content = kept.in(messages.get(i).content());
-        int end = inText + content.length();
-        if (text.startsWith(content, inText)
+      for (Writing writing : writings(messages.get(i).content())) {
+        int end = inText + writing.text().length();
+        if (text.startsWith(writing.text(), inText)
             && text.startsWith(after, end)
             && (!last || end + after.length() == text.length())) {
-          place = new Place(kept, inText);
+          place = new Place(writing, inText);
           inText = end;
           break;
         }
@@ -115,16 +136,33 @@ final class SegmentFinder {
       }
       places[i] = place;
     }
+    if (order.isEmpty() && !text.equals(skeleton)) {
+      return Optional.empty();
+    }
+    placeOmitted(order, places);
     return Optional.of(places);
   }
 
+  /** What the template writes nowhere stands, empty, where the message before it ends. */
+  private static void placeOmitted(List<Integer> written, Place[] places) {
+    Set<Integer> known = new HashSet<>(written);
+    int end = 0;
+    for (int i = 0; i < places.length; i++) {
+      if (known.contains(i)) {
+        end = places[i].at() + places[i].writing().text().length();
+      } else {
+        places[i] = new Place(Writing.NOTHING, end);
+      }
+    }
+  }
+
   /**
-   * The messages whose markers stand in the skeleton, in its order; none if one stands there twice.
+   * The messages whose markers stand in the skeleton, in its order; null if one stands there twice.
    * The skeleton is read once, since a record may hold a hundred thousand messages.
    *
    * @param at receives the position of each marker
    */
-  private static List<Integer> inOrder(List<String> markers, String skeleton, int[] at) {
+  private static @Nullable List<Integer> inOrder(List<String> markers, String skeleton, int[] at) {
     Map<String, Integer> messageOf = new HashMap<>();
     Set<Integer> lengths = new TreeSet<>();
     String common = null;
@@ -151,7 +189,7 @@ final class SegmentFinder {
                 : messageOf.get(skeleton.substring(from, from + length));
         if (i != null) {
           if (seen[i]) {
-            return List.of();
+            return null;
           }
           seen[i] = true;
           at[i] = from;
@@ -175,26 +213,26 @@ final class SegmentFinder {
     int n = messages.size();
     Search search = new Search(text);
     Place[] first = new Place[n];
-    Arrays.fill(first, new Place(new Span(0, 0), 0));
+    Arrays.fill(first, Place.NOWHERE);
     Place[] last = first.clone();
     int from = 0;
     for (int i : IntStream.range(0, n).toArray()) {
-      String content = messages.get(i).content();
-      Span kept = content.isEmpty() ? new Span(0, 0) : keptAnywhere(messages.get(i), search, from);
-      int at = search.first(kept.in(content), from);
-      first[i] = new Place(kept, at);
-      from = at + kept.length();
+      Writing writing =
+          messages.get(i).content().isEmpty()
+              ? Writing.NOTHING
+              : writtenAnywhere(messages.get(i), search, from);
+      int at = search.first(writing.text(), from);
+      first[i] = new Place(writing, at);
+      from = at + writing.text().length();
     }
     int to = text.length();
     for (int i = n - 1; i >= 0; i--) {
-      String content = messages.get(i).content();
-      if (content.isEmpty()) {
+      if (messages.get(i).content().isEmpty()) {
         last[i] = first[i];
         continue;
       }
-      String kept = first[i].kept().in(content);
-      int at = search.last(kept, to);
-      last[i] = new Place(first[i].kept(), at);
+      int at = search.last(first[i].writing().text(), to);
+      last[i] = new Place(first[i].writing(), at);
       to = at;
       if (at != first[i].at()) {
         throw new NotFound(
@@ -207,10 +245,10 @@ final class SegmentFinder {
     return first;
   }
 
-  private static Span keptAnywhere(Message message, Search search, int from) throws NotFound {
-    for (Span kept : variants(message.content())) {
-      if (search.first(kept.in(message.content()), from) >= 0) {
-        return kept;
+  private static Writing writtenAnywhere(Message message, Search search, int from) throws NotFound {
+    for (Writing writing : writings(message.content())) {
+      if (search.first(writing.text(), from) >= 0) {
+        return writing;
       }
     }
     throw new NotFound(
@@ -271,14 +309,54 @@ final class SegmentFinder {
     }
   }
 
-  /** Whole, trimmed on both sides, on the left only, on the right only. */
-  private static List<Span> variants(String content) {
-    int left = content.length() - Strings.strip(content, true, false).length();
-    int right = Strings.strip(content, false, true).length();
-    int n = content.length();
-    if (right == 0) {
-      return List.of(new Span(0, n), new Span(0, 0));
+  /** As it stands, then as a JSON string has it where that differs; one by one as they are read. */
+  private static Iterable<Writing> writings(String content) {
+    return () ->
+        Stream.of(false, true)
+            .flatMap(json -> kept(content).stream().map(kept -> writing(content, kept, json)))
+            .filter(writing -> !writing.json() || writing.text().length() > writing.kept().length())
+            .iterator();
+  }
+
+  private static Writing writing(String content, Span kept, boolean json) {
+    String text = kept.in(content);
+    if (json) {
+      StringBuilder out = new StringBuilder();
+      Escapes.write(text, out);
+      text = out.toString();
     }
-    return List.of(new Span(0, n), new Span(left, right), new Span(left, n), new Span(0, right));
+    return new Writing(kept, text, json);
+  }
+
+  /** All of it, or what stands behind a thought, trimmed or not. */
+  private static Set<Span> kept(String content) {
+    Set<Span> kept = new LinkedHashSet<>();
+    trimmed(content, 0, kept);
+    int thought = content.lastIndexOf(ChatTemplate.CLOSES_REASONING);
+    if (thought >= 0) {
+      int answer = thought + ChatTemplate.CLOSES_REASONING.length();
+      trimmed(content, answer, kept);
+      while (content.startsWith("\n", answer)) {
+        answer++;
+      }
+      kept.add(new Span(answer, content.length()));
+    }
+    return kept;
+  }
+
+  /** From a position on: whole, trimmed on both sides, on the left only, on the right only. */
+  private static void trimmed(String content, int from, Set<Span> kept) {
+    String text = content.substring(from);
+    int n = content.length();
+    int left = n - Strings.strip(text, true, false).length();
+    int right = from + Strings.strip(text, false, true).length();
+    kept.add(new Span(from, n));
+    if (right == from) {
+      kept.add(new Span(from, from));
+    } else {
+      kept.add(new Span(left, right));
+      kept.add(new Span(left, n));
+      kept.add(new Span(from, right));
+    }
   }
 }

@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -29,8 +30,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * A conversation as the values that a template sees: role, content, and name, tool_calls and
  * tool_call_id where there are any. The content of a message without parts that has tool calls is
- * none. Arguments of tool calls that are JSON in a string are given as values, and arguments that
- * are missing or empty as an empty map, as vLLM does.
+ * none.
+ *
+ * <p>As in vLLM: arguments of tool calls that are JSON in a string are given as values, arguments
+ * that are missing or empty as an empty map, an empty list of tool calls not at all, and what an
+ * assistant thought in an earlier turn as reasoning and as reasoning_content, whichever of the two
+ * fields it stands in.
  */
 final class TemplateMessages {
   /** What {@link #word} makes. */
@@ -63,15 +68,25 @@ final class TemplateMessages {
                   .build())
           .build();
 
+  /** Fields of an assistant's message that hold what it thought, the newer name first. */
+  private static final List<String> THOUGHTS = List.of("reasoning", "reasoning_content");
+
   private final List<Message> messages;
+
+  /** What an assistant's message was thought before, by message. */
+  private final List<@Nullable String> thoughts = new ArrayList<>();
+
   private final List<@Nullable Object> toolCalls = new ArrayList<>();
   private final @Nullable Object tools;
 
   TemplateMessages(Conversation conversation) {
     this.messages = conversation.messages();
-    for (Message message : messages) {
-      toolCalls.add(
-          message.toolCalls().isEmpty() ? null : calls(value(message.toolCalls(), "tool_calls")));
+    for (int i = 0; i < messages.size(); i++) {
+      Message message = messages.get(i);
+      Object calls =
+          message.toolCalls().isEmpty() ? null : calls(value(message.toolCalls(), "tool_calls"));
+      toolCalls.add(calls instanceof List<?> list && list.isEmpty() ? null : calls);
+      thoughts.add(message.role().equals("assistant") ? thought(conversation, i) : null);
     }
     this.tools = conversation.tools().isEmpty() ? null : value(conversation.tools(), "tools");
   }
@@ -95,13 +110,18 @@ final class TemplateMessages {
       Message message = messages.get(i);
       Map<String, @Nullable Object> value = new LinkedHashMap<>();
       value.put("role", message.role());
-      boolean none = message.parts().isEmpty() && !message.toolCalls().isEmpty();
+      Object calls = toolCalls.get(i);
+      boolean none = message.parts().isEmpty() && calls != null;
       value.put("content", none ? null : contents.get(i));
       if (!message.name().isEmpty()) {
         value.put("name", message.name());
       }
-      if (!message.toolCalls().isEmpty()) {
-        value.put("tool_calls", toolCalls.get(i));
+      if (calls != null) {
+        value.put("tool_calls", calls);
+      }
+      String thought = thoughts.get(i);
+      if (thought != null) {
+        THOUGHTS.forEach(name -> value.put(name, thought));
       }
       if (!message.toolCallId().isEmpty()) {
         value.put("tool_call_id", message.toolCallId());
@@ -109,6 +129,15 @@ final class TemplateMessages {
       values.add(value);
     }
     return values;
+  }
+
+  /** A field of a message that whence has none for is an attribute of the conversation. */
+  private static @Nullable String thought(Conversation conversation, int message) {
+    return THOUGHTS.stream()
+        .map(name -> conversation.attributes().get("messages[" + message + "]." + name))
+        .filter(Objects::nonNull)
+        .findFirst()
+        .orElse(null);
   }
 
   /** One word for each message that no message contains; empty where the content is. */

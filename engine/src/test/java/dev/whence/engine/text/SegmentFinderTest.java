@@ -20,7 +20,7 @@ import net.jqwik.api.Provide;
 /** Parts in prompts that a template wrote, of which the test knows where it wrote them. */
 class SegmentFinderTest {
   /** What the template makes of one message. */
-  private record Turn(String before, boolean trims, String after) {}
+  private record Turn(String before, boolean trims, boolean json, String after) {}
 
   /** A rendered prompt, and where each message's content begins in it. */
   private record Rendered(String text, String skeleton, List<String> markers, List<Integer> at) {}
@@ -40,8 +40,11 @@ class SegmentFinderTest {
       Span written = written(message, turns.get(segment.message() % turns.size()));
       int start = partStart(message, segment.part());
       int from = Math.min(Math.max(start, written.start()), written.end());
+      String before = message.content().substring(written.start(), from);
+      boolean json = turns.get(segment.message() % turns.size()).json();
       assertThat(segment.rendered().start())
-          .isEqualTo(rendered.at().get(segment.message()) + from - written.start());
+          .isEqualTo(
+              rendered.at().get(segment.message()) + (json ? inJson(before) : before).length());
     }
   }
 
@@ -49,7 +52,8 @@ class SegmentFinderTest {
   void withoutASkeletonEveryPartIsWhereTheTemplateWroteItOrNothingIsSaid(
       @ForAll("messages") List<List<String>> contents, @ForAll("turns") List<Turn> turns) {
     List<Message> messages = messages(contents);
-    List<Turn> whole = turns.stream().map(t -> new Turn(t.before(), false, t.after())).toList();
+    List<Turn> whole =
+        turns.stream().map(t -> new Turn(t.before(), false, false, t.after())).toList();
     Rendered rendered = render(messages, whole);
     List<RenderedPrompt.Segment> segments;
     try {
@@ -87,10 +91,15 @@ class SegmentFinderTest {
     assertThat(segments).hasSize((int) withText);
     int end = 0;
     for (RenderedPrompt.Segment segment : segments) {
-      assertThat(segment.rendered().in(text)).isEqualTo(segment.kept().in(segment.part().text()));
+      String kept = segment.kept().in(segment.part().text());
+      assertThat(segment.rendered().in(text)).isIn(kept, inJson(kept));
       assertThat(segment.rendered().start()).isGreaterThanOrEqualTo(end);
       end = segment.rendered().end();
     }
+  }
+
+  private static String inJson(String text) {
+    return text.replace("\"", "\\\"").replace("\n", "\\n");
   }
 
   private static int partStart(Message message, Part part) {
@@ -125,7 +134,8 @@ class SegmentFinderTest {
       markers.add(marker);
       text.append(turn.before());
       at.add(text.length());
-      text.append(written(messages.get(i), turn).in(messages.get(i).content()));
+      String content = written(messages.get(i), turn).in(messages.get(i).content());
+      text.append(turn.json() ? inJson(content) : content);
       text.append(turn.after());
       skeleton.append(turn.before()).append(marker).append(turn.after());
     }
@@ -147,7 +157,7 @@ class SegmentFinderTest {
   /** Few pieces, so that one text often stands in another, and in the template. */
   @Provide
   Arbitrary<String> text() {
-    return Arbitraries.of("a", "b", "ab", " ", "\n", "<u>", "😀", "e\u0301")
+    return Arbitraries.of("a", "b", "ab", " ", "\n", "<u>", "😀", "e\u0301", "\"")
         .list()
         .ofMaxSize(5)
         .map(pieces -> String.join("", pieces));
@@ -163,6 +173,7 @@ class SegmentFinderTest {
     Arbitrary<Turn> turn =
         net.jqwik.api.Combinators.combine(
                 Arbitraries.of("<u>", "a: ", "\n", "<s>"),
+                Arbitraries.of(true, false),
                 Arbitraries.of(true, false),
                 Arbitraries.of("<e>", "</u>\n", "|"))
             .as(Turn::new);

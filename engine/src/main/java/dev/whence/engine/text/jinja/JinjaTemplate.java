@@ -45,14 +45,17 @@ public final class JinjaTemplate {
    *
    * @param variables null, Boolean, Long, BigInteger, Double, String, List and Map (String keys)
    *     values
-   * @param now what {@code strftime_now} tells, in UTC
+   * @param now what {@code strftime_now} tells, in UTC; null: it is not known, and the template
+   *     sees no such function
    * @throws JinjaException if it raises, meets something that is not supported, or exceeds a bound
    */
-  public String render(Map<String, ? extends @Nullable Object> variables, Instant now) {
+  public String render(Map<String, ? extends @Nullable Object> variables, @Nullable Instant now) {
     Budget budget = new Budget();
     Map<String, @Nullable Object> all = new LinkedHashMap<>();
     all.put("raise_exception", (Callable) (positional, named) -> raise());
-    all.put("strftime_now", (Callable) (positional, named) -> time(positional, now, budget));
+    if (now != null) {
+      all.put("strftime_now", (Callable) (positional, named) -> time(positional, now, budget));
+    }
     all.put("namespace", (Callable) (positional, named) -> namespace(positional, named, budget));
     all.put("dict", (Callable) (positional, named) -> dict(positional, named, budget));
     all.put("range", (Callable) (positional, named) -> range(positional, budget));

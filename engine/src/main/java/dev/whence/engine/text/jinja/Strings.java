@@ -406,24 +406,28 @@ public final class Strings {
   static void json(String text, StringBuilder out) {
     out.append('"');
     for (int i = 0; i < text.length(); i++) {
-      char c = text.charAt(i);
-      switch (c) {
-        case '"' -> out.append("\\\"");
-        case '\\' -> out.append("\\\\");
-        case '\n' -> out.append("\\n");
-        case '\r' -> out.append("\\r");
-        case '\t' -> out.append("\\t");
-        case '\b' -> out.append("\\b");
-        case '\f' -> out.append("\\f");
-        default -> {
-          if (c < 32) {
-            hex(c, 4, out.append("\\u"));
-          } else {
-            out.append(c);
-          }
+      inJson(text.charAt(i), out);
+    }
+    out.append('"');
+  }
+
+  /** A character of a JSON string as {@code tojson} writes it. */
+  public static void inJson(char c, StringBuilder out) {
+    switch (c) {
+      case '"' -> out.append("\\\"");
+      case '\\' -> out.append("\\\\");
+      case '\n' -> out.append("\\n");
+      case '\r' -> out.append("\\r");
+      case '\t' -> out.append("\\t");
+      case '\b' -> out.append("\\b");
+      case '\f' -> out.append("\\f");
+      default -> {
+        if (c < 32) {
+          hex(c, 4, out.append("\\u"));
+        } else {
+          out.append(c);
         }
       }
     }
-    out.append('"');
   }
 }
