@@ -53,6 +53,11 @@ public final class ContextAblation implements AutoCloseable {
     return task.sources().size();
   }
 
+  /** Tokens of the prompt that are gone without a source. */
+  public int tokens(int source) {
+    return cut(Set.of(source)).stream().mapToInt(task.prompt()::tokensIn).sum();
+  }
+
   /**
    * L(C without each set of sources), nats.
    *

@@ -142,6 +142,9 @@ public final class ExactBench {
       for (Subject subject : subjects) {
         progress.accept(conversation.responseId() + ": warming up " + subject.dtype());
         AttributionResult result = subject.attribute(conversation, "exact-loo");
+        if (options.naive()) {
+          var unused = subject.attribute(conversation, "naive-loo"); // its lengths are others
+        }
         if (subject == subjects.get(0)) {
           dump.add(TokenIds.write(subject.scorer, conversation, result));
         }

@@ -41,9 +41,8 @@ final class BenchConfidenceCommand implements Callable<Integer> {
 
   @Option(
       names = "--fast-method",
-      defaultValue = "exact-loo",
-      description = "of the fast path (default: ${DEFAULT-VALUE})")
-  private String fastMethod = "";
+      description = "of the fast path (default: exact-loo of a proxy, splice of the target)")
+  private Optional<String> fastMethod = Optional.empty();
 
   @Option(
       names = "--heal",
@@ -83,13 +82,18 @@ final class BenchConfidenceCommand implements Callable<Integer> {
     input.ifPresent(InputFile::check);
     OptionRange.atLeast("--paragraphs", paragraphs, 0);
     OptionRange.atLeast("--max-new-tokens", maxNewTokens, 1);
+    String method = fastMethod.orElse(proxy.isPresent() ? "exact-loo" : "splice");
+    if (proxy.isEmpty() && method.equals("exact-loo")) {
+      throw new UsageException(
+          "--fast-method exact-loo is what the target does; name a --proxy or another method");
+    }
     output.measure(
         spec,
         () ->
             new ConfidenceBench.Options(
                 Models.resolve(model),
                 Models.resolve(proxy.orElse(model)),
-                MethodOptions.of(fastMethod).withHeal(heal),
+                MethodOptions.of(method).withHeal(heal),
                 MethodOptions.DEFAULT,
                 input,
                 paragraphs,

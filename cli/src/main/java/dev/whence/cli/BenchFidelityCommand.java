@@ -68,7 +68,7 @@ final class BenchFidelityCommand implements Callable<Integer> {
 
   @Option(
       names = "--methods",
-      split = ",",
+      split = ",(?! )", // names have commas before spaces
       paramLabel = "NAME[,NAME]",
       description = "only methods whose name in the table begins so")
   private List<String> methods = List.of();
@@ -111,7 +111,8 @@ final class BenchFidelityCommand implements Callable<Integer> {
       names = "--keep",
       paramLabel = "F.jsonl",
       description =
-          "keeps what was measured, prompt by prompt: a run that was cut off goes on from there")
+          "keeps what was measured, prompt by prompt: a run of the same build on the same kind of"
+              + " machine that was cut off goes on from there")
   private Optional<Path> keep = Optional.empty();
 
   @Option(names = "--csv", paramLabel = "F.csv", description = "also writes the figures there")
@@ -132,6 +133,10 @@ final class BenchFidelityCommand implements Callable<Integer> {
       return scale();
     }
     input.ifPresent(InputFile::check);
+    if (paragraphs > 0 && input.isEmpty()) {
+      throw new UsageException(
+          "--paragraphs is of questions in --input; those about the synthetic world stay whole");
+    }
     OptionRange.check("--minutes", minutes, 0, MOST_MINUTES);
     FidelityReport report =
         output.measure(

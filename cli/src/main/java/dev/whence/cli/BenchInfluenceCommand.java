@@ -11,6 +11,7 @@ import dev.whence.samples.BundledModels;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -133,6 +134,12 @@ final class BenchInfluenceCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     OptionRange.check("--buckets", buckets, 1, MOST_BUCKETS);
+    if (Stream.of(recall, scan, large, workers).filter(one -> one).count() > 1) {
+      throw new UsageException("--recall, --scan, --large and --workers are measured one by one");
+    }
+    if (recall && lambdas.size() > 1) {
+      throw new UsageException("--recall takes one --lambda, not " + lambdas.size());
+    }
     if (scan) {
       output.measure(
           spec,

@@ -78,7 +78,7 @@ final class BenchSpeedCommand implements Callable<Integer> {
 
   @Option(
       names = "--methods",
-      split = ",",
+      split = ",(?! )", // names have commas before spaces
       defaultValue = "exact,splice,cascade,paragraph,proxy",
       paramLabel = "NAME[,NAME]",
       description = "methods whose name in the table begins so")

@@ -206,7 +206,11 @@ class UsageTest {
     "bench confidence --model README.md --fast-method proxy, 'the method ''proxy'' needs a second'",
     "bench confidence --model README.md --fast-method attention, are not in nats",
     "bench confidence --max-new-tokens 0, --max-new-tokens is 0",
+    "bench confidence --fast-method exact-loo, --fast-method exact-loo is what the target does",
     "bench influence --buckets 0, --buckets is 0",
+    "bench influence --recall --scan, measured one by one",
+    "'bench influence --recall --lambda 1x,2x', --recall takes one --lambda",
+    "bench fidelity --model m --paragraphs 3, --paragraphs is of questions in --input",
     "bench transfer --directory nowhere/x --gigabytes Infinity, --gigabytes is Infinity",
     "bench transfer --directory nowhere/x --lambda NaN, --lambda is NaN",
     "attribute --model m --input s3://bucket/x, --input': 's3://bucket/x' does not",
@@ -225,6 +229,14 @@ class UsageTest {
     assertThat(run.err()).hasSize(1);
     assertThat(run.err().get(0)).contains(sentence);
     assertThat(run.out()).isEmpty();
+  }
+
+  @Test
+  void theNameOfAMethodMayHaveACommaBeforeASpace() {
+    CommandRun run =
+        CommandRun.of(
+            "bench", "fidelity", "--model", "README.md", "--methods", "splice, w = 16,nosuch");
+    assertThat(run.err()).singleElement().asString().contains("no method begins so: [nosuch]");
   }
 
   /** An empty path would be the directory that one happens to be in. */

@@ -22,9 +22,9 @@ import java.util.TreeMap;
  *       nats. The larger the better.
  *   <li><b>deletion AUC</b> (Petsiuk et al., 2018): sources are deleted in the order of their
  *       scores, a tenth of them at a time; the area under (L - L(no source)) / (L(C) - L(no
- *       source)) over the share deleted, by trapezoids. The smaller the better; 0 where the first
- *       tenth takes everything. For prompts whose sources are worth more than {@link
- *       FidelityBench#RELEVANT_NATS}.
+ *       source)) over the share deleted, by trapezoids. The smaller the better; 0.05 where the
+ *       first tenth takes exactly everything, and less where what is left does harm. For prompts
+ *       whose sources are worth more than {@link FidelityBench#RELEVANT_NATS}.
  * </ul>
  *
  * <p>Cost: 64 readings for each prompt, and up to 13 for each method, of which equal ones are

@@ -9,6 +9,7 @@ import dev.whence.attribution.ContextAblation;
 import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.attribution.tokens.CutWindow;
+import dev.whence.benchmarks.Build;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
 import dev.whence.benchmarks.fidelity.FidelityPrompt.Place;
@@ -199,9 +200,10 @@ public final class FidelityBench {
       LocalScorer methods = models.methods();
       CutWindow.settle(methods.tokenizer());
       models.proxy().ifPresent(proxy -> CutWindow.settle(proxy.tokenizer()));
-      MeasuredPrompts kept = kept(files, models);
+      MeasuredPrompts kept = kept(files, models, machine);
       List<Measured> measured = new ArrayList<>();
       int skipped = 0;
+      int takenOver = 0;
       Instant end = options.limit().map(started::plus).orElse(Instant.MAX);
       for (int i = 0; i < prompts.size() && Instant.now().isBefore(end); i++) {
         FidelityPrompt prompt = prompts.get(i);
@@ -211,6 +213,8 @@ public final class FidelityBench {
           Measured one = before.isPresent() ? before.get() : measure(models, prompt);
           if (before.isEmpty()) {
             kept.add(one);
+          } else {
+            takenOver++;
           }
           measured.add(one);
           progress.accept(
@@ -247,6 +251,7 @@ public final class FidelityBench {
           machine,
           Machine.here().loadAverage(),
           measured.size(),
+          takenOver,
           skipped,
           measured.stream().mapToInt(Measured::tokens).average().orElse(0),
           measured.stream().mapToInt(Measured::sources).average().orElse(0),
@@ -355,11 +360,15 @@ public final class FidelityBench {
     return only.isEmpty() ? Subject.all(hasProxy) : Subject.beginning(only, hasProxy);
   }
 
-  private MeasuredPrompts kept(ModelFiles files, Models models) throws IOException {
+  private MeasuredPrompts kept(ModelFiles files, Models models, Machine machine)
+      throws IOException {
     if (options.kept().isEmpty()) {
       return MeasuredPrompts.none();
     }
     Map<String, String> of = new TreeMap<>();
+    of.put("build", Build.digest());
+    of.put("processor", machine.processor() + ", " + machine.cores() + " cores");
+    of.put("java", machine.java());
     of.put("model", files.digest());
     of.put("proxy", models.proxy().map(proxy -> proxy.description().digest()).orElse(""));
     of.put("dtype", models.methods().description().dtype());

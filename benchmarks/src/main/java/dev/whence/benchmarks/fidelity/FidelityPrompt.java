@@ -51,7 +51,8 @@ public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
    * questions of HotpotQA or SQuAD ({@code question}, {@code paragraphs}), whose prompt is
    * AttriBoT's. HotpotQA's sentences become sources.
    *
-   * @param paragraphs most paragraphs of a question, those with a marked sentence first; 0 = all
+   * @param paragraphs most paragraphs of a question, those with a marked sentence first; 0 = all.
+   *     Records are taken whole
    * @param most prompts to read, evenly spaced over the file; 0 = all
    * @throws IOException if the file can not be read
    * @throws IllegalArgumentException for a line that is neither; the message has its number
@@ -109,7 +110,7 @@ public record FidelityPrompt(Conversation conversation, Set<Place> gold) {
   private static FidelityPrompt of(String line, int most) throws JsonProcessingException {
     JsonNode json = new ObjectMapper().readTree(line);
     if (!json.has("paragraphs")) {
-      return new FidelityPrompt(ConversationCodec.read(line), Set.of());
+      return new FidelityPrompt(ConversationCodec.readPrompt(line), Set.of());
     }
     if (!json.path("question").isTextual() || !json.path("id").isTextual()) {
       throw new IllegalArgumentException("a question has no 'question' or no 'id'");

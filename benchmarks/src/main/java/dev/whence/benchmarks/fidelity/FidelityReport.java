@@ -24,6 +24,8 @@ import java.util.stream.Stream;
  * @param machine where
  * @param loadAverage at the end
  * @param prompts measured
+ * @param takenOver those of them that an earlier run measured, with the same build on the same kind
+ *     of machine
  * @param skipped prompts that could not be scored
  * @param meanTokens T, prompt and response
  * @param meanSources n
@@ -41,6 +43,7 @@ public record FidelityReport(
     Machine machine,
     double loadAverage,
     int prompts,
+    int takenOver,
     int skipped,
     double meanTokens,
     double meanSources,
@@ -127,12 +130,14 @@ public record FidelityReport(
     out.append(
         String.format(
             Locale.ROOT,
-            "%s in %s, %d prompts (%d left out), %.0f tokens and %.1f sources on average. Truth:"
+            "%s in %s, %d prompts (%d of them measured by an earlier run of the same build, %d left"
+                + " out), %.0f tokens and %.1f sources on average. Truth:"
                 + " exact LOO in fp32; relevant: the exact top k with tau above 1 nat. Mean (95 %%"
                 + " bootstrap interval over prompts). Passes include the trunk.%n",
             model,
             dtype,
             prompts,
+            takenOver,
             skipped,
             meanTokens,
             meanSources));

@@ -23,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -310,8 +311,16 @@ public final class SpeedBench {
       }
       double reading = (System.nanoTime() - start) * 1e-9 / read;
       int length = shape.promptTokens() + shape.responseTokens();
-      double flops = scorer.estimate(length, shape.responseTokens(), List.of()).flops() * (n + 1);
-      taken.ifPresent(of -> of.take((n + 1L) * length, flops, whole + n * reading));
+      int[] lengths =
+          IntStream.concat(
+                  IntStream.of(length), IntStream.range(0, n).map(i -> length - ablation.tokens(i)))
+              .toArray();
+      double flops =
+          Arrays.stream(lengths)
+              .mapToDouble(t -> scorer.estimate(t, shape.responseTokens(), List.of()).flops())
+              .sum();
+      long tokens = Arrays.stream(lengths).asLongStream().sum();
+      taken.ifPresent(of -> of.take(tokens, flops, whole + n * reading));
       return whole;
     }
   }

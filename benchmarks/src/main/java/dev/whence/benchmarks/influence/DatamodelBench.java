@@ -4,6 +4,7 @@ import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.fidelity.Interval;
 import dev.whence.benchmarks.fidelity.Ranking;
 import dev.whence.engine.kernel.TorchRuntime;
+import dev.whence.files.FileTree;
 import dev.whence.influence.ekfac.Damping;
 import dev.whence.influence.model.Measure;
 import dev.whence.samples.Document;
@@ -73,9 +74,19 @@ public final class DatamodelBench {
     Recipe base = Recipes.named("tiny-base").orElseThrow();
     List<Document> documents = Recipes.documents(base);
     List<TruthQuery> queries = KnownTruth.stated(base.world().get(), documents, options.queries());
+    if (options.removed() >= documents.size()) {
+      throw new IllegalArgumentException(
+          "there are "
+              + documents.size()
+              + " documents: without "
+              + options.removed()
+              + " of them nothing is left to train on");
+    }
+    Path all = options.work().resolve("all");
+    FileTree.delete(all); // a training that goes on from an earlier run's says nothing of its time
     TorchRuntime.workAlone(); // loads the native library, too: that is no part of a training
     long before = System.nanoTime();
-    List<Path> models = Retraining.train(document -> true, options.work().resolve("all"));
+    List<Path> models = Retraining.train(document -> true, all);
     double seconds = (System.nanoTime() - before) / 1e9;
     progress.accept("both stages trained on " + documents.size() + " documents");
     Map<String, double[][]> scores = scores(options, models, documents, queries, progress);

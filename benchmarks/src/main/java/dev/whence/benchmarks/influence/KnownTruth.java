@@ -37,6 +37,7 @@ final class KnownTruth {
    * @param world whose facts
    * @param documents that the model was trained on
    * @param most so many at most, spread evenly over the world's facts
+   * @throws IllegalArgumentException if there are none
    */
   static List<TruthQuery> of(World world, List<Document> documents, Path model, int most) {
     List<TruthQuery> found = new ArrayList<>();
@@ -49,6 +50,13 @@ final class KnownTruth {
           found.add(query);
         }
       }
+    }
+    if (found.isEmpty()) {
+      throw new IllegalArgumentException(
+          "the model answers none of the "
+              + most
+              + " questions as the documents have it, so there is nothing to ask about; take more"
+              + " with --queries");
     }
     return found;
   }

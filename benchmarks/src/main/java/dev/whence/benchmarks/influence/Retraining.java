@@ -81,6 +81,7 @@ record Retraining(Path work, List<TruthQuery> queries, int atOnce) {
 
   private double[] trainAndAsk(Predicate<Document> kept, Path directory) throws IOException {
     TorchRuntime.workAlone(); // this thread has done nothing natively before
+    FileTree.delete(directory); // of a run that was cut off
     List<Path> models = train(kept, directory);
     double[] found = logLikelihoods(models.get(1));
     FileTree.delete(directory);

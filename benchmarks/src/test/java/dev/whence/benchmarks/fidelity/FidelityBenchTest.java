@@ -74,6 +74,7 @@ class FidelityBenchTest {
             sentence -> assertThat(sentence).contains("prompt 1 of 2", "measured before"),
             sentence -> assertThat(sentence).doesNotContain("before"));
     assertThat(both.prompts()).isEqualTo(2);
+    assertThat(both.takenOver()).isEqualTo(1);
     assertThat(Files.readAllLines(kept)).hasSize(3);
     FidelityReport again = quick(1, 16, kept, said::add);
     assertThat(again.rows().get(0)).isEqualTo(first);
@@ -81,6 +82,11 @@ class FidelityBenchTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("max-new-tokens=16")
         .hasMessageContaining("name another file");
+    String measured = Files.readString(kept);
+    Files.writeString(kept, measured.replaceFirst("\"build\":\"....", "\"build\":\"abcd"));
+    assertThatThrownBy(() -> quick(1, 16, kept, said::add))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("build=abcd");
   }
 
   @Test

@@ -47,7 +47,8 @@ class SpeedBenchTest {
     Row exact = report.rows().get(0);
     Row splice = report.rows().get(1);
     Row naive = report.rows().get(7);
-    assertThat(naive.tokens()).isEqualTo(7L * report.tokens());
+    // Six readings, each without one source, and a whole one.
+    assertThat(naive.tokens()).isStrictlyBetween(6L * report.tokens(), 7L * report.tokens());
     assertThat(naive.flops()).isGreaterThan(exact.flops());
     assertThat(splice.flops()).isLessThan(exact.flops());
     assertThat(exact.exactOver()).isEmpty();
