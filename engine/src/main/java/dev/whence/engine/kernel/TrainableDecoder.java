@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
@@ -299,24 +300,22 @@ public final class TrainableDecoder implements AutoCloseable {
 
   /** As {@link #measure}, of a model in fp64. */
   public double[] losses(PackedDocuments documents) {
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      NDList arguments = frozenArguments(scope, documents);
-      return kernel.trainForAll(scope, "measure", arguments).singletonOrThrow().toDoubleArray();
-    }
+    return natively(
+        scope ->
+            kernel
+                .trainForAll(scope, "measure", frozenArguments(scope, documents))
+                .singletonOrThrow()
+                .toDoubleArray());
   }
 
   /** Losses in nats of the scored tokens, without a gradient. */
   public float[] measure(PackedDocuments documents) {
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return kernel.train(scope, "measure", frozenArguments(scope, documents));
-    }
+    return natively(scope -> kernel.train(scope, "measure", frozenArguments(scope, documents)));
   }
 
   /** For each scored token 1 if it is the most probable one, else 0. */
   public float[] hits(PackedDocuments documents) {
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "hits", documents, Optional.empty());
-    }
+    return natively(scope -> run(scope, "hits", documents, Optional.empty()));
   }
 
   /**
@@ -327,9 +326,7 @@ public final class TrainableDecoder implements AutoCloseable {
    * @return objectives in nats of the scored tokens, unweighted
    */
   public float[] differentiate(PackedDocuments documents) {
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "differentiate", documents, Optional.of(gradient));
-    }
+    return natively(scope -> run(scope, "differentiate", documents, Optional.of(gradient)));
   }
 
   /**
@@ -352,18 +349,20 @@ public final class TrainableDecoder implements AutoCloseable {
     for (int i = 0; i < partOf.length; i++) {
       shares[partOf[i] * partOf.length + i] = 1;
     }
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      NDList arguments = arguments(scope, documents, Optional.empty());
-      arguments.add(scope.create(shares, new Shape(parts, partOf.length)));
-      arguments.add(scope.create(groupOf));
-      arguments.add(scope.create(new Shape(groups)));
-      float[] flat = kernel.train(scope, "embeddingGradients", arguments);
-      float[][] products = new float[parts][groups];
-      for (int j = 0; j < parts; j++) {
-        System.arraycopy(flat, j * groups, products[j], 0, groups);
-      }
-      return products;
+    float[] flat =
+        natively(
+            scope -> {
+              NDList arguments = arguments(scope, documents, Optional.empty());
+              arguments.add(scope.create(shares, new Shape(parts, partOf.length)));
+              arguments.add(scope.create(groupOf));
+              arguments.add(scope.create(new Shape(groups)));
+              return kernel.train(scope, "embeddingGradients", arguments);
+            });
+    float[][] products = new float[parts][groups];
+    for (int j = 0; j < parts; j++) {
+      System.arraycopy(flat, j * groups, products[j], 0, groups);
     }
+    return products;
   }
 
   /**
@@ -413,11 +412,15 @@ public final class TrainableDecoder implements AutoCloseable {
   /** The matrices of the blocks in bf16. */
   private PtNDArray halved() {
     if (halved.isEmpty()) {
-      try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-        NDArray copy = kernel.trainForAll(scope, "halved", new NDList(theta)).singletonOrThrow();
-        copy.attach(manager);
-        halved = Optional.of((PtNDArray) copy);
-      }
+      halved =
+          Optional.of(
+              natively(
+                  scope -> {
+                    NDList all = new NDList(theta);
+                    NDArray copy = kernel.trainForAll(scope, "halved", all).singletonOrThrow();
+                    copy.attach(manager);
+                    return (PtNDArray) copy;
+                  }));
     }
     return halved.get();
   }
@@ -447,10 +450,14 @@ public final class TrainableDecoder implements AutoCloseable {
    *     int)}
    */
   public void prepare(int threads, int length) {
-    turns(length);
-    while (partial.size() < threads) {
-      partial.add(zeros(layout.trained()));
-    }
+    natively(
+        scope -> {
+          turns(length);
+          while (partial.size() < threads) {
+            partial.add(zeros(layout.trained()));
+          }
+          return partial;
+        });
   }
 
   /**
@@ -458,9 +465,8 @@ public final class TrainableDecoder implements AutoCloseable {
    * {@link #gather} adds those to the gradient. See {@link #prepare}.
    */
   public float[] differentiate(PackedDocuments documents, int thread) {
-    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
-      return run(scope, "differentiate", documents, Optional.of(partial.get(thread)));
-    }
+    PtNDArray own = partial.get(thread);
+    return natively(scope -> run(scope, "differentiate", documents, Optional.of(own)));
   }
 
   /** Adds what threads have differentiated to the gradient, in their order. */
@@ -522,6 +528,15 @@ public final class TrainableDecoder implements AutoCloseable {
     }
   }
 
+  /** Does something with tensors that are gone when it is done. */
+  private <T> T natively(Function<PtNDManager, T> work) {
+    try (PtNDManager scope = (PtNDManager) manager.newSubManager()) {
+      return work.apply(scope);
+    } catch (RuntimeException e) {
+      throw e instanceof EngineException ? e : Kernel.translate(e);
+    }
+  }
+
   private float[] run(
       PtNDManager scope, String method, PackedDocuments documents, Optional<PtNDArray> slope) {
     NDList arguments = arguments(scope, documents, slope);
@@ -568,13 +583,13 @@ public final class TrainableDecoder implements AutoCloseable {
           values[(p * half + i) * 2 + 1] = Math.sin(angle) * rotary.attentionFactor();
         }
       }
-      turns.close();
       Shape shape = new Shape(positions, half, 2);
-      turns =
-          (PtNDArray)
-              (precision == Precision.FP64
-                  ? manager.create(values, shape)
-                  : manager.create(inSingle(values), shape));
+      NDArray table =
+          precision == Precision.FP64
+              ? manager.create(values, shape)
+              : manager.create(inSingle(values), shape);
+      turns.close();
+      turns = (PtNDArray) table;
       turnPositions = positions;
     }
     return turns;

@@ -194,10 +194,12 @@ final class ServedShards implements AutoCloseable {
       return;
     }
     long began = System.nanoTime();
+    opensExpected = false; // for good, if this fails: the others are opened when they are asked
     if (shards.find(number, of, expected.get(number - 1).checksum())
         instanceof OpenShards.Found.Missing one) {
       missing.add(one.reason());
     }
+    opensExpected = true;
     closeUnused();
     int next = number + 1;
     later.run(pauseAfter(began), () -> openNext(next, opening, missing));
