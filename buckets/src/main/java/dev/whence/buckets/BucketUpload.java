@@ -192,7 +192,10 @@ public final class BucketUpload {
         throw bucket.failed(key, e);
       }
     } catch (SdkException e) {
-      throw bucket.failed(key, e);
+      // A store that refuses what is there by now may close the connection before it has all of it.
+      if (!isThereAfter(bucket.failed(key, e), key, size)) {
+        throw bucket.failed(key, e);
+      }
     }
     if (whole) {
       sent.accept(size); // parts are told as they go
@@ -232,6 +235,16 @@ public final class BucketUpload {
                     .ifNoneMatch("*")
                     .metadata(Map.of(OWNER, owner)),
             RequestBody.fromFile(file));
+  }
+
+  /** Whether a file is there that could not be sent; if that can not be told, why it could not. */
+  private boolean isThereAfter(IOException failure, String key, long size) throws IOException {
+    try {
+      return isThere(key, size);
+    } catch (StoreUnavailableException e) {
+      failure.addSuppressed(e);
+      throw failure;
+    }
   }
 
   private boolean isThere(String key, long size) throws IOException {

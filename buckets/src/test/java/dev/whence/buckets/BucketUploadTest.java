@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
@@ -94,6 +95,53 @@ class BucketUploadTest {
       assertThat(store.givenUp).as("nothing is left").containsExactly("1", "2", "3");
     }
     assertThat(sent).hasValue(SIZE);
+  }
+
+  /** As a store may that has the file by now, of a run that was killed while it sent it. */
+  @Test
+  void aFileThatIsThereThoughTheConnectionBrokeIsPut() throws Exception {
+    AtomicBoolean there = new AtomicBoolean();
+    try (StubStore store =
+        new StubStore(exchange -> breakOff(exchange, there, /* tells= */ true))) {
+      putInOne(store);
+    }
+    assertThat(sent).hasValue(SIZE);
+  }
+
+  @Test
+  void whatCanNotBeSentNorLookedAtIsOfAStoreThatIsAway() throws Exception {
+    AtomicBoolean there = new AtomicBoolean();
+    try (StubStore store =
+        new StubStore(exchange -> breakOff(exchange, there, /* tells= */ false))) {
+      assertThatThrownBy(() -> putInOne(store)).isInstanceOf(StoreUnavailableException.class);
+    }
+    assertThat(sent).hasValue(0);
+  }
+
+  private void putInOne(StubStore store) throws IOException {
+    Path to =
+        BucketPath.of(new BucketFileSystem(new BucketFileSystemProvider(), store.bucket()), "/out");
+    Path file = Files.write(directory.resolve("model.bin"), new byte[SIZE]);
+    new BucketUpload(to, "owner", SIZE, sent::addAndGet).put("model.bin", file);
+  }
+
+  /**
+   * Hangs up on a PUT, and knows the file from then on.
+   *
+   * @param tells whether it can still be asked
+   */
+  private static void breakOff(HttpExchange exchange, AtomicBoolean there, boolean tells)
+      throws IOException {
+    if (exchange.getRequestMethod().equals("PUT")) {
+      there.set(true);
+    } else if (!there.get()) {
+      Parts.send(exchange, 404, "");
+    } else if (tells) {
+      exchange.getResponseHeaders().set("x-amz-meta-whence-owner", "owner");
+      exchange.getResponseHeaders().set("Content-Length", String.valueOf(SIZE));
+      exchange.sendResponseHeaders(200, -1);
+    }
+    exchange.close();
   }
 
   /** A store that takes parts and refuses to join them with these codes, in turn. */

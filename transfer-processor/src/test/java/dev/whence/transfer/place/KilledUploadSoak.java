@@ -63,14 +63,14 @@ class KilledUploadSoak {
     return Optional.ofNullable(line);
   }
 
-  private static int finish(Process process) throws Exception {
+  private static int finish(Process process, Path work) throws Exception {
     int sent = 0;
     try (BufferedReader out = lines(process)) {
       while (step(out).isPresent()) {
         sent++;
       }
     }
-    assertThat(process.waitFor()).isZero();
+    assertThat(process.waitFor()).as(said(work)).isZero();
     return sent;
   }
 
@@ -88,7 +88,7 @@ class KilledUploadSoak {
     Random random = new Random(5);
     int cut = 0;
     try (ObjectStore store = ObjectStore.open(directory)) {
-      int steps = finish(BucketTransfer.start(store, request, "out/undisturbed", work));
+      int steps = finish(BucketTransfer.start(store, request, "out/undisturbed", work), work);
       assertThat(steps).isGreaterThan(4);
       for (int point = 0; point < POINTS; point++) {
         String key = "out/" + point;
@@ -116,7 +116,7 @@ class KilledUploadSoak {
               .as("a configuration comes after all weights, at point %d: %s", point, there)
               .isTrue();
         }
-        var unused = finish(BucketTransfer.start(store, request, key, work));
+        var unused = finish(BucketTransfer.start(store, request, key, work), work);
         assertThat(Verification.of(store.path(key))).isEmpty();
         assertThat(ModelFolder.values(store.path(key))).as("point %d", point).isEqualTo(expected);
         assertThat(store.unfinished()).noneMatch(one -> one.startsWith(key + "/"));
