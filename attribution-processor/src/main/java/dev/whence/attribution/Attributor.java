@@ -125,7 +125,7 @@ public final class Attributor {
 
   /**
    * The same for a response that somebody has scored before: only the candidates are scored again,
-   * by {@link ProxyPruning}, and the others keep their scores.
+   * by {@link ProxyPruning} and until the deadline, and the others keep their scores.
    *
    * @throws EngineException of kind MODEL or ENVIRONMENT
    */
@@ -147,7 +147,7 @@ public final class Attributor {
       if (given.isPresent()) {
         read = read.with(given.get());
         ofOthers = earlier.flatMap(EarlierScores::noise).orElse(noise);
-        wanted = new ProxyPruning(options.method().exactTop());
+        wanted = new ProxyPruning(options.method().exactTop(), options.method().deadline());
       } else {
         if (earlier.isPresent()) {
           read.notes().add(AttributionNote.FAST_SCORES_UNUSABLE);

@@ -19,13 +19,14 @@ import dev.whence.engine.Trunk;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-/** A cascade whose time is over while it scores again. */
+/** A cascade, or a look at the candidates of a cheaper result, whose time is over meanwhile. */
 class CascadeDeadlineTest {
   /** Far more than the rest takes. */
   private static final Duration DEADLINE = Duration.ofSeconds(3);
@@ -144,5 +145,60 @@ class CascadeDeadlineTest {
     assertThat(result.groups().get(0).sources()).isEqualTo(whole.groups().get(0).sources());
     assertThat(result.groups().get(0).tau()).isCloseTo(whole.groups().get(0).tau(), within(1e-9));
     assertThat(result.flags()).contains("GROUPS_NOT_SCORED").doesNotContain("DEADLINE_REACHED");
+  }
+
+  /** Scores some sources of a splice again, as a target does. */
+  private static AttributionResult candidates(
+      Scorer scorer, AttributionResult splice, Set<Integer> sources, Duration deadline) {
+    MethodOptions method = MethodOptions.of("cascade").withDeadline(deadline);
+    Attributor target =
+        new Attributor(scorer, new AttributionOptions(method, Granularity.SENTENCE, 0, false, ""));
+    Set<SourcePlace> places =
+        sources.stream()
+            .map(i -> new SourcePlace("d", splice.sources().get(i).span()))
+            .collect(Collectors.toSet());
+    return target.attribute(
+        target.read(
+            CONVERSATION,
+            new EarlierScores(splice.sources(), splice.matrix(), places, Optional.empty())));
+  }
+
+  private static Set<Integer> strongest(AttributionResult splice, int count) {
+    return IntStream.range(0, splice.sources().size())
+        .boxed()
+        .sorted(Comparator.comparingDouble(i -> -splice.sources().get(i).tau()))
+        .limit(count)
+        .collect(Collectors.toSet());
+  }
+
+  @Test
+  void candidatesAreScoredAgainTheStrongestFirstUntilThen() {
+    AttributionResult splice = attribute(toy(), MethodOptions.of("splice"));
+    for (int count : new int[] {4, splice.sources().size()}) { // of a pruned prompt, of a whole one
+      Set<Integer> named = strongest(splice, count);
+      AttributionResult whole = candidates(toy(), splice, named, Duration.ZERO);
+      AttributionResult inTime = candidates(toy(), splice, named, Duration.ofHours(1));
+      AttributionResult late = candidates(new Slow(toy(), 0), splice, named, DEADLINE);
+      assertThat(whole.groups()).hasSize(2);
+      assertThat(inTime.groups()).hasSize(2);
+      assertThat(inTime.flags()).doesNotContain("DEADLINE_REACHED", "GROUPS_NOT_SCORED");
+      assertThat(late.groups()).isEmpty();
+      assertThat(late.flags()).contains("DEADLINE_REACHED", "GROUPS_NOT_SCORED");
+      assertThat(late.logLikelihood()).isEqualTo(whole.logLikelihood());
+      assertThat(late.groundedness().getAsDouble())
+          .isCloseTo(whole.groundedness().getAsDouble(), within(1e-9));
+      Set<Integer> again = strongest(splice, 2);
+      for (int i = 0; i < splice.sources().size(); i++) {
+        SourceScore expected = whole.sources().get(i);
+        assertSame(inTime.sources().get(i), expected);
+        assertSame(late.sources().get(i), again.contains(i) ? expected : splice.sources().get(i));
+      }
+    }
+  }
+
+  private static void assertSame(SourceScore source, SourceScore expected) {
+    assertThat(source.tau()).isCloseTo(expected.tau(), within(1e-9));
+    assertThat(source.method()).isEqualTo(expected.method());
+    assertThat(source.context()).isEqualTo(expected.context());
   }
 }

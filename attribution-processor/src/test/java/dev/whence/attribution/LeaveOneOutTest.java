@@ -247,6 +247,7 @@ class LeaveOneOutTest {
     double without = logLikelihood("<s><|user|>\n\nThe cat sat.\nWhere?!<|end|>", ANSWER, true);
     assertThat(result.sources().get(0).tau()).isCloseTo(full - without, within(1e-9));
     assertThat(result.retokenizedBranches()).isPositive();
+    assertThat(attribute("contextcite", conversation).retokenizedBranches()).isPositive();
   }
 
   @Test

@@ -78,11 +78,13 @@ final class ModelOptions {
     if (server.isEmpty()) {
       return open();
     }
+    List<String> names = new ArrayList<>(aliases);
+    serverModel.ifPresent(names::add);
     RemoteOptions options;
     try {
       options =
           RemoteOptions.of(server.get(), RemoteOptions.Protocol.of(serverProtocol))
-              .withAliases(aliases)
+              .withAliases(names)
               // Whoever waits can end it; nothing else would be kept from its turn.
               .withPatience(Duration.ofMinutes(10), 4)
               .withPatience(new RemoteOptions.Patience(10, Duration.ofDays(1)));

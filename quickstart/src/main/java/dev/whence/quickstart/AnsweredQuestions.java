@@ -54,12 +54,13 @@ final class AnsweredQuestions implements Traffic {
     Conversation question = questions.get(asked % questions.size());
     int round = asked / questions.size() + 1;
     asked++;
-    Conversation answered = model.answer(question, MAX_NEW_TOKENS);
-    return Optional.of(
-        answered.toBuilder()
+    // Before it is answered: templates may write the date.
+    Conversation now =
+        question.toBuilder()
             .responseId(question.responseId() + "-" + run + "-" + round)
             .occurredAt(clock.instant())
-            .build());
+            .build();
+    return Optional.of(model.answer(now, MAX_NEW_TOKENS));
   }
 
   @Override

@@ -3,14 +3,13 @@ package dev.whence.attribution.confidence;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionResult.SourceScore;
 import dev.whence.attribution.AttributionResult.TokenScore;
+import dev.whence.attribution.source.Words;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
 
 /**
  * What is known of a fast result for nothing, and tells whether the target will agree: how far its
@@ -41,8 +40,6 @@ public final class Features {
   private static final double LARGEST = 1e4;
 
   private static final double LN_2 = Math.log(2);
-
-  private static final Pattern NO_WORD = Pattern.compile("[^\\p{L}\\p{N}]+");
 
   private Features() {}
 
@@ -116,9 +113,7 @@ public final class Features {
   }
 
   private static Set<String> words(String text) {
-    Set<String> words = new HashSet<>(List.of(NO_WORD.split(text.toLowerCase(Locale.ROOT))));
-    words.remove("");
-    return words;
+    return new HashSet<>(Words.of(text));
   }
 
   /**

@@ -1,12 +1,12 @@
 package dev.whence.attribution.method;
 
+import dev.whence.attribution.source.Words;
 import dev.whence.attribution.tokens.TokenizedPrompt;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
@@ -68,8 +68,8 @@ final class Echoes {
     LongStream.Builder pairs = LongStream.builder();
     int next = 0;
     int end = tokens == 0 ? 0 : ends[tokens - 1];
-    for (Words words = new Words(prompt); words.next() && words.start < end; ) {
-      while (next < tokens && ends[next] <= words.start) {
+    for (Words words = new Words(prompt); words.next() && words.start() < end; ) {
+      while (next < tokens && ends[next] <= words.start()) {
         next++;
       }
       int word = numbers.computeIfAbsent(words.text(), text -> numbers.size());
@@ -79,7 +79,7 @@ final class Echoes {
       }
       times.set(word, times.get(word) + 1);
       int most = Math.min(tokens, next + MOST_TOKENS_OF_A_WORD);
-      for (int t = next; t < most && starts[t] < words.end; t++) {
+      for (int t = next; t < most && starts[t] < words.end(); t++) {
         pairs.add(((long) t << Integer.SIZE) | word);
         places.get(word).add(t);
       }
@@ -165,46 +165,5 @@ final class Echoes {
     words.sort(
         Comparator.comparingDouble((Integer word) -> -weightOf[word]).thenComparing(firstOf::get));
     return words;
-  }
-
-  /** Runs of letters, digits and marks; an ideograph is a word of its own. */
-  private static final class Words {
-    private final String text;
-    private int start;
-    private int end;
-
-    Words(String text) {
-      this.text = text;
-    }
-
-    boolean next() {
-      start = end;
-      while (start < text.length() && !isPart(text.codePointAt(start))) {
-        start += Character.charCount(text.codePointAt(start));
-      }
-      end = start;
-      while (end < text.length()) {
-        int point = text.codePointAt(end);
-        boolean alone = Character.isIdeographic(point);
-        if (!isPart(point) || (alone && end > start)) {
-          break;
-        }
-        end += Character.charCount(point);
-        if (alone) {
-          break;
-        }
-      }
-      return end > start;
-    }
-
-    String text() {
-      return text.substring(start, end).toLowerCase(Locale.ROOT);
-    }
-
-    private static boolean isPart(int point) {
-      return Character.isLetterOrDigit(point)
-          || Character.getType(point) == Character.NON_SPACING_MARK
-          || Character.getType(point) == Character.COMBINING_SPACING_MARK;
-    }
   }
 }

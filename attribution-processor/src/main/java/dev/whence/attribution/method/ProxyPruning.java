@@ -5,10 +5,14 @@ import dev.whence.attribution.source.Source;
 import dev.whence.conversation.Span;
 import dev.whence.engine.Scorer;
 import dev.whence.engine.WorkEstimate;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.BooleanSupplier;
 
 /**
  * Proxy pruning (AttriBoT, Liu, Kandpal, Raffel, ICLR 2025): the proxy scores all sources, the
@@ -28,13 +32,26 @@ import java.util.TreeSet;
 public final class ProxyPruning implements AttributionMethod {
   public static final String NAME = "proxy-pruning";
 
+  /** Sources between two looks at the clock. */
+  private static final int AT_ONCE = 2;
+
   private final int keep;
+  private final Duration deadline;
 
   /**
    * @param keep k, at least 1
    */
   public ProxyPruning(int keep) {
+    this(keep, Duration.ZERO);
+  }
+
+  /**
+   * @param deadline counted from the begin of scoring; after it neither candidates are scored again
+   *     nor groups scored. Zero: none
+   */
+  public ProxyPruning(int keep, Duration deadline) {
     this.keep = keep;
+    this.deadline = deadline;
   }
 
   @Override
@@ -44,12 +61,16 @@ public final class ProxyPruning implements AttributionMethod {
 
   @Override
   public ContextScores score(Scorer scorer, ScoringTask task, Meter meter) {
+    long begin = System.nanoTime();
     Prior prior = task.requirePrior();
     List<SourceTau> taus = new ArrayList<>(prior.taus(meter));
     taus.replaceAll(SourceTau::inexact);
     Set<Integer> kept = new TreeSet<>(prior.candidates(taus, keep));
     List<Span> removed = others(task, kept);
     ScoringTask pruned = task.pruned(removed, List.copyOf(kept));
+    if (!deadline.isZero()) {
+      return until(begin, scorer, task, new Pruned(pruned, List.copyOf(kept)), taus, meter);
+    }
     boolean whole = removed.isEmpty();
     Reuse exact = new Reuse.Prefix();
     ContextScores full;
@@ -72,6 +93,71 @@ public final class ProxyPruning implements AttributionMethod {
       taus.set(source, whole ? tau : tau.inPruned());
     }
     return full.withSources(taus, retokenized);
+  }
+
+  /**
+   * What the target looks at.
+   *
+   * @param task the prompt with the candidates only
+   * @param sources which of the prompt's sources those are, ascending
+   */
+  private record Pruned(ScoringTask task, List<Integer> sources) {}
+
+  /** Candidates first, the strongest of them before all, then the rest: as far as time allows. */
+  private ContextScores until(
+      long begin,
+      Scorer scorer,
+      ScoringTask task,
+      Pruned pruned,
+      List<SourceTau> taus,
+      Meter meter) {
+    boolean whole = pruned.task().length() == task.length();
+    Reuse exact = new Reuse.Prefix();
+    BooleanSupplier late = () -> System.nanoTime() - begin >= deadline.toNanos();
+    int retokenized = 0;
+    if (!whole) {
+      try (TrunkReadings readings = new TrunkReadings(scorer, pruned.task(), meter)) {
+        rescore(readings, pruned, taus, late, meter)
+            .forEach((i, tau) -> taus.set(i, tau.inPruned()));
+        retokenized = readings.retokenized();
+      }
+    }
+    try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
+      if (whole) {
+        rescore(readings, pruned, taus, late, meter).forEach(taus::set);
+      }
+      ContextScores scores = readings.withUntil(late, taus, exact);
+      return scores.withSources(taus, retokenized + readings.retokenized());
+    }
+  }
+
+  /** The scores of candidates, by source. */
+  private static Map<Integer, SourceTau> rescore(
+      TrunkReadings readings,
+      Pruned pruned,
+      List<SourceTau> taus,
+      BooleanSupplier late,
+      Meter meter) {
+    List<List<Span>> cuts = TrunkReadings.cuts(pruned.task());
+    List<Integer> order = new ArrayList<>(SourceTau.top(taus, taus.size()));
+    order.retainAll(Set.copyOf(pruned.sources()));
+    Map<Integer, SourceTau> scored = new HashMap<>();
+    for (int from = 0; from < order.size(); from += AT_ONCE) {
+      if (late.getAsBoolean()) {
+        meter.endedByDeadline();
+        break;
+      }
+      List<Integer> next = order.subList(from, Math.min(order.size(), from + AT_ONCE));
+      List<SourceTau> again =
+          readings.taus(
+              new Reuse.Prefix(),
+              next.stream().map(i -> cuts.get(pruned.sources().indexOf(i))).toList(),
+              NAME);
+      for (int i = 0; i < again.size(); i++) {
+        scored.put(next.get(i), again.get(i));
+      }
+    }
+    return scored;
   }
 
   private static List<Span> others(ScoringTask task, Set<Integer> kept) {

@@ -47,7 +47,6 @@ public final class TrunkReadings implements AutoCloseable {
   private List<SourceTau> taus(List<Ablations.Outcome> outcomes, String method) {
     List<SourceTau> taus = new ArrayList<>();
     for (Ablations.Outcome outcome : outcomes) {
-      retokenized += outcome.retokenized() ? 1 : 0;
       Likelihoods tau = full.minus(required(outcome));
       taus.add(
           new SourceTau(
@@ -113,7 +112,12 @@ public final class TrunkReadings implements AutoCloseable {
   }
 
   private List<Ablations.Outcome> score(List<Ablations.Cut> cuts) {
-    return new Ablations(scorer).score(trunk, task.prompt(), task.response(), cuts, meter);
+    List<Ablations.Outcome> outcomes =
+        new Ablations(scorer).score(trunk, task.prompt(), task.response(), cuts, meter);
+    for (Ablations.Outcome outcome : outcomes) {
+      retokenized += outcome.retokenized() ? 1 : 0;
+    }
+    return outcomes;
   }
 
   /**

@@ -2,22 +2,16 @@ package dev.whence.attribution.source;
 
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * Okapi BM25 (Robertson, Walker, 1994; k1 = 1.2, b = 0.75) of sources against question and response
  * as the query: what a search engine would point at.
- *
- * <p>Words are runs of letters and digits, so a sentence of a script without spaces is one word.
  */
 public final class Bm25 {
-  private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{N}]+");
   private static final double K1 = 1.2;
   private static final double B = 0.75;
 
@@ -69,9 +63,8 @@ public final class Bm25 {
   }
 
   private static void forEachWord(String text, Consumer<String> each) {
-    Matcher matcher = WORD.matcher(text.toLowerCase(Locale.ROOT));
-    while (matcher.find()) {
-      each.accept(matcher.group());
+    for (Words words = new Words(text); words.next(); ) {
+      each.accept(words.text());
     }
   }
 }

@@ -5,11 +5,8 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
 
 /**
  * Sources that say nearly the same, as overlapping retrieval brings them. Leaving out one of them
@@ -17,7 +14,8 @@ import java.util.regex.Pattern;
  *
  * <p>Two sources are near-duplicates if the sets of their runs of three words have a Jaccard
  * similarity of at least 0.8 (Broder, 1997); shorter ones if their words are the same. Case and
- * punctuation do not count. Groups are the connected sets of such pairs, of any size.
+ * punctuation do not count; {@link Words} says what a word is where there are no spaces. Groups are
+ * the connected sets of such pairs, of any size.
  *
  * <p>Sources with equal sets are one to begin with, so a sentence that stands in a thousand chunks
  * costs no comparisons. Of the others, those are compared that share a run among the rarest of
@@ -27,7 +25,6 @@ import java.util.regex.Pattern;
  * small.
  */
 public final class Duplicates {
-  private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{M}\\p{N}]+");
   private static final int RUN = 3;
   private static final double SIMILAR = 0.8;
 
@@ -165,8 +162,7 @@ public final class Duplicates {
   }
 
   private static Set<String> runs(String text) {
-    List<String> words =
-        WORD.matcher(text.toLowerCase(Locale.ROOT)).results().map(MatchResult::group).toList();
+    List<String> words = Words.of(text);
     Set<String> runs = new HashSet<>();
     if (words.size() < RUN) {
       if (!words.isEmpty()) {

@@ -92,6 +92,14 @@ class DuplicatesTest {
   }
 
   @Test
+  void sentencesWithoutSpacesAreComparedLetterByLetter() {
+    String sentence =
+        "\u91ce\u732b\u6628\u5929\u665a\u4e0a\u5728\u65e7\u57ce\u7684\u5c4b\u9876\u4e0a\u6293\u4f4f\u4e86\u4e00\u53ea\u5f88\u5927\u7684\u8001\u9f20";
+    assertThat(groups(sentence + "\u3002", sentence + "\u5462\u3002")).hasSize(1);
+    assertThat(groups(sentence, "\u4eca\u5929" + sentence.substring(12))).isEmpty();
+  }
+
+  @Test
   void theLongestGroupsAreKeptAndManySourcesAreFast() {
     List<String> texts = new ArrayList<>();
     for (int i = 0; i < 1000; i++) {
