@@ -43,6 +43,8 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Cost against fidelity of every attribution method, beside the baselines of the literature, on the
@@ -140,7 +142,22 @@ public final class FidelityBench {
       return get(name).isEmpty() ? 0 : Spread.percentile(get(name), share);
     }
 
-    Row row(String method, boolean full) {
+    /** By how much more or less than another on the same prompts, prompt by prompt. */
+    Optional<Interval> less(@Nullable Taken other, String name) {
+      List<Double> own = get(name);
+      List<Double> others = other == null ? List.of() : other.get(name);
+      if (other == this || own.isEmpty() || own.size() != others.size()) {
+        return Optional.empty();
+      }
+      return Optional.of(
+          Interval.of(
+              IntStream.range(0, own.size()).mapToObj(i -> own.get(i) - others.get(i)).toList()));
+    }
+
+    /**
+     * @param exact what exact LOO gave in the same dtype, if it was measured
+     */
+    Row row(String method, @Nullable Taken exact, boolean full) {
       List<Double> pearson = get("pearson");
       return new Row(
           method,
@@ -149,6 +166,7 @@ public final class FidelityBench {
               interval("precision1"),
               interval("precision3"),
               interval("precision5"),
+              less(exact, "precision3"),
               interval("pearson"),
               interval("pearsonRelevant"),
               pearson.stream().mapToDouble(Double::doubleValue).min().orElse(0),
@@ -240,7 +258,7 @@ public final class FidelityBench {
       List<Double> grouped = measured.stream().flatMap(one -> one.grouped().stream()).toList();
       List<Row> rows =
           taken.entrySet().stream()
-              .map(e -> e.getValue().row(e.getKey(), options.full()))
+              .map(e -> e.getValue().row(e.getKey(), taken.get(Subject.EXACT), options.full()))
               .sorted(Comparator.comparingDouble(r -> -r.agreement().precision3().mean()))
               .toList();
       return new FidelityReport(

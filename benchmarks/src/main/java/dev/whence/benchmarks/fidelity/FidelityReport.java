@@ -72,6 +72,8 @@ public record FidelityReport(
    * With exact leave-one-out, in the mean over prompts.
    *
    * @param precision1 mAP@1, and so on
+   * @param precision3LessExact mAP@3 less that of exact LOO in the same dtype, as the mean of
+   *     differences prompt by prompt; empty of itself, and where that was not measured
    * @param pearsonRelevant over the prompts with a relevant source: where no source is worth more
    *     than 1 nat, the order of small differences is all that is left to agree on
    * @param leastPearson of any prompt
@@ -84,6 +86,7 @@ public record FidelityReport(
       Interval precision1,
       Interval precision3,
       Interval precision5,
+      Optional<Interval> precision3LessExact,
       Interval pearson,
       Interval pearsonRelevant,
       double leastPearson,
@@ -184,15 +187,16 @@ public record FidelityReport(
               of.gold().text()));
     }
     out.append(
-        "\n| method | Pearson where a source is worth 1 nat | Spearman | Kendall | passes | TFLOP | seconds p50 | p95 |");
-    out.append(" share of generation time |\n|---|---|---|---|---|---|---|---|---|\n");
+        "\n| method | mAP@3 less exact LOO's, by prompt | Pearson where a source is worth 1 nat | Spearman | Kendall | passes | TFLOP | seconds p50 | p95 |");
+    out.append(" share of generation time |\n|---|---|---|---|---|---|---|---|---|---|\n");
     for (Row row : rows) {
       Cost cost = row.cost();
       out.append(
           String.format(
               Locale.ROOT,
-              "| %s | %s | %s | %s | %s |%n",
+              "| %s | %s | %s | %s | %s | %s |%n",
               row.method(),
+              row.agreement().precision3LessExact().map(Interval::text).orElse("-"),
               row.agreement().pearsonRelevant().text(),
               row.agreement().spearman().text(),
               row.agreement().kendall().text(),
@@ -252,7 +256,7 @@ public record FidelityReport(
     List<String> lines = new ArrayList<>();
     lines.add(
         "method,"
-            + columns("map1", "map3", "map5", "pearson", "pearson_relevant")
+            + columns("map1", "map3", "map5", "map3_less_exact", "pearson", "pearson_relevant")
             + "pearson_least,"
             + columns("spearman", "kendall")
             + "median_error_nats,"
@@ -266,12 +270,13 @@ public record FidelityReport(
       lines.add(
           String.format(
               Locale.ROOT,
-              "\"%s\",%s,%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f,"
+              "\"%s\",%s,%s,%s,%s,%s,%s,%.6f,%s,%s,%s,%s,%s,%.4f,%.1f,%.4e,%.4f,%.4f,%.4f,"
                   + "%d,%d,%d,%d",
               row.method().replace("\"", "\"\""),
               interval(of.precision1()),
               interval(of.precision3()),
               interval(of.precision5()),
+              of.precision3LessExact().map(FidelityReport::interval).orElse(",,"),
               interval(of.pearson()),
               interval(of.pearsonRelevant()),
               of.leastPearson(),

@@ -46,7 +46,6 @@ import org.jspecify.annotations.Nullable;
  */
 public final class SpeedBench {
   static final String NAIVE = "naive LOO";
-  private static final String EXACT = "exact LOO";
   private static final int PER_PARAGRAPH = 4;
 
   private final Options options;
@@ -228,7 +227,7 @@ public final class SpeedBench {
                     of.tokens,
                     of.flops,
                     Spread.of(of.seconds),
-                    ratio(taken.get(EXACT), of),
+                    ratio(taken.get(Subject.EXACT), of),
                     ratio(taken.get(NAIVE), of),
                     name.startsWith(Subject.AT_PROXY)
                         ? of.less(ownPasses).flatMap(rest -> ratio(taken.get(NAIVE), rest))

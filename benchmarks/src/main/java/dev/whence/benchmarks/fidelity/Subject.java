@@ -21,6 +21,9 @@ import java.util.stream.Collectors;
  * @param way how it gives scores
  */
 record Subject(String name, Origin origin, boolean inNats, Way way) {
+  /** What all others are measured against. */
+  static final String EXACT = "exact LOO";
+
   /** Begins the names of those that run on the proxy, but for the target's pass over all. */
   static final String AT_PROXY = "proxy: ";
 
@@ -48,7 +51,7 @@ record Subject(String name, Origin origin, boolean inNats, Way way) {
    */
   static List<Subject> all(boolean hasProxy) {
     List<Subject> all = new ArrayList<>();
-    all.add(theirs("exact LOO", MethodOptions.DEFAULT, true));
+    all.add(theirs(EXACT, MethodOptions.DEFAULT, true));
     for (int heal : new int[] {0, 16, 48}) {
       all.add(ours("splice, w = " + heal, MethodOptions.of("splice").withHeal(heal)));
     }

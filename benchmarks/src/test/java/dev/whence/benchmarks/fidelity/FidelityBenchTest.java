@@ -139,6 +139,9 @@ class FidelityBenchTest {
     Row splice = rows.get("splice, w = 16");
     assertThat(splice.cost().passes()).isLessThan(exact.cost().passes());
     assertThat(splice.agreement().precision3().mean()).isGreaterThan(0.5);
+    assertThat(exact.agreement().precision3LessExact()).isEmpty();
+    assertThat(splice.agreement().precision3LessExact().orElseThrow().mean())
+        .isCloseTo(splice.agreement().precision3().mean() - 1, within(1e-9));
     Row wider = rows.get("splice, w = 48");
     assertThat(wider.agreement().error().orElseThrow().median())
         .isLessThanOrEqualTo(splice.agreement().error().orElseThrow().median());
