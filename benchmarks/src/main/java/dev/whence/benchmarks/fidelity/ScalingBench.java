@@ -4,6 +4,7 @@ import dev.whence.attribution.AttributionOptions;
 import dev.whence.attribution.AttributionResult;
 import dev.whence.attribution.AttributionStatus;
 import dev.whence.attribution.Attributor;
+import dev.whence.attribution.NoiseFloor;
 import dev.whence.attribution.method.MethodOptions;
 import dev.whence.benchmarks.Machine;
 import dev.whence.benchmarks.Spread;
@@ -18,6 +19,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -40,9 +42,13 @@ import java.util.function.Consumer;
  *   attention                T + e + r
  *   similarity               T + e + T
  *   gradient norm            T + e + 2 T: a forward and a backward of one statement
+ *   proxy                    T + e, and at the proxy what exact LOO takes
+ *   proxy pruning            proxy + T' + k t'(k),  T' with the k sources only: c' = c k / n
  * </pre>
  *
- * The last token of a reading is never computed; formulas do not mind.
+ * The model is its own proxy here: the proxy's tokens are those that it counts by exact LOO alone.
+ *
+ * <p>The last token of a reading is never computed; formulas do not mind.
  */
 public final class ScalingBench {
   static final int PER_PARAGRAPH = 4;
@@ -154,7 +160,28 @@ public final class ScalingBench {
           new Method("attention", MethodOptions.of("attention"), s -> s.base() + s.response()),
           new Method(
               "gradient norm", MethodOptions.of("gradient-norm"), s -> s.base() + 2 * s.length()),
-          new Method("similarity", MethodOptions.of("similarity"), s -> s.base() + s.length()));
+          new Method("similarity", MethodOptions.of("similarity"), s -> s.base() + s.length()),
+          new Method("proxy: exact LOO", MethodOptions.of("proxy"), ScalingBench::proxy),
+          new Method(
+              "proxy pruning, k = 6",
+              MethodOptions.of("proxy-pruning").withExactTop(TOP),
+              ScalingBench::pruning));
+
+  private static double proxy(Shape s) {
+    return s.base() + s.base() + s.n() * s.following(s.n());
+  }
+
+  private static double pruning(Shape s) {
+    if (s.n() <= TOP) {
+      return proxy(s) + s.n() * s.following(s.n());
+    }
+    double left = s.context() * TOP / s.n();
+    return proxy(s)
+        + s.before()
+        + left
+        + s.after()
+        + TOP * (left * (TOP - 1) / (2 * TOP) + s.after());
+  }
 
   private static double hierarchical(Shape s) {
     double first = s.base() + s.paragraphs() * s.following(s.paragraphs());
@@ -218,9 +245,19 @@ public final class ScalingBench {
       Method method,
       int repeat) {
     AttributionOptions defaults = AttributionOptions.DEFAULT;
+    boolean proxied = method.options().name().startsWith("proxy");
     Attributor attributor =
         new Attributor(
-            scorer, new AttributionOptions(method.options(), defaults.granularity(), 0, false, ""));
+            scorer,
+            proxied ? Optional.of(scorer) : Optional.empty(),
+            new AttributionOptions(method.options(), defaults.granularity(), 0, false, ""),
+            NoiseFloor.of(scorer.description().dtype()));
+    long ofProxy = 0;
+    if (proxied) {
+      AttributionOptions alone =
+          new AttributionOptions(MethodOptions.DEFAULT, defaults.granularity(), 0, false, "");
+      ofProxy = tokens(new Attributor(scorer, alone).attribute(conversation));
+    }
     List<Double> seconds = new ArrayList<>();
     long tokens = 0;
     for (int round = 0; round <= repeat; round++) {
@@ -231,7 +268,7 @@ public final class ScalingBench {
       if (round > 0) { // the first compiles, and loads what is loaded late
         seconds.add(result.cost().seconds());
       }
-      tokens = result.cost().trunkTokens() + result.cost().branchTokens();
+      tokens = ofProxy + tokens(result);
     }
     return new ScalingReport.Point(
         method.name(),
@@ -241,6 +278,10 @@ public final class ScalingBench {
         method.formula().tokens(shape),
         tokens,
         Spread.of(seconds));
+  }
+
+  private static long tokens(AttributionResult result) {
+    return result.cost().trunkTokens() + result.cost().branchTokens();
   }
 
   /** The lengths of a prompt in the model's tokens. */

@@ -37,7 +37,7 @@ class ScalingBenchTest {
             new ScalingBench.Options(
                 BundledModels.unpack("tiny-chat"), Dtype.FP32, List.of(4, 8), List.of(120, 180), 1),
             sentence -> {});
-    assertThat(report.points()).hasSize(10 * 3);
+    assertThat(report.points()).hasSize(12 * 3);
     for (Point point : report.points()) {
       int percent = PERCENT.getOrDefault(point.method(), 8);
       assertThat((double) point.measured())
@@ -50,7 +50,7 @@ class ScalingBenchTest {
       assertThat(report.overTokens(method)).hasSize(2);
     }
     assertThat(report.markdown()).contains("| gradient norm | 8 |");
-    assertThat(report.csv().lines()).hasSize(31);
+    assertThat(report.csv().lines()).hasSize(37);
     assertThat(report.plot()).startsWith("<svg").contains("naive LOO", "tokens T, at n = 8");
   }
 
