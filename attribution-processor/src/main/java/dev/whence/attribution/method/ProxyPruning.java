@@ -68,10 +68,11 @@ public final class ProxyPruning implements AttributionMethod {
     Set<Integer> kept = new TreeSet<>(prior.candidates(taus, keep));
     List<Span> removed = others(task, kept);
     ScoringTask pruned = task.pruned(removed, List.copyOf(kept));
-    if (!deadline.isZero()) {
-      return until(begin, scorer, task, new Pruned(pruned, List.copyOf(kept)), taus, meter);
-    }
     boolean whole = removed.isEmpty();
+    if (!deadline.isZero()) {
+      Pruned asked = new Pruned(pruned, List.copyOf(kept), whole);
+      return until(begin, scorer, task, asked, taus, meter);
+    }
     Reuse exact = new Reuse.Prefix();
     ContextScores full;
     List<SourceTau> scored;
@@ -100,8 +101,9 @@ public final class ProxyPruning implements AttributionMethod {
    *
    * @param task the prompt with the candidates only
    * @param sources which of the prompt's sources those are, ascending
+   * @param whole whether that is all of the prompt
    */
-  private record Pruned(ScoringTask task, List<Integer> sources) {}
+  private record Pruned(ScoringTask task, List<Integer> sources, boolean whole) {}
 
   /** Candidates first, the strongest of them before all, then the rest: as far as time allows. */
   private ContextScores until(
@@ -111,11 +113,10 @@ public final class ProxyPruning implements AttributionMethod {
       Pruned pruned,
       List<SourceTau> taus,
       Meter meter) {
-    boolean whole = pruned.task().length() == task.length();
     Reuse exact = new Reuse.Prefix();
     BooleanSupplier late = () -> System.nanoTime() - begin >= deadline.toNanos();
     int retokenized = 0;
-    if (!whole) {
+    if (!pruned.whole()) {
       try (TrunkReadings readings = new TrunkReadings(scorer, pruned.task(), meter)) {
         rescore(readings, pruned, taus, late, meter)
             .forEach((i, tau) -> taus.set(i, tau.inPruned()));
@@ -123,7 +124,7 @@ public final class ProxyPruning implements AttributionMethod {
       }
     }
     try (TrunkReadings readings = new TrunkReadings(scorer, task, meter)) {
-      if (whole) {
+      if (pruned.whole()) {
         rescore(readings, pruned, taus, late, meter).forEach(taus::set);
       }
       ContextScores scores = readings.withUntil(late, taus, exact);

@@ -21,7 +21,7 @@ final class ScalingPlot {
   private static final List<String> COLOURS =
       List.of(
           "#7a828c", "#24292f", "#0b6e4f", "#35a27a", "#7cc96b", "#b0632a", "#c1373e", "#8250df",
-          "#d29922", "#2f6fd0");
+          "#d29922", "#2f6fd0", "#12a3b4", "#e07bb0");
 
   private ScalingPlot() {}
 
